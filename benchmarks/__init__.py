@@ -1,0 +1,1 @@
+"""Situations, limits and the side-by-side runner; shared with the tests."""

@@ -1,0 +1,133 @@
+"""Whether what an engine wrote is the join that was asked for.
+
+Covers: row counts from parquet footers; per key, rows and the sums of every column
+and of one left times one right column (which tells rows paired wrongly), against
+figures that are computed from the inputs without joining any rows; the largest file.
+Does not cover: the order of rows, which no join promises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from benchmarks.situations import Dataset
+
+__all__ = ["Check", "check_output"]
+
+# Sums of many floats differ in their last digits with the order of adding.
+_RELATIVE_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """What was found in an output."""
+
+    rows: int
+    """Rows, from the footers."""
+    expected_rows: int
+    """Rows that the inputs call for."""
+    wrong_keys: int
+    """Keys whose rows or sums are not what the inputs call for."""
+    files: int
+    """Parquet files."""
+    largest_file_rows: int
+    """Rows of the file with the most."""
+    disk_nbytes: int
+    """Bytes of all files."""
+
+    @property
+    def correct(self) -> bool:
+        """Whether it is the join."""
+        return self.rows == self.expected_rows and self.wrong_keys == 0
+
+
+def check_output(dataset: Dataset, output: Path, *, scratch: Path, memory: str = "3GB") -> Check:
+    """Compare an output with its inputs.
+
+    Parameters
+    ----------
+    dataset
+        The inputs.
+    output
+        Directory of the parquet files that were written.
+    scratch
+        Where the comparison may spill.
+    memory
+        What the comparison may use.
+    """
+    files = sorted(output.rglob("*.parquet"))
+    rows = [pq.read_metadata(file).num_rows for file in files]
+    total = sum(rows)
+    wrong = -1
+    if total == dataset.truth.rows:  # else it is wrong already, and keys need not be looked at
+        wrong = _wrong_keys(dataset, output, scratch=scratch, memory=memory)
+    return Check(
+        rows=total,
+        expected_rows=dataset.truth.rows,
+        wrong_keys=wrong,
+        files=len(files),
+        largest_file_rows=max(rows, default=0),
+        disk_nbytes=sum(file.stat().st_size for file in files),
+    )
+
+
+def _wrong_keys(dataset: Dataset, output: Path, *, scratch: Path, memory: str) -> int:
+    connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
+    try:
+        row = connection.execute(_comparison(dataset, output)).fetchone()
+    finally:
+        connection.close()
+    assert row is not None
+    return int(row[0])
+
+
+def _comparison(dataset: Dataset, output: Path) -> str:
+    situation = dataset.situation
+    key = situation.on
+    left = [column.name for column in situation.left.columns]
+    right = [column.name for column in situation.right.columns]
+    join = "LEFT JOIN" if situation.how == "left" else "JOIN"
+    # In a side's totals "n" is rows and "s_x" the sum of x; a NaN stands for a missing right side.
+    expected = [
+        "l.n * coalesce(r.n, 1) AS n",
+        *(f"l.s_{name} * coalesce(r.n, 1) AS s_{name}" for name in left),
+        *(f"coalesce(l.n * r.s_{name}, 0) AS s_{name}" for name in right),
+        f"coalesce(l.s_{left[0]} * r.s_{right[0]}, 0) AS pairing",
+    ]
+    figures = [f"s_{name}" for name in (*left, *right)] + ["pairing"]
+    right_sums = [f"coalesce({_sum(name)}, 0) AS s_{name}" for name in right]
+    paired = f"{left[0]}::DOUBLE * {right[0]}::DOUBLE"
+    found = [
+        "count(*) AS n",
+        *(f"{_sum(name)} AS s_{name}" for name in left),
+        *right_sums,
+        f"coalesce(sum({paired}) FILTER (WHERE NOT isnan({right[0]}::DOUBLE)), 0) AS pairing",
+    ]
+    differs = " OR ".join(
+        f"NOT coalesce(abs(e.{name} - f.{name}) <= {_RELATIVE_TOLERANCE} * (1 + abs(e.{name})), false)"
+        for name in figures
+    )
+    return f"""
+        WITH l AS ({_totals(dataset.left, key, left)}),
+             r AS ({_totals(dataset.right, key, right)}),
+             e AS (SELECT l.k, {", ".join(expected)} FROM l {join} r ON l.k = r.k),
+             f AS (SELECT {key} AS k, {", ".join(found)}
+                   FROM read_parquet('{output}/**/*.parquet') GROUP BY {key})
+        SELECT count(*) FROM e FULL JOIN f ON e.k = f.k
+        WHERE e.n IS DISTINCT FROM f.n OR {differs}
+    """
+
+
+def _totals(directory: Path, key: str, columns: list[str]) -> str:
+    sums = "".join(f", {_sum(name)} AS s_{name}" for name in columns)
+    return f"SELECT {key} AS k, count(*) AS n{sums} FROM read_parquet('{directory}/*.parquet') GROUP BY {key}"
+
+
+def _sum(name: str) -> str:
+    return f"sum({name}::DOUBLE) FILTER (WHERE NOT isnan({name}::DOUBLE))"

@@ -1,0 +1,54 @@
+"""The only door to names that dask does not promise to keep.
+
+Covers: every private dask name that the engine uses, each with a contract test
+in ``tests/contract``.
+Does not cover: dask's public API, which modules import directly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dask.dataframe.api import new_collection
+from dask.dataframe.dask_expr._expr import Blockwise, Expr, PartitionsFiltered
+from dask.dataframe.dask_expr._merge import Merge
+from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
+from dask.task_spec import Alias, List, Task, TaskRef
+
+__all__ = [
+    "Alias",
+    "Blockwise",
+    "BlockwiseIO",
+    "Expr",
+    "List",
+    "Merge",
+    "PartitionsFiltered",
+    "Task",
+    "TaskRef",
+    "inside_worker",
+    "new_collection",
+    "unfused",
+]
+
+
+def unfused(expr: Any) -> Any:
+    """Undo the optimiser's merging of input partitions.
+
+    dask's tune pass may read several parquet partitions as one once columns
+    were projected away. A plan's memory is a formula of the partitions that
+    were there when it was made, so they are read one by one.
+    """
+    for fused in list(expr.find_operations(FusedIO)):
+        expr = expr.substitute(fused, fused.operand("_expr"))
+    return expr
+
+
+def inside_worker() -> bool:
+    """Whether this code runs in a task of a distributed worker."""
+    from distributed.worker import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True

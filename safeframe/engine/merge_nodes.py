@@ -1,0 +1,250 @@
+"""The merge as dask expressions.
+
+:class:`SafeMerge` is abstract, as dask's own ``Merge`` is: dask pushes
+projections and filters through it, and it becomes one of three concrete forms
+when the graph is made::
+
+    sorted      SortedCells(left, right)
+    broadcast   BroadcastCells(probe, BuildSide(build))
+    staged      StagedCells(Seal(StagePartitions(left), StagePartitions(right)))
+
+Stage tasks and cells are blockwise, so that dask fuses them with what comes
+before (the read) and after (the write).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from safeframe.engine._dask import (
+    Alias,
+    Blockwise,
+    BlockwiseIO,
+    Expr,
+    List,
+    Merge,
+    PartitionsFiltered,
+    Task,
+    TaskRef,
+    unfused,
+)
+from safeframe.engine.exchange import stage_partition
+from safeframe.engine.merge_tasks import broadcast_cell, collect_side, seal_merge, sorted_cell, staged_cell
+from safeframe.engine.runs import start_run
+from safeframe.engine.staging_directory import SEAL_PREFIX
+from safeframe.facts.keys import PartitionKeys
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.plan import Plan
+from safeframe.kernels.join_spec import JoinSpec, join_spec, side_spec
+
+__all__ = ["SafeMerge"]
+
+
+class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
+    """A merge that runs by a plan.
+
+    Operands beyond dask's: the plan, the schema of the keys, and the key
+    ranges of the input partitions.
+    """
+
+    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys"]
+
+    @functools.cached_property
+    def _spec(self) -> JoinSpec:
+        merge = self.plan.merge
+        return join_spec(
+            self.left._meta,
+            self.right._meta,
+            how=self.how,
+            left_on=tuple(self.left_on),
+            right_on=tuple(self.right_on),
+            suffixes=self.suffixes,
+            schema=self.schema,
+            left_missing=self.how in ("right", "outer") and merge.right_unmatched_rows.upper > 0,
+            right_missing=self.how in ("left", "outer") and merge.left_unmatched_rows.upper > 0,
+        )
+
+    @functools.cached_property
+    def _meta(self) -> pd.DataFrame:
+        return self._spec.meta
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.plan.output_partitions + 1)
+
+    @functools.cached_property
+    def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
+        """Nothing: a key may fill several partitions."""
+        return set()
+
+    def _lower(self) -> Any:
+        plan: Plan = self.plan
+        plan.validate()
+        left, right = unfused(self.left), unfused(self.right)
+        spec = self._spec
+        if plan.strategy == "sorted":
+            return SortedCells(left, right, spec, plan.layout, self.left_keys, self.right_keys)
+        row_nbytes = plan.row_nbytes
+        if plan.strategy == "broadcast":
+            probe, build, side = (
+                (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
+            )
+            return BroadcastCells(
+                probe, BuildSide(build, side), spec, plan.build_side, plan.largest_partition_nbytes, row_nbytes
+            )
+        run = self._name
+        directory = start_run(plan.staging_directory or "", run)
+        layout = plan.layout
+        sealed = Seal(
+            StagePartitions(left, side_spec(left._meta, spec.left.on, self.schema), layout, directory),
+            StagePartitions(right, side_spec(right._meta, spec.right.on, self.schema), layout, directory),
+            spec,
+            layout,
+            plan.largest_partition_nbytes,
+            row_nbytes,
+            run,
+        )
+        return StagedCells(sealed, spec, layout.n_cells, run, None)
+
+
+class StagePartitions(Blockwise):  # type: ignore[misc]
+    """Write each partition to a file, by shard."""
+
+    _parameters = ["frame", "side", "layout", "directory"]
+    operation = staticmethod(stage_partition)
+    _meta = pd.Series([], dtype=object)
+
+
+class Seal(Expr):  # type: ignore[misc]
+    """One manifest of all staged files, under a key that the janitor knows."""
+
+    _parameters = ["left", "right", "spec", "layout", "largest_nbytes", "row_nbytes", "run"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> tuple[None, None]:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        key = seal_key(self.run)
+        task = Task(
+            key,
+            seal_merge,
+            List(*_refs(self.left)),
+            List(*_refs(self.right)),
+            self.spec,
+            self.layout,
+            self.largest_nbytes,
+            self.row_nbytes,
+        )
+        return {key: task, (self._name, 0): Alias((self._name, 0), key)}
+
+
+class StagedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+    """Output partitions from staged shards; a row range of a shard's virtual join each."""
+
+    _parameters = ["sealed", "spec", "cells", "run", "_partitions"]
+    _defaults = {"_partitions": None}
+
+    @property
+    def _meta(self) -> pd.DataFrame:
+        return self.spec.meta
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.cells + 1)
+
+    def _broadcast_dep(self, dep: Any) -> bool:
+        return True
+
+    def _filtered_task(self, name: Any, index: int) -> Any:
+        return Task(name, staged_cell, TaskRef(seal_key(self.run)), index)
+
+
+class BuildSide(Expr):  # type: ignore[misc]
+    """The small side of a broadcast, as one frame."""
+
+    _parameters = ["frame", "side"]
+
+    @property
+    def _meta(self) -> pd.DataFrame:
+        return self.frame._meta[list(self.side.names)]
+
+    def _divisions(self) -> tuple[None, None]:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        key = (self._name, 0)
+        return {key: Task(key, collect_side, List(*_refs(self.frame)), self.side)}
+
+
+class BroadcastCells(Blockwise):  # type: ignore[misc]
+    """Each partition of the large side, joined with the small one."""
+
+    _parameters = ["probe", "build", "spec", "build_side", "largest_nbytes", "row_nbytes"]
+    operation = staticmethod(broadcast_cell)
+
+    @property
+    def _meta(self) -> pd.DataFrame:
+        return self.spec.meta
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.probe.npartitions + 1)
+
+    def _broadcast_dep(self, dep: Any) -> bool:
+        return bool(dep._name == self.build._name)
+
+
+class SortedCells(Expr):  # type: ignore[misc]
+    """Output partitions from the neighbouring partitions of two sorted frames."""
+
+    _parameters = ["left", "right", "spec", "layout", "left_keys", "right_keys"]
+
+    @property
+    def _meta(self) -> pd.DataFrame:
+        return self.spec.meta
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.layout.n_cells + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        layout: ShardLayout = self.layout
+        starts = [int(start) for start in layout.starts]
+        afters: list[int | None] = [*starts[1:], None]
+        cells = np.flatnonzero(layout.cells)
+        graph = {}
+        at = 0
+        for shard in cells.tolist():
+            code_range = (starts[shard], afters[shard])
+            left = _touching(self.left, self.left_keys, code_range)
+            right = _touching(self.right, self.right_keys, code_range)
+            for number in range(int(layout.cells[shard])):
+                key = (self._name, at)
+                graph[key] = Task(
+                    key, sorted_cell, List(*left), List(*right), self.spec, code_range, number,
+                    int(layout.cells[shard]),
+                )
+                at += 1
+        return graph
+
+
+def seal_key(run: str) -> str:
+    """Give the key of a run's sealed manifest."""
+    return f"{SEAL_PREFIX}{run}"
+
+
+def _refs(expr: Any) -> list[Any]:
+    return [TaskRef(key) for key in expr.__dask_keys__()]
+
+
+def _touching(expr: Any, keys: PartitionKeys, code_range: tuple[int, int | None]) -> list[Any]:
+    """Give the partitions that hold keys of a range; one of them in any case, for its columns."""
+    low, after = code_range
+    inside = (keys.rows > 0) & (keys.last >= np.uint64(low))
+    if after is not None:
+        inside &= keys.first < np.uint64(after)
+    numbers = np.flatnonzero(inside).tolist() or [0]
+    return [TaskRef((expr._name, number)) for number in numbers]
+
+

@@ -1,0 +1,155 @@
+"""What the tasks of a merge do.
+
+Covers: the functions that run on workers, from staged files, from a side that
+every worker holds, or from sorted partitions.
+Does not cover: the graph (``merge_nodes``); the join itself (``kernels``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from safeframe.engine.exchange import SealedSide, StagedPartition, fetch, seal
+from safeframe.errors import MemoryBudgetError, ValidationError
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.join_cell import Block, frame_block, join_cell, join_rows
+from safeframe.kernels.join_spec import JoinSpec, SideSpec
+from safeframe.kernels.key_codes import encode_keys
+from safeframe.kernels.key_ids import key_ids
+from safeframe.kernels.single_key import single_key_cell
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["SealedMerge", "broadcast_cell", "collect_side", "seal_merge", "sorted_cell", "staged_cell"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealedMerge:
+    """Both sides' manifests, and what the cells have to know: one object for all of them."""
+
+    left: SealedSide
+    """Staged rows of the left side."""
+    right: SealedSide
+    """Staged rows of the right side."""
+    spec: JoinSpec
+    """The join."""
+    layout: ShardLayout
+    """The shards."""
+    largest_nbytes: int
+    """What the plan promised for the largest output partition, in bytes."""
+    row_nbytes: float
+    """Bytes of one result row."""
+
+
+def seal_merge(
+    left: Sequence[StagedPartition],
+    right: Sequence[StagedPartition],
+    spec: JoinSpec,
+    layout: ShardLayout,
+    largest_nbytes: int,
+    row_nbytes: float,
+) -> SealedMerge:
+    """Join all manifests of a merge into one, and check that no row is missing."""
+    return SealedMerge(
+        left=seal(left, spec.left, layout.n_shards),
+        right=seal(right, spec.right, layout.n_shards),
+        spec=spec,
+        layout=layout,
+        largest_nbytes=largest_nbytes,
+        row_nbytes=row_nbytes,
+    )
+
+
+def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
+    """Make one output partition from staged rows."""
+    shard, number, cells = sealed.layout.cell_location(cell)
+    if sealed.layout.single_key[shard]:
+        frame = _single_key(sealed, shard, number, cells)
+    else:
+        left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
+        frame = join_cell(left, right, sealed.spec, number, cells)
+    _check_size(len(frame), sealed.row_nbytes, sealed.largest_nbytes)
+    return frame
+
+
+def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.DataFrame:
+    spec = sealed.spec
+    n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
+    parts = single_key_cell(n_left, n_right, spec.how, number, cells)
+    left, right = fetch(sealed.left, shard, parts.left), fetch(sealed.right, shard, parts.right)
+    if not spec.left.schema.injective and not sealed.layout.null_shard:
+        _check_one_key(left, right, spec)
+    return join_rows(left, right, parts.left_rows, parts.right_rows, spec)
+
+
+def _check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
+    """Refuse two keys with the same 64-bit hash, which is possible and next to impossible."""
+    left_keys = [pd.Series(left[i]) for i in spec.left.key_positions]
+    right_keys = [pd.Series(right[i]) for i in spec.right.key_positions]
+    ids = np.concatenate(key_ids(left_keys, right_keys, spec.left.schema))
+    if len(ids) and (ids != ids[0]).any():
+        msg = "Two different keys have the same 64-bit hash, and one of them is heavy."
+        hint = "Merge on one more column, or on an integer code of the key."
+        raise ValidationError(msg, hint=hint)
+
+
+def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec) -> pd.DataFrame:
+    """Join a small side's partitions into one frame of the columns that the join uses."""
+    frames = [partition[list(side.names)] for partition in partitions]
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def broadcast_cell(
+    partition: pd.DataFrame, build: pd.DataFrame, spec: JoinSpec, build_side: str, largest_nbytes: int,
+    row_nbytes: float,
+) -> pd.DataFrame:
+    """Join one partition with the side that every worker holds whole."""
+    left, right = (partition, build) if build_side == "right" else (build, partition)
+    frame = join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1)
+    _check_size(len(frame), row_nbytes, largest_nbytes)
+    return frame
+
+
+def sorted_cell(
+    left: Sequence[pd.DataFrame],
+    right: Sequence[pd.DataFrame],
+    spec: JoinSpec,
+    code_range: tuple[int, int | None],
+    number: int,
+    cells: int,
+) -> pd.DataFrame:
+    """Join the slices of neighbouring partitions that hold a range of keys."""
+    left_block = frame_block(_slice(left, spec.left, code_range), spec.left)
+    right_block = frame_block(_slice(right, spec.right, code_range), spec.right)
+    return join_cell(left_block, right_block, spec, number, cells)
+
+
+def _slice(frames: Sequence[pd.DataFrame], side: SideSpec, code_range: tuple[int, int | None]) -> pd.DataFrame:
+    low, after = code_range
+    parts = []
+    for frame in frames:
+        codes, null = encode_keys([frame[name] for name in side.on], side.schema)
+        inside = codes >= np.uint64(low)
+        if after is not None:
+            inside &= codes < np.uint64(after)
+        if null is not None:
+            inside &= ~null
+        parts.append(frame if inside.all() else frame[inside])
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _check_size(n_rows: int, row_nbytes: float, largest_nbytes: int) -> None:
+    nbytes = int(n_rows * row_nbytes)
+    if nbytes > largest_nbytes + row_nbytes:
+        msg = (
+            f"An output partition has {format_count(n_rows)} rows of {row_nbytes:.0f} B, "
+            f"{format_nbytes(nbytes)} in all, and the plan promised {format_nbytes(largest_nbytes)} at most."
+        )
+        hint = (
+            "The frames have more rows of a key than when the plan was made, or their keys are too many to count "
+            "exactly: make the merge anew, or raise the configuration value safeframe.key-capacity."
+        )
+        raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=largest_nbytes)

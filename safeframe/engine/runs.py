@@ -1,0 +1,54 @@
+"""Starts an exchange: its directory, and who removes it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from safeframe.engine.staging_directory import Session, StagingJanitor, open_session
+from safeframe.sizing.cluster import current_client
+
+__all__ = ["check_staging", "start_run"]
+
+_with_janitor: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+
+
+def check_staging(base: str) -> None:
+    """Raise now rather than when the graph is made, should the directory be of no use.
+
+    Raises
+    ------
+    StagingError
+        When it cannot be created or written.
+    """
+    open_session(base)
+
+
+def start_run(base: str, run: str) -> str:
+    """Give the directory of an exchange.
+
+    Raises
+    ------
+    StagingError
+        When the staging directory cannot be used.
+
+    Notes
+    -----
+    With a distributed client the scheduler is told, once per client and
+    session, to remove what its runs leave.
+    """
+    session = open_session(base)
+    client = current_client()
+    if client is not None:
+        _send_janitor(client, session)
+    return session.run_directory(run)
+
+
+def _send_janitor(client: Any, session: Session) -> None:
+    directory = str(session.directory)
+    known = _with_janitor.setdefault(client, set())
+    if directory in known or client.asynchronous:
+        return
+    janitor = StagingJanitor(directory)
+    client.register_plugin(janitor, name=janitor.name)
+    known.add(directory)

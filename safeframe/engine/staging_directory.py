@@ -1,0 +1,161 @@
+"""Where staged rows lie, and how nothing of them is left behind.
+
+::
+
+    <base>/safeframe-<user>/<session>/         one per process that computes, mode 0700
+        lock                                   held while that process lives
+        <run>/                                 one per exchange
+            <attempt>.arrow                    one per staged partition
+
+Files go away, whichever comes first:
+
+- on a cluster, when the scheduler forgets or releases the run's sealed
+  manifest (:class:`StagingJanitor`, a scheduler plugin);
+- without a cluster, when the last reference to the manifest goes
+  (``weakref.finalize``, in :mod:`safeframe.engine.exchange`);
+- when the scheduler closes; when the process exits;
+- after a crash, when the next session on that base starts: a session whose
+  lock can be taken has no owner.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import getpass
+import os
+import shutil
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+from distributed import SchedulerPlugin
+
+from safeframe.errors import StagingError
+
+__all__ = ["SEAL_PREFIX", "Session", "StagingJanitor", "open_session"]
+
+SEAL_PREFIX = "safeframe-seal-"
+"""The key of a run's sealed manifest is this and the run's name."""
+
+_sessions: dict[tuple[int, str], Session] = {}
+_sessions_lock = threading.Lock()
+
+
+class Session:
+    """One process's part of a staging directory.
+
+    Parameters
+    ----------
+    base
+        The directory that the user, or the configuration, named.
+
+    Raises
+    ------
+    StagingError
+        When it cannot be created or written.
+    """
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        user = Path(base).expanduser() / f"safeframe-{_user()}"
+        try:
+            user.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sweep(user)
+            self.directory = user / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+            self.directory.mkdir(mode=0o700)
+            self._lock = (self.directory / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"The staging directory {base!r} cannot be written: {error.strerror or error}."
+            hint = "Name a directory that you and every worker may write in staging=, or in the configuration."
+            raise StagingError(msg, hint=hint, directory=base) from error
+        atexit.register(self.close)
+
+    def run_directory(self, run: str) -> str:
+        """Give the directory of one exchange; it is made when the first partition is staged."""
+        return str(self.directory / run)
+
+    def close(self) -> None:
+        """Remove everything that this session staged."""
+        atexit.unregister(self.close)
+        self._lock.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.directory.parent.rmdir()
+
+
+def open_session(base: str) -> Session:
+    """Give this process's session on ``base``, making it the first time.
+
+    Raises
+    ------
+    StagingError
+        When the directory cannot be created or written.
+    """
+    key = (os.getpid(), base)
+    with _sessions_lock:
+        session = _sessions.get(key)
+        if session is None or not session.directory.exists():
+            session = _sessions[key] = Session(base)
+        return session
+
+
+class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
+    """Removes a run's files when the scheduler lets go of its sealed manifest.
+
+    Parameters
+    ----------
+    directory
+        The session's directory; the scheduler has to reach it.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.name = f"safeframe-staging-{Path(directory).name}"
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        """See :meth:`distributed.SchedulerPlugin.transition`."""
+        if not (isinstance(key, str) and key.startswith(SEAL_PREFIX)):
+            return
+        # A manifest that is lost with its worker is released too: its run starts
+        # over with new files, so that the old ones are of no more use.
+        if finish == "forgotten" or (start == "memory" and finish == "released"):
+            remove_run(os.path.join(self.directory, key.removeprefix(SEAL_PREFIX)))  # noqa: PTH118
+
+    async def close(self) -> None:
+        """See :meth:`distributed.SchedulerPlugin.close`."""
+        for path in Path(self.directory).glob("*/"):
+            remove_run(str(path))
+
+
+def remove_run(directory: str) -> None:
+    """Remove a run's files; renamed first, so that a run that starts anew finds the name free."""
+    doomed = f"{directory}.{uuid.uuid4().hex[:8]}.gone"
+    with contextlib.suppress(OSError):
+        Path(directory).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _sweep(user: Path) -> None:
+    """Remove the sessions of processes that no longer live."""
+    for session in user.iterdir():
+        try:
+            lock = (session / "lock").open("r+")
+        except OSError:
+            continue
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            shutil.rmtree(session, ignore_errors=True)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

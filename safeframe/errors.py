@@ -1,0 +1,116 @@
+"""Every error and warning that safeframe raises on purpose.
+
+::
+
+    SafeframeError
+    ├── MemoryBudgetError      (MemoryError)          a plan, or a run, that needs more than it may use
+    ├── OutputTooLargeError    (ValueError)           a join predicted to be larger than max_output
+    ├── StagingError           (OSError)              the staging directory cannot be used
+    │   └── StagingFullError                          ... or has no room
+    ├── SchemaMismatchError    (TypeError)            key types, or a partition's types, that do not agree
+    ├── KeyNotFoundError       (KeyError)             a column that is not there
+    ├── RowConservationError   (RuntimeError)         an exchange that lost or gained rows
+    ├── UnsupportedError       (NotImplementedError)  asked for something safeframe does not do
+    └── ValidationError        (ValueError)           arguments, or data, that break a stated rule
+
+    SafeframeWarning (UserWarning)
+    └── OutputExplosionWarning                        a join that multiplies its input
+
+Each message says what was asked, both numbers in units, which limit, and ends
+with a hint that can be acted on. The figures are attributes too, in
+``error.figures``. All of them survive pickling, because they travel from
+workers to the client.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "KeyNotFoundError",
+    "MemoryBudgetError",
+    "OutputExplosionWarning",
+    "OutputTooLargeError",
+    "RowConservationError",
+    "SafeframeError",
+    "SafeframeWarning",
+    "SchemaMismatchError",
+    "StagingError",
+    "StagingFullError",
+    "UnsupportedError",
+    "ValidationError",
+]
+
+
+class SafeframeError(Exception):
+    """Base of every error that safeframe raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What was asked and why it cannot be, with both numbers.
+    hint
+        What the user can do about it.
+    **figures
+        The numbers of the message, for programs.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", **figures: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.figures = figures
+
+    def __str__(self) -> str:
+        return f"{self.message}\n\nHint: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.hint, self.figures)
+
+
+def _rebuild(cls: type[SafeframeError], message: str, hint: str, figures: dict[str, Any]) -> SafeframeError:
+    return cls(message, hint=hint, **figures)
+
+
+class MemoryBudgetError(SafeframeError, MemoryError):
+    """A plan, or a task, needs more memory than one worker may use."""
+
+
+class OutputTooLargeError(SafeframeError, ValueError):
+    """A join's predicted output is larger than ``max_output`` allows."""
+
+
+class StagingError(SafeframeError, OSError):
+    """The staging directory cannot be used."""
+
+
+class StagingFullError(StagingError):
+    """The staging directory has no room for the exchange."""
+
+
+class SchemaMismatchError(SafeframeError, TypeError):
+    """Types that have to agree do not: of two keys, or of a partition and its frame."""
+
+
+class KeyNotFoundError(SafeframeError, KeyError):
+    """A column that was asked for is not in the frame."""
+
+
+class RowConservationError(SafeframeError, RuntimeError):
+    """An exchange did not give back exactly the rows it took in."""
+
+
+class UnsupportedError(SafeframeError, NotImplementedError):
+    """Something that safeframe does not do."""
+
+
+class ValidationError(SafeframeError, ValueError):
+    """An argument, or the data, breaks a stated rule."""
+
+
+class SafeframeWarning(UserWarning):
+    """Base of every warning that safeframe issues."""
+
+
+class OutputExplosionWarning(SafeframeWarning):
+    """A join multiplies its input; the message has the exact figures."""

@@ -1,0 +1,160 @@
+"""What is known about the keys of a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe.facts.estimate import Estimate
+
+__all__ = ["Codes", "Counts", "KeyColumn", "KeyKind", "KeySchema", "KeyStatistics", "PartitionKeys"]
+
+Codes = npt.NDArray[np.uint64]
+"""One unsigned 64-bit number per key; see :class:`KeySchema`."""
+Counts = npt.NDArray[np.int64]
+"""Rows per key."""
+
+KeyKind = Literal["int", "uint", "float", "bool", "datetime", "timedelta", "string", "number", "object"]
+"""What the values of a key column are, whatever pandas stores them in."""
+
+_ORDERED_KINDS = frozenset({"int", "uint", "float", "bool", "datetime", "timedelta"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyColumn:
+    """The common type of one key column of both sides.
+
+    ``number`` is an integer side against a float side: compared as numbers,
+    never through a lossy cast.
+    """
+
+    kind: KeyKind
+    """What is compared."""
+    unit: str | None = None
+    """The unit both sides are brought to, for ``datetime`` and ``timedelta``."""
+    tz_aware: bool = False
+    """Whether ``datetime`` values are instants in UTC."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeySchema:
+    """How the rows of the key columns become one code each.
+
+    A single column of an ordered kind has codes that keep its order and differ
+    for different values (``injective``). Any other key is hashed to 64 bits:
+    equal keys have equal codes, and different keys nearly always differ, so
+    that a join of the rows still has to compare the values.
+
+    A null in a single key column has no code and is counted apart (pandas
+    joins null to null). In a key of several columns a null is a value.
+    """
+
+    columns: tuple[KeyColumn, ...]
+    """One entry per key column."""
+
+    @property
+    def injective(self) -> bool:
+        """Whether different keys always have different codes, in the order of the keys."""
+        return len(self.columns) == 1 and self.columns[0].kind in _ORDERED_KINDS
+
+    @property
+    def nulls_apart(self) -> bool:
+        """Whether null keys are counted apart rather than coded."""
+        return len(self.columns) == 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartitionKeys:
+    """Rows and key range of each partition, in partition order."""
+
+    rows: Counts
+    """Rows per partition."""
+    null_rows: Counts
+    """Rows with a null key per partition."""
+    first: Codes
+    """Smallest code per partition; meaningless where all rows are null."""
+    last: Codes
+    """Largest code per partition; meaningless where all rows are null."""
+    increasing: npt.NDArray[np.bool_]
+    """Whether the codes never fall from a row to the next within the partition."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        arrays = (self.rows, self.null_rows, self.first, self.last, self.increasing)
+        return ("PartitionKeys", *(array.tobytes() for array in arrays))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class KeyStatistics:
+    """Rows per key: exact while the distinct keys fit the capacity, a sample beyond.
+
+    With ``exact``, ``codes`` and ``counts`` hold every key. Otherwise they hold
+    the keys whose hash is below a threshold, each with its exact count: a
+    sample of ``sample_fraction`` of all distinct keys, the same keys on both
+    sides of a join. The heaviest keys are then known besides, in
+    ``heavy_codes``, with counts that are exact when ``heavy_error`` is zero and
+    at most ``heavy_error`` too small otherwise.
+    """
+
+    on: tuple[str, ...]
+    """The key columns."""
+    schema: KeySchema
+    """How keys became codes."""
+    rows: int
+    """Rows of the frame, null keys included."""
+    null_rows: int
+    """Rows whose (single) key is null."""
+    codes: Codes
+    """Known keys, ascending."""
+    counts: Counts
+    """Rows of each known key."""
+    exact: bool
+    """Whether ``codes`` holds every key of the frame."""
+    sample_fraction: float
+    """The share of the distinct keys that ``codes`` holds; 1.0 when exact."""
+    heavy_codes: Codes
+    """The heaviest keys, ascending; a subset of ``codes`` when exact."""
+    heavy_counts: Counts
+    """Rows of each of the heaviest keys."""
+    heavy_error: int
+    """How much too small a count in ``heavy_counts`` can be."""
+    distinct: Estimate
+    """Number of different keys, nulls left out."""
+    minimum: Any
+    """Smallest key value, or None: of an ordered single column only."""
+    maximum: Any
+    """Largest key value, or None: of an ordered single column only."""
+    labels: dict[int, Any]
+    """Key values by code, for the heaviest keys and for a sample that gives quantiles."""
+    partitions: PartitionKeys
+    """Rows and key range of each partition."""
+    capacity: int
+    """Distinct keys that are counted exactly."""
+    nbytes_bound: int = field(default=0)
+    """What one summary may take while it is gathered, in bytes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that these statistics take."""
+        return (
+            self.codes.nbytes
+            + self.counts.nbytes
+            + self.heavy_codes.nbytes
+            + self.heavy_counts.nbytes
+        )
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return (
+            "KeyStatistics",
+            self.on,
+            self.schema,
+            self.rows,
+            self.null_rows,
+            self.codes.tobytes(),
+            self.counts.tobytes(),
+            self.sample_fraction,
+            self.heavy_codes.tobytes(),
+            self.partitions.__dask_tokenize__(),
+        )

@@ -1,0 +1,66 @@
+"""How the rows of a join are divided: shards by key, cells by row number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe.facts.keys import Codes
+
+__all__ = ["ShardLayout"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ShardLayout:
+    """Shards are ranges of codes; a cell is a row range of one shard's virtual join.
+
+    Shard ``s`` holds the codes from ``starts[s]`` on, up to ``starts[s + 1]``.
+    The first start is 0 and the last shard has no end. When ``null_shard`` is
+    set, one more shard, the last, holds the null keys.
+    """
+
+    starts: Codes
+    """First code of each shard that has codes; ascending, the first is 0."""
+    single_key: npt.NDArray[np.bool_]
+    """Whether a shard (the null shard included) holds one key only, so that its rows need no order."""
+    cells: npt.NDArray[np.int64]
+    """Output partitions per shard (the null shard included); 0 where nothing can come out."""
+    null_shard: bool
+    """Whether there is a shard of null keys."""
+
+    @property
+    def n_shards(self) -> int:
+        """Shards, the null shard included."""
+        return len(self.starts) + int(self.null_shard)
+
+    @property
+    def n_cells(self) -> int:
+        """Output partitions of all shards."""
+        return int(self.cells.sum())
+
+    def cell_location(self, cell: int) -> tuple[int, int, int]:
+        """Find a cell: its shard, its number within the shard, and the shard's cells.
+
+        Examples
+        --------
+        >>> layout = ShardLayout(
+        ...     starts=np.array([0, 10], "uint64"), single_key=np.array([False, False]),
+        ...     cells=np.array([2, 3]), null_shard=False)
+        >>> layout.cell_location(4)
+        (1, 2, 3)
+        """
+        ends = np.cumsum(self.cells)
+        shard = int(np.searchsorted(ends, cell, side="right"))
+        first = int(ends[shard] - self.cells[shard])
+        return shard, cell - first, int(self.cells[shard])
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return (
+            "ShardLayout",
+            self.starts.tobytes(),
+            self.single_key.tobytes(),
+            self.cells.tobytes(),
+            self.null_shard,
+        )

@@ -1,0 +1,83 @@
+"""What is known of a join before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from safeframe.facts.estimate import Estimate
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["How", "KeyFanout", "MergeEstimate"]
+
+How = Literal["inner", "left", "right", "outer"]
+"""Which rows of a join stay."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyFanout:
+    """One key and what the join makes of it."""
+
+    key: Any
+    """The key's value; a tuple for several columns; None for null."""
+    left_rows: int
+    """Rows with that key on the left."""
+    right_rows: int
+    """Rows with that key on the right."""
+    output_rows: int
+    """Rows with that key in the result."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeEstimate:
+    """Rows and bytes of a join, predicted from the keys alone."""
+
+    how: How
+    """Which rows stay."""
+    on: tuple[str, ...]
+    """The key columns, as the left side calls them."""
+    rows: Estimate
+    """Rows of the result."""
+    row_nbytes: float
+    """Bytes of one result row in memory."""
+    left_rows: int
+    """Rows of the left side."""
+    right_rows: int
+    """Rows of the right side."""
+    left_unmatched_rows: Estimate
+    """Left rows whose key the right side lacks."""
+    right_unmatched_rows: Estimate
+    """Right rows whose key the left side lacks."""
+    heaviest: tuple[KeyFanout, ...]
+    """The keys that make most of the result, heaviest first."""
+
+    @property
+    def nbytes(self) -> Estimate:
+        """Bytes of the result in memory."""
+        return self.rows.scaled(self.row_nbytes)
+
+    @property
+    def fanout(self) -> float:
+        """Result rows per row of the larger side."""
+        return self.rows.expected / max(1, self.left_rows, self.right_rows)
+
+    def __str__(self) -> str:
+        about = "exactly" if self.rows.exact else "about"
+        lines = [
+            f"{self.how} merge on {', '.join(self.on)}: {about} {format_count(self.rows.expected)} rows, "
+            f"{format_nbytes(self.nbytes.expected)} in memory",
+        ]
+        if not self.rows.exact:
+            lines.append(
+                f"  between {format_count(self.rows.lower)} and {format_count(self.rows.upper)} rows"
+            )
+        lines.append(
+            f"  from {format_count(self.left_rows)} left and {format_count(self.right_rows)} right rows: "
+            f"{self.fanout:,.1f} rows out for each row of the larger side"
+        )
+        lines.extend(
+            f"  key {key.key!r}: {format_count(key.left_rows)} × {format_count(key.right_rows)} "
+            f"→ {format_count(key.output_rows)} rows"
+            for key in self.heaviest[:3]
+        )
+        return "\n".join(lines)

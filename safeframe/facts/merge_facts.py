@@ -1,0 +1,56 @@
+"""What the planner of a merge is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safeframe.facts.budget import Budget
+from safeframe.facts.frame import FrameProfile
+from safeframe.facts.keys import KeyStatistics
+from safeframe.facts.merge import How, MergeEstimate
+
+__all__ = ["MergeFacts", "SideFacts", "StagingFacts"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SideFacts:
+    """One side of a merge."""
+
+    keys: KeyStatistics
+    """Rows per key, and each partition's key range."""
+    profile: FrameProfile
+    """Rows and bytes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagingFacts:
+    """Where an exchange may stage its rows."""
+
+    directory: str | None
+    """A directory that all workers reach; None when there is none."""
+    free_nbytes: int
+    """Free bytes there."""
+    unavailable: str
+    """Why there is none; empty when there is one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeFacts:
+    """Everything that decides how a merge runs."""
+
+    how: How
+    """Which rows stay."""
+    left: SideFacts
+    """The left side."""
+    right: SideFacts
+    """The right side."""
+    estimate: MergeEstimate
+    """Rows and bytes of the result."""
+    budget: Budget
+    """What one worker may use."""
+    staging: StagingFacts
+    """Where rows may be staged."""
+    partition_nbytes: int | None
+    """The user's target for an output partition in bytes; None to derive one."""
+    strategy: str | None
+    """The user's strategy; None to choose."""

@@ -1,0 +1,174 @@
+"""A plan: what will run, why, and what it will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from safeframe.errors import MemoryBudgetError, StagingFullError
+from safeframe.facts.budget import Budget
+from safeframe.facts.estimate import Estimate
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.merge import MergeEstimate
+from safeframe.units import format_nbytes
+
+__all__ = ["Candidate", "Plan", "Step"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One kind of task that a plan runs."""
+
+    kind: str
+    """What the tasks do."""
+    tasks: int
+    """How many there are."""
+    task_peak_nbytes: int
+    """Upper bound of what one task holds at its peak, in bytes."""
+    reason: str
+    """The formula in words, with its figures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A strategy that was looked at and not taken."""
+
+    strategy: str
+    """Its name."""
+    reason: str
+    """Why not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a recipe will do, as numbers; made before anything runs.
+
+    A plan never raises because something is too big: :attr:`fits` says so, and
+    :meth:`validate`, like execution, raises.
+    """
+
+    recipe: str
+    """The recipe, as in ``merge``."""
+    strategy: str
+    """The strategy that runs."""
+    reasons: tuple[str, ...]
+    """Why that strategy."""
+    rejected: tuple[Candidate, ...]
+    """The other strategies and why each was not taken."""
+    steps: tuple[Step, ...]
+    """Kinds of tasks, in the order in which they run."""
+    budget: Budget
+    """What one worker may use."""
+    output_rows: Estimate
+    """Rows of the result."""
+    output_nbytes: Estimate
+    """Bytes of the result in memory."""
+    output_partitions: int
+    """Partitions of the result."""
+    partition_nbytes: int
+    """Target: no output partition is larger, in bytes."""
+    largest_partition_nbytes: int
+    """Upper bound of the largest output partition, in bytes."""
+    row_nbytes: float
+    """Bytes of one result row, as the plan reckons them."""
+    staging_nbytes: int
+    """Bytes that pass through the staging directory; 0 when nothing is staged."""
+    staging_free_nbytes: int | None
+    """Free bytes of the staging directory; None when nothing is staged."""
+    staging_directory: str | None
+    """Where rows are staged; None when nothing is staged."""
+    layout: ShardLayout | None = None
+    """How rows are divided, for the engine."""
+    merge: MergeEstimate | None = None
+    """What the key statistics say of a join; None for other recipes."""
+    build_side: str | None = None
+    """The side that every worker holds whole, for a broadcast."""
+
+    @property
+    def task_peak_nbytes(self) -> int:
+        """Upper bound of what the largest task holds, in bytes."""
+        return max((step.task_peak_nbytes for step in self.steps), default=0)
+
+    @property
+    def projected_worker_nbytes(self) -> int:
+        """Upper bound of one worker's peak, in bytes."""
+        return self.budget.projected_worker_nbytes(self.task_peak_nbytes)
+
+    @property
+    def over_budget(self) -> tuple[Step, ...]:
+        """Steps whose tasks need more than a worker may use, worst first."""
+        allowed = self.budget.allowed_nbytes
+        over = [
+            step
+            for step in self.steps
+            if self.budget.projected_worker_nbytes(step.task_peak_nbytes) > allowed
+        ]
+        return tuple(sorted(over, key=lambda step: -step.task_peak_nbytes))
+
+    @property
+    def fits(self) -> bool:
+        """Whether every step keeps to the worker's memory and to the free disk."""
+        return not self.over_budget and not self._staging_full
+
+    @property
+    def _staging_full(self) -> bool:
+        return self.staging_free_nbytes is not None and self.staging_nbytes > self.staging_free_nbytes
+
+    def validate(self) -> None:
+        """Raise when the plan does not fit.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When a step's projected peak is above what a worker may use.
+        StagingFullError
+            When the staging directory has less room than the exchange needs.
+        """
+        if self.over_budget:
+            worst = self.over_budget[0]
+            projected = self.budget.projected_worker_nbytes(worst.task_peak_nbytes)
+            allowed = self.budget.allowed_nbytes
+            steps = "; ".join(
+                f"{step.kind} needs {format_nbytes(self.budget.projected_worker_nbytes(step.task_peak_nbytes))}"
+                f" ({step.reason})"
+                for step in self.over_budget
+            )
+            msg = (
+                f"{self.recipe} is projected to need {format_nbytes(projected)} of memory per worker, and "
+                f"{format_nbytes(allowed)} is allowed ({format_nbytes(self.budget.reserved_nbytes)} of it is "
+                f"taken before any data): {steps}."
+            )
+            hint = (
+                "Give each worker more memory or fewer threads, read smaller partitions "
+                "(blocksize= or split_row_groups=), or ask for a smaller partition_size=."
+            )
+            raise MemoryBudgetError(msg, hint=hint, projected_nbytes=projected, allowed_nbytes=allowed)
+        if self._staging_full:
+            free = self.staging_free_nbytes or 0
+            msg = (
+                f"{self.recipe} stages {format_nbytes(self.staging_nbytes)}, and {self.staging_directory} has "
+                f"{format_nbytes(free)} free."
+            )
+            hint = "Free some disk, or name a directory with more room in staging=."
+            raise StagingFullError(msg, hint=hint, needed_nbytes=self.staging_nbytes, free_nbytes=free)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the plan as plain values, for JSON."""
+        plain = {
+            name: _plain(getattr(self, name))
+            for name in (f.name for f in fields(self))
+            if name not in ("layout",)
+        }
+        plain["projected_worker_nbytes"] = self.projected_worker_nbytes
+        plain["fits"] = self.fits
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        return value.item()
+    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

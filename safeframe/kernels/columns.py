@@ -1,0 +1,197 @@
+"""Columns between pandas, Arrow batches and gathered results.
+
+Covers: one column at a time: its Arrow form for staging (integers narrowed to
+what their values need), its return as the very dtype of the frame, and taking
+rows of it by position, with or without missing ones.
+Does not cover: files, keys, joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pandas.api.types import union_categoricals
+
+from safeframe.errors import SchemaMismatchError, UnsupportedError
+from safeframe.kernels.order import Positions
+
+__all__ = ["Column", "from_arrow", "gather", "missing_dtype", "to_arrow"]
+
+Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
+"""The values of a column: a numpy array, or pandas' array of an extension dtype."""
+
+_NARROW = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+
+
+def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:
+    """Give a column's Arrow form.
+
+    Parameters
+    ----------
+    series
+        The column as one partition has it.
+    dtype
+        The dtype that the frame promises. A partition that has another one is
+        cast if that loses nothing (an empty or all-null partition, say).
+
+    Returns
+    -------
+    pyarrow.Array
+        Integers, datetimes and booleans as integers as narrow as their values
+        allow; floats as they are, NaN included; anything else as Arrow infers it.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When the partition's type is not the frame's.
+    UnsupportedError
+        When Arrow has no type for the values (mixed Python objects).
+    """
+    series = _as_promised(series, dtype)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufbmM":
+        values = series.to_numpy()
+        if dtype.kind in "mM":
+            values = values.view(np.int64)
+        elif dtype.kind == "b":
+            values = values.view(np.uint8)
+        if values.dtype.kind in "iu":
+            values = _narrowed(values)
+        return pa.array(np.ascontiguousarray(values))
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        msg = f"Column {series.name!r} of dtype {dtype} cannot be staged: {error}."
+        hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
+        raise UnsupportedError(msg, hint=hint) from error
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
+    """Join staged pieces of a column into one, as ``dtype``.
+
+    Notes
+    -----
+    Memory: for numeric columns only the result, since each piece is copied,
+    and widened, straight into it; for others the result and its Arrow form.
+    """
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufbmM":
+        out = np.empty(sum(len(array) for array in arrays), dtype)
+        target = out.view(np.int64) if dtype.kind in "mM" else out
+        at = 0
+        for array in arrays:
+            target[at : at + len(array)] = array.to_numpy(zero_copy_only=False)
+            at += len(array)
+        return out
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _categorical(arrays, dtype)
+    if not arrays:
+        return pd.array([], dtype=dtype) if not isinstance(dtype, np.dtype) else np.empty(0, dtype)
+    chunked = pa.chunked_array(_one_type(arrays))
+    if isinstance(dtype, np.dtype):
+        values = chunked.to_pandas().to_numpy(dtype=object, copy=True)
+        values[pd.isna(values)] = np.nan  # pandas' own merge writes NaN into object columns
+        return values
+    restore = getattr(dtype, "__from_arrow__", None)
+    if restore is None:
+        return pd.array(chunked.to_pandas(), dtype=dtype)
+    restored: Column = restore(chunked)
+    return restored
+
+
+def gather(column: Column, positions: Positions, *, missing: bool) -> Column:
+    """Take rows by position.
+
+    Parameters
+    ----------
+    column
+        Values.
+    positions
+        Row numbers; -1 for a missing value, which is allowed only with ``missing``.
+    missing
+        Whether the result has the dtype that can hold missing values, whether
+        or not these positions have any.
+    """
+    if not missing:
+        return column.take(positions)
+    if isinstance(column, np.ndarray):
+        column = column.astype(missing_dtype(column.dtype), copy=False)
+    taken: Column = pd.api.extensions.take(column, positions, allow_fill=True)
+    return taken
+
+
+def missing_dtype(dtype: Any) -> Any:
+    """Give the dtype that pandas turns ``dtype`` into when values go missing.
+
+    Examples
+    --------
+    >>> missing_dtype(np.dtype("int64")), missing_dtype(np.dtype("bool"))
+    (dtype('float64'), dtype('O'))
+    """
+    if not isinstance(dtype, np.dtype):
+        return dtype
+    return pd.api.extensions.take(np.zeros(1, dtype), np.array([-1]), allow_fill=True).dtype
+
+
+def _as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+    if series.dtype == dtype or _both_categorical(series.dtype, dtype):
+        return series
+    if len(series) == 0 or bool(series.isna().all()) or _same_family(series.dtype, dtype):
+        try:
+            return series.astype(dtype)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    msg = (
+        f"Column {series.name!r} is {series.dtype} in one partition, and the frame promises {dtype} "
+        "for all of them."
+    )
+    hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: {str(series.dtype)!r}}})."
+    raise SchemaMismatchError(msg, hint=hint)
+
+
+def _both_categorical(one: Any, other: Any) -> bool:
+    return isinstance(one, pd.CategoricalDtype) and isinstance(other, pd.CategoricalDtype)
+
+
+def _same_family(found: Any, promised: Any) -> bool:
+    """Whether every value of ``found`` has a place in ``promised``."""
+    if isinstance(found, np.dtype) and isinstance(promised, np.dtype):
+        return np.can_cast(found, promised, casting="safe")
+    return pd.api.types.is_string_dtype(found) and pd.api.types.is_string_dtype(promised)
+
+
+def _narrowed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if len(values) == 0 or values.dtype.itemsize == 1:
+        return values
+    low, high = int(values.min()), int(values.max())
+    for narrow in _NARROW:
+        info = np.iinfo(narrow)
+        if info.bits >= values.dtype.itemsize * 8:
+            break
+        if info.min <= low and high <= info.max:
+            return values.astype(narrow)
+    return values
+
+
+def _categorical(arrays: Sequence[pa.Array], dtype: pd.CategoricalDtype) -> pd.Categorical:
+    parts = [pd.Categorical(array.to_pandas()) for array in arrays]
+    if not parts:
+        return pd.Categorical([], dtype=dtype)
+    categories = parts[0].categories
+    if all(part.categories.equals(categories) for part in parts[1:]):
+        codes = np.concatenate([part.codes for part in parts])
+        return pd.Categorical.from_codes(codes, categories=categories, ordered=dtype.ordered)
+    return union_categoricals(parts, ignore_order=True)
+
+
+def _one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:
+    """Bring pieces to one Arrow type: an all-null piece has type null, a large one large offsets."""
+    types = {array.type for array in arrays}
+    if len(types) == 1:
+        return list(arrays)
+    schema = pa.unify_schemas([pa.schema([("x", kind)]) for kind in types], promote_options="permissive")
+    return [array.cast(schema.field("x").type) for array in arrays]

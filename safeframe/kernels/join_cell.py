@@ -1,0 +1,119 @@
+"""One output partition of a join, from the rows of its shard.
+
+Covers: ordering both sides by key, the virtual join, taking the cell's rows.
+Does not cover: where the rows of a shard come from (``engine``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.kernels.columns import Column, gather
+from safeframe.kernels.join_spec import JoinSpec, OutputColumn, SideSpec
+from safeframe.kernels.key_ids import key_ids
+from safeframe.kernels.order import Positions, counts_of, stable_order
+from safeframe.kernels.virtual_join import cell_range, join_runs
+
+__all__ = ["Block", "frame_block", "join_cell", "join_rows"]
+
+Block = Sequence[Column]
+"""Rows of one side, column by column, in the order of the side's spec."""
+
+
+def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
+    """Take a side's columns out of a frame."""
+    return [_values(frame[name]) for name in side.names]
+
+
+def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int) -> pd.DataFrame:
+    """Join a shard and give one of ``cells`` equal parts of the result.
+
+    Notes
+    -----
+    Memory: the two blocks, ids and orders of 24 bytes per row of them, the
+    touched rows in key order once more, 24 bytes of positions per result row,
+    and the result.
+    """
+    left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
+    left_ids, right_ids, n_ids = _dense(left_ids, right_ids)
+    join = join_runs(counts_of(left_ids, n_ids), counts_of(right_ids, n_ids), spec.how)
+    lo, hi = cell_range(join.n_rows, number, cells)
+    left_rows, right_rows = join.rows(lo, hi)
+    left, left_rows = _touched(left, stable_order(left_ids), left_rows)
+    right, right_rows = _touched(right, stable_order(right_ids), right_rows)
+    return join_rows(left, right, left_rows, right_rows, spec)
+
+
+def join_rows(
+    left: Block, right: Block, left_rows: Positions, right_rows: Positions, spec: JoinSpec
+) -> pd.DataFrame:
+    """Put result rows together from the positions of their two sides; -1 for none."""
+    columns = {
+        i: _column(column, left, right, left_rows, right_rows, spec, spec.meta.dtypes.iloc[i])
+        for i, column in enumerate(spec.output)
+    }
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(left_rows)), copy=False)
+    frame.columns = spec.meta.columns
+    return frame
+
+
+def _column(
+    column: OutputColumn,
+    left: Block,
+    right: Block,
+    left_rows: Positions,
+    right_rows: Positions,
+    spec: JoinSpec,
+    dtype: Any,
+) -> Column:
+    if column.left is None:
+        assert column.right is not None
+        return gather(right[column.right], right_rows, missing=spec.right_missing)
+    if column.right is None or not spec.left_missing:
+        return gather(left[column.left], left_rows, missing=spec.left_missing)
+    # A key of one name: the left value, or the right one where there is no left row.
+    left_key, right_key = left[column.left], right[column.right]
+    both = pd.concat([pd.Series(left_key), pd.Series(right_key)], ignore_index=True)
+    rows = np.where(left_rows >= 0, left_rows, len(left_key) + right_rows)
+    taken = both.take(rows)
+    return _values(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
+
+
+def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Block, Positions]:
+    """Bring to key order just the rows that ``rows`` reaches, and number them from there."""
+    real = rows[rows >= 0] if len(rows) and rows.min() < 0 else rows
+    if len(real) == 0:
+        return [column[:0] for column in block], rows
+    first, last = int(real.min()), int(real.max()) + 1
+    if order is None:
+        block = [column[first:last] for column in block]
+    else:
+        block = [column.take(order[first:last]) for column in block]
+    if first:
+        rows = np.where(rows >= 0, rows - first, -1)
+    return block, rows
+
+
+def _dense(
+    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Make ids small enough to count in a table: at most a few slots per row."""
+    n_rows = len(left_ids) + len(right_ids)
+    largest = max(int(left_ids.max(initial=-1)), int(right_ids.max(initial=-1)))
+    if largest < 4 * n_rows + 1024:
+        return left_ids, right_ids, largest + 1
+    ids, uniques = pd.factorize(np.concatenate([left_ids, right_ids]))
+    return ids[: len(left_ids)], ids[len(left_ids) :], len(uniques)
+
+
+def _keys(block: Block, side: SideSpec) -> list[pd.Series[Any]]:
+    return [pd.Series(block[i], copy=False) for i in side.key_positions]
+
+
+def _values(series: pd.Series[Any]) -> Column:
+    return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array

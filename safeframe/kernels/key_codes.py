@@ -1,0 +1,214 @@
+"""Turns key columns into one unsigned 64-bit code per row.
+
+Covers: which type two sides' keys have in common, codes (in key order for one
+column of numbers or times, hashes otherwise), and codes back to values.
+Does not cover: counting codes (``key_counts``), deciding whether two keys are
+truly equal (``key_ids``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.kernels.mixing import mix64
+
+__all__ = ["Nulls", "column_hashes", "column_values", "decode_codes", "encode_keys"]
+
+Nulls = npt.NDArray[np.bool_]
+"""True where a key is null."""
+
+_SIGN = np.uint64(1 << 63)
+_NULL_HASH = np.uint64(0x9B60933458E17D7D)
+_FRACTION_SALT = np.uint64(0xD1B54A32D192ED03)
+
+
+def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[Codes, Nulls | None]:
+    """Give each row's code.
+
+    Parameters
+    ----------
+    columns
+        The key columns of one partition.
+    schema
+        The common type of both sides' keys.
+
+    Returns
+    -------
+    codes
+        One code per row; anything where the key is null.
+    null
+        Which keys are null, for a key of one column that has nulls; else None.
+
+    Examples
+    --------
+    >>> from safeframe.facts.keys import KeyColumn, KeySchema
+    >>> schema = KeySchema(columns=(KeyColumn(kind="int"),))
+    >>> codes, null = encode_keys([pd.Series([-1, 0, 1])], schema)
+    >>> (codes - codes[1]).view("int64").tolist(), null
+    ([-1, 0, 1], None)
+    """
+    if schema.injective:
+        values, null = column_values(columns[0], schema.columns[0])
+        return _ordered_codes(values, schema.columns[0]), null
+    if len(columns) == 1:
+        hashes, null = column_hashes(columns[0], schema.columns[0])
+        return hashes, null
+    codes = np.zeros(len(columns[0]), np.uint64)
+    for series, column in zip(columns, schema.columns, strict=True):
+        hashes, null = column_hashes(series, column)
+        if null is not None:
+            hashes = np.where(null, _NULL_HASH, hashes)
+        codes = mix64(codes * np.uint64(31) + hashes)
+    return codes, None
+
+
+def decode_codes(codes: Codes, schema: KeySchema) -> list[Any]:
+    """Give the key values of codes, for a schema whose codes are in key order.
+
+    Examples
+    --------
+    >>> from safeframe.facts.keys import KeyColumn, KeySchema
+    >>> schema = KeySchema(columns=(KeyColumn(kind="float"),))
+    >>> codes, _ = encode_keys([pd.Series([1.5, -2.0])], schema)
+    >>> decode_codes(codes, schema)
+    [1.5, -2.0]
+    """
+    column = schema.columns[0]
+    codes = np.asarray(codes, np.uint64)
+    match column.kind:
+        case "float":
+            bits = np.where(codes & _SIGN, codes ^ _SIGN, ~codes)
+            return list(bits.view(np.float64).tolist())
+        case "uint":
+            return list(codes.tolist())
+        case "bool":
+            return list((codes != _SIGN).tolist())
+    values = (codes ^ _SIGN).view(np.int64)
+    if column.kind == "int":
+        return list(values.tolist())
+    if column.kind == "timedelta":
+        return list(pd.TimedeltaIndex(values.view(f"timedelta64[{column.unit}]")))
+    times = pd.DatetimeIndex(values.view(f"datetime64[{column.unit}]"))
+    return list(times.tz_localize("UTC") if column.tz_aware else times)
+
+
+def column_values(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[Any], Nulls | None]:
+    """Give an ordered column as int64, uint64 or float64 values, and its nulls.
+
+    Times are whole units since the epoch, in UTC where they are aware.
+    """
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _of_categories(series, lambda categories: column_values(categories, column))
+    null: Nulls | None = None
+    if column.kind in ("datetime", "timedelta"):
+        kind = "M8" if column.kind == "datetime" else "m8"
+        if column.tz_aware:
+            series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+        values = series.to_numpy(dtype=f"{kind}[{column.unit}]").view(np.int64)
+        null = values == np.iinfo(np.int64).min
+    else:
+        target = {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64)
+        if isinstance(series.dtype, np.dtype):
+            values = series.to_numpy().astype(target, copy=False)
+        else:
+            missing = series.isna().to_numpy()
+            filled = series.array.fillna(False if column.kind == "bool" else 0) if missing.any() else series.array
+            values = np.asarray(filled.to_numpy(dtype=target))
+            null = missing
+        if column.kind == "float":
+            null = np.isnan(values) if null is None else null | np.isnan(values)
+    return values, null if null is not None and null.any() else None
+
+
+def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nulls | None]:
+    """Give a column's hashes: equal for equal values, whatever pandas stores them in."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _of_categories(series, lambda categories: column_hashes(categories, column))
+    match column.kind:
+        case "string":
+            return _string_hashes(series)
+        case "number":
+            return _number_hashes(series)
+        case "object":
+            null = series.isna().to_numpy()
+            hashes = pd.util.hash_array(series.to_numpy(dtype=object), categorize=True)
+            return mix64(hashes), null if null.any() else None
+    values, null = column_values(series, column)
+    return mix64(_ordered_codes(values, column)), null
+
+
+def _ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
+    if column.kind == "uint":
+        return values
+    if column.kind == "float":
+        bits = (values + 0.0).view(np.uint64)  # adding zero makes -0.0 the same key as 0.0
+        return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return values.view(np.uint64) ^ _SIGN
+
+
+def _string_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
+    array = pa.array(series, from_pandas=True)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        array = pc.dictionary_encode(array)
+    words = array.dictionary.to_numpy(zero_copy_only=False)
+    hashes = mix64(pd.util.hash_array(words.astype(object), categorize=False))
+    if array.null_count == 0:
+        return hashes[array.indices.to_numpy()], None
+    null = array.is_null().to_numpy(zero_copy_only=False)
+    indices = pc.fill_null(array.indices, 0).to_numpy()
+    return (hashes[indices] if len(hashes) else np.zeros(len(null), np.uint64)), null
+
+
+def _number_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
+    """Hash whole numbers as integers, so that an integer meets an equal float and no other."""
+    integral, fraction, null = number_parts(series)
+    hashes = mix64(integral.view(np.uint64))
+    if fraction is not None:
+        bits = mix64(fraction.view(np.uint64) ^ _FRACTION_SALT)
+        hashes = np.where(fraction == 0.0, hashes, bits)
+    return hashes, null
+
+
+def number_parts(
+    series: pd.Series[Any],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None, Nulls | None]:
+    """Split numbers into what is an int64 and what is not.
+
+    Returns
+    -------
+    integral
+        The value as int64 where it is a whole number of that range, else 0.
+    other
+        The value where it is not, else 0.0; None for integer columns.
+    null
+        Nulls, or None.
+    """
+    if pd.api.types.is_integer_dtype(series.dtype):
+        values, null = column_values(series, KeyColumn(kind="int"))
+        return values, None, null
+    values, null = column_values(series, KeyColumn(kind="float"))
+    values = np.where(np.isnan(values), 0.0, values)
+    whole = (np.floor(values) == values) & (values >= -(2.0**63)) & (values < 2.0**63)
+    integral = np.where(whole, values, 0.0).astype(np.int64)
+    return integral, np.where(whole, 0.0, values), null
+
+
+def _of_categories(series: pd.Series[Any], function: Any) -> tuple[npt.NDArray[Any], Nulls | None]:
+    categories = pd.Series(series.cat.categories)
+    values, _ = function(categories)
+    codes = series.cat.codes.to_numpy()
+    null = codes < 0
+    if len(values) == 0:
+        return np.zeros(len(codes), values.dtype), null if null.any() else None
+    taken = values[np.where(null, 0, codes)]
+    return taken, null if null.any() else None

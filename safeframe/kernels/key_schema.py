@@ -1,0 +1,130 @@
+"""Finds the type in which two sides' keys are compared, or refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from safeframe.errors import SchemaMismatchError
+from safeframe.facts.keys import KeyColumn, KeySchema
+
+__all__ = ["common_schema"]
+
+_UNITS = ("s", "ms", "us", "ns")
+
+
+def common_schema(
+    left: Sequence[pd.Series[Any]],
+    right: Sequence[pd.Series[Any]],
+    *,
+    left_names: Sequence[Any],
+    right_names: Sequence[Any],
+) -> KeySchema:
+    """Find the common type of each pair of key columns.
+
+    Parameters
+    ----------
+    left, right
+        The key columns of both sides, empty; the same twice for one frame.
+    left_names, right_names
+        What the user calls them.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When two columns cannot be compared; with both names and types.
+
+    Examples
+    --------
+    >>> left, right = pd.Series([], dtype="int32"), pd.Series([], dtype="Int64")
+    >>> common_schema([left], [right], left_names=["k"], right_names=["k"]).columns[0].kind
+    'int'
+    """
+    pairs = zip(left, right, left_names, right_names, strict=True)
+    return KeySchema(columns=tuple(_common(*pair) for pair in pairs))
+
+
+def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_name: Any) -> KeyColumn:
+    one, other = _column(left), _column(right)
+    kinds = {one.kind, other.kind}
+    if kinds <= {"datetime"} or kinds <= {"timedelta"}:
+        if one.tz_aware != other.tz_aware:
+            hint = "Give both a time zone with dt.tz_localize, or take it off both."
+            raise _mismatch(left, right, left_name, right_name, hint)
+        units = [column.unit or "ns" for column in (one, other)]
+        return KeyColumn(kind=one.kind, unit=max(units, key=_UNITS.index), tz_aware=one.tz_aware)
+    if one.kind == other.kind:
+        return KeyColumn(kind=one.kind)
+    if kinds == {"int", "uint"}:
+        if "uint64" in (_name(left.dtype), _name(right.dtype)):
+            hint = "Cast one side with astype: uint64 holds numbers that int64 does not."
+            raise _mismatch(left, right, left_name, right_name, hint)
+        return KeyColumn(kind="int")
+    if kinds <= {"int", "uint", "float"} and "uint64" not in (_name(left.dtype), _name(right.dtype)):
+        return KeyColumn(kind="number")
+    if kinds == {"string", "object"}:
+        return KeyColumn(kind="string")
+    hint = f"Cast one side first, as with ddf.astype({{{right_name!r}: {_name(left.dtype)!r}}})."
+    raise _mismatch(left, right, left_name, right_name, hint)
+
+
+def _column(series: pd.Series[Any]) -> KeyColumn:
+    dtype: Any = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        known = dtype.categories is not None and "__UNKNOWN_CATEGORIES__" not in dtype.categories
+        return _column(pd.Series(dtype.categories)) if known and len(dtype.categories) else KeyColumn(kind="string")
+    if isinstance(dtype, pd.ArrowDtype):
+        return _arrow_column(dtype.pyarrow_dtype)
+    if pd.api.types.is_bool_dtype(dtype):
+        return KeyColumn(kind="bool")
+    if pd.api.types.is_unsigned_integer_dtype(dtype):
+        return KeyColumn(kind="uint")
+    if pd.api.types.is_integer_dtype(dtype):
+        return KeyColumn(kind="int")
+    if pd.api.types.is_float_dtype(dtype):
+        return KeyColumn(kind="float")
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return KeyColumn(kind="datetime", unit=dtype.unit, tz_aware=True)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        kind = "datetime" if dtype.kind == "M" else "timedelta"
+        return KeyColumn(kind=kind, unit=np.datetime_data(dtype)[0])
+    if dtype == object:
+        return KeyColumn(kind="object")
+    return KeyColumn(kind="string" if pd.api.types.is_string_dtype(dtype) else "object")
+
+
+def _arrow_column(dtype: pa.DataType) -> KeyColumn:
+    if pa.types.is_boolean(dtype):
+        return KeyColumn(kind="bool")
+    if pa.types.is_unsigned_integer(dtype):
+        return KeyColumn(kind="uint")
+    if pa.types.is_signed_integer(dtype):
+        return KeyColumn(kind="int")
+    if pa.types.is_floating(dtype):
+        return KeyColumn(kind="float")
+    if pa.types.is_timestamp(dtype):
+        return KeyColumn(kind="datetime", unit=dtype.unit, tz_aware=dtype.tz is not None)
+    if pa.types.is_duration(dtype):
+        return KeyColumn(kind="timedelta", unit=dtype.unit)
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
+        return KeyColumn(kind="string")
+    return KeyColumn(kind="object")
+
+
+def _name(dtype: Any) -> str:
+    return str(dtype)
+
+
+def _mismatch(
+    left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_name: Any, hint: str
+) -> SchemaMismatchError:
+    msg = (
+        f"The keys cannot be compared: left {left_name!r} is {left.dtype} and right {right_name!r} is {right.dtype}."
+    )
+    return SchemaMismatchError(
+        msg, hint=hint, left_dtype=str(left.dtype), right_dtype=str(right.dtype)
+    )

@@ -1,0 +1,49 @@
+"""A fixed hash of 64-bit codes, and samples of keys by it.
+
+The hash of a code is the same in every process and on both sides of a join,
+so that two samples of keys "whose hash is below a threshold" hold the same keys.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["below_fraction", "mix64"]
+
+Hashes = npt.NDArray[np.uint64]
+
+
+def mix64(codes: Hashes) -> Hashes:
+    """Mix the bits of each code: the finaliser of splitmix64, a bijection.
+
+    Notes
+    -----
+    Source: G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom
+    number generators", OOPSLA 2014.
+
+    Examples
+    --------
+    >>> mix64(np.array([1, 2], np.uint64))
+    array([10451216379200822465, 10905525725756348110], dtype=uint64)
+    """
+    mixed = codes + np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def below_fraction(codes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
+    """Tell which codes belong to the sample of ``fraction`` of all codes.
+
+    Examples
+    --------
+    >>> below_fraction(np.arange(6, dtype=np.uint64), 0.5)
+    array([False, False, False,  True,  True,  True])
+    """
+    if fraction >= 1.0:
+        return np.ones(len(codes), np.bool_)
+    return mix64(codes) < np.uint64(int(fraction * 2.0**64))

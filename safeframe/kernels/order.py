@@ -1,0 +1,97 @@
+"""Stable orders of small non-negative integers, without a general sort.
+
+numpy's stable argsort of 8- and 16-bit integers is a counting sort, some ten
+times faster than one of 64-bit integers; wider ids take one pass per 16 bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Positions", "counts_of", "shard_of", "stable_order"]
+
+Positions = npt.NDArray[np.int64]
+"""Row numbers."""
+
+_TABLE_SLOTS = 2**22
+"""Codes that a shard look-up table may span: 8 MiB of 16-bit shard numbers."""
+
+
+def stable_order(ids: npt.NDArray[np.integer]) -> Positions | None:
+    """Order rows by id, rows of equal id staying in their order.
+
+    Parameters
+    ----------
+    ids
+        Non-negative integers, one per row.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Row numbers in the new order; None when the rows are in order already.
+
+    Examples
+    --------
+    >>> stable_order(np.array([2, 0, 2, 1]))
+    array([1, 3, 0, 2])
+    >>> stable_order(np.array([0, 0, 1])) is None
+    True
+    """
+    if len(ids) < 2 or not np.any(ids[1:] < ids[:-1]):
+        return None
+    largest = int(ids.max())
+    if largest < 2**16:
+        return np.argsort(ids.astype(np.uint16), kind="stable")
+    if largest >= 2**48:
+        return np.argsort(ids, kind="stable")
+    order = np.argsort((ids & 0xFFFF).astype(np.uint16), kind="stable")
+    for shift in (16, 32):
+        if largest >> shift:
+            digit = ((ids >> shift) & 0xFFFF).astype(np.uint16)
+            order = order[np.argsort(digit[order], kind="stable")]
+    return order
+
+
+def shard_of(codes: npt.NDArray[np.uint64], starts: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Find the shard of each code.
+
+    Parameters
+    ----------
+    codes
+        One code per row.
+    starts
+        The first code of each shard, ascending; the first is 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        The shard number of each row.
+
+    Notes
+    -----
+    Where the codes span a few million values at most, the shards of all of
+    them are looked up in a table: 4 ms against 130 for a binary search of 4 M rows.
+
+    Examples
+    --------
+    >>> starts = np.array([0, 10, 20], "uint64")
+    >>> shard_of(np.array([25, 3, 10], "uint64"), starts)
+    array([2, 0, 1])
+    """
+    if len(codes) == 0 or len(starts) == 1:
+        return np.zeros(len(codes), np.int64)
+    low, high = int(codes.min()), int(codes.max())
+    if high - low < min(_TABLE_SLOTS, 8 * len(codes)):
+        table = np.zeros(high - low + 1, np.int64)
+        inside = starts[(starts > low) & (starts <= high)]
+        np.add.at(table, (inside - np.uint64(low)).astype(np.int64), 1)
+        first = int(np.searchsorted(starts, np.uint64(low), side="right")) - 1
+        table = np.cumsum(table) + first
+        return table[(codes - np.uint64(low)).astype(np.int64)]
+    return np.searchsorted(starts, codes, side="right") - 1
+
+
+def counts_of(ids: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.int64]:
+    """Count rows per id in ``range(n)``."""
+    return np.bincount(ids, minlength=n).astype(np.int64, copy=False)

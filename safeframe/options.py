@@ -1,0 +1,73 @@
+"""Every threshold of the library, with its reason.
+
+Covers: constants that plans and kernels use; a user changes those that are
+also in ``safeframe.yaml`` through :mod:`dask.config`.
+Does not cover: reading the configuration (``safeframe.config``).
+"""
+
+from __future__ import annotations
+
+MIB = 2**20
+
+HEADROOM_FRACTION = 0.8
+"""Share of a worker's limit that plans fill: dask pauses a worker at 0.8 of it, and a
+worker whose allocator keeps its pages can stay above that line for ever."""
+
+RESERVED_GROWTH_NBYTES = 48 * MIB
+"""What a worker's resident memory grows by, beyond its idle size, without holding data:
+libraries loaded with the first task, thread stacks, pages that the allocators keep."""
+
+KEY_CAPACITY = 2**20
+"""Distinct keys that key statistics count exactly: 16 MiB a summary, so that a task that
+joins four of them stays far below the smallest worker."""
+
+HEAVY_KEYS = 2**12
+"""Heaviest keys that are always counted exactly."""
+
+MIN_PARTITION_NBYTES = 1 * MIB
+"""Smaller output partitions cost more in scheduling than they save in memory."""
+
+MAX_PARTITION_NBYTES = 128 * MIB
+"""Larger output partitions are what dask's own guidance advises against."""
+
+MAX_OUTPUT_PARTITIONS = 100_000
+"""More tasks than that and the scheduler, not the data, is the bound."""
+
+OUTPUT_COPIES = 2.5
+"""Copies of an output partition that exist at once in a cell and what consumes it: the frame,
+its Arrow or row-group form, and encoded pages (measured: docs/decisions)."""
+
+STAGE_COPIES = 3.0
+"""Copies of an input partition at once in a stage task: as read, as pandas, in shard order."""
+
+FETCH_COPIES = 2.0
+"""Copies of a shard at once in a cell: as read from staging, and joined into one piece."""
+
+ROW_INDEX_NBYTES = 40
+"""Bytes of row numbers, order and codes that a kernel keeps per row."""
+
+BROADCAST_FRACTION = 0.125
+"""Share of a task's budget that the broadcast side may fill, since every thread holds it
+and its index while it works."""
+
+EXPLOSION_FACTOR = 10.0
+"""Result rows per row of the larger side from which a join warns."""
+
+EXPLOSION_ROWS = 10_000_000
+"""A join of fewer result rows never warns: it is small whatever its factor."""
+
+POSITION_NBYTES = 32
+"""Bytes of positions per result row while a cell is made: two arrays, and their making."""
+
+SHARD_REREAD_FRACTION = 1 / 16
+"""Input bytes per target partition up to which a shard may have several cells: each of them
+reads the shard anew, so that reading stays small beside writing."""
+
+SAMPLE_MARGIN = 1.5
+"""Factor on sizes that come from a sample of the keys, when they bound something."""
+
+WIDTH_MARGIN = 1.25
+"""Factor on bytes per row that come from a sample of rows (strings), when they bound something."""
+
+RESERVED_DEFAULT_NBYTES = 192 * MIB
+"""A worker's memory before any data, where it cannot be asked (an asynchronous client)."""

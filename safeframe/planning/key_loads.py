@@ -1,0 +1,97 @@
+"""Rows per key on both sides of a join, lined up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe.facts.keys import Codes, Counts, KeyStatistics
+from safeframe.facts.merge import How
+from safeframe.kernels.mixing import below_fraction
+
+__all__ = ["KeyLoads", "Rows", "key_loads"]
+
+Rows = npt.NDArray[np.float64]
+"""Rows per key, as floats: a sampled key stands for others too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class KeyLoads:
+    """Rows per key on both sides and in the result, in code order.
+
+    Rows are floats: a sampled key stands for ``1 / sample_fraction`` keys.
+    """
+
+    codes: Codes
+    """Known keys, ascending."""
+    left: Rows
+    """Left rows."""
+    right: Rows
+    """Right rows."""
+    output: Rows
+    """Result rows."""
+    known: npt.NDArray[np.bool_]
+    """Whether the figures are of this very key, rather than of those it stands for."""
+    null_left: int
+    """Left rows whose key is null."""
+    null_right: int
+    """Right rows whose key is null."""
+    null_output: int
+    """Result rows whose key is null."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether no key is missing."""
+        return bool(self.known.all())
+
+
+def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
+    """Line up two sides' rows per key.
+
+    Where both sides are exact, every key is there with its own figures.
+    Otherwise the heaviest keys of either side are, and besides them the keys
+    of the common sample, each with its rows times the keys that it stands for.
+    """
+    fraction = min(left.sample_fraction, right.sample_fraction)
+    heavy = np.empty(0, np.uint64)
+    if not (left.exact and right.exact):
+        heavy = np.union1d(left.heavy_codes, right.heavy_codes)
+    sampled = [side.codes[below_fraction(side.codes, fraction)] for side in (left, right)]
+    codes = np.union1d(np.union1d(*sampled), heavy)
+    known = np.isin(codes, heavy) | (fraction >= 1.0)
+    weight = np.where(known, 1.0, 1.0 / fraction)
+    left_rows, right_rows = (_rows_of(side, codes) for side in (left, right))
+    output = _output(left_rows, right_rows, how) * weight
+    return KeyLoads(
+        codes=codes,
+        left=left_rows * weight,
+        right=right_rows * weight,
+        output=output,
+        known=known,
+        null_left=left.null_rows,
+        null_right=right.null_rows,
+        null_output=int(_output(np.array([float(left.null_rows)]), np.array([float(right.null_rows)]), how)[0]),
+    )
+
+
+def _rows_of(side: KeyStatistics, codes: Codes) -> Rows:
+    rows = _look_up(side.codes, side.counts, codes)
+    return rows if side.exact else np.maximum(rows, _look_up(side.heavy_codes, side.heavy_counts, codes))
+
+
+def _look_up(known: Codes, counts: Counts, codes: Codes) -> Rows:
+    if len(known) == 0:
+        return np.zeros(len(codes))
+    at = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    return np.where(known[at] == codes, counts[at], 0).astype(np.float64)
+
+
+def _output(left: Rows, right: Rows, how: How) -> Rows:
+    output = left * right
+    if how in ("left", "outer"):
+        output = np.where(right == 0, left, output)
+    if how in ("right", "outer"):
+        output = np.where(left == 0, right, output)
+    return output

@@ -1,0 +1,93 @@
+"""The memory formulas: what one task of each kind holds at its peak.
+
+Each is a sum of named terms of integers, so that a plan can print it and a
+test can tell the terms apart.
+"""
+
+from __future__ import annotations
+
+from safeframe import options
+
+__all__ = [
+    "broadcast_cell_peak_nbytes",
+    "cell_peak_nbytes",
+    "default_partition_nbytes",
+    "default_shard_nbytes",
+    "sorted_cell_peak_nbytes",
+    "stage_peak_nbytes",
+]
+
+
+def stage_peak_nbytes(*, partition_rows: int, partition_nbytes: int) -> int:
+    """Give the peak of staging one input partition.
+
+    The partition as it is read, as pandas, and in shard order, with codes and
+    order per row.
+
+    Examples
+    --------
+    >>> stage_peak_nbytes(partition_rows=1000, partition_nbytes=24_000)
+    112000
+    """
+    return int(options.STAGE_COPIES * partition_nbytes) + options.ROW_INDEX_NBYTES * partition_rows
+
+
+def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int) -> int:
+    """Give the peak of making one output partition from staged rows, and of consuming it.
+
+    The rows of both sides, read and in key order, with ids and order per row;
+    positions per result row; the result in all its copies.
+
+    Examples
+    --------
+    >>> cell_peak_nbytes(input_rows=100, input_nbytes=2400, output_rows=1000, output_nbytes=32_000)
+    120800
+    """
+    return (
+        int(options.FETCH_COPIES * input_nbytes)
+        + options.ROW_INDEX_NBYTES * input_rows
+        + options.POSITION_NBYTES * output_rows
+        + int(options.OUTPUT_COPIES * output_nbytes)
+    )
+
+
+def broadcast_cell_peak_nbytes(
+    *, partition_rows: int, partition_nbytes: int, build_rows: int, build_nbytes: int,
+    output_rows: int, output_nbytes: int,
+) -> int:
+    """Give the peak of joining one partition with a side that every worker holds whole.
+
+    The build side is held once by the worker and touched once more in key order.
+    """
+    return build_nbytes + cell_peak_nbytes(
+        input_rows=partition_rows + build_rows,
+        input_nbytes=partition_nbytes + build_nbytes,
+        output_rows=output_rows,
+        output_nbytes=output_nbytes,
+    )
+
+
+def sorted_cell_peak_nbytes(
+    *, held_nbytes: int, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int
+) -> int:
+    """Give the peak of joining the slices of sorted partitions that a cell touches.
+
+    The touched partitions stay whole while the cell runs, besides their slices.
+    """
+    return held_nbytes + cell_peak_nbytes(
+        input_rows=input_rows, input_nbytes=input_nbytes, output_rows=output_rows, output_nbytes=output_nbytes
+    )
+
+
+def default_partition_nbytes(task_nbytes: int) -> int:
+    """Choose the target for an output partition from a task's budget.
+
+    An eighth: its copies, its positions and its shard's rows then fill most of
+    the budget and never all of it.
+    """
+    return min(max(task_nbytes // 8, options.MIN_PARTITION_NBYTES), options.MAX_PARTITION_NBYTES)
+
+
+def default_shard_nbytes(task_nbytes: int) -> int:
+    """Choose how many bytes of both sides a shard may hold: a tenth of a task's budget."""
+    return max(task_nbytes // 10, options.MIN_PARTITION_NBYTES)

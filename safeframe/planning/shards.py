@@ -1,0 +1,191 @@
+"""Cuts the keys of a join into shards of bounded input, and shards into cells.
+
+Keys in code order are packed into shards until the next key would take the
+shard's input over its bound, or its output over one partition. Shards with
+little input may make more than one partition. A key that is too heavy for
+either is a shard of its own: its rows need no order, so that its cells read
+just the row ranges they are made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe import options
+from safeframe.facts.keys import Codes
+from safeframe.facts.layout import ShardLayout
+from safeframe.planning.key_loads import KeyLoads, Rows
+
+__all__ = ["LayoutFigures", "lay_out"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayoutFigures:
+    """The sizes of a layout that the memory formulas need."""
+
+    layout: ShardLayout
+    """The shards and cells."""
+    input_rows: int
+    """Rows of both sides that the largest cell reads."""
+    input_nbytes: int
+    """Their bytes."""
+    cell_rows: int
+    """Result rows of the largest cell."""
+
+
+def lay_out(
+    loads: KeyLoads,
+    *,
+    left_row_nbytes: float,
+    right_row_nbytes: float,
+    output_row_nbytes: float,
+    shard_nbytes: int,
+    partition_nbytes: int,
+) -> LayoutFigures:
+    """Cut the keys into shards and cells.
+
+    Parameters
+    ----------
+    loads
+        Rows per key.
+    left_row_nbytes, right_row_nbytes, output_row_nbytes
+        Bytes per row.
+    shard_nbytes
+        Bytes of both sides that a shard of several keys may hold.
+    partition_nbytes
+        Bytes that a cell may have.
+    """
+    input_nbytes = loads.left * left_row_nbytes + loads.right * right_row_nbytes
+    output_nbytes = loads.output * output_row_nbytes
+    reread_nbytes = partition_nbytes * options.SHARD_REREAD_FRACTION
+    alone = loads.known & (
+        (input_nbytes > shard_nbytes) | ((output_nbytes > partition_nbytes) & (input_nbytes > reread_nbytes))
+    )
+    firsts, lasts = _pack(
+        input_nbytes, output_nbytes, alone, shard_nbytes, partition_nbytes, max(reread_nbytes, 1.0)
+    )
+    starts, single, shard_of_pack = _starts(loads.codes, firsts, alone)
+
+    # Sums per shard; shards that only fill a gap between keys keep zeros.
+    n_shards = len(starts)
+    left, right, output = (
+        _per_shard(rows, firsts, lasts, shard_of_pack, n_shards)
+        for rows in (loads.left, loads.right, loads.output)
+    )
+    margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
+    target_rows = max(1.0, partition_nbytes // max(output_row_nbytes, 1e-9))
+    cells = np.ceil(output * np.where(single, 1.0, margin) / target_rows).astype(np.int64)
+    if not loads.exact:
+        cells[~single] = np.maximum(cells[~single], 1)  # keys that the sample missed may be there
+    has_nulls = loads.null_left + loads.null_right > 0
+    if has_nulls:
+        left = np.append(left, loads.null_left)
+        right = np.append(right, loads.null_right)
+        output = np.append(output, loads.null_output)
+        single = np.append(single, True)
+        cells = np.append(cells, int(np.ceil(loads.null_output / target_rows)))
+    if cells.sum() == 0:
+        cells[0] = 1  # an empty result still has one partition
+    layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=has_nulls)
+
+    cell_rows = np.ceil(output * np.where(single, 1.0, margin) / np.maximum(cells, 1))
+    read_left, read_right = _rows_read(left, right, cell_rows, single)
+    used = cells > 0
+    read_nbytes = (read_left * left_row_nbytes + read_right * right_row_nbytes) * np.where(single, 1.0, margin)
+    return LayoutFigures(
+        layout=layout,
+        input_rows=int(((read_left + read_right) * np.where(single, 1.0, margin))[used].max()),
+        input_nbytes=int(read_nbytes[used].max()),
+        cell_rows=int(cell_rows[used].max()),
+    )
+
+
+def _pack(
+    input_nbytes: Rows,
+    output_nbytes: Rows,
+    alone: npt.NDArray[np.bool_],
+    shard_nbytes: float,
+    partition_nbytes: float,
+    reread_nbytes: float,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pack keys ``[first, last)`` into shards; the loop is over shards, not keys."""
+    n_keys = len(input_nbytes)
+    input_ends, output_ends = np.cumsum(input_nbytes), np.cumsum(output_nbytes)
+    barriers = np.append(np.flatnonzero(alone), n_keys)
+    firsts, lasts = [], []
+    first = 0
+    while first < n_keys:
+        barrier = int(barriers[np.searchsorted(barriers, first)])
+        if barrier == first:
+            last = first + 1
+        else:
+            input_before = input_ends[first] - input_nbytes[first]
+            output_before = output_ends[first] - output_nbytes[first]
+            one_partition = min(
+                np.searchsorted(input_ends, input_before + shard_nbytes, side="right"),
+                np.searchsorted(output_ends, output_before + partition_nbytes, side="right"),
+            )
+            reread = np.searchsorted(input_ends, input_before + reread_nbytes, side="right")
+            last = int(min(max(one_partition, reread, first + 1), barrier))
+        firsts.append(first)
+        lasts.append(last)
+        first = last
+    return np.array(firsts, np.int64), np.array(lasts, np.int64)
+
+
+def _starts(
+    codes: Codes, firsts: npt.NDArray[np.int64], alone: npt.NDArray[np.bool_]
+) -> tuple[Codes, npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Give each shard its first code, with shards for the gaps around single keys."""
+    starts: list[int] = []
+    single: list[bool] = []
+    shard_of_pack: list[int] = []
+    next_free = 0  # where a shard has to begin that follows a single key, or nothing
+    for first in firsts.tolist():
+        code = int(codes[first])
+        follows_single = not single or single[-1]
+        if alone[first]:
+            if follows_single and code > next_free:
+                starts.append(next_free)
+                single.append(False)
+            starts.append(code)
+            single.append(True)
+            next_free = code + 1
+        else:
+            starts.append(next_free if follows_single else code)
+            single.append(False)
+        shard_of_pack.append(len(starts) - 1)
+    if not starts or (single[-1] and next_free < 2**64):
+        starts.append(next_free)
+        single.append(False)
+    return (
+        np.array(starts, np.uint64),
+        np.array(single, np.bool_),
+        np.array(shard_of_pack, np.int64),
+    )
+
+
+def _per_shard(
+    rows: Rows,
+    firsts: npt.NDArray[np.int64],
+    lasts: npt.NDArray[np.int64],
+    shard_of_pack: npt.NDArray[np.int64],
+    n_shards: int,
+) -> Rows:
+    sums = np.zeros(n_shards)
+    ends = np.concatenate([[0.0], np.cumsum(rows)])
+    sums[shard_of_pack] = ends[lasts] - ends[firsts]
+    return np.rint(sums)
+
+
+def _rows_read(
+    left: Rows, right: Rows, cell_rows: Rows, single: npt.NDArray[np.bool_]
+) -> tuple[Rows, Rows]:
+    """Count the rows that one cell reads: all of a shard, or the ranges it needs of a single key."""
+    per_left = np.maximum(right, 1.0)
+    needed_left = np.minimum(left, np.ceil(cell_rows / per_left) + 2)
+    needed_right = np.minimum(right, cell_rows)
+    return np.where(single, needed_left, left), np.where(single, needed_right, right)

@@ -1,0 +1,1 @@
+"""One thin function per recipe: normalise, gather facts, plan, return a collection."""

@@ -1,0 +1,103 @@
+"""Checks of what users hand to a recipe: frames and key columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask.dataframe as dd
+import pandas as pd
+
+from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
+
+__all__ = ["as_names", "check_frame", "check_keys", "merge_keys"]
+
+
+def check_frame(frame: Any, argument: str) -> dd.DataFrame:
+    """Give a dask dataframe back, or say what is wrong with it.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is not a dask dataframe.
+    ValidationError
+        When two of its columns have the same name.
+    """
+    if isinstance(frame, pd.DataFrame):
+        msg = f"{argument} is a pandas dataframe, and a dask dataframe was expected."
+        raise SchemaMismatchError(msg, hint="Wrap it: dask.dataframe.from_pandas(df, npartitions=1).")
+    if not isinstance(frame, dd.DataFrame):
+        msg = f"{argument} is a {type(frame).__name__}, and a dask dataframe was expected."
+        raise SchemaMismatchError(msg, hint="Make one with dask.dataframe.read_parquet, from_pandas or from_map.")
+    columns = frame._meta.columns
+    if columns.nlevels > 1:
+        msg = f"{argument} has columns of {columns.nlevels} levels."
+        raise UnsupportedError(msg, hint="Flatten the column names to one level first.")
+    if not columns.is_unique:
+        twice = sorted({str(name) for name in columns[columns.duplicated()]})
+        msg = f"{argument} has more than one column of the name {', '.join(map(repr, twice))}."
+        raise ValidationError(msg, hint="Rename the columns so that each has a name of its own.")
+    return frame
+
+
+def as_names(on: Any) -> tuple[Any, ...]:
+    """Turn a column name, or a list of them, into a tuple."""
+    if isinstance(on, (list, tuple, pd.Index)):
+        return tuple(on)
+    return (on,)
+
+
+def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
+    """Raise when a key column is not there, or is named twice.
+
+    Raises
+    ------
+    KeyNotFoundError, ValidationError, UnsupportedError
+        In words, with the columns that there are.
+    """
+    columns = list(frame._meta.columns)
+    for name in on:
+        if name in columns:
+            continue
+        if name is not None and name in frame._meta.index.names:
+            msg = f"{name!r} is the index of {argument}, and safeframe.merge joins on columns."
+            raise UnsupportedError(msg, hint=f"Make it a column first: {argument}.reset_index().")
+        listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
+        msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
+        raise KeyNotFoundError(msg, hint="Check the spelling, or name the keys apart in left_on= and right_on=.")
+    if len(set(on)) < len(on):
+        msg = f"A key column is named twice in {list(on)!r}."
+        raise ValidationError(msg, hint="Name each key column once.")
+
+
+def merge_keys(
+    left: dd.DataFrame, right: dd.DataFrame, on: Any, left_on: Any, right_on: Any
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Work out the key columns of both sides, as :func:`pandas.merge` does.
+
+    Raises
+    ------
+    ValidationError
+        When the arguments contradict each other, or name no key.
+    """
+    if on is not None:
+        if left_on is not None or right_on is not None:
+            msg = "on= cannot be given together with left_on= or right_on=."
+            raise ValidationError(msg, hint="Give on= where both sides share the name, else left_on= and right_on=.")
+        left_keys = right_keys = as_names(on)
+    elif left_on is None and right_on is None:
+        left_keys = right_keys = tuple(name for name in left._meta.columns if name in right._meta.columns)
+        if not left_keys:
+            msg = "The two sides have no column in common, and on= was not given."
+            raise ValidationError(msg, hint="Name the keys in left_on= and right_on=.")
+    elif left_on is None or right_on is None:
+        msg = "left_on= and right_on= come together, and one of them is missing."
+        raise ValidationError(msg, hint="Give both, or on= where both sides share the name.")
+    else:
+        left_keys, right_keys = as_names(left_on), as_names(right_on)
+    if len(left_keys) != len(right_keys):
+        msg = f"left_on= names {len(left_keys)} columns and right_on= names {len(right_keys)}."
+        raise ValidationError(msg, hint="Name as many columns on one side as on the other.")
+    check_keys(left, left_keys, "left")
+    check_keys(right, right_keys, "right")
+    return left_keys, right_keys

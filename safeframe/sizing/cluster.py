@@ -1,0 +1,152 @@
+"""Asks the cluster, or the machine, what it has.
+
+Covers: the client that a compute would use, the smallest worker's memory and
+what it uses already, a directory that all workers reach.
+Does not cover: deciding what to do with it (``planning``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dask
+import psutil
+from dask.base import get_scheduler
+from dask.system import CPU_COUNT
+
+from safeframe import options
+from safeframe.facts.budget import Budget
+from safeframe.facts.merge_facts import StagingFacts
+from safeframe.sizing.disk import free_nbytes
+
+__all__ = ["current_client", "measure_budget", "staging_facts"]
+
+
+def current_client() -> Any | None:
+    """Give the distributed client that a compute would use now, if any."""
+    owner = getattr(get_scheduler(), "__self__", None)
+    return owner if hasattr(owner, "scheduler_info") else None
+
+
+def measure_budget(memory_nbytes: int | None = None) -> Budget:
+    """Learn what one worker may use, and uses already.
+
+    Parameters
+    ----------
+    memory_nbytes
+        Bytes that one worker may use; None for its own limit.
+
+    Returns
+    -------
+    Budget
+        Of the smallest connected worker; without a client, of this process
+        and the threads of dask's local scheduler.
+
+    Notes
+    -----
+    Computed eagerly: with a client, one round trip to each worker, which
+    loads the libraries that tasks need and reads the worker's resident memory.
+    """
+    headroom = float(dask.config.get("safeframe.headroom", options.HEADROOM_FRACTION))
+    client = current_client()
+    if client is None:
+        threads = _local_threads()
+        allowed = memory_nbytes or _machine_nbytes()
+        return Budget(
+            n_workers=1,
+            threads_per_worker=threads,
+            allowed_nbytes=allowed,
+            reserved_nbytes=loaded_resident_nbytes() + options.RESERVED_GROWTH_NBYTES,
+            transport_nbytes=0,
+            headroom_fraction=headroom,
+            measured=True,
+        )
+    workers = _workers(client)
+    resident: Mapping[str, int] = client.run(loaded_resident_nbytes) if not client.asynchronous else {}
+    limits = [int(worker["memory_limit"] or _machine_nbytes() // len(workers)) for worker in workers.values()]
+    reserved = max(resident.values(), default=options.RESERVED_DEFAULT_NBYTES)
+    return Budget(
+        n_workers=len(workers),
+        threads_per_worker=max(int(worker["nthreads"]) for worker in workers.values()),
+        allowed_nbytes=memory_nbytes or min(limits),
+        reserved_nbytes=reserved + options.RESERVED_GROWTH_NBYTES,
+        transport_nbytes=0,
+        headroom_fraction=headroom,
+        measured=bool(resident),
+    )
+
+
+def loaded_resident_nbytes() -> int:
+    """Load what tasks need, and give this process's resident memory."""
+    import dask.dataframe
+    import pyarrow.parquet  # noqa: F401
+
+    import safeframe  # noqa: F401
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def staging_facts(staging: str | None) -> StagingFacts:
+    """Find a directory that all workers reach, and its free bytes.
+
+    Parameters
+    ----------
+    staging
+        The user's directory, or None for the configured one, the workers' own
+        when they share a host, or this machine's temporary directory.
+    """
+    directory = staging or dask.config.get("safeframe.staging.directory", None)
+    unavailable = ""
+    if directory is None:
+        client = current_client()
+        if client is None:
+            directory = dask.config.get("temporary-directory", None) or tempfile.gettempdir()
+        else:
+            workers = _workers(client).values()
+            if len({worker["host"] for worker in workers}) == 1:
+                directory = str(Path(next(iter(workers))["local_directory"]).parent)
+            else:
+                unavailable = (
+                    f"the workers are on {len({worker['host'] for worker in workers})} hosts and no directory is "
+                    "named in staging= that all of them reach"
+                )
+    free = free_nbytes(directory) if directory is not None else 0
+    return StagingFacts(directory=directory, free_nbytes=free, unavailable=unavailable)
+
+
+def _workers(client: Any) -> dict[str, Any]:
+    if client.asynchronous:
+        identity = client.cluster.scheduler.identity(n_workers=-1) if client.cluster else client._scheduler_identity
+        workers: dict[str, Any] = identity["workers"]
+    else:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        if not workers:
+            client.wait_for_workers(1)
+            workers = client.scheduler_info(n_workers=-1)["workers"]
+    return workers
+
+
+def _local_threads() -> int:
+    scheduler = get_scheduler()
+    if scheduler is not None and getattr(scheduler, "__name__", "") == "get_sync":
+        return 1
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
+def _machine_nbytes() -> int:
+    """Give what the machine and this process's memory group leave, with what the process has."""
+    own = int(psutil.Process().memory_info().rss)
+    free = int(psutil.virtual_memory().available) + own
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limit = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if limit.isdigit():
+            free = min(free, int(limit))
+    return free
+
+

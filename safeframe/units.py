@@ -1,0 +1,125 @@
+"""Bytes and counts as people write them, at the boundary of the library.
+
+Covers: parsing ``"128MiB"``, printing bytes, rows and seconds.
+Does not cover: any arithmetic. Inside the library a size is an ``int`` of bytes
+in a name that ends in ``_nbytes``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from safeframe.errors import ValidationError
+
+__all__ = ["format_count", "format_nbytes", "format_seconds", "parse_nbytes"]
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "kb": 10**3,
+    "m": 10**6,
+    "mb": 10**6,
+    "g": 10**9,
+    "gb": 10**9,
+    "t": 10**12,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+_SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*$")
+
+
+def parse_nbytes(size: str | int, *, argument: str = "size") -> int:
+    """Turn ``"128MiB"`` or a number of bytes into an ``int`` of bytes.
+
+    Parameters
+    ----------
+    size
+        A string with a decimal (``"1GB"``) or binary (``"1GiB"``) unit, or bytes.
+    argument
+        What the user called it, for the error.
+
+    Returns
+    -------
+    int
+        Bytes, at least 1.
+
+    Raises
+    ------
+    ValidationError
+        When it cannot be read, or is not positive.
+
+    Examples
+    --------
+    >>> parse_nbytes("1.5 KiB")
+    1536
+    """
+    hint = 'Write a size as "128MiB", "1GB" or an int of bytes.'
+    if isinstance(size, bool) or not isinstance(size, (str, int, float)):
+        msg = f"{argument}={size!r} is not a size."
+        raise ValidationError(msg, hint=hint)
+    if isinstance(size, str):
+        match = _SIZE.match(size)
+        if match is None or match[2].lower() not in _UNITS:
+            msg = f"{argument}={size!r} is not a size."
+            raise ValidationError(msg, hint=hint)
+        nbytes = int(float(match[1]) * _UNITS[match[2].lower()])
+    else:
+        nbytes = int(size)
+    if nbytes <= 0:
+        msg = f"{argument}={size!r} is not more than zero bytes."
+        raise ValidationError(msg, hint=hint)
+    return nbytes
+
+
+def format_nbytes(nbytes: float) -> str:
+    """Print bytes in the largest binary unit that keeps them above one.
+
+    Examples
+    --------
+    >>> format_nbytes(627_048_448)
+    '598 MiB'
+    >>> format_nbytes(6_400_000_000_000)
+    '5.82 TiB'
+    """
+    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if abs(nbytes) >= size:
+            return f"{_three_digits(nbytes / size)} {unit}"
+    return f"{int(nbytes)} B"
+
+
+def format_count(count: float) -> str:
+    """Print a count in full, with thousands apart.
+
+    Examples
+    --------
+    >>> format_count(99_998_704_311)
+    '99,998,704,311'
+    """
+    return f"{int(count):,}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Print a duration.
+
+    Examples
+    --------
+    >>> format_seconds(7384)
+    '2 h 3 min'
+    >>> format_seconds(12.34)
+    '12.3 s'
+    """
+    if seconds >= 3600:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+    if seconds >= 100:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{_three_digits(seconds)} s"
+
+
+def _three_digits(number: float) -> str:
+    digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
+    text = f"{number:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

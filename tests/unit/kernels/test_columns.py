@@ -1,0 +1,85 @@
+"""Columns to Arrow and back, and rows taken by position, against pandas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from safeframe.errors import SchemaMismatchError, UnsupportedError
+from safeframe.kernels.columns import from_arrow, gather, to_arrow
+
+COLUMNS = {
+    "int64": pd.Series([1, 2, 300]),
+    "int8": pd.Series([1, -2, 3], dtype="int8"),
+    "uint64": pd.Series([2**63 + 1, 2, 3], dtype="uint64"),
+    "float64": pd.Series([1.5, np.nan, -0.0]),
+    "float32": pd.Series([1.5, np.nan, 3], dtype="float32"),
+    "bool": pd.Series([True, False, True]),
+    "datetime": pd.Series(pd.to_datetime(["2020-01-01", None, "2021-05-05"])),
+    "datetime_tz": pd.Series(pd.to_datetime(["2020-01-01", None, "2021-05-05"]).tz_localize("Europe/Berlin")),
+    "timedelta": pd.Series(pd.to_timedelta([1, None, 3], unit="s")),
+    "str": pd.Series(["a", None, "b"], dtype="str" if pd.__version__ >= "3" else "string[pyarrow]"),
+    "string": pd.Series(["a", None, "b"], dtype="string[pyarrow]"),
+    "category": pd.Series(["a", None, "b"], dtype="category"),
+    "Int64": pd.Series([1, None, 2**60], dtype="Int64"),
+    "boolean": pd.Series([True, None, False], dtype="boolean"),
+    "arrow_int": pd.Series([1, None, 3], dtype="int64[pyarrow]"),
+    "period": pd.Series(pd.period_range("2020", periods=3, freq="D")),
+    "decimal": pd.Series([1, None, 3], dtype=pd.ArrowDtype(pa.decimal128(10, 2))),
+}
+
+
+@pytest.mark.parametrize("series", COLUMNS.values(), ids=COLUMNS.keys())
+def test_a_column_comes_back_as_it_was(series):
+    array = to_arrow(series, series.dtype)
+    back = pd.Series(from_arrow([array.slice(0, 1), array.slice(1, 0), array.slice(1)], series.dtype))
+    pd.testing.assert_series_equal(back, series)
+
+
+@pytest.mark.parametrize("series", COLUMNS.values(), ids=COLUMNS.keys())
+def test_no_pieces_make_an_empty_column(series):
+    assert pd.Series(from_arrow([], series.dtype)).dtype == series.dtype
+
+
+@pytest.mark.parametrize("series", COLUMNS.values(), ids=COLUMNS.keys())
+def test_missing_rows_are_those_of_reindex(series):
+    values = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
+    taken = pd.Series(gather(values, np.array([2, -1, 0]), missing=True))
+    pd.testing.assert_series_equal(taken, series.reindex([2, 99, 0]).reset_index(drop=True))
+
+
+def test_integers_are_staged_as_narrow_as_they_are():
+    assert to_arrow(pd.Series([90_000, 99_999]), np.dtype("int64")).type == pa.uint32()
+    assert to_arrow(pd.Series([-1, 100]), np.dtype("int64")).type == pa.int8()
+
+
+def test_objects_come_back_with_nan_for_null():
+    series = pd.Series(["a", None, "b"], dtype=object)
+    back = from_arrow([to_arrow(series, series.dtype)], series.dtype)
+    assert back.dtype == object
+    assert back[0] == "a"
+    assert np.isnan(back[1])
+
+
+def test_mixed_objects_are_refused_by_name():
+    series = pd.Series([1, "a", b"x"], dtype=object, name="mixed")
+    with pytest.raises(UnsupportedError, match="'mixed'.*cannot be staged"):
+        to_arrow(series, series.dtype)
+
+
+def test_a_partition_of_another_type_is_refused_with_both():
+    with pytest.raises(SchemaMismatchError, match="'x' is float64 in one partition.*promises int64"):
+        to_arrow(pd.Series([1.5], name="x"), np.dtype("int64"))
+
+
+def test_an_empty_partition_of_another_type_is_cast():
+    assert len(to_arrow(pd.Series([], dtype=object), np.dtype("int64"))) == 0
+
+
+def test_pieces_with_other_categories_are_joined():
+    one = pd.Series(["a", "b"], dtype="category")
+    other = pd.Series(["c", "a"], dtype="category")
+    joined = from_arrow([to_arrow(one, one.dtype), to_arrow(other, other.dtype)], one.dtype)
+    assert list(joined) == ["a", "b", "c", "a"]

@@ -1,0 +1,37 @@
+"""Stable orders and shard look-up, against numpy's general ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safeframe.kernels.order import shard_of, stable_order
+
+
+@pytest.mark.parametrize("largest", [3, 2**16 - 1, 2**16, 2**32 + 5, 2**47, 2**50])
+def test_stable_order_is_numpys(largest):
+    ids = np.random.default_rng(0).integers(0, largest + 1, 5000)
+    ids[0], ids[1] = largest, 0
+    order = stable_order(ids)
+    assert (order == np.argsort(ids, kind="stable")).all()
+
+
+def test_rows_in_order_need_no_order():
+    assert stable_order(np.array([0, 1, 1, 7])) is None
+    assert stable_order(np.array([], np.int64)) is None
+
+
+@given(
+    starts=st.lists(st.integers(1, 2**64 - 1), max_size=20, unique=True),
+    codes=st.lists(st.integers(0, 2**64 - 1), max_size=50),
+    dense=st.booleans(),
+)
+def test_shard_of_is_a_binary_search(starts, codes, dense):
+    if dense:  # few codes in a small range take the table
+        starts = [start % 1000 + 1 for start in starts]
+        codes = [code % 1100 for code in codes] * 30
+    first = np.array(sorted({0, *starts}), np.uint64)
+    rows = np.array(codes, np.uint64)
+    assert (shard_of(rows, first) == np.searchsorted(first, rows, side="right") - 1).all()
