@@ -79,6 +79,8 @@ def check_output(dataset: Dataset, output: Path, *, scratch: Path, memory: str =
 
 def _wrong_keys(dataset: Dataset, output: Path, *, scratch: Path, memory: str) -> int:
     connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
+    # A parquet file's minimum and maximum leave NaN out, and DuckDB 2.0 concludes that there is none.
+    connection.execute("SET disabled_optimizers='statistics_propagation'")
     try:
         row = connection.execute(_comparison(dataset, output)).fetchone()
     finally:

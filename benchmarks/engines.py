@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.situations import SITUATIONS, Dataset
 
@@ -31,7 +31,8 @@ CLUSTER_ENGINES = ("safeframe", "dask")
 ENGINES = (*CLUSTER_ENGINES, "duckdb", "polars")
 """All, in the order in which they run."""
 _PEER_THREADS = 2
-_COMPRESSION = "snappy"
+# What pandas, dask and DuckDB write unless told otherwise; Polars would use zstd.
+_COMPRESSION: Final = "snappy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +100,7 @@ def _timed(request: Request, work: Callable[[], dict[str, Any]]) -> dict[str, An
         seconds = time.perf_counter() - start
     except OutOfTimeError:
         return {"error": "timeout", "detail": f"no result after {request.timeout_seconds} s"}
-    except Exception as err:  # whatever kills an engine is a result
+    except Exception as err:  # noqa: BLE001 (whatever ends an engine is a result)
         seconds = time.perf_counter() - start
         return {"error": type(err).__name__, "detail": str(err)[:2000], "failed_after_seconds": seconds}
     finally:
@@ -183,8 +184,8 @@ def _dask_estimate(request: Request, dataset: Dataset, tight: TightCluster) -> d
 def _duckdb_merge(request: Request, dataset: Dataset) -> dict[str, Any]:
     with _duckdb(request) as connection:
         connection.execute(
-            f"COPY (SELECT * FROM read_parquet('{dataset.left}/*.parquet') "
-            f"{dataset.situation.how.upper()} JOIN read_parquet('{dataset.right}/*.parquet') "
+            f"COPY (SELECT * FROM read_parquet('{dataset.left}/*.parquet') AS l "
+            f"{dataset.situation.how.upper()} JOIN read_parquet('{dataset.right}/*.parquet') AS r "
             f"USING ({dataset.situation.on})) "
             f"TO '{request.output}/all.parquet' (FORMAT parquet, COMPRESSION {_COMPRESSION})"
         )
@@ -212,7 +213,9 @@ def _polars_merge(request: Request, dataset: Dataset) -> dict[str, Any]:
     joined = pl.scan_parquet(dataset.left / "*.parquet").join(
         pl.scan_parquet(dataset.right / "*.parquet"), on=dataset.situation.on, how=dataset.situation.how
     )
-    joined.sink_parquet(f"{request.output}/all.parquet", compression=_COMPRESSION, engine="streaming")
+    joined.sink_parquet(
+        f"{request.output}/all.parquet", compression=_COMPRESSION, engine="streaming", maintain_order=False
+    )
     return {}
 
 

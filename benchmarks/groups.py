@@ -90,8 +90,12 @@ class Hierarchy:
         # v1 refuses a memory+swap limit that is below the memory limit, so the order matters.
         limit, *others = made.limit_names()
         steps += [f'echo {hard_nbytes} > "{made.path / limit}"']
-        steps += [f'{{ [ ! -e "{made.path / n}" ] || echo {hard_nbytes} > "{made.path / n}"; }}' for n in others]
-        steps += [f'{{ [ ! -e "{made.path / n}" ] || echo 0 > "{made.path / n}"; }}' for n in made.no_swap_names()]
+        steps += [
+            f'{{ [ ! -e "{made.path / n}" ] || echo {hard_nbytes} > "{made.path / n}"; }}' for n in others
+        ]
+        steps += [
+            f'{{ [ ! -e "{made.path / n}" ] || echo 0 > "{made.path / n}"; }}' for n in made.no_swap_names()
+        ]
         steps += [f'echo $$ > "{made.path}/cgroup.procs"']
         return (
             "#!/bin/sh\n"

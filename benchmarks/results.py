@@ -158,8 +158,9 @@ def _section(result: dict[str, Any]) -> str:
     lines = [
         f"## {result['situation']}",
         "",
-        f"{result['title']}. Scale {result['scale']:g}; {format_count(result['expected_rows'])} rows expected. "
-        f"{result['limits']}",
+        f"{result['title']}. Scale {result['scale']:g}; {format_count(result['expected_rows'])} rows expected.",
+        "",
+        result["limits"],
         "",
         f"{result['machine']}. Run on {result['date']}; {result['versions']}.",
         "",
@@ -212,7 +213,10 @@ def _plot(result: dict[str, Any], path: Path) -> None:
     bars = left.barh(names, [s.seconds or 0 for s in summaries], color=colours)
     left.bar_label(
         bars,
-        [f" {s.seconds:.1f} s" if s.seconds and ok else f" {s.outcome}" for s, ok in zip(summaries, good, strict=True)],
+        [
+            f" {s.seconds:.1f} s" if s.seconds and ok else f" {s.outcome}"
+            for s, ok in zip(summaries, good, strict=True)
+        ],
     )
     left.set_xlabel("seconds, cluster start excluded")
     left.margins(x=0.25)

@@ -279,7 +279,10 @@ def _version(package: str) -> str:
 def _line(run: Run) -> str:
     parts = [run.outcome]
     parts += [f"{run.seconds:.1f} s"] if run.seconds is not None else []
-    parts += [f"resident {format_nbytes(run.resident_peak_nbytes)}", f"group {format_nbytes(run.group_peak_nbytes)}"]
+    parts += [
+        f"resident {format_nbytes(run.resident_peak_nbytes)}",
+        f"group {format_nbytes(run.group_peak_nbytes)}",
+    ]
     parts += [f"{run.oom_kills} kills, {run.restarts} restarts, {run.reruns} reruns"]
     parts += [f"{format_count(run.rows)} rows"] if run.rows is not None else []
     parts += [str(run.details["detail"])[:300]] if "detail" in run.details else []

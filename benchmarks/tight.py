@@ -15,7 +15,6 @@ import multiprocessing.spawn
 import os
 import sys
 import tempfile
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +62,7 @@ class TightReport:
     workers_lost: int
     """Workers that the scheduler lost."""
     reruns: int
-    """Tasks that were given to a worker more than once."""
+    """Tasks that had finished and were run again, for their result was lost."""
     pauses: int
     """Times a worker stopped taking tasks because its memory was full."""
 
@@ -226,19 +225,22 @@ class _Events(SchedulerPlugin):  # type: ignore[misc]
     def __init__(self) -> None:
         self.workers_lost = 0
         self.pauses = 0
-        self._given: Counter[Any] = Counter()
         self.reruns = 0
+        self._finished: set[Any] = set()
 
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
         self.workers_lost += 1
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
-        if finish == "processing":
-            self._given[key] += 1
-            self.reruns += self._given[key] > 1
+        # Being given to a worker twice is no sign: P2P sends tasks back to be placed elsewhere.
+        if finish == "memory":
+            self._finished.add(key)
+        elif finish == "processing" and key in self._finished:
+            self._finished.discard(key)
+            self.reruns += 1
         elif finish == "forgotten":
             # The same work asked for anew is not a repetition.
-            self._given.pop(key, None)
+            self._finished.discard(key)
 
     def log_event(self, topic: str, msg: Any) -> None:
         if isinstance(msg, dict) and msg.get("action") == "worker-status-change":

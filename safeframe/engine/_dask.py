@@ -26,9 +26,14 @@ __all__ = [
     "Task",
     "TaskRef",
     "inside_worker",
+    "lowered",
     "new_collection",
-    "unfused",
 ]
+
+
+def lowered(expr: Any) -> Any:
+    """Bring an expression to its concrete form, with the partitions that it was planned with."""
+    return unfused(expr).lower_completely()
 
 
 def unfused(expr: Any) -> Any:

@@ -29,6 +29,7 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.engine._dask import inside_worker
+from safeframe.engine.allocator import keep_pages
 from safeframe.engine.staging_directory import remove_run
 from safeframe.errors import RowConservationError, StagingError, StagingFullError
 from safeframe.facts.layout import ShardLayout
@@ -123,6 +124,7 @@ def stage_partition(frame: pd.DataFrame, side: SideSpec, layout: ShardLayout, di
     Memory: the partition in pandas, its columns once more in shard order, and
     24 bytes per row for codes, shards and order.
     """
+    keep_pages()
     codes, null = encode_keys([frame[name] for name in side.on], side.schema)
     shards = shard_of(codes, layout.starts)
     del codes

@@ -8,8 +8,9 @@ when the graph is made::
     broadcast   BroadcastCells(probe, BuildSide(build))
     staged      StagedCells(Seal(StagePartitions(left), StagePartitions(right)))
 
-Stage tasks and cells are blockwise, so that dask fuses them with what comes
-before (the read) and after (the write).
+Stage tasks are fused with what comes before them (the read), so that no input
+partition waits in a worker's memory; dask itself fuses only where a collection
+is optimised by hand. Cells are blockwise, and can be fused with what follows.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from safeframe.engine._dask import (
     PartitionsFiltered,
     Task,
     TaskRef,
-    unfused,
+    lowered,
 )
 from safeframe.engine.exchange import stage_partition
 from safeframe.engine.merge_tasks import broadcast_cell, collect_side, seal_merge, sorted_cell, staged_cell
@@ -39,7 +40,7 @@ from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
-from safeframe.kernels.join_spec import JoinSpec, join_spec, side_spec
+from safeframe.kernels.join_spec import JoinSpec, join_spec
 
 __all__ = ["SafeMerge"]
 
@@ -83,7 +84,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     def _lower(self) -> Any:
         plan: Plan = self.plan
         plan.validate()
-        left, right = unfused(self.left), unfused(self.right)
+        left, right = lowered(self.left), lowered(self.right)
         spec = self._spec
         if plan.strategy == "sorted":
             return SortedCells(left, right, spec, plan.layout, self.left_keys, self.right_keys)
@@ -99,8 +100,8 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         directory = start_run(plan.staging_directory or "", run)
         layout = plan.layout
         sealed = Seal(
-            StagePartitions(left, side_spec(left._meta, spec.left.on, self.schema), layout, directory),
-            StagePartitions(right, side_spec(right._meta, spec.right.on, self.schema), layout, directory),
+            StagePartitions(left, spec.left, layout, directory).fuse(),
+            StagePartitions(right, spec.right, layout, directory).fuse(),
             spec,
             layout,
             plan.largest_partition_nbytes,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from safeframe.engine.allocator import keep_pages
 from safeframe.engine.exchange import SealedSide, StagedPartition, fetch, seal
 from safeframe.errors import MemoryBudgetError, ValidationError
 from safeframe.facts.layout import ShardLayout
@@ -65,6 +66,7 @@ def seal_merge(
 
 def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
     """Make one output partition from staged rows."""
+    keep_pages()
     shard, number, cells = sealed.layout.cell_location(cell)
     if sealed.layout.single_key[shard]:
         frame = _single_key(sealed, shard, number, cells)
@@ -107,6 +109,7 @@ def broadcast_cell(
     row_nbytes: float,
 ) -> pd.DataFrame:
     """Join one partition with the side that every worker holds whole."""
+    keep_pages()
     left, right = (partition, build) if build_side == "right" else (build, partition)
     frame = join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1)
     _check_size(len(frame), row_nbytes, largest_nbytes)
@@ -122,6 +125,7 @@ def sorted_cell(
     cells: int,
 ) -> pd.DataFrame:
     """Join the slices of neighbouring partitions that hold a range of keys."""
+    keep_pages()
     left_block = frame_block(_slice(left, spec.left, code_range), spec.left)
     right_block = frame_block(_slice(right, spec.right, code_range), spec.right)
     return join_cell(left_block, right_block, spec, number, cells)

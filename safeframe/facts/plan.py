@@ -10,6 +10,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeEstimate
+from safeframe.facts.plan_text import plan_text
 from safeframe.units import format_nbytes
 
 __all__ = ["Candidate", "Plan", "Step"]
@@ -151,6 +152,9 @@ class Plan:
             )
             hint = "Free some disk, or name a directory with more room in staging=."
             raise StagingFullError(msg, hint=hint, needed_nbytes=self.staging_nbytes, free_nbytes=free)
+
+    def __str__(self) -> str:
+        return plan_text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the plan as plain values, for JSON."""

@@ -7,6 +7,9 @@ Does not cover: deciding what to do with it (``planning``).
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,12 +83,16 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
 
 
 def loaded_resident_nbytes() -> int:
-    """Load what tasks need, and give this process's resident memory."""
+    """Load what tasks need, give freed pages back, and tell what this process then holds."""
     import dask.dataframe
-    import pyarrow.parquet  # noqa: F401
+    import pyarrow.parquet
 
     import safeframe  # noqa: F401
 
+    gc.collect()
+    pyarrow.default_memory_pool().release_unused()
+    with contextlib.suppress(AttributeError, OSError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
     return int(psutil.Process().memory_info().rss)
 
 

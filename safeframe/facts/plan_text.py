@@ -1,0 +1,148 @@
+"""A plan as text: what will run, why, and what it will cost.
+
+Covers: ``str(plan)``.
+Does not cover: a plan as JSON (:meth:`safeframe.Plan.to_dict`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from safeframe.facts.estimate import Estimate
+from safeframe.units import format_count, format_nbytes
+
+if TYPE_CHECKING:
+    from safeframe.facts.plan import Plan, Step
+
+__all__ = ["plan_text"]
+
+_LABEL_WIDTH = 10
+_HEAVIEST = 3
+
+
+def plan_text(plan: Plan) -> str:
+    """Print a plan, one fact a line, labels in a column of their own.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+
+    Returns
+    -------
+    str
+        Lines without a final line break.
+    """
+    blocks = (
+        ("", [f"{plan.recipe}: {'FITS' if plan.fits else 'DOES NOT FIT'}"]),
+        ("strategy", [plan.strategy, *(f"because {reason}" for reason in plan.reasons)]),
+        ("output", _output(plan)),
+        ("partitions", _partitions(plan)),
+        ("memory", _memory(plan)),
+        ("staging", _staging(plan)),
+        ("steps", [_step(plan, step, width) for width in [_kind_width(plan)] for step in plan.steps]),
+        ("rejected", [f"{other.strategy}: {other.reason}" for other in plan.rejected]),
+        ("too large", _too_large(plan)),
+    )
+    return "\n".join(line for label, lines in blocks for line in _block(label, lines))
+
+
+def _block(label: str, lines: Iterable[str]) -> Iterable[str]:
+    if not label:
+        yield from lines
+        return
+    for number, line in enumerate(lines):
+        yield f"  {label if number == 0 else '':<{_LABEL_WIDTH}}  {line}"
+
+
+def _output(plan: Plan) -> list[str]:
+    rows, nbytes = plan.output_rows, plan.output_nbytes
+    lines = [
+        f"{_about(rows)}{format_count(rows.expected)} rows, {format_nbytes(nbytes.expected)} in memory "
+        f"({plan.row_nbytes:g} B a row)"
+    ]
+    if not rows.exact:
+        lines.append(
+            f"between {format_count(rows.lower)} and {format_count(rows.upper)} rows, "
+            f"{format_nbytes(nbytes.lower)} and {format_nbytes(nbytes.upper)} ({rows.method})"
+        )
+    if plan.merge is None:
+        return lines
+    lines.append(
+        f"{plan.merge.how} merge on {', '.join(map(str, plan.merge.on))} of {format_count(plan.merge.left_rows)} left "
+        f"and {format_count(plan.merge.right_rows)} right rows: {plan.merge.fanout:,.3g} rows out for each row of "
+        "the larger side"
+    )
+    lines.extend(
+        f"heaviest key {key.key!r}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
+        f"{format_count(key.output_rows)} rows"
+        for key in plan.merge.heaviest[:_HEAVIEST]
+    )
+    return lines
+
+
+def _partitions(plan: Plan) -> list[str]:
+    return [
+        f"{format_count(plan.output_partitions)}, the largest at most {format_nbytes(plan.largest_partition_nbytes)} "
+        f"(target {format_nbytes(plan.partition_nbytes)})"
+    ]
+
+
+def _memory(plan: Plan) -> list[str]:
+    budget = plan.budget
+    source = "measured" if budget.measured else "assumed"
+    return [
+        f"projected {format_nbytes(plan.projected_worker_nbytes)} of {format_nbytes(budget.allowed_nbytes)} allowed "
+        f"per worker ({plan.projected_worker_nbytes / max(1, budget.allowed_nbytes):.0%})",
+        f"{_plural(budget.n_workers, 'worker')} × {_plural(budget.threads_per_worker, 'thread')}; "
+        f"{format_nbytes(budget.reserved_nbytes)} taken before any data ({source}), "
+        f"{format_nbytes(budget.transport_nbytes)} for moving rows",
+        f"a task may use {format_nbytes(max(0, budget.task_nbytes))}, the largest uses up to "
+        f"{format_nbytes(plan.task_peak_nbytes)}",
+    ]
+
+
+def _staging(plan: Plan) -> list[str]:
+    if plan.staging_free_nbytes is None:
+        return ["nothing is staged"]
+    return [
+        f"{format_nbytes(plan.staging_nbytes)} of {format_nbytes(plan.staging_free_nbytes)} free in "
+        f"{plan.staging_directory}"
+    ]
+
+
+def _kind_width(plan: Plan) -> int:
+    return max((len(step.kind) for step in plan.steps), default=0)
+
+
+def _step(plan: Plan, step: Step, width: int) -> str:
+    tasks = max((len(format_count(other.tasks)) for other in plan.steps), default=0)
+    return (
+        f"{step.kind:<{width}}  {format_count(step.tasks):>{tasks}} {'task ' if step.tasks == 1 else 'tasks'}  "
+        f"up to {format_nbytes(step.task_peak_nbytes):>8}  ({step.reason})"
+    )
+
+
+def _too_large(plan: Plan) -> list[str]:
+    allowed = format_nbytes(plan.budget.allowed_nbytes)
+    lines = [
+        f"{step.kind}: a worker would reach "
+        f"{format_nbytes(plan.budget.projected_worker_nbytes(step.task_peak_nbytes))}, and {allowed} is allowed"
+        for step in plan.over_budget
+    ]
+    free = plan.staging_free_nbytes
+    if free is not None and plan.staging_nbytes > free:
+        lines.append(
+            f"staging: {format_nbytes(plan.staging_nbytes)} needed, and {format_nbytes(free)} is free in "
+            f"{plan.staging_directory}"
+        )
+    return lines
+
+
+def _about(estimate: Estimate) -> str:
+    return "exactly " if estimate.exact else "about "
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,267 @@
+"""``safeframe.measure``: what a run really took, beside what its plan promised.
+
+Covers: resident memory of every worker of the current client, or of this process
+without one; rows in and out; seconds.
+Does not cover: memory outside the workers (client, scheduler, page cache).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributed import WorkerPlugin
+
+from safeframe.engine import tally
+from safeframe.errors import UnsupportedError
+from safeframe.facts.plan import Plan
+from safeframe.report.sampler import Sampler
+from safeframe.sizing.cluster import current_client
+from safeframe.units import format_count, format_nbytes, format_seconds
+
+__all__ = ["Measurement", "measure"]
+
+_THIS_PROCESS = "this process"
+
+
+@dataclass(kw_only=True)
+class Measurement:
+    """What was seen while a block ran; its figures are there once the block has ended."""
+
+    plans: list[Plan] = field(default_factory=list)
+    """Plans that ran in the block, or the one that was given."""
+    peaks: dict[str, int] = field(default_factory=dict)
+    """Highest resident memory of each worker in bytes, by its address."""
+    samples: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    """Per worker: seconds since the block began, and resident bytes."""
+    lost_workers: tuple[str, ...] = ()
+    """Workers that were there when the block began and not when it ended; what they took is not known."""
+    rows_out: int = 0
+    """Rows of the output partitions that were made; a task that ran twice counts twice."""
+    seconds: float = 0.0
+    """How long the block took."""
+
+    @property
+    def peak_worker_nbytes(self) -> int:
+        """Highest resident memory of any worker, in bytes."""
+        return max(self.peaks.values(), default=0)
+
+    @property
+    def projected_worker_nbytes(self) -> int | None:
+        """What the plans that ran promised for one worker, in bytes; None when no recipe ran."""
+        return max((plan.projected_worker_nbytes for plan in self.plans), default=None)
+
+    @property
+    def utilization_fraction(self) -> float | None:
+        """Measured peak over projected peak: at most 1 when the plan kept its word."""
+        projected = self.projected_worker_nbytes
+        return None if not projected else self.peak_worker_nbytes / projected
+
+    @property
+    def rows_in(self) -> int:
+        """Rows of the inputs of the recipes that ran, as their plans counted them."""
+        return sum(plan.merge.left_rows + plan.merge.right_rows for plan in self.plans if plan.merge is not None)
+
+    def __str__(self) -> str:
+        lines = [f"measured   {format_nbytes(self.peak_worker_nbytes)} at the peak of the fullest worker"]
+        if self.projected_worker_nbytes is not None:
+            lines.append(
+                f"projected  {format_nbytes(self.projected_worker_nbytes)} ({self.utilization_fraction:.0%} of it used)"
+            )
+        if self.plans:
+            lines.append(f"rows       {format_count(self.rows_in)} in, {format_count(self.rows_out)} out")
+        lines.append(f"time       {format_seconds(self.seconds)}")
+        if self.lost_workers:
+            lines.append(f"lost       {len(self.lost_workers)} workers; what they took is not known")
+        return "\n".join(lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the memory of every worker over time, with the projected peak.
+
+        Parameters
+        ----------
+        ax
+            The matplotlib axes to draw on; None for new ones.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            What was drawn on.
+
+        Raises
+        ------
+        UnsupportedError
+            When matplotlib is not installed.
+        """
+        axes = _new_axes() if ax is None else ax
+        for worker, samples in self.samples.items():
+            axes.plot([at for at, _ in samples], [nbytes / 2**20 for _, nbytes in samples], label=worker)
+        if self.projected_worker_nbytes is not None:
+            axes.axhline(self.projected_worker_nbytes / 2**20, color="black", linestyle="--", label="projected")
+        axes.set_xlabel("seconds")
+        axes.set_ylabel("resident memory of a worker (MiB)")
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize="small")
+        return axes
+
+
+@contextmanager
+def measure(plan: Plan | None = None) -> Iterator[Measurement]:
+    """Measure what the workers take while the block runs.
+
+    Parameters
+    ----------
+    plan
+        The plan to compare with; None for those of the recipes that are
+        computed in the block.
+
+    Yields
+    ------
+    Measurement
+        Filled when the block ends.
+
+    Raises
+    ------
+    UnsupportedError
+        When the current client is asynchronous.
+
+    Notes
+    -----
+    A thread in every worker reads the worker's resident memory twenty times a
+    second, and the peak is the kernel's own mark where there is one (Linux). At
+    most 4096 samples a worker are kept.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> left = dd.from_pandas(pd.DataFrame({"k": [1, 2, 2]}), npartitions=2)
+    >>> with measure() as m:
+    ...     rows = len(left.compute())
+    >>> m.peak_worker_nbytes > 0, m.seconds > 0, m.projected_worker_nbytes
+    (True, True, None)
+    """
+    measured = Measurement()
+    client = current_client()
+    if client is not None and client.asynchronous:
+        msg = "safeframe.measure does not work with an asynchronous client."
+        raise UnsupportedError(msg, hint="Use a synchronous Client, or distributed's MemorySampler.")
+    started_at = time.time()
+    watch = _watch_self() if client is None else _watch_workers(client)
+    with watch as collect, tally.listening(lambda started: _add(measured.plans, started)):
+        begin = time.perf_counter()
+        try:
+            yield measured
+        finally:
+            measured.seconds = time.perf_counter() - begin
+            seen, before = collect()
+            measured.peaks = {worker: found.peak_nbytes for worker, found in seen.items()}
+            measured.samples = {
+                worker: [(max(0.0, at - started_at), nbytes) for at, nbytes in found.samples]
+                for worker, found in seen.items()
+            }
+            measured.rows_out = sum(found.rows_out for found in seen.values())
+            measured.lost_workers = tuple(sorted(before - seen.keys()))
+            if plan is not None:
+                measured.plans = [plan]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """What one process saw of itself."""
+
+    peak_nbytes: int
+    samples: list[tuple[float, int]]
+    rows_out: int
+
+
+def _add(plans: list[Plan], plan: Plan) -> None:
+    if not any(known is plan or known.layout is plan.layout is not None for known in plans):
+        plans.append(plan)
+
+
+class _Watch:
+    """A sampler, and the count of rows when it began."""
+
+    def __init__(self) -> None:
+        self.sampler = Sampler()
+        self.rows_before = tally.rows_out()
+        self.sampler.start()
+
+    def seen(self) -> _Seen:
+        self.sampler.stop()
+        return _Seen(
+            peak_nbytes=self.sampler.peak_nbytes,
+            samples=self.sampler.samples,
+            rows_out=tally.rows_out() - self.rows_before,
+        )
+
+
+@contextmanager
+def _watch_self() -> Iterator[Any]:
+    watch = _Watch()
+    try:
+        yield lambda: ({_THIS_PROCESS: watch.seen()}, {_THIS_PROCESS})
+    finally:
+        watch.sampler.stop()
+
+
+@contextmanager
+def _watch_workers(client: Any) -> Iterator[Any]:
+    name = f"safeframe-measure-{uuid.uuid4().hex[:8]}"
+    client.register_plugin(_WatchPlugin(name), name=name)
+    before = set(client.run(_is_watched, name))
+    try:
+        yield lambda: (_found(client.run(_collect, name)), before)
+    finally:
+        client.unregister_worker_plugin(name)
+
+
+def _found(answers: Mapping[str, _Seen | None]) -> dict[str, _Seen]:
+    return {worker: seen for worker, seen in answers.items() if seen is not None}
+
+
+_watches: dict[tuple[str, str], _Watch] = {}
+"""Watches of this process, by measurement and worker: a process may hold several workers."""
+_watches_lock = threading.Lock()
+
+
+class _WatchPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
+    """Samples a worker from when the plugin comes; workers that come later get it too."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def setup(self, worker: Any) -> None:
+        """See :meth:`distributed.WorkerPlugin.setup`."""
+        with _watches_lock:
+            _watches[self.name, worker.address] = _Watch()
+
+    def teardown(self, worker: Any) -> None:
+        """See :meth:`distributed.WorkerPlugin.teardown`."""
+        with _watches_lock:
+            watch = _watches.pop((self.name, worker.address), None)
+        if watch is not None:
+            watch.sampler.stop()
+
+
+def _is_watched(name: str, dask_worker: Any) -> bool:
+    return (name, dask_worker.address) in _watches
+
+
+def _collect(name: str, dask_worker: Any) -> _Seen | None:
+    watch = _watches.get((name, dask_worker.address))
+    return None if watch is None else watch.seen()
+
+
+def _new_axes() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        msg = "A plot needs matplotlib, which is not installed."
+        raise UnsupportedError(msg, hint='Install it: pip install matplotlib, or safeframe with its "plot" extra.') from error
+    return plt.subplots(figsize=(8, 4), layout="constrained")[1]

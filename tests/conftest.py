@@ -1,0 +1,140 @@
+"""What all tests share: clusters, hypothesis profiles, and a look at what a test left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from distributed import Client, LocalCluster
+from hypothesis import HealthCheck, settings
+
+from benchmarks.groups import find_hierarchy
+from benchmarks.tight import TightCluster, tight_cluster
+
+_GONE_SECONDS = 10.0
+
+# Only HealthCheck.too_slow is off: the first example pays for imports and a cluster's first tasks.
+settings.register_profile("dev", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ci",
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "tight(**options): what the fixture of that name hands to benchmarks.tight.tight_cluster"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "tight" in fixtures:
+            item.add_marker("memory")
+        if "tight" in fixtures or "small_cluster" in fixtures:
+            item.add_marker("cluster")
+
+
+@pytest.fixture(scope="session")
+def _shared_cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit="1GiB",
+        dashboard_address=None,
+        silence_logs=50,
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def small_cluster(_shared_cluster: LocalCluster) -> Iterator[Client]:
+    """A client of two worker processes of one thread and 1 GiB; the default client while the test runs.
+
+    The cluster itself lives as long as the session: a test that kills workers makes its own.
+    """
+    with Client(_shared_cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def tight(request: pytest.FixtureRequest) -> Iterator[TightCluster]:
+    """A cluster of two workers that the kernel holds to 1 GiB each and dask to 598 MiB.
+
+    ``@pytest.mark.tight(n_workers=4, limit="400MiB", config=...)`` changes that.
+    """
+    marker = request.node.get_closest_marker("tight")
+    options = {"n_workers": 2, **(marker.kwargs if marker else {})}
+    with tight_cluster(**options) as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test after which a process, a memory group or a staged run is there that was not before."""
+    before = _left()
+    yield
+    # Only what there is to wait for is waited for: most tests leave nothing from the start.
+    deadline = time.monotonic() + _GONE_SECONDS
+    while (left := _left() - before - _kept(request)) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.05)
+    assert not left, f"the test left behind: {sorted(left)}"
+
+
+def _left() -> set[str]:
+    return _processes() | _groups() | _staged_runs()
+
+
+def _processes() -> set[str]:
+    found = set()
+    for child in psutil.Process().children():
+        try:
+            # Python's own helper of multiprocessing stays for the life of the process, on purpose.
+            if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(child.cmdline()):
+                found.add(f"process {child.pid}")
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _groups() -> set[str]:
+    hierarchy = _HIERARCHY
+    pattern = f"safeframe-{os.getpid()}-*"
+    return {f"group {path}" for path in hierarchy.root.glob(pattern)} if hierarchy else set()
+
+
+def _staged_runs() -> set[str]:
+    # Without an import of its own, so that tests of other layers do not load the engine.
+    module = sys.modules.get("safeframe.engine.staging_directory")
+    sessions = list(getattr(module, "_sessions", {}).values())
+    return {
+        f"staged run {path}"
+        for session in sessions
+        for path in Path(session.directory).glob("*/")
+        if path.is_dir()
+    }
+
+
+def _kept(request: pytest.FixtureRequest) -> set[str]:
+    """The shared cluster's workers, which the first test that asks for them starts."""
+    if "_shared_cluster" not in request.fixturenames:
+        return set()
+    cluster = request.getfixturevalue("_shared_cluster")
+    return {f"process {nanny.pid}" for nanny in cluster.workers.values()}
+
+
+_HIERARCHY = find_hierarchy()

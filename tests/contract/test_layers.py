@@ -1,0 +1,68 @@
+"""Imports go down the layers only, and dask's private names come in by one door."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "safeframe"
+
+PRIVATE = re.compile(
+    r"""
+    ^(dask|distributed)\..*(?<=\.)_          # a private module, or a private name of a public one
+    | ^dask\._
+    | ^dask\.dataframe\.dask_expr\b          # importable, and promised to nobody
+    | ^distributed\.shuffle\b
+    """,
+    re.VERBOSE,
+)
+DOORS = {"engine/_dask.py", "sizing/_dask_parquet.py"}
+
+
+def test_the_contracts_of_pyproject_hold(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    broken = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert not broken, capsys.readouterr().out
+
+
+def test_private_names_of_dask_come_in_by_one_door() -> None:
+    inside = {
+        f"{module}: {name}"
+        for module, name in _imports(PACKAGE)
+        if PRIVATE.search(name) and module not in DOORS
+    }
+    assert not inside
+
+
+@pytest.mark.parametrize(
+    ("name", "private"),
+    [
+        ("dask.dataframe", False),
+        ("dask.dataframe.api.new_collection", False),
+        ("dask.task_spec.Task", False),
+        ("distributed.WorkerPlugin", False),
+        ("dask._expr", True),
+        ("dask.dataframe.dask_expr", True),
+        ("dask.dataframe.dask_expr._merge.Merge", True),
+        ("dask.base._private", True),
+        ("distributed.shuffle._core", True),
+    ],
+)
+def test_what_counts_as_private(name: str, private: bool) -> None:
+    assert bool(PRIVATE.search(name)) is private
+
+
+def _imports(package: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(package.rglob("*.py")):
+        module = path.relative_to(package).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((module, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield from ((module, f"{node.module}.{alias.name}") for alias in node.names)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.check import check_output
+from benchmarks.situations import SITUATIONS, Dataset
+
+SMALL = {"q0": 0.0005, "q3": 0.001, "q3_hot": 0.001, "b1": 0.0005}
+
+
+@pytest.fixture(params=sorted(SITUATIONS))
+def dataset(request, tmp_path) -> Dataset:
+    return SITUATIONS[request.param].scaled(SMALL[request.param]).materialise(tmp_path)
+
+
+def joined(dataset: Dataset) -> pd.DataFrame:
+    return pd.read_parquet(dataset.left).merge(
+        pd.read_parquet(dataset.right), on=dataset.situation.on, how=dataset.situation.how
+    )
+
+
+def test_truth_is_what_pandas_finds(dataset):
+    truth = dataset.truth
+    if truth.rows > 3_000_000:
+        # Too many to join in a unit test: pandas counts per key instead.
+        key = dataset.situation.on
+        left, right = (pd.read_parquet(side)[key].value_counts() for side in (dataset.left, dataset.right))
+        assert truth.rows == int((left * right.reindex(left.index, fill_value=1)).sum())
+        return
+    result = joined(dataset)
+    last = dataset.situation.output_columns[-1]
+    assert tuple(result.columns) == dataset.situation.output_columns
+    assert truth.rows == len(result)
+    assert truth.matched_rows == result[last].notna().sum()
+    assert truth.heaviest_rows == result[dataset.situation.on].value_counts().max()
+    assert truth.sums == pytest.approx(result.sum().to_dict(), rel=1e-9)
+
+
+def test_sides_have_the_rows_and_keys_they_claim(dataset):
+    for side, table in ((dataset.left, dataset.situation.left), (dataset.right, dataset.situation.right)):
+        frame = pd.read_parquet(side)
+        keys = frame[dataset.situation.on]
+        assert len(frame) == table.rows
+        assert len(list(side.glob("*.parquet"))) == table.files
+        assert keys.between(dataset.situation.key_low, dataset.situation.key_low + table.keys - 1).all()
+        assert keys.is_unique == table.unique
+        if table.hot_fraction:
+            assert keys.value_counts(normalize=True).iloc[0] == pytest.approx(table.hot_fraction, abs=0.1)
+
+
+def test_scaling_keeps_the_fanout():
+    full = SITUATIONS["q3"]
+    small = full.scaled(0.01)
+    assert small.left.rows / small.left.keys == full.left.rows / full.left.keys
+    assert small.right.rows / small.right.keys == full.right.rows / full.right.keys
+
+
+def test_full_sizes_are_those_of_the_question():
+    question = SITUATIONS["q0"]
+    assert (question.left.rows, question.right.rows, question.left.keys) == (10**8, 10**7, 10**4)
+    assert (SITUATIONS["q3"].left.rows, SITUATIONS["q3"].right.rows) == (10**7, 10**5)
+
+
+def test_data_are_reused_while_the_stamp_matches(tmp_path):
+    situation = SITUATIONS["q3"].scaled(0.0001)
+    first = situation.materialise(tmp_path)
+    file = first.left / "part-0003.parquet"
+    made = file.stat().st_mtime_ns
+    assert situation.materialise(tmp_path).truth == first.truth
+    assert file.stat().st_mtime_ns == made
+    # Another seed under the same name is other data.
+    other = replace(situation, seed=1).materialise(tmp_path)
+    assert file.stat().st_mtime_ns != made
+    assert other.truth != first.truth
+
+
+def test_interrupted_generation_is_not_reused(tmp_path):
+    situation = SITUATIONS["q3"].scaled(0.0001)
+    first = situation.materialise(tmp_path)
+    (first.directory / "stamp.json").unlink()
+    (first.left / "part-0000.parquet").unlink()
+    again = situation.materialise(tmp_path)
+    assert again.truth == first.truth
+    assert (first.left / "part-0000.parquet").exists()
+
+
+def test_same_seed_gives_same_rows(tmp_path):
+    frames = [
+        pd.read_parquet(SITUATIONS["q3"].scaled(0.0001).materialise(tmp_path / name).left) for name in "ab"
+    ]
+    pd.testing.assert_frame_equal(*frames)
+
+
+class TestCheck:
+    @pytest.fixture
+    def dataset(self, tmp_path) -> Dataset:
+        # Half of the left keys have no match.
+        situation = SITUATIONS["q3"]
+        sparse = replace(situation, right=replace(situation.right, keys=5_000))
+        return sparse.scaled(0.001).materialise(tmp_path)
+
+    def write(self, frame: pd.DataFrame, tmp_path):
+        output = tmp_path / "output"
+        output.mkdir()
+        half = len(frame) // 2
+        frame.iloc[:half].to_parquet(output / "part.0.parquet")
+        frame.iloc[half:].to_parquet(output / "part.1.parquet")
+        return output
+
+    def test_accepts_the_join_in_any_order(self, dataset, tmp_path):
+        result = joined(dataset).sample(frac=1, random_state=0)
+        check = check_output(dataset, self.write(result, tmp_path), scratch=tmp_path)
+        assert check.correct
+        assert (check.files, check.largest_file_rows) == (2, len(result) - len(result) // 2)
+
+    def test_accepts_nan_and_null_for_a_missing_right_side(self, dataset, tmp_path):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        result = joined(dataset)
+        assert result["col4"].isna().any()
+        output = tmp_path / "output"
+        output.mkdir()
+        columns = {name: pa.array(result[name].to_numpy(), from_pandas=False) for name in result}
+        pq.write_table(pa.table(columns), output / "nan.parquet")
+        assert check_output(dataset, output, scratch=tmp_path).correct
+
+    def test_rejects_a_lost_row(self, dataset, tmp_path):
+        check = check_output(dataset, self.write(joined(dataset).iloc[1:], tmp_path), scratch=tmp_path)
+        assert not check.correct
+        assert check.rows == check.expected_rows - 1
+
+    def test_rejects_rows_paired_wrongly(self, dataset, tmp_path):
+        # Every count and every sum stays: only which left row meets which right row is wrong.
+        result = joined(dataset)
+        key = result["col1"].value_counts().index[0]
+        rows = np.flatnonzero(result["col1"] == key)
+        result.loc[rows, "col4"] = np.sort(result.loc[rows, "col4"])
+        result.loc[rows, "col3"] = np.sort(result.loc[rows, "col3"])
+        check = check_output(dataset, self.write(result, tmp_path), scratch=tmp_path)
+        assert check.rows == check.expected_rows
+        assert check.wrong_keys == 1
+
+    def test_rejects_a_row_moved_to_another_key(self, dataset, tmp_path):
+        result = joined(dataset)
+        result.loc[0, "col1"] = result["col1"].max() + 1
+        assert check_output(dataset, self.write(result, tmp_path), scratch=tmp_path).wrong_keys == 2
+
+
+def test_stamp_is_readable(tmp_path):
+    dataset = SITUATIONS["q3"].scaled(0.0001).materialise(tmp_path)
+    stamp = json.loads((dataset.directory / "stamp.json").read_text())
+    assert stamp["truth"]["rows"] == dataset.truth.rows

@@ -1,0 +1,59 @@
+"""Settings: defaults are complete, described, and give way to the user."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import resources
+from typing import Any
+
+import dask.config
+import pytest
+import yaml
+
+from safeframe import config, options
+
+
+def test_defaults_are_loaded_under_the_library_name() -> None:
+    assert list(config.defaults()) == ["safeframe"]
+    assert config.get("staging.directory") is None
+    assert config.get("partition-size") is None
+
+
+def test_defaults_agree_with_the_options_that_give_the_reasons() -> None:
+    assert config.get("headroom") == options.HEADROOM_FRACTION
+    assert config.get("key-capacity") == options.KEY_CAPACITY
+
+
+def test_every_default_is_described_in_the_schema() -> None:
+    schema = yaml.safe_load(resources.files("safeframe").joinpath("safeframe-schema.yaml").read_text())
+    _assert_described(config.defaults(), schema)
+
+
+def _assert_described(values: dict[str, Any], schema: dict[str, Any]) -> None:
+    assert set(values) == set(schema["properties"])
+    for name, value in values.items():
+        entry = schema["properties"][name]
+        if isinstance(value, dict):
+            _assert_described(value, entry)
+        else:
+            assert entry["description"].strip()
+
+
+def test_a_user_sets_it_for_a_while() -> None:
+    with dask.config.set({"safeframe.staging.directory": "/scratch"}):
+        assert config.get("staging.directory") == "/scratch"
+    assert config.get("staging.directory") is None
+
+
+def test_the_environment_wins_over_the_default() -> None:
+    code = "from safeframe import config; print(config.get('staging.directory'), config.get('key-capacity'))"
+    env = {**os.environ, "DASK_SAFEFRAME__STAGING__DIRECTORY": "/scratch", "DASK_SAFEFRAME__KEY_CAPACITY": "7"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["/scratch", "7"]
+
+
+def test_an_unknown_setting_is_an_error() -> None:
+    with pytest.raises(KeyError, match="no-such-setting"):
+        config.get("no-such-setting")
