@@ -24,6 +24,30 @@ joins four of them stays far below the smallest worker."""
 HEAVY_KEYS = 2**12
 """Heaviest keys that are always counted exactly."""
 
+HEAVY_CANDIDATES = 2**14
+"""Keys that a summary keeps as candidates for the heaviest, while the keys are only sampled:
+more than are wanted, since a key that is heavy in all may be middling in one partition."""
+
+NAMED_HEAVY_KEYS = 256
+"""Heaviest keys of a partition whose values are kept, where a code is a hash: enough that
+those which are heaviest in all are nearly always among them."""
+
+NAMED_SAMPLE_KEYS = 2**10
+"""Keys of the sample whose values are kept, where a code is a hash: quantiles to about 3 %."""
+
+KEY_TASK_PARTITIONS = 8
+"""Input partitions that one task counts the keys of, one after the other, at most."""
+
+KEY_MIN_TASKS = 32
+"""Tasks below which partitions are not grouped: work for the threads of a few machines."""
+
+KEY_COMBINE = 4
+"""Summaries that one task joins: 64 MiB of them at most, with the default capacity."""
+
+JOIN_SIZE_SIGMAS = 4.0
+"""Standard deviations on either side of a sampled join size: one interval in some ten
+thousand misses."""
+
 MIN_PARTITION_NBYTES = 1 * MIB
 """Smaller output partitions cost more in scheduling than they save in memory."""
 

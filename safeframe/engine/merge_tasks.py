@@ -17,6 +17,7 @@ from safeframe.engine.allocator import keep_pages
 from safeframe.engine.exchange import SealedSide, StagedPartition, fetch, seal
 from safeframe.errors import MemoryBudgetError, ValidationError
 from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.columns import as_series
 from safeframe.kernels.join_cell import Block, frame_block, join_cell, join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_codes import encode_keys
@@ -89,8 +90,8 @@ def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.
 
 def _check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
     """Refuse two keys with the same 64-bit hash, which is possible and next to impossible."""
-    left_keys = [pd.Series(left[i]) for i in spec.left.key_positions]
-    right_keys = [pd.Series(right[i]) for i in spec.right.key_positions]
+    left_keys = [as_series(left[i]) for i in spec.left.key_positions]
+    right_keys = [as_series(right[i]) for i in spec.right.key_positions]
     ids = np.concatenate(key_ids(left_keys, right_keys, spec.left.schema))
     if len(ids) and (ids != ids[0]).any():
         msg = "Two different keys have the same 64-bit hash, and one of them is heavy."

@@ -59,8 +59,10 @@ def _block(label: str, lines: Iterable[str]) -> Iterable[str]:
 def _output(plan: Plan) -> list[str]:
     rows, nbytes = plan.output_rows, plan.output_nbytes
     lines = [
-        f"{_about(rows)}{format_count(rows.expected)} rows, {format_nbytes(nbytes.expected)} in memory "
-        f"({plan.row_nbytes:g} B a row)"
+        (
+            f"{_about(rows)}{format_count(rows.expected)} rows, {format_nbytes(nbytes.expected)} in memory "
+            f"({plan.row_nbytes:g} B a row)"
+        )
     ]
     if not rows.exact:
         lines.append(
@@ -71,7 +73,7 @@ def _output(plan: Plan) -> list[str]:
         return lines
     lines.append(
         f"{plan.merge.how} merge on {', '.join(map(str, plan.merge.on))} of {format_count(plan.merge.left_rows)} left "
-        f"and {format_count(plan.merge.right_rows)} right rows: {plan.merge.fanout:,.3g} rows out for each row of "
+        f"and {format_count(plan.merge.right_rows)} right rows: {plan.merge.fanout:,.1f} rows out for each row of "
         "the larger side"
     )
     lines.extend(
@@ -84,8 +86,10 @@ def _output(plan: Plan) -> list[str]:
 
 def _partitions(plan: Plan) -> list[str]:
     return [
-        f"{format_count(plan.output_partitions)}, the largest at most {format_nbytes(plan.largest_partition_nbytes)} "
-        f"(target {format_nbytes(plan.partition_nbytes)})"
+        (
+            f"{format_count(plan.output_partitions)}, the largest at most {format_nbytes(plan.largest_partition_nbytes)} "
+            f"(target {format_nbytes(plan.partition_nbytes)})"
+        )
     ]
 
 
@@ -93,13 +97,19 @@ def _memory(plan: Plan) -> list[str]:
     budget = plan.budget
     source = "measured" if budget.measured else "assumed"
     return [
-        f"projected {format_nbytes(plan.projected_worker_nbytes)} of {format_nbytes(budget.allowed_nbytes)} allowed "
-        f"per worker ({plan.projected_worker_nbytes / max(1, budget.allowed_nbytes):.0%})",
-        f"{_plural(budget.n_workers, 'worker')} × {_plural(budget.threads_per_worker, 'thread')}; "
-        f"{format_nbytes(budget.reserved_nbytes)} taken before any data ({source}), "
-        f"{format_nbytes(budget.transport_nbytes)} for moving rows",
-        f"a task may use {format_nbytes(max(0, budget.task_nbytes))}, the largest uses up to "
-        f"{format_nbytes(plan.task_peak_nbytes)}",
+        (
+            f"projected {format_nbytes(plan.projected_worker_nbytes)} of {format_nbytes(budget.allowed_nbytes)} allowed "
+            f"per worker ({plan.projected_worker_nbytes / max(1, budget.allowed_nbytes):.0%})"
+        ),
+        (
+            f"{_plural(budget.n_workers, 'worker')} × {_plural(budget.threads_per_worker, 'thread')}; "
+            f"{format_nbytes(budget.reserved_nbytes)} taken before any data ({source}), "
+            f"{format_nbytes(budget.transport_nbytes)} for moving rows"
+        ),
+        (
+            f"a task may use {format_nbytes(max(0, budget.task_nbytes))}, the largest uses up to "
+            f"{format_nbytes(plan.task_peak_nbytes)}"
+        ),
     ]
 
 
@@ -107,8 +117,10 @@ def _staging(plan: Plan) -> list[str]:
     if plan.staging_free_nbytes is None:
         return ["nothing is staged"]
     return [
-        f"{format_nbytes(plan.staging_nbytes)} of {format_nbytes(plan.staging_free_nbytes)} free in "
-        f"{plan.staging_directory}"
+        (
+            f"{format_nbytes(plan.staging_nbytes)} of {format_nbytes(plan.staging_free_nbytes)} free in "
+            f"{plan.staging_directory}"
+        )
     ]
 
 

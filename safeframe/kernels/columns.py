@@ -20,7 +20,7 @@ from pandas.api.types import union_categoricals
 from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.kernels.order import Positions
 
-__all__ = ["Column", "from_arrow", "gather", "missing_dtype", "to_arrow"]
+__all__ = ["Column", "as_series", "from_arrow", "gather", "missing_dtype", "to_arrow"]
 
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""
@@ -101,6 +101,11 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
         return pd.array(chunked.to_pandas(), dtype=dtype)
     restored: Column = restore(chunked)
     return restored
+
+
+def as_series(column: Column) -> pd.Series[Any]:
+    """Wrap values without a copy, and without letting pandas guess a string type for objects."""
+    return pd.Series(column, dtype=column.dtype, copy=False)
 
 
 def gather(column: Column, positions: Positions, *, missing: bool) -> Column:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.columns import Column, gather
+from safeframe.kernels.columns import Column, as_series, gather
 from safeframe.kernels.join_spec import JoinSpec, OutputColumn, SideSpec
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.order import Positions, counts_of, stable_order
@@ -54,7 +54,7 @@ def join_rows(
 ) -> pd.DataFrame:
     """Put result rows together from the positions of their two sides; -1 for none."""
     columns = {
-        i: _column(column, left, right, left_rows, right_rows, spec, spec.meta.dtypes.iloc[i])
+        i: as_series(_column(column, left, right, left_rows, right_rows, spec, spec.meta.dtypes.iloc[i]))
         for i, column in enumerate(spec.output)
     }
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(left_rows)), copy=False)
@@ -74,11 +74,14 @@ def _column(
     if column.left is None:
         assert column.right is not None
         return gather(right[column.right], right_rows, missing=spec.right_missing)
-    if column.right is None or not spec.left_missing:
+    if column.right is None:
         return gather(left[column.left], left_rows, missing=spec.left_missing)
+    if not spec.left_missing:
+        key = gather(left[column.left], left_rows, missing=False)
+        return key if key.dtype == dtype or isinstance(dtype, pd.CategoricalDtype) else _as(key, dtype)
     # A key of one name: the left value, or the right one where there is no left row.
     left_key, right_key = left[column.left], right[column.right]
-    both = pd.concat([pd.Series(left_key), pd.Series(right_key)], ignore_index=True)
+    both = pd.concat([as_series(left_key), as_series(right_key)], ignore_index=True)
     rows = np.where(left_rows >= 0, left_rows, len(left_key) + right_rows)
     taken = both.take(rows)
     return _values(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
@@ -112,7 +115,11 @@ def _dense(
 
 
 def _keys(block: Block, side: SideSpec) -> list[pd.Series[Any]]:
-    return [pd.Series(block[i], copy=False) for i in side.key_positions]
+    return [as_series(block[i]) for i in side.key_positions]
+
+
+def _as(column: Column, dtype: Any) -> Column:
+    return _values(as_series(column).astype(dtype))
 
 
 def _values(series: pd.Series[Any]) -> Column:

@@ -129,6 +129,11 @@ def join_spec(
         plain_right, how=how, left_on=list(left_on), right_on=list(right_on), suffixes=suffixes
     ).columns
     columns = [_output_dtype(column, left, right, left_missing, right_missing) for column in output]
+    for name, column in zip(left_on, schema.columns, strict=True):
+        if name in shared and left[name].dtype != right[name].dtype:
+            at = left.columns.get_loc(name)
+            mixed = _mixed_key_dtype(left[name].dtype, right[name].dtype, column.kind, how, left_missing)
+            columns[at] = columns[at].astype(mixed)
     meta = pd.DataFrame({i: values for i, values in enumerate(columns)})
     meta.columns = names
     return JoinSpec(
@@ -145,15 +150,40 @@ def join_spec(
 def _output_dtype(
     column: OutputColumn, left: pd.DataFrame, right: pd.DataFrame, left_missing: bool, right_missing: bool
 ) -> pd.Series[Any]:
-    if column.left is not None and column.right is not None and left_missing:
-        both = [left.iloc[:0, column.left], right.iloc[:0, column.right]]
-        return pd.concat(both, ignore_index=True)
-    if column.left is not None:
-        values, missing = left.iloc[:0, column.left], left_missing
-    else:
+    """Give an empty column of the result."""
+    if column.left is None:
         assert column.right is not None
         values, missing = right.iloc[:0, column.right], right_missing
+    else:
+        # A key of one name has a value from either side: it is never missing.
+        values, missing = left.iloc[:0, column.left], left_missing and column.right is None
     return values.astype(missing_dtype(values.dtype)) if missing else values
+
+
+def _mixed_key_dtype(left: Any, right: Any, kind: str, how: How, left_missing: bool) -> Any:
+    """Ask pandas what it makes of a key that has another type on either side.
+
+    Its answer depends on whether left rows are missing, and it takes a short
+    cut where both sides are the same keys in the same order; so they are not.
+    """
+    left_key, right_key = (pd.DataFrame({"key": _two_values(dtype, kind)}) for dtype in (left, right))
+    if left_missing:
+        left_key = left_key[1:]
+    else:
+        left_key, right_key = left_key.take([0, 1, 1]), right_key[1:] if how in ("inner", "right") else right_key
+    return left_key.merge(right_key, on="key", how=how)["key"].dtype
+
+
+def _two_values(dtype: Any, kind: str) -> pd.Series[Any]:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return pd.Series(["a", "b"], dtype="category")
+    if kind == "datetime":
+        times = pd.Series(pd.to_datetime([0, 1], unit="s"))
+        aware = isinstance(dtype, pd.DatetimeTZDtype) or getattr(dtype, "pyarrow_dtype", None) is not None
+        return (times.dt.tz_localize("UTC") if aware else times).astype(dtype)
+    if kind == "timedelta":
+        return pd.Series(pd.to_timedelta([0, 1], unit="s")).astype(dtype)
+    return pd.Series(["a", "b"] if kind in ("string", "object") else [0, 1]).astype(dtype)
 
 
 def _dtype_token(dtype: Any) -> object:

@@ -17,13 +17,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.kernels.key_objects import Nulls, object_hashes, word_hashes
 from safeframe.kernels.mixing import mix64
 
-__all__ = ["Nulls", "column_hashes", "column_values", "decode_codes", "encode_keys"]
-
-Nulls = npt.NDArray[np.bool_]
-"""True where a key is null."""
+__all__ = ["Nulls", "column_hashes", "column_values", "decode_codes", "encode_keys", "number_parts", "ordered_codes"]
 
 _SIGN = np.uint64(1 << 63)
 _NULL_HASH = np.uint64(0x9B60933458E17D7D)
@@ -57,7 +56,7 @@ def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[C
     """
     if schema.injective:
         values, null = column_values(columns[0], schema.columns[0])
-        return _ordered_codes(values, schema.columns[0]), null
+        return ordered_codes(values, schema.columns[0]), null
     if len(columns) == 1:
         hashes, null = column_hashes(columns[0], schema.columns[0])
         return hashes, null
@@ -107,25 +106,50 @@ def column_values(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArra
     """
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _of_categories(series, lambda categories: column_values(categories, column))
-    null: Nulls | None = None
+    try:
+        values, null = _converted(series, column)
+    except (TypeError, ValueError, OverflowError, pa.ArrowInvalid, AttributeError) as error:
+        if series.isna().all():  # a partition without any key may have any type
+            empty = np.zeros(len(series), {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64))
+            return empty, np.ones(len(series), np.bool_) if len(series) else None
+        msg = f"The key column {series.name!r} is {series.dtype} in one partition, and {column.kind} in its frame."
+        hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: ...}})."
+        raise SchemaMismatchError(msg, hint=hint) from error
+    return values, null if null is not None and null.any() else None
+
+
+def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[Any], Nulls | None]:
     if column.kind in ("datetime", "timedelta"):
         kind = "M8" if column.kind == "datetime" else "m8"
         if column.tz_aware:
             series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+        if isinstance(series.dtype, pd.ArrowDtype) or series.dtype == object:
+            series = series.astype(f"{kind}[{column.unit}]")
+        elif isinstance(series.dtype, np.dtype) and series.dtype.kind in "mM":
+            series = series.dt.as_unit(column.unit)  # unlike numpy's cast, this notices what overflows
         values = series.to_numpy(dtype=f"{kind}[{column.unit}]").view(np.int64)
-        null = values == np.iinfo(np.int64).min
+        return values, values == np.iinfo(np.int64).min
+    target = {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64)
+    if series.dtype == object:  # booleans, or integers, beside None
+        series = series.astype("boolean" if column.kind == "bool" else "Float64" if target is np.float64 else "Int64")
+    null: Nulls | None = None
+    if isinstance(series.dtype, np.dtype):
+        values = series.to_numpy()
+        if values.dtype.kind == "f" and target is not np.float64:
+            # A partition of integers, or of booleans, that has nulls.
+            null = np.isnan(values)
+            values = np.where(null, 0.0, values)
+            if not (values == np.rint(values)).all():
+                msg = "not whole numbers"
+                raise ValueError(msg)
+        values = values.astype(target, copy=False)
     else:
-        target = {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64)
-        if isinstance(series.dtype, np.dtype):
-            values = series.to_numpy().astype(target, copy=False)
-        else:
-            missing = series.isna().to_numpy()
-            filled = series.array.fillna(False if column.kind == "bool" else 0) if missing.any() else series.array
-            values = np.asarray(filled.to_numpy(dtype=target))
-            null = missing
-        if column.kind == "float":
-            null = np.isnan(values) if null is None else null | np.isnan(values)
-    return values, null if null is not None and null.any() else None
+        null = series.isna().to_numpy()
+        filled = series.array.fillna(False if column.kind == "bool" else 0) if null.any() else series.array
+        values = np.asarray(filled.to_numpy(dtype=target))
+    if target is np.float64:
+        null = np.isnan(values) if null is None else null | np.isnan(values)
+    return values, null
 
 
 def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nulls | None]:
@@ -138,14 +162,13 @@ def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nul
         case "number":
             return _number_hashes(series)
         case "object":
-            null = series.isna().to_numpy()
-            hashes = pd.util.hash_array(series.to_numpy(dtype=object), categorize=True)
-            return mix64(hashes), null if null.any() else None
+            return object_hashes(series)
     values, null = column_values(series, column)
-    return mix64(_ordered_codes(values, column)), null
+    return mix64(ordered_codes(values, column)), null
 
 
-def _ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
+def ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
+    """Give the codes of an ordered column's values, in the order of the values."""
     if column.kind == "uint":
         return values
     if column.kind == "float":
@@ -155,18 +178,29 @@ def _ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
 
 
 def _string_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
-    array = pa.array(series, from_pandas=True)
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return object_hashes(series)
+    if not _of_words(array.type):
+        return object_hashes(series)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
-    words = array.dictionary.to_numpy(zero_copy_only=False)
-    hashes = mix64(pd.util.hash_array(words.astype(object), categorize=False))
+    hashes = word_hashes(array.dictionary.to_numpy(zero_copy_only=False).astype(object))
     if array.null_count == 0:
         return hashes[array.indices.to_numpy()], None
     null = array.is_null().to_numpy(zero_copy_only=False)
     indices = pc.fill_null(array.indices, 0).to_numpy()
     return (hashes[indices] if len(hashes) else np.zeros(len(null), np.uint64)), null
+
+
+def _of_words(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    return any(test(kind) for test in tests)
 
 
 def _number_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:

@@ -65,7 +65,9 @@ class Measurement:
     @property
     def rows_in(self) -> int:
         """Rows of the inputs of the recipes that ran, as their plans counted them."""
-        return sum(plan.merge.left_rows + plan.merge.right_rows for plan in self.plans if plan.merge is not None)
+        return sum(
+            plan.merge.left_rows + plan.merge.right_rows for plan in self.plans if plan.merge is not None
+        )
 
     def __str__(self) -> str:
         lines = [f"measured   {format_nbytes(self.peak_worker_nbytes)} at the peak of the fullest worker"]
@@ -102,7 +104,9 @@ class Measurement:
         for worker, samples in self.samples.items():
             axes.plot([at for at, _ in samples], [nbytes / 2**20 for _, nbytes in samples], label=worker)
         if self.projected_worker_nbytes is not None:
-            axes.axhline(self.projected_worker_nbytes / 2**20, color="black", linestyle="--", label="projected")
+            axes.axhline(
+                self.projected_worker_nbytes / 2**20, color="black", linestyle="--", label="projected"
+            )
         axes.set_xlabel("seconds")
         axes.set_ylabel("resident memory of a worker (MiB)")
         axes.set_ylim(bottom=0)
@@ -263,5 +267,7 @@ def _new_axes() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         msg = "A plot needs matplotlib, which is not installed."
-        raise UnsupportedError(msg, hint='Install it: pip install matplotlib, or safeframe with its "plot" extra.') from error
+        raise UnsupportedError(
+            msg, hint='Install it: pip install matplotlib, or safeframe with its "plot" extra.'
+        ) from error
     return plt.subplots(figsize=(8, 4), layout="constrained")[1]

@@ -52,7 +52,9 @@ PLAN = Plan(
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GiB") as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GiB"
+        ) as cluster,
         Client(cluster) as client,
     ):
         yield client
@@ -87,7 +89,9 @@ def test_nothing_stays_on_the_workers(client: Client) -> None:
     with measure():
         pass
     assert not any(client.run(_names_of_samplers).values())
-    assert not any(client.run(lambda dask_worker: [p for p in dask_worker.plugins if "measure" in p]).values())
+    assert not any(
+        client.run(lambda dask_worker: [p for p in dask_worker.plugins if "measure" in p]).values()
+    )
 
 
 def _names_of_samplers() -> list[str]:
@@ -116,7 +120,9 @@ def test_a_plan_that_starts_in_the_block_is_what_is_compared(client: Client) -> 
 
 def test_a_lost_worker_is_said_to_be_lost() -> None:
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GiB") as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GiB"
+        ) as cluster,
         Client(cluster) as client,
     ):
         gone = next(iter(client.scheduler_info(n_workers=-1)["workers"]))

@@ -25,7 +25,9 @@ PRIVATE = re.compile(
 DOORS = {"engine/_dask.py", "sizing/_dask_parquet.py"}
 
 
-def test_the_contracts_of_pyproject_hold(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_contracts_of_pyproject_hold(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     broken = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
     assert not broken, capsys.readouterr().out

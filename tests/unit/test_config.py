@@ -49,7 +49,11 @@ def test_a_user_sets_it_for_a_while() -> None:
 
 def test_the_environment_wins_over_the_default() -> None:
     code = "from safeframe import config; print(config.get('staging.directory'), config.get('key-capacity'))"
-    env = {**os.environ, "DASK_SAFEFRAME__STAGING__DIRECTORY": "/scratch", "DASK_SAFEFRAME__KEY_CAPACITY": "7"}
+    env = {
+        **os.environ,
+        "DASK_SAFEFRAME__STAGING__DIRECTORY": "/scratch",
+        "DASK_SAFEFRAME__KEY_CAPACITY": "7",
+    }
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["/scratch", "7"]
 

@@ -69,7 +69,14 @@ def test_counts_are_printed_in_full() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0123, "0.01 s"), (1.234, "1.23 s"), (12.34, "12.3 s"), (99.94, "99.9 s"), (127, "2 min 7 s"), (7_384, "2 h 3 min")],
+    [
+        (0.0123, "0.01 s"),
+        (1.234, "1.23 s"),
+        (12.34, "12.3 s"),
+        (99.94, "99.9 s"),
+        (127, "2 min 7 s"),
+        (7_384, "2 h 3 min"),
+    ],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text

@@ -103,5 +103,11 @@ def test_to_dict_is_plain_enough_for_json() -> None:
     plain = json.loads(json.dumps(_plan(_step("a", 17)).to_dict()))
     assert plain["projected_worker_nbytes"] == 101 + 11 + 3 * 17
     assert plain["fits"] is True
-    assert plain["output_rows"] == {"lower": 19, "expected": 19, "upper": 19, "method": "computed", "exact": True}
+    assert plain["output_rows"] == {
+        "lower": 19,
+        "expected": 19,
+        "upper": 19,
+        "method": "computed",
+        "exact": True,
+    }
     assert plain["steps"][0]["kind"] == "a"

@@ -28,7 +28,12 @@ PLAN = Plan(
     reasons=("rows pass through a directory that the workers share",),
     rejected=(Candidate(strategy="sorted", reason="the left partitions overlap in their key ranges"),),
     steps=(
-        Step(kind="stage left partitions", tasks=5, task_peak_nbytes=71 * MIB, reason="a partition of 23 MiB × 3"),
+        Step(
+            kind="stage left partitions",
+            tasks=5,
+            task_peak_nbytes=71 * MIB,
+            reason="a partition of 23 MiB × 3",
+        ),
         Step(kind="join cells", tasks=1_009, task_peak_nbytes=101 * MIB, reason="input of 37 MiB × 2"),
     ),
     budget=BUDGET,

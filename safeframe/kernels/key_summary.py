@@ -1,0 +1,277 @@
+"""One mergeable summary of bounded size for the keys of any number of partitions.
+
+It holds exact rows per key while the keys fit a capacity. Beyond it, it holds
+the keys whose hash (``mixing.mix64``) lies below a threshold, each with its
+exact count, and the threshold falls as keys come in: the "capacity" smallest
+hashes stay (a bottom-k sample). The sample depends on the keys alone, not on
+how they were spread or in which order summaries were joined, so that two
+frames' samples hold the same keys and their join can be estimated.
+
+The heaviest keys are carried besides: those with the highest counts, with a
+bound of what such a count may lack (a trimmed, mergeable frequent-items list).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe import options
+from safeframe.facts.keys import Codes, Counts, KeySchema, PartitionKeys
+from safeframe.kernels.key_counts import KeyCounts, count_keys
+from safeframe.kernels.key_labels import key_labels, label_rows
+from safeframe.kernels.mixing import below_fraction, mix64
+
+__all__ = ["KeySummary", "combine", "heaviest", "smallest_hashes", "summarise", "summary_nbytes_bound"]
+
+_LABEL_NBYTES = 256
+"""Bytes allowed for a named key: its value, its code and its slot."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class KeySummary:
+    """Rows per key of some partitions; see the module."""
+
+    capacity: int
+    """Keys that are held, at most."""
+    fraction: float
+    """Share of all hashes below the threshold; 1.0 while every key is held."""
+    codes: Codes
+    """Keys, ascending: all of them, or those whose hash is below the threshold."""
+    counts: Counts
+    """Exact rows of each."""
+    heavy_codes: Codes
+    """Candidates for the heaviest keys, ascending; empty while every key is held."""
+    heavy_counts: Counts
+    """Rows of each candidate, at most ``heavy_error`` too few."""
+    heavy_error: int
+    """Rows that a candidate, or a key that is none, may have beyond its count (or zero)."""
+    partitions: PartitionKeys
+    """Rows and key range of each partition, in partition order."""
+    labels: dict[int, Any]
+    """Values of heavy and of sampled keys by code, where a code is a hash."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every key is held."""
+        return self.fraction >= 1.0
+
+
+def summary_nbytes_bound(capacity: int, partitions: int) -> int:
+    """Give what a summary takes at most, in bytes.
+
+    Eight bytes of code and eight of count for each key and each candidate, the
+    named keys (values up to 200 bytes), and 33 bytes for each partition.
+
+    Examples
+    --------
+    >>> summary_nbytes_bound(2**20, partitions=110)
+    17370670
+    """
+    named = options.NAMED_SAMPLE_KEYS + options.NAMED_HEAVY_KEYS
+    return 16 * (capacity + options.HEAVY_CANDIDATES) + _LABEL_NBYTES * named + 33 * partitions
+
+
+def summarise(columns: Sequence[pd.Series[Any]], schema: KeySchema, capacity: int) -> KeySummary:
+    """Summarise the keys of one partition.
+
+    Parameters
+    ----------
+    columns
+        The partition's key columns.
+    schema
+        How keys become codes.
+    capacity
+        Distinct keys that are counted exactly.
+
+    Examples
+    --------
+    >>> from safeframe.facts.keys import KeyColumn
+    >>> schema = KeySchema(columns=(KeyColumn(kind="uint"),))
+    >>> summary = summarise([pd.Series([7, 5, 7], dtype="uint8")], schema, capacity=8)
+    >>> dict(zip(summary.codes.tolist(), summary.counts.tolist()))
+    {5: 1, 7: 2}
+    """
+    counted = count_keys(columns, schema)
+    summary = _bounded(counted.codes, counted.counts, capacity, _of_partition(counted, len(columns[0])))
+    if schema.injective or counted.row_codes is None:
+        return summary
+    wanted = _worth_a_name(summary)
+    if counted.null_rows:
+        return _with_labels(summary, label_rows(columns, schema, wanted))
+    return _with_labels(summary, key_labels(columns, counted.row_codes, wanted))
+
+
+def combine(summaries: Sequence[KeySummary]) -> KeySummary:
+    """Join summaries into one, partitions in the order given.
+
+    Parameters
+    ----------
+    summaries
+        At least one, all of one capacity and schema.
+
+    Notes
+    -----
+    Associative: however summaries are joined, the sample is the same. Only the
+    candidates for the heaviest keys, and their error bound, depend on it.
+
+    Memory: the summaries, and once more 40 bytes for each of their keys.
+
+    Examples
+    --------
+    >>> from safeframe.facts.keys import KeyColumn
+    >>> schema = KeySchema(columns=(KeyColumn(kind="uint"),))
+    >>> parts = [summarise([pd.Series(keys, dtype="uint8")], schema, 8) for keys in ([7, 5], [7])]
+    >>> combine(parts).counts
+    array([1, 2])
+    """
+    if len(summaries) == 1:
+        return summaries[0]
+    capacity = summaries[0].capacity
+    partitions = _joined_partitions([summary.partitions for summary in summaries])
+    fraction = min(summary.fraction for summary in summaries)
+    kept = [_below(summary, fraction) for summary in summaries]
+    codes, counts = _summed([codes for codes, _ in kept], [counts for _, counts in kept])
+    heavy: tuple[Codes, Counts, int] | None = None
+    if fraction < 1.0:
+        held = [
+            (summary.codes, summary.counts) if summary.exact else (summary.heavy_codes, summary.heavy_counts)
+            for summary in summaries
+        ]
+        candidates = _summed([codes for codes, _ in held], [counts for _, counts in held])
+        heavy = (*candidates, sum(summary.heavy_error for summary in summaries))
+    joined = _bounded(codes, counts, capacity, partitions, fraction=fraction, heavy=heavy)
+    labels: dict[int, Any] = {}
+    for summary in summaries:
+        labels |= summary.labels
+    if not labels:
+        return joined
+    worth = set(_worth_a_name(joined).tolist())
+    return _with_labels(joined, {code: labels[code] for code in labels if code in worth})
+
+
+def heaviest(codes: Codes, counts: Counts, n: int) -> npt.NDArray[np.int64]:
+    """Give the positions of the ``n`` keys with the highest counts, ascending.
+
+    Examples
+    --------
+    >>> heaviest(np.array([3, 4, 5], np.uint64), np.array([9, 1, 8]), 2)
+    array([0, 2])
+    """
+    if len(codes) <= n:
+        return np.arange(len(codes))
+    return np.sort(np.argpartition(counts, len(counts) - n)[len(counts) - n :])
+
+
+def smallest_hashes(codes: Codes, n: int) -> npt.NDArray[np.int64]:
+    """Give the positions of the ``n`` keys with the smallest hashes, ascending: a sample of the keys."""
+    if len(codes) <= n:
+        return np.arange(len(codes))
+    return np.sort(np.argpartition(mix64(codes), n)[:n])
+
+
+def _bounded(
+    codes: Codes,
+    counts: Counts,
+    capacity: int,
+    partitions: PartitionKeys,
+    *,
+    fraction: float = 1.0,
+    heavy: tuple[Codes, Counts, int] | None = None,
+) -> KeySummary:
+    """Make a summary of the capacity; ``heavy`` are the candidates, None for all ``codes``."""
+    all_keys = (codes, counts, 0)
+    if len(codes) > capacity:
+        hashes = mix64(codes)
+        fraction = min(fraction, _fraction_of(int(np.partition(hashes, capacity)[capacity])))
+        below = hashes < np.uint64(int(fraction * 2.0**64))
+        codes, counts = codes[below], counts[below]
+    if fraction >= 1.0:
+        heavy_codes, heavy_counts, heavy_error = np.empty(0, np.uint64), np.empty(0, np.int64), 0
+    else:
+        heavy_codes, heavy_counts, heavy_error = _candidates(*(heavy or all_keys))
+    return KeySummary(
+        capacity=capacity,
+        fraction=fraction,
+        codes=codes,
+        counts=counts,
+        heavy_codes=heavy_codes,
+        heavy_counts=heavy_counts,
+        heavy_error=heavy_error,
+        partitions=partitions,
+        labels={},
+    )
+
+
+def _fraction_of(threshold: int) -> float:
+    """Give the largest float whose share of all hashes is not above the threshold."""
+    fraction = threshold / 2.0**64
+    return fraction if int(fraction * 2.0**64) <= threshold else float(np.nextafter(fraction, 0.0))
+
+
+def _candidates(codes: Codes, counts: Counts, error: int) -> tuple[Codes, Counts, int]:
+    keep = heaviest(codes, counts, options.HEAVY_CANDIDATES)
+    if len(keep) == len(codes):
+        return codes, counts, error
+    dropped = np.ones(len(codes), np.bool_)
+    dropped[keep] = False
+    return codes[keep], counts[keep], error + int(counts[dropped].max())
+
+
+def _below(summary: KeySummary, fraction: float) -> tuple[Codes, Counts]:
+    if summary.fraction <= fraction:
+        return summary.codes, summary.counts
+    below = below_fraction(summary.codes, fraction)
+    return summary.codes[below], summary.counts[below]
+
+
+def _summed(codes: Sequence[Codes], counts: Sequence[Counts]) -> tuple[Codes, Counts]:
+    """Join ascending keys, adding up the counts of equal ones."""
+    joined, rows = np.concatenate(codes), np.concatenate(counts)
+    if len(joined) == 0:
+        return joined, rows
+    order = np.argsort(joined, kind="stable")  # merges the ascending runs that the parts are
+    joined, rows = joined[order], rows[order]
+    firsts = np.concatenate([[0], np.flatnonzero(joined[1:] != joined[:-1]) + 1])
+    return joined[firsts], np.add.reduceat(rows, firsts)
+
+
+def _worth_a_name(summary: KeySummary) -> Codes:
+    """Give the codes of the heaviest keys and of a sample of all keys, ascending."""
+    codes, counts = (
+        (summary.codes, summary.counts) if summary.exact else (summary.heavy_codes, summary.heavy_counts)
+    )
+    heavy = codes[heaviest(codes, counts, options.NAMED_HEAVY_KEYS)]
+    sample = summary.codes[smallest_hashes(summary.codes, options.NAMED_SAMPLE_KEYS)]
+    return np.union1d(heavy, sample)
+
+
+def _with_labels(summary: KeySummary, labels: dict[int, Any]) -> KeySummary:
+    summary.labels.update(labels)
+    return summary
+
+
+def _of_partition(counted: KeyCounts, rows: int) -> PartitionKeys:
+    codes = counted.codes
+    return PartitionKeys(
+        rows=np.array([rows], np.int64),
+        null_rows=np.array([counted.null_rows], np.int64),
+        first=codes[:1].copy() if len(codes) else np.zeros(1, np.uint64),
+        last=codes[-1:].copy() if len(codes) else np.zeros(1, np.uint64),
+        increasing=np.array([counted.increasing], np.bool_),
+    )
+
+
+def _joined_partitions(parts: Sequence[PartitionKeys]) -> PartitionKeys:
+    return PartitionKeys(
+        rows=np.concatenate([part.rows for part in parts]),
+        null_rows=np.concatenate([part.null_rows for part in parts]),
+        first=np.concatenate([part.first for part in parts]),
+        last=np.concatenate([part.last for part in parts]),
+        increasing=np.concatenate([part.increasing for part in parts]),
+    )

@@ -1,0 +1,133 @@
+"""Runs a function on key columns of every partition, with few tasks and little held at once.
+
+Covers: which columns are read, and how partitions are grouped into tasks.
+Does not cover: what is learnt from a partition.
+
+A partition that dask makes from nothing but its own task (a file to read, a
+call of ``from_map``) needs no task of its own: several such are run one after
+the other inside one task of ours, and their results are reduced as they come.
+That saves most of the scheduling, and a task holds one partition at a time.
+Partitions that depend on other tasks, and those in memory, get a task each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import dask
+import dask.dataframe as dd
+import pandas as pd
+from dask.delayed import Delayed, delayed
+from dask.task_spec import Task
+
+from safeframe import options
+
+__all__ = ["each_partition", "key_columns", "project"]
+
+T = TypeVar("T")
+
+
+class _Partition:
+    """A partition's own task, out of dask's sight, so that it runs when we say."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def make(self) -> pd.DataFrame:
+        made: pd.DataFrame = self.task()
+        return made
+
+    def __getstate__(self) -> Task:
+        return self.task
+
+    def __setstate__(self, state: Task) -> None:
+        self.task = state
+
+
+class _Made:
+    """A partition that is here already."""
+
+    __slots__ = ("frame",)
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def make(self) -> pd.DataFrame:
+        return self.frame
+
+
+def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
+    """Leave only the columns named; the index comes along by itself."""
+    return ddf[[name for name in on if name in ddf._meta.columns]]
+
+
+def key_columns(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:
+    """Give the key columns of a partition; a name that is no column is that of an index level."""
+    return [
+        frame[name] if name in frame.columns else frame.index.get_level_values(name).to_series() for name in on
+    ]
+
+
+def each_partition(
+    ddf: dd.DataFrame, function: Callable[..., T], reduce: Callable[[list[T]], T], *args: Any
+) -> list[Delayed]:
+    """Call ``function(partition, *args)`` on every partition, and reduce neighbours within a task.
+
+    Parameters
+    ----------
+    ddf
+        The frame, projected to what is needed.
+    function
+        What is done with a partition.
+    reduce
+        Joins results of neighbouring partitions, in order.
+    *args
+        Further arguments of ``function``.
+
+    Returns
+    -------
+    list of Delayed
+        One for each group of partitions, in order.
+
+    Notes
+    -----
+    The optimiser's tune pass stays off: it would join partitions of a narrow
+    parquet frame, and the figures are of the partitions that the user sees.
+    """
+    run = delayed(_run, pure=False)
+    with dask.config.set({"optimization.tune.active": False}):
+        optimised = ddf.optimize()
+        graph, keys = dict(optimised.__dask_graph__()), optimised.__dask_keys__()
+        if not all(_stands_alone(graph[key]) for key in keys):
+            return [run(part, function, reduce, args) for part in optimised.to_delayed(optimize_graph=False)]
+    size = max(1, min(options.KEY_TASK_PARTITIONS, len(keys) // options.KEY_MIN_TASKS))
+    parts = [_Partition(graph[key]) for key in keys]
+    return [run(_Group(parts[at : at + size]), function, reduce, args) for at in range(0, len(parts), size)]
+
+
+class _Group:
+    """Partitions of one task."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: list[_Partition]) -> None:
+        self.parts = parts
+
+
+def _stands_alone(node: Any) -> bool:
+    return isinstance(node, Task) and not node.dependencies
+
+
+def _run(
+    group: _Group | pd.DataFrame, function: Callable[..., T], reduce: Callable[[list[T]], T], args: tuple[Any, ...]
+) -> T:
+    parts: Sequence[_Partition | _Made] = group.parts if isinstance(group, _Group) else [_Made(group)]
+    result: T | None = None
+    for part in parts:
+        new = function(part.make(), *args)
+        result = new if result is None else reduce([result, new])
+    assert result is not None
+    return result
