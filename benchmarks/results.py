@@ -214,7 +214,9 @@ def _plot(result: dict[str, Any], path: Path) -> None:
     left.bar_label(
         bars,
         [
-            f" {s.seconds:.1f} s" if s.seconds and ok else f" {s.outcome}"
+            f" {s.seconds:.1f} s"
+            if s.seconds and ok
+            else f" {s.outcome}, {s.restarts} restarts, {s.oom_kills} kills"
             for s, ok in zip(summaries, good, strict=True)
         ],
     )
@@ -226,7 +228,7 @@ def _plot(result: dict[str, Any], path: Path) -> None:
     for position, summary in enumerate(summaries):
         limit = summary.limit_nbytes / 2**20
         right.plot([limit, limit], [position - 0.45, position + 0.45], color="black", linewidth=2)
-    right.set_xlabel("resident peak of the largest worker, or of the one process; black: its limit")
+    right.set_xlabel("resident peak in MiB, largest worker; black: limit")
     right.margins(x=0.25)
     left.invert_yaxis()
     figure.suptitle(f"{result['situation']}: {result['title']}", fontsize=10)

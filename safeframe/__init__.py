@@ -16,15 +16,18 @@ from safeframe.errors import (
 )
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import FrameProfile
+from safeframe.facts.frame_estimate import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
 from safeframe.recipes.merge import explain, merge, plan_merge
+from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Estimate",
+    "FrameEstimate",
     "FrameProfile",
     "KeyNotFoundError",
     "KeyStatistics",
@@ -42,7 +45,10 @@ __all__ = [
     "UnsupportedError",
     "ValidationError",
     "__version__",
+    "estimate",
+    "estimate_merge",
     "explain",
+    "key_statistics",
     "merge",
     "plan_merge",
 ]

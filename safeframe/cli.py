@@ -102,9 +102,15 @@ def estimate(
     """
     console = _console()
     begin = time.perf_counter()
-    frames = [_read(path) for path in (left, right)]
-    keys = {"on": list(on) or None, "left_on": list(left_on) or None, "right_on": list(right_on) or None}
-    plan = safeframe.plan_merge(*frames, how=how, memory=memory, **keys)
+    plan = safeframe.plan_merge(
+        _read(left),
+        _read(right),
+        how=how,
+        on=list(on) or None,
+        left_on=list(left_on) or None,
+        right_on=list(right_on) or None,
+        memory=memory,
+    )
     _say(console, str(plan.merge if memory is None else plan))
     _say(console, f"(counted in {format_seconds(time.perf_counter() - begin)})")
 

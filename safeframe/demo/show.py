@@ -84,9 +84,9 @@ class Demo:
         with _place(self.directory, keep=self.keep) as inputs, self._cluster() as (cluster, client):
             full_plan = self._foretell_whole_question()
             self._make_tables(client, cluster, inputs, (left, right))
-            frames = [dd.read_parquet(str(inputs / table.name)) for table in (left, right)]
+            frames = (dd.read_parquet(str(inputs / left.name)), dd.read_parquet(str(inputs / right.name)))
             begin = time.perf_counter()
-            plan = plan_merge(*frames, how="left", on=KEY)
+            plan = plan_merge(frames[0], frames[1], how="left", on=KEY)
             self._head(
                 f"The plan at scale {self.scale:g}, made in {format_seconds(time.perf_counter() - begin)}"
             )
@@ -118,7 +118,7 @@ class Demo:
         """Plan the merge of the full tables, whose rows are made as they are counted and never written."""
         tables = question_tables(FULL_SCALE)
         begin = time.perf_counter()
-        plan = plan_merge(*(table.unwritten() for table in tables), how="left", on=KEY)
+        plan = plan_merge(tables[0].unwritten(), tables[1].unwritten(), how="left", on=KEY)
         seconds = time.perf_counter() - begin
         self._head(f"The whole question, foretold in {format_seconds(seconds)}")
         self._say(
@@ -148,13 +148,15 @@ class Demo:
                 )
             client.gather(futures)
 
-    def _merge(self, cluster: LocalCluster, frames: list[Any], plan: Plan) -> tuple[Measurement, Path]:
+    def _merge(
+        self, cluster: LocalCluster, frames: tuple[dd.DataFrame, dd.DataFrame], plan: Plan
+    ) -> tuple[Measurement, Path]:
         result = self.directory / "result"
         free = free_nbytes(str(self.directory))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OutputExplosionWarning)
             # A result that the disk could not hold is refused now, with its size.
-            merged = merge(*frames, how="left", on=KEY, max_output=free)
+            merged = merge(frames[0], frames[1], how="left", on=KEY, max_output=free)
         for warning in caught:
             if issubclass(warning.category, OutputExplosionWarning):
                 self._head("The warning that comes with it")

@@ -125,6 +125,17 @@ def stage_partition(frame: pd.DataFrame, side: SideSpec, layout: ShardLayout, di
     24 bytes per row for codes, shards and order.
     """
     keep_pages()
+    try:
+        return _stage(frame, side, layout, directory)
+    except Exception:
+        # On a cluster the scheduler forgets the run, and the janitor removes it; here
+        # the traceback would keep its files for as long as someone looks at it.
+        if not inside_worker():
+            remove_run(directory)
+        raise
+
+
+def _stage(frame: pd.DataFrame, side: SideSpec, layout: ShardLayout, directory: str) -> StagedPartition:
     codes, null = encode_keys([frame[name] for name in side.on], side.schema)
     shards = shard_of(codes, layout.starts)
     del codes
@@ -166,11 +177,10 @@ def _write(batch: pa.RecordBatch, rows: Ints, directory: str) -> str:
                 start += n_rows
         Path(partial).replace(path)
     except OSError as error:
+        refusal = _staging_error(error, batch.nbytes, directory)
         with contextlib.suppress(OSError):
             Path(partial).unlink()
-        if not inside_worker():
-            remove_run(directory)
-        raise _staging_error(error, batch.nbytes, directory) from error
+        raise refusal from error
     return path
 
 

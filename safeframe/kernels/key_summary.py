@@ -120,7 +120,8 @@ def combine(summaries: Sequence[KeySummary]) -> KeySummary:
     Associative: however summaries are joined, the sample is the same. Only the
     candidates for the heaviest keys, and their error bound, depend on it.
 
-    Memory: the summaries, and once more 40 bytes for each of their keys.
+    Memory: the summaries, and 96 bytes for each key of the capacity: they are
+    joined two at a time.
 
     Examples
     --------
@@ -130,20 +131,24 @@ def combine(summaries: Sequence[KeySummary]) -> KeySummary:
     >>> combine(parts).counts
     array([1, 2])
     """
-    if len(summaries) == 1:
-        return summaries[0]
+    joined = summaries[0]
+    for summary in summaries[1:]:
+        joined = _joined((joined, summary))
+    return joined
+
+
+def _joined(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
     capacity = summaries[0].capacity
     partitions = _joined_partitions([summary.partitions for summary in summaries])
     fraction = min(summary.fraction for summary in summaries)
-    kept = [_below(summary, fraction) for summary in summaries]
-    codes, counts = _summed([codes for codes, _ in kept], [counts for _, counts in kept])
+    codes, counts = _summed([_below(summary, fraction) for summary in summaries])
     heavy: tuple[Codes, Counts, int] | None = None
     if fraction < 1.0:
         held = [
             (summary.codes, summary.counts) if summary.exact else (summary.heavy_codes, summary.heavy_counts)
             for summary in summaries
         ]
-        candidates = _summed([codes for codes, _ in held], [counts for _, counts in held])
+        candidates = _summed(held)
         heavy = (*candidates, sum(summary.heavy_error for summary in summaries))
     joined = _bounded(codes, counts, capacity, partitions, fraction=fraction, heavy=heavy)
     labels: dict[int, Any] = {}
@@ -230,15 +235,18 @@ def _below(summary: KeySummary, fraction: float) -> tuple[Codes, Counts]:
     return summary.codes[below], summary.counts[below]
 
 
-def _summed(codes: Sequence[Codes], counts: Sequence[Counts]) -> tuple[Codes, Counts]:
+def _summed(parts: Sequence[tuple[Codes, Counts]]) -> tuple[Codes, Counts]:
     """Join ascending keys, adding up the counts of equal ones."""
-    joined, rows = np.concatenate(codes), np.concatenate(counts)
-    if len(joined) == 0:
-        return joined, rows
-    order = np.argsort(joined, kind="stable")  # merges the ascending runs that the parts are
-    joined, rows = joined[order], rows[order]
-    firsts = np.concatenate([[0], np.flatnonzero(joined[1:] != joined[:-1]) + 1])
-    return joined[firsts], np.add.reduceat(rows, firsts)
+    codes = np.concatenate([codes for codes, _ in parts])
+    if len(codes) == 0:
+        return codes, np.empty(0, np.int64)
+    order = np.argsort(codes, kind="stable")  # merges the ascending runs that the parts are
+    codes = codes[order]
+    counts = np.concatenate([counts for _, counts in parts])[order]
+    del order
+    new = np.ones(len(codes), np.bool_)
+    np.not_equal(codes[1:], codes[:-1], out=new[1:])
+    return codes[new], np.add.reduceat(counts, np.flatnonzero(new))
 
 
 def _worth_a_name(summary: KeySummary) -> Codes:

@@ -81,7 +81,7 @@ def gather_key_statistics(
         _statistics(summary, on, schema, capacity) for summary, (_, on) in zip(summaries, sides, strict=True)
     ]
     statistics = align_heavy_keys(sides, statistics)
-    return statistics if schema.injective or len(sides) == 1 else _name_products(sides, statistics)
+    return statistics if len(sides) == 1 else _name_products(sides, statistics)
 
 
 def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics]) -> list[KeyStatistics]:
@@ -220,9 +220,14 @@ def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> li
     if len(missing) == 0:
         return statistics
     side = min(range(len(sides)), key=lambda number: statistics[number].rows)
-    ddf, on = sides[side]
-    found = each_partition(project(ddf, on), _label, _merged, on, statistics[side].schema, missing)
-    labels: dict[int, Any] = dask.compute(_tree(found, _merged))[0]
+    schema = statistics[side].schema
+    labels: dict[int, Any]
+    if schema.injective:
+        labels = dict(zip(missing.tolist(), decode_codes(missing, schema), strict=True))
+    else:
+        ddf, on = sides[side]
+        found = each_partition(project(ddf, on), _label, _merged, on, schema, missing)
+        labels = dask.compute(_tree(found, _merged))[0]
     statistics[side] = replace(statistics[side], labels=statistics[side].labels | labels)
     return statistics
 

@@ -38,7 +38,9 @@ def test_every_page_is_there(site: Path) -> None:
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in (site / "reference").glob("*.html"))
     missing = [
-        name for name in safeframe.__all__ if not name.startswith("__") and f'id="safeframe.{name}"' not in text
+        name
+        for name in safeframe.__all__
+        if not name.startswith("__") and f'id="safeframe.{name}"' not in text
     ]
     assert not missing
 

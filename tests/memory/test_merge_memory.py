@@ -1,0 +1,89 @@
+"""Measured is at most projected, and projected at most allowed, on workers that the kernel holds."""
+
+from __future__ import annotations
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import safeframe
+from benchmarks.situations import SITUATIONS
+from benchmarks.tight import TightCluster
+
+pytestmark = [
+    pytest.mark.tight(n_workers=2, limit="598MiB", hard="1GiB"),
+    pytest.mark.filterwarnings("ignore::safeframe.OutputExplosionWarning"),
+]
+
+
+def run(tight: TightCluster, merged, out) -> safeframe.Plan:
+    """Write a merge and hold it to its plan."""
+    plan = safeframe.explain(merged)
+    assert plan.fits
+    merged.to_parquet(out, write_index=False)
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes, (str(plan), seen)
+    assert plan.projected_worker_nbytes <= seen.limit_nbytes
+    footers = [pq.read_metadata(path) for path in out.glob("*.parquet")]
+    assert sum(footer.num_rows for footer in footers) == int(plan.output_rows)
+    assert max(footer.num_rows for footer in footers) * plan.row_nbytes <= plan.partition_nbytes
+    return plan
+
+
+@pytest.mark.parametrize("name", ["q3", "q3_hot"])
+def test_a_fan_out_of_ten(tight, tmp_path, name):
+    data = SITUATIONS[name].scaled(0.1).materialise(tmp_path)
+    merged = safeframe.merge(dd.read_parquet(data.left), dd.read_parquet(data.right), on="col1", how="left")
+    plan = run(tight, merged, tmp_path / "out")
+    assert plan.strategy == "staged"
+    assert int(plan.output_rows) == data.truth.rows
+    assert plan.layout is not None
+    assert plan.layout.single_key.any() == (name == "q3_hot")
+
+
+def test_one_key_that_makes_ten_million_rows(tight, tmp_path):
+    left = dd.from_map(one_key, [1000] * 5, meta=one_key(0), enforce_metadata=False)
+    right = dd.from_map(one_key, [2000], meta=one_key(0), enforce_metadata=False)
+    merged = safeframe.merge(left, right.rename(columns={"value": "other"}), on="k")
+    plan = run(tight, merged, tmp_path / "out")
+    assert int(plan.output_rows) == 10**7
+
+
+def one_key(rows: int) -> pd.DataFrame:
+    return pd.DataFrame({"k": np.zeros(rows, "int64"), "value": np.arange(rows) / 7})
+
+
+def some_keys(number: int) -> pd.DataFrame:
+    keys = np.arange(number * 500_000, (number + 1) * 500_000)
+    return pd.DataFrame({"k": keys, "a": keys / 3, "b": keys % 7})
+
+
+def test_a_broadcast(tight, tmp_path):
+    left = dd.from_map(some_keys, range(6))
+    right = dd.from_pandas(pd.DataFrame({"k": np.arange(0, 3_000_000, 10), "r": 1.5}), npartitions=3)
+    merged = safeframe.merge(left, right, on="k", how="left")
+    assert run(tight, merged, tmp_path / "out").strategy == "broadcast"
+
+
+def test_sorted_sides(tight, tmp_path):
+    left = dd.from_map(some_keys, range(6))
+    right = dd.from_map(some_keys, range(6)).rename(columns={"a": "c", "b": "d"})
+    merged = safeframe.merge(left, right, on="k", how="left")
+    assert run(tight, merged, tmp_path / "out").strategy == "sorted"
+
+
+def test_strings(tight, tmp_path):
+    rng = np.random.default_rng(0)
+    words = pd.Series([f"key {i:012d}" for i in range(20_000)])
+    left = dd.from_map(lambda i: word_frame(words, i, 300_000), range(4))
+    right = dd.from_pandas(pd.DataFrame({"k": words, "r": rng.random(20_000)}), npartitions=2)
+    merged = safeframe.merge(left, right, on="k", strategy="staged")
+    run(tight, merged, tmp_path / "out")
+
+
+def word_frame(words: pd.Series, seed: int, rows: int) -> pd.DataFrame:
+    chosen = np.random.default_rng(seed).integers(0, len(words), rows)
+    return pd.DataFrame({"k": words.take(chosen).reset_index(drop=True), "l": np.arange(rows)})

@@ -1,0 +1,123 @@
+"""The staged exchange, file by file, in this process."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from safeframe.engine.exchange import StagedPartition, fetch, seal, stage_partition
+from safeframe.errors import RowConservationError, StagingError
+from safeframe.facts.keys import KeyColumn, KeySchema
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.join_spec import side_spec
+
+SCHEMA = KeySchema(columns=(KeyColumn(kind="int"),))
+FRAME = pd.DataFrame({"k": [5, 1, 9, 1, 5, 9, 7], "v": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "w": list("abcdefg")})
+SIDE = side_spec(FRAME.iloc[:0], ("k",), SCHEMA)
+SIGN = 1 << 63
+
+
+def layout(cells=(1, 1, 1), *, null_shard=False):
+    """Shards of keys below 4, of 4 to 7, and from 8 on."""
+    n_shards = 3 + null_shard
+    return ShardLayout(
+        starts=np.array([0, SIGN + 4, SIGN + 8], np.uint64),
+        single_key=np.zeros(n_shards, bool),
+        cells=np.array(cells, np.int64),
+        null_shard=null_shard,
+    )
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    partitions = [stage_partition(FRAME[:4], SIDE, layout(), str(tmp_path / "run"))]
+    partitions.append(stage_partition(FRAME[:0], SIDE, layout(), str(tmp_path / "run")))
+    partitions.append(stage_partition(FRAME[4:], SIDE, layout(), str(tmp_path / "run")))
+    return seal(partitions, SIDE, 3)
+
+
+def rows_of(block):
+    return list(zip(*(list(column) for column in block), strict=True))
+
+
+def test_a_shard_has_its_rows_in_input_order(sealed):
+    assert rows_of(fetch(sealed, 0)) == [(1, 1.0, "b"), (1, 3.0, "d")]
+    assert rows_of(fetch(sealed, 1)) == [(5, 0.0, "a"), (5, 4.0, "e"), (7, 6.0, "g")]
+    assert rows_of(fetch(sealed, 2)) == [(9, 2.0, "c"), (9, 5.0, "f")]
+
+
+@pytest.mark.parametrize("lo", range(4))
+@pytest.mark.parametrize("hi", range(4))
+def test_a_range_of_a_shard(sealed, lo, hi):
+    everything = rows_of(fetch(sealed, 1))
+    assert rows_of(fetch(sealed, 1, [(lo, hi)])) == everything[lo:hi]
+    assert rows_of(fetch(sealed, 1, [(hi, 3), (0, lo)])) == everything[hi:] + everything[:lo]
+
+
+def test_one_file_per_partition_and_one_batch_per_shard(sealed, tmp_path):
+    files = sorted((tmp_path / "run").iterdir())
+    assert len(files) == 2
+    assert {file.suffix for file in files} == {".arrow"}
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+    assert {pa.ipc.open_file(str(file)).num_record_batches for file in files} == {2, 3}
+
+
+def test_files_go_with_the_manifest(tmp_path):
+    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
+    assert Path(staged.path).exists()
+    del staged
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_that_went_to_another_process_leaves_its_file_to_the_session(tmp_path):
+    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
+    copy = pickle.loads(pickle.dumps(staged))
+    del staged
+    gc.collect()
+    assert Path(copy.path).exists()
+
+
+def test_rows_of_shards_without_a_result_are_not_staged(tmp_path):
+    staged = stage_partition(FRAME, SIDE, layout((0, 1, 0)), str(tmp_path / "run"))
+    assert (staged.rows_in, staged.rows_dropped, staged.rows.tolist()) == (7, 4, [3])
+    assert rows_of(fetch(seal([staged], SIDE, 3), 1))[0] == (5, 0.0, "a")
+
+
+def test_null_keys_have_the_last_shard(tmp_path):
+    frame = FRAME.assign(k=pd.array([5, None, 9, 1, None, 9, 7], dtype="Int64"))
+    side = side_spec(frame.iloc[:0], ("k",), SCHEMA)
+    staged = stage_partition(frame, side, layout((1, 1, 1, 1), null_shard=True), str(tmp_path / "run"))
+    assert [row[2] for row in rows_of(fetch(seal([staged], side, 4), 3))] == ["b", "e"]
+
+
+def test_a_dropped_batch_is_noticed_when_it_is_sealed(tmp_path):
+    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
+    short = StagedPartition(staged.path, staged.shards[:-1], staged.rows[:-1], staged.rows_in, 0)
+    with pytest.raises(RowConservationError, match=r"7 rows went in and 5 came out(.|\n)*Hint: "):
+        seal([short], SIDE, 3)
+
+
+def test_a_batch_that_is_not_in_the_file_is_noticed_when_it_is_read(tmp_path):
+    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
+    batches = pa.ipc.open_file(staged.path)
+    kept = [batches.get_batch(i) for i in range(2)]
+    with pa.OSFile(staged.path, "wb") as sink, pa.ipc.new_file(sink, batches.schema) as writer:
+        for batch in kept:
+            writer.write_batch(batch)
+    sealed = seal([staged], SIDE, 3)
+    assert len(rows_of(fetch(sealed, 1))) == 3
+    with pytest.raises(RowConservationError, match="2 rows went in and 0 came out"):
+        fetch(sealed, 2)
+
+
+def test_a_file_that_went_away_is_said_in_words(sealed):
+    Path(sealed.partitions[0].path).unlink()
+    with pytest.raises(StagingError, match=r"cannot be read: .*No such file(.|\n)*Hint: "):
+        fetch(sealed, 0)
