@@ -45,7 +45,9 @@ _WATCH_SECONDS = 0.05
 
 def main() -> None:
     """Run one of the two measurements and print it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("exact", "sampled"))
     parser.add_argument("--directory", type=Path, required=True, help="where the tables are, or are made")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full tables")
@@ -63,12 +65,16 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-def measure_exact(directory: Path, scale: float, repeat: int, workers: int, memory_limit: str) -> dict[str, Any]:
+def measure_exact(
+    directory: Path, scale: float, repeat: int, workers: int, memory_limit: str
+) -> dict[str, Any]:
     """Count the question's join, beside DuckDB counting both tables' keys."""
     data = SITUATIONS["q0"].scaled(scale).materialise(directory)
     left, right = (str(path / "*.parquet") for path in (data.left, data.right))
     run = _measured(left, right, "col1", "left", repeat, workers, memory_limit)
-    seconds = [_timed(lambda: [_duckdb_counts(path, "col1") for path in (left, right)]) for _ in range(repeat)]
+    seconds = [
+        _timed(lambda: [_duckdb_counts(path, "col1") for path in (left, right)]) for _ in range(repeat)
+    ]
     return {
         **run,
         "true_rows": data.truth.rows,
@@ -83,7 +89,9 @@ def measure_sampled(
 ) -> dict[str, Any]:
     """Estimate the join of two Zipf-distributed tables, beside its true rows."""
     root = directory / f"zipf-{exponent:g}-{scale:g}"
-    counts = [_write_zipf(root / side, number, scale, exponent) for number, side in enumerate(("left", "right"))]
+    counts = [
+        _write_zipf(root / side, number, scale, exponent) for number, side in enumerate(("left", "right"))
+    ]
     truth = int(sum(int(a) * int(b) for a, b in zip(*(_big_and_small(counts)), strict=True)))
     paths = [str(root / side / "*.parquet") for side in ("left", "right")]
     run = _measured(paths[0], paths[1], "key", "inner", repeat, workers, memory_limit)

@@ -177,12 +177,13 @@ def _row(summary: Summary) -> tuple[str, ...]:
     if summary.seconds is not None and summary.runs > 1:
         seconds += f" (median of {summary.runs})"
     target = f" of {format_nbytes(summary.partition_nbytes)}" if summary.partition_nbytes else ""
+    broken = summary.resident_peak_nbytes > (summary.projected_worker_nbytes or summary.resident_peak_nbytes)
     outcome = summary.outcome if summary.outcome == FINISHED else f"**{summary.outcome}**"
     return (
         summary.engine,
         outcome,
         seconds,
-        _nbytes(summary.resident_peak_nbytes),
+        _nbytes(summary.resident_peak_nbytes) + (" **above projected**" if broken else ""),
         _nbytes(summary.projected_worker_nbytes),
         _nbytes(summary.group_peak_nbytes),
         str(summary.oom_kills),
@@ -224,7 +225,12 @@ def _plot(result: dict[str, Any], path: Path) -> None:
     left.margins(x=0.25)
     peaks = [s.resident_peak_nbytes / 2**20 for s in summaries]
     bars = right.barh(names, peaks, color=colours)
-    right.bar_label(bars, [f" {peak:,.0f} MiB" for peak in peaks])
+    right.bar_label(
+        bars,
+        [f"{peak:,.0f} MiB" for peak in peaks],
+        padding=4,
+        bbox={"facecolor": "white", "edgecolor": "none"},
+    )
     for position, summary in enumerate(summaries):
         limit = summary.limit_nbytes / 2**20
         right.plot([limit, limit], [position - 0.45, position + 0.45], color="black", linewidth=2)

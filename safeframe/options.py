@@ -13,7 +13,7 @@ HEADROOM_FRACTION = 0.8
 """Share of a worker's limit that plans fill: dask pauses a worker at 0.8 of it, and a
 worker whose allocator keeps its pages can stay above that line for ever."""
 
-RESERVED_GROWTH_NBYTES = 48 * MIB
+RESERVED_GROWTH_NBYTES = 64 * MIB
 """What a worker's resident memory grows by, beyond its idle size, without holding data:
 libraries loaded with the first task, thread stacks, pages that the allocators keep."""
 
@@ -57,7 +57,7 @@ MAX_PARTITION_NBYTES = 128 * MIB
 MAX_OUTPUT_PARTITIONS = 100_000
 """More tasks than that and the scheduler, not the data, is the bound."""
 
-OUTPUT_COPIES = 2.5
+OUTPUT_COPIES = 3.0
 """Copies of an output partition that exist at once in a cell and what consumes it: the frame,
 its Arrow or row-group form, and encoded pages (measured: docs/decisions)."""
 

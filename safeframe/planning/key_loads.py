@@ -21,7 +21,7 @@ Rows = npt.NDArray[np.float64]
 class KeyLoads:
     """Rows per key on both sides and in the result, in code order.
 
-    Rows are floats: a sampled key stands for ``1 / sample_fraction`` keys.
+    Rows are floats: those of a sampled key are those of the keys it stands for.
     """
 
     codes: Codes
@@ -32,14 +32,19 @@ class KeyLoads:
     """Right rows."""
     output: Rows
     """Result rows."""
-    known: npt.NDArray[np.bool_]
-    """Whether the figures are of this very key, rather than of those it stands for."""
+    weight: Rows
+    """Keys that each key stands for, itself among them."""
     null_left: int
     """Left rows whose key is null."""
     null_right: int
     """Right rows whose key is null."""
     null_output: int
     """Result rows whose key is null."""
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whether the figures are of this very key, and of no others."""
+        return self.weight == 1.0
 
     @property
     def exact(self) -> bool:
@@ -69,7 +74,7 @@ def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
         left=left_rows * weight,
         right=right_rows * weight,
         output=output,
-        known=known,
+        weight=weight,
         null_left=left.null_rows,
         null_right=right.null_rows,
         null_output=int(_output(np.array([float(left.null_rows)]), np.array([float(right.null_rows)]), how)[0]),

@@ -322,7 +322,7 @@ def _largest_partition_output(facts: MergeFacts, build: str, partition_rows: int
     """Bound the result rows of one probe partition: as if it held the keys that multiply most."""
     loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
     probe, other = (loads.left, loads.right) if build == "right" else (loads.right, loads.left)
-    factor = np.maximum(other, 1.0)
+    factor = np.maximum(other / loads.weight, 1.0)
     null_probe = loads.null_left if build == "right" else loads.null_right
     null_other = loads.null_right if build == "right" else loads.null_left
     factor = np.append(factor, max(1, null_other))

@@ -143,7 +143,7 @@ def merge(
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging one input partition (three times its
-    bytes and 40 B per row) and making one output partition (two and a half
+    bytes and 40 B per row) and making one output partition (three
     times its bytes, 32 B per row, and twice its shard's input). The plan has
     the figures: ``safeframe.explain(result)``.
 
@@ -158,11 +158,11 @@ def merge(
     >>> import pandas as pd, dask.dataframe as dd, safeframe
     >>> orders = dd.from_pandas(pd.DataFrame({"item": [1, 2, 2], "count": [5, 6, 7]}), npartitions=2)
     >>> prices = dd.from_pandas(pd.DataFrame({"item": [1, 2], "price": [0.5, 2.0]}), npartitions=1)
-    >>> safeframe.merge(orders, prices, on="item").compute().sort_values("count")
+    >>> safeframe.merge(orders, prices, on="item").compute().sort_values("count", ignore_index=True)
        item  count  price
     0     1      5    0.5
-    0     2      6    2.0
-    1     2      7    2.0
+    1     2      6    2.0
+    2     2      7    2.0
     """
     request = _request(
         left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,

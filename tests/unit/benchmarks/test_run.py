@@ -154,12 +154,19 @@ def test_table_and_picture_show_failures(tmp_path):
     }  # fmt: skip
     runs = [
         Run(engine="dask", outcome="KilledWorker", limit_nbytes=1 << 20, restarts=13),
+        Run(
+            engine="safeframe",
+            outcome="finished",
+            resident_peak_nbytes=9 << 20,
+            details={"projected_worker_nbytes": 8 << 20},
+        ),
         Run(engine="polars", outcome="finished", seconds=1.25, rows=3, resident_peak_nbytes=5 << 20),
     ]
     paths = write_results(tmp_path, facts, runs)
     assert all(path.stat().st_size for path in paths)
     table = (tmp_path / "table.md").read_text()
     assert "| dask | **KilledWorker** | – |" in table
+    assert "| 9 MiB **above projected** | 8 MiB |" in table
     assert "| polars | finished | 1.2 | 5 MiB |" in table
     saved = json.loads((tmp_path / "q3.json").read_text())
     assert Summary(**saved["summary"][0]).restarts == 13

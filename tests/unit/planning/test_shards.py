@@ -23,7 +23,7 @@ def loads(keys, *, known=None, nulls=(0, 0)):
         left=left,
         right=right,
         output=output,
-        known=np.ones(len(codes), bool) if known is None else np.array(known),
+        weight=np.ones(len(codes)) if known is None else np.where(known, 1.0, 10.0),
         null_left=nulls[0],
         null_right=nulls[1],
         null_output=nulls[0] * max(1, nulls[1]),

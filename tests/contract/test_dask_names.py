@@ -1,0 +1,148 @@
+"""What the engine takes for granted of names that dask does not promise to keep.
+
+When one of these fails after an update of dask, ``safeframe/engine/_dask.py`` is
+where to adapt, and the test says to what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import pandas as pd
+import pytest
+
+from safeframe.engine import _dask
+
+FRAME = pd.DataFrame({"k": [1, 2, 3, 4], "a": [5.0, 6.0, 7.0, 8.0]})
+
+
+@pytest.fixture(autouse=True)
+def _synchronous() -> Iterator[None]:
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+class _Doubled(_dask.Blockwise):
+    _parameters = ["frame"]  # noqa: RUF012
+    operation = staticmethod(lambda frame: frame * 2)
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+
+class _Numbered(_dask.Expr):
+    """Tasks by hand, as the engine's nodes make them."""
+
+    _parameters = ["frame"]  # noqa: RUF012
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.frame.npartitions + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        return {
+            (self._name, i): _dask.Task(
+                (self._name, i), _add, _dask.TaskRef((self.frame._name, i)), _dask.List(i, i)
+            )
+            for i in range(self.frame.npartitions)
+        }
+
+
+class _Counted(_dask.PartitionsFiltered, _dask.BlockwiseIO):
+    """A source that makes its rows, as the engine's cells are."""
+
+    _parameters = ["parts", "_partitions"]  # noqa: RUF012
+    _defaults = {"_partitions": None}  # noqa: RUF012
+    _absorb_projections = False
+
+    @property
+    def _meta(self) -> pd.DataFrame:
+        return pd.DataFrame({"n": pd.Series([], dtype="int64")})
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.parts + 1)
+
+    def _filtered_task(self, name: Any, index: int) -> Any:
+        return _dask.Task(name, _one_row, index)
+
+
+def _one_row(number: int) -> pd.DataFrame:
+    return pd.DataFrame({"n": [number]})
+
+
+def _add(frame: pd.DataFrame, numbers: list[int]) -> pd.DataFrame:
+    return frame + sum(numbers)
+
+
+def test_a_blockwise_subclass_works_on_each_partition() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    doubled = _dask.new_collection(_Doubled(frame.expr))
+    pd.testing.assert_frame_equal(doubled.compute(), FRAME * 2)
+    assert doubled.npartitions == 2
+
+
+def test_a_subclass_of_expr_gives_tasks_named_after_itself() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    numbered = _dask.new_collection(_Numbered(frame.expr))
+    expected = pd.concat([FRAME.iloc[:2], FRAME.iloc[2:] + 2])
+    pd.testing.assert_frame_equal(numbered.compute(), expected)
+
+
+def test_an_alias_stands_for_another_task() -> None:
+    graph = {"a": _dask.Task("a", int, "7"), "b": _dask.Alias("b", "a")}
+    assert dask.get(graph, "b") == 7
+
+
+def test_expressions_have_one_name_for_one_meaning() -> None:
+    first, second = (_Doubled(dd.from_pandas(FRAME, npartitions=2).expr) for _ in range(2))
+    assert first._name == second._name
+    assert _Doubled(dd.from_pandas(FRAME, npartitions=1).expr)._name != first._name
+
+
+def test_merge_is_abstract_with_the_operands_that_ours_has() -> None:
+    assert _dask.Merge._parameters[:8] == [
+        "left", "right", "how", "left_on", "right_on", "left_index", "right_index", "suffixes",
+    ]  # fmt: skip
+    assert issubclass(_dask.Merge, _dask.Expr)
+    assert callable(_dask.Merge._lower)
+    assert callable(_dask.Merge._simplify_up)
+
+
+def test_a_source_can_be_asked_for_some_of_its_partitions() -> None:
+    source = _dask.new_collection(_Counted(4, None))
+    assert source.compute()["n"].tolist() == [0, 1, 2, 3]
+    chosen = source.partitions[[1, 3]]
+    assert chosen.npartitions == 2
+    assert chosen.compute()["n"].tolist() == [1, 3]
+    assert list(chosen.optimize(fuse=False).expr.operand("_partitions")) == [1, 3]
+
+
+@pytest.mark.parametrize("filesystem", ["fsspec", "arrow"])
+def test_fused_reading_is_undone(tmp_path: Path, filesystem: str) -> None:
+    for number in range(6):
+        wide = pd.DataFrame({f"c{i}": range(1_000) for i in range(40)})
+        wide.to_parquet(tmp_path / f"{number}.parquet")
+    frame = dd.read_parquet(str(tmp_path), filesystem=filesystem)[["c0"]] + 1
+    fused = frame.optimize(fuse=False).expr
+    assert fused.npartitions < 6, "dask no longer merges input partitions; `unfused` can go"
+    assert _dask.unfused(fused).npartitions == 6
+
+
+def test_lowering_keeps_the_partitions(tmp_path: Path) -> None:
+    for number in range(3):
+        FRAME.to_parquet(tmp_path / f"{number}.parquet")
+    expression = _dask.lowered(dd.read_parquet(str(tmp_path)).expr)
+    assert expression.npartitions == 3
+    assert len(_dask.new_collection(expression).compute()) == 12
+
+
+def test_outside_a_task_there_is_no_worker() -> None:
+    assert _dask.inside_worker() is False

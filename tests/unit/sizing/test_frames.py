@@ -1,0 +1,79 @@
+"""Widths and rows of frames."""
+
+from __future__ import annotations
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from safeframe.sizing.frames import count_partition_rows, profile_frame
+
+
+@pytest.fixture(autouse=True)
+def _sync():
+    with dask.config.set(scheduler="sync", **{"dataframe.convert-string": False}):
+        yield
+
+
+def test_fixed_widths_come_from_the_types():
+    frame = pd.DataFrame({"a": np.zeros(4, "int8"), "b": np.zeros(4), "t": pd.to_datetime([0] * 4, utc=True)})
+    frame["n"] = pd.Series([1, None, 2, 3], dtype="Int32")
+    frame["w"] = pd.Series([1, 2, 3, 4], dtype=pd.ArrowDtype(pa.int16()))
+    profile = profile_frame(dd.from_pandas(frame, npartitions=2))
+    assert {column.name: column.row_nbytes for column in profile.columns} == {
+        "a": 1.0, "b": 8.0, "t": 8.0, "n": 5.0, "w": 2.125,
+    }  # fmt: skip
+    assert profile.exact_widths
+    assert profile.index_row_nbytes == 0
+    assert int(profile.rows) == 4
+
+
+@pytest.mark.parametrize("dtype", ["object", "string[pyarrow]", "category"])
+def test_variable_widths_are_near_what_pandas_measures(dtype):
+    words = pd.Series(["x" * (i % 50) for i in range(2000)]).astype(dtype)
+    frame = pd.DataFrame({"s": words, "a": 0})
+    profile = profile_frame(dd.from_pandas(frame, npartitions=4))
+    s, a = profile.columns
+    assert (s.exact, a.exact) == (False, True)
+    pieces = [words[i * 500 : i * 500 + 500].memory_usage(index=False, deep=True) for i in range(4)]
+    assert s.row_nbytes == pytest.approx(sum(pieces) / 2000, rel=0.02)
+
+
+def test_only_variable_columns_of_two_partitions_are_read():
+    seen = []
+
+    def part(number, columns=None):
+        seen.append((number, None if columns is None else tuple(columns)))
+        frame = pd.DataFrame({"s": ["word"] * 3, "a": [1, 2, 3]})
+        return frame if columns is None else frame[columns]
+
+    ddf = dd.from_map(part, range(9), meta=part(0))
+    seen.clear()
+    profile_frame(ddf, np.full(9, 3))
+    assert seen == [(0, ("s",)), (4, ("s",))]
+
+
+def test_empty_partitions_are_not_the_sample():
+    full = pd.DataFrame({"s": ["word" * 20] * 10}, dtype=object)
+    ddf = dd.from_map(lambda i: full if i == 2 else full[:0], range(5), meta=full[:0])
+    profile = profile_frame(ddf)
+    assert profile.columns[0].row_nbytes > 80
+    assert int(profile.largest_partition_rows) == 10
+    assert profile_frame(dd.from_pandas(full[:0], npartitions=1)).columns[0].row_nbytes > 0
+
+
+def test_an_index_that_is_no_plain_range_has_a_width():
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index([5, 9], name="i"))
+    assert profile_frame(dd.from_pandas(frame, npartitions=1)).index_row_nbytes == 8
+    frame.index = pd.Index(["one", "two"], dtype=object)
+    assert profile_frame(dd.from_pandas(frame, npartitions=1)).index_row_nbytes > 20
+
+
+def test_rows_are_counted_from_the_narrowest_column(tmp_path):
+    pd.DataFrame({"s": ["w"] * 5, "a": 1.0, "b": np.zeros(5, "int8")}).to_parquet(tmp_path / "0.parquet")
+    assert count_partition_rows(dd.read_parquet(tmp_path)).tolist() == [5]
+    no_columns = dd.from_pandas(pd.DataFrame(index=range(7)), npartitions=2)
+    assert count_partition_rows(no_columns).tolist() == [4, 3]
