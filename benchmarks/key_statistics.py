@@ -128,9 +128,9 @@ def _measured(
         seconds = []
         with _peak_nbytes(pids) as peaks:
             for _ in range(repeat):
-                frames = [dd.read_parquet(path) for path in (left, right)]
+                one, other = dd.read_parquet(left), dd.read_parquet(right)
                 started = time.perf_counter()
-                estimate = safeframe.estimate_merge(*frames, how=how, on=key)
+                estimate = safeframe.estimate_merge(one, other, how=how, on=key)
                 seconds.append(time.perf_counter() - started)
         # Not timed: what the summaries took.
         keys = safeframe.key_statistics(dd.read_parquet(left), key)

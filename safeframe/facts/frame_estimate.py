@@ -24,8 +24,12 @@ class FrameEstimate:
     >>> from safeframe.facts.frame import ColumnProfile
     >>> column = ColumnProfile(name="a", dtype="int64", row_nbytes=8.0, exact=True)
     >>> profile = FrameProfile(
-    ...     columns=(column,), index_row_nbytes=0, partitions=2, rows=Estimate.computed(40),
-    ...     largest_partition_rows=Estimate.computed(30))
+    ...     columns=(column,),
+    ...     index_row_nbytes=0,
+    ...     partitions=2,
+    ...     rows=Estimate.computed(40),
+    ...     largest_partition_rows=Estimate.computed(30),
+    ... )
     >>> estimate = FrameEstimate(profile=profile, partition_rows=np.array([10, 30]))
     >>> int(estimate.nbytes), estimate.partition_nbytes.tolist(), estimate.skew
     (320, [80, 240], 1.5)
@@ -54,7 +58,11 @@ class FrameEstimate:
             return Estimate.computed(nbytes)
         fixed = self.profile.index_row_nbytes + sum(c.row_nbytes for c in self.profile.columns if c.exact)
         return Estimate(
-            lower=int(self.rows.expected * fixed), expected=nbytes, upper=2 * nbytes, method="sample", exact=False
+            lower=int(self.rows.expected * fixed),
+            expected=nbytes,
+            upper=2 * nbytes,
+            method="sample",
+            exact=False,
         )
 
     @property

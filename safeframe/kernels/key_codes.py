@@ -22,7 +22,15 @@ from safeframe.facts.keys import Codes, KeyColumn, KeySchema
 from safeframe.kernels.key_objects import Nulls, object_hashes, word_hashes
 from safeframe.kernels.mixing import mix64
 
-__all__ = ["Nulls", "column_hashes", "column_values", "decode_codes", "encode_keys", "number_parts", "ordered_codes"]
+__all__ = [
+    "Nulls",
+    "column_hashes",
+    "column_values",
+    "decode_codes",
+    "encode_keys",
+    "number_parts",
+    "ordered_codes",
+]
 
 _SIGN = np.uint64(1 << 63)
 _NULL_HASH = np.uint64(0x9B60933458E17D7D)
@@ -124,14 +132,16 @@ def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[A
         if column.tz_aware:
             series = series.dt.tz_convert("UTC").dt.tz_localize(None)
         if isinstance(series.dtype, pd.ArrowDtype) or series.dtype == object:
-            series = series.astype(f"{kind}[{column.unit}]")
+            series = series.astype(np.dtype(f"{kind}[{column.unit}]"))
         elif isinstance(series.dtype, np.dtype) and series.dtype.kind in "mM":
             series = series.dt.as_unit(column.unit)  # unlike numpy's cast, this notices what overflows
         values = series.to_numpy(dtype=f"{kind}[{column.unit}]").view(np.int64)
         return values, values == np.iinfo(np.int64).min
     target = {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64)
     if series.dtype == object:  # booleans, or integers, beside None
-        series = series.astype("boolean" if column.kind == "bool" else "Float64" if target is np.float64 else "Int64")
+        series = series.astype(
+            "boolean" if column.kind == "bool" else "Float64" if target is np.float64 else "Int64"
+        )
     null: Nulls | None = None
     if isinstance(series.dtype, np.dtype):
         values = series.to_numpy()

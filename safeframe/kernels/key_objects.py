@@ -52,7 +52,9 @@ def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
         ids, uniques = pd.factorize(series.astype(object), use_na_sentinel=True)
     except TypeError as error:
         msg = f"The key column {series.name!r} has values that cannot be compared as keys: {error}."
-        raise UnsupportedError(msg, hint="Turn them into strings or tuples first, as with .astype(str).") from error
+        raise UnsupportedError(
+            msg, hint="Turn them into strings or tuples first, as with .astype(str)."
+        ) from error
     words = np.array([_canonical(value) for value in uniques], object)
     hashes = word_hashes(words) if len(words) else np.empty(0, np.uint64)
     null = ids < 0
@@ -71,4 +73,8 @@ def _canonical(value: Any) -> str:
         return "\0tuple " + "\0".join(_canonical(item) for item in value)
     if isinstance(value, datetime.datetime) and value.tzinfo is not None:
         value = value.astimezone(datetime.UTC)
-    return f"\0{type(value).__module__.split('.')[0]} {value}" if not isinstance(value, datetime.date) else f"\0time {value}"
+    return (
+        f"\0{type(value).__module__.split('.')[0]} {value}"
+        if not isinstance(value, datetime.date)
+        else f"\0time {value}"
+    )

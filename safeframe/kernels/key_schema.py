@@ -75,8 +75,9 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
 def _column(series: pd.Series[Any]) -> KeyColumn:
     dtype: Any = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        known = dtype.categories is not None and "__UNKNOWN_CATEGORIES__" not in dtype.categories
-        return _column(pd.Series(dtype.categories)) if known and len(dtype.categories) else KeyColumn(kind="string")
+        categories: Any = dtype.categories
+        unknown = categories is None or len(categories) == 0 or "__UNKNOWN_CATEGORIES__" in categories
+        return KeyColumn(kind="string") if unknown else _column(pd.Series(categories))
     if isinstance(dtype, pd.ArrowDtype):
         return _arrow_column(dtype.pyarrow_dtype)
     if pd.api.types.is_bool_dtype(dtype):
@@ -90,9 +91,9 @@ def _column(series: pd.Series[Any]) -> KeyColumn:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return KeyColumn(kind="datetime", unit=dtype.unit, tz_aware=True)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM":
-        kind = "datetime" if dtype.kind == "M" else "timedelta"
-        return KeyColumn(kind=kind, unit=np.datetime_data(dtype)[0])
-    if dtype == object:
+        unit = np.datetime_data(dtype)[0]
+        return KeyColumn(kind="datetime" if dtype.kind == "M" else "timedelta", unit=unit)
+    if pd.api.types.is_object_dtype(dtype):
         return KeyColumn(kind="object")
     return KeyColumn(kind="string" if pd.api.types.is_string_dtype(dtype) else "object")
 
@@ -122,9 +123,5 @@ def _name(dtype: Any) -> str:
 def _mismatch(
     left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_name: Any, hint: str
 ) -> SchemaMismatchError:
-    msg = (
-        f"The keys cannot be compared: left {left_name!r} is {left.dtype} and right {right_name!r} is {right.dtype}."
-    )
-    return SchemaMismatchError(
-        msg, hint=hint, left_dtype=str(left.dtype), right_dtype=str(right.dtype)
-    )
+    msg = f"The keys cannot be compared: left {left_name!r} is {left.dtype} and right {right_name!r} is {right.dtype}."
+    return SchemaMismatchError(msg, hint=hint, left_dtype=str(left.dtype), right_dtype=str(right.dtype))

@@ -36,7 +36,9 @@ class _Interval:
 
     def estimate(self, exact_rows: int, *, at_most: int | None = None) -> Estimate:
         """Add what is known exactly."""
-        bounds = [exact_rows + value for value in (int(self.lower), round(self.expected), math.ceil(self.upper))]
+        bounds = [
+            exact_rows + value for value in (int(self.lower), round(self.expected), math.ceil(self.upper))
+        ]
         lower, expected, upper = bounds if at_most is None else [min(value, at_most) for value in bounds]
         return Estimate(lower=lower, expected=expected, upper=upper, method="sketch", exact=False)
 
@@ -105,7 +107,9 @@ def estimate_join(
         inner, left_only, right_only = map(Estimate.computed, (exact_inner, exact_left, exact_right))
     else:
         fraction = min(left.sample_fraction, right.sample_fraction)
-        sampled = below_fraction(aligned.codes, fraction) & ~np.isin(aligned.codes, known.codes, assume_unique=True)
+        sampled = below_fraction(aligned.codes, fraction) & ~np.isin(
+            aligned.codes, known.codes, assume_unique=True
+        )
         light = aligned.where(sampled)
         inner = _inner(light, fraction).estimate(exact_inner)
         left_only = _unmatched(

@@ -26,7 +26,9 @@ def result_row_nbytes(
     widths = list(zip(left._meta.columns, left._meta.dtypes, left_profile.columns, strict=True))
     widths += [
         (name, dtype, column)
-        for name, dtype, column in zip(right._meta.columns, right._meta.dtypes, right_profile.columns, strict=True)
+        for name, dtype, column in zip(
+            right._meta.columns, right._meta.dtypes, right_profile.columns, strict=True
+        )
         if name not in shared
     ]
     return sum(

@@ -13,9 +13,10 @@ from safeframe.facts.merge import How, MergeEstimate
 from safeframe.kernels.key_schema import common_schema
 from safeframe.planning.join_size import estimate_join
 from safeframe.recipes.frames import as_names, check_frame, check_keys, merge_keys
+from safeframe.recipes.given_statistics import given_statistics
 from safeframe.recipes.row_width import result_row_nbytes
 from safeframe.sizing.frames import count_partition_rows, profile_frame
-from safeframe.sizing.keys import align_heavy_keys, gather_key_statistics
+from safeframe.sizing.keys import gather_key_statistics
 from safeframe.sizing.partition_tasks import key_columns
 
 __all__ = ["estimate", "estimate_merge", "key_statistics"]
@@ -64,8 +65,8 @@ def key_statistics(ddf: dd.DataFrame, on: Any) -> KeyStatistics:
     """
     ddf = check_frame(ddf, "ddf")
     names = as_names(on)
-    if not all(name is not None and name in ddf._meta.index.names for name in names):
-        check_keys(ddf, [name for name in names if name not in ddf._meta.index.names or name is None], "ddf")
+    levels = [name for name in ddf._meta.index.names if name is not None]
+    check_keys(ddf, [name for name in names if name not in levels or name in ddf._meta.columns], "ddf")
     if not names:
         msg = "on= names no column."
         raise ValidationError(msg, hint="Name one key column, or a list of them.")
@@ -139,16 +140,11 @@ def estimate_merge(
         left_names=left_keys,
         right_names=right_keys,
     )
-    sides = [(left, left_keys), (right, right_keys)]
+    sides = (left, left_keys), (right, right_keys)
     if statistics is None:
         left_statistics, right_statistics = gather_key_statistics(sides, schema)
     else:
-        for name, given, keys in zip(("left", "right"), statistics, (left_keys, right_keys), strict=True):
-            if given.on != keys or given.schema != schema:
-                msg = f"The {name} statistics are of {list(given.on)!r} as {given.schema}, and the merge is on "
-                msg += f"{list(keys)!r} as {schema}."
-                raise ValidationError(msg, hint="Leave statistics= out, or gather them for these very keys.")
-        left_statistics, right_statistics = align_heavy_keys(sides, statistics)
+        left_statistics, right_statistics = given_statistics(statistics, schema, *sides)
     return estimate_join(
         left_statistics,
         right_statistics,

@@ -99,13 +99,13 @@ def _rows(frame: pd.DataFrame) -> Counts:
 
 def _fixed_nbytes(dtype: Any) -> float | None:
     """Give the bytes of a value, None where they differ from row to row."""
-    if isinstance(dtype, pd.CategoricalDtype) or dtype == object:
+    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(dtype):
         return None
     if isinstance(dtype, np.dtype):
         return float(dtype.itemsize)
     if isinstance(dtype, pd.ArrowDtype):
         try:
-            return dtype.pyarrow_dtype.bit_width / 8 + 1 / 8  # and a bit that tells nulls
+            return float(dtype.pyarrow_dtype.bit_width + 1) / 8  # and a bit that tells nulls
         except ValueError:
             return None
     if isinstance(dtype, pd.DatetimeTZDtype):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import dask
@@ -111,8 +111,8 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
     trees = []
     for number in stale:
         ddf, on = sides[number]
-        counts = each_partition(project(ddf, on), _count, _add, on, statistics[number].schema, wanted)
-        trees.append(_tree(counts, _add))
+        parts = each_partition(project(ddf, on), _count, _add, on, statistics[number].schema, wanted)
+        trees.append(_tree(parts, _add))
     counted: dict[int, Counts] = dict(zip(stale, dask.compute(*trees), strict=True))
     return [
         replace(side, heavy_codes=heavy, heavy_counts=counts, heavy_error=0)
@@ -208,7 +208,8 @@ def _distinct(summary: KeySummary) -> Estimate:
 def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> list[KeyStatistics]:
     """Find the values of the keys that make most of a join, where neither side named them."""
     held = [
-        (side.codes, side.counts) if side.exact else (side.heavy_codes, side.heavy_counts) for side in statistics
+        (side.codes, side.counts) if side.exact else (side.heavy_codes, side.heavy_counts)
+        for side in statistics
     ]
     common = held[0][0]
     for codes, _ in held[1:]:

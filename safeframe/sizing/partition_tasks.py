@@ -67,7 +67,8 @@ def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
 def key_columns(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:
     """Give the key columns of a partition; a name that is no column is that of an index level."""
     return [
-        frame[name] if name in frame.columns else frame.index.get_level_values(name).to_series() for name in on
+        frame[name] if name in frame.columns else frame.index.get_level_values(name).to_series()
+        for name in on
     ]
 
 
@@ -122,7 +123,10 @@ def _stands_alone(node: Any) -> bool:
 
 
 def _run(
-    group: _Group | pd.DataFrame, function: Callable[..., T], reduce: Callable[[list[T]], T], args: tuple[Any, ...]
+    group: _Group | pd.DataFrame,
+    function: Callable[..., T],
+    reduce: Callable[[list[T]], T],
+    args: tuple[Any, ...],
 ) -> T:
     parts: Sequence[_Partition | _Made] = group.parts if isinstance(group, _Group) else [_Made(group)]
     result: T | None = None

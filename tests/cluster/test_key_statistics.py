@@ -21,7 +21,13 @@ def tables(tmp_path_factory):
     for side, files in (("left", 40), ("right", 3)):
         (root / side).mkdir()
         parts = [
-            pd.DataFrame({"k": rng.integers(90_000, 91_000, ROWS), "s": rng.integers(0, 50, ROWS).astype(str), "v": 0.5})
+            pd.DataFrame(
+                {
+                    "k": rng.integers(90_000, 91_000, ROWS),
+                    "s": rng.integers(0, 50, ROWS).astype(str),
+                    "v": 0.5,
+                }
+            )
             for _ in range(files)
         ]
         for number, part in enumerate(parts):

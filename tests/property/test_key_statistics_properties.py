@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import dask
 import dask.dataframe as dd
 import numpy as np
@@ -19,7 +21,9 @@ from safeframe.sizing.keys import gather_key_statistics
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 HOWS = ("inner", "left", "right", "outer")
-STRINGS = [kind for kind in ("object", "str", "string[python]", "string[pyarrow]", "category") if kind != "str"]
+STRINGS = [
+    kind for kind in ("object", "str", "string[python]", "string[pyarrow]", "category") if kind != "str"
+]
 STRINGS += ["str"] if pd.__version__ >= "3" else []
 
 kinds = st.sampled_from(sorted(KEY_KINDS))
@@ -46,9 +50,10 @@ def test_one_key_is_counted_as_value_counts_does(data, kind):
     assert found.rows == len(frame)
     assert found.null_rows == int(frame["k"].isna().sum())
     assert int(found.distinct) == len(expected)
-    assert {found.labels[code]: rows for code, rows in zip(found.codes.tolist(), found.counts.tolist(), strict=True)} == (
-        expected.to_dict()
-    )
+    assert {
+        found.labels[code]: rows
+        for code, rows in zip(found.codes.tolist(), found.counts.tolist(), strict=True)
+    } == (expected.to_dict())
     if found.schema.injective and len(expected):
         assert found.minimum == frame["k"].min()
         assert found.maximum == frame["k"].max()
@@ -112,7 +117,10 @@ def test_codes_and_ids_agree_with_pandas_on_what_is_equal(data, kind):
     codes, nulls = zip(*(encode_keys([side["k"]], schema) for side in (left, right)), strict=True)
     codes = np.concatenate(codes)
     null = np.concatenate(
-        [np.zeros(len(side), bool) if mask is None else mask for side, mask in zip((left, right), nulls, strict=True)]
+        [
+            np.zeros(len(side), bool) if mask is None else mask
+            for side, mask in zip((left, right), nulls, strict=True)
+        ]
     )
     np.testing.assert_array_equal(null, groups < 0)
     assert same_grouping(codes[~null], groups[~null])
@@ -152,7 +160,7 @@ def test_summaries_give_one_sample_however_they_are_joined(keys, capacity, data)
     cut = data.draw(st.integers(0, len(parts) - 1))
     nested = combine([*parts[:cut], combine(parts[cut:])])
     for summary in (at_once, nested):
-        truth = pd.Series(sum(keys, []), dtype="int64").value_counts()
+        truth = pd.Series(list(chain.from_iterable(keys)), dtype="int64").value_counts()
         values = decode_codes(summary.codes, schema)
         assert len(values) <= capacity
         assert summary.counts.tolist() == [truth[value] for value in values]
@@ -182,7 +190,9 @@ def test_a_sampled_estimate_holds_the_truth(data, how, capacity, kind):
         assert found.heavy_error == 0
         assert found.distinct.lower <= int((counts > 0).sum()) <= found.distinct.upper
     with dask.config.set(scheduler="sync"):
-        found = safeframe.estimate_merge(*(ddf for ddf, _ in sides), how=how, on="k", statistics=tuple(statistics))
+        found = safeframe.estimate_merge(
+            *(ddf for ddf, _ in sides), how=how, on="k", statistics=tuple(statistics)
+        )
     # So few keys are all among the heaviest: nothing is left to the sample.
     assert found.rows.lower <= len(left.merge(right, how=how, on="k")) <= found.rows.upper
 

@@ -32,7 +32,9 @@ ORDERED = {
     ),
     "datetime tz": (
         one("datetime", unit="ns", tz_aware=True),
-        pd.Series(pd.to_datetime(["2024-10-27 00:30", "2024-10-27 01:30"], utc=True)).dt.tz_convert("Europe/Berlin"),
+        pd.Series(pd.to_datetime(["2024-10-27 00:30", "2024-10-27 01:30"], utc=True)).dt.tz_convert(
+            "Europe/Berlin"
+        ),
     ),
     "timedelta": (one("timedelta", unit="us"), pd.Series(pd.to_timedelta([-5, 0, 7], unit="us"))),
 }
@@ -74,7 +76,15 @@ def test_a_partition_of_integers_may_have_nulls_that_its_frame_does_not_promise(
 
 
 @pytest.mark.parametrize(
-    "schema", [one("int"), one("float"), one("bool"), one("datetime", unit="ns"), one("string"), one("timedelta", unit="s")]
+    "schema",
+    [
+        one("int"),
+        one("float"),
+        one("bool"),
+        one("datetime", unit="ns"),
+        one("string"),
+        one("timedelta", unit="s"),
+    ],
 )
 @pytest.mark.parametrize("dtype", ["object", "float64"])
 def test_a_partition_of_nulls_alone_may_have_any_type(schema, dtype):
@@ -92,7 +102,7 @@ def test_an_empty_partition_has_no_codes(schema):
 
 @pytest.mark.parametrize("values", [["x"], [1.5]])
 def test_a_partition_of_another_type_is_refused(values):
-    with pytest.raises(SchemaMismatchError, match="'k' is .* in one partition, and int in its frame"):
+    with pytest.raises(SchemaMismatchError, match=r"'k' is .* in one partition, and int in its frame"):
         encode_keys([pd.Series(values, name="k")], one("int"))
 
 
@@ -140,7 +150,9 @@ def test_a_null_is_a_value_in_a_key_of_several_columns():
     codes, null = encode_keys(columns, schema)
     assert null is None
     assert len(set(codes.tolist())) == 3
-    swapped, _ = encode_keys([pd.Series([2, 1]), pd.Series([1, 2])], KeySchema(columns=(KeyColumn(kind="int"),) * 2))
+    swapped, _ = encode_keys(
+        [pd.Series([2, 1]), pd.Series([1, 2])], KeySchema(columns=(KeyColumn(kind="int"),) * 2)
+    )
     assert swapped[0] != swapped[1]
 
 

@@ -60,7 +60,7 @@ def test_times_take_the_finer_unit():
     ],
 )
 def test_types_that_cannot_be_compared_are_both_named(left, right, hint):
-    with pytest.raises(SchemaMismatchError, match="'a'.*'b'") as caught:
+    with pytest.raises(SchemaMismatchError, match=r"'a'.*'b'") as caught:
         schema(left, right)
     text = str(caught.value)
     assert str(pd.Series([], dtype=left).dtype) in text

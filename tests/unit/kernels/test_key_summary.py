@@ -29,14 +29,19 @@ def test_dense_and_sparse_keys_are_counted_alike(spread, ordered, dtype):
         series[::7] = pd.NA
     counted = count_keys([series], INT)
     expected = series.value_counts()
-    assert dict(zip(decode_codes(counted.codes, INT), counted.counts.tolist(), strict=True)) == expected.to_dict()
+    assert (
+        dict(zip(decode_codes(counted.codes, INT), counted.counts.tolist(), strict=True))
+        == expected.to_dict()
+    )
     assert (counted.codes[1:] > counted.codes[:-1]).all()
     assert counted.null_rows == int(series.isna().sum())
     assert counted.increasing is ordered
     assert (counted.row_codes is None) is (spread == 1)
 
 
-@pytest.mark.parametrize("values", [[-(2**63), 2**63 - 1], [2**63 - 1] * 3, [-(2**63)] * 3, [-(2**63), 1 - 2**63]])
+@pytest.mark.parametrize(
+    "values", [[-(2**63), 2**63 - 1], [2**63 - 1] * 3, [-(2**63)] * 3, [-(2**63), 1 - 2**63]]
+)
 def test_the_ends_of_the_range_do_not_overflow(values):
     counted = count_keys([pd.Series(values)], INT)
     assert decode_codes(counted.codes, INT) == sorted(set(values))
@@ -73,7 +78,10 @@ def test_a_summary_keeps_to_its_bound():
     rng = np.random.default_rng(0)
     capacity = 2**12
     words = [pd.Series(rng.integers(0, 10**6, 20_000)).astype(str) for _ in range(4)]
-    for schema, parts in ((INT, [pd.Series(rng.integers(0, 10**9, 50_000)) for _ in range(4)]), (STRING, words)):
+    for schema, parts in (
+        (INT, [pd.Series(rng.integers(0, 10**9, 50_000)) for _ in range(4)]),
+        (STRING, words),
+    ):
         summary = combine([summarise([part], schema, capacity) for part in parts])
         assert not summary.exact
         assert len(summary.codes) == capacity

@@ -62,7 +62,8 @@ def both(left, right, **options):
 def truth(left, right, how):
     return sum(
         (left.get(key, 0) * right.get(key, 0))
-        or (left.get(key, 0) if how in ("left", "outer") else 0) + (right.get(key, 0) if how in ("right", "outer") else 0)
+        or (left.get(key, 0) if how in ("left", "outer") else 0)
+        + (right.get(key, 0) if how in ("right", "outer") else 0)
         for key in left.keys() | right.keys()
     )
 
@@ -76,7 +77,11 @@ def test_exact_statistics_give_the_rows_of_pandas(how, left_nulls, right_nulls):
         for counts, nulls in ((left, left_nulls), (right, right_nulls))
     ]
     found = estimate_join(
-        statistics(left, nulls=left_nulls), statistics(right, nulls=right_nulls), how, row_nbytes=16.0, on=("k",)
+        statistics(left, nulls=left_nulls),
+        statistics(right, nulls=right_nulls),
+        how,
+        row_nbytes=16.0,
+        on=("k",),
     )
     merged = frames[0].merge(frames[1], how="outer", on="k", indicator=True)["_merge"]
     assert found.rows.exact
@@ -88,7 +93,11 @@ def test_exact_statistics_give_the_rows_of_pandas(how, left_nulls, right_nulls):
 
 def test_the_heaviest_keys_come_first_and_null_is_one_of_them():
     found = estimate_join(
-        statistics({1: 2, 2: 3}, nulls=5), statistics({2: 4, 9: 6}, nulls=7), "outer", row_nbytes=8.0, on=("k",)
+        statistics({1: 2, 2: 3}, nulls=5),
+        statistics({2: 4, 9: 6}, nulls=7),
+        "outer",
+        row_nbytes=8.0,
+        on=("k",),
     )
     assert [(key.key, key.left_rows, key.right_rows, key.output_rows) for key in found.heaviest] == [
         (None, 5, 7, 35),
@@ -140,7 +149,9 @@ def test_the_interval_is_about_as_wide_as_it_has_to_be():
     errors, missed = [], 0
     for _ in range(60):
         keys = rng.choice(2**40, 3000, replace=False).tolist()
-        left, right = ({key: int(rows) for key, rows in zip(keys, rng.integers(1, 20, 3000), strict=True)} for _ in "lr")
+        left, right = (
+            {key: int(rows) for key, rows in zip(keys, rng.integers(1, 20, 3000), strict=True)} for _ in "lr"
+        )
         found = estimate_join(*both(left, right, fraction=0.25, heavy=16), "inner", row_nbytes=8.0, on=("k",))
         rows = truth(left, right, "inner")
         errors.append(found.rows.expected / rows - 1)
@@ -151,14 +162,14 @@ def test_the_interval_is_about_as_wide_as_it_has_to_be():
 
 
 def test_a_sample_without_a_match_does_not_rule_matches_out():
-    left, right = ({key: 3 for key in range(base, base + 2000)} for base in (0, 10_000))
+    left, right = (dict.fromkeys(range(base, base + 2000), 3) for base in (0, 10_000))
     found = estimate_join(*both(left, right, fraction=0.1, heavy=4), "inner", row_nbytes=8.0, on=("k",))
     assert found.rows.lower == found.rows.expected == 0
     assert found.rows.upper > 0
 
 
 def test_one_exact_side_beside_a_sampled_one():
-    left, right = {key: key % 7 + 1 for key in range(5000)}, {key: 2 for key in range(0, 40)}
+    left, right = {key: key % 7 + 1 for key in range(5000)}, dict.fromkeys(range(40), 2)
     heavy = list(right)
     sides = statistics(left, fraction=0.1, also_heavy=heavy), statistics(right, also_heavy=heavy)
     found = estimate_join(*sides, "inner", row_nbytes=8.0, on=("k",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import dask
 import dask.dataframe as dd
 import numpy as np
@@ -31,6 +33,10 @@ def zipf(seed, rows=1_000_000, keys=400_000, exponent=1.0):
     return pd.DataFrame({"k": np.searchsorted(ends, rng.random(rows) * ends[-1]) * 7_368_787 % keys})
 
 
+def flat(parts):
+    return list(chain.from_iterable(parts))
+
+
 def columns_seen(frame):
     return [sorted(map(str, frame.columns))]
 
@@ -41,8 +47,8 @@ def test_only_key_columns_are_read(tmp_path, filesystem):
         frame = pd.DataFrame({"k": range(10), "x": 0.5, "s": "word", "y": 1})
         frame.to_parquet(tmp_path / f"{part}.parquet")
     ddf = dd.read_parquet(tmp_path, filesystem=filesystem)
-    seen = dask.compute(*each_partition(project(ddf, ("k",)), columns_seen, lambda parts: sum(parts, [])))
-    assert sum(seen, []) == [["k"], ["k"]]
+    seen = dask.compute(*each_partition(project(ddf, ("k",)), columns_seen, flat))
+    assert flat(seen) == [["k"], ["k"]]
     derived = ddf[ddf["x"] < 1].assign(z=ddf["y"] + 1)
     statistics = gather_key_statistics([(derived, ("k",))], INT)[0]
     assert statistics.rows == 20
@@ -59,10 +65,10 @@ def test_partitions_that_stand_alone_share_tasks(monkeypatch):
 
     monkeypatch.setattr(options, "KEY_MIN_TASKS", 2)
     ddf = dd.from_map(part, range(20), meta=pd.DataFrame({"k": [0]}))
-    tasks = each_partition(ddf, lambda frame: [len(frame)], lambda parts: sum(parts, []))
+    tasks = each_partition(ddf, lambda frame: [len(frame)], flat)
     assert len(tasks) == 3
     assert calls == [], "nothing runs before it is computed"
-    assert sum(dask.compute(*tasks), []) == [2] * 20
+    assert flat(dask.compute(*tasks)) == [2] * 20
     assert sorted(calls) == list(range(20))
     statistics = gather_key_statistics([(ddf, ("k",))], INT)[0]
     assert statistics.partitions.rows.tolist() == [2] * 20
@@ -89,7 +95,7 @@ def test_one_partition_is_held_at_a_time(monkeypatch):
     monkeypatch.setattr(options, "KEY_MIN_TASKS", 1)
     monkeypatch.setattr(partition_tasks, "_Partition", Counted)
     ddf = dd.from_map(lambda i: pd.DataFrame({"k": [i]}), range(8), meta=pd.DataFrame({"k": [0]}))
-    (task,) = each_partition(ddf, count, lambda parts: sum(parts, []))
+    (task,) = each_partition(ddf, count, flat)
     assert task.compute(scheduler="sync") == [1] * 8
     assert most == 1
 
