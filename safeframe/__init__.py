@@ -1,5 +1,6 @@
 """Memory-safe dask dataframe recipes: the numbers before the run, and a plan that keeps to them."""
 
+from safeframe import config as config
 from safeframe.errors import (
     KeyNotFoundError,
     MemoryBudgetError,
@@ -22,6 +23,7 @@ from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
 from safeframe.recipes.merge import explain, merge, plan_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
+from safeframe.report.measure import Measurement, measure
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,7 @@ __all__ = [
     "FrameProfile",
     "KeyNotFoundError",
     "KeyStatistics",
+    "Measurement",
     "MemoryBudgetError",
     "MergeEstimate",
     "OutputExplosionWarning",
@@ -49,6 +52,7 @@ __all__ = [
     "estimate_merge",
     "explain",
     "key_statistics",
+    "measure",
     "merge",
     "plan_merge",
 ]

@@ -13,7 +13,7 @@ HEADROOM_FRACTION = 0.8
 """Share of a worker's limit that plans fill: dask pauses a worker at 0.8 of it, and a
 worker whose allocator keeps its pages can stay above that line for ever."""
 
-RESERVED_GROWTH_NBYTES = 64 * MIB
+RESERVED_GROWTH_NBYTES = 80 * MIB
 """What a worker's resident memory grows by, beyond its idle size, without holding data:
 libraries loaded with the first task, thread stacks, pages that the allocators keep."""
 

@@ -100,7 +100,9 @@ class SealedSide:
         return int(self.rows[self.offsets[shard] : self.offsets[shard + 1]].sum())
 
 
-def stage_partition(frame: pd.DataFrame, side: SideSpec, layout: ShardLayout, directory: str) -> StagedPartition:
+def stage_partition(
+    frame: pd.DataFrame, side: SideSpec, layout: ShardLayout, directory: str
+) -> StagedPartition:
     """Write one partition, ordered by shard, to a file of its own.
 
     Parameters
@@ -209,7 +211,8 @@ def seal(partitions: Sequence[StagedPartition], side: SideSpec, n_shards: int) -
     for number, staged in enumerate(partitions):
         out = int(staged.rows.sum()) + staged.rows_dropped
         if out != staged.rows_in:
-            raise _lost(f"partition {number} of the exchange", staged.rows_in, out)
+            where = f"partition {number} of the exchange"
+            raise _lost(where, staged.rows_in, out)
     shards = np.concatenate([staged.shards for staged in partitions])
     files = np.repeat(np.arange(len(partitions)), [len(staged.shards) for staged in partitions])
     batches = np.concatenate([np.arange(len(staged.shards)) for staged in partitions])
@@ -267,10 +270,8 @@ def fetch(sealed: SealedSide, shard: int, ranges: Iterable[tuple[int, int]] | No
             piece = batch.slice(max(lo - start, 0), min(hi, int(ends[i])) - max(lo, start))
             for column, array in zip(pieces, piece.columns, strict=True):
                 column.append(array)
-    block = []
-    for dtype in sealed.side.dtypes:
-        block.append(from_arrow(pieces.pop(0), dtype))
-    return block
+    # Popped, so that a column's Arrow form goes before the next column is made.
+    return [from_arrow(pieces.pop(0), dtype) for dtype in sealed.side.dtypes]
 
 
 def _read(sealed: SealedSide, entry: int) -> pa.RecordBatch:

@@ -37,6 +37,7 @@ from safeframe.engine.exchange import stage_partition
 from safeframe.engine.merge_tasks import broadcast_cell, collect_side, seal_merge, sorted_cell, staged_cell
 from safeframe.engine.runs import start_run
 from safeframe.engine.staging_directory import SEAL_PREFIX
+from safeframe.engine.tally import announce
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
@@ -70,10 +71,10 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         )
 
     @functools.cached_property
-    def _meta(self) -> pd.DataFrame:
+    def _meta(self) -> Any:
         return self._spec.meta
 
-    def _divisions(self) -> tuple[None, ...]:
+    def _divisions(self) -> Any:
         return (None,) * (self.plan.output_partitions + 1)
 
     @functools.cached_property
@@ -84,6 +85,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     def _lower(self) -> Any:
         plan: Plan = self.plan
         plan.validate()
+        announce(plan)
         left, right = lowered(self.left), lowered(self.right)
         spec = self._spec
         if plan.strategy == "sorted":
@@ -94,11 +96,17 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
                 (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
             )
             return BroadcastCells(
-                probe, BuildSide(build, side), spec, plan.build_side, plan.largest_partition_nbytes, row_nbytes
+                probe,
+                BuildSide(build, side),
+                spec,
+                plan.build_side,
+                plan.largest_partition_nbytes,
+                row_nbytes,
             )
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
         layout = plan.layout
+        assert layout is not None, "the strategy staged has a layout"
         sealed = Seal(
             StagePartitions(left, spec.left, layout, directory).fuse(),
             StagePartitions(right, spec.right, layout, directory).fuse(),
@@ -125,7 +133,7 @@ class Seal(Expr):  # type: ignore[misc]
     _parameters = ["left", "right", "spec", "layout", "largest_nbytes", "row_nbytes", "run"]
     _meta = pd.Series([], dtype=object)
 
-    def _divisions(self) -> tuple[None, None]:
+    def _divisions(self) -> Any:
         return (None, None)
 
     def _layer(self) -> dict[Any, Any]:
@@ -150,10 +158,10 @@ class StagedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
     _defaults = {"_partitions": None}
 
     @property
-    def _meta(self) -> pd.DataFrame:
+    def _meta(self) -> Any:
         return self.spec.meta
 
-    def _divisions(self) -> tuple[None, ...]:
+    def _divisions(self) -> Any:
         return (None,) * (self.cells + 1)
 
     def _broadcast_dep(self, dep: Any) -> bool:
@@ -169,10 +177,10 @@ class BuildSide(Expr):  # type: ignore[misc]
     _parameters = ["frame", "side"]
 
     @property
-    def _meta(self) -> pd.DataFrame:
+    def _meta(self) -> Any:
         return self.frame._meta[list(self.side.names)]
 
-    def _divisions(self) -> tuple[None, None]:
+    def _divisions(self) -> Any:
         return (None, None)
 
     def _layer(self) -> dict[Any, Any]:
@@ -187,10 +195,10 @@ class BroadcastCells(Blockwise):  # type: ignore[misc]
     operation = staticmethod(broadcast_cell)
 
     @property
-    def _meta(self) -> pd.DataFrame:
+    def _meta(self) -> Any:
         return self.spec.meta
 
-    def _divisions(self) -> tuple[None, ...]:
+    def _divisions(self) -> Any:
         return (None,) * (self.probe.npartitions + 1)
 
     def _broadcast_dep(self, dep: Any) -> bool:
@@ -203,10 +211,10 @@ class SortedCells(Expr):  # type: ignore[misc]
     _parameters = ["left", "right", "spec", "layout", "left_keys", "right_keys"]
 
     @property
-    def _meta(self) -> pd.DataFrame:
+    def _meta(self) -> Any:
         return self.spec.meta
 
-    def _divisions(self) -> tuple[None, ...]:
+    def _divisions(self) -> Any:
         return (None,) * (self.layout.n_cells + 1)
 
     def _layer(self) -> dict[Any, Any]:
@@ -223,7 +231,13 @@ class SortedCells(Expr):  # type: ignore[misc]
             for number in range(int(layout.cells[shard])):
                 key = (self._name, at)
                 graph[key] = Task(
-                    key, sorted_cell, List(*left), List(*right), self.spec, code_range, number,
+                    key,
+                    sorted_cell,
+                    List(*left),
+                    List(*right),
+                    self.spec,
+                    code_range,
+                    number,
                     int(layout.cells[shard]),
                 )
                 at += 1
@@ -247,5 +261,3 @@ def _touching(expr: Any, keys: PartitionKeys, code_range: tuple[int, int | None]
         inside &= keys.first < np.uint64(after)
     numbers = np.flatnonzero(inside).tolist() or [0]
     return [TaskRef((expr._name, number)) for number in numbers]
-
-

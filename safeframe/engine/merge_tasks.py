@@ -15,6 +15,7 @@ import pandas as pd
 
 from safeframe.engine.allocator import keep_pages
 from safeframe.engine.exchange import SealedSide, StagedPartition, fetch, seal
+from safeframe.engine.tally import count_rows_out
 from safeframe.errors import MemoryBudgetError, ValidationError
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns import as_series
@@ -75,6 +76,7 @@ def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
         left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
         frame = join_cell(left, right, sealed.spec, number, cells)
     _check_size(len(frame), sealed.row_nbytes, sealed.largest_nbytes)
+    count_rows_out(len(frame))
     return frame
 
 
@@ -106,7 +108,11 @@ def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec) -> pd.DataF
 
 
 def broadcast_cell(
-    partition: pd.DataFrame, build: pd.DataFrame, spec: JoinSpec, build_side: str, largest_nbytes: int,
+    partition: pd.DataFrame,
+    build: pd.DataFrame,
+    spec: JoinSpec,
+    build_side: str,
+    largest_nbytes: int,
     row_nbytes: float,
 ) -> pd.DataFrame:
     """Join one partition with the side that every worker holds whole."""
@@ -114,6 +120,7 @@ def broadcast_cell(
     left, right = (partition, build) if build_side == "right" else (build, partition)
     frame = join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1)
     _check_size(len(frame), row_nbytes, largest_nbytes)
+    count_rows_out(len(frame))
     return frame
 
 
@@ -129,10 +136,14 @@ def sorted_cell(
     keep_pages()
     left_block = frame_block(_slice(left, spec.left, code_range), spec.left)
     right_block = frame_block(_slice(right, spec.right, code_range), spec.right)
-    return join_cell(left_block, right_block, spec, number, cells)
+    frame = join_cell(left_block, right_block, spec, number, cells)
+    count_rows_out(len(frame))
+    return frame
 
 
-def _slice(frames: Sequence[pd.DataFrame], side: SideSpec, code_range: tuple[int, int | None]) -> pd.DataFrame:
+def _slice(
+    frames: Sequence[pd.DataFrame], side: SideSpec, code_range: tuple[int, int | None]
+) -> pd.DataFrame:
     low, after = code_range
     parts = []
     for frame in frames:

@@ -70,7 +70,9 @@ class Session:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             msg = f"The staging directory {base!r} cannot be written: {error.strerror or error}."
-            hint = "Name a directory that you and every worker may write in staging=, or in the configuration."
+            hint = (
+                "Name a directory that you and every worker may write in staging=, or in the configuration."
+            )
             raise StagingError(msg, hint=hint, directory=base) from error
         atexit.register(self.close)
 
@@ -115,6 +117,8 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self.name = f"safeframe-staging-{Path(directory).name}"
+        # A second client of the same cluster registers it again.
+        self.idempotent = True
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         """See :meth:`distributed.SchedulerPlugin.transition`."""

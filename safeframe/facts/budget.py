@@ -14,8 +14,14 @@ class Budget:
     Examples
     --------
     >>> budget = Budget(
-    ...     n_workers=4, threads_per_worker=1, allowed_nbytes=1000, reserved_nbytes=300,
-    ...     transport_nbytes=0, headroom_fraction=0.8, measured=True)
+    ...     n_workers=4,
+    ...     threads_per_worker=1,
+    ...     allowed_nbytes=1000,
+    ...     reserved_nbytes=300,
+    ...     transport_nbytes=0,
+    ...     headroom_fraction=0.8,
+    ...     measured=True,
+    ... )
     >>> budget.task_nbytes
     500
     """

@@ -138,12 +138,7 @@ class KeyStatistics:
     @property
     def nbytes(self) -> int:
         """Bytes that these statistics take."""
-        return (
-            self.codes.nbytes
-            + self.counts.nbytes
-            + self.heavy_codes.nbytes
-            + self.heavy_counts.nbytes
-        )
+        return self.codes.nbytes + self.counts.nbytes + self.heavy_codes.nbytes + self.heavy_counts.nbytes
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return (

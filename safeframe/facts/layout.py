@@ -46,8 +46,11 @@ class ShardLayout:
         Examples
         --------
         >>> layout = ShardLayout(
-        ...     starts=np.array([0, 10], "uint64"), single_key=np.array([False, False]),
-        ...     cells=np.array([2, 3]), null_shard=False)
+        ...     starts=np.array([0, 10], "uint64"),
+        ...     single_key=np.array([False, False]),
+        ...     cells=np.array([2, 3]),
+        ...     null_shard=False,
+        ... )
         >>> layout.cell_location(4)
         (1, 2, 3)
         """

@@ -64,8 +64,10 @@ class MergeEstimate:
     def __str__(self) -> str:
         about = "exactly" if self.rows.exact else "about"
         lines = [
-            f"{self.how} merge on {', '.join(self.on)}: {about} {format_count(self.rows.expected)} rows, "
-            f"{format_nbytes(self.nbytes.expected)} in memory",
+            (
+                f"{self.how} merge on {', '.join(self.on)}: {about} {format_count(self.rows.expected)} rows, "
+                f"{format_nbytes(self.nbytes.expected)} in memory"
+            ),
         ]
         if not self.rows.exact:
             lines.append(

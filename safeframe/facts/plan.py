@@ -159,9 +159,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Give the plan as plain values, for JSON."""
         plain = {
-            name: _plain(getattr(self, name))
-            for name in (f.name for f in fields(self))
-            if name not in ("layout",)
+            name: _plain(getattr(self, name)) for name in (f.name for f in fields(self)) if name != "layout"
         }
         plain["projected_worker_nbytes"] = self.projected_worker_nbytes
         plain["fits"] = self.fits

@@ -93,12 +93,13 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
         return pd.array([], dtype=dtype) if not isinstance(dtype, np.dtype) else np.empty(0, dtype)
     chunked = pa.chunked_array(_one_type(arrays))
     if isinstance(dtype, np.dtype):
-        values = chunked.to_pandas().to_numpy(dtype=object, copy=True)
+        values: npt.NDArray[Any] = chunked.to_pandas().to_numpy(dtype=object, copy=True)
         values[pd.isna(values)] = np.nan  # pandas' own merge writes NaN into object columns
         return values
     restore = getattr(dtype, "__from_arrow__", None)
     if restore is None:
-        return pd.array(chunked.to_pandas(), dtype=dtype)
+        built: Column = pd.array(chunked.to_pandas(), dtype=dtype)
+        return built
     restored: Column = restore(chunked)
     return restored
 

@@ -118,7 +118,7 @@ def join_spec(
     """
     shared = {name for name, other in zip(left_on, right_on, strict=True) if name == other}
     output = [
-        OutputColumn(i, right.columns.get_loc(name) if name in shared else None)
+        OutputColumn(i, list(right.columns).index(name) if name in shared else None)
         for i, name in enumerate(left.columns)
     ]
     output += [OutputColumn(None, i) for i, name in enumerate(right.columns) if name not in shared]
@@ -131,10 +131,10 @@ def join_spec(
     columns = [_output_dtype(column, left, right, left_missing, right_missing) for column in output]
     for name, column in zip(left_on, schema.columns, strict=True):
         if name in shared and left[name].dtype != right[name].dtype:
-            at = left.columns.get_loc(name)
+            at = list(left.columns).index(name)
             mixed = _mixed_key_dtype(left[name].dtype, right[name].dtype, column.kind, how, left_missing)
             columns[at] = columns[at].astype(mixed)
-    meta = pd.DataFrame({i: values for i, values in enumerate(columns)})
+    meta = pd.DataFrame(dict(enumerate(columns)))
     meta.columns = names
     return JoinSpec(
         how=how,
@@ -170,8 +170,11 @@ def _mixed_key_dtype(left: Any, right: Any, kind: str, how: How, left_missing: b
     if left_missing:
         left_key = left_key[1:]
     else:
-        left_key, right_key = left_key.take([0, 1, 1]), right_key[1:] if how in ("inner", "right") else right_key
-    return left_key.merge(right_key, on="key", how=how)["key"].dtype
+        left_key, right_key = (
+            left_key.take([0, 1, 1]),
+            right_key[1:] if how in ("inner", "right") else right_key,
+        )
+    return pd.Series(left_key.merge(right_key, on="key", how=how)["key"]).dtype
 
 
 def _two_values(dtype: Any, kind: str) -> pd.Series[Any]:

@@ -154,7 +154,9 @@ def join_runs(
     )
 
 
-def product_run(left_rows: int, right_rows: int, how: Literal["inner", "left", "right", "outer"]) -> VirtualJoin:
+def product_run(
+    left_rows: int, right_rows: int, how: Literal["inner", "left", "right", "outer"]
+) -> VirtualJoin:
     """Make the join of two sides that hold one and the same key."""
     return join_runs(np.array([left_rows], np.int64), np.array([right_rows], np.int64), how)
 

@@ -44,7 +44,7 @@ class KeyLoads:
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """Whether the figures are of this very key, and of no others."""
-        return self.weight == 1.0
+        return np.equal(self.weight, 1.0)
 
     @property
     def exact(self) -> bool:
@@ -77,7 +77,9 @@ def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
         weight=weight,
         null_left=left.null_rows,
         null_right=right.null_rows,
-        null_output=int(_output(np.array([float(left.null_rows)]), np.array([float(right.null_rows)]), how)[0]),
+        null_output=int(
+            _output(np.array([float(left.null_rows)]), np.array([float(right.null_rows)]), how)[0]
+        ),
     )
 
 

@@ -52,8 +52,13 @@ def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, ou
 
 
 def broadcast_cell_peak_nbytes(
-    *, partition_rows: int, partition_nbytes: int, build_rows: int, build_nbytes: int,
-    output_rows: int, output_nbytes: int,
+    *,
+    partition_rows: int,
+    partition_nbytes: int,
+    build_rows: int,
+    build_nbytes: int,
+    output_rows: int,
+    output_nbytes: int,
 ) -> int:
     """Give the peak of joining one partition with a side that every worker holds whole.
 

@@ -108,7 +108,9 @@ def plan_merge(facts: MergeFacts) -> Plan:
     for name, rung in rungs.items():
         wanted = facts.strategy in (None, name)
         if not wanted or taken is not None:
-            why = f"{taken[0]} comes first and fits" if taken else f"strategy={facts.strategy!r} was asked for"
+            why = (
+                f"{taken[0]} comes first and fits" if taken else f"strategy={facts.strategy!r} was asked for"
+            )
             rejected.append(Candidate(strategy=name, reason=why))
             continue
         choice = rung()
@@ -375,8 +377,10 @@ def _staged(facts: MergeFacts, widths: _Widths, figures: LayoutFigures) -> _Choi
     )
     return _Choice(
         reasons=(
-            f"rows of both sides pass through {facts.staging.directory} into {layout.n_shards} shards, "
-            f"{int(layout.single_key.sum())} of them for one key alone",
+            (
+                f"rows of both sides pass through {facts.staging.directory} into {layout.n_shards} shards, "
+                f"{int(layout.single_key.sum())} of them for one key alone"
+            ),
         ),
         steps=tuple(steps),
         output_partitions=layout.n_cells,

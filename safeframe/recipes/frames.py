@@ -28,7 +28,9 @@ def check_frame(frame: Any, argument: str) -> dd.DataFrame:
         raise SchemaMismatchError(msg, hint="Wrap it: dask.dataframe.from_pandas(df, npartitions=1).")
     if not isinstance(frame, dd.DataFrame):
         msg = f"{argument} is a {type(frame).__name__}, and a dask dataframe was expected."
-        raise SchemaMismatchError(msg, hint="Make one with dask.dataframe.read_parquet, from_pandas or from_map.")
+        raise SchemaMismatchError(
+            msg, hint="Make one with dask.dataframe.read_parquet, from_pandas or from_map."
+        )
     columns = frame._meta.columns
     if columns.nlevels > 1:
         msg = f"{argument} has columns of {columns.nlevels} levels."
@@ -64,7 +66,9 @@ def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
             raise UnsupportedError(msg, hint=f"Make it a column first: {argument}.reset_index().")
         listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
         msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
-        raise KeyNotFoundError(msg, hint="Check the spelling, or name the keys apart in left_on= and right_on=.")
+        raise KeyNotFoundError(
+            msg, hint="Check the spelling, or name the keys apart in left_on= and right_on=."
+        )
     if len(set(on)) < len(on):
         msg = f"A key column is named twice in {list(on)!r}."
         raise ValidationError(msg, hint="Name each key column once.")
@@ -83,7 +87,9 @@ def merge_keys(
     if on is not None:
         if left_on is not None or right_on is not None:
             msg = "on= cannot be given together with left_on= or right_on=."
-            raise ValidationError(msg, hint="Give on= where both sides share the name, else left_on= and right_on=.")
+            raise ValidationError(
+                msg, hint="Give on= where both sides share the name, else left_on= and right_on=."
+            )
         left_keys = right_keys = as_names(on)
     elif left_on is None and right_on is None:
         left_keys = right_keys = tuple(name for name in left._meta.columns if name in right._meta.columns)

@@ -6,22 +6,18 @@ from typing import Any
 
 import dask.dataframe as dd
 
-from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.errors import ValidationError
 from safeframe.facts.frame_estimate import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeEstimate
 from safeframe.kernels.key_schema import common_schema
-from safeframe.planning.join_size import estimate_join
-from safeframe.recipes.frames import as_names, check_frame, check_keys, merge_keys
-from safeframe.recipes.given_statistics import given_statistics
-from safeframe.recipes.row_width import result_row_nbytes
+from safeframe.recipes.frames import as_names, check_frame, check_keys
+from safeframe.recipes.join_sizes import size_join
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.keys import gather_key_statistics
 from safeframe.sizing.partition_tasks import key_columns
 
 __all__ = ["estimate", "estimate_merge", "key_statistics"]
-
-_HOWS = ("inner", "left", "right", "outer")
 
 
 def key_statistics(ddf: dd.DataFrame, on: Any) -> KeyStatistics:
@@ -129,36 +125,7 @@ def estimate_merge(
     >>> estimated.rows, int(estimated.left_unmatched_rows), estimated.heaviest[0].output_rows
     (Estimate(5, computed), 1, 4)
     """
-    if how not in _HOWS:
-        msg = f"how={how!r} is not supported by safeframe.estimate_merge."
-        raise UnsupportedError(msg, hint=f"Use one of {', '.join(map(repr, _HOWS))}.")
-    left, right = check_frame(left, "left"), check_frame(right, "right")
-    left_keys, right_keys = merge_keys(left, right, on, left_on, right_on)
-    schema = common_schema(
-        [left._meta[name] for name in left_keys],
-        [right._meta[name] for name in right_keys],
-        left_names=left_keys,
-        right_names=right_keys,
-    )
-    sides = (left, left_keys), (right, right_keys)
-    if statistics is None:
-        left_statistics, right_statistics = gather_key_statistics(sides, schema)
-    else:
-        left_statistics, right_statistics = given_statistics(statistics, schema, *sides)
-    return estimate_join(
-        left_statistics,
-        right_statistics,
-        how,
-        row_nbytes=result_row_nbytes(
-            left,
-            right,
-            left_keys,
-            right_keys,
-            profile_frame(left, left_statistics.partitions.rows),
-            profile_frame(right, right_statistics.partitions.rows),
-        ),
-        on=left_keys,
-    )
+    return size_join(left, right, how, on, left_on, right_on, statistics, recipe="estimate_merge").estimate
 
 
 def estimate(ddf: dd.DataFrame) -> FrameEstimate:

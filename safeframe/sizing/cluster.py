@@ -84,7 +84,6 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
 
 def loaded_resident_nbytes() -> int:
     """Load what tasks need, give freed pages back, and tell what this process then holds."""
-    import dask.dataframe
     import pyarrow.parquet
 
     import safeframe  # noqa: F401
@@ -126,7 +125,9 @@ def staging_facts(staging: str | None) -> StagingFacts:
 
 def _workers(client: Any) -> dict[str, Any]:
     if client.asynchronous:
-        identity = client.cluster.scheduler.identity(n_workers=-1) if client.cluster else client._scheduler_identity
+        identity = (
+            client.cluster.scheduler.identity(n_workers=-1) if client.cluster else client._scheduler_identity
+        )
         workers: dict[str, Any] = identity["workers"]
     else:
         workers = client.scheduler_info(n_workers=-1)["workers"]
@@ -155,5 +156,3 @@ def _machine_nbytes() -> int:
         if limit.isdigit():
             free = min(free, int(limit))
     return free
-
-

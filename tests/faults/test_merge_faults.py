@@ -25,17 +25,42 @@ RIGHT = {"k": [1, 2, 2], "b": [1.0, 2.0, 3.0]}
 @pytest.mark.parametrize(
     ("arguments", "error", "builtin", "message"),
     [
-        ({"on": "nope"}, safeframe.KeyNotFoundError, KeyError, r"left has no column 'nope'; it has 2: 'k', 'a'"),
+        (
+            {"on": "nope"},
+            safeframe.KeyNotFoundError,
+            KeyError,
+            r"left has no column 'nope'; it has 2: 'k', 'a'",
+        ),
         ({"left_on": "k", "right_on": "c"}, safeframe.KeyNotFoundError, KeyError, "right has no column 'c'"),
         ({"on": "k", "how": "sideways"}, safeframe.UnsupportedError, NotImplementedError, "how='sideways'"),
         ({"on": "k", "left_on": "k"}, safeframe.ValidationError, ValueError, "on= cannot be given together"),
-        ({"left_on": ["k"], "right_on": ["k", "b"]}, safeframe.ValidationError, ValueError, "names 1 columns.*names 2"),
+        (
+            {"left_on": ["k"], "right_on": ["k", "b"]},
+            safeframe.ValidationError,
+            ValueError,
+            "names 1 columns.*names 2",
+        ),
         ({"on": ["k", "k"]}, safeframe.ValidationError, ValueError, "named twice"),
-        ({"on": "k", "partition_size": "many"}, safeframe.ValidationError, ValueError, "partition_size='many'"),
+        (
+            {"on": "k", "partition_size": "many"},
+            safeframe.ValidationError,
+            ValueError,
+            "partition_size='many'",
+        ),
         ({"on": "k", "strategy": "magic"}, safeframe.ValidationError, ValueError, "strategy='magic'"),
         ({"on": "k", "validate": "1:1"}, safeframe.ValidationError, ValueError, "right side has 2 rows"),
-        ({"on": "k", "left_index": True}, safeframe.UnsupportedError, NotImplementedError, "not on the index"),
-        ({"on": "k", "max_output": "10B"}, safeframe.OutputTooLargeError, ValueError, "3 rows, 72 B.*allows 10 B"),
+        (
+            {"on": "k", "left_index": True},
+            safeframe.UnsupportedError,
+            NotImplementedError,
+            "not on the index",
+        ),
+        (
+            {"on": "k", "max_output": "10B"},
+            safeframe.OutputTooLargeError,
+            ValueError,
+            "3 rows, 72 B.*allows 10 B",
+        ),
     ],
 )
 def test_bad_arguments(arguments, error, builtin, message):
@@ -111,7 +136,9 @@ def test_a_plan_that_does_not_fit_is_a_plan_and_raises_when_it_runs():
     left, right = frame(**LEFT), frame(**RIGHT)
     plan = safeframe.plan_merge(left, right, on="k", memory="1MiB")
     assert not plan.fits
-    with pytest.raises(safeframe.MemoryBudgetError, match=r"projected to need .* and 1 MiB is allowed(.|\n)*Hint: "):
+    with pytest.raises(
+        safeframe.MemoryBudgetError, match=r"projected to need .* and 1 MiB is allowed(.|\n)*Hint: "
+    ):
         plan.validate()
     merged = safeframe.merge(left, right, on="k", memory="1MiB")
     with pytest.raises(MemoryError, match="1 MiB is allowed"):

@@ -49,7 +49,9 @@ def test_a_plan_that_will_not_fit_the_disk_is_refused_before_it_runs(small_disk)
     with dask.config.set(scheduler="sync"):
         merged = safeframe.merge(left, right, on="k", strategy="staged", staging=str(small_disk))
         assert not safeframe.explain(merged).fits
-        with pytest.raises(safeframe.StagingFullError, match=r"stages 3\.07 MiB.*has 1 MiB free(.|\n)*Hint: "):
+        with pytest.raises(
+            safeframe.StagingFullError, match=r"stages 3\.07 MiB.*has 1 MiB free(.|\n)*Hint: "
+        ):
             merged.compute()
     assert staged_files(small_disk) == []
 
@@ -64,7 +66,9 @@ def test_a_disk_that_fills_up_while_it_runs(small_disk, scheduler, request, monk
     with dask.config.set({} if scheduler == "cluster" else {"scheduler": scheduler}):
         merged = safeframe.merge(left, right, on="k", strategy="staged", staging=str(small_disk))
         assert safeframe.explain(merged).fits
-        with pytest.raises(safeframe.StagingFullError, match=r"is full: a partition of .* are free(.|\n)*Hint: ") as info:
+        with pytest.raises(
+            safeframe.StagingFullError, match=r"is full: a partition of .* are free(.|\n)*Hint: "
+        ) as info:
             merged.compute()
     assert info.value.figures["needed_nbytes"] > info.value.figures["free_nbytes"]
     assert isinstance(info.value, OSError)
@@ -78,7 +82,9 @@ def test_a_disk_that_fills_up_while_it_runs(small_disk, scheduler, request, monk
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("in the way")
     left, right = frames(100)
-    with pytest.raises(safeframe.StagingError, match=r"file/below' cannot be written: Not a directory(.|\n)*Hint: "):
+    with pytest.raises(
+        safeframe.StagingError, match=r"file/below' cannot be written: Not a directory(.|\n)*Hint: "
+    ):
         safeframe.merge(left, right, on="k", strategy="staged", staging=str(tmp_path / "file" / "below"))
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import dask
 import dask.dataframe as dd
 import numpy as np
@@ -20,12 +22,18 @@ KEY_KINDS = {
     "float": lambda codes: pd.Series([np.nan if c == 0 else c / 4 - 1 for c in codes], dtype="float64"),
     "bool": lambda codes: pd.Series([c % 2 == 0 for c in codes], dtype="bool"),
     "string": lambda codes: pd.Series([None if c == 0 else "k" * c for c in codes], dtype=_STRING),
-    "datetime": lambda codes: pd.Series([pd.NaT if c == 0 else _TIMES[c] for c in codes], dtype="datetime64[ns]"),
-    "datetime_tz": lambda codes: pd.Series(
+    "datetime": lambda codes: pd.Series(
         [pd.NaT if c == 0 else _TIMES[c] for c in codes], dtype="datetime64[ns]"
-    ).dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin"),
+    ),
+    "datetime_tz": lambda codes: (
+        pd.Series([pd.NaT if c == 0 else _TIMES[c] for c in codes], dtype="datetime64[ns]")
+        .dt.tz_localize("UTC")
+        .dt.tz_convert("Europe/Berlin")
+    ),
     "category": lambda codes: pd.Series(
-        pd.Categorical([None if c == 0 else f"c{c}" for c in codes], categories=[f"c{i}" for i in range(1, 8)])
+        pd.Categorical(
+            [None if c == 0 else f"c{c}" for c in codes], categories=[f"c{i}" for i in range(1, 8)]
+        )
     ),
     "Int64": lambda codes: pd.Series([pd.NA if c == 0 else c for c in codes], dtype="Int64"),
     "timedelta": lambda codes: pd.Series([pd.Timedelta(minutes=c) for c in codes], dtype="timedelta64[ns]"),
@@ -56,6 +64,6 @@ def partitioned(draw, frame):
     n_rows = len(frame)
     cuts = sorted(draw(st.lists(st.integers(0, n_rows), max_size=4)))
     bounds = [0, *cuts, n_rows]
-    pieces = [frame.iloc[lo:hi].reset_index(drop=True) for lo, hi in zip(bounds, bounds[1:], strict=False)]
+    pieces = [frame.iloc[lo:hi].reset_index(drop=True) for lo, hi in pairwise(bounds)]
     with dask.config.set({"dataframe.convert-string": False}):  # pandas is to judge the frame's own types
         return dd.from_map(lambda i: pieces[i], range(len(pieces)), meta=frame.iloc[:0])

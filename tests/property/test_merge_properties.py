@@ -93,9 +93,10 @@ def test_every_strategy_that_can_run_gives_the_same_rows(data, how, strategy, tm
             partition_size=data.draw(st.sampled_from([None, 500])),
             staging=str(tmp_path_factory.getbasetemp()),
         )
-    except safeframe.ValidationError as error:
-        assert strategy in str(error)
-        assert strategy == "broadcast", "sorted input can be merged in place, and any input staged"
+    except safeframe.ValidationError:
+        # Sorted input can always be joined in place, and any input staged.
+        if strategy != "broadcast":
+            raise
         return
     assert plan.strategy == strategy
     same_rows(result, left.merge(right, how=how, on="k"), ["l", "r"])

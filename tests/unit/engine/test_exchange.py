@@ -18,7 +18,9 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.join_spec import side_spec
 
 SCHEMA = KeySchema(columns=(KeyColumn(kind="int"),))
-FRAME = pd.DataFrame({"k": [5, 1, 9, 1, 5, 9, 7], "v": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "w": list("abcdefg")})
+FRAME = pd.DataFrame(
+    {"k": [5, 1, 9, 1, 5, 9, 7], "v": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "w": list("abcdefg")}
+)
 SIDE = side_spec(FRAME.iloc[:0], ("k",), SCHEMA)
 SIGN = 1 << 63
 

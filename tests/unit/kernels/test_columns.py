@@ -65,12 +65,12 @@ def test_objects_come_back_with_nan_for_null():
 
 def test_mixed_objects_are_refused_by_name():
     series = pd.Series([1, "a", b"x"], dtype=object, name="mixed")
-    with pytest.raises(UnsupportedError, match="'mixed'.*cannot be staged"):
+    with pytest.raises(UnsupportedError, match=r"'mixed'.*cannot be staged"):
         to_arrow(series, series.dtype)
 
 
 def test_a_partition_of_another_type_is_refused_with_both():
-    with pytest.raises(SchemaMismatchError, match="'x' is float64 in one partition.*promises int64"):
+    with pytest.raises(SchemaMismatchError, match=r"'x' is float64 in one partition.*promises int64"):
         to_arrow(pd.Series([1.5], name="x"), np.dtype("int64"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,9 +21,7 @@ def written_out(left_counts, right_counts, how):
     left_start = right_start = 0
     for n_left, n_right in zip(left_counts, right_counts, strict=True):
         if n_left and n_right:
-            pairs += [
-                (left_start + i, right_start + j) for i in range(n_left) for j in range(n_right)
-            ]
+            pairs += [(left_start + i, right_start + j) for i in range(n_left) for j in range(n_right)]
         elif n_left and how in ("left", "outer"):
             pairs += [(left_start + i, -1) for i in range(n_left)]
         elif n_right and how in ("right", "outer"):
@@ -52,12 +52,14 @@ def test_cells_follow_each_other_and_differ_by_one_row_at_most(n_rows, cells):
     ranges = [cell_range(n_rows, number, cells) for number in range(cells)]
     assert ranges[0][0] == 0
     assert ranges[-1][1] == n_rows
-    assert all(one[1] == other[0] for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(ranges))
     sizes = {hi - lo for lo, hi in ranges}
     assert max(sizes) - min(sizes) <= 1
 
 
-@given(n_left=st.integers(0, 12), n_right=st.integers(0, 12), how=st.sampled_from(HOWS), cells=st.integers(1, 9))
+@given(
+    n_left=st.integers(0, 12), n_right=st.integers(0, 12), how=st.sampled_from(HOWS), cells=st.integers(1, 9)
+)
 def test_cells_of_one_key_read_ranges_that_give_the_same_rows(n_left, n_right, how, cells):
     expected = written_out([n_left], [n_right], how)
     found = []

@@ -16,7 +16,12 @@ def test_cell():
 
 def test_broadcast_holds_the_build_side_once_and_reads_it_once():
     peak = memory.broadcast_cell_peak_nbytes(
-        partition_rows=7, partition_nbytes=1009, build_rows=3, build_nbytes=101, output_rows=11, output_nbytes=2003
+        partition_rows=7,
+        partition_nbytes=1009,
+        build_rows=3,
+        build_nbytes=101,
+        output_rows=11,
+        output_nbytes=2003,
     )
     assert peak == 101 + 2 * (1009 + 101) + 40 * (7 + 3) + 32 * 11 + 3 * 2003
 
@@ -30,7 +35,10 @@ def test_sorted_holds_the_touched_partitions():
 
 def test_defaults_keep_a_cell_within_its_task():
     for task_nbytes in (32 * 2**20, 250 * 2**20, 700 * 2**20):
-        partition, shard = memory.default_partition_nbytes(task_nbytes), memory.default_shard_nbytes(task_nbytes)
+        partition, shard = (
+            memory.default_partition_nbytes(task_nbytes),
+            memory.default_shard_nbytes(task_nbytes),
+        )
         # Rows of 24 B in and 32 B out, as narrow as two numeric columns and a key are.
         peak = memory.cell_peak_nbytes(
             input_rows=shard // 24, input_nbytes=shard, output_rows=partition // 32, output_nbytes=partition

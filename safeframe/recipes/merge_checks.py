@@ -1,0 +1,104 @@
+"""What the predicted size of a merge makes a recipe say: warnings and refusals."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from safeframe import options
+from safeframe.errors import OutputExplosionWarning, OutputTooLargeError, ValidationError
+from safeframe.facts.keys import KeyStatistics
+from safeframe.facts.merge import MergeEstimate
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["check_validate", "refuse_larger", "warn_of_explosion"]
+
+
+def refuse_larger(estimate: MergeEstimate, max_nbytes: int) -> None:
+    """Raise when the result is predicted to be larger than the user allows.
+
+    Raises
+    ------
+    OutputTooLargeError
+        With rows and bytes, and the heaviest keys.
+    """
+    nbytes = estimate.nbytes.expected
+    if nbytes <= max_nbytes:
+        return
+    msg = (
+        f"The {estimate.how} merge on {_names(estimate.on)} would make "
+        f"{format_count(estimate.rows.expected)} rows, {format_nbytes(nbytes)} in memory, and max_output= "
+        f"allows {format_nbytes(max_nbytes)}. {_heaviest(estimate)}"
+    )
+    hint = "Aggregate or deduplicate one side on the key first, merge on more columns, or raise max_output=."
+    raise OutputTooLargeError(
+        msg,
+        hint=hint,
+        output_rows=estimate.rows.expected,
+        output_nbytes=nbytes,
+        max_output_nbytes=max_nbytes,
+    )
+
+
+def warn_of_explosion(estimate: MergeEstimate, *, stacklevel: int) -> None:
+    """Warn when a merge multiplies its input, and the result is large."""
+    if estimate.fanout < options.EXPLOSION_FACTOR or estimate.rows.expected < options.EXPLOSION_ROWS:
+        return
+    about = "makes" if estimate.rows.exact else "makes about"
+    msg = (
+        f"This {estimate.how} merge on {_names(estimate.on)} {about} {format_count(estimate.rows.expected)} "
+        f"rows, {format_nbytes(estimate.nbytes.expected)} in memory: {estimate.fanout:,.1f} rows for each of "
+        f"the {format_count(max(estimate.left_rows, estimate.right_rows))} rows of its larger side. "
+        f"{_heaviest(estimate)}"
+        "\n\nHint: if that is not what you want, aggregate or deduplicate one side on the key first, or merge "
+        "on more columns; max_output= refuses such a merge."
+    )
+    warnings.warn(OutputExplosionWarning(msg), stacklevel=stacklevel + 1)
+
+
+def check_validate(validate: str, left: KeyStatistics, right: KeyStatistics) -> None:
+    """Raise when a side that should have each key once has one more often.
+
+    Raises
+    ------
+    ValidationError
+        When it does not hold, or is no kind of merge.
+    """
+    long = {"1:1": "one_to_one", "1:m": "one_to_many", "m:1": "many_to_one", "m:m": "many_to_many"}
+    meaning = long.get(validate, validate)
+    if meaning not in long.values():
+        msg = f"validate={validate!r} is not a kind of merge."
+        raise ValidationError(msg, hint=f"Use one of {', '.join(map(repr, [*long, *long.values()]))}.")
+    for name, one, side in (
+        ("left", meaning.startswith("one"), left),
+        ("right", meaning.endswith("one"), right),
+    ):
+        most = _most_rows(side)
+        if one and most > 1:
+            msg = f"validate={validate!r} does not hold: a key of the {name} side has {format_count(most)} rows."
+            hint = f"Deduplicate the {name} side on {_names(side.on)}, or leave validate= out."
+            raise ValidationError(msg, hint=hint, rows=most)
+        if one and not side.exact and side.rows - side.null_rows > int(side.distinct.lower):
+            msg = (
+                f"validate={validate!r} cannot be answered: the {name} side has too many keys to count all of "
+                f"them exactly (between {format_count(side.distinct.lower)} and "
+                f"{format_count(side.distinct.upper)} in {format_count(side.rows)} rows)."
+            )
+            hint = "Raise the configuration value safeframe.key-capacity, or leave validate= out."
+            raise ValidationError(msg, hint=hint)
+
+
+def _most_rows(side: KeyStatistics) -> int:
+    return max(int(side.counts.max(initial=0)), int(side.heavy_counts.max(initial=0)), side.null_rows)
+
+
+def _heaviest(estimate: MergeEstimate) -> str:
+    keys = ", ".join(
+        f"{key.key!r} ({format_count(key.left_rows)} × {format_count(key.right_rows)} rows)"
+        for key in estimate.heaviest[:3]
+    )
+    return f"The heaviest keys are {keys}." if keys else ""
+
+
+def _names(on: tuple[Any, ...]) -> str:
+    return ", ".join(map(repr, on))
