@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dask.dataframe.api import new_collection
-from dask.dataframe.dask_expr._expr import Blockwise, Expr, PartitionsFiltered
+from dask.dataframe.dask_expr._expr import Blockwise, Expr, Fused, PartitionsFiltered
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from dask.task_spec import Alias, List, Task, TaskRef
@@ -20,6 +20,7 @@ __all__ = [
     "Blockwise",
     "BlockwiseIO",
     "Expr",
+    "Fused",
     "List",
     "Merge",
     "PartitionsFiltered",

@@ -9,8 +9,8 @@ when the graph is made::
     staged      StagedCells(Seal(StagePartitions(left), StagePartitions(right)))
 
 Stage tasks are fused with what comes before them (the read), so that no input
-partition waits in a worker's memory; dask itself fuses only where a collection
-is optimised by hand. Cells are blockwise, and can be fused with what follows.
+partition waits in a worker's memory, and cells with what takes them (the
+write), so that no output partition does.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from safeframe.engine._dask import (
     Blockwise,
     BlockwiseIO,
     Expr,
+    Fused,
     List,
     Merge,
     PartitionsFiltered,
@@ -34,6 +35,7 @@ from safeframe.engine._dask import (
     lowered,
 )
 from safeframe.engine.exchange import stage_partition
+from safeframe.engine.fusion import FusedCells, fused_with_consumer
 from safeframe.engine.merge_tasks import broadcast_cell, collect_side, seal_merge, sorted_cell, staged_cell
 from safeframe.engine.runs import start_run
 from safeframe.engine.staging_directory import SEAL_PREFIX
@@ -95,14 +97,15 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             probe, build, side = (
                 (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
             )
-            return BroadcastCells(
+            cells = BroadcastCells(
                 probe,
                 BuildSide(build, side),
                 spec,
                 plan.build_side,
                 plan.largest_partition_nbytes,
                 row_nbytes,
-            )
+            ).fuse()
+            return FusedCells(*cells.operands) if isinstance(cells, Fused) else cells
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
         layout = plan.layout
@@ -167,6 +170,9 @@ class StagedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
     def _broadcast_dep(self, dep: Any) -> bool:
         return True
 
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        return fused_with_consumer(self, parent, dependents)
+
     def _filtered_task(self, name: Any, index: int) -> Any:
         return Task(name, staged_cell, TaskRef(seal_key(self.run)), index)
 
@@ -203,6 +209,9 @@ class BroadcastCells(Blockwise):  # type: ignore[misc]
 
     def _broadcast_dep(self, dep: Any) -> bool:
         return bool(dep._name == self.build._name)
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        return fused_with_consumer(self, parent, dependents)
 
 
 class SortedCells(Expr):  # type: ignore[misc]

@@ -87,12 +87,12 @@ def sorted_cell_peak_nbytes(
 def default_partition_nbytes(task_nbytes: int) -> int:
     """Choose the target for an output partition from a task's budget.
 
-    An eighth: its copies, its positions and its shard's rows then fill most of
+    A sixth: its copies, its positions and its shard's rows then fill most of
     the budget and never all of it.
     """
-    return min(max(task_nbytes // 8, options.MIN_PARTITION_NBYTES), options.MAX_PARTITION_NBYTES)
+    return min(max(task_nbytes // 6, options.MIN_PARTITION_NBYTES), options.MAX_PARTITION_NBYTES)
 
 
 def default_shard_nbytes(task_nbytes: int) -> int:
-    """Choose how many bytes of both sides a shard may hold: a tenth of a task's budget."""
-    return max(task_nbytes // 10, options.MIN_PARTITION_NBYTES)
+    """Choose how many bytes of both sides a shard may hold: a twelfth of a task's budget."""
+    return max(task_nbytes // 12, options.MIN_PARTITION_NBYTES)

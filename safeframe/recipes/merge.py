@@ -65,7 +65,7 @@ def merge(
         ``"sorted"``, ``"broadcast"`` or ``"staged"``; None to let the plan choose.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. By default an eighth of what one task may use.
+        int. By default a sixth of what one task may use.
     memory
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.
