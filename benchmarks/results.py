@@ -17,7 +17,7 @@ from safeframe.units import format_count, format_nbytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Run", "Summary", "read_results", "summarise", "write_results"]
+__all__ = ["Run", "Summary", "read_results", "summarise", "write_readme", "write_results"]
 
 FINISHED = "finished"
 
@@ -34,6 +34,9 @@ _HEAD = (
     "rows",
     "largest partition",
 )
+
+
+_README_BEGIN, _README_END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +149,26 @@ def write_results(directory: Path, facts: dict[str, Any], runs: list[Run]) -> li
     picture = directory / f"{name}.png"
     _plot(result, picture)
     return [path, table, picture]
+
+
+def write_readme(readme: Path, directory: Path) -> None:
+    """Put the figures that matter most between the README's two marks."""
+    results = read_results(directory)
+    lines = [
+        results[0]["limits"],
+        "",
+        "| what | engine | outcome | seconds | resident peak | projected |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results:
+        for number, summary in enumerate(Summary(**cells) for cells in result["summary"]):
+            _, outcome, seconds, resident, projected, *_ = _row(summary)
+            title = "" if number else f"{result['title']}: {format_count(result['expected_rows'])} rows"
+            lines.append(f"| {title} | {summary.engine} | {outcome} | {seconds} | {resident} | {projected} |")
+    lines += ["", "Every figure is in [benchmarks/results](benchmarks/results/table.md)."]
+    before, rest = readme.read_text().split(_README_BEGIN)
+    after = rest.split(_README_END)[1]
+    readme.write_text(f"{before}{_README_BEGIN}\n" + "\n".join(lines) + f"\n{_README_END}{after}")
 
 
 def read_results(directory: Path) -> list[dict[str, Any]]:

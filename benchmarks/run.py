@@ -33,7 +33,7 @@ from dask.utils import parse_bytes
 from benchmarks.check import Check, check_output
 from benchmarks.engines import CLUSTER_ENGINES, ENGINES, Request
 from benchmarks.groups import Group, Hierarchy, find_hierarchy, sweep
-from benchmarks.results import FINISHED, Run, summarise, write_results
+from benchmarks.results import FINISHED, Run, summarise, write_readme, write_results
 from benchmarks.situations import SITUATIONS, Dataset
 from benchmarks.watch import Watcher
 from safeframe.units import format_count, format_nbytes
@@ -59,9 +59,12 @@ def main(argv: list[str] | None = None) -> int:
     correct = True
     for name in options.situations:
         dataset = SITUATIONS[name].scaled(options.scale).materialise(options.data)
-        runs = []
+        runs: list[Run] = []
         for turn in range(options.repeat):
             for engine in options.engines:
+                # An engine that did not finish is not waited for again.
+                if any(run.engine == engine and run.seconds is None for run in runs):
+                    continue
                 run = _run(engine, dataset, options, hierarchy)
                 runs.append(run)
                 _say(f"{name} {engine} {turn + 1}/{options.repeat}: {_line(run)}")
@@ -70,6 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         correct &= all(run.outcome != "wrong" for run in runs)
         for summary in summarise(runs):
             _say(f"{name} {summary.engine}: {summary.outcome}, {summary.seconds or '–'} s")
+    if options.readme:
+        write_readme(options.readme, options.out)
     return 0 if correct else 1
 
 
@@ -81,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engines", type=_engines, default=ENGINES, help=",".join(ENGINES))
     parser.add_argument("--repeat", type=int, default=1, help="rounds; medians are shown")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full tables")
+    parser.add_argument("--readme", type=Path, help="a README whose table is to be renewed")
     parser.add_argument("--timeout", type=int, default=300, help="seconds for each run")
     return parser
 

@@ -12,6 +12,7 @@ that can is taken; a plan whose only strategy does not fit is still a plan.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
@@ -136,7 +137,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         output_nbytes=facts.estimate.nbytes,
         output_partitions=choice.output_partitions,
         partition_nbytes=partition_nbytes,
-        largest_partition_nbytes=int(choice.largest_rows * widths.output),
+        largest_partition_nbytes=math.ceil(choice.largest_rows * widths.output),
         row_nbytes=widths.output,
         staging_nbytes=choice.staging_nbytes,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,

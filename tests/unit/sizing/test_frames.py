@@ -53,7 +53,7 @@ def test_only_variable_columns_of_two_partitions_are_read():
     ddf = dd.from_map(part, range(9), meta=part(0))
     seen.clear()
     profile_frame(ddf, np.full(9, 3))
-    assert seen == [(0, ("s",)), (4, ("s",))]
+    assert sorted(seen) == [(0, ("s",)), (4, ("s",))]
 
 
 def test_empty_partitions_are_not_the_sample():
