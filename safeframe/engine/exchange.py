@@ -29,8 +29,8 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.engine._dask import inside_worker
-from safeframe.engine.allocator import keep_pages
 from safeframe.engine.staging_directory import remove_run
+from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, StagingError, StagingFullError
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns import from_arrow, to_arrow
@@ -126,7 +126,7 @@ def stage_partition(
     Memory: the partition in pandas, its columns once more in shard order, and
     24 bytes per row for codes, shards and order.
     """
-    keep_pages()
+    use_worker()
     try:
         return _stage(frame, side, layout, directory)
     except Exception:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from safeframe.engine.allocator import keep_pages
 from safeframe.engine.exchange import SealedSide, StagedPartition, fetch, seal
 from safeframe.engine.tally import count_rows_out
+from safeframe.engine.worker import use_worker
 from safeframe.errors import MemoryBudgetError, ValidationError
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns import as_series
@@ -68,7 +68,7 @@ def seal_merge(
 
 def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
     """Make one output partition from staged rows."""
-    keep_pages()
+    use_worker()
     shard, number, cells = sealed.layout.cell_location(cell)
     if sealed.layout.single_key[shard]:
         frame = _single_key(sealed, shard, number, cells)
@@ -87,7 +87,7 @@ def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.
     left, right = fetch(sealed.left, shard, parts.left), fetch(sealed.right, shard, parts.right)
     if not spec.left.schema.injective and not sealed.layout.null_shard:
         _check_one_key(left, right, spec)
-    return join_rows(left, right, parts.left_rows, parts.right_rows, spec)
+    return join_rows(left, right, parts.rows, spec)
 
 
 def _check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
@@ -116,7 +116,7 @@ def broadcast_cell(
     row_nbytes: float,
 ) -> pd.DataFrame:
     """Join one partition with the side that every worker holds whole."""
-    keep_pages()
+    use_worker()
     left, right = (partition, build) if build_side == "right" else (build, partition)
     frame = join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1)
     _check_size(len(frame), row_nbytes, largest_nbytes)
@@ -133,7 +133,7 @@ def sorted_cell(
     cells: int,
 ) -> pd.DataFrame:
     """Join the slices of neighbouring partitions that hold a range of keys."""
-    keep_pages()
+    use_worker()
     left_block = frame_block(_slice(left, spec.left, code_range), spec.left)
     right_block = frame_block(_slice(right, spec.right, code_range), spec.right)
     frame = join_cell(left_block, right_block, spec, number, cells)

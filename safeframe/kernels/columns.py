@@ -20,7 +20,7 @@ from pandas.api.types import union_categoricals
 from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.kernels.order import Positions
 
-__all__ = ["Column", "as_series", "from_arrow", "gather", "missing_dtype", "to_arrow"]
+__all__ = ["Column", "as_series", "from_arrow", "gather", "missing_dtype", "repeat", "to_arrow"]
 
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""
@@ -128,6 +128,14 @@ def gather(column: Column, positions: Positions, *, missing: bool) -> Column:
         column = column.astype(missing_dtype(column.dtype), copy=False)
     taken: Column = pd.api.extensions.take(column, positions, allow_fill=True)
     return taken
+
+
+def repeat(column: Column, repeats: Positions) -> Column:
+    """Repeat each row of a column a number of times."""
+    repeated: Column = (
+        np.repeat(column, repeats) if isinstance(column, np.ndarray) else column.repeat(repeats)
+    )
+    return repeated
 
 
 def missing_dtype(dtype: Any) -> Any:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.columns import Column, as_series, gather
+from safeframe.kernels.columns import Column, as_series, gather, repeat
 from safeframe.kernels.join_spec import JoinSpec, OutputColumn, SideSpec
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.order import Positions, counts_of, stable_order
-from safeframe.kernels.virtual_join import cell_range, join_runs
+from safeframe.kernels.virtual_join import JoinedRows, cell_range, join_runs
 
 __all__ = ["Block", "frame_block", "join_cell", "join_rows"]
 
@@ -36,54 +36,47 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     Notes
     -----
     Memory: the two blocks, ids and orders of 24 bytes per row of them, the
-    touched rows in key order once more, 24 bytes of positions per result row,
+    touched rows in key order once more, 16 bytes of positions per result row,
     and the result.
     """
     left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
     left_ids, right_ids, n_ids = _dense(left_ids, right_ids)
     join = join_runs(counts_of(left_ids, n_ids), counts_of(right_ids, n_ids), spec.how)
-    lo, hi = cell_range(join.n_rows, number, cells)
-    left_rows, right_rows = join.rows(lo, hi)
-    left, left_rows = _touched(left, stable_order(left_ids), left_rows)
-    right, right_rows = _touched(right, stable_order(right_ids), right_rows)
-    return join_rows(left, right, left_rows, right_rows, spec)
+    rows = join.rows(*cell_range(join.n_rows, number, cells))
+    left, left_items = _touched(left, stable_order(left_ids), rows.left_items)
+    right, right_rows = _touched(right, stable_order(right_ids), rows.right_rows)
+    rows = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
+    return join_rows(left, right, rows, spec)
 
 
-def join_rows(
-    left: Block, right: Block, left_rows: Positions, right_rows: Positions, spec: JoinSpec
-) -> pd.DataFrame:
-    """Put result rows together from the positions of their two sides; -1 for none."""
+def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
+    """Put result rows together from the positions of their two sides."""
     columns = {
-        i: as_series(_column(column, left, right, left_rows, right_rows, spec, spec.meta.dtypes.iloc[i]))
+        i: as_series(_column(column, left, right, rows, spec, spec.meta.dtypes.iloc[i]))
         for i, column in enumerate(spec.output)
     }
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(left_rows)), copy=False)
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), copy=False)
     frame.columns = spec.meta.columns
     return frame
 
 
 def _column(
-    column: OutputColumn,
-    left: Block,
-    right: Block,
-    left_rows: Positions,
-    right_rows: Positions,
-    spec: JoinSpec,
-    dtype: Any,
+    column: OutputColumn, left: Block, right: Block, rows: JoinedRows, spec: JoinSpec, dtype: Any
 ) -> Column:
     if column.left is None:
         assert column.right is not None
-        return gather(right[column.right], right_rows, missing=spec.right_missing)
-    if column.right is None:
-        return gather(left[column.left], left_rows, missing=spec.left_missing)
-    if not spec.left_missing:
-        key = gather(left[column.left], left_rows, missing=False)
-        return key if key.dtype == dtype or isinstance(dtype, pd.CategoricalDtype) else _as(key, dtype)
+        return gather(right[column.right], rows.right_rows, missing=spec.right_missing)
+    if column.right is None or not spec.left_missing:
+        items = gather(left[column.left], rows.left_items, missing=spec.left_missing and column.right is None)
+        values = repeat(items, rows.repeats)
+        if column.right is None or values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
+            return values
+        return _values(as_series(values).astype(dtype))
     # A key of one name: the left value, or the right one where there is no left row.
     left_key, right_key = left[column.left], right[column.right]
     both = pd.concat([as_series(left_key), as_series(right_key)], ignore_index=True)
-    rows = np.where(left_rows >= 0, left_rows, len(left_key) + right_rows)
-    taken = both.take(rows)
+    left_rows = rows.left_rows
+    taken = both.take(np.where(left_rows >= 0, left_rows, len(left_key) + rows.right_rows))
     return _values(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
 
 
@@ -116,10 +109,6 @@ def _dense(
 
 def _keys(block: Block, side: SideSpec) -> list[pd.Series[Any]]:
     return [as_series(block[i]) for i in side.key_positions]
-
-
-def _as(column: Column, dtype: Any) -> Column:
-    return _values(as_series(column).astype(dtype))
 
 
 def _values(series: pd.Series[Any]) -> Column:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from safeframe.facts.merge import How
-from safeframe.kernels.order import Positions
-from safeframe.kernels.virtual_join import product_run
+from safeframe.kernels.virtual_join import JoinedRows, product_run
 
 __all__ = ["SingleKeyCell", "single_key_cell"]
 
@@ -28,10 +27,8 @@ class SingleKeyCell:
     """Row ranges of the left side, to be joined in this order."""
     right: tuple[Range, ...]
     """Row ranges of the right side."""
-    left_rows: Positions
-    """Positions of the result rows in the left rows that were read; -1 for none."""
-    right_rows: Positions
-    """The same for the right."""
+    rows: JoinedRows
+    """The result rows, by position in the rows that were read."""
 
 
 def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int) -> SingleKeyCell:
@@ -45,17 +42,18 @@ def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int
     """
     join = product_run(n_left, n_right, how)
     lo, hi = join.cell(number, cells)
-    left_rows, right_rows = join.rows(lo, hi)
-    if hi == lo:
-        return SingleKeyCell(left=(), right=(), left_rows=left_rows, right_rows=right_rows)
+    rows = join.rows(lo, hi)
+    if not len(rows):
+        return SingleKeyCell(left=(), right=(), rows=rows)
+    left_items, right_rows = rows.left_items, rows.right_rows
     left: tuple[Range, ...] = ()
     right: tuple[Range, ...] = ()
     if n_left:
-        left = ((int(left_rows[0]), int(left_rows[-1]) + 1),)
-        left_rows = left_rows - left[0][0]
+        left = ((int(left_items[0]), int(left_items[-1]) + 1),)
+        left_items = left_items - left[0][0]
     if n_right:
         first, last = int(right_rows[0]), int(right_rows[-1])
-        if hi - lo >= n_right:
+        if len(rows) >= n_right:
             right = ((0, n_right),)
         elif first <= last:
             right = ((first, last + 1),)
@@ -64,4 +62,5 @@ def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int
             # The cell ends in the next left row: the tail of the right side, then its head.
             right = ((first, n_right), (0, last + 1))
             right_rows = np.where(right_rows >= first, right_rows - first, right_rows + (n_right - first))
-    return SingleKeyCell(left=left, right=right, left_rows=left_rows, right_rows=right_rows)
+    moved = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
+    return SingleKeyCell(left=left, right=right, rows=moved)

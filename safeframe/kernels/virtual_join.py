@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from safeframe.kernels.order import Positions
 
-__all__ = ["VirtualJoin", "join_runs", "product_run"]
+__all__ = ["JoinedRows", "VirtualJoin", "cell_range", "join_runs", "product_run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class VirtualJoin:
         """Give the row range of one of ``cells`` equal parts of the result."""
         return cell_range(self.n_rows, number, cells)
 
-    def rows(self, lo: int, hi: int) -> tuple[Positions, Positions]:
+    def rows(self, lo: int, hi: int) -> JoinedRows:
         """Give the positions of result rows ``[lo, hi)`` on both sides.
 
         Parameters
@@ -63,50 +63,73 @@ class VirtualJoin:
 
         Returns
         -------
-        left, right
-            Positions in the ordered sides; -1 where a side has no row.
+        JoinedRows
+            Positions in the ordered sides.
 
         Notes
         -----
-        Memory: 16 bytes per result row for the two arrays, and 8 more while
-        the right one is made.
+        Memory: 8 bytes per result row, and 8 more while they are made.
         """
         if hi <= lo:
             empty = np.empty(0, np.int64)
-            return empty, empty
+            return JoinedRows(left_items=empty, repeats=empty, right_rows=empty)
         first = int(np.searchsorted(self.ends, lo, side="right"))
         last = int(np.searchsorted(self.ends, hi - 1, side="right"))
         runs = slice(first, last + 1)
         left_len, right_len = self.left_len[runs], self.right_len[runs]
         # An item is what the rows of a run repeat over: a left row, or "no left row" once.
-        repeats = np.maximum(right_len, 1)
-        item_from = np.zeros(len(repeats), np.int64)
+        per_item = np.maximum(right_len, 1)
+        item_from = np.zeros(len(per_item), np.int64)
         item_to = np.maximum(left_len, 1)
         begin = lo - (int(self.ends[first - 1]) if first else 0)
         stop = hi - (int(self.ends[last - 1]) if last else 0)
-        item_from[0] = begin // repeats[0]
-        item_to[-1] = -(-stop // repeats[-1])
-        skip = begin - int(item_from[0] * repeats[0])
-        trim = int(item_to[-1] * repeats[-1]) - stop
+        item_from[0] = begin // per_item[0]
+        item_to[-1] = -(-stop // per_item[-1])
+        skip = begin - int(item_from[0] * per_item[0])
+        trim = int(item_to[-1] * per_item[-1]) - stop
 
         n_items = item_to - item_from
-        counts = np.repeat(repeats, n_items)
-        counts[0] -= skip
-        counts[-1] -= trim
+        repeats = np.repeat(per_item, n_items)
+        repeats[0] -= skip
+        repeats[-1] -= trim
         item_ends = np.cumsum(n_items)
         item = np.arange(item_ends[-1]) - np.repeat(item_ends - n_items - item_from, n_items)
-        left_item = np.repeat(self.left_start[runs], n_items) + item
+        left_items = np.repeat(self.left_start[runs], n_items) + item
         if (left_len == 0).any():
-            left_item[np.repeat(left_len == 0, n_items)] = -1
-        left = np.repeat(left_item, counts)
+            left_items[np.repeat(left_len == 0, n_items)] = -1
 
-        row_start = np.cumsum(counts) - counts
-        right_item = np.repeat(self.right_start[runs], n_items)
-        right_item[0] += skip
-        right = np.arange(hi - lo) - np.repeat(row_start - right_item, counts)
+        row_start = np.cumsum(repeats) - repeats
+        right_start = np.repeat(self.right_start[runs], n_items)
+        right_start[0] += skip
+        right_rows = np.arange(hi - lo)
+        right_rows -= np.repeat(row_start - right_start, repeats)
         if (right_len == 0).any():
-            right[np.repeat(np.repeat(right_len == 0, n_items), counts)] = -1
-        return left, right
+            right_rows[np.repeat(np.repeat(right_len == 0, n_items), repeats)] = -1
+        return JoinedRows(left_items=left_items, repeats=repeats, right_rows=right_rows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinedRows:
+    """Where the rows of a part of a join come from.
+
+    The left side is kept short: left row ``left_items[i]`` stands in
+    ``repeats[i]`` result rows that follow each other.
+    """
+
+    left_items: Positions
+    """Positions in the left side; -1 for none."""
+    repeats: Positions
+    """Result rows of each of them."""
+    right_rows: Positions
+    """Position in the right side per result row; -1 for none."""
+
+    @property
+    def left_rows(self) -> Positions:
+        """Position in the left side per result row; -1 for none."""
+        return np.repeat(self.left_items, self.repeats)
+
+    def __len__(self) -> int:
+        return len(self.right_rows)
 
 
 def cell_range(n_rows: int, number: int, cells: int) -> tuple[int, int]:
@@ -139,8 +162,8 @@ def join_runs(
     >>> join = join_runs(np.array([2, 1, 1]), np.array([3, 0, 1]), "left")
     >>> join.n_rows
     8
-    >>> left, right = join.rows(4, 8)
-    >>> left.tolist(), right.tolist()
+    >>> rows = join.rows(4, 8)
+    >>> rows.left_rows.tolist(), rows.right_rows.tolist()
     ([1, 1, 2, 3], [1, 2, -1, 3])
     """
     out = result_counts(left_counts, right_counts, how)

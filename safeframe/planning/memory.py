@@ -41,7 +41,7 @@ def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, ou
     Examples
     --------
     >>> cell_peak_nbytes(input_rows=100, input_nbytes=2400, output_rows=1000, output_nbytes=32_000)
-    136800
+    128800
     """
     return (
         int(options.FETCH_COPIES * input_nbytes)

@@ -115,7 +115,7 @@ def merge(
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging one input partition (three times its
     bytes and 40 B per row) and making one output partition (three
-    times its bytes, 32 B per row, and twice its shard's input). The plan has
+    times its bytes, 24 B per row, and twice its shard's input). The plan has
     the figures: ``safeframe.explain(result)``.
 
     **Disk.** With the strategy ``"staged"`` both sides are written once to the
@@ -266,6 +266,8 @@ def _planned(
         None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
     )
     memory_nbytes = None if memory is None else parse_nbytes(memory, argument="memory")
+    # First of all: a worker's allocators are set up before its first task.
+    budget = measure_budget(memory_nbytes)
     sizes = size_join(left, right, how, on, left_on, right_on, statistics, recipe="merge")
     _check_names(sizes, how, suffixes)
     if validate is not None:
@@ -276,7 +278,7 @@ def _planned(
             left=sizes.left_facts,
             right=sizes.right_facts,
             estimate=sizes.estimate,
-            budget=measure_budget(memory_nbytes),
+            budget=budget,
             staging=staging_facts(staging),
             partition_nbytes=partition_nbytes,
             strategy=strategy,

@@ -7,8 +7,6 @@ Does not cover: deciding what to do with it (``planning``).
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ from dask.system import CPU_COUNT
 from safeframe import options
 from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
+from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.sizing.disk import free_nbytes
 
 __all__ = ["current_client", "measure_budget", "staging_facts"]
@@ -68,7 +67,7 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
             measured=True,
         )
     workers = _workers(client)
-    resident: Mapping[str, int] = client.run(loaded_resident_nbytes) if not client.asynchronous else {}
+    resident: Mapping[str, int] = client.run(_prepared_resident_nbytes) if not client.asynchronous else {}
     limits = [int(worker["memory_limit"] or _machine_nbytes() // len(workers)) for worker in workers.values()]
     reserved = max(resident.values(), default=options.RESERVED_DEFAULT_NBYTES)
     return Budget(
@@ -82,16 +81,20 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
     )
 
 
+def _prepared_resident_nbytes() -> int:
+    """Set a worker's allocators up before its first task, and tell what it holds."""
+    keep_pages()
+    return loaded_resident_nbytes()
+
+
 def loaded_resident_nbytes() -> int:
     """Load what tasks need, give freed pages back, and tell what this process then holds."""
-    import pyarrow.parquet
+    import pyarrow.parquet  # noqa: F401
 
     import safeframe  # noqa: F401
 
     gc.collect()
-    pyarrow.default_memory_pool().release_unused()
-    with contextlib.suppress(AttributeError, OSError):  # not glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    trim()
     return int(psutil.Process().memory_info().rss)
 
 

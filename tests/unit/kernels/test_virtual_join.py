@@ -43,8 +43,8 @@ def test_any_range_of_rows_is_that_of_the_written_out_join(counts, how, data):
     assert join.n_rows == len(expected)
     lo = data.draw(st.integers(0, len(expected)))
     hi = data.draw(st.integers(lo, len(expected)))
-    left_rows, right_rows = join.rows(lo, hi)
-    assert list(zip(left_rows.tolist(), right_rows.tolist(), strict=True)) == expected[lo:hi]
+    rows = join.rows(lo, hi)
+    assert list(zip(rows.left_rows.tolist(), rows.right_rows.tolist(), strict=True)) == expected[lo:hi]
 
 
 @given(n_rows=st.integers(0, 1000), cells=st.integers(1, 50))
@@ -67,10 +67,10 @@ def test_cells_of_one_key_read_ranges_that_give_the_same_rows(n_left, n_right, h
         cell = single_key_cell(n_left, n_right, how, number, cells)
         left = np.concatenate([np.arange(*span) for span in cell.left] or [np.empty(0, np.int64)])
         right = np.concatenate([np.arange(*span) for span in cell.right] or [np.empty(0, np.int64)])
-        n_rows = len(cell.left_rows)
+        n_rows = len(cell.rows)
         assert len(left) <= max(n_rows, 0)
         assert len(right) <= max(n_rows, 0)
-        for i, j in zip(cell.left_rows, cell.right_rows, strict=True):
+        for i, j in zip(cell.rows.left_rows, cell.rows.right_rows, strict=True):
             found.append((int(left[i]) if n_left else -1, int(right[j]) if n_right else -1))
     assert found == expected
 
@@ -80,7 +80,8 @@ def test_a_giant_key_is_cut_without_making_its_rows():
     join = join_runs(np.array([10**7]), np.array([10**7]), "inner")
     assert join.n_rows == 10**14
     lo = 5 * 10**13 + 10**7 - 500
-    left, right = join.rows(lo, lo + 1000)
+    rows = join.rows(lo, lo + 1000)
+    left, right = rows.left_rows, rows.right_rows
     assert left[[0, 499, 500]].tolist() == [5 * 10**6, 5 * 10**6, 5 * 10**6 + 1]
     assert right[[0, 499, 500]].tolist() == [10**7 - 500, 10**7 - 1, 0]
 
@@ -89,5 +90,4 @@ def test_a_giant_key_is_cut_without_making_its_rows():
 def test_no_rows_make_no_rows(how):
     join = join_runs(np.empty(0, np.int64), np.empty(0, np.int64), how)
     assert join.n_rows == 0
-    left, right = join.rows(0, 0)
-    assert len(left) == len(right) == 0
+    assert len(join.rows(0, 0)) == len(join.rows(0, 0).left_rows) == 0

@@ -11,7 +11,7 @@ def test_stage():
 
 def test_cell():
     peak = memory.cell_peak_nbytes(input_rows=7, input_nbytes=1009, output_rows=11, output_nbytes=2003)
-    assert peak == 2 * 1009 + 40 * 7 + 32 * 11 + 3 * 2003
+    assert peak == 2 * 1009 + 40 * 7 + 24 * 11 + 3 * 2003
 
 
 def test_broadcast_holds_the_build_side_once_and_reads_it_once():
@@ -23,14 +23,14 @@ def test_broadcast_holds_the_build_side_once_and_reads_it_once():
         output_rows=11,
         output_nbytes=2003,
     )
-    assert peak == 101 + 2 * (1009 + 101) + 40 * (7 + 3) + 32 * 11 + 3 * 2003
+    assert peak == 101 + 2 * (1009 + 101) + 40 * (7 + 3) + 24 * 11 + 3 * 2003
 
 
 def test_sorted_holds_the_touched_partitions():
     peak = memory.sorted_cell_peak_nbytes(
         held_nbytes=5003, input_rows=7, input_nbytes=1009, output_rows=11, output_nbytes=2003
     )
-    assert peak == 5003 + 2 * 1009 + 40 * 7 + 32 * 11 + 3 * 2003
+    assert peak == 5003 + 2 * 1009 + 40 * 7 + 24 * 11 + 3 * 2003
 
 
 def test_defaults_keep_a_cell_within_its_task():
