@@ -89,15 +89,16 @@ def _on_cluster(request: Request, dataset: Dataset) -> dict[str, Any]:
     with tight_cluster(n_workers=request.n_workers, hard=request.hard, limit=request.limit) as tight:
         work = _CLUSTER[request.engine, dataset.situation.task]
         # A cluster's start is not counted, and its workers' imports are part of it.
-        tight.client.run(_load_libraries)
+        tight.client.run(_load_libraries, request.engine)
         answer = _timed(request, lambda: work(request, dataset, tight))
         # Taken here: closing a cluster that died may lose further workers.
         answer["tight"] = tight.report().to_dict()
     return answer
 
 
-def _load_libraries() -> None:
-    import pyarrow.parquet  # noqa: F401
+def _load_libraries(engine: str) -> None:
+    for name in ("dask.dataframe", "pyarrow.parquet", engine):
+        importlib.import_module(name)
 
 
 def _timed(request: Request, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

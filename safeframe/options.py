@@ -80,8 +80,8 @@ EXPLOSION_FACTOR = 10.0
 EXPLOSION_ROWS = 10_000_000
 """A join of fewer result rows never warns: it is small whatever its factor."""
 
-POSITION_NBYTES = 32
-"""Bytes of positions per result row while a cell is made: two arrays, and their making."""
+POSITION_NBYTES = 24
+"""Bytes of positions per result row while a cell is made: one array, its making and one take."""
 
 SHARD_REREAD_FRACTION = 1 / 16
 """Input bytes per target partition up to which a shard may have several cells: each of them
