@@ -157,7 +157,7 @@ def write_readme(readme: Path, directory: Path) -> None:
     lines = [
         results[0]["limits"],
         "",
-        "| what | engine | outcome | seconds | resident peak | projected |",
+        "| what | engine | outcome | seconds | resident peak, of the largest worker or the one process | projected |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for result in results:
