@@ -1,4 +1,4 @@
-"""Key statistics on two tables of the issue's size: seconds, memory, and how near they come.
+"""Key statistics on two tables of the reported size: seconds, memory, and how near they come.
 
 ``exact``: the question's tables (100 M and 10 M rows, 10 000 keys). The rows of
 their join must come out to the row, in a few times what DuckDB takes to count
