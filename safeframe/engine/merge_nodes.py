@@ -36,7 +36,14 @@ from safeframe.engine._dask import (
 )
 from safeframe.engine.exchange import stage_partition
 from safeframe.engine.fusion import FusedCells, fused_with_consumer
-from safeframe.engine.merge_tasks import broadcast_cell, collect_side, seal_merge, sorted_cell, staged_cell
+from safeframe.engine.merge_tasks import (
+    CellLimit,
+    broadcast_cell,
+    collect_side,
+    seal_merge,
+    sorted_cell,
+    staged_cell,
+)
 from safeframe.engine.runs import start_run
 from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.engine.tally import announce
@@ -90,21 +97,14 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         announce(plan)
         left, right = lowered(self.left), lowered(self.right)
         spec = self._spec
+        limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
         if plan.strategy == "sorted":
-            return SortedCells(left, right, spec, plan.layout, self.left_keys, self.right_keys)
-        row_nbytes = plan.row_nbytes
+            return SortedCells(left, right, spec, plan.layout, self.left_keys, self.right_keys, limit)
         if plan.strategy == "broadcast":
             probe, build, side = (
                 (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
             )
-            cells = BroadcastCells(
-                probe,
-                BuildSide(build, side),
-                spec,
-                plan.build_side,
-                plan.largest_partition_nbytes,
-                row_nbytes,
-            ).fuse()
+            cells = BroadcastCells(probe, BuildSide(build, side), spec, plan.build_side, limit).fuse()
             return FusedCells(*cells.operands) if isinstance(cells, Fused) else cells
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
@@ -115,8 +115,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             StagePartitions(right, spec.right, layout, directory).fuse(),
             spec,
             layout,
-            plan.largest_partition_nbytes,
-            row_nbytes,
+            limit,
             run,
         )
         return StagedCells(sealed, spec, layout.n_cells, run, None)
@@ -133,7 +132,7 @@ class StagePartitions(Blockwise):  # type: ignore[misc]
 class Seal(Expr):  # type: ignore[misc]
     """One manifest of all staged files, under a key that the janitor knows."""
 
-    _parameters = ["left", "right", "spec", "layout", "largest_nbytes", "row_nbytes", "run"]
+    _parameters = ["left", "right", "spec", "layout", "limit", "run"]
     _meta = pd.Series([], dtype=object)
 
     def _divisions(self) -> Any:
@@ -148,8 +147,7 @@ class Seal(Expr):  # type: ignore[misc]
             List(*_refs(self.right)),
             self.spec,
             self.layout,
-            self.largest_nbytes,
-            self.row_nbytes,
+            self.limit,
         )
         return {key: task, (self._name, 0): Alias((self._name, 0), key)}
 
@@ -197,7 +195,7 @@ class BuildSide(Expr):  # type: ignore[misc]
 class BroadcastCells(Blockwise):  # type: ignore[misc]
     """Each partition of the large side, joined with the small one."""
 
-    _parameters = ["probe", "build", "spec", "build_side", "largest_nbytes", "row_nbytes"]
+    _parameters = ["probe", "build", "spec", "build_side", "limit"]
     operation = staticmethod(broadcast_cell)
 
     @property
@@ -217,7 +215,7 @@ class BroadcastCells(Blockwise):  # type: ignore[misc]
 class SortedCells(Expr):  # type: ignore[misc]
     """Output partitions from the neighbouring partitions of two sorted frames."""
 
-    _parameters = ["left", "right", "spec", "layout", "left_keys", "right_keys"]
+    _parameters = ["left", "right", "spec", "layout", "left_keys", "right_keys", "limit"]
 
     @property
     def _meta(self) -> Any:
@@ -248,6 +246,7 @@ class SortedCells(Expr):  # type: ignore[misc]
                     code_range,
                     number,
                     int(layout.cells[shard]),
+                    self.limit,
                 )
                 at += 1
         return graph

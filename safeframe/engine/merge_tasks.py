@@ -26,7 +26,48 @@ from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.single_key import single_key_cell
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["SealedMerge", "broadcast_cell", "collect_side", "seal_merge", "sorted_cell", "staged_cell"]
+__all__ = [
+    "CellLimit",
+    "SealedMerge",
+    "broadcast_cell",
+    "collect_side",
+    "seal_merge",
+    "sorted_cell",
+    "staged_cell",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CellLimit:
+    """What the plan promised of output partitions, and every cell is held to."""
+
+    largest_nbytes: int
+    """Bytes of the largest one."""
+    row_nbytes: float
+    """Bytes of one result row."""
+
+    def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give a finished cell back, its rows counted, or refuse it for its size.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When it is larger than promised.
+        """
+        nbytes = int(len(frame) * self.row_nbytes)
+        if nbytes > self.largest_nbytes + self.row_nbytes:
+            msg = (
+                f"An output partition has {format_count(len(frame))} rows of {self.row_nbytes:.0f} B, "
+                f"{format_nbytes(nbytes)} in all, and the plan promised "
+                f"{format_nbytes(self.largest_nbytes)} at most."
+            )
+            hint = (
+                "The frames have more rows of a key than when the plan was made, or their keys are too many to "
+                "count exactly: make the merge anew, or raise the configuration value safeframe.key-capacity."
+            )
+            raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
+        count_rows_out(len(frame))
+        return frame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +82,8 @@ class SealedMerge:
     """The join."""
     layout: ShardLayout
     """The shards."""
-    largest_nbytes: int
-    """What the plan promised for the largest output partition, in bytes."""
-    row_nbytes: float
-    """Bytes of one result row."""
+    limit: CellLimit
+    """What a cell may not exceed."""
 
 
 def seal_merge(
@@ -52,8 +91,7 @@ def seal_merge(
     right: Sequence[StagedPartition],
     spec: JoinSpec,
     layout: ShardLayout,
-    largest_nbytes: int,
-    row_nbytes: float,
+    limit: CellLimit,
 ) -> SealedMerge:
     """Join all manifests of a merge into one, and check that no row is missing."""
     return SealedMerge(
@@ -61,8 +99,7 @@ def seal_merge(
         right=seal(right, spec.right, layout.n_shards),
         spec=spec,
         layout=layout,
-        largest_nbytes=largest_nbytes,
-        row_nbytes=row_nbytes,
+        limit=limit,
     )
 
 
@@ -75,9 +112,7 @@ def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
     else:
         left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
         frame = join_cell(left, right, sealed.spec, number, cells)
-    _check_size(len(frame), sealed.row_nbytes, sealed.largest_nbytes)
-    count_rows_out(len(frame))
-    return frame
+    return sealed.limit.passed(frame)
 
 
 def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.DataFrame:
@@ -85,7 +120,7 @@ def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.
     n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
     parts = single_key_cell(n_left, n_right, spec.how, number, cells)
     left, right = fetch(sealed.left, shard, parts.left), fetch(sealed.right, shard, parts.right)
-    if not spec.left.schema.injective and not sealed.layout.null_shard:
+    if not spec.left.schema.injective:
         _check_one_key(left, right, spec)
     return join_rows(left, right, parts.rows, spec)
 
@@ -112,16 +147,12 @@ def broadcast_cell(
     build: pd.DataFrame,
     spec: JoinSpec,
     build_side: str,
-    largest_nbytes: int,
-    row_nbytes: float,
+    limit: CellLimit,
 ) -> pd.DataFrame:
     """Join one partition with the side that every worker holds whole."""
     use_worker()
     left, right = (partition, build) if build_side == "right" else (build, partition)
-    frame = join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1)
-    _check_size(len(frame), row_nbytes, largest_nbytes)
-    count_rows_out(len(frame))
-    return frame
+    return limit.passed(join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1))
 
 
 def sorted_cell(
@@ -131,14 +162,13 @@ def sorted_cell(
     code_range: tuple[int, int | None],
     number: int,
     cells: int,
+    limit: CellLimit,
 ) -> pd.DataFrame:
     """Join the slices of neighbouring partitions that hold a range of keys."""
     use_worker()
     left_block = frame_block(_slice(left, spec.left, code_range), spec.left)
     right_block = frame_block(_slice(right, spec.right, code_range), spec.right)
-    frame = join_cell(left_block, right_block, spec, number, cells)
-    count_rows_out(len(frame))
-    return frame
+    return limit.passed(join_cell(left_block, right_block, spec, number, cells))
 
 
 def _slice(
@@ -155,17 +185,3 @@ def _slice(
             inside &= ~null
         parts.append(frame if inside.all() else frame[inside])
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-
-
-def _check_size(n_rows: int, row_nbytes: float, largest_nbytes: int) -> None:
-    nbytes = int(n_rows * row_nbytes)
-    if nbytes > largest_nbytes + row_nbytes:
-        msg = (
-            f"An output partition has {format_count(n_rows)} rows of {row_nbytes:.0f} B, "
-            f"{format_nbytes(nbytes)} in all, and the plan promised {format_nbytes(largest_nbytes)} at most."
-        )
-        hint = (
-            "The frames have more rows of a key than when the plan was made, or their keys are too many to count "
-            "exactly: make the merge anew, or raise the configuration value safeframe.key-capacity."
-        )
-        raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=largest_nbytes)

@@ -17,7 +17,7 @@ from safeframe.kernels.columns import Column, as_series, gather, repeat
 from safeframe.kernels.join_spec import JoinSpec, OutputColumn, SideSpec
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.order import Positions, counts_of, stable_order
-from safeframe.kernels.virtual_join import JoinedRows, cell_range, join_runs
+from safeframe.kernels.virtual_join import JoinedRows, join_runs
 
 __all__ = ["Block", "frame_block", "join_cell", "join_rows"]
 
@@ -42,7 +42,7 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
     left_ids, right_ids, n_ids = _dense(left_ids, right_ids)
     join = join_runs(counts_of(left_ids, n_ids), counts_of(right_ids, n_ids), spec.how)
-    rows = join.rows(*cell_range(join.n_rows, number, cells))
+    rows = join.rows(*join.cell(number, cells))
     left, left_items = _touched(left, stable_order(left_ids), rows.left_items)
     right, right_rows = _touched(right, stable_order(right_ids), rows.right_rows)
     rows = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)

@@ -61,6 +61,11 @@ class KeySummary:
         """Whether every key is held."""
         return self.fraction >= 1.0
 
+    @property
+    def heavy(self) -> tuple[Codes, Counts]:
+        """The keys among which the heaviest are, with their rows: all keys while every one is held."""
+        return (self.codes, self.counts) if self.exact else (self.heavy_codes, self.heavy_counts)
+
 
 def summary_nbytes_bound(capacity: int, partitions: int) -> int:
     """Give what a summary takes at most, in bytes.
@@ -144,11 +149,7 @@ def _joined(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
     codes, counts = _summed([_below(summary, fraction) for summary in summaries])
     heavy: tuple[Codes, Counts, int] | None = None
     if fraction < 1.0:
-        held = [
-            (summary.codes, summary.counts) if summary.exact else (summary.heavy_codes, summary.heavy_counts)
-            for summary in summaries
-        ]
-        candidates = _summed(held)
+        candidates = _summed([summary.heavy for summary in summaries])
         heavy = (*candidates, sum(summary.heavy_error for summary in summaries))
     joined = _bounded(codes, counts, capacity, partitions, fraction=fraction, heavy=heavy)
     labels: dict[int, Any] = {}
@@ -251,9 +252,7 @@ def _summed(parts: Sequence[tuple[Codes, Counts]]) -> tuple[Codes, Counts]:
 
 def _worth_a_name(summary: KeySummary) -> Codes:
     """Give the codes of the heaviest keys and of a sample of all keys, ascending."""
-    codes, counts = (
-        (summary.codes, summary.counts) if summary.exact else (summary.heavy_codes, summary.heavy_counts)
-    )
+    codes, counts = summary.heavy
     heavy = codes[heaviest(codes, counts, options.NAMED_HEAVY_KEYS)]
     sample = summary.codes[smallest_hashes(summary.codes, options.NAMED_SAMPLE_KEYS)]
     return np.union1d(heavy, sample)

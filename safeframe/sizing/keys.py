@@ -148,9 +148,7 @@ def _add(parts: list[Counts]) -> Counts:
 
 
 def _statistics(summary: KeySummary, on: tuple[Any, ...], schema: KeySchema, capacity: int) -> KeyStatistics:
-    codes, counts = (
-        (summary.codes, summary.counts) if summary.exact else (summary.heavy_codes, summary.heavy_counts)
-    )
+    codes, counts = summary.heavy
     top = heaviest(codes, counts, options.HEAVY_KEYS)
     full = summary.partitions.rows > summary.partitions.null_rows
     minimum = maximum = None
