@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import dask.dataframe as dd
 
+from safeframe import config
 from safeframe.engine._dask import new_collection
 from safeframe.engine.merge_nodes import SafeMerge
 from safeframe.engine.runs import check_staging
@@ -65,7 +66,8 @@ def merge(
         ``"sorted"``, ``"broadcast"`` or ``"staged"``; None to let the plan choose.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. By default a sixth of what one task may use.
+        int. By default the configured ``safeframe.partition-size``, or else a
+        sixth of what one task may use.
     memory
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.
@@ -262,6 +264,8 @@ def _planned(
     if indicator:
         msg = f"indicator={indicator!r} is not supported by safeframe.merge."
         raise UnsupportedError(msg, hint="Add a constant column to each side and look where it is null.")
+    if partition_size is None:
+        partition_size = config.get("partition-size")
     partition_nbytes = (
         None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
     )

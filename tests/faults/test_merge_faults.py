@@ -145,6 +145,18 @@ def test_a_plan_that_does_not_fit_is_a_plan_and_raises_when_it_runs():
         merged.compute(scheduler="sync")
 
 
+def test_the_configured_partition_size_holds_where_none_is_asked_for():
+    left, right = frame(**LEFT), frame(**RIGHT)
+    with dask.config.set({"safeframe.partition-size": "24B"}):
+        assert safeframe.plan_merge(left, right, on="k").partition_nbytes == 24
+        assert safeframe.plan_merge(left, right, on="k", partition_size="72B").partition_nbytes == 72
+    with (
+        dask.config.set({"safeframe.partition-size": "many"}),
+        pytest.raises(safeframe.ValidationError, match="partition_size='many'"),
+    ):
+        safeframe.merge(left, right, on="k")
+
+
 def test_partitions_that_break_the_promised_types_are_named(tmp_path):
     meta = pd.DataFrame({"k": pd.Series(dtype="int64"), "a": pd.Series(dtype="int64")})
     pieces = [pd.DataFrame({"k": [1], "a": [1]}), pd.DataFrame({"k": [1], "a": [1.5]})]
