@@ -1,26 +1,24 @@
 """The staged exchange: rows go to their shard through files.
 
-Covers: staging a partition (one Arrow IPC file, one record batch per shard),
-sealing (one manifest of all files, every row accounted for), and fetching the
-rows of a shard, all of them or a range.
-Does not cover: the graph around it (``merge_nodes``), where files lie and how
-long (``staging_directory``).
+Covers: staging a group of partitions (one Arrow IPC file, one record batch per
+shard), sealing (one manifest of all files, every row accounted for), and
+fetching the rows of a shard, all of them or a range.
+Does not cover: the graph around it (``exchange_nodes``), where files lie
+(``staging_store``) and how long (``staging_directory``).
 
-Each attempt to stage a partition writes a file of its own name, and the
-manifest names files, so that a task that ran twice does no harm. Only Arrow
-IPC is read back: nothing in a staging directory is unpickled.
+Each attempt to stage a group writes a file of its own name, and the manifest
+names files, so that a task that ran twice does no harm. The manifest knows
+where in its file each batch is, so that a batch is read without the rest. Only
+Arrow IPC is read back: nothing in a staging directory is unpickled.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import uuid
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,37 +27,49 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.engine._dask import inside_worker
-from safeframe.engine.staging_directory import remove_run
+from safeframe.engine.staging_store import is_remote, store_for
 from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, StagingError, StagingFullError
-from safeframe.facts.layout import ShardLayout
-from safeframe.kernels.columns import from_arrow, to_arrow
+from safeframe.kernels.columns import from_arrow
 from safeframe.kernels.join_cell import Block
-from safeframe.kernels.join_spec import SideSpec
-from safeframe.kernels.key_codes import encode_keys
-from safeframe.kernels.order import counts_of, shard_of, stable_order
+from safeframe.kernels.order import stable_order
+from safeframe.kernels.routing import Router, StagedColumns
+from safeframe.kernels.staged_columns import StagedType, as_staged, join_staged, restored
 from safeframe.sizing.disk import free_nbytes
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["SealedSide", "StagedPartition", "fetch", "seal", "stage_partition"]
+__all__ = ["Sealed", "StagedFile", "conserved", "fetch", "seal", "stage_group"]
 
 Ints = npt.NDArray[np.int64]
 
 
-class StagedPartition:
-    """What one input partition became: a file, and which of its batches is which shard's."""
+class StagedFile:
+    """What a group of input partitions became: a file, and where in it each shard's rows are."""
 
-    def __init__(self, path: str, shards: Ints, rows: Ints, rows_in: int, rows_dropped: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        types: tuple[StagedType, ...],
+        shards: Ints,
+        rows: Ints,
+        offsets: Ints,
+        rows_in: int,
+        rows_dropped: int,
+    ) -> None:
         self.path = path
         """The file; empty when no row was staged."""
+        self.types = types
+        """How each column was written."""
         self.shards = shards
         """The shard of each record batch."""
         self.rows = rows
         """The rows of each record batch."""
+        self.offsets = offsets
+        """Where each record batch begins in the file, and where the last one ends."""
         self.rows_in = rows_in
-        """Rows of the input partition."""
+        """Rows of the input partitions."""
         self.rows_dropped = rows_dropped
-        """Rows of shards that no result row can come from."""
+        """Rows that no result row can come from."""
         self._finalizer: Any = None
 
     def own_file(self) -> None:
@@ -71,48 +81,52 @@ class StagedPartition:
         # A copy in another process cannot share ownership; the session removes the file then.
         if self._finalizer is not None:
             self._finalizer.detach()
-        return StagedPartition, (self.path, self.shards, self.rows, self.rows_in, self.rows_dropped)
+        return StagedFile, (
+            self.path, self.types, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SealedSide:
-    """All staged files of one side, by shard.
+class Sealed:
+    """All staged files of one frame, by shard.
 
-    The batches of shard ``s`` are entries ``offsets[s]`` to ``offsets[s + 1]``
-    of ``files``, ``batches`` and ``rows``, in the order of the input.
+    The batches of shard ``s`` are entries ``starts[s]`` to ``starts[s + 1]`` of
+    the other arrays, in the order of the input.
     """
 
-    side: SideSpec
-    """The columns."""
-    partitions: tuple[StagedPartition, ...]
+    dtypes: tuple[Any, ...]
+    """The columns' pandas dtypes."""
+    staged: tuple[StagedFile, ...]
     """The files; holding them keeps them on disk where tasks run in this process."""
-    offsets: Ints
+    starts: Ints
     """Where each shard's batches start."""
     files: Ints
     """The file of each batch."""
-    batches: Ints
-    """The number of each batch within its file."""
+    offsets: Ints
+    """Where in its file each batch begins."""
+    nbytes: Ints
+    """Bytes of each batch in its file."""
     rows: Ints
     """The rows of each batch."""
 
     def shard_rows(self, shard: int) -> int:
         """Count the rows of a shard."""
-        return int(self.rows[self.offsets[shard] : self.offsets[shard + 1]].sum())
+        return int(self.rows[self.starts[shard] : self.starts[shard + 1]].sum())
 
 
-def stage_partition(
-    frame: pd.DataFrame, side: SideSpec, layout: ShardLayout, directory: str
-) -> StagedPartition:
-    """Write one partition, ordered by shard, to a file of its own.
+def stage_group(
+    frames: Iterable[Callable[[], pd.DataFrame]], columns: StagedColumns, router: Router, directory: str
+) -> StagedFile:
+    """Write a group of partitions, ordered by shard, to a file of its own.
 
     Parameters
     ----------
-    frame
-        The partition.
-    side
-        Its columns and keys.
-    layout
-        The shards.
+    frames
+        Functions that make the partitions, each called when the one before is done with.
+    columns
+        What of a partition is staged.
+    router
+        Which shard a row goes to.
     directory
         The run's directory.
 
@@ -123,75 +137,96 @@ def stage_partition(
 
     Notes
     -----
-    Memory: the partition in pandas, its columns once more in shard order, and
-    24 bytes per row for codes, shards and order.
+    Memory: one partition in pandas; all partitions of the group in Arrow,
+    integers narrowed, and once more in shard order; 24 bytes per row for shards
+    and order.
     """
     use_worker()
     try:
-        return _stage(frame, side, layout, directory)
+        return _stage(frames, columns, router, directory)
     except Exception:
         # On a cluster the scheduler forgets the run, and the janitor removes it; here
         # the traceback would keep its files for as long as someone looks at it.
         if not inside_worker():
-            remove_run(directory)
+            store_for(directory).remove_run(directory)
         raise
 
 
-def _stage(frame: pd.DataFrame, side: SideSpec, layout: ShardLayout, directory: str) -> StagedPartition:
-    codes, null = encode_keys([frame[name] for name in side.on], side.schema)
-    shards = shard_of(codes, layout.starts)
-    del codes
-    if null is not None:
-        shards[null] = layout.n_shards - 1 if layout.null_shard else 0
-    n_rows = len(frame)
-    rows = counts_of(shards, layout.n_shards)
-    dropped = int(rows[layout.cells == 0].sum())
-    if dropped:
-        keep = layout.cells[shards] > 0
-        frame, shards = frame[keep], shards[keep]
-        rows = np.where(layout.cells == 0, 0, rows)
-    present = np.flatnonzero(rows)
+def _stage(
+    frames: Iterable[Callable[[], pd.DataFrame]], columns: StagedColumns, router: Router, directory: str
+) -> StagedFile:
+    shards, pieces, rows_in = _in_arrow(frames, columns, router)
+    # Shard 0 of the counts is NOWHERE: those rows come first, and are left out.
+    counts = np.bincount(shards, minlength=router.n_shards + 1)
+    dropped, counts = int(counts[0]), counts[1:]
+    present = np.flatnonzero(counts)
     if len(present) == 0:
-        return StagedPartition("", present, rows[present], n_rows, dropped)
+        return StagedFile("", (), present, counts[present], np.zeros(1, np.int64), rows_in, dropped)
     order = stable_order(shards)
     del shards
-    arrays = []
-    for name, dtype in zip(side.names, side.dtypes, strict=True):
-        column = frame[name]
-        arrays.append(to_arrow(column if order is None else column.take(order), dtype))
+    wanted = None if order is None else pa.array(order[dropped:])
+    arrays, types = [], []
+    while pieces:
+        # Popped, so that a column's pieces go before the next column is put in order.
+        array, kind = join_staged(pieces.pop(0))
+        arrays.append(array.slice(dropped) if wanted is None else array.take(wanted))
+        types.append(kind)
+    del order, wanted
     batch = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
-    path = _write(batch, rows[present], directory)
-    staged = StagedPartition(path, present, rows[present], n_rows, dropped)
+    path, offsets = _write(batch, counts[present], directory)
+    staged = StagedFile(path, tuple(types), present, counts[present], offsets, rows_in, dropped)
     if not inside_worker():
         staged.own_file()
     return staged
 
 
-def _write(batch: pa.RecordBatch, rows: Ints, directory: str) -> str:
-    name = os.path.join(directory, uuid.uuid4().hex)  # noqa: PTH118 -- a Path per file and column is not free
-    partial, path = f"{name}.partial", f"{name}.arrow"
-    try:
-        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-        with pa.OSFile(partial, "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+def _in_arrow(
+    frames: Iterable[Callable[[], pd.DataFrame]], columns: StagedColumns, router: Router
+) -> tuple[npt.NDArray[np.integer[Any]], list[list[pa.Array]], int]:
+    """Give each row's shard, counted from one, and each column's pieces."""
+    narrow = np.uint16 if router.n_shards < 2**16 - 1 else np.int64
+    shards: list[npt.NDArray[Any]] = []
+    pieces: list[list[pa.Array]] = [[] for _ in columns.dtypes]
+    rows_in = 0
+    for make in frames:
+        frame = make()
+        shards.append((router.shards(frame, rows_in) + 1).astype(narrow))
+        for column, series, dtype in zip(pieces, columns.series(frame), columns.dtypes, strict=True):
+            column.append(as_staged(series, dtype))
+        rows_in += len(frame)
+        del frame, series
+    return np.concatenate(shards) if len(shards) != 1 else shards[0], pieces, rows_in
+
+
+def _write(batch: pa.RecordBatch, rows: Ints, directory: str) -> tuple[str, Ints]:
+    path = f"{directory}/{uuid.uuid4().hex}.arrow"
+    offsets: list[int] = []
+
+    def write_to(sink: pa.NativeFile) -> None:
+        with pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch.slice(0, 0))  # the file's own head goes with the first batch
+            offsets.append(sink.tell())
             start = 0
             for n_rows in rows.tolist():
                 writer.write_batch(batch.slice(start, n_rows))
+                offsets.append(sink.tell())
                 start += n_rows
-        Path(partial).replace(path)
+
+    try:
+        store_for(directory).write(path, write_to)
     except OSError as error:
-        refusal = _staging_error(error, batch.nbytes, directory)
-        with contextlib.suppress(OSError):
-            Path(partial).unlink()
-        raise refusal from error
-    return path
+        raise _staging_error(error, batch.nbytes, directory) from error
+    return path, np.array(offsets, np.int64)
 
 
 def _staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, StagingError):
+        return error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and not is_remote(directory):
         free = free_nbytes(directory)
         msg = (
-            f"The staging directory {directory} is full: a partition of {format_nbytes(nbytes)} was to be "
-            f"staged and {format_nbytes(free)} are free."
+            f"The staging directory {directory} is full: {format_nbytes(nbytes)} were to be staged and "
+            f"{format_nbytes(free)} are free."
         )
         hint = "Free some disk, or name a directory with more room in staging=."
         return StagingFullError(msg, hint=hint, needed_nbytes=nbytes, free_nbytes=free)
@@ -200,35 +235,31 @@ def _staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
     return StagingError(msg, hint=hint, directory=directory)
 
 
-def seal(partitions: Sequence[StagedPartition], side: SideSpec, n_shards: int) -> SealedSide:
-    """Join the manifests of one side, and check that every row is in one of them.
+def seal(staged: Sequence[StagedFile], dtypes: tuple[Any, ...], n_shards: int) -> Sealed:
+    """Join the manifests of one frame, and check that every row is in one of them.
 
     Raises
     ------
     RowConservationError
-        When a partition gave out other than the rows it took in.
+        When a group gave out other than the rows it took in.
     """
-    for number, staged in enumerate(partitions):
-        out = int(staged.rows.sum()) + staged.rows_dropped
-        if out != staged.rows_in:
-            where = f"partition {number} of the exchange"
-            raise _lost(where, staged.rows_in, out)
-    shards = np.concatenate([staged.shards for staged in partitions])
-    files = np.repeat(np.arange(len(partitions)), [len(staged.shards) for staged in partitions])
-    batches = np.concatenate([np.arange(len(staged.shards)) for staged in partitions])
-    rows = np.concatenate([staged.rows for staged in partitions])
+    for number, file in enumerate(staged):
+        conserved(file.rows_in, int(file.rows.sum()) + file.rows_dropped, f"group {number} of the exchange")
+    shards = np.concatenate([file.shards for file in staged])
     order = np.argsort(shards, kind="stable")
-    return SealedSide(
-        side=side,
-        partitions=tuple(partitions),
-        offsets=np.searchsorted(shards[order], np.arange(n_shards + 1)),
+    files = np.repeat(np.arange(len(staged)), [len(file.shards) for file in staged])
+    return Sealed(
+        dtypes=dtypes,
+        staged=tuple(staged),
+        starts=np.searchsorted(shards[order], np.arange(n_shards + 1)),
         files=files[order],
-        batches=batches[order],
-        rows=rows[order],
+        offsets=np.concatenate([file.offsets[:-1] for file in staged])[order],
+        nbytes=np.concatenate([np.diff(file.offsets) for file in staged])[order],
+        rows=np.concatenate([file.rows for file in staged])[order],
     )
 
 
-def fetch(sealed: SealedSide, shard: int, ranges: Iterable[tuple[int, int]] | None = None) -> Block:
+def fetch(sealed: Sealed, shard: int, ranges: Iterable[tuple[int, int]] | None = None) -> Block:
     """Read the rows of a shard.
 
     Parameters
@@ -252,44 +283,75 @@ def fetch(sealed: SealedSide, shard: int, ranges: Iterable[tuple[int, int]] | No
 
     Notes
     -----
-    Memory: the rows asked for, and one file's batch at a time.
+    Memory: the rows asked for as they are in the files, and as they are returned.
     """
-    first, last = int(sealed.offsets[shard]), int(sealed.offsets[shard + 1])
+    first, last = int(sealed.starts[shard]), int(sealed.starts[shard + 1])
     ends = np.cumsum(sealed.rows[first:last])
     if ranges is None:
         ranges = [(0, int(ends[-1]) if len(ends) else 0)]
-    pieces: list[list[pa.Array]] = [[] for _ in sealed.side.names]
+    entries: list[int] = []
+    slices: list[tuple[int, int]] = []
     for lo, hi in ranges:
         if hi <= lo:
             continue
         begin = int(np.searchsorted(ends, lo, side="right"))
         stop = int(np.searchsorted(ends, hi, side="left")) + 1
         for i in range(begin, stop):
-            batch = _read(sealed, first + i)
-            start = int(ends[i]) - batch.num_rows
-            piece = batch.slice(max(lo - start, 0), min(hi, int(ends[i])) - max(lo, start))
-            for column, array in zip(pieces, piece.columns, strict=True):
-                column.append(array)
+            start = int(ends[i] - sealed.rows[first + i])
+            entries.append(first + i)
+            slices.append((max(lo - start, 0), min(hi, int(ends[i])) - max(lo, start)))
+    pieces: list[list[pa.Array]] = [[] for _ in sealed.dtypes]
+    for batch, (offset, length) in zip(_batches(sealed, entries), slices, strict=True):
+        for column, array in zip(pieces, batch.slice(offset, length).columns, strict=True):
+            column.append(array)
+    kinds = [[sealed.staged[sealed.files[entry]].types[i] for entry in entries] for i in range(len(pieces))]
     # Popped, so that a column's Arrow form goes before the next column is made.
-    return [from_arrow(pieces.pop(0), dtype) for dtype in sealed.side.dtypes]
+    return [
+        from_arrow(restored(pieces.pop(0), kind), dtype)
+        for kind, dtype in zip(kinds, sealed.dtypes, strict=True)
+    ]
 
 
-def _read(sealed: SealedSide, entry: int) -> pa.RecordBatch:
-    staged = sealed.partitions[sealed.files[entry]]
-    try:
-        with pa.OSFile(staged.path, "rb") as source:
-            reader = pa.ipc.open_file(source)
-            number = int(sealed.batches[entry])
-            if number >= reader.num_record_batches:
-                raise _lost(staged.path, int(sealed.rows[entry]), 0)
-            batch = reader.get_batch(number)
-    except OSError as error:
-        msg = f"The staged file {staged.path} cannot be read: {error.strerror or error}."
-        hint = "Was the staging directory removed while the merge ran? Run it again."
-        raise StagingError(msg, hint=hint) from error
-    if batch.num_rows != sealed.rows[entry]:
-        raise _lost(staged.path, int(sealed.rows[entry]), batch.num_rows)
-    return batch
+def _batches(sealed: Sealed, entries: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    if not entries:
+        return
+    staged = [sealed.staged[sealed.files[entry]] for entry in entries]
+    wanted = [
+        (file.path, int(sealed.offsets[entry]), int(sealed.nbytes[entry]))
+        for file, entry in zip(staged, entries, strict=True)
+    ]
+    buffers = store_for(staged[0].path).read(wanted)
+    schemas: dict[tuple[pa.DataType, ...], pa.Schema] = {}
+    for file, entry in zip(staged, entries, strict=True):
+        written = tuple(kind.written for kind in file.types)
+        schema = schemas.get(written)
+        if schema is None:
+            schema = schemas[written] = pa.schema([(str(i), kind) for i, kind in enumerate(written)])
+        try:
+            buffer = next(buffers)
+        except OSError as error:
+            msg = f"The staged file {file.path} cannot be read: {error.strerror or error}."
+            hint = "Was the staging directory removed while the recipe ran? Run it again."
+            raise StagingError(msg, hint=hint) from error
+        rows = int(sealed.rows[entry])
+        try:
+            batch = pa.ipc.read_record_batch(pa.ipc.read_message(buffer), schema)
+        except (pa.ArrowInvalid, EOFError) as error:
+            raise _lost(file.path, rows, 0) from error
+        conserved(rows, batch.num_rows, file.path)
+        yield batch
+
+
+def conserved(rows_in: int, rows_out: int, where: str) -> None:
+    """Raise unless as many rows came out as went in.
+
+    Raises
+    ------
+    RowConservationError
+        With both numbers.
+    """
+    if rows_in != rows_out:
+        raise _lost(where, rows_in, rows_out)
 
 
 def _lost(where: str, rows_in: int, rows_out: int) -> RowConservationError:
@@ -299,6 +361,4 @@ def _lost(where: str, rows_in: int, rows_out: int) -> RowConservationError:
 
 
 def _remove_file(path: str) -> None:
-    with contextlib.suppress(OSError):
-        Path(path).unlink()
-        Path(path).parent.rmdir()
+    store_for(path).remove_file(path)

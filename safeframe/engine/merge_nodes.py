@@ -6,7 +6,7 @@ when the graph is made::
 
     sorted      SortedCells(left, right)
     broadcast   BroadcastCells(probe, BuildSide(build))
-    staged      StagedCells(Seal(StagePartitions(left), StagePartitions(right)))
+    staged      ExchangeCells(Seal(stage(left), stage(right)))
 
 Stage tasks are fused with what comes before them (the read), so that no input
 partition waits in a worker's memory, and cells with what takes them (the
@@ -19,22 +19,18 @@ import functools
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from safeframe.engine._dask import (
-    Alias,
     Blockwise,
-    BlockwiseIO,
     Expr,
     Fused,
     List,
     Merge,
-    PartitionsFiltered,
     Task,
     TaskRef,
     lowered,
 )
-from safeframe.engine.exchange import stage_partition
+from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.fusion import FusedCells, fused_with_consumer
 from safeframe.engine.merge_tasks import (
     CellLimit,
@@ -45,12 +41,12 @@ from safeframe.engine.merge_tasks import (
     staged_cell,
 )
 from safeframe.engine.runs import start_run
-from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.engine.tally import announce
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.kernels.join_spec import JoinSpec, join_spec
+from safeframe.kernels.routing import JoinRouter
 
 __all__ = ["SafeMerge"]
 
@@ -110,69 +106,12 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         directory = start_run(plan.staging_directory or "", run)
         layout = plan.layout
         assert layout is not None, "the strategy staged has a layout"
-        sealed = Seal(
-            StagePartitions(left, spec.left, layout, directory).fuse(),
-            StagePartitions(right, spec.right, layout, directory).fuse(),
-            spec,
-            layout,
-            limit,
-            run,
-        )
-        return StagedCells(sealed, spec, layout.n_cells, run, None)
-
-
-class StagePartitions(Blockwise):  # type: ignore[misc]
-    """Write each partition to a file, by shard."""
-
-    _parameters = ["frame", "side", "layout", "directory"]
-    operation = staticmethod(stage_partition)
-    _meta = pd.Series([], dtype=object)
-
-
-class Seal(Expr):  # type: ignore[misc]
-    """One manifest of all staged files, under a key that the janitor knows."""
-
-    _parameters = ["left", "right", "spec", "layout", "limit", "run"]
-    _meta = pd.Series([], dtype=object)
-
-    def _divisions(self) -> Any:
-        return (None, None)
-
-    def _layer(self) -> dict[Any, Any]:
-        key = seal_key(self.run)
-        task = Task(
-            key,
-            seal_merge,
-            List(*_refs(self.left)),
-            List(*_refs(self.right)),
-            self.spec,
-            self.layout,
-            self.limit,
-        )
-        return {key: task, (self._name, 0): Alias((self._name, 0), key)}
-
-
-class StagedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
-    """Output partitions from staged shards; a row range of a shard's virtual join each."""
-
-    _parameters = ["sealed", "spec", "cells", "run", "_partitions"]
-    _defaults = {"_partitions": None}
-
-    @property
-    def _meta(self) -> Any:
-        return self.spec.meta
-
-    def _divisions(self) -> Any:
-        return (None,) * (self.cells + 1)
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return True
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
-
-    def _filtered_task(self, name: Any, index: int) -> Any:
-        return Task(name, staged_cell, TaskRef(seal_key(self.run)), index)
+        staged = [
+            stage(frame, side, JoinRouter(side.on, side.schema, layout), directory)
+            for frame, side in ((left, spec.left), (right, spec.right))
+        ]
+        sealed = Seal(run, seal_merge, (spec, layout, limit), *staged)
+        return ExchangeCells(sealed, staged_cell, spec.meta, (None,) * (layout.n_cells + 1), run, None)
 
 
 class BuildSide(Expr):  # type: ignore[misc]
@@ -250,11 +189,6 @@ class SortedCells(Expr):  # type: ignore[misc]
                 )
                 at += 1
         return graph
-
-
-def seal_key(run: str) -> str:
-    """Give the key of a run's sealed manifest."""
-    return f"{SEAL_PREFIX}{run}"
 
 
 def _refs(expr: Any) -> list[Any]:

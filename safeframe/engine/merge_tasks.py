@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from safeframe.engine.exchange import SealedSide, StagedPartition, fetch, seal
+from safeframe.engine.exchange import Sealed, StagedFile, fetch, seal
 from safeframe.engine.tally import count_rows_out
 from safeframe.engine.worker import use_worker
 from safeframe.errors import MemoryBudgetError, ValidationError
@@ -74,9 +74,9 @@ class CellLimit:
 class SealedMerge:
     """Both sides' manifests, and what the cells have to know: one object for all of them."""
 
-    left: SealedSide
+    left: Sealed
     """Staged rows of the left side."""
-    right: SealedSide
+    right: Sealed
     """Staged rows of the right side."""
     spec: JoinSpec
     """The join."""
@@ -87,16 +87,16 @@ class SealedMerge:
 
 
 def seal_merge(
-    left: Sequence[StagedPartition],
-    right: Sequence[StagedPartition],
+    left: Sequence[StagedFile],
+    right: Sequence[StagedFile],
     spec: JoinSpec,
     layout: ShardLayout,
     limit: CellLimit,
 ) -> SealedMerge:
     """Join all manifests of a merge into one, and check that no row is missing."""
     return SealedMerge(
-        left=seal(left, spec.left, layout.n_shards),
-        right=seal(right, spec.right, layout.n_shards),
+        left=seal(left, spec.left.dtypes, layout.n_shards),
+        right=seal(right, spec.right.dtypes, layout.n_shards),
         spec=spec,
         layout=layout,
         limit=limit,

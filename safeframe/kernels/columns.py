@@ -20,7 +20,7 @@ from pandas.api.types import union_categoricals
 from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.kernels.order import Positions
 
-__all__ = ["Column", "as_series", "from_arrow", "gather", "missing_dtype", "repeat", "to_arrow"]
+__all__ = ["Column", "as_promised", "as_series", "from_arrow", "gather", "missing_dtype", "one_type", "repeat", "to_arrow"]
 
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""
@@ -52,7 +52,7 @@ def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:
     UnsupportedError
         When Arrow has no type for the values (mixed Python objects).
     """
-    series = _as_promised(series, dtype)
+    series = as_promised(series, dtype)
     if isinstance(dtype, np.dtype) and dtype.kind in "iufbmM":
         values = series.to_numpy()
         if dtype.kind in "mM":
@@ -91,7 +91,7 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
         return _categorical(arrays, dtype)
     if not arrays:
         return pd.array([], dtype=dtype) if not isinstance(dtype, np.dtype) else np.empty(0, dtype)
-    chunked = pa.chunked_array(_one_type(arrays))
+    chunked = pa.chunked_array(one_type(arrays))
     if isinstance(dtype, np.dtype):
         values: npt.NDArray[Any] = chunked.to_pandas().to_numpy(dtype=object, copy=True)
         values[pd.isna(values)] = np.nan  # pandas' own merge writes NaN into object columns
@@ -151,7 +151,14 @@ def missing_dtype(dtype: Any) -> Any:
     return pd.api.extensions.take(np.zeros(1, dtype), np.array([-1]), allow_fill=True).dtype
 
 
-def _as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+    """Give a partition's column as the dtype that the frame promises, where that loses nothing.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When the partition's values have no place in that dtype.
+    """
     if series.dtype == dtype or _both_categorical(series.dtype, dtype):
         return series
     if len(series) == 0 or bool(series.isna().all()) or _same_family(series.dtype, dtype):
@@ -202,7 +209,7 @@ def _categorical(arrays: Sequence[pa.Array], dtype: pd.CategoricalDtype) -> pd.C
     return union_categoricals(parts, ignore_order=True)
 
 
-def _one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:
+def one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:
     """Bring pieces to one Arrow type: an all-null piece has type null, a large one large offsets."""
     types = {array.type for array in arrays}
     if len(types) == 1:

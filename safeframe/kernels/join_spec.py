@@ -38,6 +38,10 @@ class SideSpec:
         dtypes = tuple(_dtype_token(dtype) for dtype in self.dtypes)
         return ("SideSpec", self.names, dtypes, self.on, repr(self.schema))
 
+    def series(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
+        """Take the columns out of a partition; see :class:`safeframe.kernels.routing.StagedColumns`."""
+        return [frame[name] for name in self.names]
+
     @property
     def key_positions(self) -> tuple[int, ...]:
         """Where the key columns stand among the columns."""

@@ -23,12 +23,12 @@ from dask.task_spec import Task
 
 from safeframe import options
 
-__all__ = ["each_partition", "key_columns", "project"]
+__all__ = ["PartitionTask", "each_partition", "key_columns", "project", "stands_alone"]
 
 T = TypeVar("T")
 
 
-class _Partition:
+class PartitionTask:
     """A partition's own task, out of dask's sight, so that it runs when we say."""
 
     __slots__ = ("task",)
@@ -37,6 +37,7 @@ class _Partition:
         self.task = task
 
     def make(self) -> pd.DataFrame:
+        """Run it."""
         made: pd.DataFrame = self.task()
         return made
 
@@ -102,10 +103,10 @@ def each_partition(
     with dask.config.set({"optimization.tune.active": False}):
         optimised = ddf.optimize()
         graph, keys = dict(optimised.__dask_graph__()), optimised.__dask_keys__()
-        if not all(_stands_alone(graph[key]) for key in keys):
+        if not all(stands_alone(graph[key]) for key in keys):
             return [run(part, function, reduce, args) for part in optimised.to_delayed(optimize_graph=False)]
     size = max(1, min(options.KEY_TASK_PARTITIONS, len(keys) // options.KEY_MIN_TASKS))
-    parts = [_Partition(graph[key]) for key in keys]
+    parts = [PartitionTask(graph[key]) for key in keys]
     return [run(_Group(parts[at : at + size]), function, reduce, args) for at in range(0, len(parts), size)]
 
 
@@ -114,11 +115,12 @@ class _Group:
 
     __slots__ = ("parts",)
 
-    def __init__(self, parts: list[_Partition]) -> None:
+    def __init__(self, parts: list[PartitionTask]) -> None:
         self.parts = parts
 
 
-def _stands_alone(node: Any) -> bool:
+def stands_alone(node: Any) -> bool:
+    """Whether a node of a graph is a task that needs no other."""
     return isinstance(node, Task) and not node.dependencies
 
 
@@ -128,7 +130,7 @@ def _run(
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
 ) -> T:
-    parts: Sequence[_Partition | _Made] = group.parts if isinstance(group, _Group) else [_Made(group)]
+    parts: Sequence[PartitionTask | _Made] = group.parts if isinstance(group, _Group) else [_Made(group)]
     result: T | None = None
     for part in parts:
         new = function(part.make(), *args)

@@ -15,7 +15,7 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
-from safeframe.engine.merge_nodes import StagePartitions
+from safeframe.engine.exchange_nodes import StagePartitions
 from tests.property.test_merge_properties import same_rows
 
 
@@ -64,7 +64,7 @@ def test_without_a_client_on_threads(tables):
 def test_an_unused_column_is_never_staged(small_cluster, tables):
     picked = merge_of(tables)[["k", "r"]]
     inner = [part for fused in picked.optimize().expr.find_operations(Fused) for part in fused.exprs]
-    staged = [part.side.names for part in inner if isinstance(part, StagePartitions)]
+    staged = [part.columns_.names for part in inner if isinstance(part, StagePartitions)]
     assert sorted(staged) == [("k",), ("k", "r")]
     read = [tuple(part.columns) for part in inner if isinstance(part, ReadParquet)]
     assert sorted(read) == [("k",), ("k", "r")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from safeframe.engine.exchange import StagedPartition, fetch, seal, stage_partition
+from safeframe.engine.exchange import fetch, seal, stage_group
 from safeframe.errors import RowConservationError, StagingError
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.join_spec import side_spec
+from safeframe.kernels.routing import JoinRouter
 
 SCHEMA = KeySchema(columns=(KeyColumn(kind="int"),))
 FRAME = pd.DataFrame(
@@ -36,12 +38,19 @@ def layout(cells=(1, 1, 1), *, null_shard=False):
     )
 
 
+def stage(frame, side, shards, tmp_path, *more):
+    router = JoinRouter(side.on, side.schema, shards)
+    return stage_group(
+        [lambda part=part: part for part in (frame, *more)], side, router, str(tmp_path / "run")
+    )
+
+
 @pytest.fixture
 def sealed(tmp_path):
-    partitions = [stage_partition(FRAME[:4], SIDE, layout(), str(tmp_path / "run"))]
-    partitions.append(stage_partition(FRAME[:0], SIDE, layout(), str(tmp_path / "run")))
-    partitions.append(stage_partition(FRAME[4:], SIDE, layout(), str(tmp_path / "run")))
-    return seal(partitions, SIDE, 3)
+    partitions = [stage(FRAME[:4], SIDE, layout(), tmp_path)]
+    partitions.append(stage(FRAME[:0], SIDE, layout(), tmp_path))
+    partitions.append(stage(FRAME[4:], SIDE, layout(), tmp_path))
+    return seal(partitions, SIDE.dtypes, 3)
 
 
 def rows_of(block):
@@ -67,11 +76,14 @@ def test_one_file_per_partition_and_one_batch_per_shard(sealed, tmp_path):
     assert len(files) == 2
     assert {file.suffix for file in files} == {".arrow"}
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
-    assert {pa.ipc.open_file(str(file)).num_record_batches for file in files} == {2, 3}
+    assert {pa.ipc.open_file(str(file)).num_record_batches for file in files} == {
+        1 + 2,
+        1 + 3,
+    }  # and an empty one, with the file's head
 
 
 def test_files_go_with_the_manifest(tmp_path):
-    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
+    staged = stage(FRAME, SIDE, layout(), tmp_path)
     assert Path(staged.path).exists()
     del staged
     gc.collect()
@@ -79,7 +91,7 @@ def test_files_go_with_the_manifest(tmp_path):
 
 
 def test_a_manifest_that_went_to_another_process_leaves_its_file_to_the_session(tmp_path):
-    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
+    staged = stage(FRAME, SIDE, layout(), tmp_path)
     copy = pickle.loads(pickle.dumps(staged))
     del staged
     gc.collect()
@@ -87,39 +99,62 @@ def test_a_manifest_that_went_to_another_process_leaves_its_file_to_the_session(
 
 
 def test_rows_of_shards_without_a_result_are_not_staged(tmp_path):
-    staged = stage_partition(FRAME, SIDE, layout((0, 1, 0)), str(tmp_path / "run"))
+    staged = stage(FRAME, SIDE, layout((0, 1, 0)), tmp_path)
     assert (staged.rows_in, staged.rows_dropped, staged.rows.tolist()) == (7, 4, [3])
-    assert rows_of(fetch(seal([staged], SIDE, 3), 1))[0] == (5, 0.0, "a")
+    assert rows_of(fetch(seal([staged], SIDE.dtypes, 3), 1))[0] == (5, 0.0, "a")
 
 
 def test_null_keys_have_the_last_shard(tmp_path):
     frame = FRAME.assign(k=pd.array([5, None, 9, 1, None, 9, 7], dtype="Int64"))
     side = side_spec(frame.iloc[:0], ("k",), SCHEMA)
-    staged = stage_partition(frame, side, layout((1, 1, 1, 1), null_shard=True), str(tmp_path / "run"))
-    assert [row[2] for row in rows_of(fetch(seal([staged], side, 4), 3))] == ["b", "e"]
+    staged = stage(frame, side, layout((1, 1, 1, 1), null_shard=True), tmp_path)
+    assert [row[2] for row in rows_of(fetch(seal([staged], side.dtypes, 4), 3))] == ["b", "e"]
+
+
+def test_a_group_of_partitions_is_one_file(tmp_path):
+    staged = stage(FRAME[:4], SIDE, layout(), tmp_path, FRAME[:0], FRAME[4:])
+    assert len(list((tmp_path / "run").iterdir())) == 1
+    assert rows_of(fetch(seal([staged], SIDE.dtypes, 3), 1)) == [(5, 0.0, "a"), (5, 4.0, "e"), (7, 6.0, "g")]
+
+
+def test_categories_of_a_group_are_joined(tmp_path):
+    frame = FRAME.astype({"w": "category"})
+    side = side_spec(frame.iloc[:0], ("k",), SCHEMA)
+    parts = [frame[:4], frame[4:]]
+    for part in parts:
+        part["w"] = part["w"].cat.remove_unused_categories()
+    sealed = seal([stage(parts[0], side, layout(), tmp_path, parts[1])], side.dtypes, 3)
+    assert rows_of(fetch(sealed, 1)) == [(5, 0.0, "a"), (5, 4.0, "e"), (7, 6.0, "g")]
 
 
 def test_a_dropped_batch_is_noticed_when_it_is_sealed(tmp_path):
-    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
-    short = StagedPartition(staged.path, staged.shards[:-1], staged.rows[:-1], staged.rows_in, 0)
+    staged = stage(FRAME, SIDE, layout(), tmp_path)
+    staged.shards, staged.rows = staged.shards[:-1], staged.rows[:-1]
     with pytest.raises(RowConservationError, match=r"7 rows went in and 5 came out(.|\n)*Hint: "):
-        seal([short], SIDE, 3)
+        seal([staged], SIDE.dtypes, 3)
 
 
-def test_a_batch_that_is_not_in_the_file_is_noticed_when_it_is_read(tmp_path):
-    staged = stage_partition(FRAME, SIDE, layout(), str(tmp_path / "run"))
-    batches = pa.ipc.open_file(staged.path)
-    kept = [batches.get_batch(i) for i in range(2)]
-    with pa.OSFile(staged.path, "wb") as sink, pa.ipc.new_file(sink, batches.schema) as writer:
-        for batch in kept:
-            writer.write_batch(batch)
-    sealed = seal([staged], SIDE, 3)
-    assert len(rows_of(fetch(sealed, 1))) == 3
-    with pytest.raises(RowConservationError, match="2 rows went in and 0 came out"):
-        fetch(sealed, 2)
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_file_that_was_cut_short_is_noticed_when_it_is_read(tmp_path, kept):
+    staged = stage(FRAME, SIDE, layout(), tmp_path)
+    os.truncate(staged.path, int(staged.offsets[kept]))
+    sealed = seal([staged], SIDE.dtypes, 3)
+    for shard in range(kept):
+        rows_of(fetch(sealed, shard))
+    with pytest.raises(RowConservationError, match=r"(2|3) rows went in and 0 came out"):
+        fetch(sealed, kept)
+
+
+def test_a_batch_of_other_rows_than_were_staged_is_noticed_when_it_is_read(tmp_path):
+    staged = stage(FRAME, SIDE, layout(), tmp_path)
+    staged.offsets = staged.offsets[[1, 0, 2, 3]]  # the batches of shards 0 and 1 trade places
+    sealed = seal([staged], SIDE.dtypes, 3)
+    object.__setattr__(sealed, "nbytes", sealed.nbytes.copy().clip(10_000))
+    with pytest.raises(RowConservationError, match="2 rows went in and 3 came out"):
+        fetch(sealed, 0)
 
 
 def test_a_file_that_went_away_is_said_in_words(sealed):
-    Path(sealed.partitions[0].path).unlink()
+    Path(sealed.staged[0].path).unlink()
     with pytest.raises(StagingError, match=r"cannot be read: .*No such file(.|\n)*Hint: "):
         fetch(sealed, 0)

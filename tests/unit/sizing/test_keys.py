@@ -79,7 +79,7 @@ def test_partitions_that_stand_alone_share_tasks(monkeypatch):
 def test_one_partition_is_held_at_a_time(monkeypatch):
     alive, most = 0, 0
 
-    class Counted(partition_tasks._Partition):
+    class Counted(partition_tasks.PartitionTask):
         def make(self):
             nonlocal alive, most
             frame = super().make()
@@ -93,7 +93,7 @@ def test_one_partition_is_held_at_a_time(monkeypatch):
         return [len(frame)]
 
     monkeypatch.setattr(options, "KEY_MIN_TASKS", 1)
-    monkeypatch.setattr(partition_tasks, "_Partition", Counted)
+    monkeypatch.setattr(partition_tasks, "PartitionTask", Counted)
     ddf = dd.from_map(lambda i: pd.DataFrame({"k": [i]}), range(8), meta=pd.DataFrame({"k": [0]}))
     (task,) = each_partition(ddf, count, flat)
     assert task.compute(scheduler="sync") == [1] * 8

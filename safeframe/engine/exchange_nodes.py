@@ -1,0 +1,163 @@
+"""The staged exchange as dask expressions, for any recipe.
+
+::
+
+    ExchangeCells(Seal(StageGroups(frame), ...))
+
+Covers: grouping input partitions into stage tasks, one sealed manifest, output
+partitions made from it by a function of the recipe's.
+Does not cover: what the tasks do (``exchange``, and each recipe's tasks).
+
+A partition that is made by nothing but its own task (a file to read, a call of
+``from_map``) is made inside the stage task, so that it never waits in a
+worker's memory, and several of them make one file: reading a shard costs one
+piece per file. Others are fused with the stage task one by one, where dask can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from safeframe.engine._dask import (
+    Alias,
+    Blockwise,
+    BlockwiseIO,
+    Expr,
+    List,
+    PartitionsFiltered,
+    Task,
+    TaskRef,
+)
+from safeframe.engine.exchange import StagedFile, stage_group
+from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.staging_directory import SEAL_PREFIX
+from safeframe.kernels.routing import Router, StagedColumns
+from safeframe.sizing.partition_tasks import PartitionTask, stands_alone
+
+__all__ = ["ExchangeCells", "Seal", "seal_key", "stage"]
+
+
+def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, group: int = 1) -> Any:
+    """Give the expression that stages a lowered frame.
+
+    Parameters
+    ----------
+    frame
+        The lowered expression.
+    columns, router, directory
+        As :func:`safeframe.engine.exchange.stage_group` takes them.
+    group
+        Partitions of one stage task, where partitions stand alone.
+    """
+    fused = frame.fuse()
+    if group > 1:
+        tasks = own_tasks(fused)
+        if tasks is not None:
+            return StageGroups(fused, columns, router, directory, group)
+    return StagePartitions(frame, columns, router, directory).fuse()
+
+
+def own_tasks(frame: Any) -> list[Task] | None:
+    """Give the tasks of a frame's partitions, when each needs nothing but itself."""
+    layer = dict(frame._layer())
+    tasks = [layer.get(key) for key in frame.__dask_keys__()]
+    return tasks if all(stands_alone(task) for task in tasks) else None
+
+
+class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
+    """Write each partition to a file, by shard."""
+
+    _parameters = ["frame", "columns_", "router", "directory"]
+    _meta = pd.Series([], dtype=object)
+
+    @staticmethod
+    def operation(frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str) -> StagedFile:
+        """Stage one partition."""
+        return stage_group([lambda: frame], columns, router, directory)
+
+
+class StageGroups(Expr):  # type: ignore[misc]
+    """Write each group of partitions that stand alone to a file, by shard."""
+
+    _parameters = ["frame", "columns_", "router", "directory", "group"]
+    _meta = pd.Series([], dtype=object)
+
+    def dependencies(self) -> list[Any]:
+        """Nothing: the frame's tasks are part of this expression's own."""
+        return []
+
+    def _divisions(self) -> Any:
+        return (None,) * (-(-self.frame.npartitions // self.group) + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        tasks = own_tasks(self.frame)
+        assert tasks is not None, "checked when the expression was made"
+        graph = {}
+        for number in range(self.npartitions):
+            parts = [PartitionTask(task) for task in tasks[number * self.group : (number + 1) * self.group]]
+            key = (self._name, number)
+            graph[key] = Task(key, stage_tasks, _Parts(parts), self.columns_, self.router, self.directory)
+        return graph
+
+
+class _Parts:
+    """Partitions of one stage task; an object, so that dask does not look inside."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: list[PartitionTask]) -> None:
+        self.parts = parts
+
+
+def stage_tasks(parts: _Parts, columns: StagedColumns, router: Router, directory: str) -> StagedFile:
+    """Make partitions one after the other, and stage them."""
+    return stage_group([part.make for part in parts.parts], columns, router, directory)
+
+
+class Seal(Expr):  # type: ignore[misc]
+    """One manifest of all staged files, under a key that the janitor knows.
+
+    The operands after the parameters are what was staged, one expression a side.
+    """
+
+    _parameters = ["run", "function", "arguments"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        key = seal_key(self.run)
+        sides = [List(*(TaskRef(part) for part in side.__dask_keys__())) for side in self.operands[3:]]
+        task = Task(key, self.function, *sides, *self.arguments)
+        return {key: task, (self._name, 0): Alias((self._name, 0), key)}
+
+
+class ExchangeCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+    """Output partitions: each made by ``make(manifest, number)``."""
+
+    _parameters = ["sealed", "make", "meta", "given_divisions", "run", "_partitions"]
+    _defaults = {"_partitions": None}
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _broadcast_dep(self, dep: Any) -> bool:
+        return True
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        return fused_with_consumer(self, parent, dependents)
+
+    def _filtered_task(self, name: Any, index: int) -> Any:
+        return Task(name, self.make, TaskRef(seal_key(self.run)), index)
+
+
+def seal_key(run: str) -> str:
+    """Give the key of a run's sealed manifest."""
+    return f"{SEAL_PREFIX}{run}"

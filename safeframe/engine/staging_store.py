@@ -1,0 +1,110 @@
+"""Where staged files are written and read: a directory, or an object store.
+
+Covers: the few operations that an exchange needs of a store, and the store of
+plain directories.
+Does not cover: object stores (``remote_store``), how long files stay
+(``staging_directory``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["LocalStore", "Store", "is_remote", "store_for"]
+
+_BUFFER_NBYTES = 2**20
+
+
+class Store(Protocol):
+    """What an exchange needs of the place where it stages."""
+
+    def write(self, path: str, write_to: Callable[[pa.NativeFile], None]) -> None:
+        """Make a file that is there complete or not at all.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written; nothing of it stays behind.
+        """
+
+    def read(self, pieces: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
+        """Read pieces of files, each named by its path, offset and bytes, in the order given.
+
+        Raises
+        ------
+        OSError
+            When one cannot be read.
+        """
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file, and its directory once that is empty; one that is gone is no error."""
+
+    def remove_run(self, directory: str) -> None:
+        """Remove a run's files; what is gone already is no error."""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL of something other than this machine's file system."""
+    return "://" in path and not path.startswith("file://")
+
+
+def store_for(path: str) -> Store:
+    """Give the store that a path or URL is in."""
+    if is_remote(path):
+        from safeframe.engine.remote_store import remote_store
+
+        return remote_store(path)
+    return LocalStore()
+
+
+class LocalStore:
+    """Directories that every worker reaches under the same path."""
+
+    def write(self, path: str, write_to: Callable[[pa.NativeFile], None]) -> None:
+        """See :class:`Store`."""
+        partial = f"{path}.partial"
+        try:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Buffered: a batch of many small columns is otherwise two system calls for each.
+            with pa.output_stream(partial, compression=None, buffer_size=_BUFFER_NBYTES) as sink:
+                write_to(sink)
+            Path(partial).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(partial).unlink()
+            raise
+
+    def read(self, pieces: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
+        """See :class:`Store`."""
+        for path, offset, nbytes in pieces:
+            # numpy's memory is aligned, which Arrow wants of a batch; a Path per piece is not free.
+            target = np.empty(nbytes, np.uint8)
+            file = os.open(path, os.O_RDONLY)
+            try:
+                found = os.preadv(file, [memoryview(target)], offset)
+            finally:
+                os.close(file)
+            yield pa.py_buffer(target[:found])
+
+    def remove_file(self, path: str) -> None:
+        """See :class:`Store`."""
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+            Path(path).parent.rmdir()
+
+    def remove_run(self, directory: str) -> None:
+        """See :class:`Store`."""
+        # Renamed first, so that a run that starts anew finds the name free.
+        doomed = f"{directory}.{uuid.uuid4().hex[:8]}.gone"
+        with contextlib.suppress(OSError):
+            Path(directory).rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""Which shard each row of a partition belongs to.
+
+Covers: the interface that an exchange asks, and the router of a join.
+Does not cover: cutting keys into shards (``planning``), routers of other
+recipes (in modules of their own).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.facts.keys import KeySchema
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.key_codes import encode_keys
+from safeframe.kernels.order import shard_of
+
+__all__ = ["NOWHERE", "JoinRouter", "Router", "StagedColumns"]
+
+NOWHERE = -1
+"""The shard of a row that nothing can come out of."""
+
+
+class Router(Protocol):
+    """Says where rows go; sent to every stage task."""
+
+    @property
+    def n_shards(self) -> int:
+        """Shards that there are."""
+
+    def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
+        """Give the shard of each row, :data:`NOWHERE` for rows that are not wanted.
+
+        Parameters
+        ----------
+        frame
+            A partition.
+        first_row
+            Rows of the same stage task that came before it.
+        """
+
+
+class StagedColumns(Protocol):
+    """The columns of a frame as they are staged."""
+
+    @property
+    def dtypes(self) -> tuple[Any, ...]:
+        """Their pandas dtypes."""
+
+    def series(self, frame: pd.DataFrame) -> Sequence[pd.Series[Any]]:
+        """Take them out of a partition."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JoinRouter:
+    """Sends a row of one side of a join to the shard of its key."""
+
+    on: tuple[Any, ...]
+    """The key columns."""
+    schema: KeySchema
+    """How keys become codes."""
+    layout: ShardLayout
+    """The shards."""
+
+    @property
+    def n_shards(self) -> int:
+        """See :class:`Router`."""
+        return self.layout.n_shards
+
+    def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
+        """See :class:`Router`."""
+        codes, null = encode_keys([frame[name] for name in self.on], self.schema)
+        shards = shard_of(codes, self.layout.starts)
+        if null is not None:
+            shards[null] = self.layout.n_shards - 1 if self.layout.null_shard else 0
+        unused = self.layout.cells == 0
+        if unused.any():
+            shards[unused[shards]] = NOWHERE
+        return shards
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return "JoinRouter", self.on, repr(self.schema), self.layout.__dask_tokenize__()
