@@ -21,7 +21,10 @@ from safeframe.facts.frame_estimate import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
-from safeframe.recipes.merge import explain, merge, plan_merge
+from safeframe.recipes.explain import explain
+from safeframe.recipes.merge import merge, plan_merge
+from safeframe.recipes.set_index import plan_set_index, set_index
+from safeframe.recipes.sort_values import plan_sort_values, sort_values
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.report.measure import Measurement, measure
 
@@ -55,4 +58,8 @@ __all__ = [
     "measure",
     "merge",
     "plan_merge",
+    "plan_set_index",
+    "plan_sort_values",
+    "set_index",
+    "sort_values",
 ]

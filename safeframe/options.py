@@ -95,3 +95,147 @@ WIDTH_MARGIN = 1.25
 
 RESERVED_DEFAULT_NBYTES = 192 * MIB
 """A worker's memory before any data, where it cannot be asked (an asynchronous client)."""
+
+P2P_HAND_OVER_NBYTES = 1 * MIB
+"""Rows that a task hands to P2P at a time: P2P's limits are soft by one hand-over a task, and
+what it makes of one exists five times over while it is sent."""
+
+P2P_MIN_HAND_OVER_NBYTES = MIB // 8
+"""Smaller hand-overs and messages cost more in headers than they save in memory."""
+
+P2P_MAX_HAND_OVER_NBYTES = 4 * MIB
+"""Larger ones gain little: what P2P writes for each piece is by then small beside its rows."""
+
+P2P_CONCURRENCY = 1
+"""Messages that a worker sends at the same time: each of them is in memory at both ends, and a
+worker receives as many from every other. Larger hand-overs are the better use of that memory."""
+
+P2P_TRANSPORT_FRACTION = 0.45
+"""Share of what a worker has for data that P2P's buffers and messages may take."""
+
+P2P_SLICE_COPIES = 6.0
+"""Copies of a hand-over: its rows, joined with their workers, as Arrow, sorted, as bytes twice."""
+
+P2P_MESSAGE_COPIES = 3.0
+"""Copies of a message at its receiver: as it came, unpacked, and cut by output partition."""
+
+P2P_SEND_COPIES = 2.0
+"""Copies of an input partition in a task that sends it: as it is read, and as pandas."""
+
+P2P_RECEIVE_COPIES = 4.0
+"""Copies of an output partition while it is read back: its pieces, sorted, as pandas, in order."""
+
+MMAP_THRESHOLD_NBYTES = 32 * MIB
+"""Blocks below it come from the heap: the largest threshold that glibc takes on 64-bit systems."""
+
+TRIM_THRESHOLD_NBYTES = 512 * MIB
+"""Freed bytes at the heap's end from which glibc gives them back, at most."""
+
+TRIM_FRACTION = 1 / 8
+"""Share of a worker's limit that its heap may keep at its end before the first recipe runs."""
+
+ARROW_IO_THREADS = 2
+"""Threads that read ahead in a worker: one column is read while another is decoded."""
+
+PAUSE_FRACTION = 0.85
+"""Share of its limit from which a worker takes no new tasks: above what plans fill, so that
+pages which are kept pause nothing, and well below dask's 0.95 where it is killed."""
+
+P2P_BUFFER_FRACTION = 1 / 32
+"""Share of a worker's limit for each of P2P's two buffers: both are soft by one batch for every
+thread that fills them, and stand beside what the tasks hold."""
+
+P2P_MIN_BUFFER_NBYTES = 8 * MIB
+"""Smaller P2P buffers send and write shards one by one."""
+
+P2P_COMM_DEFAULT_NBYTES = 1024 * MIB
+"""dask's own buffer of rows to send: never more than this is asked for."""
+
+P2P_STORAGE_DEFAULT_NBYTES = 100 * MIB
+"""dask's own buffer of rows to write."""
+
+PIECE_FRACTION = 1 / 32
+"""Share of a worker's limit that one array chunk or input partition may have: a task holds
+several, and their copies."""
+
+ARRAY_CHUNK_DEFAULT_NBYTES = 128 * MIB
+"""dask's own chunk size."""
+
+PARQUET_PARTITION_DEFAULT_NBYTES = 75_000_000
+"""dask's own size up to which it reads parquet partitions together."""
+
+SAMPLED_KEYS = 2**20
+"""Keys of all partitions that a sort is planned by: 16 MiB, and shards even to a few percent
+with two thousand partitions."""
+
+SAMPLED_VALUES = 2**17
+"""The same where keys are Python objects (strings, several columns)."""
+
+MIN_SAMPLE_KEYS = 64
+"""Fewest keys of one partition."""
+
+MAX_SAMPLE_KEYS = 2**14
+"""Most keys of one partition: more would not make shards more even."""
+
+GROUP_NBYTES = 96 * MIB
+"""Input of one stage task that joins several partitions: each file costs every shard one read."""
+
+GROUP_COPIES = 2.0
+"""Copies of a group's rows at once in a stage task: in Arrow, and in shard order."""
+
+P2P_DASK = "2026.6"
+"""dask's P2P can lose rows at 129 and 32769 partitions before this (dask#12427)."""
+
+REBALANCE_PLACES = 256
+"""Places in a partition at which it may be cut, at least, where rows differ in size."""
+
+REBALANCE_FINENESS = 64
+"""Places for each output partition: with cuts at the nearest of them, partitions are alike to some 2 %."""
+
+REBALANCE_MAX_PLACES = 2**15
+"""Places in one partition at most: 512 KiB of row numbers and bytes, sent to the client."""
+
+REBALANCE_EVEN_FACTOR = 1.1
+"""The largest partition by the mean, up to which partitions count as alike."""
+
+REBALANCE_FEW_FACTOR = 0.75
+"""Partitions after joining neighbours by partitions before, above which joining is not worth it."""
+
+REBALANCE_REREADS = 2.0
+"""Times an input partition is made anew, on average, up to which that beats staging it: staging
+writes and reads each row once."""
+
+REBALANCE_ROW_NBYTES = 16
+"""Bytes of shard numbers that a stage task keeps per row whose order stays."""
+
+SLICE_NBYTES = 16 * MIB
+"""Bytes of a slice of a parquet file, about: large beside a page (1 MiB), small beside a worker."""
+
+PARQUET_BUFFER_NBYTES = 1 * MIB
+"""Bytes that a parquet column is read ahead by, where a row group is streamed rather than read whole."""
+
+P2P_COMM_SLICES = 4
+"""Hand-overs that wait to be sent: a message to each of a few workers while more are being cut."""
+
+P2P_STORAGE_SLICES = 8
+"""Hand-overs that wait to be written: rows of a partition are written together when there are many."""
+
+P2P_MAX_MESSAGE_NBYTES = 2 * MIB
+"""dask's own messages are full at 2 MiB."""
+
+P2P_MOST_SPREAD = 8
+"""How many times smaller than the target partitions may be on average, so that the largest keeps
+to it; keys so uneven are better served by a target of their own."""
+
+SLICE_MARGIN = 3
+"""Factor on the size of a slice, of which only the mean row is known when it is cut."""
+
+SLICE_READ_NBYTES = 64 * MIB
+"""Bytes of pages, dictionaries and decompression while a row group is streamed."""
+
+DOCTOR_DISK_FACTOR = 4
+"""Free disk below so many times the memory of the workers that write there is worth a warning:
+staged inputs are commonly larger than memory."""
+
+DOCTOR_TASK_NBYTES = 64 * MIB
+"""Memory for one task below which plans are made of very small pieces."""

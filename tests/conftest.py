@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from distributed import Client, LocalCluster
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from benchmarks.groups import find_hierarchy
 from benchmarks.tight import TightCluster, tight_cluster
@@ -28,6 +28,12 @@ settings.register_profile(
     derandomize=True,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
+)
+# A first look at a failure, without the minutes that shrinking it takes.
+settings.register_profile(
+    "quick",
+    parent=settings.get_profile("dev"),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

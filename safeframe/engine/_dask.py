@@ -10,25 +10,59 @@ from __future__ import annotations
 from typing import Any
 
 from dask.dataframe.api import new_collection
-from dask.dataframe.dask_expr._expr import Blockwise, Expr, Fused, PartitionsFiltered
+from dask.dataframe.dask_expr._expr import (
+    Blockwise,
+    Expr,
+    Fused,
+    PartitionsFiltered,
+    Projection,
+    determine_column_projection,
+)
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
+from dask.dataframe.dispatch import concat
+from dask.dataframe.utils import strip_unknown_categories
 from dask.task_spec import Alias, List, Task, TaskRef
+from distributed.shuffle._core import (
+    P2PBarrierTask,
+    ShuffleId,
+    barrier_key,
+    get_worker_plugin,
+    handle_transfer_errors,
+    p2p_barrier,
+)
+from distributed.shuffle._exceptions import P2POutOfDiskError
+from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
 
 __all__ = [
     "Alias",
     "Blockwise",
     "BlockwiseIO",
+    "DataFrameShuffleSpec",
     "Expr",
     "Fused",
     "List",
     "Merge",
+    "P2PBarrierTask",
+    "P2POutOfDiskError",
     "PartitionsFiltered",
+    "Projection",
+    "Projection",
+    "ShuffleId",
     "Task",
     "TaskRef",
+    "barrier_key",
+    "concat",
+    "determine_column_projection",
+    "determine_column_projection",
+    "get_worker_plugin",
+    "handle_transfer_errors",
     "inside_worker",
     "lowered",
     "new_collection",
+    "p2p_barrier",
+    "shuffle_unpack",
+    "strip_unknown_categories",
 ]
 
 

@@ -29,6 +29,7 @@ from safeframe.engine._dask import (
     PartitionsFiltered,
     Task,
     TaskRef,
+    lowered,
 )
 from safeframe.engine.exchange import StagedFile, stage_group
 from safeframe.engine.fusion import fused_with_consumer
@@ -36,7 +37,7 @@ from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.kernels.routing import Router, StagedColumns
 from safeframe.sizing.partition_tasks import PartitionTask, stands_alone
 
-__all__ = ["ExchangeCells", "Seal", "seal_key", "stage"]
+__all__ = ["ExchangeCells", "Seal", "seal_key", "self_made", "stage"]
 
 
 def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, group: int = 1) -> Any:
@@ -57,6 +58,11 @@ def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, gr
         if tasks is not None:
             return StageGroups(fused, columns, router, directory, group)
     return StagePartitions(frame, columns, router, directory).fuse()
+
+
+def self_made(ddf: Any) -> bool:
+    """Whether each partition of a collection is made by its own task alone."""
+    return own_tasks(lowered(ddf.expr).fuse()) is not None
 
 
 def own_tasks(frame: Any) -> list[Task] | None:

@@ -30,10 +30,10 @@ from safeframe.engine._dask import (
     TaskRef,
     lowered,
 )
+from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.fusion import FusedCells, fused_with_consumer
 from safeframe.engine.merge_tasks import (
-    CellLimit,
     broadcast_cell,
     collect_side,
     seal_merge,

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import Sealed, StagedFile, fetch, seal
-from safeframe.engine.tally import count_rows_out
 from safeframe.engine.worker import use_worker
-from safeframe.errors import MemoryBudgetError, ValidationError
+from safeframe.errors import ValidationError
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns import as_series
 from safeframe.kernels.join_cell import Block, frame_block, join_cell, join_rows
@@ -24,10 +24,8 @@ from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_codes import encode_keys
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.single_key import single_key_cell
-from safeframe.units import format_count, format_nbytes
 
 __all__ = [
-    "CellLimit",
     "SealedMerge",
     "broadcast_cell",
     "collect_side",
@@ -35,39 +33,6 @@ __all__ = [
     "sorted_cell",
     "staged_cell",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class CellLimit:
-    """What the plan promised of output partitions, and every cell is held to."""
-
-    largest_nbytes: int
-    """Bytes of the largest one."""
-    row_nbytes: float
-    """Bytes of one result row."""
-
-    def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Give a finished cell back, its rows counted, or refuse it for its size.
-
-        Raises
-        ------
-        MemoryBudgetError
-            When it is larger than promised.
-        """
-        nbytes = int(len(frame) * self.row_nbytes)
-        if nbytes > self.largest_nbytes + self.row_nbytes:
-            msg = (
-                f"An output partition has {format_count(len(frame))} rows of {self.row_nbytes:.0f} B, "
-                f"{format_nbytes(nbytes)} in all, and the plan promised "
-                f"{format_nbytes(self.largest_nbytes)} at most."
-            )
-            hint = (
-                "The frames have more rows of a key than when the plan was made, or their keys are too many to "
-                "count exactly: make the merge anew, or raise the configuration value safeframe.key-capacity."
-            )
-            raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
-        count_rows_out(len(frame))
-        return frame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

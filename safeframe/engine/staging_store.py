@@ -90,7 +90,7 @@ class LocalStore:
             target = np.empty(nbytes, np.uint8)
             file = os.open(path, os.O_RDONLY)
             try:
-                found = os.preadv(file, [memoryview(target)], offset)
+                found = os.preadv(file, [target.data], offset)
             finally:
                 os.close(file)
             yield pa.py_buffer(target[:found])

@@ -20,7 +20,17 @@ from pandas.api.types import union_categoricals
 from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.kernels.order import Positions
 
-__all__ = ["Column", "as_promised", "as_series", "from_arrow", "gather", "missing_dtype", "one_type", "repeat", "to_arrow"]
+__all__ = [
+    "Column",
+    "as_promised",
+    "as_series",
+    "from_arrow",
+    "gather",
+    "missing_dtype",
+    "one_type",
+    "repeat",
+    "to_arrow",
+]
 
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""

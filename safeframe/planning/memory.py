@@ -13,7 +13,9 @@ __all__ = [
     "cell_peak_nbytes",
     "default_partition_nbytes",
     "default_shard_nbytes",
+    "group_peak_nbytes",
     "sorted_cell_peak_nbytes",
+    "sorted_shard_peak_nbytes",
     "stage_peak_nbytes",
 ]
 
@@ -30,6 +32,38 @@ def stage_peak_nbytes(*, partition_rows: int, partition_nbytes: int) -> int:
     112000
     """
     return int(options.STAGE_COPIES * partition_nbytes) + options.ROW_INDEX_NBYTES * partition_rows
+
+
+def group_peak_nbytes(*, partition_nbytes: int, group_rows: int, group_nbytes: int) -> int:
+    """Give the peak of staging a group of partitions that are made one after the other.
+
+    One partition as it is read and as pandas; the group in Arrow and in shard
+    order, with shards and order per row.
+
+    Examples
+    --------
+    >>> group_peak_nbytes(partition_nbytes=24_000, group_rows=4000, group_nbytes=96_000)
+    424000
+    """
+    return (
+        int(options.STAGE_COPIES * partition_nbytes)
+        + int(options.GROUP_COPIES * group_nbytes)
+        + options.ROW_INDEX_NBYTES * group_rows
+    )
+
+
+def sorted_shard_peak_nbytes(*, rows: int, nbytes: int) -> int:
+    """Give the peak of ordering a shard and of consuming it.
+
+    Its rows as they were staged and as pandas, with codes and order per row;
+    the result in all its copies.
+
+    Examples
+    --------
+    >>> sorted_shard_peak_nbytes(rows=1000, nbytes=80_000)
+    440000
+    """
+    return int((options.FETCH_COPIES + options.OUTPUT_COPIES) * nbytes) + options.ROW_INDEX_NBYTES * rows
 
 
 def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int) -> int:

@@ -22,7 +22,7 @@ from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_o
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.units import parse_nbytes
 
-__all__ = ["explain", "merge", "plan_merge"]
+__all__ = ["merge", "plan_merge"]
 
 
 def merge(
@@ -211,32 +211,6 @@ def plan_merge(
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )[1]  # fmt: skip
-
-
-def explain(collection: Any) -> Plan:
-    """Give the plan of a collection that a recipe made.
-
-    Parameters
-    ----------
-    collection
-        A dask dataframe that comes from a recipe, directly or through further steps.
-
-    Returns
-    -------
-    Plan
-        Of the last recipe among its steps.
-
-    Raises
-    ------
-    ValidationError
-        When no recipe made it.
-    """
-    for merge_expression in getattr(collection, "expr", collection).find_operations(SafeMerge):
-        return cast("Plan", merge_expression.plan)
-    msg = "This collection has no step that a safeframe recipe made."
-    raise ValidationError(
-        msg, hint="Ask for the plan of the result of safeframe.merge, before it is persisted."
-    )
 
 
 def _planned(

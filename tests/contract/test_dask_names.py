@@ -146,3 +146,70 @@ def test_lowering_keeps_the_partitions(tmp_path: Path) -> None:
 
 def test_outside_a_task_there_is_no_worker() -> None:
     assert _dask.inside_worker() is False
+
+
+def test_a_projection_names_the_columns_that_are_wanted() -> None:
+    expression = dd.from_pandas(FRAME, npartitions=1)[["a"]].expr
+    assert isinstance(expression, _dask.Projection)
+    wanted = _dask.determine_column_projection(expression.frame, expression, {})
+    assert wanted in ("a", ["a"])
+
+
+def test_the_barrier_of_a_shuffle_has_a_key_of_its_own_and_carries_what_the_scheduler_asks() -> None:
+    spec = _dask.DataFrameShuffleSpec(
+        id=_dask.ShuffleId("abc"),
+        npartitions=4,
+        column="k",
+        meta=FRAME.iloc[:0],
+        parts_out=4,
+        disk=True,
+        drop_column=True,
+    )
+    assert _dask.barrier_key(spec.id) == "shuffle-barrier-abc"
+    barrier = _dask.P2PBarrierTask(_dask.barrier_key(spec.id), max, _dask.List(3, 5), spec=spec)
+    assert barrier() == 5
+    assert barrier.spec is spec
+    assert barrier.block_fusion
+    # Neighbouring partitions are on one worker: what a plan says of disks relies on it.
+    assert [spec.pick_worker(number, ["x", "y"]) for number in spec.output_partitions] == ["x", "x", "y", "y"]
+
+
+def test_p2p_outside_a_worker_says_so() -> None:
+    for call in (
+        _dask.get_worker_plugin,
+        lambda: _dask.p2p_barrier(_dask.ShuffleId("abc"), 1),
+        lambda: _dask.shuffle_unpack(_dask.ShuffleId("abc"), 0, 1),
+    ):
+        with pytest.raises(RuntimeError):
+            call()
+    with pytest.raises(RuntimeError, match="transfer phase") as info, _dask.handle_transfer_errors("abc"):
+        raise KeyError
+    assert isinstance(info.value.__cause__, KeyError)
+    with pytest.raises(_dask.P2POutOfDiskError), _dask.handle_transfer_errors("abc"):
+        raise _dask.P2POutOfDiskError
+
+
+def test_a_limiter_compares_with_its_limit_whenever_it_is_asked() -> None:
+    # safeframe.engine.p2p_settings sets the limit of those that running workers have.
+    from distributed.shuffle._limiter import ResourceLimiter
+
+    limiter = ResourceLimiter(100)
+    limiter.increase(60)
+    assert not limiter.full
+    limiter.limit = 50
+    assert limiter.full
+    assert limiter.available == 0
+
+
+def test_p2p_takes_the_limits_of_its_plugin_and_reads_the_size_of_messages_when_it_starts() -> None:
+    import inspect
+
+    from distributed.shuffle._core import ShuffleRun
+    from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
+
+    setup = inspect.getsource(ShuffleWorkerPlugin.setup)
+    assert "self.memory_limiter_comms = ResourceLimiter(" in setup
+    assert "self.memory_limiter_disk = ResourceLimiter(" in setup
+    run = inspect.getsource(ShuffleRun.__init__)
+    assert '"distributed.p2p.comm.message-bytes-limit"' in run
+    assert '"distributed.p2p.comm.concurrency"' in run

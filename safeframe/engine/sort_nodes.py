@@ -1,0 +1,156 @@
+"""Sorting, indexing and shuffling as dask expressions.
+
+:class:`SafeSort` is abstract: dask pushes projections through it, and it
+becomes one of three concrete forms when the graph is made::
+
+    sorted    InPlace(frame)
+    staged    ExchangeCells(Seal(stage(frame)))
+    p2p       OrderedShards(p2p_exchange(TaggedRows(frame)))
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pandas as pd
+
+from safeframe.engine._dask import (
+    Blockwise,
+    Expr,
+    Projection,
+    determine_column_projection,
+    lowered,
+)
+from safeframe.engine.cell_limit import CellLimit
+from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
+from safeframe.engine.runs import start_run
+from safeframe.engine.sort_tasks import (
+    SortSpec,
+    indexed,
+    ordered_cell,
+    ordered_frame,
+    seal_sort,
+    tag_rows,
+)
+from safeframe.engine.tally import announce
+from safeframe.facts.plan import Plan
+from safeframe.kernels.frame_spec import FrameSpec, with_index
+from safeframe.kernels.range_router import RangeRouter
+
+__all__ = ["SafeSort"]
+
+_SHARD = "__safeframe_shard__"
+
+
+class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """Rows brought to an order by a plan."""
+
+    _parameters = [
+        "frame",
+        "plan",
+        "router",
+        "given_divisions",
+        "index_column",
+        "drop",
+        "group",
+        "with_index",
+    ]
+
+    @property
+    def _meta(self) -> Any:
+        meta = self.frame._meta
+        return meta if self.index_column is None else with_index(meta, self.index_column, drop=self.drop)
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if not isinstance(parent, Projection):
+            return None
+        keys = list(self.router.order.by)
+        wanted = determine_column_projection(self, parent, dependents, additional_columns=keys)
+        columns = [name for name in self.frame.columns if name in wanted]
+        if columns == list(self.frame.columns):
+            return None
+        narrow = type(self)(self.frame[columns], *self.operands[1:])
+        return type(parent)(narrow, *parent.operands[1:])
+
+    @functools.cached_property
+    def _spec(self) -> SortSpec:
+        plan: Plan = self.plan
+        return SortSpec(
+            frame=FrameSpec(meta=self.frame._meta, with_index=self.with_index),
+            order=self.router.order,
+            index=self.index_column,
+            drop=self.drop,
+            limit=CellLimit(plan.largest_partition_nbytes, plan.row_nbytes),
+            rows=int(plan.output_rows),
+        )
+
+    def _lower(self) -> Any:
+        plan: Plan = self.plan
+        plan.validate()
+        announce(plan)
+        frame, spec = lowered(self.frame), self._spec
+        if plan.strategy == "sorted":
+            return InPlace(frame, spec, self._meta, self.given_divisions)
+        router: RangeRouter = self.router
+        if plan.strategy == "p2p":
+            from safeframe.engine.p2p import p2p_exchange
+
+            tagged = TaggedRows(frame, router, _SHARD)
+            moved = p2p_exchange(tagged, _SHARD, router.layout.n_shards)
+            return OrderedShards(moved, spec, self._meta, self.given_divisions)
+        run = self._name
+        directory = start_run(plan.staging_directory or "", run)
+        staged = stage(frame, spec.frame, router, directory, self.group)
+        sealed = Seal(run, seal_sort, (spec, router.layout), staged)
+        return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run, None)
+
+
+class InPlace(Blockwise):  # type: ignore[misc]
+    """Partitions that are in order already."""
+
+    _parameters = ["frame", "spec", "meta", "given_divisions"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    @staticmethod
+    def operation(frame: pd.DataFrame, spec: SortSpec, meta: Any, given_divisions: Any) -> pd.DataFrame:
+        """Set the index of a partition."""
+        return indexed(frame, spec)
+
+
+class TaggedRows(Blockwise):  # type: ignore[misc]
+    """Rows with the number of the shard that they go to."""
+
+    _parameters = ["frame", "router", "column"]
+    operation = staticmethod(tag_rows)
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta.assign(**{self.column: pd.Series([], dtype="int64")})
+
+
+class OrderedShards(Blockwise):  # type: ignore[misc]
+    """Partitions of whole shards, in order."""
+
+    _parameters = ["frame", "spec", "meta", "given_divisions"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    @staticmethod
+    def operation(frame: pd.DataFrame, spec: SortSpec, meta: Any, given_divisions: Any) -> pd.DataFrame:
+        """Order the rows of one shard."""
+        return ordered_frame(frame, spec)

@@ -1,0 +1,114 @@
+"""What the tasks of a sort, of an index or of a shuffle do.
+
+Covers: sealing one frame's exchange, ordering a shard's rows, output partitions
+from the rows that P2P brought.
+Does not cover: the graph (``sort_nodes``); where the order is cut (``planning``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from safeframe.engine.cell_limit import CellLimit
+from safeframe.engine.exchange import Sealed, StagedFile, conserved, fetch, seal
+from safeframe.engine.worker import use_worker
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.frame_spec import FrameSpec, with_index
+from safeframe.kernels.routing import Router
+from safeframe.kernels.row_order import RowOrder, sorted_keys
+from safeframe.kernels.sort_block import block_order
+
+__all__ = ["SealedSort", "SortSpec", "indexed", "ordered_cell", "ordered_frame", "seal_sort", "tag_rows"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SortSpec:
+    """What every task of one sort has to know."""
+
+    frame: FrameSpec
+    """The frame as it is staged."""
+    order: RowOrder
+    """The order of rows."""
+    index: Any
+    """The column that becomes the index; None where the index stays."""
+    drop: bool
+    """Whether that column goes."""
+    limit: CellLimit
+    """What a partition may not exceed."""
+    rows: int
+    """Rows that there are in all."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return (
+            "SortSpec", self.frame.__dask_tokenize__(), self.order.__dask_tokenize__(), self.index, self.drop,
+            repr(self.limit), self.rows,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SealedSort:
+    """The manifest of a frame's rows, and what the output partitions have to know."""
+
+    rows: Sealed
+    """Where each shard's rows are."""
+    spec: SortSpec
+    """The sort."""
+    layout: ShardLayout
+    """The shards."""
+
+
+def seal_sort(staged: Sequence[StagedFile], spec: SortSpec, layout: ShardLayout) -> SealedSort:
+    """Join all manifests into one, and check that every row that was counted is there.
+
+    Raises
+    ------
+    RowConservationError
+        When rows are missing, or there are more than were counted.
+    """
+    sealed = seal(staged, spec.frame.dtypes, layout.n_shards)
+    conserved(spec.rows, int(sealed.rows.sum()), "the exchange as a whole")
+    return SealedSort(rows=sealed, spec=spec, layout=layout)
+
+
+def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
+    """Make one output partition from staged rows."""
+    use_worker()
+    spec, layout = sealed.spec, sealed.layout
+    if layout.null_shard and not spec.order.na_last:
+        # Nulls are the last shard, and here the first partitions.
+        nulls = int(layout.cells[-1])
+        cell = layout.n_cells - nulls + cell if cell < nulls else cell - nulls
+    shard, number, cells = layout.cell_location(cell)
+    if layout.single_key[shard]:
+        rows = sealed.rows.shard_rows(shard)
+        block = fetch(sealed.rows, shard, [(rows * number // cells, rows * (number + 1) // cells)])
+        order = None
+    else:
+        block = fetch(sealed.rows, shard)
+        order = None if spec.order.hashed else block_order(block, spec.frame, spec.order)
+    return indexed(spec.frame.frame(block, order), spec)
+
+
+def indexed(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
+    """Finish an output partition: its index, and the look whether it is as large as planned."""
+    if spec.index is not None:
+        frame = with_index(frame, spec.index, drop=spec.drop)
+    return spec.limit.passed(frame)
+
+
+def tag_rows(frame: pd.DataFrame, router: Router, column: str) -> pd.DataFrame:
+    """Add the shard of each row, for a transport that wants it as a column."""
+    return frame.assign(**{column: router.shards(frame, 0).astype(np.int64)})
+
+
+def ordered_frame(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
+    """Put a partition that holds a whole shard in order."""
+    if not spec.order.hashed:
+        keys = pd.DataFrame({name: frame[name].array for name in spec.order.by}, copy=False)
+        frame = frame.take(sorted_keys(keys, spec.order).index.to_numpy())
+    return indexed(frame, spec)

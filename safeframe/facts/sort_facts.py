@@ -1,0 +1,44 @@
+"""What the planner of a sort, or of a shuffle, is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safeframe.facts.budget import Budget
+from safeframe.facts.frame import FrameProfile
+from safeframe.facts.merge_facts import StagingFacts
+from safeframe.facts.quantiles import KeyQuantiles
+
+__all__ = ["SortFacts"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SortFacts:
+    """Everything that decides how rows are brought to an order."""
+
+    recipe: str
+    """The recipe's name."""
+    quantiles: KeyQuantiles
+    """The sampled keys."""
+    profile: FrameProfile
+    """Rows and bytes."""
+    row_nbytes: float
+    """Bytes of one row as it is moved, the index with it where it is kept."""
+    output_row_nbytes: float
+    """Bytes of one row of the result."""
+    budget: Budget
+    """What one worker may use."""
+    staging: StagingFacts
+    """Where rows may be staged."""
+    partition_nbytes: int | None
+    """The user's bound of an output partition in bytes; None to derive one."""
+    npartitions: int | None
+    """The user's number of partitions; None to derive it."""
+    strategy: str | None
+    """The user's strategy; None to choose."""
+    split_keys: bool
+    """Whether one key may fill several partitions."""
+    ordered: str
+    """Empty when the frame's partitions are in order already; otherwise why they cannot be taken as they are."""
+    self_made: bool
+    """Whether each partition is made by its own task alone, so that a stage task can make several."""

@@ -1,0 +1,102 @@
+"""A frame as it is staged: its columns, and its index where that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from safeframe.kernels.columns import Column, as_series
+from safeframe.kernels.order import Positions
+
+__all__ = ["FrameSpec", "with_index"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FrameSpec:
+    """Which columns are staged and how a frame is made of them again."""
+
+    meta: pd.DataFrame
+    """An empty frame with the columns, dtypes and index."""
+    with_index: bool
+    """Whether the index goes along, as one more column in front."""
+
+    @property
+    def dtypes(self) -> tuple[Any, ...]:
+        """See :class:`safeframe.kernels.routing.StagedColumns`."""
+        index = (self.meta.index.dtype,) if self.with_index else ()
+        return (*index, *self.meta.dtypes)
+
+    def series(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
+        """See :class:`safeframe.kernels.routing.StagedColumns`."""
+        index = [frame.index.to_series()] if self.with_index else []
+        return [*index, *(frame[name] for name in self.meta.columns)]
+
+    def column(self, block: Sequence[Column], name: Any) -> Column:
+        """Find a column among staged values."""
+        return block[list(self.meta.columns).index(name) + self.with_index]
+
+    def frame(self, block: Sequence[Column], rows: Positions | None) -> pd.DataFrame:
+        """Make a frame of staged values.
+
+        Parameters
+        ----------
+        block
+            Values, column by column.
+        rows
+            The order of the rows; None to take them as they are.
+        """
+        block = list(block)
+        taken = []
+        while block:
+            # Popped, so that a column goes before the next one is put in order.
+            column = block.pop(0)
+            taken.append(column if rows is None else column.take(rows))
+        n_rows = len(taken[0]) if taken else 0
+        index = self._index(taken.pop(0)) if self.with_index else pd.RangeIndex(n_rows)
+        columns = {
+            i: as_series(_promised(column, dtype))
+            for i, (column, dtype) in enumerate(zip(taken, self.meta.dtypes, strict=True))
+        }
+        made = pd.DataFrame(columns, copy=False, index=pd.RangeIndex(n_rows))
+        made.columns = self.meta.columns
+        made.index = index
+        return made
+
+    def _index(self, values: Column) -> pd.Index[Any]:
+        index: pd.Index[Any] = pd.Index(
+            values, dtype=self.meta.index.dtype, name=self.meta.index.name, copy=False
+        )
+        return index
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        names = tuple(map(str, self.meta.columns))
+        return "FrameSpec", names, tuple(map(repr, self.dtypes)), repr(self.meta.index.name), self.with_index
+
+
+def with_index(frame: pd.DataFrame, name: Any, *, drop: bool) -> pd.DataFrame:
+    """Make a column the index, of the column's own dtype.
+
+    Unlike :meth:`pandas.DataFrame.set_index`, which makes a range of an empty
+    column of integers.
+    """
+    index: pd.Index[Any] = pd.Index(frame[name].array, dtype=frame[name].dtype, name=name, copy=False)
+    indexed = frame.drop(columns=name) if drop else frame.copy(deep=False)
+    indexed.index = index
+    return indexed
+
+
+def _promised(column: Column, dtype: Any) -> Column:
+    """Give categories as the frame has them, where it knows them."""
+    if (
+        isinstance(dtype, pd.CategoricalDtype)
+        and column.dtype != dtype
+        and "__UNKNOWN_CATEGORIES__" not in dtype.categories
+        and isinstance(column, pd.Categorical)
+        and set(column.categories) <= set(dtype.categories)
+    ):
+        return column.set_categories(dtype.categories, ordered=dtype.ordered)
+    return column if not isinstance(column, np.ndarray) or column.dtype == dtype else column.astype(dtype)

@@ -1,0 +1,229 @@
+"""The order that rows are brought to: by a column, by several, or by a hash.
+
+Covers: one unsigned code per row where the order has one (a single column of
+numbers or times, or a hash of any columns), and ranks among given values where
+it has not (strings, categories, several columns).
+Does not cover: choosing where to cut (``planning.ranges``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.errors import UnsupportedError
+from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.kernels.key_codes import Nulls, column_values, encode_keys, ordered_codes
+from safeframe.kernels.mixing import mix64
+
+__all__ = ["RowOrder", "ranks_among", "sorted_keys"]
+
+_NULL_CODE = np.uint64(0x9B60933458E17D7D)
+_ORDERED = ("int", "uint", "float", "bool", "datetime", "timedelta")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RowOrder:
+    """What rows are ordered by, as :meth:`pandas.DataFrame.sort_values` means it."""
+
+    by: tuple[Any, ...]
+    """The columns."""
+    ascending: tuple[bool, ...]
+    """For each of them, whether small values come first."""
+    na_last: bool
+    """Whether nulls come last, in either direction."""
+    schema: KeySchema
+    """The types of the columns."""
+    dtypes: tuple[Any, ...]
+    """Their pandas dtypes."""
+    hashed: bool = False
+    """Whether rows are only to be brought together, in the order of a hash."""
+
+    @property
+    def coded(self) -> bool:
+        """Whether every row has a code in the order."""
+        if self.hashed:
+            return True
+        return self.schema.injective and not isinstance(self.dtypes[0], pd.CategoricalDtype)
+
+    @property
+    def nulls_apart(self) -> bool:
+        """Whether rows without a key are kept apart from the others."""
+        return len(self.by) == 1 and not self.hashed
+
+    def codes(self, frame: pd.DataFrame) -> tuple[Codes, Nulls | None]:
+        """Give each row's code, and which rows have none."""
+        codes, null = encode_keys([frame[name] for name in self.by], self.schema)
+        if self.hashed:
+            if self.schema.injective:
+                codes = mix64(codes)
+            if null is not None:
+                codes[null] = _NULL_CODE
+            return codes, None
+        return codes if self.ascending[0] else ~codes, null
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        dtypes = tuple(map(_dtype_token, self.dtypes))
+        return "RowOrder", self.by, self.ascending, self.na_last, repr(self.schema), dtypes, self.hashed
+
+
+def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
+    """Order rows of key columns, as the whole frame will be ordered.
+
+    Raises
+    ------
+    UnsupportedError
+        When the values have no order.
+    """
+    keys = keys.astype(_known_categories(order))
+    try:
+        return keys.sort_values(
+            list(order.by),
+            ascending=list(order.ascending),
+            na_position="last" if order.na_last else "first",
+            kind="stable",
+        )
+    except TypeError as error:
+        msg = f"The values of {', '.join(map(repr, order.by))} have no order: {error}."
+        hint = "Cast the column to one type first, as with .astype(str)."
+        raise UnsupportedError(msg, hint=hint) from error
+
+
+def ranks_among(frame: pd.DataFrame, bounds: pd.DataFrame, order: RowOrder) -> npt.NDArray[np.int64]:
+    """Place each row among given rows.
+
+    Parameters
+    ----------
+    frame
+        Rows; only the columns of the order are looked at.
+    bounds
+        Distinct rows of these columns, in order.
+    order
+        The order.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``2 * i + 1`` for a row that equals row ``i`` of ``bounds``, ``2 * i``
+        for one before it and after row ``i - 1``.
+
+    Examples
+    --------
+    >>> from safeframe.kernels.key_schema import common_schema
+    >>> bounds = pd.DataFrame({"k": ["b", "d"]})
+    >>> schema = common_schema([bounds["k"]], [bounds["k"]], left_names=["k"], right_names=["k"])
+    >>> order = RowOrder(
+    ...     by=("k",), ascending=(True,), na_last=True, schema=schema, dtypes=(bounds["k"].dtype,)
+    ... )
+    >>> ranks_among(pd.DataFrame({"k": ["a", "b", "c", "d", "e"]}), bounds, order)
+    array([0, 1, 2, 3, 4])
+    """
+    ranks, bound_ranks = np.zeros(len(frame), np.int64), np.zeros(len(bounds), np.int64)
+    for name, column, ascending, dtype in zip(
+        order.by, order.schema.columns, order.ascending, order.dtypes, strict=True
+    ):
+        of_rows, of_bounds, n_ranks = _column_ranks(
+            frame[name], bounds[name], column, dtype, ascending=ascending, na_last=order.na_last
+        )
+        # Lexicographic, and brought back to few ranks after each column.
+        ranks, bound_ranks = ranks * n_ranks + of_rows, bound_ranks * n_ranks + of_bounds
+        distinct = np.unique(bound_ranks)
+        ranks, bound_ranks = _among(ranks, distinct), _among(bound_ranks, distinct)
+    return ranks
+
+
+def _column_ranks(
+    rows: pd.Series[Any],
+    bounds: pd.Series[Any],
+    column: KeyColumn,
+    dtype: Any,
+    *,
+    ascending: bool,
+    na_last: bool,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Rank a column's values, and those of the bounds, among the values of the bounds."""
+    row_values, row_null = _comparable(rows, column, dtype)
+    bound_values, bound_null = _comparable(bounds, column, dtype)
+    known = np.unique(bound_values[~bound_null])
+    last = 2 * len(known)
+    found = []
+    for values, null in ((row_values, row_null), (bound_values, bound_null)):
+        ranks = _value_ranks(values, null, known)
+        if not ascending:
+            ranks = last - ranks
+        found.append(np.where(null, last + 3 if na_last else 1, ranks + 2))
+    return found[0], found[1], last + 4
+
+
+def _comparable(
+    series: pd.Series[Any], column: KeyColumn, dtype: Any
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Give values that numpy can compare, and which of them are null."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        places = series.astype(dtype).cat.codes.to_numpy().astype(np.int64)
+        return places, places < 0
+    if column.kind in _ORDERED:
+        values, null = column_values(series, column)
+        codes = ordered_codes(values, column)
+        return codes, np.zeros(len(codes), np.bool_) if null is None else null
+    objects = series.to_numpy(dtype=object)
+    return objects, series.isna().to_numpy()
+
+
+def _value_ranks(
+    values: npt.NDArray[Any], null: npt.NDArray[np.bool_], known: npt.NDArray[Any]
+) -> npt.NDArray[np.int64]:
+    if values.dtype != object:
+        return _among(values, known)
+    # Compared in Python, so each distinct value once.
+    ids, uniques = pd.factorize(np.where(null, np.array([None], object), values))
+    try:
+        ranks = _among(np.asarray(uniques, object), known)
+    except TypeError as error:
+        msg = f"The values of a sort column have no order: {error}."
+        raise UnsupportedError(
+            msg, hint="Cast the column to one type first, as with .astype(str)."
+        ) from error
+    return np.where(ids < 0, 0, ranks[ids]) if len(ranks) else np.zeros(len(ids), np.int64)
+
+
+def _among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    at = np.searchsorted(known, values, side="left")
+    if len(known) == 0:
+        return np.zeros(len(values), np.int64)
+    equal = known[np.minimum(at, len(known) - 1)] == values
+    return np.asarray(2 * at + (equal & (at < len(known))), np.int64)
+
+
+def _known_categories(order: RowOrder) -> dict[Any, Any]:
+    return {
+        name: dtype
+        for name, dtype in zip(order.by, order.dtypes, strict=True)
+        if isinstance(dtype, pd.CategoricalDtype)
+    }
+
+
+def _dtype_token(dtype: Any) -> object:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "category", tuple(map(str, dtype.categories)), bool(dtype.ordered)
+    return repr(dtype)
+
+
+def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:
+    """Refuse categories that are not known, since their order is not.
+
+    Raises
+    ------
+    UnsupportedError
+        With the column's name.
+    """
+    for name, dtype in zip(names, dtypes, strict=True):
+        if isinstance(dtype, pd.CategoricalDtype) and "__UNKNOWN_CATEGORIES__" in dtype.categories:
+            msg = f"The categories of column {name!r} are not known, and with them its order."
+            hint = f"Make them known with ddf.categorize([{name!r}]), or sort by its values: .astype(str)."
+            raise UnsupportedError(msg, hint=hint)

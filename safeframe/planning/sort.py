@@ -1,0 +1,201 @@
+"""Chooses how rows are brought to an order: sorted, indexed or brought together.
+
+1. ``sorted``: the partitions are in order already; no row moves.
+2. ``staged``: rows pass through a place that all workers reach.
+3. ``p2p``: there is no such place; dask's P2P moves the rows between workers.
+
+The first that can run is taken; a plan whose only strategy does not fit is
+still a plan.
+"""
+
+from __future__ import annotations
+
+import math
+
+from safeframe import options
+from safeframe.errors import ValidationError
+from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.facts.sort_facts import SortFacts
+from safeframe.planning.memory import default_partition_nbytes, group_peak_nbytes, sorted_shard_peak_nbytes
+from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_to_size
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["SORT_STRATEGIES", "group_size", "plan_sort"]
+
+SORT_STRATEGIES = ("sorted", "staged", "p2p")
+"""Strategies in the order in which they are tried."""
+
+
+def plan_sort(facts: SortFacts) -> tuple[Plan, RangeFigures]:
+    """Choose the strategy and say what it costs.
+
+    Returns
+    -------
+    Plan
+        Always: a plan that does not fit says so in ``fits``.
+    RangeFigures
+        Where the order is cut.
+
+    Raises
+    ------
+    ValidationError
+        When the facts name a strategy that does not exist, or that cannot run.
+    """
+    task_nbytes = max(facts.budget.task_nbytes, 0)
+    partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
+    width = facts.output_row_nbytes
+    if facts.npartitions is not None:
+        figures = cut_evenly(facts.quantiles, facts.npartitions, split=facts.split_keys)
+    else:
+        rows = max(1, int(partition_nbytes / max(width, 1e-9)))
+        figures = cut_to_size(facts.quantiles, rows, split=facts.split_keys)
+    strategy, rejected = _choose(facts, partition_nbytes)
+    if strategy == "sorted":
+        return _in_place(facts, partition_nbytes, rejected), figures
+    steps = _staged_steps(facts, figures)
+    reasons = [
+        f"rows pass through {facts.staging.directory} into {format_count(figures.layout.n_shards)} shards"
+        if strategy == "staged"
+        else "dask's P2P moves the rows between the workers",
+        (
+            f"partitions have {format_count(figures.mean_rows)} rows on average, the largest at most "
+            f"{figures.largest_rows / max(figures.mean_rows, 1e-9):.2f} times that"
+        ),
+    ]
+    alone = int(figures.layout.single_key.sum())
+    if alone:
+        reasons.append(f"{format_count(alone)} shards are for one key, or for nulls, alone")
+    plan = Plan(
+        recipe=facts.recipe,
+        strategy=strategy,
+        reasons=tuple(reasons),
+        rejected=tuple(rejected),
+        steps=steps,
+        budget=facts.budget,
+        output_rows=facts.profile.rows,
+        output_nbytes=facts.profile.rows.scaled(width),
+        output_partitions=figures.layout.n_cells,
+        partition_nbytes=partition_nbytes,
+        largest_partition_nbytes=math.ceil(figures.largest_rows * width),
+        row_nbytes=width,
+        staging_nbytes=int(facts.quantiles.total_rows * facts.row_nbytes),
+        staging_free_nbytes=facts.staging.free_nbytes,
+        staging_directory=facts.staging.directory,
+        layout=figures.layout,
+    )
+    return plan, figures
+
+
+def _choose(facts: SortFacts, partition_nbytes: int) -> tuple[str, list[Candidate]]:
+    refusals = {
+        "sorted": facts.ordered or _wrong_size(facts, partition_nbytes),
+        "staged": "" if facts.staging.directory is not None else facts.staging.unavailable,
+        "p2p": "",
+    }
+    if facts.strategy is not None and facts.strategy not in refusals:
+        msg = f"strategy={facts.strategy!r} is not a strategy of {facts.recipe}."
+        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(SORT_STRATEGIES)}.")
+    rejected = []
+    taken = None
+    for name, why in refusals.items():
+        if facts.strategy not in (None, name):
+            why = f"strategy={facts.strategy!r} was asked for"
+        elif taken is not None:
+            why = f"{taken} comes first and fits"
+        if why:
+            rejected.append(Candidate(strategy=name, reason=why))
+        else:
+            taken = name
+    if taken is None:
+        listed = "; ".join(f"{candidate.strategy}: {candidate.reason}" for candidate in rejected)
+        msg = f"No strategy can run this {facts.recipe}. {listed}."
+        hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
+        raise ValidationError(msg, hint=hint)
+    return taken, rejected
+
+
+def _wrong_size(facts: SortFacts, partition_nbytes: int) -> str:
+    """Say why partitions that are in order cannot stay as they are."""
+    largest = int(facts.quantiles.partition_rows.max(initial=0) * facts.output_row_nbytes)
+    n = len(facts.quantiles.partition_rows)
+    if facts.npartitions is not None and facts.npartitions != n:
+        return f"there are {format_count(n)} partitions, and {format_count(facts.npartitions)} are asked for"
+    if facts.partition_nbytes is not None and largest > partition_nbytes:
+        return (
+            f"a partition has {format_nbytes(largest)}, and {format_nbytes(partition_nbytes)} are asked for"
+        )
+    return ""
+
+
+def _in_place(facts: SortFacts, partition_nbytes: int, rejected: list[Candidate]) -> Plan:
+    rows = int(facts.quantiles.partition_rows.max(initial=0))
+    nbytes = int(rows * facts.row_nbytes)
+    step = Step(
+        kind="take partitions as they are",
+        tasks=len(facts.quantiles.partition_rows),
+        task_peak_nbytes=int(options.OUTPUT_COPIES * nbytes),
+        reason=f"a partition of {format_nbytes(nbytes)} × {options.OUTPUT_COPIES:g}",
+    )
+    return Plan(
+        recipe=facts.recipe,
+        strategy="sorted",
+        reasons=("the partitions are in order already: no rows move",),
+        rejected=tuple(rejected),
+        steps=(step,),
+        budget=facts.budget,
+        output_rows=facts.profile.rows,
+        output_nbytes=facts.profile.rows.scaled(facts.output_row_nbytes),
+        output_partitions=len(facts.quantiles.partition_rows),
+        partition_nbytes=partition_nbytes,
+        largest_partition_nbytes=int(rows * facts.output_row_nbytes),
+        row_nbytes=facts.output_row_nbytes,
+        staging_nbytes=0,
+        staging_free_nbytes=None,
+        staging_directory=None,
+    )
+
+
+def group_size(facts: SortFacts) -> int:
+    """Choose how many partitions one stage task joins: what its budget and a file's sense allow."""
+    rows = int(facts.quantiles.partition_rows.max(initial=0))
+    if not facts.self_made or rows == 0:
+        return 1
+    nbytes = rows * facts.row_nbytes
+    usable = max(facts.budget.task_nbytes, 0) - options.STAGE_COPIES * nbytes
+    per_partition = options.GROUP_COPIES * nbytes + options.ROW_INDEX_NBYTES * rows
+    group = min(usable / max(per_partition, 1.0), options.GROUP_NBYTES / max(nbytes, 1.0))
+    # Not so many that workers go idle at the end of the stage.
+    busy = len(facts.quantiles.partition_rows) / (
+        4 * facts.budget.n_workers * facts.budget.threads_per_worker
+    )
+    return max(1, int(min(group, busy)))
+
+
+def _staged_steps(facts: SortFacts, figures: RangeFigures) -> tuple[Step, ...]:
+    rows = int(facts.quantiles.partition_rows.max(initial=0))
+    nbytes = int(rows * facts.row_nbytes)
+    group = group_size(facts)
+    cell_nbytes = int(figures.largest_rows * facts.row_nbytes)
+    return (
+        Step(
+            kind="stage groups of partitions" if group > 1 else "stage partitions",
+            tasks=math.ceil(len(facts.quantiles.partition_rows) / group),
+            task_peak_nbytes=group_peak_nbytes(
+                partition_nbytes=nbytes, group_rows=group * rows, group_nbytes=group * nbytes
+            ),
+            reason=(
+                f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, {group} of them × "
+                f"{options.GROUP_COPIES:g}, and {options.ROW_INDEX_NBYTES} B for each of their "
+                f"{format_count(group * rows)} rows"
+            ),
+        ),
+        Step(
+            kind="order shards" if facts.recipe != "shuffle" else "gather shards",
+            tasks=figures.layout.n_cells,
+            task_peak_nbytes=sorted_shard_peak_nbytes(rows=figures.largest_rows, nbytes=cell_nbytes),
+            reason=(
+                f"{format_nbytes(cell_nbytes)} × {options.FETCH_COPIES + options.OUTPUT_COPIES:g}, and "
+                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(figures.largest_rows)} rows"
+            ),
+        ),
+    )

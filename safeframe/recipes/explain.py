@@ -1,0 +1,48 @@
+"""``safeframe.explain``: the plan of a collection that a recipe made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safeframe.errors import ValidationError
+from safeframe.facts.plan import Plan
+
+__all__ = ["explain", "find_plan"]
+
+
+def explain(collection: Any) -> Plan:
+    """Give the plan of a collection that a recipe made.
+
+    Parameters
+    ----------
+    collection
+        A dask collection that comes from a recipe, directly or through further steps.
+
+    Returns
+    -------
+    Plan
+        Of the last recipe among its steps.
+
+    Raises
+    ------
+    ValidationError
+        When no recipe made it.
+    """
+    plan = find_plan(collection)
+    if plan is None:
+        msg = "This collection has no step that a safeframe recipe made."
+        raise ValidationError(
+            msg,
+            hint="Ask for the plan of the result of a recipe, as safeframe.merge, before it is persisted.",
+        )
+    return plan
+
+
+def find_plan(collection: Any) -> Plan | None:
+    """Give the plan of the last recipe among a collection's steps; None when there is none."""
+    expr = getattr(collection, "expr", collection)
+    for node in expr.walk() if hasattr(expr, "walk") else ():
+        if "plan" in getattr(node, "_parameters", ()) and isinstance(node.operand("plan"), Plan):
+            plan: Plan = node.operand("plan")
+            return plan
+    return None

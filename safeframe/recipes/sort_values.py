@@ -1,0 +1,152 @@
+"""``safeframe.sort_values``: a whole frame in order, on small workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask.dataframe as dd
+
+from safeframe.errors import ValidationError
+from safeframe.facts.plan import Plan
+from safeframe.recipes.frames import as_names, check_frame
+from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection, plan_order, row_order
+
+__all__ = ["plan_sort_values", "sort_values"]
+
+
+def sort_values(
+    ddf: dd.DataFrame,
+    by: Any,
+    *,
+    ascending: bool | Sequence[bool] = True,
+    na_position: str = "last",
+    ignore_index: bool = False,
+    npartitions: int | None = None,
+    partition_size: str | int | None = None,
+    strategy: str | None = None,
+    memory: str | int | None = None,
+    staging: str | None = None,
+) -> dd.DataFrame:
+    """Order a dask dataframe by one or more columns.
+
+    Parameters
+    ----------
+    ddf
+        The frame.
+    by
+        A column, or a list of columns, the first counting most.
+    ascending
+        Whether small values come first; one for all columns, or one each.
+    na_position
+        ``"last"`` or ``"first"``: where nulls go, in either direction.
+    ignore_index
+        Whether the index is dropped, and counts from zero in each partition.
+    npartitions
+        Partitions of the result, about; a key never has to fit one of them.
+    partition_size
+        Bytes that an output partition may have in memory, as ``"64MiB"`` or an
+        int. A key with more rows fills several. By default the configured
+        ``safeframe.partition-size``, or else a sixth of what one task may use.
+    strategy
+        ``"sorted"``, ``"staged"`` or ``"p2p"``; None to let the plan choose.
+    memory
+        Bytes that one worker may use. By default the smallest connected
+        worker's limit; without a client, what the machine leaves.
+    staging
+        A directory, or URL of an object store, that all workers reach.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Lazy. Rows as :meth:`pandas.DataFrame.sort_values` with ``kind="stable"``
+        has them: partitions in order, and rows of equal keys in the order of
+        the input. Divisions are unknown.
+
+    Raises
+    ------
+    KeyNotFoundError
+        When there is no such column.
+    UnsupportedError
+        When the values have no order.
+    ValidationError
+        When arguments contradict each other.
+    StagingError
+        When the staging directory cannot be used.
+    MemoryBudgetError
+        When the collection is computed and its plan does not fit the workers.
+
+    Notes
+    -----
+    **Eager.** The columns named are read once, when this function is called,
+    and evenly spaced rows of each partition are kept.
+
+    **Memory**, **disk** and **passes** are those of :func:`safeframe.set_index`.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"a": [2, 1, 2], "b": [1.5, None, 0.5]}), npartitions=2)
+    >>> safeframe.sort_values(frame, ["a", "b"], ascending=[False, True]).compute()
+       a    b
+    2  2  0.5
+    0  2  1.5
+    1  1  NaN
+    """
+    return make_collection(
+        _planned(ddf, by, ascending, na_position, ignore_index, SortOptions(
+            npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
+        ))
+    )  # fmt: skip
+
+
+def plan_sort_values(
+    ddf: dd.DataFrame,
+    by: Any,
+    *,
+    ascending: bool | Sequence[bool] = True,
+    na_position: str = "last",
+    ignore_index: bool = False,
+    npartitions: int | None = None,
+    partition_size: str | int | None = None,
+    strategy: str | None = None,
+    memory: str | int | None = None,
+    staging: str | None = None,
+) -> Plan:
+    """Say what :func:`safeframe.sort_values` would do, with the same arguments.
+
+    Returns
+    -------
+    Plan
+        Strategy, partitions, and the memory and disk that they need.
+
+    Notes
+    -----
+    **Eager.** As :func:`safeframe.sort_values`: the columns named are read once.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"k": [3, 1, 2, 1]}), npartitions=2)
+    >>> safeframe.plan_sort_values(frame, "k", npartitions=2).fits
+    True
+    """
+    return _planned(ddf, by, ascending, na_position, ignore_index, SortOptions(
+        npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
+    )).plan  # fmt: skip
+
+
+def _planned(
+    ddf: Any, by: Any, ascending: Any, na_position: str, ignore_index: bool, given: SortOptions
+) -> PlannedSort:
+    frame = check_frame(ddf, "ddf")
+    names = as_names(by) if by not in list(frame.columns) else (by,)
+    directions = list(ascending) if isinstance(ascending, (list, tuple)) else [ascending] * len(names)
+    if len(directions) != len(names):
+        msg = f"ascending= has {len(directions)} values and by= names {len(names)} columns."
+        raise ValidationError(msg, hint="Give one value for all columns, or one for each.")
+    if na_position not in ("first", "last"):
+        msg = f"na_position={na_position!r} is neither 'first' nor 'last'."
+        raise ValidationError(msg, hint="Use 'first' or 'last'.")
+    order = row_order(frame, names, ascending=[bool(d) for d in directions], na_last=na_position == "last")
+    return plan_order(frame, order, given, recipe="sort_values", with_index=not ignore_index, split_keys=True)

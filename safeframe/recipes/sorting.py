@@ -1,0 +1,260 @@
+"""What ``set_index``, ``sort_values`` and ``shuffle`` have in common: facts, plan, expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+
+from safeframe import config, options
+from safeframe.engine._dask import new_collection
+from safeframe.engine.exchange_nodes import self_made
+from safeframe.engine.runs import check_staging
+from safeframe.engine.sort_nodes import SafeSort
+from safeframe.errors import ValidationError
+from safeframe.facts.plan import Plan
+from safeframe.facts.quantiles import KeyQuantiles
+from safeframe.facts.sort_facts import SortFacts
+from safeframe.kernels.key_codes import decode_codes
+from safeframe.kernels.key_schema import common_schema
+from safeframe.kernels.range_router import range_router
+from safeframe.kernels.row_order import RowOrder, check_orderable
+from safeframe.planning.ranges import RangeFigures
+from safeframe.planning.sort import group_size, plan_sort
+from safeframe.recipes.frames import check_keys
+from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.quantiles import gather_quantiles
+from safeframe.units import format_count, parse_nbytes
+
+__all__ = ["PlannedSort", "SortOptions", "make_collection", "plan_order", "row_order"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SortOptions:
+    """The options that these recipes share, as the user gave them."""
+
+    npartitions: int | None
+    """Partitions of the result."""
+    partition_size: str | int | None
+    """Bound of one of them."""
+    strategy: str | None
+    """How rows move."""
+    memory: str | int | None
+    """What one worker may use."""
+    staging: str | None
+    """Where rows are staged."""
+
+    def checked(self) -> SortOptions:
+        """Refuse what contradicts itself.
+
+        Raises
+        ------
+        ValidationError
+            In words.
+        """
+        n: Any = self.npartitions
+        if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1):
+            msg = f"npartitions={n!r} is not a number of partitions."
+            raise ValidationError(msg, hint="Give an int of at least 1, or leave it out.")
+        if n is not None and self.partition_size is not None:
+            msg = f"npartitions={n} and partition_size={self.partition_size!r} cannot both be kept."
+            raise ValidationError(msg, hint="Give one of them.")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedSort:
+    """A plan and what its expression is made of."""
+
+    frame: dd.DataFrame
+    """The input."""
+    order: RowOrder
+    """The order."""
+    quantiles: KeyQuantiles
+    """The sampled keys."""
+    facts: SortFacts
+    """What the plan was made from."""
+    plan: Plan
+    """The plan."""
+    figures: RangeFigures
+    """Where the order is cut."""
+    index: Any
+    """The column that becomes the index, or None."""
+    drop: bool
+    """Whether it goes from the columns."""
+    with_index: bool
+    """Whether the input's index is kept."""
+
+
+def row_order(
+    frame: dd.DataFrame, by: Sequence[Any], *, ascending: Sequence[bool], na_last: bool, hashed: bool = False
+) -> RowOrder:
+    """Describe an order of a frame's rows.
+
+    Raises
+    ------
+    KeyNotFoundError, ValidationError, UnsupportedError
+        When a column is not there, or has no order.
+    """
+    check_keys(frame, by, "ddf")
+    if not by:
+        msg = "No column is named."
+        raise ValidationError(msg, hint="Name one column, or a list of them.")
+    columns = [frame._meta[name] for name in by]
+    dtypes = tuple(frame._meta[name].dtype for name in by)
+    if not hashed:
+        check_orderable(by, dtypes)
+    return RowOrder(
+        by=tuple(by),
+        ascending=tuple(ascending),
+        na_last=na_last,
+        schema=common_schema(columns, columns, left_names=by, right_names=by),
+        dtypes=dtypes,
+        hashed=hashed,
+    )
+
+
+def plan_order(
+    frame: dd.DataFrame,
+    order: RowOrder,
+    given: SortOptions,
+    *,
+    recipe: str,
+    index: Any = None,
+    drop: bool = True,
+    with_index: bool = True,
+    split_keys: bool = False,
+    quantiles: KeyQuantiles | None = None,
+) -> PlannedSort:
+    """Gather the facts and make the plan."""
+    given = given.checked()
+    memory = given.memory
+    budget = measure_budget(parse_nbytes(memory, argument="memory") if memory is not None else None)
+    if quantiles is None:
+        quantiles = gather_quantiles(frame, order)
+    profile = profile_frame(frame, quantiles.partition_rows)
+    margin = 1.0 if profile.exact_widths else options.WIDTH_MARGIN
+    index_nbytes = (profile.index_row_nbytes or 8.0) if with_index else 0.0
+    width = (profile.row_nbytes + index_nbytes) * margin
+    output_width = width
+    if index is not None and not drop:
+        output_width += next(c.row_nbytes for c in profile.columns if c.name == str(index)) * margin
+    size = given.partition_size if given.partition_size is not None else config.get("partition-size")
+    facts = SortFacts(
+        recipe=recipe,
+        quantiles=quantiles,
+        profile=profile,
+        row_nbytes=width,
+        output_row_nbytes=output_width,
+        budget=budget,
+        staging=staging_facts(given.staging),
+        partition_nbytes=None if size is None else parse_nbytes(size, argument="partition_size"),
+        npartitions=given.npartitions,
+        strategy=given.strategy,
+        split_keys=split_keys,
+        ordered=_not_in_order(quantiles, order, apart=index is not None or order.hashed),
+        self_made=self_made(frame),
+    )
+    plan, figures = plan_sort(facts)
+    return PlannedSort(
+        frame=frame,
+        order=order,
+        quantiles=quantiles,
+        facts=facts,
+        plan=plan,
+        figures=figures,
+        index=index,
+        drop=drop,
+        with_index=with_index,
+    )
+
+
+def make_collection(planned: PlannedSort) -> dd.DataFrame:
+    """Give the lazy frame of a plan.
+
+    Raises
+    ------
+    StagingError
+        When the staging directory cannot be used.
+    """
+    plan = planned.plan
+    if plan.staging_directory is not None:
+        check_staging(plan.staging_directory)
+    layout = planned.figures.layout
+    expression = SafeSort(
+        planned.frame,
+        plan,
+        range_router(planned.order, layout, planned.quantiles),
+        _divisions(planned),
+        planned.index,
+        planned.drop,
+        group_size(planned.facts),
+        planned.with_index,
+    )
+    return cast("dd.DataFrame", new_collection(expression))
+
+
+def _not_in_order(quantiles: KeyQuantiles, order: RowOrder, *, apart: bool) -> str:
+    """Say why partitions cannot be taken as they are; empty when they can."""
+    parts = quantiles.partitions
+    if order.hashed:
+        return "rows of a key lie in several partitions, as far as is known"
+    if parts is None:
+        return "the order is not that of one column of numbers or times"
+    if quantiles.null_rows:
+        return f"{format_count(quantiles.null_rows)} rows have no key"
+    full = parts.rows > 0
+    if not parts.increasing[full].all():
+        n = int((~parts.increasing[full]).sum())
+        return f"{format_count(n)} partitions are not in order"
+    first, last = parts.first[full], parts.last[full]
+    wrong = np.flatnonzero(first[1:] <= last[:-1]) if apart else np.flatnonzero(first[1:] < last[:-1])
+    if len(wrong):
+        return f"partitions overlap in their keys (after {format_count(int(wrong[0]) + 1)} of them)"
+    if apart and not full.all():
+        return "some partitions are empty"
+    return ""
+
+
+def _divisions(planned: PlannedSort) -> tuple[Any, ...]:
+    """Give the divisions of the result; known where a column becomes the index."""
+    n = planned.plan.output_partitions
+    unknown = (None,) * (n + 1)
+    quantiles, order = planned.quantiles, planned.order
+    if planned.index is None or len(quantiles.codes) == 0:
+        return unknown
+    dtype = order.dtypes[0]
+    if isinstance(dtype, pd.CategoricalDtype) and not dtype.categories.is_monotonic_increasing:
+        return unknown  # dask compares divisions as values, and these are in another order
+    if planned.plan.strategy == "sorted":
+        parts = quantiles.partitions
+        assert parts is not None, "only keys with codes are known to be in order"
+        codes = np.append(parts.first, parts.last[-1])
+        return tuple(_key_values(codes, order))
+    firsts = planned.figures.first_keys
+    layout = planned.figures.layout
+    if quantiles.values is not None:
+        keys = quantiles.values[order.by[0]]
+        starts, last = [keys.iloc[i] for i in firsts], keys.iloc[-1]
+        beyond = f"{last}\0" if isinstance(last, str) else None
+    else:
+        codes = quantiles.codes[firsts]
+        last_code = quantiles.codes[-1]
+        *starts, last = _key_values(np.append(codes, last_code), order)
+        beyond = _key_values(np.array([last_code + np.uint64(1)]), order)[0]
+    if not layout.null_shard:
+        return (*starts, last)
+    # Nulls have a partition of their own, behind every key that there is.
+    return unknown if beyond is None or not beyond > last else (*starts, beyond, beyond)
+
+
+def _key_values(codes: Any, order: RowOrder) -> list[Any]:
+    values = decode_codes(codes, order.schema)
+    dtype = order.dtypes[0]
+    zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
+    return [value.tz_convert(zone) for value in values] if zone is not None else values

@@ -1,0 +1,37 @@
+"""Gathers a sample of a frame's keys: one pass over the columns of an order."""
+
+from __future__ import annotations
+
+import dask
+import dask.dataframe as dd
+
+from safeframe import options
+from safeframe.facts.quantiles import KeyQuantiles
+from safeframe.kernels.key_sample import KeySample, join_samples, sample_keys
+from safeframe.kernels.row_order import RowOrder
+from safeframe.sizing.partition_tasks import each_partition
+
+__all__ = ["gather_quantiles"]
+
+
+def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
+    """Sample the keys of a frame, in their order.
+
+    Notes
+    -----
+    **Eager.** The columns of the order alone are read, once.
+
+    **Memory.** A task holds these columns of one partition, in their order
+    besides; the samples of all partitions come here and take some
+    ``options.SAMPLED_KEYS`` times 16 bytes.
+    """
+    n = max(1, ddf.npartitions)
+    wanted = options.SAMPLED_KEYS if order.coded else options.SAMPLED_VALUES
+    size = min(max(wanted // n, options.MIN_SAMPLE_KEYS), options.MAX_SAMPLE_KEYS)
+    tasks = each_partition(ddf[list(order.by)], sample_keys, _joined, order, size)
+    gathered: tuple[list[KeySample], ...] = dask.compute(*tasks)
+    return join_samples([sample for part in gathered for sample in part], order)
+
+
+def _joined(parts: list[list[KeySample]]) -> list[KeySample]:
+    return [sample for part in parts for sample in part]
