@@ -239,3 +239,15 @@ staged inputs are commonly larger than memory."""
 
 DOCTOR_TASK_NBYTES = 64 * MIB
 """Memory for one task below which plans are made of very small pieces."""
+
+KEY_SUMMARY_COPIES = 10.0
+"""Copies of a summary while four of them are joined: these, in one piece, sorted, and joined."""
+
+PAGE_RETURN_LOOK_MS = 100
+"""Milliseconds between looks at a worker's memory: as often as dask looks."""
+
+PAGE_RETURN_PAUSE_SECONDS = 0.5
+"""Seconds without another try when giving pages back did not help."""
+
+FIRST_SAMPLE_FACTOR = 8
+"""Keys that a partition's first sample has for each that stays, when the partitions of a task are thinned as one."""

@@ -86,6 +86,11 @@ class Plan:
     """The side that every worker holds whole, for a broadcast."""
 
     @property
+    def input_rows(self) -> int:
+        """Rows of all inputs."""
+        return int(self.output_rows) if self.merge is None else self.merge.left_rows + self.merge.right_rows
+
+    @property
     def task_peak_nbytes(self) -> int:
         """Upper bound of what the largest task holds, in bytes."""
         return max((step.task_peak_nbytes for step in self.steps), default=0)

@@ -17,21 +17,19 @@ __all__ = ["KeyQuantiles"]
 class KeyQuantiles:
     """Rows below each sampled key, and how wrong that can be.
 
-    Each partition's keys were put in order and every so-manieth was taken, so
-    that a taken key stands for the rows since the one before it. A partition
-    misplaces a key by less than one such step, whatever its data.
+    Each partition's keys were put in order and every so-manieth was taken, from
+    a random start. The smallest and the largest key of each are there besides.
     """
 
     codes: Codes
     """Distinct sampled keys, ascending. Where the order has no codes of its own,
     ``2 * i + 1`` for row ``i`` of ``values``."""
+    rows: npt.NDArray[np.float64]
+    """Rows that each sampled key stands for; a key is heavy when these are many."""
     below: npt.NDArray[np.float64]
-    """Rows with a smaller key than each sampled one."""
+    """Rows with a smaller key than each sampled one, estimated without bias."""
     below_error: npt.NDArray[np.float64]
-    """Bound of the error of ``below``: of half a step of each partition that has keys on both
-    sides, and where these are many, of what independent errors pass once in 10⁸ times."""
-    own_rows: Counts
-    """Rows that are certain to have this very key."""
+    """Bound of the error of ``below``, passed once in some 30 million times at the most."""
     total_rows: int
     """Rows of the frame, null keys included."""
     null_rows: int

@@ -1,12 +1,16 @@
-"""Takes evenly spaced keys of a partition, its smallest and largest among them, and joins those of all partitions.
+"""Takes evenly spaced keys of a partition, and joins those of many.
 
-The method is that of equi-depth histograms whose bucket ends are merged by
-weight: a partition's sample misplaces a key by less than one step of that
-partition, so that the error of a rank is at most the sum of the steps.
+Systematic sampling with a random start: of a partition's keys in order every
+so-manieth is taken, from a start within the first stretch that its number
+decides. The rows below any key are then estimated without bias, each partition
+errs by less than one stretch, and independently of the others, so that errors
+of many cancel (Hoeffding's inequality bounds what is left). Samples of
+neighbours are thinned again as one, which leaves fewer and so errs less.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,40 +19,39 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.facts.keys import Codes, Counts, PartitionKeys
+from safeframe.facts.keys import Codes, PartitionKeys
 from safeframe.facts.quantiles import KeyQuantiles
+from safeframe.kernels.mixing import mix64
 from safeframe.kernels.row_order import RowOrder, sorted_keys
 
-__all__ = ["KeySample", "join_samples", "sample_keys"]
+__all__ = ["KeySample", "join_samples", "sample_keys", "thin"]
 
-_LIKELY_SIGMAS = 6.0
-"""Standard deviations of a sum of independent errors, each anywhere within its step."""
+_LIKELY = 3.0
+"""Times the root of the sum of squares of independent errors: passed once in some 30 million."""
+
+Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class KeySample:
-    """Evenly spaced keys of one partition."""
+    """Keys of one or more partitions; the smallest and the largest are always there."""
 
     codes: Codes | None
     """The keys, ascending, where the order has codes."""
     values: pd.DataFrame | None
     """The keys, in order, where it has none."""
-    rows: Counts
-    """Rows that each key stands for."""
-    rows_total: int
-    """Rows of the partition, null keys included."""
-    null_rows: int
-    """Rows whose key is null."""
-    increasing: bool
-    """Whether the partition is in order already."""
-    first: int
-    """Smallest code."""
-    last: int
-    """Largest code."""
+    weights: Weights
+    """Rows that each key stands for; none for the two ends."""
+    error_rows: float
+    """Bound of the error of a rank."""
+    error_square: float
+    """Sum of the squares of the independent errors in it."""
+    partitions: PartitionKeys
+    """Rows and range of each partition."""
 
 
-def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySample]:
-    """Take at most ``size`` keys of a partition, evenly spaced in their order.
+def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> KeySample:
+    """Take at most ``size`` keys of a partition, evenly spaced in their order, and both ends.
 
     Examples
     --------
@@ -58,145 +61,160 @@ def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySamp
     >>> order = RowOrder(
     ...     by=("k",), ascending=(True,), na_last=True, schema=schema, dtypes=(frame["k"].dtype,)
     ... )
-    >>> sample = sample_keys(frame, order, 2)[0]
-    >>> (sample.codes - np.uint64(1 << 63)).tolist(), sample.rows.tolist(), sample.increasing
-    ([1, 4], [1, 3], False)
+    >>> sample = sample_keys(frame, order, 2)
+    >>> (sample.codes - np.uint64(1 << 63)).tolist(), sample.weights.tolist()
+    ([1, 1, 3, 4], [0.0, 2.0, 2.0, 0.0])
     """
+    codes: Codes | None = None
+    values: pd.DataFrame | None = None
     if order.coded:
-        return [_sample_codes(frame, order, size)]
-    keys = frame[list(order.by)]
-    nulls = 0
-    if order.nulls_apart:
-        null = keys[order.by[0]].isna()
-        nulls = int(null.sum())
-        keys = keys[~null] if nulls else keys
-    ordered = sorted_keys(keys.reset_index(drop=True), order)
-    at, rows = _spaced(len(ordered), size)
-    return [
-        KeySample(
-            codes=None,
-            values=ordered.take(at).reset_index(drop=True),
-            rows=rows,
-            rows_total=len(frame),
-            null_rows=nulls,
-            increasing=bool((np.diff(ordered.index.to_numpy()) > 0).all()) and nulls == 0,
-            first=0,
-            last=0,
-        )
-    ]
-
-
-def _sample_codes(frame: pd.DataFrame, order: RowOrder, size: int) -> KeySample:
-    codes, null = order.codes(frame)
-    if null is not None:
-        codes = codes[~null]
-    increasing = not bool((codes[1:] < codes[:-1]).any())
-    if not increasing:
-        codes = np.sort(codes)
-    at, rows = _spaced(len(codes), size)
+        codes, null = order.codes(frame)
+        codes = codes if null is None else codes[~null]
+        increasing = not bool((codes[1:] < codes[:-1]).any())
+        if not increasing:
+            codes = np.sort(codes)
+        n_keys = len(codes)
+    else:
+        keys = frame[list(order.by)]
+        if order.nulls_apart:
+            keys = keys[keys[order.by[0]].notna()]
+        values = sorted_keys(keys.reset_index(drop=True), order)
+        n_keys = len(values)
+        increasing = bool((np.diff(values.index.to_numpy()) > 0).all())
+    ends = (int(codes[0]), int(codes[-1])) if codes is not None and n_keys else (0, 0)
+    at, weights, step = _spaced(np.full(n_keys, 1.0), size, _start(codes, values))
     return KeySample(
-        codes=codes[at],
-        values=None,
-        rows=rows,
-        rows_total=len(frame),
-        null_rows=len(frame) - len(codes),
-        increasing=increasing,
-        first=int(codes[0]) if len(codes) else 0,
-        last=int(codes[-1]) if len(codes) else 0,
+        codes=None if codes is None else codes[at],
+        values=None if values is None else values.take(at).reset_index(drop=True),
+        weights=weights,
+        error_rows=step,
+        error_square=step**2,
+        partitions=PartitionKeys(
+            rows=np.array([len(frame)], np.int64),
+            null_rows=np.array([len(frame) - n_keys], np.int64),
+            first=np.array([ends[0]], np.uint64),
+            last=np.array([ends[1]], np.uint64),
+            increasing=np.array([increasing], np.bool_),
+        ),
     )
 
 
-def _spaced(n_rows: int, size: int) -> tuple[npt.NDArray[np.int64], Counts]:
-    """Give the last row of each stretch, and its rows: the first row alone, and equal stretches."""
-    if n_rows == 0:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    n = min(n_rows, size)
-    ends = 1 + (np.arange(n, dtype=np.int64) * (n_rows - 1)) // max(n - 1, 1)
-    return ends - 1, np.diff(ends, prepend=0)
+def thin(samples: Sequence[KeySample], order: RowOrder, size: int) -> KeySample:
+    """Join samples of neighbouring partitions, and leave at most ``size`` keys and both ends."""
+    codes, values, weights, _ = _merged(samples, order)
+    step = 0.0
+    if np.count_nonzero(weights) > size:
+        at, weights, step = _spaced(weights, size, _start(codes, values))
+        codes = None if codes is None else codes[at]
+        values = None if values is None else values.take(at).reset_index(drop=True)
+    return KeySample(
+        codes=codes,
+        values=values,
+        weights=weights,
+        error_rows=sum(sample.error_rows for sample in samples) + step,
+        error_square=sum(sample.error_square for sample in samples) + step**2,
+        partitions=_joined([sample.partitions for sample in samples]),
+    )
+
+
+def _start(codes: Codes | None, values: pd.DataFrame | None) -> float:
+    """Choose where in the first stretch to start: by the keys, so that it differs between partitions, not runs."""
+    if codes is not None:
+        some = codes[[0, len(codes) // 2, -1]] if len(codes) else codes
+        return float((mix64(some).sum() >> np.uint64(11)) / 2.0**53)
+    assert values is not None
+    some_values = values.iloc[[0, len(values) // 2, -1]] if len(values) else values
+    return zlib.crc32(repr(some_values.to_numpy().tolist()).encode()) / 2.0**32
+
+
+def _spaced(rows: Weights, size: int, start: float) -> tuple[npt.NDArray[np.int64], Weights, float]:
+    """Take rows evenly by weight, with the first and the last one besides, which stand for none."""
+    n = len(rows)
+    if n == 0:
+        return np.empty(0, np.int64), np.empty(0), 0.0
+    ends = np.cumsum(rows)
+    total = float(ends[-1])
+    taken = min(size, max(1, round(total)))
+    step = total / taken
+    if taken >= total:
+        start = 0.0  # every row is taken
+    at = np.searchsorted(ends, (np.arange(taken) + start) * step, side="right")
+    at = np.concatenate([[0], np.minimum(at, n - 1), [n - 1]])
+    weights = np.concatenate([[0.0], np.full(taken, step), [0.0]])
+    return at, weights, 0.0 if step <= 1.0 else step
 
 
 def join_samples(samples: Sequence[KeySample], order: RowOrder) -> KeyQuantiles:
     """Join the samples of all partitions, given in their order."""
-    rows = np.concatenate([sample.rows for sample in samples])
-    partition = np.repeat(np.arange(len(samples)), [len(sample.rows) for sample in samples])
-    values: pd.DataFrame | None = None
-    if order.coded:
-        codes = np.concatenate([_codes_of(sample) for sample in samples])
-        at = np.argsort(codes, kind="stable")
-        codes = codes[at]
-        fresh = np.append(True, codes[1:] != codes[:-1])[: len(codes)]
+    codes, values, weights, sample_of = _merged(samples, order)
+    if values is not None:
+        fresh = _differs(values)
+        values = values[fresh].reset_index(drop=True)
+        key = np.cumsum(fresh) - 1
+        distinct = (2 * np.arange(len(values)) + 1).astype(np.uint64)
     else:
-        keys = pd.concat([_values_of(sample) for sample in samples], ignore_index=True)
-        keys = sorted_keys(keys, order)
-        at = keys.index.to_numpy()
-        keys = keys.reset_index(drop=True)
-        fresh = _differs(keys)
-        values = keys[fresh].reset_index(drop=True)
-        codes = (2 * (np.cumsum(fresh) - 1) + 1).astype(np.uint64)
-    rows, partition = rows[at], partition[at]
-    key = np.cumsum(fresh) - 1
-    firsts = np.flatnonzero(fresh)
-    below, error = _below(rows, partition, key, samples)
+        assert codes is not None
+        fresh = np.append(True, codes[1:] != codes[:-1])[: len(codes)]
+        key = np.cumsum(fresh) - 1
+        distinct = codes[fresh]
+    rows = np.bincount(key, weights=weights, minlength=len(distinct))
+    partitions = _joined([sample.partitions for sample in samples])
     return KeyQuantiles(
-        codes=codes[fresh],
-        below=below,
-        below_error=error,
-        own_rows=_summed(np.where(_again(key, partition), rows, 1), firsts),
-        total_rows=sum(sample.rows_total for sample in samples),
-        null_rows=sum(sample.null_rows for sample in samples),
+        codes=distinct,
+        rows=rows,
+        below=np.cumsum(rows) - rows,
+        below_error=_error(key, sample_of, samples, len(distinct)),
+        total_rows=int(partitions.rows.sum()),
+        null_rows=int(partitions.null_rows.sum()),
         values=values,
-        partitions=_partitions(samples) if order.coded else None,
-        partition_rows=np.array([sample.rows_total for sample in samples], np.int64),
+        partitions=partitions if order.coded else None,
+        partition_rows=partitions.rows,
     )
 
 
-def _below(
-    rows: Counts, partition: Counts, key: Counts, samples: Sequence[KeySample]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Count the rows below each distinct key, and bound the error.
-
-    A stretch ends with its key: stretches that end below a key lie below it
-    whole. Of each partition with keys on both sides one stretch more lies below
-    it in part: half of it is added, and half of it is the error.
-    """
-    n_keys = int(key[-1]) + 1 if len(key) else 0
-    ended = np.bincount(key, weights=rows, minlength=n_keys)
-    steps = np.array([float(sample.rows.max(initial=1)) - 1.0 for sample in samples])
-    by_partition = np.argsort(partition, kind="stable")
-    last_at = np.cumsum([len(sample.rows) for sample in samples])
-    has_keys = np.array([len(sample.rows) > 0 for sample in samples], np.bool_)
-    first_at = last_at - [len(sample.rows) for sample in samples]
-    smallest, largest = key[by_partition[first_at[has_keys]]], key[by_partition[last_at[has_keys] - 1]]
-    steps = steps[has_keys]
-    part, square = np.zeros(n_keys + 1), np.zeros(n_keys + 1)
-    for change, at, sign in ((steps, smallest + 1, 1.0), (steps, largest + 1, -1.0)):
-        np.add.at(part, at, sign * change)
-        np.add.at(square, at, sign * change**2)
-    half = np.cumsum(part)[:n_keys] / 2.0
-    likely = _LIKELY_SIGMAS * np.sqrt(np.maximum(np.cumsum(square)[:n_keys], 0.0) / 12.0)
-    return np.concatenate([[0.0], np.cumsum(ended)[:-1]])[:n_keys] + half, np.minimum(half, likely)
+def _error(
+    key: npt.NDArray[np.int64], sample_of: npt.NDArray[np.int64], samples: Sequence[KeySample], n_keys: int
+) -> Weights:
+    """Bound the error of the rows below each key: samples that end before it, or begin after it, have none."""
+    bound, square = np.zeros(n_keys + 1), np.zeros(n_keys + 1)
+    by_sample = np.argsort(sample_of, kind="stable")
+    ends = np.cumsum([len(sample.weights) for sample in samples])
+    full = np.array([len(sample.weights) > 0 for sample in samples], np.bool_)
+    begins = ends - [len(sample.weights) for sample in samples]
+    smallest, largest = key[by_sample[begins[full]]], key[by_sample[ends[full] - 1]]
+    for total, of_each in (
+        (bound, [sample.error_rows for sample in samples]),
+        (square, [sample.error_square for sample in samples]),
+    ):
+        np.add.at(total, smallest + 1, np.array(of_each)[full])
+        np.add.at(total, largest + 1, -np.array(of_each)[full])
+    likely = _LIKELY * np.sqrt(np.maximum(np.cumsum(square)[:n_keys], 0.0))
+    return np.minimum(np.maximum(np.cumsum(bound)[:n_keys], 0.0), likely)
 
 
-def _again(key: Counts, partition: Counts) -> npt.NDArray[np.bool_]:
-    """Say which stretches have no other key than their own: the one before, in the partition, ended with it."""
-    by_partition = np.argsort(partition, kind="stable")
-    keys, partitions = key[by_partition], partition[by_partition]
-    again = np.zeros(len(key), np.bool_)
-    again[by_partition[1:][(keys[1:] == keys[:-1]) & (partitions[1:] == partitions[:-1])]] = True
-    return again
+def _merged(
+    samples: Sequence[KeySample], order: RowOrder
+) -> tuple[Codes | None, pd.DataFrame | None, Weights, npt.NDArray[np.int64]]:
+    """Put the keys of several samples in one order, with each one's sample."""
+    weights = np.concatenate([sample.weights for sample in samples])
+    sample_of = np.repeat(np.arange(len(samples)), [len(sample.weights) for sample in samples])
+    if order.coded:
+        codes = np.concatenate([sample.codes for sample in samples if sample.codes is not None])
+        at = np.argsort(codes, kind="stable")
+        return codes[at], None, weights[at], sample_of[at]
+    values = pd.concat([sample.values for sample in samples if sample.values is not None], ignore_index=True)
+    values = sorted_keys(values, order)
+    at = values.index.to_numpy()
+    return None, values.reset_index(drop=True), weights[at], sample_of[at]
 
 
-def _summed(rows: Counts, firsts: npt.NDArray[np.int64]) -> Counts:
-    return np.add.reduceat(rows, firsts) if len(firsts) else np.empty(0, np.int64)
-
-
-def _partitions(samples: Sequence[KeySample]) -> PartitionKeys:
+def _joined(parts: Sequence[PartitionKeys]) -> PartitionKeys:
     return PartitionKeys(
-        rows=np.array([sample.rows_total for sample in samples], np.int64),
-        null_rows=np.array([sample.null_rows for sample in samples], np.int64),
-        first=np.array([sample.first for sample in samples], np.uint64),
-        last=np.array([sample.last for sample in samples], np.uint64),
-        increasing=np.array([sample.increasing for sample in samples], np.bool_),
+        rows=np.concatenate([part.rows for part in parts]),
+        null_rows=np.concatenate([part.null_rows for part in parts]),
+        first=np.concatenate([part.first for part in parts]),
+        last=np.concatenate([part.last for part in parts]),
+        increasing=np.concatenate([part.increasing for part in parts]),
     )
 
 
@@ -215,13 +233,3 @@ def _differs(keys: pd.DataFrame) -> npt.NDArray[np.bool_]:
         unequal = np.asarray(values[1:] != values[:-1], np.bool_)
         different[1:] |= (unequal & ~(null[1:] & null[:-1])) | (null[1:] != null[:-1])
     return different
-
-
-def _codes_of(sample: KeySample) -> Codes:
-    assert sample.codes is not None
-    return sample.codes
-
-
-def _values_of(sample: KeySample) -> pd.DataFrame:
-    assert sample.values is not None
-    return sample.values

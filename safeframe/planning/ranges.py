@@ -74,7 +74,7 @@ def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
     ...     codes=np.arange(1, 9, dtype="uint64"),
     ...     below=np.arange(8) * 10.0,
     ...     below_error=np.zeros(8),
-    ...     own_rows=np.full(8, 1),
+    ...     rows=np.full(8, 10.0),
     ...     total_rows=80,
     ...     null_rows=0,
     ...     values=None,
@@ -89,7 +89,7 @@ def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
     # Rows below each sampled key, and below the end of all keys, which is certain.
     below = np.append(quantiles.below, quantiles.key_rows)
     error = np.append(quantiles.below_error, 0.0)
-    alone = quantiles.own_rows > target if split else np.zeros(n_keys, np.bool_)
+    alone = quantiles.rows > target if split else np.zeros(n_keys, np.bool_)
     firsts, after, single = _firsts(below, alone, target, n_keys)
     # Just behind a heavy key begins what lies in front of the next one.
     at = firsts + after

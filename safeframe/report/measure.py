@@ -65,9 +65,7 @@ class Measurement:
     @property
     def rows_in(self) -> int:
         """Rows of the inputs of the recipes that ran, as their plans counted them."""
-        return sum(
-            plan.merge.left_rows + plan.merge.right_rows for plan in self.plans if plan.merge is not None
-        )
+        return sum(plan.input_rows for plan in self.plans)
 
     def __str__(self) -> str:
         lines = [f"measured   {format_nbytes(self.peak_worker_nbytes)} at the peak of the fullest worker"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dask
 import dask.dataframe as dd
+import pandas as pd
+from dask.delayed import delayed
 
 from safeframe import options
 from safeframe.facts.quantiles import KeyQuantiles
-from safeframe.kernels.key_sample import KeySample, join_samples, sample_keys
+from safeframe.kernels.key_sample import KeySample, join_samples, sample_keys, thin
 from safeframe.kernels.row_order import RowOrder
 from safeframe.sizing.partition_tasks import each_partition
 
@@ -28,10 +30,20 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     n = max(1, ddf.npartitions)
     wanted = options.SAMPLED_KEYS if order.coded else options.SAMPLED_VALUES
     size = min(max(wanted // n, options.MIN_SAMPLE_KEYS), options.MAX_SAMPLE_KEYS)
-    tasks = each_partition(ddf[list(order.by)], sample_keys, _joined, order, size)
-    gathered: tuple[list[KeySample], ...] = dask.compute(*tasks)
-    return join_samples([sample for part in gathered for sample in part], order)
+    # The partitions of one task leave together as many keys as they may, each at first more than its part.
+    tasks = each_partition(ddf[list(order.by)], _sample, _gather, order, size * options.FIRST_SAMPLE_FACTOR)
+    thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
+    gathered: tuple[KeySample, ...] = dask.compute(*thinned)
+    return join_samples(gathered, order)
 
 
-def _joined(parts: list[list[KeySample]]) -> list[KeySample]:
+def _sample(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySample]:
+    return [sample_keys(frame, order, size)]
+
+
+def _gather(parts: list[list[KeySample]]) -> list[KeySample]:
     return [sample for part in parts for sample in part]
+
+
+def _thin(samples: list[KeySample], order: RowOrder, size: int) -> KeySample:
+    return thin(samples, order, size * len(samples))
