@@ -34,7 +34,7 @@ import psutil
 from distributed import Client, LocalCluster
 
 import safeframe
-from benchmarks.situations import SITUATIONS
+from benchmarks.situations import JOINS
 
 ZIPF_KEYS = 20_000_000
 ZIPF_ROWS_PER_FILE = 1_000_000
@@ -69,7 +69,7 @@ def measure_exact(
     directory: Path, scale: float, repeat: int, workers: int, memory_limit: str
 ) -> dict[str, Any]:
     """Count the question's join, beside DuckDB counting both tables' keys."""
-    data = SITUATIONS["q0"].scaled(scale).materialise(directory)
+    data = JOINS["q0"].scaled(scale).materialise(directory)
     left, right = (str(path / "*.parquet") for path in (data.left, data.right))
     run = _measured(left, right, "col1", "left", repeat, workers, memory_limit)
     seconds = [

@@ -31,10 +31,12 @@ import psutil
 from dask.utils import parse_bytes
 
 from benchmarks.check import Check, check_output
+from benchmarks.check_order import OrderCheck, check_ordered_files, check_partitions
 from benchmarks.engines import CLUSTER_ENGINES, ENGINES, Request
 from benchmarks.groups import Group, Hierarchy, find_hierarchy, sweep
 from benchmarks.results import FINISHED, Run, summarise, write_readme, write_results
-from benchmarks.situations import SITUATIONS, Dataset
+from benchmarks.situations import SITUATIONS, AnyDataset, Dataset
+from benchmarks.totals import Totals
 from benchmarks.watch import Watcher
 from safeframe.units import format_count, format_nbytes
 
@@ -62,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         runs: list[Run] = []
         for turn in range(options.repeat):
             for engine in options.engines:
+                if engine not in dataset.situation.engines:
+                    continue
                 # An engine that did not finish is not waited for again.
                 if any(run.engine == engine and run.seconds is None for run in runs):
                     continue
@@ -71,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         for path in write_results(options.out, _facts(dataset, options, hierarchy), runs):
             _say(f"wrote {path}")
         correct &= all(run.outcome != "wrong" for run in runs)
-        for summary in summarise(runs):
+        for summary in summarise(runs, dataset.situation.nbytes):
             _say(f"{name} {summary.engine}: {summary.outcome}, {summary.seconds or '–'} s")
     if options.readme:
         write_readme(options.readme, options.out)
@@ -87,7 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, default=1, help="rounds; medians are shown")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full tables")
     parser.add_argument("--readme", type=Path, help="a README whose table is to be renewed")
-    parser.add_argument("--timeout", type=int, default=300, help="seconds for each run")
+    parser.add_argument(
+        "--timeout",
+        type=_timeouts,
+        default=_timeouts("300"),
+        metavar="SECONDS[,ENGINE=SECONDS...]",
+        help="seconds for each run, and for the runs of single engines",
+    )
     return parser
 
 
@@ -100,14 +110,25 @@ def _engines(text: str) -> tuple[str, ...]:
     return names
 
 
-def _run(engine: str, dataset: Dataset, options: argparse.Namespace, hierarchy: Hierarchy | None) -> Run:
+def _timeouts(text: str) -> dict[str, int]:
+    given = dict(item.split("=") for item in text.split(",") if "=" in item)
+    general = [item for item in text.split(",") if "=" not in item]
+    _engines(",".join(given) or ENGINES[0])
+    if len(general) > 1:
+        msg = f"{len(general)} general timeouts in {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return {engine: int(given.get(engine, *(general or ["300"]))) for engine in ENGINES}
+
+
+def _run(engine: str, dataset: AnyDataset, options: argparse.Namespace, hierarchy: Hierarchy | None) -> Run:
     on_cluster = engine in CLUSTER_ENGINES
     limit_nbytes = parse_bytes(LIMIT if on_cluster else PEER_HARD)
     situation = dataset.situation
-    needed = dataset.truth.rows * situation.output_row_nbytes if situation.task == "merge" else 0
-    free = shutil.disk_usage(options.data).free
+    needed = dataset.needed_nbytes
+    # Workers spill where temporary files go, all else is below the data.
+    free = min(shutil.disk_usage(place).free for place in (options.data, tempfile.gettempdir()))
     if needed > free:
-        why = f"the result may take {format_nbytes(needed)}, and {format_nbytes(free)} are free"
+        why = f"the run may take {format_nbytes(needed)} of disk, and {format_nbytes(free)} are free"
         return Run(engine=engine, outcome="no room", limit_nbytes=limit_nbytes, details={"detail": why})
     _warm(dataset)
     with contextlib.ExitStack() as stack:
@@ -124,7 +145,7 @@ def _run(engine: str, dataset: Dataset, options: argparse.Namespace, hierarchy: 
             output=str(output),
             scratch=str(scratch),
             answer=str(scratch / "answer.json"),
-            timeout_seconds=options.timeout,
+            timeout_seconds=options.timeout[engine],
             n_workers=N_WORKERS,
             hard=HARD,
             limit=LIMIT,
@@ -134,9 +155,7 @@ def _run(engine: str, dataset: Dataset, options: argparse.Namespace, hierarchy: 
         group = stack.enter_context(_group(hierarchy, None if on_cluster else parse_bytes(PEER_HARD)))
         answer, watcher = _child(request, group)
         figures = _figures(answer, watcher, group, hierarchy)
-        check: Check | None = None
-        if "error" not in answer and situation.task == "merge":
-            check = check_output(dataset, output, scratch=scratch)
+        check = None if "error" in answer else _check(dataset, answer, output, scratch)
         return _judge(engine, dataset, answer, figures, check, limit_nbytes)
 
 
@@ -208,12 +227,27 @@ def _figures(
     }
 
 
+def _check(
+    dataset: AnyDataset, answer: dict[str, Any], output: Path, scratch: Path
+) -> Check | OrderCheck | None:
+    """Look at what came out; None where that is but a number, in the answer."""
+    if isinstance(dataset, Dataset):
+        return check_output(dataset, output, scratch=scratch) if dataset.situation.writes else None
+    divisions = answer.pop("divisions")
+    divisions = None if divisions is None else tuple(divisions)
+    if dataset.situation.writes:
+        return check_ordered_files(dataset, output, divisions)
+    # Taken out: results would be long lists of partitions.
+    partitions = [Totals(**part) for part in answer.pop("partitions")]
+    return check_partitions(dataset, partitions, divisions)
+
+
 def _judge(
     engine: str,
-    dataset: Dataset,
+    dataset: AnyDataset,
     answer: dict[str, Any],
     figures: dict[str, Any],
-    check: Check | None,
+    check: Check | OrderCheck | None,
     limit_nbytes: int,
 ) -> Run:
     rows = check.rows if check else answer.pop("rows", None)
@@ -225,6 +259,8 @@ def _judge(
         outcome = "wrong"
     elif any(figures.get(name) for name in ("oom_kills", "restarts", "reruns")):
         outcome = "disturbed"
+    elif isinstance(check, OrderCheck) and check.shortcomings:
+        outcome = "not as asked: " + ", ".join(check.shortcomings)
     else:
         outcome = FINISHED
     partitioned = check is not None and engine in CLUSTER_ENGINES
@@ -242,7 +278,7 @@ def _judge(
     )
 
 
-def _warm(dataset: Dataset) -> None:
+def _warm(dataset: AnyDataset) -> None:
     """Read the inputs once, so that no engine is the one that finds them on disk."""
     for path in sorted(dataset.directory.rglob("*.parquet")):
         with path.open("rb") as file:
@@ -250,12 +286,14 @@ def _warm(dataset: Dataset) -> None:
                 pass
 
 
-def _facts(dataset: Dataset, options: argparse.Namespace, hierarchy: Hierarchy | None) -> dict[str, Any]:
+def _facts(dataset: AnyDataset, options: argparse.Namespace, hierarchy: Hierarchy | None) -> dict[str, Any]:
     situation = dataset.situation
     enforcement = hierarchy.enforcement if hierarchy else "dask only"
     return {
         "situation": situation.name,
         "title": situation.title,
+        "family": situation.family,
+        "nbytes": situation.nbytes,
         "scale": situation.scale,
         "expected_rows": dataset.truth.rows,
         "truth": asdict(dataset.truth),

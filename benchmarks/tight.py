@@ -242,6 +242,11 @@ class _Events(SchedulerPlugin):  # type: ignore[misc]
             # The same work asked for anew is not a repetition.
             self._finished.discard(key)
 
+    def update_graph(self, scheduler: Any, *, tasks: Any, **_: Any) -> None:
+        # A later graph may ask anew for what the one before computed and let go, not yet forgotten.
+        gone = {key for key in tasks if key in scheduler.tasks and scheduler.tasks[key].state != "memory"}
+        self._finished -= gone
+
     def log_event(self, topic: str, msg: Any) -> None:
         if isinstance(msg, dict) and msg.get("action") == "worker-status-change":
             self.pauses += msg.get("status") == "paused"

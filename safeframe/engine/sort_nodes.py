@@ -3,7 +3,7 @@
 :class:`SafeSort` is abstract: dask pushes projections through it, and it
 becomes one of three concrete forms when the graph is made::
 
-    sorted    InPlace(frame)
+    sorted    InPlace(frame), or AlignedCells(frame) where partitions share keys
     staged    ExchangeCells(Seal(stage(frame)))
     p2p       OrderedShards(p2p_exchange(TaggedRows(frame)))
 """
@@ -18,7 +18,10 @@ import pandas as pd
 from safeframe.engine._dask import (
     Blockwise,
     Expr,
+    List,
     Projection,
+    Task,
+    TaskRef,
     determine_column_projection,
     lowered,
 )
@@ -27,6 +30,7 @@ from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.runs import start_run
 from safeframe.engine.sort_tasks import (
     SortSpec,
+    aligned_cell,
     indexed,
     ordered_cell,
     ordered_frame,
@@ -37,6 +41,7 @@ from safeframe.engine.tally import announce
 from safeframe.facts.plan import Plan
 from safeframe.kernels.frame_spec import FrameSpec, with_index
 from safeframe.kernels.range_router import RangeRouter
+from safeframe.planning.alignment import Alignment
 
 __all__ = ["SafeSort"]
 
@@ -47,15 +52,8 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """Rows brought to an order by a plan."""
 
     _parameters = [
-        "frame",
-        "plan",
-        "router",
-        "given_divisions",
-        "index_column",
-        "drop",
-        "group",
-        "with_index",
-    ]
+        "frame", "plan", "router", "given_divisions", "index_column", "drop", "group", "with_index", "alignment",
+    ]  # fmt: skip
 
     @property
     def _meta(self) -> Any:
@@ -94,7 +92,9 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         announce(plan)
         frame, spec = lowered(self.frame), self._spec
         if plan.strategy == "sorted":
-            return InPlace(frame, spec, self._meta, self.given_divisions)
+            if self.alignment is None:
+                return InPlace(frame, spec, self._meta, self.given_divisions)
+            return AlignedCells(frame, spec, self._meta, self.given_divisions, self.alignment)
         router: RangeRouter = self.router
         if plan.strategy == "p2p":
             from safeframe.engine.p2p import p2p_exchange
@@ -125,6 +125,30 @@ class InPlace(Blockwise):  # type: ignore[misc]
     def operation(frame: pd.DataFrame, spec: SortSpec, meta: Any, given_divisions: Any) -> pd.DataFrame:
         """Set the index of a partition."""
         return indexed(frame, spec)
+
+
+class AlignedCells(Expr):  # type: ignore[misc]
+    """Partitions that are in order, each key given to the partition that it begins in."""
+
+    _parameters = ["frame", "spec", "meta", "given_divisions", "alignment"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _layer(self) -> dict[Any, Any]:
+        aligned: Alignment = self.alignment
+        starts: list[int | None] = [*aligned.starts.tolist(), None]
+        inputs = zip(aligned.first_input.tolist(), aligned.after_input.tolist(), strict=True)
+        graph = {}
+        for number, (first, after) in enumerate(inputs):
+            key = (self._name, number)
+            parts = List(*(TaskRef((self.frame._name, i)) for i in range(first, after)))
+            graph[key] = Task(key, aligned_cell, parts, self.spec, starts[number], starts[number + 1])
+        return graph
 
 
 class TaggedRows(Blockwise):  # type: ignore[misc]

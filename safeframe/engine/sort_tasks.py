@@ -23,7 +23,16 @@ from safeframe.kernels.routing import Router
 from safeframe.kernels.row_order import RowOrder, sorted_keys
 from safeframe.kernels.sort_block import block_order
 
-__all__ = ["SealedSort", "SortSpec", "indexed", "ordered_cell", "ordered_frame", "seal_sort", "tag_rows"]
+__all__ = [
+    "SealedSort",
+    "SortSpec",
+    "aligned_cell",
+    "indexed",
+    "ordered_cell",
+    "ordered_frame",
+    "seal_sort",
+    "tag_rows",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -99,6 +108,19 @@ def indexed(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
     if spec.index is not None:
         frame = with_index(frame, spec.index, drop=spec.drop)
     return spec.limit.passed(frame)
+
+
+def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after: int | None) -> pd.DataFrame:
+    """Make an output partition of the rows of neighbouring partitions whose key is in a range."""
+    use_worker()
+    parts = []
+    for frame in frames:
+        codes, _ = spec.order.codes(frame)
+        # In order, so that the rows are together.
+        first = int(np.searchsorted(codes, np.uint64(low), side="left"))
+        end = len(codes) if after is None else int(np.searchsorted(codes, np.uint64(after), side="left"))
+        parts.append(frame.iloc[first:end])
+    return indexed(pd.concat(parts) if len(parts) > 1 else parts[0], spec)
 
 
 def tag_rows(frame: pd.DataFrame, router: Router, column: str) -> pd.DataFrame:

@@ -40,5 +40,8 @@ class SortFacts:
     """Whether one key may fill several partitions."""
     ordered: str
     """Empty when the frame's partitions are in order already; otherwise why they cannot be taken as they are."""
+    held_rows: int
+    """Rows of the partitions that one partition touches at most, where the order is there already; 0 when no row
+    changes its partition."""
     self_made: bool
     """Whether each partition is made by its own task alone, so that a stage task can make several."""

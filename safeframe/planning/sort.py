@@ -16,7 +16,12 @@ from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.sort_facts import SortFacts
-from safeframe.planning.memory import default_partition_nbytes, group_peak_nbytes, sorted_shard_peak_nbytes
+from safeframe.planning.memory import (
+    default_partition_nbytes,
+    group_peak_nbytes,
+    sorted_cell_peak_nbytes,
+    sorted_shard_peak_nbytes,
+)
 from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_to_size
 from safeframe.units import format_count, format_nbytes
 
@@ -26,8 +31,15 @@ SORT_STRATEGIES = ("sorted", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 
 
-def plan_sort(facts: SortFacts) -> tuple[Plan, RangeFigures]:
+def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigures]:
     """Choose the strategy and say what it costs.
+
+    Parameters
+    ----------
+    facts
+        Keys, sizes and budget.
+    output_partitions
+        Partitions of the result when no exchange is needed.
 
     Returns
     -------
@@ -51,7 +63,7 @@ def plan_sort(facts: SortFacts) -> tuple[Plan, RangeFigures]:
         figures = cut_to_size(facts.quantiles, rows, split=facts.split_keys)
     strategy, rejected = _choose(facts, partition_nbytes)
     if strategy == "sorted":
-        return _in_place(facts, partition_nbytes, rejected), figures
+        return _in_place(facts, partition_nbytes, rejected, output_partitions), figures
     steps = _staged_steps(facts, figures)
     reasons = [
         f"rows pass through {facts.staging.directory} into {format_count(figures.layout.n_shards)} shards"
@@ -116,38 +128,64 @@ def _choose(facts: SortFacts, partition_nbytes: int) -> tuple[str, list[Candidat
 
 def _wrong_size(facts: SortFacts, partition_nbytes: int) -> str:
     """Say why partitions that are in order cannot stay as they are."""
-    largest = int(facts.quantiles.partition_rows.max(initial=0) * facts.output_row_nbytes)
+    rows = max(facts.held_rows, int(facts.quantiles.partition_rows.max(initial=0)))
+    largest = int(rows * facts.output_row_nbytes)
     n = len(facts.quantiles.partition_rows)
     if facts.npartitions is not None and facts.npartitions != n:
         return f"there are {format_count(n)} partitions, and {format_count(facts.npartitions)} are asked for"
     if facts.partition_nbytes is not None and largest > partition_nbytes:
+        return f"a partition can have {format_nbytes(largest)}, and {format_nbytes(partition_nbytes)} are asked for"
+    projected = facts.budget.projected_worker_nbytes(_in_place_peak(facts))
+    if projected > facts.budget.usable_nbytes and facts.strategy is None:
         return (
-            f"a partition has {format_nbytes(largest)}, and {format_nbytes(partition_nbytes)} are asked for"
+            f"a partition and those that share its last key would take a worker to {format_nbytes(projected)}, above "
+            f"{format_nbytes(facts.budget.usable_nbytes)}"
         )
     return ""
 
 
-def _in_place(facts: SortFacts, partition_nbytes: int, rejected: list[Candidate]) -> Plan:
-    rows = int(facts.quantiles.partition_rows.max(initial=0))
+def _in_place_peak(facts: SortFacts) -> int:
+    rows = max(facts.held_rows, int(facts.quantiles.partition_rows.max(initial=0)))
+    nbytes = int(rows * facts.row_nbytes)
+    if not facts.held_rows:
+        return int(options.OUTPUT_COPIES * nbytes)
+    return sorted_cell_peak_nbytes(
+        held_nbytes=nbytes, input_rows=rows, input_nbytes=nbytes, output_rows=0, output_nbytes=nbytes
+    )
+
+
+def _in_place(
+    facts: SortFacts, partition_nbytes: int, rejected: list[Candidate], output_partitions: int
+) -> Plan:
+    rows = max(facts.held_rows, int(facts.quantiles.partition_rows.max(initial=0)))
     nbytes = int(rows * facts.row_nbytes)
     step = Step(
-        kind="take partitions as they are",
-        tasks=len(facts.quantiles.partition_rows),
-        task_peak_nbytes=int(options.OUTPUT_COPIES * nbytes),
-        reason=f"a partition of {format_nbytes(nbytes)} × {options.OUTPUT_COPIES:g}",
+        kind="move the rows of shared keys" if facts.held_rows else "take partitions as they are",
+        tasks=output_partitions,
+        task_peak_nbytes=_in_place_peak(facts),
+        reason=(
+            f"partitions of {format_nbytes(nbytes)} that share a key, their slices, and the result × "
+            f"{options.OUTPUT_COPIES:g}"
+            if facts.held_rows
+            else f"a partition of {format_nbytes(nbytes)} × {options.OUTPUT_COPIES:g}"
+        ),
     )
     return Plan(
         recipe=facts.recipe,
         strategy="sorted",
-        reasons=("the partitions are in order already: no rows move",),
+        reasons=(
+            "the partitions are in order already: rows move only where a key goes on in the next one"
+            if facts.held_rows
+            else "the partitions are in order already: no rows move",
+        ),
         rejected=tuple(rejected),
         steps=(step,),
         budget=facts.budget,
         output_rows=facts.profile.rows,
         output_nbytes=facts.profile.rows.scaled(facts.output_row_nbytes),
-        output_partitions=len(facts.quantiles.partition_rows),
+        output_partitions=output_partitions,
         partition_nbytes=partition_nbytes,
-        largest_partition_nbytes=int(rows * facts.output_row_nbytes),
+        largest_partition_nbytes=math.ceil(rows * facts.output_row_nbytes),
         row_nbytes=facts.output_row_nbytes,
         staging_nbytes=0,
         staging_free_nbytes=None,

@@ -23,6 +23,7 @@ from safeframe.kernels.key_codes import decode_codes
 from safeframe.kernels.key_schema import common_schema
 from safeframe.kernels.range_router import range_router
 from safeframe.kernels.row_order import RowOrder, check_orderable
+from safeframe.planning.alignment import Alignment, align
 from safeframe.planning.ranges import RangeFigures
 from safeframe.planning.sort import group_size, plan_sort
 from safeframe.recipes.frames import check_keys
@@ -89,6 +90,8 @@ class PlannedSort:
     """Whether it goes from the columns."""
     with_index: bool
     """Whether the input's index is kept."""
+    alignment: Alignment | None
+    """Which keys partitions share, where the order is there already and matters; None when they share none."""
 
 
 def row_order(
@@ -145,6 +148,7 @@ def plan_order(
     if index is not None and not drop:
         output_width += next(c.row_nbytes for c in profile.columns if c.name == str(index)) * margin
     size = given.partition_size if given.partition_size is not None else config.get("partition-size")
+    alignment = _alignment(quantiles, order) if index is not None else None
     facts = SortFacts(
         recipe=recipe,
         quantiles=quantiles,
@@ -157,10 +161,12 @@ def plan_order(
         npartitions=given.npartitions,
         strategy=given.strategy,
         split_keys=split_keys,
-        ordered=_not_in_order(quantiles, order, apart=index is not None or order.hashed),
+        ordered=_not_in_order(quantiles, order),
+        held_rows=alignment.held_rows if alignment is not None else 0,
         self_made=self_made(frame),
     )
-    plan, figures = plan_sort(facts)
+    n_in_place = len(alignment.starts) if alignment is not None else len(quantiles.partition_rows)
+    plan, figures = plan_sort(facts, n_in_place)
     return PlannedSort(
         frame=frame,
         order=order,
@@ -171,6 +177,7 @@ def plan_order(
         index=index,
         drop=drop,
         with_index=with_index,
+        alignment=alignment,
     )
 
 
@@ -195,11 +202,19 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
         planned.drop,
         group_size(planned.facts),
         planned.with_index,
+        planned.alignment if plan.strategy == "sorted" else None,
     )
     return cast("dd.DataFrame", new_collection(expression))
 
 
-def _not_in_order(quantiles: KeyQuantiles, order: RowOrder, *, apart: bool) -> str:
+def _alignment(quantiles: KeyQuantiles, order: RowOrder) -> Alignment | None:
+    if quantiles.partitions is None or _not_in_order(quantiles, order) or not quantiles.key_rows:
+        return None
+    alignment = align(quantiles.partitions)
+    return alignment if alignment.moves(len(quantiles.partition_rows)) else None
+
+
+def _not_in_order(quantiles: KeyQuantiles, order: RowOrder) -> str:
     """Say why partitions cannot be taken as they are; empty when they can."""
     parts = quantiles.partitions
     if order.hashed:
@@ -213,11 +228,9 @@ def _not_in_order(quantiles: KeyQuantiles, order: RowOrder, *, apart: bool) -> s
         n = int((~parts.increasing[full]).sum())
         return f"{format_count(n)} partitions are not in order"
     first, last = parts.first[full], parts.last[full]
-    wrong = np.flatnonzero(first[1:] <= last[:-1]) if apart else np.flatnonzero(first[1:] < last[:-1])
+    wrong = np.flatnonzero(first[1:] < last[:-1])
     if len(wrong):
         return f"partitions overlap in their keys (after {format_count(int(wrong[0]) + 1)} of them)"
-    if apart and not full.all():
-        return "some partitions are empty"
     return ""
 
 
@@ -234,7 +247,8 @@ def _divisions(planned: PlannedSort) -> tuple[Any, ...]:
     if planned.plan.strategy == "sorted":
         parts = quantiles.partitions
         assert parts is not None, "only keys with codes are known to be in order"
-        codes = np.append(parts.first, parts.last[-1])
+        aligned = planned.alignment or align(parts)
+        codes = np.append(aligned.starts, np.uint64(aligned.last))
         return tuple(_key_values(codes, order))
     firsts = planned.figures.first_keys
     layout = planned.figures.layout

@@ -41,9 +41,13 @@ def within_divisions(parts, divisions):
         assert keys.max() <= divisions[-1] if number == last else keys.max() < divisions[number + 1]
 
 
-@given(data=st.data(), kind=st.sampled_from(KINDS), size=SIZES, drop=st.booleans())
-def test_set_index(data, kind, size, drop, tmp_path_factory):
+@given(
+    data=st.data(), kind=st.sampled_from(KINDS), size=SIZES, drop=st.booleans(), in_order=st.booleans()
+)
+def test_set_index(data, kind, size, drop, in_order, tmp_path_factory):
     frame = data.draw(key_frames([kind], names=["k"], extra="l"))
+    if in_order:
+        frame = frame.sort_values("k", kind="stable", ignore_index=True)
     indexed = safeframe.set_index(
         data.draw(partitioned(frame)), "k", drop=drop, staging=str(tmp_path_factory.getbasetemp()), **size
     )

@@ -165,8 +165,8 @@ def test_table_and_picture_show_failures(tmp_path):
     paths = write_results(tmp_path, facts, runs)
     assert all(path.stat().st_size for path in paths)
     table = (tmp_path / "table.md").read_text()
-    assert "| dask | **KilledWorker** | – |" in table
+    assert "| dask | **KilledWorker** | – | – |" in table
     assert "| 9 MiB **above projected** | 8 MiB |" in table
-    assert "| polars | finished | 1.2 | 5 MiB |" in table
+    assert "| polars | finished | 1.2 | – | 5 MiB |" in table
     saved = json.loads((tmp_path / "q3.json").read_text())
     assert Summary(**saved["summary"][0]).restarts == 13

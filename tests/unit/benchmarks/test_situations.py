@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from benchmarks.check import check_output
-from benchmarks.situations import SITUATIONS, Dataset
+from benchmarks.situations import JOINS, SITUATIONS, Dataset
 
 SMALL = {"q0": 0.0005, "q3": 0.001, "q3_hot": 0.001, "b1": 0.0005}
 
 
-@pytest.fixture(params=sorted(SITUATIONS))
+@pytest.fixture(params=sorted(JOINS))
 def dataset(request, tmp_path) -> Dataset:
-    return SITUATIONS[request.param].scaled(SMALL[request.param]).materialise(tmp_path)
+    return JOINS[request.param].scaled(SMALL[request.param]).materialise(tmp_path)
 
 
 def joined(dataset: Dataset) -> pd.DataFrame:

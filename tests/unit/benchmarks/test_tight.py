@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from distributed import KilledWorker
 
 from benchmarks.groups import Group, find_hierarchy, sweep
-from benchmarks.tight import tight_cluster
+from benchmarks.tight import _Events, tight_cluster
 from benchmarks.watch import Watcher, read_resident
 
 needs_groups = pytest.mark.skipif(find_hierarchy() is None, reason="no right to make memory groups here")
@@ -137,6 +138,24 @@ class TestWatcher:
         child = subprocess.Popen([sys.executable, "-c", ""])
         child.wait()
         assert read_resident(child.pid) is None
+
+
+class TestReruns:
+    def counted(self, *, state: str, asked_anew: bool) -> int:
+        events = _Events()
+        events.transition("a", "processing", "memory")
+        if asked_anew:
+            scheduler = SimpleNamespace(tasks={"a": SimpleNamespace(state=state)})
+            events.update_graph(scheduler, tasks=["a", "b"], client="c")
+        events.transition("a", "waiting", "processing")
+        return events.reruns
+
+    def test_a_lost_result_made_again_is_one(self):
+        assert self.counted(state="released", asked_anew=False) == 1
+        assert self.counted(state="memory", asked_anew=True) == 1
+
+    def test_what_a_later_graph_asks_for_anew_is_none(self):
+        assert self.counted(state="released", asked_anew=True) == 0
 
 
 @pytest.mark.cluster

@@ -1,71 +1,28 @@
-"""Named situations: tables on disk whose join is known before anything joins them.
+"""Joins of two tables on disk, known before anything joins them.
 
-Covers: seeded tables as parquet files (one generator per file, so that runs compare
-and files can be made in any order), the same shapes at any scale, the figures that
+Covers: both tables as parquet files, the same shapes at any scale, the figures that
 the join of them must give.
-Does not cover: running anything on them (:mod:`benchmarks.engines`), or comparing
-what came out (:mod:`benchmarks.check`).
+Does not cover: running anything on them (:mod:`benchmarks.engines_joins`), or
+comparing what came out (:mod:`benchmarks.check`).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.situations.stamp import ALL_ENGINES, stamped
+from benchmarks.situations.tables import Column, Table
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import os
+    from pathlib import Path
 
-__all__ = ["SITUATIONS", "Column", "Dataset", "Situation", "Table", "Truth"]
-
-_STAMP = "stamp.json"
-_STAMP_FORMAT = 1
-# Coprime with any sensible number of keys, so that multiples of it visit every key once.
-_KEY_STRIDE = 7_368_787
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
-    """A column of uniform random values."""
-
-    name: str
-    """Its name."""
-    kind: Literal["int64", "float64"]
-    """Its type."""
-    low: int = 0
-    """Smallest value."""
-    high: int = 10_000
-    """No value reaches this."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """One side of a join: files of equal rows."""
-
-    files: int
-    """Parquet files."""
-    rows_per_file: int
-    """Rows in each."""
-    keys: int
-    """Distinct keys it draws from, upwards of the situation's lowest."""
-    columns: tuple[Column, ...]
-    """Columns besides the key."""
-    unique: bool = False
-    """Whether each key comes once, instead of at random."""
-    hot_fraction: float = 0.0
-    """Share of each file's rows that have one and the same key."""
-
-    @property
-    def rows(self) -> int:
-        """Rows of all files."""
-        return self.files * self.rows_per_file
+__all__ = ["JOINS", "QUESTION_LEFT", "Dataset", "Situation", "Truth"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +31,7 @@ class Situation:
 
     Examples
     --------
-    >>> SITUATIONS["q3"].left.rows, SITUATIONS["q3"].scaled(0.001).left.rows
+    >>> JOINS["q3"].left.rows, JOINS["q3"].scaled(0.001).left.rows
     (10000000, 10000)
     """
 
@@ -109,6 +66,26 @@ class Situation:
         """Bytes of one row of the result in memory; every column is eight bytes wide."""
         return 8 * len(self.output_columns)
 
+    @property
+    def family(self) -> str:
+        """The table of results that it is shown in."""
+        return self.name
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes to which seconds are related; a join's cost is in its output, so none."""
+        return None
+
+    @property
+    def writes(self) -> bool:
+        """Whether the result is files."""
+        return self.task == "merge"
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Those that can take part."""
+        return ALL_ENGINES
+
     def scaled(self, scale: float) -> Situation:
         """Shrink it without changing its shape.
 
@@ -117,8 +94,8 @@ class Situation:
         """
         return replace(
             self,
-            left=_scaled_table(self.left, scale),
-            right=_scaled_table(self.right, scale),
+            left=self.left.scaled(scale, keys=True),
+            right=self.right.scaled(scale, keys=True),
             scale=self.scale * scale,
         )
 
@@ -130,21 +107,8 @@ class Situation:
         directory
             Where all situations' data lie; each has a directory of its own in it.
         """
-        root = Path(directory) / f"{self.name}-{self.scale:g}"
-        wanted = {"format": _STAMP_FORMAT, "situation": json.loads(json.dumps(asdict(self)))}
-        stamp = root / _STAMP
-        if stamp.exists():
-            found = json.loads(stamp.read_text())
-            truth = found.pop("truth")
-            if found == wanted:
-                return Dataset(self, root, Truth(**truth))
-        shutil.rmtree(root, ignore_errors=True)
-        truth = _write(self, root)
-        # The stamp comes last and at once, so that what an interrupted run left is made anew.
-        fresh = stamp.with_suffix(".tmp")
-        fresh.write_text(json.dumps({**wanted, "truth": asdict(truth)}, indent=1))
-        fresh.replace(stamp)
-        return Dataset(self, root, truth)
+        root, truth = stamped(self, directory, lambda root: asdict(_write(self, root)))
+        return Dataset(self, root, Truth(**truth))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +139,11 @@ class Dataset:
     """What their join gives."""
 
     @property
+    def needed_nbytes(self) -> int:
+        """Bytes of free disk without which no engine is started."""
+        return self.truth.rows * self.situation.output_row_nbytes if self.situation.writes else 0
+
+    @property
     def left(self) -> Path:
         """Directory of the left side's files."""
         return self.directory / "left"
@@ -185,14 +154,6 @@ class Dataset:
         return self.directory / "right"
 
 
-def _scaled_table(table: Table, scale: float) -> Table:
-    return replace(
-        table,
-        rows_per_file=max(1, round(table.rows_per_file * scale)),
-        keys=max(1, round(table.keys * scale)),
-    )
-
-
 def _write(situation: Situation, root: Path) -> Truth:
     n_keys = max(situation.left.keys, situation.right.keys)
     totals = []
@@ -201,7 +162,8 @@ def _write(situation: Situation, root: Path) -> Truth:
         directory.mkdir(parents=True)
         count = np.zeros(n_keys, dtype="int64")
         sums = {column.name: np.zeros(n_keys) for column in table.columns}
-        for number, (keys, values) in enumerate(_files(situation, side, table)):
+        for number in range(table.files):
+            keys, values = table.part(number, (situation.seed, side))
             count += np.bincount(keys, minlength=n_keys)
             for name, total in sums.items():
                 total += np.bincount(keys, weights=values[name], minlength=n_keys)
@@ -209,28 +171,6 @@ def _write(situation: Situation, root: Path) -> Truth:
             pq.write_table(frame, directory / f"part-{number:04d}.parquet")
         totals.append((count, sums))
     return _truth(situation, totals)
-
-
-def _files(
-    situation: Situation, side: int, table: Table
-) -> Iterator[tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]]:
-    n = table.rows_per_file
-    for number in range(table.files):
-        rng = np.random.default_rng([situation.seed, side, number])
-        if table.unique:
-            keys = (np.arange(number * n, (number + 1) * n, dtype="int64") * _KEY_STRIDE) % table.keys
-        else:
-            keys = rng.integers(0, table.keys, n, dtype="int64")
-        if table.hot_fraction:
-            keys[: round(n * table.hot_fraction)] = table.keys // 2
-            keys = rng.permutation(keys)
-        yield keys, {column.name: _values(rng, column, n) for column in table.columns}
-
-
-def _values(rng: np.random.Generator, column: Column, n: int) -> np.ndarray[Any, Any]:
-    if column.kind == "int64":
-        return rng.integers(column.low, column.high, n, dtype="int64")
-    return rng.uniform(column.low, column.high, n)
 
 
 def _truth(situation: Situation, totals: list[tuple[Any, dict[str, Any]]]) -> Truth:
@@ -252,7 +192,7 @@ def _truth(situation: Situation, totals: list[tuple[Any, dict[str, Any]]]) -> Tr
     )
 
 
-_Q_LEFT = Table(
+QUESTION_LEFT = Table(
     files=100,
     rows_per_file=1_000_000,
     keys=10_000,
@@ -261,25 +201,26 @@ _Q_LEFT = Table(
         Column(name="col3", kind="float64"),
     ),
 )
+"""The left table of the question: 100 M rows."""
 _Q_RIGHT = Table(
     files=10, rows_per_file=1_000_000, keys=10_000, columns=(Column(name="col4", kind="float64"),)
 )
 _Q3 = Situation(
     name="q3",
     title="10 M rows left join 100 k rows, each key ten times on the right, written as parquet",
-    left=replace(_Q_LEFT, files=10),
+    left=replace(QUESTION_LEFT, files=10),
     right=replace(_Q_RIGHT, files=4, rows_per_file=25_000),
     on="col1",
     key_low=90_000,
 )
 
-SITUATIONS: dict[str, Situation] = {
+JOINS: dict[str, Situation] = {
     situation.name: situation
     for situation in (
         Situation(
             name="q0",
             title="rows of the whole question foretold: 100 M rows left join 10 M rows",
-            left=_Q_LEFT,
+            left=QUESTION_LEFT,
             right=_Q_RIGHT,
             on="col1",
             key_low=90_000,
@@ -312,4 +253,4 @@ SITUATIONS: dict[str, Situation] = {
         ),
     )
 }
-"""Every situation, by name."""
+"""Every join, by name."""

@@ -1,0 +1,159 @@
+"""A join, or the foretelling of its rows, in each engine.
+
+Covers: safeframe, stock dask, DuckDB and Polars, each in the way its own manual
+recommends for data larger than memory.
+Does not cover: the process that it is done in (:mod:`benchmarks.engines`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.engines_peers import COMPRESSION, plan_figures, tuned_duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from benchmarks.engines import Request
+    from benchmarks.situations import Dataset
+    from benchmarks.tight import TightCluster
+
+__all__ = ["JOIN_WORK"]
+
+
+def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
+    import dask.dataframe as dd
+
+    import safeframe
+
+    start = time.perf_counter()
+    joined = safeframe.merge(
+        dd.read_parquet(dataset.left),
+        dd.read_parquet(dataset.right),
+        on=dataset.situation.on,
+        how=dataset.situation.how,
+    )
+    planned = time.perf_counter() - start
+    joined.to_parquet(request.output, write_index=False)
+    seconds = time.perf_counter() - start
+    return {
+        "seconds": seconds,
+        "planning_seconds": planned,
+        **plan_figures(joined),
+    }
+
+
+def _dask_merge(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
+    import dask.dataframe as dd
+
+    joined = dd.merge(
+        dd.read_parquet(dataset.left),
+        dd.read_parquet(dataset.right),
+        on=dataset.situation.on,
+        how=dataset.situation.how,
+    )
+    joined.to_parquet(request.output, write_index=False)
+    return {}
+
+
+def _safeframe_estimate(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
+    import dask.dataframe as dd
+
+    import safeframe
+
+    estimate = safeframe.estimate_merge(
+        dd.read_parquet(dataset.left),
+        dd.read_parquet(dataset.right),
+        on=dataset.situation.on,
+        how=dataset.situation.how,
+    )
+    return {"rows": int(estimate.rows)}
+
+
+def _dask_estimate(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
+    import dask
+    import dask.dataframe as dd
+    import pandas as pd
+
+    key = dataset.situation.on
+    left, right = dask.compute(
+        dd.read_parquet(dataset.left, columns=[key])[key].value_counts(),
+        dd.read_parquet(dataset.right, columns=[key])[key].value_counts(),
+    )
+    counts = pd.DataFrame({"left": left, "right": right}).fillna({"left": 0, "right": _missing(dataset)})
+    return {"rows": int((counts["left"].astype("int64") * counts["right"].astype("int64")).sum())}
+
+
+def _duckdb_merge(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
+    with tuned_duckdb(request) as connection:
+        connection.execute(
+            f"COPY (SELECT * FROM read_parquet('{dataset.left}/*.parquet') AS l "
+            f"{dataset.situation.how.upper()} JOIN read_parquet('{dataset.right}/*.parquet') AS r "
+            f"USING ({dataset.situation.on})) "
+            f"TO '{request.output}/all.parquet' (FORMAT parquet, COMPRESSION {COMPRESSION})"
+        )
+    return {}
+
+
+def _duckdb_estimate(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
+    key = dataset.situation.on
+
+    def counts(side: Path) -> str:
+        return f"SELECT {key}, count(*) AS n FROM read_parquet('{side}/*.parquet') GROUP BY {key}"
+
+    with tuned_duckdb(request) as connection:
+        found = connection.execute(
+            f"SELECT sum(l.n::HUGEINT * coalesce(r.n, {_missing(dataset)})) "
+            f"FROM ({counts(dataset.left)}) l LEFT JOIN ({counts(dataset.right)}) r USING ({key})"
+        ).fetchone()
+    assert found is not None
+    return {"rows": int(found[0])}
+
+
+def _polars_merge(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
+    import polars as pl
+
+    joined = pl.scan_parquet(dataset.left / "*.parquet").join(
+        pl.scan_parquet(dataset.right / "*.parquet"), on=dataset.situation.on, how=dataset.situation.how
+    )
+    joined.sink_parquet(
+        f"{request.output}/all.parquet", compression=COMPRESSION, engine="streaming", maintain_order=False
+    )
+    return {}
+
+
+def _polars_estimate(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
+    import polars as pl
+
+    key = dataset.situation.on
+    left, right = (
+        pl.scan_parquet(side / "*.parquet").group_by(key).agg(pl.len().cast(pl.Int64).alias(name))
+        for side, name in ((dataset.left, "n"), (dataset.right, "m"))
+    )
+    rows = (
+        left.join(right, on=key, how="left")
+        .select((pl.col("n") * pl.col("m").fill_null(_missing(dataset))).sum())
+        .collect(engine="streaming")
+        .item()
+    )
+    return {"rows": int(rows)}
+
+
+def _missing(dataset: Dataset) -> int:
+    """Rows that a left row without a match gives."""
+    return 1 if dataset.situation.how == "left" else 0
+
+
+JOIN_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
+    ("safeframe", "merge"): _safeframe_merge,
+    ("safeframe", "estimate"): _safeframe_estimate,
+    ("dask", "merge"): _dask_merge,
+    ("dask", "estimate"): _dask_estimate,
+    ("duckdb", "merge"): _duckdb_merge,
+    ("duckdb", "estimate"): _duckdb_estimate,
+    ("polars", "merge"): _polars_merge,
+    ("polars", "estimate"): _polars_estimate,
+}
+"""What to do, by engine and task."""
