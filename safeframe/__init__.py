@@ -1,6 +1,8 @@
 """Memory-safe dask dataframe recipes: the numbers before the run, and a plan that keeps to them."""
 
 from safeframe import config as config
+from safeframe.deploy.local_cluster import LocalCluster
+from safeframe.deploy.tune import tune
 from safeframe.errors import (
     KeyNotFoundError,
     MemoryBudgetError,
@@ -36,6 +38,7 @@ __all__ = [
     "FrameProfile",
     "KeyNotFoundError",
     "KeyStatistics",
+    "LocalCluster",
     "Measurement",
     "MemoryBudgetError",
     "MergeEstimate",
@@ -62,4 +65,5 @@ __all__ = [
     "plan_sort_values",
     "set_index",
     "sort_values",
+    "tune",
 ]

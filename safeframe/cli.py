@@ -18,6 +18,7 @@ from rich.text import Text
 
 import safeframe
 from safeframe.demo.show import Demo
+from safeframe.deploy.doctor_command import doctor
 from safeframe.errors import SafeframeError, ValidationError
 from safeframe.sizing.parquet_files import ParquetFile, read_footers
 from safeframe.units import format_count, format_nbytes, format_seconds, parse_nbytes
@@ -43,6 +44,9 @@ class _Group(click.Group):
 @click.version_option(safeframe.__version__, prog_name="safeframe")
 def main() -> None:
     """Memory-safe dask dataframe recipes: the numbers before the run."""
+
+
+main.add_command(doctor)
 
 
 @main.command()

@@ -51,6 +51,9 @@ _SHARD = "__safeframe_shard__"
 class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """Rows brought to an order by a plan."""
 
+    planned: Any = None
+    """What the recipe planned it from, so that it can be planned anew; not sent anywhere."""
+
     _parameters = [
         "frame", "plan", "router", "given_divisions", "index_column", "drop", "group", "with_index", "alignment",
     ]  # fmt: skip

@@ -80,7 +80,10 @@ def seal_sort(staged: Sequence[StagedFile], spec: SortSpec, layout: ShardLayout)
         When rows are missing, or there are more than were counted.
     """
     sealed = seal(staged, spec.frame.dtypes, layout.n_shards)
-    conserved(spec.rows, int(sealed.rows.sum()), "the exchange as a whole")
+    rows = int(sealed.rows.sum())
+    conserved(spec.rows, rows, "the exchange as a whole")
+    unused = [sealed.shard_rows(shard) for shard in np.flatnonzero(layout.cells == 0).tolist()]
+    conserved(rows, rows - sum(unused), "the shards that have a partition")
     return SealedSort(rows=sealed, spec=spec, layout=layout)
 
 

@@ -97,6 +97,7 @@ def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
     upper = np.ceil(rows + error[at] + np.append(error[at][1:], 0.0))
     upper = np.minimum(np.maximum(upper, 0.0), quantiles.key_rows)
     cells = np.where(single, np.ceil(upper / target), 1).astype(np.int64)
+    cells[upper <= 0] = 0  # the sample is of all rows, and none is here
     starts = quantiles.codes[firsts] + after.astype(np.uint64)
     if n_keys == 0:
         firsts, starts, single = np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.bool_)

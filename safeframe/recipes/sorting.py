@@ -204,6 +204,7 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
         planned.with_index,
         planned.alignment if plan.strategy == "sorted" else None,
     )
+    object.__setattr__(expression, "planned", planned)  # plain attributes of an expression are its operands
     return cast("dd.DataFrame", new_collection(expression))
 
 
@@ -241,6 +242,8 @@ def _divisions(planned: PlannedSort) -> tuple[Any, ...]:
     quantiles, order = planned.quantiles, planned.order
     if planned.index is None or len(quantiles.codes) == 0:
         return unknown
+    if (planned.figures.layout.cells > 1).any() and planned.plan.strategy != "sorted":
+        return unknown  # a key, or the nulls, fill several partitions
     dtype = order.dtypes[0]
     if isinstance(dtype, pd.CategoricalDtype) and not dtype.categories.is_monotonic_increasing:
         return unknown  # dask compares divisions as values, and these are in another order

@@ -1,0 +1,103 @@
+"""Whether every worker reaches the directory through which rows are staged.
+
+Covers: writing a small file from one worker, reading it from all others and
+removing it; the scheduler, which removes staged files, too.
+Does not cover: room there (``checks``), or object stores' own limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from safeframe.deploy.checks import Finding
+from safeframe.deploy.worker_state import WorkerState
+from safeframe.engine.staging_store import is_remote, store_for
+from safeframe.sizing.cluster import staging_facts
+
+__all__ = ["check_own_staging", "check_staging"]
+
+_WORD = b"safeframe doctor\n"
+_HINT = (
+    "Name a directory, or an object store, that every worker and the scheduler may write in staging=, or in "
+    "the setting safeframe.staging.directory. Without one, rows move by P2P."
+)
+
+
+def check_own_staging() -> Iterable[Finding]:
+    """Write to this process's staging directory, and read back."""
+    facts = staging_facts(None)
+    directory = str(facts.directory)
+    path = _path(directory)
+    try:
+        _write(path)
+        missing = {"this process": error} if (error := _read(path)) else {}
+    except OSError as failed:
+        missing = {"this process": str(failed)}
+    finally:
+        _remove(path)
+    yield _finding(directory, missing, "this process reads and writes there")
+
+
+def check_staging(client: Any, states: Sequence[WorkerState]) -> Iterable[Finding]:
+    """Write to the staging directory from one worker, and read from the others."""
+    with client.as_current():
+        facts = staging_facts(None)
+    if facts.directory is None:
+        yield Finding(
+            name="staging directory", status="warning", found="none", limit=facts.unavailable, hint=_HINT
+        )
+        return
+    directory = str(facts.directory)
+    path = _path(directory)
+    writer, *readers = (state.address for state in states)
+    try:
+        missing = _failures(client.run(_write, path, workers=[writer], on_error="return"))
+        if not missing:
+            # The worker that wrote reads too: a cluster may have but one.
+            missing = _failures(client.run(_read, path, workers=[writer, *readers], on_error="return"))
+            if not is_remote(directory) and (unseen := client.run_on_scheduler(_read, path)):
+                missing["the scheduler, which removes the files"] = unseen
+    finally:
+        client.run(_remove, path, workers=[writer])
+    yield _finding(directory, missing, f"written by one, read by all of {len(states)} workers")
+
+
+def _finding(directory: str, missing: Mapping[str, str], good: str) -> Finding:
+    found = "; ".join(f"{who}: {why}" for who, why in missing.items()) or good
+    return Finding(
+        name=f"staging directory {directory}",
+        status="problem" if missing else "ok",
+        found=f"out of reach for {found}" if missing else found,
+        hint=_HINT,
+    )
+
+
+def _path(directory: str) -> str:
+    # A directory of its own, which goes with its file.
+    return f"{directory.rstrip('/')}/safeframe-doctor-{uuid.uuid4().hex[:12]}/probe"
+
+
+def _failures(answers: Mapping[str, object]) -> dict[str, str]:
+    """Keep the answers that are errors, or tell of one."""
+    return {who: str(answer) for who, answer in answers.items() if answer}
+
+
+def _write(path: str) -> None:
+    store_for(path).write(path, lambda sink: sink.write(_WORD))
+
+
+def _read(path: str) -> str:
+    """Read what was written; the answer is what went wrong, empty when nothing did."""
+    try:
+        content = b"".join(bytes(piece) for piece in store_for(path).read([(path, 0, len(_WORD))]))
+    except OSError as error:
+        return str(error)
+    return "" if content == _WORD else "what was written is not what is there"
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        store_for(path).remove_file(path)

@@ -1,0 +1,166 @@
+"""Brings a running cluster as near to what small workers need as it can.
+
+Covers: the workers that are there and those that join later; what was changed,
+and what could not be.
+Does not cover: starting workers (``local_cluster``), everything else that can be
+wrong with a cluster (``doctor``).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import dask.config
+import psutil
+import pyarrow as pa
+from distributed import WorkerPlugin
+
+from safeframe import options
+from safeframe.deploy.deviations import Deviation, find_deviations, observe_scheduler
+from safeframe.deploy.nanny import Saturation
+from safeframe.deploy.page_return import PageReturn
+from safeframe.deploy.settings import Setting, configured, is_users_own, small_worker_settings
+from safeframe.deploy.worker_state import (
+    gather_states,
+    p2p_limiters,
+    p2p_runs,
+    require_synchronous,
+)
+from safeframe.kernels.allocator import keep_pages
+
+__all__ = ["SmallWorkerSettings", "Tuning", "tune"]
+
+_FRACTIONS = {
+    "distributed.worker.memory.spill": "memory_spill_fraction",
+    "distributed.worker.memory.pause": "memory_pause_fraction",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tuning:
+    """What :func:`tune` did; prints as text."""
+
+    workers: int
+    """Workers that were there."""
+    changed: tuple[Deviation, ...]
+    """Settings that were changed, each with the value that was there before."""
+    unchanged: tuple[Deviation, ...]
+    """Settings that are still not what small workers need, with what to do instead."""
+
+    def __str__(self) -> str:
+        lines = [
+            f"settings changed: {len(self.changed)}, unchanged: {len(self.unchanged)}, workers: {self.workers}"
+        ]
+        for one in self.changed:
+            now = one.setting.text(one.setting.value)
+            lines += [f"  changed    {one.name}: {one.current}, now {now}", f"             {one.reason}"]
+        for one in self.unchanged:
+            lines += [
+                f"  unchanged  {one.name}: {one.current}, wanted {one.wanted}",
+                f"             {one.reason}",
+                f"             {one.instead}",
+            ]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values, for JSON."""
+        return {
+            "workers": self.workers,
+            "changed": [one.to_dict() for one in self.changed],
+            "unchanged": [one.to_dict() for one in self.unchanged],
+        }
+
+
+def tune(client: Any) -> Tuning:
+    """Bring a running cluster as near to :class:`safeframe.LocalCluster` as it can be brought.
+
+    Parameters
+    ----------
+    client
+        A :class:`distributed.Client` of the cluster, not an asynchronous one.
+
+    Returns
+    -------
+    Tuning
+        What was changed, and what could not be: current and wanted value, the
+        reason, and what to do instead.
+
+    Raises
+    ------
+    UnsupportedError
+        For an asynchronous client.
+
+    Notes
+    -----
+    Workers that join later get the same. What somebody has set on purpose is
+    left. Calling it again changes nothing more. It changes the cluster only:
+    the settings of this process are named in ``unchanged``.
+    """
+    require_synchronous(client)
+    before = find_deviations(gather_states(client), client.run_on_scheduler(observe_scheduler))
+    wanted = {
+        one.name: one.setting.value for one in before if one.setting.where == "scheduler" and not one.users
+    }
+    for value in wanted.values():
+        client.register_plugin(Saturation(float(value)))
+    client.register_plugin(SmallWorkerSettings())
+    client.register_plugin(PageReturn())
+    states = gather_states(client)
+    after = find_deviations(states, client.run_on_scheduler(observe_scheduler))
+    return Tuning(workers=len(states), changed=_gone(before, after), unchanged=after)
+
+
+def _gone(before: tuple[Deviation, ...], after: tuple[Deviation, ...]) -> tuple[Deviation, ...]:
+    """Keep the deviations that are there no more on at least one worker."""
+    left = {(one.name, worker) for one in after for worker in one.workers or ("",)}
+    return tuple(
+        one for one in before if any((one.name, worker) not in left for worker in one.workers or ("",))
+    )
+
+
+class SmallWorkerSettings(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
+    """Changes what can be changed on a worker that runs; workers that join later get it too."""
+
+    name = "safeframe-settings"
+
+    def __init__(self) -> None:
+        self._home = (socket.gethostname(), os.getpid())
+
+    def setup(self, worker: Any) -> None:
+        """See :meth:`distributed.WorkerPlugin.setup`."""
+        limit_nbytes = worker.memory_manager.memory_limit or int(psutil.virtual_memory().total)
+        wanted = {
+            setting.name: setting
+            for setting in small_worker_settings(limit_nbytes)
+            if not is_users_own(setting)
+        }
+        _set_buffers(worker, wanted)
+        for name, attribute in _FRACTIONS.items():
+            if name in wanted and not wanted[name].is_met_by(getattr(worker.memory_manager, attribute)):
+                setattr(worker.memory_manager, attribute, wanted[name].value)
+        # A worker that is a thread of the user's process: that process is left alone.
+        if self._home != (socket.gethostname(), os.getpid()):
+            _set_process(wanted)
+
+
+def _set_buffers(worker: Any, wanted: dict[str, Setting]) -> None:
+    # A smaller limit in the middle of a shuffle would stop whoever waits for room in a larger one.
+    if p2p_runs(worker):
+        return
+    for name, limiter in p2p_limiters(worker).items():
+        if name in wanted and not wanted[name].is_met_by(limiter.limit):
+            limiter.limit = wanted[name].value
+
+
+def _set_process(wanted: dict[str, Setting]) -> None:
+    for setting in wanted.values():
+        if setting.where in ("worker", "client") and not setting.is_met_by(configured(setting.name)):
+            dask.config.set({setting.name: setting.value})
+    # Who has set the allocator up by hand keeps it.
+    if wanted.keys() >= {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "ARROW_DEFAULT_MEMORY_POOL"}:
+        keep_pages()
+    if "ARROW_IO_THREADS" in wanted:
+        pa.set_io_thread_count(options.ARROW_IO_THREADS)

@@ -1,0 +1,175 @@
+"""What a worker is, and what is in force on it, as seen from inside.
+
+Covers: one frozen record per worker, and gathering those of a cluster.
+Does not cover: judging them (``tune``, ``doctor``).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import distributed
+import pandas as pd
+import psutil
+import pyarrow as pa
+
+from safeframe import options
+from safeframe.deploy.machine import Directory, MemoryGroup, inspect_directory, memory_group, swapped_nbytes
+from safeframe.deploy.settings import configured, is_users_own, small_worker_settings
+from safeframe.errors import UnsupportedError
+from safeframe.kernels.allocator import keep_pages
+
+__all__ = [
+    "WorkerState",
+    "gather_states",
+    "observe_worker",
+    "own_versions",
+    "p2p_limiters",
+    "require_synchronous",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerState:
+    """One worker, observed."""
+
+    address: str
+    """Where it listens."""
+    host: str
+    """The machine that it is on."""
+    threads: int
+    """Tasks that it runs at the same time."""
+    status: str
+    """dask's word for it, as in ``running`` or ``paused``."""
+    limit_nbytes: int | None
+    """Its memory limit; None when it has none."""
+    resident_nbytes: int
+    """What it holds now."""
+    machine_nbytes: int
+    """The memory of its machine."""
+    group: MemoryGroup | None
+    """The tightest memory group that holds it."""
+    swapped_nbytes: int
+    """What of it the machine has moved to swap."""
+    directory: Directory
+    """Its local directory, where it spills and P2P writes."""
+    values: Mapping[str, Any]
+    """The settings in force, by name; of a variable, what the process was started with or uses."""
+    users: frozenset[str]
+    """Names of the settings that somebody has set to another value, on purpose."""
+    shuffling: bool
+    """Whether a P2P shuffle runs."""
+    versions: Mapping[str, str]
+    """What it has loaded, by package."""
+
+
+def gather_states(client: Any) -> dict[str, WorkerState | BaseException]:
+    """Observe every worker of a cluster.
+
+    Returns
+    -------
+    dict
+        By address; the error where a worker could not be asked.
+    """
+    require_synchronous(client)
+    states: dict[str, WorkerState | BaseException] = client.run(observe_worker, on_error="return")
+    return dict(sorted(states.items()))
+
+
+def require_synchronous(client: Any) -> None:
+    """Refuse a client whose answers have to be awaited.
+
+    Raises
+    ------
+    UnsupportedError
+        When the client is asynchronous.
+    """
+    if client.asynchronous:
+        msg = "An asynchronous client cannot be asked from here, for its answers have to be awaited."
+        raise UnsupportedError(
+            msg, hint="Connect a second client to the same scheduler, without asynchronous=True."
+        )
+
+
+def observe_worker(dask_worker: Any) -> WorkerState:
+    """Observe the worker that this runs on."""
+    manager = dask_worker.memory_manager
+    machine_nbytes = int(psutil.virtual_memory().total)
+    settings = small_worker_settings(manager.memory_limit or machine_nbytes)
+    values = {
+        setting.name: _variable(setting.name) if setting.where == "environment" else configured(setting.name)
+        for setting in settings
+    }
+    if keep_pages.cache_info().currsize and keep_pages():
+        values["MALLOC_MMAP_THRESHOLD_"] = options.MMAP_THRESHOLD_NBYTES
+        values["MALLOC_TRIM_THRESHOLD_"] = options.TRIM_THRESHOLD_NBYTES
+    live = {
+        "distributed.worker.memory.spill": manager.memory_spill_fraction,
+        "distributed.worker.memory.pause": manager.memory_pause_fraction,
+    }
+    limiters = p2p_limiters(dask_worker)
+    live.update({name: limiter.limit for name, limiter in limiters.items()})
+    return WorkerState(
+        address=dask_worker.address,
+        host=socket.gethostname(),
+        threads=int(dask_worker.state.nthreads),
+        status=str(dask_worker.status.name),
+        limit_nbytes=manager.memory_limit or None,
+        resident_nbytes=int(psutil.Process().memory_info().rss),
+        machine_nbytes=machine_nbytes,
+        group=memory_group(),
+        swapped_nbytes=swapped_nbytes(),
+        directory=inspect_directory(dask_worker.local_directory),
+        values={**values, **live},
+        users=frozenset(setting.name for setting in settings if is_users_own(setting)),
+        shuffling=p2p_runs(dask_worker),
+        versions=own_versions(),
+    )
+
+
+def p2p_limiters(worker: Any) -> dict[str, Any]:
+    """Give what bounds a worker's P2P buffers, by the setting that it was made from."""
+    extension = worker.extensions.get("shuffle")
+    return {
+        setting: limiter
+        for setting, name in (
+            ("distributed.p2p.comm.buffer", "memory_limiter_comms"),
+            ("distributed.p2p.storage.buffer", "memory_limiter_disk"),
+        )
+        if (limiter := getattr(extension, name, None)) is not None
+    }
+
+
+def p2p_runs(worker: Any) -> bool:
+    """Whether a P2P shuffle is under way on a worker."""
+    extension = worker.extensions.get("shuffle")
+    return extension is not None and bool(extension.heartbeat())
+
+
+def own_versions() -> dict[str, str]:
+    """Name the versions that this process has loaded, by package."""
+    return {
+        "python": platform.python_version(),
+        "dask": dask.__version__,
+        "distributed": distributed.__version__,
+        "pandas": pd.__version__,
+        "pyarrow": pa.__version__,
+        # The package itself imports all layers, this one too.
+        "safeframe": str(sys.modules["safeframe"].__version__),
+    }
+
+
+def _variable(name: str) -> str | None:
+    """Give a variable of the environment, or what is in force instead of it."""
+    if name == "ARROW_DEFAULT_MEMORY_POOL":
+        return str(pa.default_memory_pool().backend_name)
+    if name == "ARROW_IO_THREADS":
+        return str(pa.io_thread_count())
+    return os.environ.get(name)
