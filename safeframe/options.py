@@ -251,3 +251,16 @@ PAGE_RETURN_PAUSE_SECONDS = 0.5
 
 FIRST_SAMPLE_FACTOR = 8
 """Keys that a partition's first sample has for each that stays, when the partitions of a task are thinned as one."""
+
+ROW_GROUP_MIN_NBYTES = 1 * MIB
+"""Smaller row groups cost readers more in footers and requests than they save."""
+
+ROW_GROUP_MAX_NBYTES = 64 * MIB
+"""Larger row groups cost whoever reads one more memory, and encode no better."""
+
+ROW_GROUP_MAX_ROWS = 2**20
+"""pyarrow's own bound of a row group."""
+
+FILE_FRACTION = 0.25
+"""Bytes of parquet files per byte in memory, at the least, when room on the disk is checked
+before a run: more would refuse writes that fit; a disk that fills up is noticed when it does."""

@@ -38,6 +38,7 @@ from safeframe.engine.sort_tasks import (
     tag_rows,
 )
 from safeframe.engine.tally import announce
+from safeframe.errors import MemoryBudgetError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.frame_spec import FrameSpec, with_index
 from safeframe.kernels.range_router import RangeRouter
@@ -91,7 +92,7 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
 
     def _lower(self) -> Any:
         plan: Plan = self.plan
-        plan.validate()
+        _check(plan, keys_whole=self.index_column is not None)
         announce(plan)
         frame, spec = lowered(self.frame), self._spec
         if plan.strategy == "sorted":
@@ -110,6 +111,20 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         staged = stage(frame, spec.frame, router, directory, self.group)
         sealed = Seal(run, seal_sort, (spec, router.layout), staged)
         return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run, None)
+
+
+def _check(plan: Plan, *, keys_whole: bool) -> None:
+    """Raise when the plan does not fit, with what can be done where a key is too large for a partition."""
+    try:
+        plan.validate()
+    except MemoryBudgetError as error:
+        if not keys_whole or plan.largest_partition_nbytes <= plan.partition_nbytes:
+            raise
+        hint = (
+            f"{error.hint} {plan.recipe} leaves the rows of a key in one partition: where one key has most of them, "
+            "safeframe.sort_values lets it fill several."
+        )
+        raise MemoryBudgetError(error.message, hint=hint, **error.figures) from None
 
 
 class InPlace(Blockwise):  # type: ignore[misc]

@@ -224,5 +224,10 @@ def one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:
     types = {array.type for array in arrays}
     if len(types) == 1:
         return list(arrays)
-    schema = pa.unify_schemas([pa.schema([("x", kind)]) for kind in types], promote_options="permissive")
+    try:
+        schema = pa.unify_schemas([pa.schema([("x", kind)]) for kind in types], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        msg = f"A column is {' in one partition and '.join(sorted(map(str, types)))} in another."
+        hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
+        raise UnsupportedError(msg, hint=hint) from error
     return [array.cast(schema.field("x").type) for array in arrays]

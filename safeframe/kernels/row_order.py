@@ -181,8 +181,8 @@ def _value_ranks(
     if values.dtype != object:
         return _among(values, known)
     # Compared in Python, so each distinct value once.
-    ids, uniques = pd.factorize(np.where(null, np.array([None], object), values))
     try:
+        ids, uniques = pd.factorize(np.where(null, np.array([None], object), values))
         ranks = _among(np.asarray(uniques, object), known)
     except TypeError as error:
         msg = f"The values of a sort column have no order: {error}."

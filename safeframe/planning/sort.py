@@ -74,6 +74,12 @@ def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigu
             f"{figures.largest_rows / max(figures.mean_rows, 1e-9):.2f} times that"
         ),
     ]
+    heaviest = int(facts.quantiles.rows.max(initial=0))
+    if not facts.split_keys and heaviest * width > partition_nbytes:
+        reasons.append(
+            f"the heaviest key has about {format_count(heaviest)} rows, {format_nbytes(int(heaviest * width))}, and "
+            f"they stay together: partitions were to have {format_nbytes(partition_nbytes)}"
+        )
     alone = int(figures.layout.single_key.sum())
     if alone:
         reasons.append(f"{format_count(alone)} shards are for one key, or for nulls, alone")
@@ -118,6 +124,12 @@ def _choose(facts: SortFacts, partition_nbytes: int) -> tuple[str, list[Candidat
             rejected.append(Candidate(strategy=name, reason=why))
         else:
             taken = name
+    if taken is None and facts.strategy is not None:
+        msg = f"strategy={facts.strategy!r} cannot run this {facts.recipe}: {refusals[facts.strategy]}."
+        hint = "Leave strategy= out to have one chosen."
+        if facts.strategy == "staged":
+            hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
+        raise ValidationError(msg, hint=hint)
     if taken is None:
         listed = "; ".join(f"{candidate.strategy}: {candidate.reason}" for candidate in rejected)
         msg = f"No strategy can run this {facts.recipe}. {listed}."

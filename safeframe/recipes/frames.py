@@ -62,13 +62,12 @@ def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
         if name in columns:
             continue
         if name is not None and name in frame._meta.index.names:
-            msg = f"{name!r} is the index of {argument}, and safeframe.merge joins on columns."
+            msg = f"{name!r} is the index of {argument}, and a column is asked for."
             raise UnsupportedError(msg, hint=f"Make it a column first: {argument}.reset_index().")
         listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
         msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
-        raise KeyNotFoundError(
-            msg, hint="Check the spelling, or name the keys apart in left_on= and right_on=."
-        )
+        apart = ", or name the keys apart in left_on= and right_on=" if argument in ("left", "right") else ""
+        raise KeyNotFoundError(msg, hint=f"Check the spelling{apart}.")
     if len(set(on)) < len(on):
         msg = f"A key column is named twice in {list(on)!r}."
         raise ValidationError(msg, hint="Name each key column once.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dask.dataframe as dd
+import numpy as np
 
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
@@ -145,6 +146,9 @@ def _planned(
     if len(directions) != len(names):
         msg = f"ascending= has {len(directions)} values and by= names {len(names)} columns."
         raise ValidationError(msg, hint="Give one value for all columns, or one for each.")
+    if not all(isinstance(one, (bool, np.bool_)) for one in directions):
+        msg = f"ascending={ascending!r} is neither True nor False."
+        raise ValidationError(msg, hint="Give True or False, or a list with one of them for each column.")
     if na_position not in ("first", "last"):
         msg = f"na_position={na_position!r} is neither 'first' nor 'last'."
         raise ValidationError(msg, hint="Use 'first' or 'last'.")

@@ -227,7 +227,7 @@ def _not_in_order(quantiles: KeyQuantiles, order: RowOrder) -> str:
     full = parts.rows > 0
     if not parts.increasing[full].all():
         n = int((~parts.increasing[full]).sum())
-        return f"{format_count(n)} partitions are not in order"
+        return f"the rows of {format_count(n)} of {format_count(int(full.sum()))} partitions are not in order"
     first, last = parts.first[full], parts.last[full]
     wrong = np.flatnonzero(first[1:] < last[:-1])
     if len(wrong):

@@ -18,7 +18,7 @@ from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import Counts
 from safeframe.sizing.partition_tasks import each_partition
 
-__all__ = ["count_partition_rows", "profile_frame"]
+__all__ = ["count_partition_rows", "fixed_nbytes", "profile_frame"]
 
 _DEFAULT_VARIABLE_NBYTES = 64.0
 """Bytes per row of a variable-width column of which no row could be looked at."""
@@ -53,7 +53,7 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
     if partition_rows is None:
         partition_rows = count_partition_rows(ddf)
     meta = ddf._meta
-    fixed = [_fixed_nbytes(dtype) for dtype in meta.dtypes]
+    fixed = [fixed_nbytes(dtype) for dtype in meta.dtypes]
     index_nbytes = _index_nbytes(meta.index)
     sampled = _sampled_widths(
         ddf,
@@ -87,7 +87,7 @@ def count_partition_rows(ddf: dd.DataFrame) -> Counts:
     >>> count_partition_rows(dd.from_pandas(pd.DataFrame({"a": [1, 2, 3]}), npartitions=2))
     array([2, 1])
     """
-    widths = [np.inf if nbytes is None else nbytes for nbytes in map(_fixed_nbytes, ddf._meta.dtypes)]
+    widths = [np.inf if nbytes is None else nbytes for nbytes in map(fixed_nbytes, ddf._meta.dtypes)]
     narrowest = [ddf._meta.columns[int(np.argmin(widths))]] if widths else []
     counted: tuple[Counts, ...] = dask.compute(*each_partition(ddf[narrowest], _rows, np.concatenate))
     return np.concatenate(counted)
@@ -97,7 +97,7 @@ def _rows(frame: pd.DataFrame) -> Counts:
     return np.array([len(frame)], np.int64)
 
 
-def _fixed_nbytes(dtype: Any) -> float | None:
+def fixed_nbytes(dtype: Any) -> float | None:
     """Give the bytes of a value, None where they differ from row to row."""
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(dtype):
         return None
@@ -119,7 +119,7 @@ def _fixed_nbytes(dtype: Any) -> float | None:
 def _index_nbytes(index: pd.Index[Any]) -> float | None:
     if isinstance(index, pd.RangeIndex):
         return 0.0
-    return None if isinstance(index, pd.MultiIndex) else _fixed_nbytes(index.dtype)
+    return None if isinstance(index, pd.MultiIndex) else fixed_nbytes(index.dtype)
 
 
 def _sampled_widths(

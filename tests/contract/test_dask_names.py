@@ -6,6 +6,7 @@ where to adapt, and the test says to what.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,11 @@ def test_outside_a_task_there_is_no_worker() -> None:
 
 
 def test_a_projection_names_the_columns_that_are_wanted() -> None:
-    expression = dd.from_pandas(FRAME, npartitions=1)[["a"]].expr
-    assert isinstance(expression, _dask.Projection)
-    wanted = _dask.determine_column_projection(expression.frame, expression, {})
-    assert wanted in ("a", ["a"])
+    frame = dd.from_pandas(FRAME, npartitions=1).expr
+    narrow = frame[["a"]]
+    assert isinstance(narrow, _dask.Projection)
+    dependents = {frame._name: [weakref.ref(narrow)]}
+    assert _dask.determine_column_projection(frame, narrow, dependents) == ["a"]
 
 
 def test_the_barrier_of_a_shuffle_has_a_key_of_its_own_and_carries_what_the_scheduler_asks() -> None:
@@ -213,3 +215,44 @@ def test_p2p_takes_the_limits_of_its_plugin_and_reads_the_size_of_messages_when_
     run = inspect.getsource(ShuffleRun.__init__)
     assert '"distributed.p2p.comm.message-bytes-limit"' in run
     assert '"distributed.p2p.comm.concurrency"' in run
+
+
+def test_joining_frames_joins_their_categories() -> None:
+    frames = [pd.DataFrame({"c": pd.Categorical([value])}) for value in ("a", "b")]
+    joined = _dask.concat(frames)["c"]
+    assert joined.dtype == "category"
+    assert joined.tolist() == ["a", "b"]
+
+
+def test_categories_that_are_not_known_can_be_left_out() -> None:
+    unknown = pd.DataFrame({"c": pd.Categorical([], categories=["__UNKNOWN_CATEGORIES__"])})
+    assert list(_dask.strip_unknown_categories(unknown)["c"].cat.categories) == []
+
+
+def test_a_parquet_source_tells_its_parts_and_its_reader(tmp_path: Path) -> None:
+    FRAME.to_parquet(tmp_path / "one.parquet", row_group_size=2)
+    expr = dd.read_parquet(tmp_path, split_row_groups=False).optimize(fuse=False).expr
+    assert type(expr).__name__ == "ReadParquetFSSpec"
+    assert expr._get_lengths() == (4,)
+    assert [expr.operand(name) for name in ("filters", "_partitions", "_series")] == [None, None, False]
+    assert expr._plan["empty"] is False
+    assert expr._plan["common_kwargs"]["partitions"] == []
+    (part,) = expr._plan["parts"]
+    assert set(part) == {"piece"}
+    assert part["piece"][0].endswith("one.parquet")
+    assert part["piece"][1] is None
+    read = expr._io_func
+    assert read.engine.__name__ == "ArrowDatasetEngine"
+    assert callable(read.engine._read_table)
+    copy = type(read)(
+        read.engine,
+        read.fs,
+        read.meta,
+        read.columns,
+        read.index,
+        read.dtype_backend,
+        None,
+        read.common_kwargs,
+    )
+    pd.testing.assert_frame_equal(copy(part), FRAME)
+    assert list(read.project_columns(["a"])(part)) == ["a"]

@@ -1,0 +1,212 @@
+"""An exchange through P2P as dask expressions.
+
+::
+
+    P2POutput(P2PBarrier(P2PSend(frame)))
+
+Tasks that send are fused with what makes their partition, so that no input
+partition waits in a worker's memory; the barrier has the very key by which
+dask's scheduler knows it; tasks that receive are fused with what takes them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from safeframe import options
+from safeframe.engine._dask import (
+    Blockwise,
+    BlockwiseIO,
+    DataFrameShuffleSpec,
+    Expr,
+    List,
+    P2PBarrierTask,
+    PartitionsFiltered,
+    Projection,
+    ShuffleId,
+    Task,
+    TaskRef,
+    barrier_key,
+    determine_column_projection,
+    lowered,
+)
+from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.p2p_settings import set_buffers
+from safeframe.engine.p2p_tasks import SHARD_LABEL, P2PForm, receive_shard, send_partition, settle
+from safeframe.engine.tally import announce
+from safeframe.facts.p2p import P2PSettings
+from safeframe.facts.plan import Plan
+from safeframe.kernels.hash_router import HashRouter
+from safeframe.sizing.cluster import current_client
+
+__all__ = ["NumberedShards", "P2PBarrier", "P2POutput", "P2PSend", "SafeP2PShuffle", "exchange"]
+
+
+class SafeP2PShuffle(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """A shuffle by key that runs by a plan."""
+
+    _parameters = ["frame", "plan", "settings", "on", "schema"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.plan.output_partitions + 1)
+
+    @functools.cached_property
+    def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
+        """Nothing: dask would take it for its own hash, and join this with a frame that has that."""
+        return set()
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if not isinstance(parent, Projection):
+            return None
+        wanted = determine_column_projection(self, parent, dependents)
+        wanted = set(wanted) if isinstance(wanted, list) else {wanted}
+        columns = [name for name in self.frame.columns if name in wanted or name in self.on]
+        if len(columns) == len(self.frame.columns):
+            return None
+        narrower = type(self)(self.frame[columns], *self.operands[1:])
+        return type(parent)(narrower, *parent.operands[1:])
+
+    def _lower(self) -> Any:
+        plan: Plan = self.plan
+        plan.validate()
+        announce(plan)
+        client = current_client()
+        if client is not None and not client.asynchronous:
+            set_buffers(client, self.settings)
+        frame = lowered(self.frame)
+        column = SHARD_LABEL
+        while column in frame.columns:
+            column += "_"
+        router = HashRouter(tuple(self.on), self.schema, plan.output_partitions)
+        numbered = NumberedShards(frame, router, column)
+        return exchange(
+            numbered,
+            column,
+            plan.output_partitions,
+            columns=frame._meta.columns,
+            settings=self.settings,
+            roomy_nbytes=plan.budget.projected_worker_nbytes(0),
+            final=True,
+        )
+
+
+def exchange(
+    expr: Any,
+    shard: str,
+    n_shards: int,
+    *,
+    order: str | None = None,
+    columns: pd.Index[Any] | None = None,
+    settings: P2PSettings | None = None,
+    roomy_nbytes: int | None = None,
+    final: bool = False,
+) -> Any:
+    """Give the expression that moves rows; :func:`safeframe.engine.p2p.p2p_exchange` has the words.
+
+    With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
+    """
+    form = P2PForm.of(expr._meta, shard, order, columns)
+    slice_nbytes = options.P2P_HAND_OVER_NBYTES if settings is None else settings.slice_nbytes
+    send = P2PSend(lowered(expr), form, n_shards, slice_nbytes, roomy_nbytes)
+    barrier = P2PBarrier(send.fuse(), form, n_shards, send._name)
+    return P2POutput(barrier, form, n_shards, send._name, roomy_nbytes, final, None)
+
+
+class P2PSend(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
+    """Hand each partition to P2P."""
+
+    _parameters = ["frame", "form", "n_shards", "slice_nbytes", "roomy_nbytes"]
+    _meta = pd.Series([], dtype=object)
+
+    def _task(self, name: Any, index: int) -> Any:
+        return Task(
+            name,
+            send_partition,
+            TaskRef((self.frame._name, index)),
+            index,
+            self.frame.npartitions,
+            _token(self._name),
+            self.form,
+            self.n_shards,
+            self.slice_nbytes,
+            self.roomy_nbytes,
+        )
+
+
+class P2PBarrier(Expr):  # type: ignore[misc]
+    """Wait until every row is where it belongs, and tell how many there are."""
+
+    _parameters = ["sent", "form", "n_shards", "send_name"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        token = _token(self.send_name)
+        key = barrier_key(ShuffleId(token))
+        spec = DataFrameShuffleSpec(
+            id=ShuffleId(token),
+            npartitions=self.n_shards,
+            column=SHARD_LABEL,
+            meta=self.form.sent,
+            parts_out=self.n_shards,
+            disk=True,
+            drop_column=True,
+        )
+        sent = [TaskRef(key) for key in self.sent.__dask_keys__()]
+        return {key: P2PBarrierTask(key, settle, token, List(*sent), spec=spec)}
+
+
+class P2POutput(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+    """The rows of each shard."""
+
+    _parameters = ["barrier", "form", "n_shards", "send_name", "roomy_nbytes", "final", "_partitions"]
+    _defaults = {"_partitions": None}
+
+    @functools.cached_property
+    def _meta(self) -> Any:
+        return self.form.result
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.n_shards + 1)
+
+    def _broadcast_dep(self, dep: Any) -> bool:
+        return True
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        return fused_with_consumer(self, parent, dependents)
+
+    def _filtered_task(self, name: Any, index: int) -> Any:
+        token = _token(self.send_name)
+        barrier = TaskRef(barrier_key(ShuffleId(token)))
+        return Task(name, receive_shard, barrier, token, index, self.form, self.roomy_nbytes, self.final)
+
+
+class NumberedShards(Blockwise):  # type: ignore[misc]
+    """Each partition with the shard of every row."""
+
+    _parameters = ["frame", "router", "column"]
+
+    @staticmethod
+    def operation(frame: pd.DataFrame, router: Any, column: str) -> pd.DataFrame:
+        """See :meth:`dask.dataframe.dask_expr.Blockwise.operation`."""
+        numbered = frame.copy(deep=False)
+        numbered[column] = np.asarray(router.shards(frame, 0), np.int64)
+        return numbered
+
+    @functools.cached_property
+    def _meta(self) -> Any:
+        return self.frame._meta.assign(**{self.column: np.empty(0, np.int64)})
+
+
+def _token(name: str) -> str:
+    return name.rsplit("-", 1)[-1]

@@ -1,0 +1,322 @@
+"""What the tasks of an exchange through P2P do: send, settle, receive.
+
+P2P itself is dask's: its workers cut what they are given by output partition,
+send it to the worker that the partition is on, and write it to its disk. These
+tasks hand it rows in slices of bounded size, so that one hand-over, and what
+P2P makes of it, is small whatever the size of a partition; and they count: a
+task that sends knows the rows of each shard, the barrier adds them up, and a
+task that receives compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+from dask.base import normalize_token
+
+from safeframe.engine._dask import (
+    P2POutOfDiskError,
+    get_worker_plugin,
+    handle_transfer_errors,
+    inside_worker,
+    p2p_barrier,
+    shuffle_unpack,
+)
+from safeframe.engine.tally import count_rows_out
+from safeframe.engine.worker import use_worker
+from safeframe.errors import RowConservationError, SchemaMismatchError, StagingFullError, UnsupportedError
+from safeframe.facts.keys import Counts
+from safeframe.kernels.allocator import trim
+from safeframe.kernels.columns import as_promised
+from safeframe.kernels.object_kinds import object_kind
+from safeframe.kernels.order import counts_of
+from safeframe.units import format_count
+
+__all__ = [
+    "SHARD_LABEL",
+    "P2PForm",
+    "SentPartition",
+    "SettledRows",
+    "receive_shard",
+    "send_partition",
+    "settle",
+]
+
+SHARD_LABEL = "__shard__"
+"""What the column of shard numbers is called on its way."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class P2PForm:
+    """A frame's columns, and what they are called on their way.
+
+    P2P takes strings for names, adds columns of its own and knows the index by
+    name; columns travel as ``c0``, ``c1``, … and the index without a name.
+    """
+
+    meta: pd.DataFrame
+    """The frame without rows, shard and order columns in it."""
+    shard: str
+    """The column of shard numbers."""
+    order: str | None
+    """The column that rows of a shard are ordered by at last, if any."""
+    columns: pd.Index[Any]
+    """The names of the columns that come out."""
+
+    @classmethod
+    def of(
+        cls, meta: pd.DataFrame, shard: str, order: str | None, columns: pd.Index[Any] | None = None
+    ) -> P2PForm:
+        """Make it for a frame; ``columns`` as they were before a shard's came to them.
+
+        Raises
+        ------
+        SchemaMismatchError
+            When a column that numbers rows is not of integers.
+        """
+        for name in (shard, order):
+            if name is not None and not pd.api.types.is_integer_dtype(meta[name].dtype):
+                msg = f"Column {name!r} is {meta[name].dtype}, and shards and row numbers are integers."
+                raise SchemaMismatchError(msg, hint="Number shards from 0 in a column of int64.")
+        if columns is None:
+            columns = meta.columns.drop([name for name in (shard, order) if name is not None])
+        return cls(meta=meta.iloc[:0], shard=shard, order=order, columns=columns)
+
+    @property
+    def result(self) -> pd.DataFrame:
+        """The frame that comes out, without rows."""
+        dropped = [name for name in (self.shard, self.order) if name is not None]
+        return self.meta.drop(columns=dropped).set_axis(self.columns, axis=1)
+
+    @property
+    def sent(self) -> pd.DataFrame:
+        """The frame that P2P sees, without rows."""
+        sent = self.meta.set_axis(self._labels, axis=1)
+        sent.index = sent.index.set_names([None] * sent.index.nlevels)
+        return sent.astype({SHARD_LABEL: np.int64})
+
+    @property
+    def _labels(self) -> list[str]:
+        return [SHARD_LABEL if name == self.shard else f"c{i}" for i, name in enumerate(self.meta.columns)]
+
+    def outbound(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, str]]:
+        """Give a partition as P2P takes it, and what its object columns hold.
+
+        Raises
+        ------
+        SchemaMismatchError
+            When it has other columns or types than the frame promises.
+        UnsupportedError
+            When an object column holds what Arrow would not give back.
+        """
+        if list(frame.columns) != list(self.meta.columns):
+            msg = (
+                f"A partition has the columns {list(frame.columns)!r}, and the frame promises "
+                f"{list(self.meta.columns)!r}."
+            )
+            hint = "Make the partitions agree with the frame's meta, as with ddf.map_partitions(..., meta=)."
+            raise SchemaMismatchError(msg, hint=hint)
+        columns = {}
+        kinds = {}
+        for name, label, dtype in zip(self.meta.columns, self._labels, self.meta.dtypes, strict=True):
+            series = as_promised(frame[name], dtype)
+            if label == SHARD_LABEL:
+                series = series.astype(np.int64)
+            elif pd.api.types.is_object_dtype(dtype):
+                kinds[name] = object_kind(series)
+            columns[label] = series
+        index = as_promised(frame.index.to_series(), self.meta.index.dtype).array
+        sent = pd.DataFrame(columns, copy=False)
+        sent.index = pd.Index(index, copy=False) if len(columns) else sent.index
+        return sent, kinds
+
+    def inbound(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give what P2P made of a shard the names, the types and the order of the frame."""
+        if self.order is not None:
+            label = self._labels[list(self.meta.columns).index(self.order)]
+            numbers = frame.pop(label).to_numpy()
+            if np.any(numbers[1:] < numbers[:-1]):
+                frame = frame.take(np.argsort(numbers, kind="stable"))
+        result = self.result
+        frame.columns = result.columns
+        frame.index = frame.index.astype(result.index.dtype).set_names(result.index.names)
+        wrong = {
+            name: dtype
+            for name, dtype in result.dtypes.items()
+            if frame[name].dtype != dtype and not isinstance(dtype, pd.CategoricalDtype)
+        }
+        return frame.astype(wrong) if wrong else frame
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return ("P2PForm", normalize_token(self.meta), self.shard, self.order, list(self.columns))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SentPartition:
+    """What one task sent."""
+
+    run_ids: tuple[int, ...]
+    """The runs of the shuffle that took its rows; more than one when it was started anew meanwhile."""
+    rows: Counts
+    """Rows per shard."""
+    kinds: dict[Any, str]
+    """What object columns hold."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SettledRows:
+    """What all tasks sent."""
+
+    run_id: int
+    """The run of the shuffle."""
+    rows: Counts
+    """Rows per shard."""
+
+
+def send_partition(
+    frame: pd.DataFrame,
+    number: int,
+    partitions: int,
+    token: str,
+    form: P2PForm,
+    n_shards: int,
+    nbytes: int,
+    roomy_nbytes: int | None,
+) -> SentPartition:
+    """Hand a partition's rows to P2P, a slice at a time.
+
+    Parameters
+    ----------
+    frame
+        The partition, with its column of shard numbers.
+    number, partitions
+        Which partition it is, of how many.
+    token
+        The shuffle.
+    form
+        The columns.
+    n_shards
+        Shards.
+    nbytes
+        Bytes of a slice.
+    roomy_nbytes
+        What the worker may hold before; None for anything.
+
+    Raises
+    ------
+    RowConservationError
+        When a row has no shard: P2P would drop it without a word.
+    StagingFullError
+        When a worker's disk is full.
+
+    Notes
+    -----
+    Memory: the partition, and ``options.P2P_SLICE_COPIES`` copies of a slice.
+    """
+    use_worker()
+    _make_room(roomy_nbytes)
+    sent, kinds = form.outbound(frame)
+    shards = sent[SHARD_LABEL].to_numpy()
+    if len(shards) and (int(shards.min()) < 0 or int(shards.max()) >= n_shards):
+        inside = int(((shards >= 0) & (shards < n_shards)).sum())
+        where = f"partition {number} numbers shards outside 0 to {n_shards - 1}"
+        raise _lost(where, len(shards), inside)
+    rows = counts_of(shards, n_shards)
+    # P2P orders the rows of a shard by these numbers, and takes each from a worker once.
+    numbers = 2**32 // max(partitions, 1)
+    row_nbytes = max(1, -(-int(frame.memory_usage(deep=True).sum()) // max(len(sent), 1)))
+    step = max(1, nbytes // row_nbytes, -(-len(sent) // numbers))
+    run_ids = set()
+    for at, first in enumerate(range(0, max(len(sent), 1), step)):
+        run_ids.add(_hand_over(sent.iloc[first : first + step], number * numbers + at, token))
+    return SentPartition(run_ids=tuple(run_ids), rows=rows, kinds=kinds)
+
+
+def _hand_over(rows: pd.DataFrame, number: int, token: str) -> int:
+    try:
+        with handle_transfer_errors(token):
+            run_id: int = get_worker_plugin().add_partition(rows, number, token)
+    except P2POutOfDiskError as error:
+        raise _disk_full() from error
+    except RuntimeError as error:
+        if isinstance(error.__cause__, (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)):
+            msg = f"P2P cannot send a partition: {error.__cause__}."
+            hint = "Cast columns of mixed objects to one type (str, float, …), or drop them."
+            raise UnsupportedError(msg, hint=hint) from error
+        raise
+    return run_id
+
+
+def settle(token: str, sent: Sequence[SentPartition]) -> SettledRows:
+    """Wait until all that was sent has arrived, and add up the rows of each shard.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When an object column holds one thing here and another there.
+    """
+    for name in sent[0].kinds:
+        kinds = sorted({part.kinds[name] for part in sent} - {"empty"})
+        if len(kinds) > 1:
+            msg = f"Column {name!r} is of dtype object and holds {' in one partition and '.join(kinds)} in another."
+            raise SchemaMismatchError(msg, hint="Cast the column to one type before the recipe, or drop it.")
+    rows: Counts = np.asarray(np.sum([part.rows for part in sent], axis=0), np.int64)
+    try:
+        run_id: int = p2p_barrier(token, *sorted({run_id for part in sent for run_id in part.run_ids}))
+    except P2POutOfDiskError as error:
+        raise _disk_full() from error
+    return SettledRows(run_id, rows)
+
+
+def receive_shard(
+    settled: SettledRows, token: str, shard: int, form: P2PForm, roomy_nbytes: int | None, final: bool
+) -> pd.DataFrame:
+    """Give the rows of a shard; with ``final`` it is a partition of the recipe's result.
+
+    Raises
+    ------
+    RowConservationError
+        When they are not as many as were sent to it.
+    """
+    use_worker()
+    _make_room(roomy_nbytes)
+    try:
+        frame: pd.DataFrame = shuffle_unpack(token, shard, settled.run_id)
+    except P2POutOfDiskError as error:
+        raise _disk_full() from error
+    if len(frame) != settled.rows[shard]:
+        where = f"shard {shard} of the exchange through P2P"
+        raise _lost(where, int(settled.rows[shard]), len(frame))
+    if final:
+        count_rows_out(len(frame))
+    return form.inbound(frame)
+
+
+def _make_room(roomy_nbytes: int | None) -> None:
+    """Give freed pages back where a worker holds more than its plan has besides tasks.
+
+    Pieces of many sizes leave holes that the next task cannot use: without
+    this a worker grows by what P2P has moved through it.
+    """
+    if roomy_nbytes is not None and inside_worker() and psutil.Process().memory_info().rss > roomy_nbytes:
+        trim()
+
+
+def _disk_full() -> StagingFullError:
+    worker = get_worker_plugin().worker if inside_worker() else None
+    where = f"The disk of {worker.local_directory} on {worker.address}" if worker else "A worker's disk"
+    msg = f"{where} is full: P2P writes all rows to the workers' local directories."
+    hint = "Free some disk, or start workers with a local_directory= that has more room."
+    return StagingFullError(msg, hint=hint)
+
+
+def _lost(where: str, rows_in: int, rows_out: int) -> RowConservationError:
+    msg = f"{where}: {format_count(rows_in)} rows went in and {format_count(rows_out)} came out."
+    hint = "This is a fault of safeframe or of dask's P2P, not of your data: please report it."
+    return RowConservationError(msg, hint=hint, rows_in=rows_in, rows_out=rows_out)

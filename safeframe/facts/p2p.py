@@ -1,0 +1,94 @@
+"""What is known of a cluster's P2P: its buffers, its disks, and what a shuffle would send through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from safeframe.facts.budget import Budget
+from safeframe.facts.frame import FrameProfile
+from safeframe.facts.keys import Codes, Counts
+
+__all__ = ["P2PDisk", "P2PFacts", "P2PKeys", "P2PSettings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PSettings:
+    """How a worker buffers and sends rows: everything that bounds the memory of P2P."""
+
+    comm_nbytes: int
+    """Bytes that wait to be sent before a sending task has to wait (``distributed.p2p.comm.buffer``)."""
+    storage_nbytes: int
+    """Bytes that wait to be written before a receiver has to (``distributed.p2p.storage.buffer``)."""
+    message_nbytes: int
+    """Bytes from which a message is full (``distributed.p2p.comm.message-bytes-limit``)."""
+    concurrency: int
+    """Messages that a worker sends at the same time (``distributed.p2p.comm.concurrency``)."""
+    slice_nbytes: int
+    """Bytes of rows that a task hands to P2P at a time, since P2P's limits are soft by one hand-over."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PDisk:
+    """One file system that workers write shuffled rows to."""
+
+    host: str
+    """The host that it is mounted on."""
+    directory: str
+    """The local directory of one of these workers."""
+    workers: int
+    """Workers that share it."""
+    free_nbytes: int
+    """Its free bytes."""
+    in_memory: bool
+    """Whether it is made of memory (tmpfs): what is written there is memory that is taken."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class P2PKeys:
+    """Rows per key, for the size of output partitions."""
+
+    codes: Codes
+    """All keys, or the heaviest where there are too many to count."""
+    counts: Counts
+    """Rows of each."""
+    exact: bool
+    """Whether these are all keys."""
+    rows: int
+    """Rows of the frame, those without a key among them."""
+    null_rows: int
+    """Rows without a key."""
+    heaviest_key: str
+    """The heaviest key as text; empty when its value is not known."""
+    summary_nbytes: int
+    """Bytes of a summary while keys were counted; 0 where that was done before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PFacts:
+    """Everything that decides whether, and how, a frame can go through P2P."""
+
+    budget: Budget
+    """What one worker may use; ``transport_nbytes`` is for the plan to fill in."""
+    live: P2PSettings | None
+    """The largest buffers of any connected worker, as they are; None when P2P cannot run."""
+    disks: tuple[P2PDisk, ...]
+    """The file systems of the workers' local directories."""
+    unavailable: str
+    """Why P2P cannot run at all; empty when it can."""
+    profile: FrameProfile
+    """Rows and bytes of the frame."""
+    partition_rows: tuple[int, ...]
+    """Rows of each input partition."""
+    index_row_nbytes: float
+    """Bytes per row of the index, which P2P always sends."""
+    piece_header_nbytes: int
+    """Bytes that P2P writes besides rows for each piece: a schema and its padding."""
+    keys: P2PKeys | None = None
+    """Rows per key; None where shards are numbered already."""
+
+    @property
+    def row_nbytes(self) -> float:
+        """Bytes that P2P moves for a row: its columns, the index, and its shard's number."""
+        return self.profile.row_nbytes + self.index_row_nbytes + np.dtype(np.int64).itemsize

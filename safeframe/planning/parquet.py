@@ -1,0 +1,51 @@
+"""Sizes of parquet files: rows of a row group, and what a write holds.
+
+Covers: formulas.
+Does not cover: encodings (``kernels.parquet_encoding``).
+"""
+
+from __future__ import annotations
+
+from safeframe import options
+
+__all__ = ["row_group_nbytes", "row_group_rows", "write_peak_nbytes"]
+
+
+def row_group_nbytes(task_nbytes: int) -> int:
+    """Choose how many bytes of rows in memory a row group may have: an eighth of a task's budget.
+
+    Examples
+    --------
+    >>> row_group_nbytes(256 * 2**20) // 2**20
+    32
+    """
+    return min(max(task_nbytes // 8, options.ROW_GROUP_MIN_NBYTES), options.ROW_GROUP_MAX_NBYTES)
+
+
+def row_group_rows(target_nbytes: int, row_nbytes: float) -> int:
+    """Give the rows of a row group of ``target_nbytes``.
+
+    Examples
+    --------
+    >>> row_group_rows(2**20, 1024.0)
+    1024
+    """
+    return max(1, min(int(target_nbytes / max(row_nbytes, 1.0)), options.ROW_GROUP_MAX_ROWS))
+
+
+def write_peak_nbytes(*, partition_nbytes: int, group_nbytes: int) -> int:
+    """Give the peak of writing a partition.
+
+    The partition, and a row group of it in Arrow and as encoded pages. Never
+    more than ``options.OUTPUT_COPIES`` of the partition, since a row group is
+    at most all of it.
+
+    Examples
+    --------
+    >>> (
+    ...     write_peak_nbytes(partition_nbytes=100, group_nbytes=10),
+    ...     write_peak_nbytes(partition_nbytes=100, group_nbytes=1000),
+    ... )
+    (120, 300)
+    """
+    return partition_nbytes + 2 * min(group_nbytes, partition_nbytes)

@@ -1,0 +1,209 @@
+"""``safeframe.p2p_shuffle``: dask's P2P behind a check of what it will meet."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, cast
+
+import dask.dataframe as dd
+
+from safeframe import config
+from safeframe.engine._dask import new_collection
+from safeframe.engine.p2p_nodes import SafeP2PShuffle
+from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullError, ValidationError
+from safeframe.facts.keys import KeySchema, KeyStatistics
+from safeframe.facts.plan import Plan
+from safeframe.kernels.key_schema import common_schema
+from safeframe.planning.p2p import P2PLayout
+from safeframe.planning.p2p import plan_p2p_shuffle as make_plan
+from safeframe.recipes.frames import as_names, check_frame, check_keys
+from safeframe.sizing.cluster import measure_budget
+from safeframe.sizing.keys import gather_key_statistics
+from safeframe.sizing.p2p import p2p_facts
+from safeframe.units import format_nbytes, parse_nbytes
+
+__all__ = ["p2p_shuffle", "plan_p2p_shuffle"]
+
+
+def p2p_shuffle(
+    ddf: dd.DataFrame,
+    on: Any,
+    *,
+    npartitions: int | None = None,
+    partition_size: str | int | None = None,
+    memory: str | int | None = None,
+    statistics: KeyStatistics | None = None,
+) -> dd.DataFrame:
+    """Bring all rows of a key into one partition, through dask's P2P.
+
+    Parameters
+    ----------
+    ddf
+        The frame.
+    on
+        Key column, or a list of them.
+    npartitions
+        Partitions of the result. By default as many as keep the largest of
+        them to ``partition_size``.
+    partition_size
+        Bytes that a partition should have in memory at most, as ``"64MiB"`` or
+        an int. By default the configured ``safeframe.partition-size``, or else
+        a sixth of what one task may use.
+    memory
+        Bytes that one worker may use. By default the smallest connected
+        worker's limit.
+    statistics
+        Key statistics of ``ddf``, when they were gathered before.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Lazy. All rows of a key are in one partition, rows of a partition in
+        the order of the input; index, column names and types are those of ``ddf``.
+
+    Raises
+    ------
+    UnsupportedError
+        Without a distributed client, and for columns that P2P cannot carry.
+    MemoryBudgetError
+        When the workers have too little memory for P2P's buffers, for an input
+        partition, or for the largest partition of the result.
+    StagingFullError
+        When the workers' disks have less room than all rows take.
+    KeyNotFoundError, SchemaMismatchError, ValidationError
+        When the arguments do not name a frame and its columns.
+
+    Warns
+    -----
+    SafeframeWarning
+        When one key is larger than a partition should be: P2P cannot cut it.
+
+    Notes
+    -----
+    **Eager.** The key columns are read once, and every worker is asked for its
+    P2P buffers and its disk, when this function is called.
+
+    **Memory.** A worker's peak is what it uses before any data, P2P's buffers
+    and messages, and for each thread the larger of sending one input partition
+    (twice its bytes and a few slices) and receiving one output partition (four
+    times its bytes). The buffers of running workers are set to what the plan
+    says when the result is computed, and stay so.
+
+    **Disk.** Every row is written, uncompressed, to the local directory of the
+    worker that its partition is on. A worker that is lost restarts the shuffle.
+
+    **Passes.** One over the key columns, one over the frame.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> from distributed import Client
+    >>> frame = dd.from_pandas(pd.DataFrame({"k": [1, 2, 1, 2], "v": [5, 6, 7, 8]}), npartitions=2)
+    >>> with Client(processes=False, dashboard_address=None) as client:  # doctest: +SKIP
+    ...     safeframe.p2p_shuffle(frame, "k", npartitions=2).compute()
+    """
+    ddf, names, schema, plan, layout = _planned(ddf, on, npartitions, partition_size, memory, statistics)
+    _refuse(plan, layout)
+    for reason in plan.reasons:
+        if "cannot cut a key" in reason:
+            warnings.warn(SafeframeWarning(f"p2p_shuffle: {reason}."), stacklevel=2)
+    expression = SafeP2PShuffle(ddf, plan, layout.settings, names, schema)
+    return cast("dd.DataFrame", new_collection(expression))
+
+
+def plan_p2p_shuffle(
+    ddf: dd.DataFrame,
+    on: Any,
+    *,
+    npartitions: int | None = None,
+    partition_size: str | int | None = None,
+    memory: str | int | None = None,
+    statistics: KeyStatistics | None = None,
+) -> Plan:
+    """Say how :func:`p2p_shuffle` would run, and what it would cost, without running it.
+
+    Takes the arguments of :func:`p2p_shuffle`. It does not raise because
+    something is too big: ``plan.fits`` says so.
+
+    Returns
+    -------
+    Plan
+        Buffers, rows, bytes, peak per worker, bytes on disk.
+
+    Raises
+    ------
+    UnsupportedError
+        Without a distributed client, and for columns that P2P cannot carry.
+
+    Notes
+    -----
+    **Eager.** As :func:`p2p_shuffle`.
+    """
+    return _planned(ddf, on, npartitions, partition_size, memory, statistics)[3]
+
+
+def _planned(
+    ddf: Any,
+    on: Any,
+    npartitions: int | None,
+    partition_size: str | int | None,
+    memory: str | int | None,
+    statistics: KeyStatistics | None,
+) -> tuple[dd.DataFrame, tuple[Any, ...], KeySchema, Plan, P2PLayout]:
+    ddf = check_frame(ddf, "ddf")
+    names = as_names(on)
+    check_keys(ddf, names, "ddf")
+    if npartitions is not None and npartitions < 1:
+        msg = f"npartitions={npartitions!r} is not a number of partitions."
+        raise ValidationError(msg, hint="Give 1 or more, or leave it out.")
+    if npartitions is not None and partition_size is not None:
+        msg = "npartitions= and partition_size= are two ways to say the same."
+        raise ValidationError(msg, hint="Give one of them.")
+    if partition_size is None:
+        partition_size = config.get("partition-size")
+    partition_nbytes = (
+        None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
+    )
+    # First of all: a worker's allocators are set up before its first task.
+    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    columns = [ddf._meta[name] for name in names]
+    schema = common_schema(columns, columns, left_names=names, right_names=names)
+    if statistics is None:
+        statistics = gather_key_statistics([(ddf, names)], schema)[0]
+    elif statistics.on != names or len(statistics.partitions.rows) != ddf.npartitions:
+        msg = f"statistics= are of {list(statistics.on)!r} in {len(statistics.partitions.rows)} partitions."
+        raise ValidationError(
+            msg, hint="Gather them with safeframe.key_statistics(ddf, on), or leave them out."
+        )
+    facts = p2p_facts(ddf, budget=budget, keys=statistics)
+    plan, layout = make_plan(facts, npartitions=npartitions, partition_nbytes=partition_nbytes)
+    return ddf, names, schema, plan, layout
+
+
+def _refuse(plan: Plan, layout: P2PLayout) -> None:
+    """Raise when the plan does not fit, with what can be done about P2P in particular."""
+    if plan.staging_free_nbytes is not None and plan.staging_nbytes > plan.staging_free_nbytes:
+        disk = layout.disk
+        msg = (
+            f"p2p_shuffle writes up to {format_nbytes(layout.tightest_nbytes)} to the disk of {disk.directory} on "
+            f"{disk.host}, which {disk.workers} workers share, and it has {format_nbytes(disk.free_nbytes)} free."
+        )
+        hint = "Free some disk, or start the workers with a local_directory= that has more room."
+        raise StagingFullError(
+            msg, hint=hint, needed_nbytes=layout.tightest_nbytes, free_nbytes=disk.free_nbytes
+        )
+    budget = plan.budget
+    if budget.reserved_nbytes + budget.transport_nbytes > budget.allowed_nbytes:
+        msg = (
+            f"P2P's buffers and messages take {format_nbytes(budget.transport_nbytes)} of each worker at least, "
+            f"which uses {format_nbytes(budget.reserved_nbytes)} before any data, and "
+            f"{format_nbytes(budget.allowed_nbytes)} is allowed."
+        )
+        hint = "Give each worker more memory, ask for fewer partitions, or use strategy='staged'."
+        raise MemoryBudgetError(
+            msg,
+            hint=hint,
+            projected_nbytes=budget.reserved_nbytes + budget.transport_nbytes,
+            allowed_nbytes=budget.allowed_nbytes,
+        )
+    plan.validate()

@@ -1,0 +1,236 @@
+"""``safeframe.rebalance_partitions``: partitions of bounded, even bytes, rows in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+
+from safeframe import config
+from safeframe.engine._dask import new_collection
+from safeframe.engine.rebalance_nodes import SafeRebalance, stands_alone
+from safeframe.engine.runs import check_staging
+from safeframe.errors import ValidationError
+from safeframe.facts.partition_sizes import RebalanceFacts, RebalanceLayout
+from safeframe.facts.plan import Plan
+from safeframe.planning.memory import default_partition_nbytes
+from safeframe.planning.rebalance import plan_rebalance as make_plan
+from safeframe.planning.rebalance import reads_in_slices
+from safeframe.recipes.frames import check_frame
+from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.parquet_slices import SlicedParquet, sliced_parquet
+from safeframe.sizing.partition_sizes import measure_partitions
+from safeframe.units import parse_nbytes
+
+__all__ = ["plan_rebalance", "rebalance_partitions"]
+
+
+def rebalance_partitions(
+    ddf: dd.DataFrame,
+    *,
+    partition_size: str | int | None = None,
+    npartitions: int | None = None,
+    memory: str | int | None = None,
+    staging: str | None = None,
+    strategy: str | None = None,
+) -> dd.DataFrame:
+    """Cut a dask dataframe anew, by bytes, into partitions that are bounded and alike.
+
+    Parameters
+    ----------
+    ddf
+        The frame.
+    partition_size
+        Bytes that no output partition exceeds in memory, strings and objects
+        deep and the index included, as ``"64MiB"`` or an int. By default the
+        configured ``safeframe.partition-size``, or else a sixth of what one
+        task may use.
+    npartitions
+        How many output partitions there are, as even in bytes as can be.
+    memory
+        Bytes that one worker may use. By default the smallest connected
+        worker's limit; without a client, what the machine leaves.
+    staging
+        A directory, or URL of an object store, that all workers reach, for the
+        strategy ``"staged"``.
+    strategy
+        ``"untouched"``, ``"merged"``, ``"sliced"`` or ``"staged"``; None to
+        let the plan choose.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Lazy. The rows of ``ddf`` in their order, with their index. Divisions
+        that were known stay known where cuts can lie between index values.
+
+    Raises
+    ------
+    ValidationError
+        When both ``partition_size`` and ``npartitions`` are given, when a row
+        is larger than ``partition_size``, or when the strategy asked for
+        cannot run.
+    StagingError
+        When the staging directory cannot be used.
+    MemoryBudgetError
+        When the collection is computed and its plan does not fit the workers.
+    RowConservationError
+        When, while it is computed, a partition has other rows than it had when
+        the plan was made.
+
+    Notes
+    -----
+    **Eager.** Rows and bytes of each partition are learnt when this function
+    is called: from parquet footers where all columns have a fixed width and
+    the frame comes straight from ``read_parquet``, otherwise by a pass over it.
+
+    **Memory.** A worker's peak is what it uses before any data, plus, for each
+    of its threads: twice the largest input partition and three times the
+    largest output (strategies merged and sliced), or the larger of staging an
+    input partition (three times its bytes and 40 B per row) and reading an
+    output partition (five times its bytes). A parquet partition that does not
+    fit a task is read, and staged, in slices of some 16 MiB.
+
+    **Disk.** With the strategy ``"staged"`` all rows are written once to the
+    staging directory, less columns that nothing uses.
+
+    **Passes.** At most one to learn sizes, and one over the rows; with the
+    strategy ``"sliced"`` an input partition is made at most twice on average.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"a": range(100)}), npartitions=10)
+    >>> even = safeframe.rebalance_partitions(frame, npartitions=4)
+    >>> even.map_partitions(len).compute().tolist(), even.known_divisions
+    ([25, 25, 25, 25], True)
+    """
+    planned = _planned(ddf, partition_size, npartitions, memory, staging, strategy)
+    plan = planned.plan
+    if plan.staging_directory is not None:
+        check_staging(plan.staging_directory)
+    expression = SafeRebalance(
+        planned.frame,
+        plan,
+        planned.layout,
+        planned.source if planned.sliced else None,
+        planned.sliced,
+    )
+    return cast("dd.DataFrame", new_collection(expression))
+
+
+def plan_rebalance(
+    ddf: dd.DataFrame,
+    *,
+    partition_size: str | int | None = None,
+    npartitions: int | None = None,
+    memory: str | int | None = None,
+    staging: str | None = None,
+    strategy: str | None = None,
+) -> Plan:
+    """Say how :func:`rebalance_partitions` would run, with the same arguments.
+
+    Returns
+    -------
+    Plan
+        Strategy and why, partitions and their bytes before and after, peak per
+        worker, staging bytes. ``plan.fits`` says whether it can run.
+
+    Notes
+    -----
+    **Eager.** As :func:`rebalance_partitions`: sizes are learnt.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"a": range(100)}), npartitions=10)
+    >>> safeframe.plan_rebalance(frame, partition_size="1MiB").strategy
+    'merged'
+    """
+    return _planned(ddf, partition_size, npartitions, memory, staging, strategy).plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planned:
+    frame: dd.DataFrame
+    facts: RebalanceFacts
+    plan: Plan
+    layout: RebalanceLayout
+    source: SlicedParquet | None
+    sliced: tuple[int, ...]
+    """Partitions that are read in slices."""
+
+
+def _planned(
+    ddf: Any,
+    partition_size: str | int | None,
+    npartitions: int | None,
+    memory: str | int | None,
+    staging: str | None,
+    strategy: str | None,
+) -> _Planned:
+    frame = check_frame(ddf, "ddf")
+    partition_nbytes = _goal(partition_size, npartitions)
+    # First of all: a worker's allocators are set up before its first task.
+    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    source = sliced_parquet(frame)
+    divisions = tuple(frame.divisions) if frame.known_divisions else None
+    sizes = measure_partitions(
+        frame,
+        source=source,
+        partition_nbytes=partition_nbytes
+        if partition_nbytes is not None or npartitions is not None
+        else default_partition_nbytes(max(budget.task_nbytes, 0)),
+        npartitions=npartitions,
+        keyed=divisions is not None,
+    )
+    facts = RebalanceFacts(
+        sizes=sizes,
+        budget=budget,
+        staging=staging_facts(staging),
+        partition_nbytes=partition_nbytes,
+        npartitions=npartitions,
+        strategy=strategy,
+        divisions=divisions,
+        own_tasks=stands_alone(frame.expr),
+        in_slices=source is not None,
+        unstageable=_unstageable(frame._meta),
+    )
+    plan, layout = make_plan(facts)
+    sliced = tuple(np.flatnonzero(reads_in_slices(facts)).tolist()) if plan.strategy == "staged" else ()
+    return _Planned(frame=frame, facts=facts, plan=plan, layout=layout, source=source, sliced=sliced)
+
+
+def _goal(partition_size: str | int | None, npartitions: int | None) -> int | None:
+    if npartitions is not None:
+        if partition_size is not None:
+            msg = f"partition_size={partition_size!r} and npartitions={npartitions!r} contradict each other."
+            raise ValidationError(msg, hint="Give one of them.")
+        given: Any = npartitions
+        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
+            msg = f"npartitions={npartitions!r} is not a number of partitions."
+            raise ValidationError(msg, hint="Give a whole number from 1 on.")
+        return None
+    if partition_size is None:
+        partition_size = config.get("partition-size")
+    return None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
+
+
+def _unstageable(meta: pd.DataFrame) -> str:
+    """Say why rows of a frame cannot go through Arrow files and come back the same."""
+    if isinstance(meta.index, pd.MultiIndex):
+        return f"the index has {meta.index.nlevels} levels, and staging keeps one"
+    for name, dtype in (("the index", meta.index.dtype), *meta.dtypes.items()):
+        if not _comes_back(dtype):
+            return f"{name if name == 'the index' else f'column {name!r}'} of dtype {dtype} would not come back the same"
+    return ""
+
+
+def _comes_back(dtype: Any) -> bool:
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "iufbmM"
+    if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype, pd.ArrowDtype, pd.DatetimeTZDtype)):
+        return True
+    return isinstance(getattr(dtype, "numpy_dtype", None), np.dtype)  # pandas' masked numbers

@@ -1,0 +1,267 @@
+"""Asks the workers, and the frame, what P2P would meet.
+
+Covers: the live buffers of every worker, the disks of their local directories,
+rows and bytes of the frame, the bytes that P2P adds to each piece it writes.
+Does not cover: deciding what to do about it (``planning.p2p``), setting buffers
+(``engine.p2p_settings``).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+from dask.utils import parse_bytes
+from packaging.version import Version
+
+from safeframe import options
+from safeframe.errors import UnsupportedError
+from safeframe.facts.budget import Budget
+from safeframe.facts.keys import Counts, KeyStatistics
+from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PKeys, P2PSettings
+from safeframe.kernels.object_kinds import object_kind
+from safeframe.sizing.cluster import current_client, measure_budget
+from safeframe.sizing.disk import free_nbytes
+from safeframe.sizing.frames import count_partition_rows, profile_frame
+from safeframe.sizing.partition_tasks import each_partition
+
+__all__ = ["p2p_facts"]
+
+_MEMORY_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs"})
+_INDEX = "__index__"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Worker:
+    """What one worker says of itself."""
+
+    comm_nbytes: int
+    storage_nbytes: int
+    message_nbytes: int
+    concurrency: int
+    host: str
+    device: int
+    directory: str
+    free_nbytes: int
+    in_memory: bool
+
+
+def p2p_facts(
+    ddf: dd.DataFrame,
+    *,
+    budget: Budget | None = None,
+    partition_rows: Counts | None = None,
+    keys: KeyStatistics | None = None,
+) -> P2PFacts:
+    """Check what P2P needs of a frame and of the workers, and learn the sizes.
+
+    Parameters
+    ----------
+    ddf
+        The frame whose rows are to be moved.
+    budget
+        What one worker may use; measured when not given.
+    partition_rows
+        Rows per input partition; counted when not given and ``keys`` does not say.
+    keys
+        Key statistics, when rows move by a key.
+
+    Raises
+    ------
+    UnsupportedError
+        When a column is of a type that P2P cannot carry.
+
+    Notes
+    -----
+    **Eager.** One round trip to every worker; object and categorical columns
+    are looked at in one partition; rows are counted when they are not given.
+    """
+    _refuse_types(ddf._meta)
+    if keys is not None and partition_rows is None:
+        partition_rows = keys.partitions.rows
+    if partition_rows is None:
+        partition_rows = count_partition_rows(ddf)
+    client = current_client()
+    budget = measure_budget() if budget is None else budget
+    unavailable = _unavailable(client)
+    workers: list[_Worker] = []
+    if client is not None and not unavailable:
+        workers = [answer for answer in client.run(_ask).values() if isinstance(answer, _Worker)]
+        if len(workers) < budget.n_workers:
+            unavailable = f"{budget.n_workers - len(workers)} workers have no P2P plugin"
+    return P2PFacts(
+        budget=budget,
+        live=_largest(workers) if workers else None,
+        disks=_disks(workers),
+        unavailable=unavailable,
+        profile=profile_frame(ddf, partition_rows),
+        partition_rows=tuple(partition_rows.tolist()),
+        index_row_nbytes=_index_nbytes(ddf._meta.index),
+        piece_header_nbytes=_piece_header_nbytes(ddf) + _look_inside(ddf, partition_rows),
+        keys=None if keys is None else _keys(keys),
+    )
+
+
+def _unavailable(client: Any | None) -> str:
+    if client is None:
+        return "there is no distributed client, and P2P runs on distributed workers only"
+    if client.asynchronous:
+        return "the client is asynchronous, and the workers cannot be asked for their buffers and disks"
+    installed = version("dask")
+    if Version(installed) < Version(options.P2P_DASK):
+        return (
+            f"dask {installed} is installed, and before {options.P2P_DASK} a shuffle of 129 or 32769 "
+            "partitions could lose rows (dask#12427)"
+        )
+    return ""
+
+
+def _ask(dask_worker: Any) -> _Worker | None:
+    shuffle = dask_worker.plugins.get("shuffle")
+    if shuffle is None:
+        return None
+    directory = str(dask_worker.local_directory)
+    device = os.stat(directory).st_dev  # noqa: PTH116 -- a number is all that is wanted
+    return _Worker(
+        comm_nbytes=shuffle.memory_limiter_comms.limit,
+        storage_nbytes=shuffle.memory_limiter_disk.limit,
+        message_nbytes=parse_bytes(dask.config.get("distributed.p2p.comm.message-bytes-limit")),
+        concurrency=int(dask.config.get("distributed.p2p.comm.concurrency")),
+        host=socket.gethostname(),
+        device=device,
+        directory=directory,
+        free_nbytes=free_nbytes(directory),
+        in_memory=_in_memory(directory),
+    )
+
+
+def _in_memory(directory: str) -> bool:
+    """Whether the innermost mount that holds a directory is made of memory."""
+    path = os.path.realpath(directory)
+    holding = [
+        (len(mount.mountpoint), mount.fstype)
+        for mount in psutil.disk_partitions(all=True)
+        if os.path.commonpath([path, mount.mountpoint]) == mount.mountpoint
+    ]
+    return max(holding, default=(0, ""))[1] in _MEMORY_FILE_SYSTEMS
+
+
+def _largest(workers: list[_Worker]) -> P2PSettings:
+    return P2PSettings(
+        comm_nbytes=max(worker.comm_nbytes for worker in workers),
+        storage_nbytes=max(worker.storage_nbytes for worker in workers),
+        message_nbytes=max(worker.message_nbytes for worker in workers),
+        concurrency=max(worker.concurrency for worker in workers),
+        slice_nbytes=options.P2P_HAND_OVER_NBYTES,
+    )
+
+
+def _disks(workers: list[_Worker]) -> tuple[P2PDisk, ...]:
+    sharing: dict[tuple[str, int], list[_Worker]] = {}
+    for worker in workers:
+        sharing.setdefault((worker.host, worker.device), []).append(worker)
+    return tuple(
+        P2PDisk(
+            host=host,
+            directory=one[0].directory,
+            workers=len(one),
+            free_nbytes=min(worker.free_nbytes for worker in one),
+            in_memory=any(worker.in_memory for worker in one),
+        )
+        for (host, _), one in sharing.items()
+    )
+
+
+def _refuse_types(meta: pd.DataFrame) -> None:
+    """Refuse what Arrow has no type for, before anything runs."""
+    for name, dtype in [*meta.dtypes.items(), ("the index", meta.index.dtype)]:
+        empty = pd.Series([], dtype=dtype)
+        why = ""
+        if isinstance(dtype, pd.SparseDtype) or pd.api.types.is_complex_dtype(dtype):
+            why = "P2P does not carry it"
+        else:
+            try:
+                pa.array(empty, from_pandas=True)
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+                why = str(error)
+        if why:
+            msg = f"Column {name!r} is {dtype}: {why}."
+            raise UnsupportedError(msg, hint="Cast the column to another type first, or drop it.")
+
+
+def _piece_header_nbytes(ddf: dd.DataFrame) -> int:
+    """Count the bytes of an Arrow stream that holds next to no rows of the frame."""
+    few = ddf._meta_nonempty
+    few.columns = [f"c{i}" for i in range(len(few.columns))]
+    few.index.names = [None] * few.index.nlevels
+    # dask fills columns of objects with objects that nothing knows.
+    few = few.assign(
+        **{name: "object" for name, dtype in few.dtypes.items() if pd.api.types.is_object_dtype(dtype)}
+    )
+    table = pa.Table.from_pandas(few.assign(__shard__=np.int64(0)), preserve_index=True)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return int(sink.getvalue().size)
+
+
+def _index_nbytes(index: pd.Index[Any]) -> float:
+    return float(np.dtype(index.dtype).itemsize) if isinstance(index.dtype, np.dtype) else 16.0
+
+
+def _look_inside(ddf: dd.DataFrame, partition_rows: Counts) -> int:
+    """Check object columns of one partition, and count the bytes of its categories."""
+    meta = ddf._meta
+    names = [
+        name
+        for name, dtype in meta.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(dtype)
+    ]
+    full = np.flatnonzero(partition_rows)
+    if not names or len(full) == 0:
+        return 0
+    with dask.config.set({"optimization.tune.active": False}):
+        sample = ddf.partitions[[int(full[0])]][names]
+        counted: tuple[int, ...] = dask.compute(*each_partition(sample, _categories_nbytes, _total))
+    return sum(counted)
+
+
+def _categories_nbytes(frame: pd.DataFrame) -> int:
+    nbytes = 0
+    for name in frame.columns:
+        column = frame[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            nbytes += int(column.cat.categories.memory_usage(deep=True))
+        elif pd.api.types.is_object_dtype(column.dtype):
+            object_kind(column)
+    return nbytes
+
+
+def _total(counted: list[int]) -> int:
+    return sum(counted)
+
+
+def _keys(keys: KeyStatistics) -> P2PKeys:
+    codes, counts = (keys.codes, keys.counts) if keys.exact else (keys.heavy_codes, keys.heavy_counts)
+    label = ""
+    if len(counts):
+        top = int(codes[int(np.argmax(counts))])
+        label = repr(keys.labels[top]) if top in keys.labels else ""
+    return P2PKeys(
+        codes=codes,
+        counts=counts,
+        exact=keys.exact,
+        rows=keys.rows,
+        null_rows=keys.null_rows,
+        heaviest_key=label,
+        summary_nbytes=keys.nbytes if keys.exact else keys.nbytes_bound,
+    )

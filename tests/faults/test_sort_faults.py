@@ -1,0 +1,441 @@
+"""What goes wrong with set_index and sort_values: typed errors with both sides and a hint, and no row lost in silence."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import subprocess
+from pathlib import Path
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from distributed import Client, LocalCluster, wait
+
+import safeframe
+from safeframe.engine import exchange_nodes
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process():
+    """No cluster, unless a test has its own client."""
+    with dask.config.set(scheduler="sync"):
+        yield
+
+
+def frame(npartitions=2, **columns):
+    with dask.config.set({"dataframe.convert-string": False}):
+        return dd.from_pandas(pd.DataFrame(columns), npartitions=npartitions, sort=False)
+
+
+KEYS = {"k": [3, 1, 2, 2], "a": [1.0, 2.0, 3.0, 4.0]}
+
+
+def staged_files(directory: Path) -> list[Path]:
+    # What failed after its rows were staged keeps them for as long as its traceback.
+    gc.collect()
+    return [path for path in directory.rglob("*") if path.suffix in (".arrow", ".partial")]
+
+
+def check_error(error: Exception, builtin: type[Exception]) -> None:
+    """A safeframe error is the builtin that it stands for, has a hint, and crosses processes."""
+    assert isinstance(error, builtin)
+    assert isinstance(error, safeframe.SafeframeError)
+    assert "Hint: " in str(error)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert copy.figures == error.figures
+
+
+BOTH = [
+    ({"npartitions": 0}, safeframe.ValidationError, ValueError, "npartitions=0 is not a number"),
+    ({"npartitions": -3}, safeframe.ValidationError, ValueError, "npartitions=-3"),
+    ({"npartitions": 1.5}, safeframe.ValidationError, ValueError, r"npartitions=1\.5"),
+    ({"npartitions": True}, safeframe.ValidationError, ValueError, "npartitions=True"),
+    (
+        {"npartitions": 2, "partition_size": "1MiB"},
+        safeframe.ValidationError,
+        ValueError,
+        "npartitions=2 and partition_size='1MiB'",
+    ),
+    ({"partition_size": "many"}, safeframe.ValidationError, ValueError, "partition_size='many'"),
+    ({"partition_size": 0}, safeframe.ValidationError, ValueError, "partition_size=0 is not more than zero"),
+    ({"memory": "lots"}, safeframe.ValidationError, ValueError, "memory='lots'"),
+    (
+        {"strategy": "magic"},
+        safeframe.ValidationError,
+        ValueError,
+        "'magic' is not a strategy of (set_index|sort_values)(.|\n)*sorted, staged, p2p",
+    ),
+    (
+        {"strategy": "sorted"},
+        safeframe.ValidationError,
+        ValueError,
+        "strategy='sorted' cannot run this .*: the rows of 1 of 2 partitions are not in order",
+    ),
+]
+
+
+@pytest.mark.parametrize("recipe", ["set_index", "sort_values", "plan_set_index", "plan_sort_values"])
+@pytest.mark.parametrize(("arguments", "error", "builtin", "message"), BOTH)
+def test_bad_options(recipe, arguments, error, builtin, message):
+    with pytest.raises(error, match=message) as info:
+        getattr(safeframe, recipe)(frame(**KEYS), "k", **arguments)
+    check_error(info.value, builtin)
+
+
+@pytest.mark.parametrize(
+    ("column", "error", "builtin", "message"),
+    [
+        ("nope", safeframe.KeyNotFoundError, KeyError, r"ddf has no column 'nope'; it has 2: 'k', 'a'"),
+        (None, safeframe.KeyNotFoundError, KeyError, "no column None"),
+        (["k", "a"], safeframe.UnsupportedError, NotImplementedError, r"An index of \['k', 'a'\]"),
+        (("k", "a"), safeframe.UnsupportedError, NotImplementedError, r"An index of \('k', 'a'\)"),
+        ([], safeframe.UnsupportedError, NotImplementedError, r"An index of \[\]"),
+        (frame(**KEYS)["k"], safeframe.UnsupportedError, NotImplementedError, "Series(.|\n)*assign"),
+    ],
+)
+def test_columns_that_cannot_become_an_index(column, error, builtin, message):
+    with pytest.raises(error, match=message) as info:
+        safeframe.set_index(frame(**KEYS), column)
+    check_error(info.value, builtin)
+
+
+def test_a_list_of_one_column_is_that_column():
+    assert safeframe.set_index(frame(**KEYS), ["k"]).index.name == "k"
+
+
+@pytest.mark.parametrize(
+    ("by", "arguments", "error", "builtin", "message"),
+    [
+        ("nope", {}, safeframe.KeyNotFoundError, KeyError, "has no column 'nope'(.|\n)*Check the spelling"),
+        (["k", "nope"], {}, safeframe.KeyNotFoundError, KeyError, "has no column 'nope'"),
+        ([], {}, safeframe.ValidationError, ValueError, "No column is named"),
+        (["k", "k"], {}, safeframe.ValidationError, ValueError, "named twice"),
+        (
+            ["k", "a"],
+            {"ascending": [True]},
+            safeframe.ValidationError,
+            ValueError,
+            "ascending= has 1 values and by= names 2 columns",
+        ),
+        ("k", {"ascending": "yes"}, safeframe.ValidationError, ValueError, "ascending='yes' is neither"),
+        ("k", {"ascending": None}, safeframe.ValidationError, ValueError, "ascending=None is neither"),
+        ("k", {"na_position": "middle"}, safeframe.ValidationError, ValueError, "na_position='middle'"),
+        (
+            ["k", "a"],
+            {"strategy": "sorted"},
+            safeframe.ValidationError,
+            ValueError,
+            "not that of one column of numbers",
+        ),
+    ],
+)
+def test_orders_that_are_none(by, arguments, error, builtin, message):
+    with pytest.raises(error, match=message) as info:
+        safeframe.sort_values(frame(**KEYS), by, **arguments)
+    check_error(info.value, builtin)
+
+
+@pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
+def test_frames_that_are_not_usable(recipe):
+    with pytest.raises(safeframe.SchemaMismatchError, match=r"ddf is a pandas dataframe(.|\n)*from_pandas"):
+        recipe(pd.DataFrame(KEYS), "k")
+    with pytest.raises(safeframe.SchemaMismatchError, match="ddf is a Series"):
+        recipe(frame(**KEYS)["k"], "k")
+    with pytest.raises(safeframe.UnsupportedError, match=r"'k' is the index of ddf(.|\n)*reset_index"):
+        recipe(frame(**KEYS).set_index("k"), "k")
+    twice = pd.DataFrame([[1, 2]], columns=["k", "k"])
+    with pytest.raises(safeframe.ValidationError, match="more than one column of the name 'k'"):
+        recipe(dd.from_map(lambda _: twice, [0], meta=twice.iloc[:0]), "k")
+
+
+@pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
+def test_categories_that_are_not_known_have_no_order(recipe):
+    unknown = frame(k=["b", "a", "c", "a"], a=[1, 2, 3, 4]).astype({"k": "category"})
+    assert not unknown["k"].cat.known
+    with pytest.raises(
+        safeframe.UnsupportedError, match=r"column 'k' are not known(.|\n)*categorize"
+    ) as info:
+        recipe(unknown, "k")
+    check_error(info.value, NotImplementedError)
+    known = recipe(unknown.categorize(["k"]), "k", npartitions=2)
+    assert known.compute()["a"].tolist() == [2, 4, 1, 3]
+
+
+MIXED = {
+    "in one partition": [1, "a", 2.5, "b"],
+    "in two partitions": [1, 2, "a", "b"],
+    "sets": [{1}, {2}, {3}, {4}],
+}
+
+
+@pytest.mark.parametrize("values", MIXED.values(), ids=MIXED)
+@pytest.mark.parametrize("by", ["k", ["k", "a"]])
+@pytest.mark.parametrize("npartitions", [1, 2])
+def test_values_without_an_order(tmp_path, values, by, npartitions):
+    mixed = frame(k=pd.Series(values, dtype=object), a=[1, 2, 3, 4])
+    recipe = safeframe.set_index if by == "k" and npartitions == 2 else safeframe.sort_values
+    with pytest.raises(safeframe.UnsupportedError) as info:
+        recipe(mixed, by, npartitions=npartitions, staging=str(tmp_path)).compute()
+    check_error(info.value, NotImplementedError)
+    assert "astype(str)" in str(info.value) or "Cast the column to one type" in str(info.value)
+    del info
+    assert staged_files(tmp_path) == []
+
+
+def test_a_partition_of_another_type_is_named(tmp_path):
+    meta = pd.DataFrame({"k": pd.Series(dtype="int64"), "a": pd.Series(dtype="int64")})
+    pieces = [pd.DataFrame({"k": [2, 1], "a": [1, 2]}), pd.DataFrame({"k": [1], "a": [1.5]})]
+    broken = dd.from_map(lambda i: pieces[i], [0, 1], meta=meta)
+    for recipe in (safeframe.set_index, safeframe.sort_values):
+        with pytest.raises(
+            safeframe.SchemaMismatchError,
+            match="'a' is float64 in one partition, and the frame promises int64",
+        ) as info:
+            recipe(broken, "k", staging=str(tmp_path)).compute()
+        check_error(info.value, TypeError)
+        del info
+    assert staged_files(tmp_path) == []
+
+
+def test_keys_of_another_type_are_noticed_when_they_are_sampled(tmp_path):
+    meta = pd.DataFrame({"k": pd.Series(dtype="int64")})
+    pieces = [pd.DataFrame({"k": [2, 1]}), pd.DataFrame({"k": ["b", "a"]})]
+    broken = dd.from_map(lambda i: pieces[i], [0, 1], meta=meta)
+    with pytest.raises(safeframe.SchemaMismatchError, match="'k'") as info:
+        safeframe.set_index(broken, "k", staging=str(tmp_path))
+    check_error(info.value, TypeError)
+
+
+def heavy(rows: int = 400_000, share: float = 0.9) -> dd.DataFrame:
+    rng = np.random.default_rng(0)
+    keys = np.where(rng.random(rows) < share, 500, rng.integers(0, 1000, rows))
+    return frame(8, k=keys, **{f"c{i}": keys for i in range(9)})
+
+
+def small_memory() -> int:
+    """Memory of which some 80 MiB are left for a task: a partition fits, a key of 27 MiB does not."""
+    budget = safeframe.plan_set_index(frame(**KEYS), "k").budget
+    return int((budget.reserved_nbytes + 80 * 2**20) / budget.headroom_fraction)
+
+
+def test_a_key_that_does_not_fit_is_a_plan_and_raises_when_it_runs(tmp_path):
+    arguments = {"memory": small_memory(), "staging": str(tmp_path)}
+    plan = safeframe.plan_set_index(heavy(), "k", **arguments)
+    assert not plan.fits
+    assert any("heaviest key" in reason for reason in plan.reasons)
+    indexed = safeframe.set_index(heavy(), "k", **arguments)
+    with pytest.raises(
+        safeframe.MemoryBudgetError, match=r"is projected to need .* and .* is allowed(.|\n)*sort_values"
+    ) as info:
+        indexed.compute()
+    check_error(info.value, MemoryError)
+    assert info.value.figures["projected_nbytes"] == plan.projected_worker_nbytes
+    assert info.value.figures["allowed_nbytes"] == arguments["memory"] < plan.projected_worker_nbytes
+    assert staged_files(tmp_path) == []
+    ordered = safeframe.sort_values(heavy(), "k", **arguments)
+    assert safeframe.explain(ordered).fits, "sort_values lets the key fill several partitions"
+    assert len(ordered.compute()) == 400_000
+
+
+def test_light_keys_that_do_not_fit_are_not_blamed():
+    with pytest.raises(safeframe.MemoryBudgetError) as info:
+        safeframe.set_index(frame(**KEYS), "k", memory="1MiB", strategy="staged").compute()
+    assert "sort_values" not in str(info.value)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a file system of a given size can only be mounted by root")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def wide(rows=200_000):
+    rng = np.random.default_rng(0)
+    return frame(4, k=rng.integers(0, 2**31, rows), v=rng.random(rows))
+
+
+def test_a_plan_that_will_not_fit_the_disk_is_refused_before_it_runs(small_disk):
+    indexed = safeframe.set_index(wide(), "k", staging=str(small_disk))
+    assert not safeframe.explain(indexed).fits
+    with pytest.raises(
+        safeframe.StagingFullError, match=r"set_index stages 3\.05 MiB.*has 1 MiB free(.|\n)*Hint: "
+    ) as info:
+        indexed.compute()
+    check_error(info.value, OSError)
+    assert staged_files(small_disk) == []
+
+
+@pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "cluster"])
+def test_a_disk_that_fills_up_while_it_runs(small_disk, scheduler, recipe, request, monkeypatch):
+    if scheduler == "cluster":
+        client = request.getfixturevalue("small_cluster")
+        scheduler = client
+    monkeypatch.setattr("safeframe.sizing.cluster.free_nbytes", lambda directory: 2**40)
+    with dask.config.set(scheduler=scheduler):
+        ordered = recipe(wide(), "k", staging=str(small_disk))
+        assert safeframe.explain(ordered).fits
+        with pytest.raises(
+            safeframe.StagingFullError, match=r"is full: .* were to be staged and .* are free(.|\n)*Hint: "
+        ) as info:
+            ordered.compute()
+    assert info.value.figures["needed_nbytes"] > info.value.figures["free_nbytes"]
+    if scheduler == "sync":
+        del info
+        assert staged_files(small_disk) == []
+
+
+class Changing:
+    """Partitions whose rows depend on how many there are to be now."""
+
+    def __init__(self, in_order: bool) -> None:
+        self.rows = 1000
+        self.in_order = in_order
+
+    def __call__(self, number: int) -> pd.DataFrame:
+        keys = np.arange(self.rows)
+        return pd.DataFrame({"k": keys + number * 100_000 if self.in_order else keys % 97, "v": keys})
+
+    def __dask_tokenize__(self) -> object:
+        return "Changing", self.in_order
+
+
+@pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
+@pytest.mark.parametrize("now", [0, 999, 1001, 5000])
+def test_rows_that_changed_since_they_were_counted(tmp_path, recipe, now):
+    changing = Changing(in_order=False)
+    source = dd.from_map(changing, range(4), meta=changing(0).iloc[:0])
+    ordered = recipe(source, "k", partition_size="8KiB", staging=str(tmp_path))
+    assert safeframe.explain(ordered).strategy == "staged"
+    changing.rows = now
+    with pytest.raises(
+        safeframe.RowConservationError, match=rf"4,000 rows went in and {4 * now:,} came out"
+    ) as info:
+        ordered.compute()
+    check_error(info.value, RuntimeError)
+    assert (info.value.figures["rows_in"], info.value.figures["rows_out"]) == (4000, 4 * now)
+    del info
+    assert staged_files(tmp_path) == []
+
+
+def test_partitions_in_order_that_grew_since_they_were_counted(tmp_path):
+    changing = Changing(in_order=True)
+    source = dd.from_map(changing, range(4), meta=changing(0).iloc[:0])
+    ordered = safeframe.set_index(source, "k", staging=str(tmp_path))
+    assert safeframe.explain(ordered).strategy == "sorted"
+    changing.rows = 5000
+    with pytest.raises(
+        safeframe.MemoryBudgetError,
+        match=r"has 5,000 rows.* and the plan promised .* at most(.|\n)*other rows",
+    ) as info:
+        ordered.compute()
+    check_error(info.value, MemoryError)
+    assert info.value.figures["output_nbytes"] > info.value.figures["planned_nbytes"]
+
+
+def last_batch_out_of_the_manifest(staged):
+    staged.shards, staged.rows = staged.shards[:-1], staged.rows[:-1]
+    staged.offsets = staged.offsets[:-1]
+
+
+def last_batch_out_of_every_count(staged):
+    staged.rows_in -= int(staged.rows[-1])
+    last_batch_out_of_the_manifest(staged)
+
+
+def file_cut_short(staged):
+    os.truncate(staged.path, int(staged.offsets[-2]))
+
+
+def batches_that_trade_places(staged):
+    offsets = staged.offsets.copy()
+    longest, shortest = int(np.argmax(staged.rows)), int(np.argmin(staged.rows))
+    assert staged.rows[longest] != staged.rows[shortest]
+    offsets[[longest, shortest]] = offsets[[shortest, longest]]
+    # Only where a batch begins is taken from here; what is read has to be long enough for either.
+    staged.offsets = offsets
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        last_batch_out_of_the_manifest,
+        last_batch_out_of_every_count,
+        file_cut_short,
+        batches_that_trade_places,
+    ],
+)
+@pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
+def test_a_dropped_batch_is_noticed(tmp_path, monkeypatch, recipe, damage):
+    stage_group, damaged = exchange_nodes.stage_group, []
+
+    def stage_and_damage(*arguments):
+        staged = stage_group(*arguments)
+        if not damaged:
+            damaged.append(staged.path)
+            damage(staged)
+        return staged
+
+    monkeypatch.setattr(exchange_nodes, "stage_group", stage_and_damage)
+    ordered = recipe(wide(20_000), "k", npartitions=7, staging=str(tmp_path))
+    with pytest.raises(safeframe.RowConservationError, match=r"rows went in and .* came out") as info:
+        ordered.compute()
+    assert damaged
+    check_error(info.value, RuntimeError)
+    assert info.value.figures["rows_in"] != info.value.figures["rows_out"]
+    del info
+    assert staged_files(tmp_path) == []
+
+
+def test_files_that_go_before_they_are_read(tmp_path, monkeypatch):
+    stage_group = exchange_nodes.stage_group
+
+    def stage_and_lose(*arguments):
+        staged = stage_group(*arguments)
+        Path(staged.path).unlink()
+        return staged
+
+    monkeypatch.setattr(exchange_nodes, "stage_group", stage_and_lose)
+    with pytest.raises(safeframe.StagingError, match=r"cannot be read: .*No such file(.|\n)*Hint: "):
+        safeframe.set_index(wide(1000), "k", staging=str(tmp_path)).compute()
+
+
+@pytest.mark.parametrize("recipe", ["set_index", "sort_values"])
+def test_a_lost_worker_s_partitions_are_made_again(tmp_path, recipe):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"k": rng.integers(0, 1000, 20_000), "row": np.arange(20_000)})
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        Client(cluster) as client,
+        dask.config.set(scheduler=client),
+    ):
+        source = dd.from_pandas(rows, npartitions=4, sort=False)
+        ordered = getattr(safeframe, recipe)(source, "k", npartitions=8, staging=str(tmp_path)).persist()
+        wait(ordered)
+        # By now the run's files are gone: what was lost has to be staged anew.
+        lost = next(iter(client.run(os.getpid).values()))
+        process = psutil.Process(lost)
+        process.kill()
+        process.wait()
+        found = ordered.compute()
+        del ordered
+    expected = rows.sort_values("k", kind="stable")
+    assert found["row"].tolist() == expected["row"].tolist()
+    assert not list(tmp_path.rglob("*.arrow"))

@@ -1,0 +1,235 @@
+"""What goes wrong with a write: said in words, nothing lost, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+import safeframe
+from safeframe.engine import atomic_swap
+from safeframe.recipes.to_parquet import to_parquet
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+import dask, dask.dataframe as dd
+from safeframe.engine import atomic_swap, parquet_nodes, parquet_tasks
+from safeframe.recipes.to_parquet import to_parquet
+
+place, moment, exchange = sys.argv[1:]
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if exchange == "renames":
+    atomic_swap._exchanged = lambda one, other: False
+if moment == "before writing":
+    parquet_nodes.write_file = die
+elif moment == "while writing":
+    write, parquet_nodes.write_file = parquet_nodes.write_file, lambda *a: write(*a) if a[2] < 2 else die()
+elif moment == "in a file":
+    parquet_tasks.pq.ParquetWriter.write_table = die
+elif moment == "before the swap":
+    parquet_tasks.exchange_directories = die
+elif moment == "after the swap":
+    parquet_tasks.shutil.rmtree = die
+elif moment == "between renames":
+    rename = Path.rename
+    Path.rename = lambda one, other: (rename(one, other), die() if str(other).endswith(".old") else None)
+with dask.config.set(scheduler="sync"):
+    to_parquet(dd.read_parquet(place) + 1000, place, overwrite=True, memory="1GiB")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process():
+    with dask.config.set(scheduler="sync"):
+        yield
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A dataset of 4 files, and nothing beside it."""
+    path = tmp_path / "data"
+    to_parquet(dd.from_pandas(pd.DataFrame({"x": range(100)}), npartitions=4), path)
+    return path
+
+
+def beside(place):
+    return sorted(path.name for path in place.parent.iterdir() if path != place)
+
+
+def rows(place):
+    return sorted(pd.read_parquet(place)["x"])
+
+
+@pytest.mark.parametrize(
+    ("moment", "exchange", "new"),
+    [
+        ("before writing", "at once", False),
+        ("while writing", "at once", False),
+        ("in a file", "at once", False),
+        ("before the swap", "at once", False),
+        ("after the swap", "at once", True),
+        ("after the swap", "renames", True),
+        ("between renames", "renames", False),
+    ],
+)
+def test_killed_while_it_overwrites_its_own_input(place, moment, exchange, new):
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(place), moment, exchange], check=False, env={**os.environ}
+    )
+    assert child.returncode == -signal.SIGKILL
+    assert beside(place) != []
+    if moment == "between renames":
+        assert not place.exists()
+        atomic_swap.sweep(place)
+    assert rows(place) == [x + 1000 * new for x in range(100)]
+    to_parquet(dd.read_parquet(place) + 5, place, overwrite=True)
+    assert rows(place) == [x + 1000 * new + 5 for x in range(100)]
+    assert beside(place) == []
+
+
+@pytest.mark.parametrize("exchange", ["at once", "renames"])
+def test_overwrites_what_it_reads(place, exchange, monkeypatch):
+    if exchange == "renames":
+        monkeypatch.setattr(atomic_swap, "_exchanged", lambda one, other: False)
+    to_parquet(dd.read_parquet(place) + 1, place, overwrite=True)
+    assert rows(place) == list(range(1, 101))
+    assert beside(place) == []
+
+
+def test_a_live_writer_is_not_swept(place):
+    live = atomic_swap.Swap(str(place))
+    live.open()
+    atomic_swap.sweep(place)
+    assert live.directory.exists()
+    live.close()
+    assert beside(place) == []
+
+
+def test_files_are_not_overwritten_unasked(place):
+    ran = []
+    ddf = dd.from_map(ran.append, [1], meta=pd.DataFrame({"x": [1]}))
+    with pytest.raises(safeframe.ValidationError, match="data' exists and has 4 entries"):
+        to_parquet(ddf, place)
+    assert ran == []
+
+
+def test_other_peoples_files_are_not_removed(place):
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(safeframe.ValidationError, match=r"notes\.txt"):
+        to_parquet(dd.read_parquet(place / "part.0.parquet"), place, overwrite=True)
+    assert (place / "notes.txt").exists()
+
+
+def fails(number):
+    if number == 2:
+        raise RuntimeError("on purpose")
+    return pd.DataFrame({"x": [number]})
+
+
+def test_a_task_that_fails(place):
+    ddf = dd.from_map(fails, range(4), meta=pd.DataFrame({"x": [0]}))
+    with pytest.raises(RuntimeError, match="on purpose"):
+        to_parquet(ddf, place, overwrite=True)
+    assert rows(place) == list(range(100))
+    assert beside(place) == []
+
+
+def test_a_file_that_lost_rows(place, monkeypatch):
+    from safeframe.engine import parquet_tasks
+
+    write = parquet_tasks._write
+    monkeypatch.setattr(parquet_tasks, "_write", lambda frame, *rest: write(frame.iloc[1:], *rest))
+    with pytest.raises(safeframe.RowConservationError, match="has 24 rows, and 25 were written"):
+        to_parquet(dd.read_parquet(place), place, overwrite=True)
+    assert rows(place) == list(range(100))
+    assert beside(place) == []
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "message"),
+    [
+        (pd.DataFrame({0: [1]}), safeframe.UnsupportedError, "names columns by strings"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), safeframe.UnsupportedError, "same name"),
+        (
+            pd.DataFrame({"a": pd.Series([1, "b"], dtype=object)}),
+            safeframe.UnsupportedError,
+            "cannot be written",
+        ),
+    ],
+)
+def test_columns_that_parquet_cannot_hold(tmp_path, frame, error, message):
+    with dask.config.set({"dataframe.convert-string": False}), pytest.raises(error, match=message):
+        to_parquet(dd.from_pandas(frame, npartitions=1), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_partitions_of_other_types(tmp_path):
+    ddf = dd.from_map(
+        lambda n: pd.DataFrame({"x": [["a"], [1]][n]}), [0, 1], meta={"x": "int64"}, enforce_metadata=False
+    )
+    with pytest.raises(safeframe.SchemaMismatchError, match="'x' is .* promises int64"):
+        to_parquet(ddf, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("compression", "message"), [("zipped", "no codec"), ({"y": "zstd"}, "'y'")])
+def test_compression_that_is_not_there(tmp_path, compression, message):
+    ddf = dd.from_pandas(pd.DataFrame({"x": [1]}), npartitions=1)
+    with pytest.raises(safeframe.ValidationError, match=message):
+        to_parquet(ddf, tmp_path / "out", compression=compression)
+
+
+def test_an_object_store(tmp_path):
+    ddf = dd.from_pandas(pd.DataFrame({"x": range(10)}), npartitions=2)
+    url = f"memory://{tmp_path.name}/out"
+    to_parquet(ddf, url)
+    assert sorted(dd.read_parquet(url)["x"].compute()) == list(range(10))
+    with pytest.raises(safeframe.ValidationError, match="has files already"):
+        to_parquet(ddf, url)
+    with pytest.raises(safeframe.UnsupportedError, match="cannot be overwritten"):
+        to_parquet(ddf, url, overwrite=True)
+
+
+def test_a_file_url(place):
+    to_parquet(dd.read_parquet(place) + 1, f"file://{place}", overwrite=True)
+    assert rows(place) == list(range(1, 101))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a file system of a given size can only be mounted by root")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def test_a_disk_that_fills_up(small_disk):
+    frame = pd.DataFrame({"x": np.random.default_rng(0).random(400_000)})
+    with pytest.raises(safeframe.StagingFullError, match="out' is full"):
+        to_parquet(dd.from_pandas(frame, npartitions=4), small_disk / "out")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_plan_that_will_not_fit_the_disk(small_disk):
+    frame = dd.from_pandas(pd.DataFrame({"k": range(300_000), "x": 1.5}), npartitions=2)
+    merged = safeframe.merge(frame, frame, on="k")
+    with pytest.raises(safeframe.StagingFullError, match="1 MiB free"):
+        to_parquet(merged, small_disk / "out")
+    assert list(small_disk.iterdir()) == []
