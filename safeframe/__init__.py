@@ -25,7 +25,10 @@ from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
 from safeframe.recipes.explain import explain
 from safeframe.recipes.merge import merge, plan_merge
+from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
+from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 from safeframe.recipes.set_index import plan_set_index, set_index
+from safeframe.recipes.shuffle import plan_shuffle, shuffle
 from safeframe.recipes.sort_values import plan_sort_values, sort_values
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.report.measure import Measurement, measure
@@ -60,10 +63,16 @@ __all__ = [
     "key_statistics",
     "measure",
     "merge",
+    "p2p_shuffle",
     "plan_merge",
+    "plan_p2p_shuffle",
+    "plan_rebalance",
     "plan_set_index",
+    "plan_shuffle",
     "plan_sort_values",
+    "rebalance_partitions",
     "set_index",
+    "shuffle",
     "sort_values",
     "tune",
 ]

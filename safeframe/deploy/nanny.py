@@ -20,7 +20,7 @@ from distributed import Nanny, SchedulerPlugin
 from distributed.system import MEMORY_LIMIT
 
 from safeframe.deploy.machine import worker_directory
-from safeframe.deploy.page_return import PageReturn
+from safeframe.sizing.page_return import PageReturn
 from safeframe.deploy.settings import (
     config_is_users,
     configured,

@@ -21,7 +21,7 @@ from distributed import WorkerPlugin
 from safeframe import options
 from safeframe.deploy.deviations import Deviation, find_deviations, observe_scheduler
 from safeframe.deploy.nanny import Saturation
-from safeframe.deploy.page_return import PageReturn
+from safeframe.sizing.page_return import PageReturn
 from safeframe.deploy.settings import Setting, configured, is_users_own, small_worker_settings
 from safeframe.deploy.worker_state import (
     gather_states,

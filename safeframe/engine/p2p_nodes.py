@@ -41,9 +41,10 @@ from safeframe.engine.tally import announce
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
 from safeframe.kernels.hash_router import HashRouter
+from safeframe.kernels.routing import Router
 from safeframe.sizing.cluster import current_client
 
-__all__ = ["NumberedShards", "P2PBarrier", "P2POutput", "P2PSend", "SafeP2PShuffle", "exchange"]
+__all__ = ["NumberedShards", "P2PBarrier", "P2POutput", "P2PSend", "SafeP2PShuffle", "by_p2p", "exchange"]
 
 
 class SafeP2PShuffle(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -78,24 +79,31 @@ class SafeP2PShuffle(Expr):  # type: ignore[misc]  # dask's expressions are unty
         plan: Plan = self.plan
         plan.validate()
         announce(plan)
-        client = current_client()
-        if client is not None and not client.asynchronous:
-            set_buffers(client, self.settings)
-        frame = lowered(self.frame)
-        column = SHARD_LABEL
-        while column in frame.columns:
-            column += "_"
         router = HashRouter(tuple(self.on), self.schema, plan.output_partitions)
-        numbered = NumberedShards(frame, router, column)
-        return exchange(
-            numbered,
-            column,
-            plan.output_partitions,
-            columns=frame._meta.columns,
-            settings=self.settings,
-            roomy_nbytes=plan.budget.projected_worker_nbytes(0),
-            final=True,
-        )
+        return by_p2p(lowered(self.frame), router, self.settings, plan, final=True)
+
+
+def by_p2p(frame: Any, router: Router, settings: P2PSettings, plan: Plan, *, final: bool = False) -> Any:
+    """Give the expression that moves a lowered frame's rows to their shards, in input order.
+
+    With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
+    """
+    client = current_client()
+    if client is not None and not client.asynchronous:
+        set_buffers(client, settings)
+    column = SHARD_LABEL
+    while column in frame.columns:
+        column += "_"
+    numbered = NumberedShards(frame, router, column)
+    return exchange(
+        numbered,
+        column,
+        router.n_shards,
+        columns=frame._meta.columns,
+        settings=settings,
+        roomy_nbytes=plan.budget.projected_worker_nbytes(0),
+        final=final,
+    )
 
 
 def exchange(

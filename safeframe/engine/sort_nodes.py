@@ -5,7 +5,7 @@ becomes one of three concrete forms when the graph is made::
 
     sorted    InPlace(frame), or AlignedCells(frame) where partitions share keys
     staged    ExchangeCells(Seal(stage(frame)))
-    p2p       OrderedShards(p2p_exchange(TaggedRows(frame)))
+    p2p       OrderedShards(by_p2p(frame))
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from safeframe.engine._dask import (
 )
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
+from safeframe.engine.p2p_nodes import by_p2p
 from safeframe.engine.runs import start_run
 from safeframe.engine.sort_tasks import (
     SortSpec,
@@ -35,18 +36,15 @@ from safeframe.engine.sort_tasks import (
     ordered_cell,
     ordered_frame,
     seal_sort,
-    tag_rows,
 )
 from safeframe.engine.tally import announce
 from safeframe.errors import MemoryBudgetError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.frame_spec import FrameSpec, with_index
-from safeframe.kernels.range_router import RangeRouter
+from safeframe.kernels.routing import Router
 from safeframe.planning.alignment import Alignment
 
 __all__ = ["SafeSort"]
-
-_SHARD = "__safeframe_shard__"
 
 
 class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -56,7 +54,8 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """What the recipe planned it from, so that it can be planned anew; not sent anywhere."""
 
     _parameters = [
-        "frame", "plan", "router", "given_divisions", "index_column", "drop", "group", "with_index", "alignment",
+        "frame", "plan", "router", "order", "by", "given_divisions", "index_column", "drop", "group", "with_index",
+        "alignment", "p2p",
     ]  # fmt: skip
 
     @property
@@ -70,7 +69,7 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if not isinstance(parent, Projection):
             return None
-        keys = list(self.router.order.by)
+        keys = list(self.by)
         wanted = determine_column_projection(self, parent, dependents, additional_columns=keys)
         columns = [name for name in self.frame.columns if name in wanted]
         if columns == list(self.frame.columns):
@@ -83,7 +82,7 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         plan: Plan = self.plan
         return SortSpec(
             frame=FrameSpec(meta=self.frame._meta, with_index=self.with_index),
-            order=self.router.order,
+            order=self.order,
             index=self.index_column,
             drop=self.drop,
             limit=CellLimit(plan.largest_partition_nbytes, plan.row_nbytes),
@@ -99,17 +98,14 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             if self.alignment is None:
                 return InPlace(frame, spec, self._meta, self.given_divisions)
             return AlignedCells(frame, spec, self._meta, self.given_divisions, self.alignment)
-        router: RangeRouter = self.router
+        router: Router = self.router
         if plan.strategy == "p2p":
-            from safeframe.engine.p2p import p2p_exchange
-
-            tagged = TaggedRows(frame, router, _SHARD)
-            moved = p2p_exchange(tagged, _SHARD, router.layout.n_shards)
+            moved = by_p2p(frame, router, self.p2p, plan)
             return OrderedShards(moved, spec, self._meta, self.given_divisions)
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
         staged = stage(frame, spec.frame, router, directory, self.group)
-        sealed = Seal(run, seal_sort, (spec, router.layout), staged)
+        sealed = Seal(run, seal_sort, (spec, plan.layout), staged)
         return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run, None)
 
 
@@ -167,17 +163,6 @@ class AlignedCells(Expr):  # type: ignore[misc]
             parts = List(*(TaskRef((self.frame._name, i)) for i in range(first, after)))
             graph[key] = Task(key, aligned_cell, parts, self.spec, starts[number], starts[number + 1])
         return graph
-
-
-class TaggedRows(Blockwise):  # type: ignore[misc]
-    """Rows with the number of the shard that they go to."""
-
-    _parameters = ["frame", "router", "column"]
-    operation = staticmethod(tag_rows)
-
-    @property
-    def _meta(self) -> Any:
-        return self.frame._meta.assign(**{self.column: pd.Series([], dtype="int64")})
 
 
 class OrderedShards(Blockwise):  # type: ignore[misc]

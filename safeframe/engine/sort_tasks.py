@@ -19,7 +19,6 @@ from safeframe.engine.exchange import Sealed, StagedFile, conserved, fetch, seal
 from safeframe.engine.worker import use_worker
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.frame_spec import FrameSpec, with_index
-from safeframe.kernels.routing import Router
 from safeframe.kernels.row_order import RowOrder, sorted_keys
 from safeframe.kernels.sort_block import block_order
 
@@ -31,7 +30,6 @@ __all__ = [
     "ordered_cell",
     "ordered_frame",
     "seal_sort",
-    "tag_rows",
 ]
 
 
@@ -41,8 +39,8 @@ class SortSpec:
 
     frame: FrameSpec
     """The frame as it is staged."""
-    order: RowOrder
-    """The order of rows."""
+    order: RowOrder | None
+    """The order of rows; None where those of a shard are only brought together."""
     index: Any
     """The column that becomes the index; None where the index stays."""
     drop: bool
@@ -54,7 +52,7 @@ class SortSpec:
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return (
-            "SortSpec", self.frame.__dask_tokenize__(), self.order.__dask_tokenize__(), self.index, self.drop,
+            "SortSpec", self.frame.__dask_tokenize__(), self.order and self.order.__dask_tokenize__(), self.index, self.drop,
             repr(self.limit), self.rows,
         )  # fmt: skip
 
@@ -91,7 +89,7 @@ def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
     """Make one output partition from staged rows."""
     use_worker()
     spec, layout = sealed.spec, sealed.layout
-    if layout.null_shard and not spec.order.na_last:
+    if layout.null_shard and spec.order is not None and not spec.order.na_last:
         # Nulls are the last shard, and here the first partitions.
         nulls = int(layout.cells[-1])
         cell = layout.n_cells - nulls + cell if cell < nulls else cell - nulls
@@ -102,7 +100,7 @@ def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
         order = None
     else:
         block = fetch(sealed.rows, shard)
-        order = None if spec.order.hashed else block_order(block, spec.frame, spec.order)
+        order = None if spec.order is None else block_order(block, spec.frame, spec.order)
     return indexed(spec.frame.frame(block, order), spec)
 
 
@@ -116,6 +114,7 @@ def indexed(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
 def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after: int | None) -> pd.DataFrame:
     """Make an output partition of the rows of neighbouring partitions whose key is in a range."""
     use_worker()
+    assert spec.order is not None, "partitions are aligned by their order"
     parts = []
     for frame in frames:
         codes, _ = spec.order.codes(frame)
@@ -126,14 +125,9 @@ def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after
     return indexed(pd.concat(parts) if len(parts) > 1 else parts[0], spec)
 
 
-def tag_rows(frame: pd.DataFrame, router: Router, column: str) -> pd.DataFrame:
-    """Add the shard of each row, for a transport that wants it as a column."""
-    return frame.assign(**{column: router.shards(frame, 0).astype(np.int64)})
-
-
 def ordered_frame(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
     """Put a partition that holds a whole shard in order."""
-    if not spec.order.hashed:
+    if spec.order is not None:
         keys = pd.DataFrame({name: frame[name].array for name in spec.order.by}, copy=False)
         frame = frame.take(sorted_keys(keys, spec.order).index.to_numpy())
     return indexed(frame, spec)

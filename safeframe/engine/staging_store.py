@@ -98,7 +98,7 @@ class LocalStore:
     def remove_file(self, path: str) -> None:
         """See :class:`Store`."""
         with contextlib.suppress(OSError):
-            Path(path).unlink()
+            Path(path).unlink(missing_ok=True)
             Path(path).parent.rmdir()
 
     def remove_run(self, directory: str) -> None:

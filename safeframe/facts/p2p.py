@@ -8,9 +8,9 @@ import numpy as np
 
 from safeframe.facts.budget import Budget
 from safeframe.facts.frame import FrameProfile
-from safeframe.facts.keys import Codes, Counts
+from safeframe.facts.shuffle_keys import ShuffleKeys
 
-__all__ = ["P2PDisk", "P2PFacts", "P2PKeys", "P2PSettings"]
+__all__ = ["P2PDisk", "P2PFacts", "P2PSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,26 +45,6 @@ class P2PDisk:
     """Whether it is made of memory (tmpfs): what is written there is memory that is taken."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class P2PKeys:
-    """Rows per key, for the size of output partitions."""
-
-    codes: Codes
-    """All keys, or the heaviest where there are too many to count."""
-    counts: Counts
-    """Rows of each."""
-    exact: bool
-    """Whether these are all keys."""
-    rows: int
-    """Rows of the frame, those without a key among them."""
-    null_rows: int
-    """Rows without a key."""
-    heaviest_key: str
-    """The heaviest key as text; empty when its value is not known."""
-    summary_nbytes: int
-    """Bytes of a summary while keys were counted; 0 where that was done before."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class P2PFacts:
     """Everything that decides whether, and how, a frame can go through P2P."""
@@ -85,7 +65,7 @@ class P2PFacts:
     """Bytes per row of the index, which P2P always sends."""
     piece_header_nbytes: int
     """Bytes that P2P writes besides rows for each piece: a schema and its padding."""
-    keys: P2PKeys | None = None
+    keys: ShuffleKeys | None = None
     """Rows per key; None where shards are numbered already."""
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from safeframe.facts.budget import Budget
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.merge_facts import StagingFacts
+from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.quantiles import KeyQuantiles
 
 __all__ = ["SortFacts"]
@@ -43,5 +44,7 @@ class SortFacts:
     held_rows: int
     """Rows of the partitions that one partition touches at most, where the order is there already; 0 when no row
     changes its partition."""
+    p2p: P2PFacts | None
+    """What P2P would meet; None where it is not looked at."""
     self_made: bool
     """Whether each partition is made by its own task alone, so that a stage task can make several."""

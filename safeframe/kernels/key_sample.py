@@ -157,7 +157,7 @@ def join_samples(samples: Sequence[KeySample], order: RowOrder) -> KeyQuantiles:
         fresh = np.append(True, codes[1:] != codes[:-1])[: len(codes)]
         key = np.cumsum(fresh) - 1
         distinct = codes[fresh]
-    rows = np.bincount(key, weights=weights, minlength=len(distinct))
+    rows = np.bincount(key, weights=weights, minlength=len(distinct)).astype(np.float64)
     partitions = _joined([sample.partitions for sample in samples])
     return KeyQuantiles(
         codes=distinct,
@@ -227,9 +227,10 @@ def _differs(keys: pd.DataFrame) -> npt.NDArray[np.bool_]:
     for name in keys.columns:
         column: pd.Series[Any] = keys[name]
         null = column.isna().to_numpy()
-        values = (
-            column.to_numpy() if not null.any() else np.where(null, None, column.astype(object).to_numpy())
-        )
+        values = column.to_numpy()
+        if null.any():
+            values = column.astype(object).to_numpy(copy=True)
+            values[null] = None
         unequal = np.asarray(values[1:] != values[:-1], np.bool_)
         different[1:] |= (unequal & ~(null[1:] & null[:-1])) | (null[1:] != null[:-1])
     return different

@@ -89,7 +89,8 @@ def shard_of(codes: npt.NDArray[np.uint64], starts: npt.NDArray[np.uint64]) -> n
         return np.searchsorted(starts, codes, side="right") - 1
     # Slot 0 is for the codes below all starts but the first, the last one for those from the last start on.
     slots = np.clip(codes, low - np.uint64(1), high) - (low - np.uint64(1))
-    return _shard_table(starts.tobytes())[slots.astype(np.int64)].astype(np.int64)
+    table = _shard_table(starts.tobytes())
+    return np.asarray(table[slots.astype(np.int64)], np.int64)
 
 
 @functools.lru_cache(maxsize=2)

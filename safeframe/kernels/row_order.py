@@ -1,7 +1,7 @@
-"""The order that rows are brought to: by a column, by several, or by a hash.
+"""The order that rows are brought to, by a column or by several.
 
 Covers: one unsigned code per row where the order has one (a single column of
-numbers or times, or a hash of any columns), and ranks among given values where
+numbers or times), and ranks among given values where
 it has not (strings, categories, several columns).
 Does not cover: choosing where to cut (``planning.ranges``).
 """
@@ -19,11 +19,9 @@ import pandas as pd
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
 from safeframe.kernels.key_codes import Nulls, column_values, encode_keys, ordered_codes
-from safeframe.kernels.mixing import mix64
 
 __all__ = ["RowOrder", "ranks_among", "sorted_keys"]
 
-_NULL_CODE = np.uint64(0x9B60933458E17D7D)
 _ORDERED = ("int", "uint", "float", "bool", "datetime", "timedelta")
 
 
@@ -41,35 +39,25 @@ class RowOrder:
     """The types of the columns."""
     dtypes: tuple[Any, ...]
     """Their pandas dtypes."""
-    hashed: bool = False
-    """Whether rows are only to be brought together, in the order of a hash."""
 
     @property
     def coded(self) -> bool:
         """Whether every row has a code in the order."""
-        if self.hashed:
-            return True
         return self.schema.injective and not isinstance(self.dtypes[0], pd.CategoricalDtype)
 
     @property
     def nulls_apart(self) -> bool:
         """Whether rows without a key are kept apart from the others."""
-        return len(self.by) == 1 and not self.hashed
+        return len(self.by) == 1
 
     def codes(self, frame: pd.DataFrame) -> tuple[Codes, Nulls | None]:
         """Give each row's code, and which rows have none."""
         codes, null = encode_keys([frame[name] for name in self.by], self.schema)
-        if self.hashed:
-            if self.schema.injective:
-                codes = mix64(codes)
-            if null is not None:
-                codes[null] = _NULL_CODE
-            return codes, None
         return codes if self.ascending[0] else ~codes, null
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         dtypes = tuple(map(_dtype_token, self.dtypes))
-        return "RowOrder", self.by, self.ascending, self.na_last, repr(self.schema), dtypes, self.hashed
+        return "RowOrder", self.by, self.ascending, self.na_last, repr(self.schema), dtypes
 
 
 def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:

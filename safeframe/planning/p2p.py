@@ -23,10 +23,10 @@ from safeframe import options
 from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PKeys, P2PSettings
+from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.facts.plan import Candidate, Plan, Step
-from safeframe.kernels.hash_shards import NULL_SHARD, hash_shards
-from safeframe.planning.key_loads import Rows
+from safeframe.facts.shuffle_keys import ShuffleKeys
+from safeframe.planning.hash_sizes import heaviest_rows, largest_shard_rows, shards_for
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.units import format_count, format_nbytes
 
@@ -203,10 +203,10 @@ def plan_p2p_shuffle(
     task_nbytes = max(int(free * (1 - options.P2P_TRANSPORT_FRACTION)) // facts.budget.threads_per_worker, 0)
     target = partition_nbytes or default_partition_nbytes(task_nbytes)
     if npartitions is None:
-        npartitions = _partitions(keys, max(1, int(target // max(width, 1))))
-    largest_rows = _largest_rows(keys, npartitions)
+        npartitions = shards_for(keys, max(1, int(target // max(width, 1))))
+    largest_rows = largest_shard_rows(keys, npartitions)
     layout = lay_out_p2p(facts, n_shards=npartitions, largest_rows=largest_rows, even=True)
-    heaviest = _heaviest(keys)
+    heaviest = heaviest_rows(keys)
     reasons = [
         f"{format_count(keys.rows)} rows in {format_count(npartitions)} partitions by the hash of their key",
         *layout.reasons,
@@ -335,11 +335,7 @@ def _reasons(facts: P2PFacts, settings: P2PSettings, disk_nbytes: int, memory_nb
     return tuple(reasons)
 
 
-def _heaviest(keys: P2PKeys) -> int:
-    return max(int(keys.counts.max(initial=0)), keys.null_rows)
-
-
-def _counting(facts: P2PFacts, keys: P2PKeys, budget: Budget) -> Step:
+def _counting(facts: P2PFacts, keys: ShuffleKeys, budget: Budget) -> Step:
     """Say what counting keys took: it is over when there is a plan, so that it never refuses one."""
     rows_in = max(facts.partition_rows, default=0)
     nbytes = math.ceil(rows_in * _row_nbytes(facts)) + int(options.KEY_SUMMARY_COPIES * keys.summary_nbytes)
@@ -354,27 +350,3 @@ def _counting(facts: P2PFacts, keys: P2PKeys, budget: Budget) -> Step:
             f"{format_nbytes(keys.summary_nbytes)}, while P2P's buffers are empty"
         ),
     )
-
-
-def _largest_rows(keys: P2PKeys, n_shards: int) -> int:
-    """Count the rows of the largest partition; with keys that were not all counted, bound them."""
-    shards = hash_shards(keys.codes, n_shards)
-    loads: Rows = np.bincount(shards, weights=keys.counts.astype(np.float64), minlength=n_shards).astype(
-        np.float64
-    )
-    loads[NULL_SHARD] += keys.null_rows
-    if not keys.exact:
-        rest = keys.rows - keys.null_rows - int(keys.counts.sum())
-        loads = loads + rest / n_shards * options.SAMPLE_MARGIN
-    return math.ceil(float(loads.max()))
-
-
-def _partitions(keys: P2PKeys, target_rows: int) -> int:
-    """Find the fewest partitions, within a quarter, of which the largest keeps to the target."""
-    n = max(1, math.ceil(keys.rows / target_rows))
-    bound = max(target_rows, _heaviest(keys))
-    while _largest_rows(keys, n) > bound and n < min(options.MAX_OUTPUT_PARTITIONS, 8 * keys.rows):
-        n = math.ceil(n * 1.25)
-        if n * target_rows > options.P2P_MOST_SPREAD * keys.rows:
-            break
-    return n

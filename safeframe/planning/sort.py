@@ -11,27 +11,27 @@ still a plan.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from safeframe import options
 from safeframe.errors import ValidationError
+from safeframe.facts.budget import Budget
+from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.sort_facts import SortFacts
-from safeframe.planning.memory import (
-    default_partition_nbytes,
-    group_peak_nbytes,
-    sorted_cell_peak_nbytes,
-    sorted_shard_peak_nbytes,
-)
+from safeframe.planning.exchange import exchange_steps, group_size
+from safeframe.planning.memory import default_partition_nbytes, sorted_cell_peak_nbytes
+from safeframe.planning.p2p import lay_out_p2p
 from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_to_size
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["SORT_STRATEGIES", "group_size", "plan_sort"]
+__all__ = ["SORT_STRATEGIES", "plan_sort", "staged_group"]
 
 SORT_STRATEGIES = ("sorted", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 
 
-def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigures]:
+def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigures, P2PSettings | None]:
     """Choose the strategy and say what it costs.
 
     Parameters
@@ -47,6 +47,8 @@ def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigu
         Always: a plan that does not fit says so in ``fits``.
     RangeFigures
         Where the order is cut.
+    P2PSettings or None
+        The buffers that P2P is held to, when it moves the rows.
 
     Raises
     ------
@@ -56,19 +58,16 @@ def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigu
     task_nbytes = max(facts.budget.task_nbytes, 0)
     partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
     width = facts.output_row_nbytes
+    strategy, rejected = _choose(facts, partition_nbytes)
+    split = facts.split_keys and strategy != "p2p"  # which cannot cut a key
     if facts.npartitions is not None:
-        figures = cut_evenly(facts.quantiles, facts.npartitions, split=facts.split_keys)
+        figures = cut_evenly(facts.quantiles, facts.npartitions, split=split)
     else:
         rows = max(1, int(partition_nbytes / max(width, 1e-9)))
-        figures = cut_to_size(facts.quantiles, rows, split=facts.split_keys)
-    strategy, rejected = _choose(facts, partition_nbytes)
+        figures = cut_to_size(facts.quantiles, rows, split=split)
     if strategy == "sorted":
-        return _in_place(facts, partition_nbytes, rejected, output_partitions), figures
-    steps = _staged_steps(facts, figures)
+        return _in_place(facts, partition_nbytes, rejected, output_partitions), figures, None
     reasons = [
-        f"rows pass through {facts.staging.directory} into {format_count(figures.layout.n_shards)} shards"
-        if strategy == "staged"
-        else "dask's P2P moves the rows between the workers",
         (
             f"partitions have {format_count(figures.mean_rows)} rows on average, the largest at most "
             f"{figures.largest_rows / max(figures.mean_rows, 1e-9):.2f} times that"
@@ -83,32 +82,74 @@ def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigu
     alone = int(figures.layout.single_key.sum())
     if alone:
         reasons.append(f"{format_count(alone)} shards are for one key, or for nulls, alone")
+    transport = _by_p2p(facts, figures) if strategy == "p2p" else _staged(facts, figures)
     plan = Plan(
         recipe=facts.recipe,
         strategy=strategy,
-        reasons=tuple(reasons),
+        reasons=(*transport.reasons, *reasons),
         rejected=tuple(rejected),
-        steps=steps,
-        budget=facts.budget,
+        steps=transport.steps,
+        budget=transport.budget,
         output_rows=facts.profile.rows,
         output_nbytes=facts.profile.rows.scaled(width),
         output_partitions=figures.layout.n_cells,
         partition_nbytes=partition_nbytes,
         largest_partition_nbytes=math.ceil(figures.largest_rows * width),
         row_nbytes=width,
-        staging_nbytes=int(facts.quantiles.total_rows * facts.row_nbytes),
-        staging_free_nbytes=facts.staging.free_nbytes,
-        staging_directory=facts.staging.directory,
+        staging_nbytes=transport.disk_nbytes,
+        staging_free_nbytes=transport.free_nbytes,
+        staging_directory=transport.directory,
         layout=figures.layout,
     )
-    return plan, figures
+    return plan, figures, transport.settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Transport:
+    """What moving the rows takes."""
+
+    reasons: tuple[str, ...]
+    steps: tuple[Step, ...]
+    budget: Budget
+    disk_nbytes: int
+    free_nbytes: int | None
+    directory: str | None
+    settings: P2PSettings | None = None
+
+
+def _staged(facts: SortFacts, figures: RangeFigures) -> _Transport:
+    n_shards = format_count(figures.layout.n_shards)
+    return _Transport(
+        reasons=(f"rows pass through {facts.staging.directory} into {n_shards} shards",),
+        steps=_staged_steps(facts, figures),
+        budget=facts.budget,
+        disk_nbytes=int(facts.quantiles.total_rows * facts.row_nbytes),
+        free_nbytes=facts.staging.free_nbytes,
+        directory=facts.staging.directory,
+    )
+
+
+def _by_p2p(facts: SortFacts, figures: RangeFigures) -> _Transport:
+    assert facts.p2p is not None, "the facts of P2P are gathered where it may be taken"
+    laid = lay_out_p2p(
+        facts.p2p, n_shards=figures.layout.n_shards, largest_rows=figures.largest_rows, even=False
+    )
+    return _Transport(
+        reasons=("dask's P2P moves the rows between the workers", *laid.reasons),
+        steps=laid.steps,
+        budget=laid.budget,
+        disk_nbytes=laid.tightest_nbytes,
+        free_nbytes=laid.disk.free_nbytes,
+        directory=laid.disk.directory,
+        settings=laid.settings,
+    )
 
 
 def _choose(facts: SortFacts, partition_nbytes: int) -> tuple[str, list[Candidate]]:
     refusals = {
         "sorted": facts.ordered or _wrong_size(facts, partition_nbytes),
         "staged": "" if facts.staging.directory is not None else facts.staging.unavailable,
-        "p2p": "",
+        "p2p": facts.p2p.unavailable if facts.p2p is not None else "",
     }
     if facts.strategy is not None and facts.strategy not in refusals:
         msg = f"strategy={facts.strategy!r} is not a strategy of {facts.recipe}."
@@ -205,47 +246,19 @@ def _in_place(
     )
 
 
-def group_size(facts: SortFacts) -> int:
-    """Choose how many partitions one stage task joins: what its budget and a file's sense allow."""
-    rows = int(facts.quantiles.partition_rows.max(initial=0))
-    if not facts.self_made or rows == 0:
-        return 1
-    nbytes = rows * facts.row_nbytes
-    usable = max(facts.budget.task_nbytes, 0) - options.STAGE_COPIES * nbytes
-    per_partition = options.GROUP_COPIES * nbytes + options.ROW_INDEX_NBYTES * rows
-    group = min(usable / max(per_partition, 1.0), options.GROUP_NBYTES / max(nbytes, 1.0))
-    # Not so many that workers go idle at the end of the stage.
-    busy = len(facts.quantiles.partition_rows) / (
-        4 * facts.budget.n_workers * facts.budget.threads_per_worker
-    )
-    return max(1, int(min(group, busy)))
-
-
 def _staged_steps(facts: SortFacts, figures: RangeFigures) -> tuple[Step, ...]:
-    rows = int(facts.quantiles.partition_rows.max(initial=0))
-    nbytes = int(rows * facts.row_nbytes)
-    group = group_size(facts)
-    cell_nbytes = int(figures.largest_rows * facts.row_nbytes)
-    return (
-        Step(
-            kind="stage groups of partitions" if group > 1 else "stage partitions",
-            tasks=math.ceil(len(facts.quantiles.partition_rows) / group),
-            task_peak_nbytes=group_peak_nbytes(
-                partition_nbytes=nbytes, group_rows=group * rows, group_nbytes=group * nbytes
-            ),
-            reason=(
-                f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, {group} of them × "
-                f"{options.GROUP_COPIES:g}, and {options.ROW_INDEX_NBYTES} B for each of their "
-                f"{format_count(group * rows)} rows"
-            ),
-        ),
-        Step(
-            kind="order shards" if facts.recipe != "shuffle" else "gather shards",
-            tasks=figures.layout.n_cells,
-            task_peak_nbytes=sorted_shard_peak_nbytes(rows=figures.largest_rows, nbytes=cell_nbytes),
-            reason=(
-                f"{format_nbytes(cell_nbytes)} × {options.FETCH_COPIES + options.OUTPUT_COPIES:g}, and "
-                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(figures.largest_rows)} rows"
-            ),
-        ),
+    return exchange_steps(
+        partition_rows=facts.quantiles.partition_rows,
+        row_nbytes=facts.row_nbytes,
+        group=staged_group(facts),
+        largest_rows=figures.largest_rows,
+        output_partitions=figures.layout.n_cells,
+        kind="order shards",
+    )
+
+
+def staged_group(facts: SortFacts) -> int:
+    """Choose how many partitions one stage task of a sort joins."""
+    return group_size(
+        facts.quantiles.partition_rows, facts.row_nbytes, facts.budget, self_made=facts.self_made
     )

@@ -20,6 +20,8 @@ from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.rebalance import plan_rebalance as make_plan
 from safeframe.planning.rebalance import reads_in_slices
 from safeframe.recipes.frames import check_frame
+from safeframe.recipes.resizing import resized
+from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.sizing.parquet_slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partition_sizes import measure_partitions
@@ -96,6 +98,9 @@ def rebalance_partitions(
     **Disk.** With the strategy ``"staged"`` all rows are written once to the
     staging directory, less columns that nothing uses.
 
+    The result of ``set_index`` or ``sort_values`` is not computed for its
+    sizes: its plan is made anew with those asked for, so that rows move once.
+
     **Passes.** At most one to learn sizes, and one over the rows; with the
     strategy ``"sliced"`` an input partition is made at most twice on average.
 
@@ -107,6 +112,9 @@ def rebalance_partitions(
     >>> even.map_partitions(len).compute().tolist(), even.known_divisions
     ([25, 25, 25, 25], True)
     """
+    again = _resized(ddf, partition_size, npartitions, memory, staging, strategy)
+    if again is not None:
+        return make_collection(again)
     planned = _planned(ddf, partition_size, npartitions, memory, staging, strategy)
     plan = planned.plan
     if plan.staging_directory is not None:
@@ -149,7 +157,26 @@ def plan_rebalance(
     >>> safeframe.plan_rebalance(frame, partition_size="1MiB").strategy
     'merged'
     """
-    return _planned(ddf, partition_size, npartitions, memory, staging, strategy).plan
+    again = _resized(ddf, partition_size, npartitions, memory, staging, strategy)
+    return (again or _planned(ddf, partition_size, npartitions, memory, staging, strategy)).plan
+
+
+def _resized(
+    ddf: Any,
+    partition_size: str | int | None,
+    npartitions: int | None,
+    memory: str | int | None,
+    staging: str | None,
+    strategy: str | None,
+) -> PlannedSort | None:
+    """Plan a frame anew that a recipe brings to an order; None for any other, and when a strategy is asked for."""
+    if strategy is not None:
+        return None
+    _goal(partition_size, npartitions)
+    given = SortOptions(
+        npartitions=npartitions, partition_size=partition_size, strategy=None, memory=memory, staging=staging
+    )
+    return resized(ddf, given, recipe="rebalance_partitions")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

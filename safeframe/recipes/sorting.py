@@ -16,6 +16,7 @@ from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
 from safeframe.engine.sort_nodes import SafeSort
 from safeframe.errors import ValidationError
+from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
 from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.facts.sort_facts import SortFacts
@@ -25,10 +26,11 @@ from safeframe.kernels.range_router import range_router
 from safeframe.kernels.row_order import RowOrder, check_orderable
 from safeframe.planning.alignment import Alignment, align
 from safeframe.planning.ranges import RangeFigures
-from safeframe.planning.sort import group_size, plan_sort
+from safeframe.planning.sort import plan_sort, staged_group
 from safeframe.recipes.frames import check_keys
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.p2p import p2p_facts
 from safeframe.sizing.quantiles import gather_quantiles
 from safeframe.units import format_count, parse_nbytes
 
@@ -90,12 +92,14 @@ class PlannedSort:
     """Whether it goes from the columns."""
     with_index: bool
     """Whether the input's index is kept."""
+    settings: P2PSettings | None
+    """Buffers that P2P is held to, when it moves the rows."""
     alignment: Alignment | None
     """Which keys partitions share, where the order is there already and matters; None when they share none."""
 
 
 def row_order(
-    frame: dd.DataFrame, by: Sequence[Any], *, ascending: Sequence[bool], na_last: bool, hashed: bool = False
+    frame: dd.DataFrame, by: Sequence[Any], *, ascending: Sequence[bool], na_last: bool
 ) -> RowOrder:
     """Describe an order of a frame's rows.
 
@@ -110,15 +114,13 @@ def row_order(
         raise ValidationError(msg, hint="Name one column, or a list of them.")
     columns = [frame._meta[name] for name in by]
     dtypes = tuple(frame._meta[name].dtype for name in by)
-    if not hashed:
-        check_orderable(by, dtypes)
+    check_orderable(by, dtypes)
     return RowOrder(
         by=tuple(by),
         ascending=tuple(ascending),
         na_last=na_last,
         schema=common_schema(columns, columns, left_names=by, right_names=by),
         dtypes=dtypes,
-        hashed=hashed,
     )
 
 
@@ -149,6 +151,8 @@ def plan_order(
         output_width += next(c.row_nbytes for c in profile.columns if c.name == str(index)) * margin
     size = given.partition_size if given.partition_size is not None else config.get("partition-size")
     alignment = _alignment(quantiles, order) if index is not None else None
+    staging = staging_facts(given.staging)
+    by_p2p = given.strategy == "p2p" or (given.strategy is None and staging.directory is None)
     facts = SortFacts(
         recipe=recipe,
         quantiles=quantiles,
@@ -156,7 +160,8 @@ def plan_order(
         row_nbytes=width,
         output_row_nbytes=output_width,
         budget=budget,
-        staging=staging_facts(given.staging),
+        staging=staging,
+        p2p=p2p_facts(frame, budget=budget, partition_rows=quantiles.partition_rows) if by_p2p else None,
         partition_nbytes=None if size is None else parse_nbytes(size, argument="partition_size"),
         npartitions=given.npartitions,
         strategy=given.strategy,
@@ -166,7 +171,7 @@ def plan_order(
         self_made=self_made(frame),
     )
     n_in_place = len(alignment.starts) if alignment is not None else len(quantiles.partition_rows)
-    plan, figures = plan_sort(facts, n_in_place)
+    plan, figures, settings = plan_sort(facts, n_in_place)
     return PlannedSort(
         frame=frame,
         order=order,
@@ -178,6 +183,7 @@ def plan_order(
         drop=drop,
         with_index=with_index,
         alignment=alignment,
+        settings=settings,
     )
 
 
@@ -190,19 +196,22 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
         When the staging directory cannot be used.
     """
     plan = planned.plan
-    if plan.staging_directory is not None:
+    if plan.strategy == "staged" and plan.staging_directory is not None:
         check_staging(plan.staging_directory)
     layout = planned.figures.layout
     expression = SafeSort(
         planned.frame,
-        plan,
-        range_router(planned.order, layout, planned.quantiles),
-        _divisions(planned),
-        planned.index,
-        planned.drop,
-        group_size(planned.facts),
-        planned.with_index,
-        planned.alignment if plan.strategy == "sorted" else None,
+        plan=plan,
+        router=range_router(planned.order, layout, planned.quantiles),
+        order=planned.order,
+        by=planned.order.by,
+        given_divisions=_divisions(planned),
+        index_column=planned.index,
+        drop=planned.drop,
+        group=staged_group(planned.facts),
+        with_index=planned.with_index,
+        alignment=planned.alignment if plan.strategy == "sorted" else None,
+        p2p=planned.settings,
     )
     object.__setattr__(expression, "planned", planned)  # plain attributes of an expression are its operands
     return cast("dd.DataFrame", new_collection(expression))
@@ -218,8 +227,6 @@ def _alignment(quantiles: KeyQuantiles, order: RowOrder) -> Alignment | None:
 def _not_in_order(quantiles: KeyQuantiles, order: RowOrder) -> str:
     """Say why partitions cannot be taken as they are; empty when they can."""
     parts = quantiles.partitions
-    if order.hashed:
-        return "rows of a key lie in several partitions, as far as is known"
     if parts is None:
         return "the order is not that of one column of numbers or times"
     if quantiles.null_rows:

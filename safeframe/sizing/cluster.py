@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,11 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.sizing.disk import free_nbytes
+from safeframe.sizing.page_return import PageReturn
 
 __all__ = ["current_client", "measure_budget", "staging_facts"]
+
+_with_page_return: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def current_client() -> Any | None:
@@ -67,7 +71,7 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
             measured=True,
         )
     workers = _workers(client)
-    resident: Mapping[str, int] = client.run(_prepared_resident_nbytes) if not client.asynchronous else {}
+    resident: Mapping[str, int] = _prepare(client) if not client.asynchronous else {}
     limits = [int(worker["memory_limit"] or _machine_nbytes() // len(workers)) for worker in workers.values()]
     reserved = max(resident.values(), default=options.RESERVED_DEFAULT_NBYTES)
     return Budget(
@@ -79,6 +83,16 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
         headroom_fraction=headroom,
         measured=bool(resident),
     )
+
+
+def _prepare(client: Any) -> Mapping[str, int]:
+    """Set all workers up for tasks of ours, and ask what each of them holds."""
+    if client not in _with_page_return:
+        # Allocators that keep pages need someone who gives them back before dask pauses the worker.
+        client.register_plugin(PageReturn(), name=PageReturn.name)
+        _with_page_return.add(client)
+    resident: Mapping[str, int] = client.run(_prepared_resident_nbytes)
+    return resident
 
 
 def _prepared_resident_nbytes() -> int:

@@ -27,7 +27,8 @@ from safeframe import options
 from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts, KeyStatistics
-from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PKeys, P2PSettings
+from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
+from safeframe.facts.shuffle_keys import ShuffleKeys
 from safeframe.kernels.object_kinds import object_kind
 from safeframe.sizing.cluster import current_client, measure_budget
 from safeframe.sizing.disk import free_nbytes
@@ -107,7 +108,7 @@ def p2p_facts(
         partition_rows=tuple(partition_rows.tolist()),
         index_row_nbytes=_index_nbytes(ddf._meta.index),
         piece_header_nbytes=_piece_header_nbytes(ddf) + _look_inside(ddf, partition_rows),
-        keys=None if keys is None else _keys(keys),
+        keys=None if keys is None else ShuffleKeys.of(keys),
     )
 
 
@@ -248,20 +249,3 @@ def _categories_nbytes(frame: pd.DataFrame) -> int:
 
 def _total(counted: list[int]) -> int:
     return sum(counted)
-
-
-def _keys(keys: KeyStatistics) -> P2PKeys:
-    codes, counts = (keys.codes, keys.counts) if keys.exact else (keys.heavy_codes, keys.heavy_counts)
-    label = ""
-    if len(counts):
-        top = int(codes[int(np.argmax(counts))])
-        label = repr(keys.labels[top]) if top in keys.labels else ""
-    return P2PKeys(
-        codes=codes,
-        counts=counts,
-        exact=keys.exact,
-        rows=keys.rows,
-        null_rows=keys.null_rows,
-        heaviest_key=label,
-        summary_nbytes=keys.nbytes if keys.exact else keys.nbytes_bound,
-    )

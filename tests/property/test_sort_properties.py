@@ -41,9 +41,7 @@ def within_divisions(parts, divisions):
         assert keys.max() <= divisions[-1] if number == last else keys.max() < divisions[number + 1]
 
 
-@given(
-    data=st.data(), kind=st.sampled_from(KINDS), size=SIZES, drop=st.booleans(), in_order=st.booleans()
-)
+@given(data=st.data(), kind=st.sampled_from(KINDS), size=SIZES, drop=st.booleans(), in_order=st.booleans())
 def test_set_index(data, kind, size, drop, in_order, tmp_path_factory):
     frame = data.draw(key_frames([kind], names=["k"], extra="l"))
     if in_order:

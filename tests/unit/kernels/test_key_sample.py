@@ -13,7 +13,7 @@ from safeframe.kernels.key_schema import common_schema
 from safeframe.kernels.row_order import RowOrder
 
 
-def order_of(frame, *by, ascending=True, hashed=False):
+def order_of(frame, *by, ascending=True):
     columns = [frame[name] for name in by]
     return RowOrder(
         by=by,
@@ -21,7 +21,6 @@ def order_of(frame, *by, ascending=True, hashed=False):
         na_last=True,
         schema=common_schema(columns, columns, left_names=by, right_names=by),
         dtypes=tuple(column.dtype for column in columns),
-        hashed=hashed,
     )
 
 

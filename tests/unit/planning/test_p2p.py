@@ -13,7 +13,8 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
-from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PKeys, P2PSettings
+from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
+from safeframe.facts.shuffle_keys import ShuffleKeys
 from safeframe.planning.p2p import lay_out_p2p, plan_p2p_shuffle, transport_nbytes
 
 MIB = 2**20
@@ -28,7 +29,7 @@ DEFAULTS = P2PSettings(
 
 def keys_of(rows, keys, null_rows=0):
     counts = np.full(keys, rows // keys, np.int64)
-    return P2PKeys(
+    return ShuffleKeys(
         codes=np.arange(keys, dtype=np.uint64),
         counts=counts,
         exact=True,

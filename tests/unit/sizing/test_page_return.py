@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from safeframe import options
-from safeframe.deploy import page_return
-from safeframe.deploy.page_return import PageReturn
+from safeframe.sizing import page_return
+from safeframe.sizing.page_return import PageReturn
 
 LIMIT = 1000
 

@@ -1,0 +1,78 @@
+"""What a staged exchange of one frame costs, whatever decides the shards."""
+
+from __future__ import annotations
+
+import math
+
+from safeframe import options
+from safeframe.facts.budget import Budget
+from safeframe.facts.keys import Counts
+from safeframe.facts.plan import Step
+from safeframe.planning.memory import group_peak_nbytes, sorted_shard_peak_nbytes
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["exchange_steps", "group_size"]
+
+
+def group_size(partition_rows: Counts, row_nbytes: float, budget: Budget, *, self_made: bool) -> int:
+    """Choose how many partitions one stage task joins: what its budget and a file's sense allow.
+
+    Parameters
+    ----------
+    partition_rows
+        Rows of each input partition.
+    row_nbytes
+        Bytes of one row.
+    budget
+        What a worker may use.
+    self_made
+        Whether each partition is made by its own task alone.
+    """
+    rows = int(partition_rows.max(initial=0))
+    if not self_made or rows == 0:
+        return 1
+    nbytes = rows * row_nbytes
+    usable = max(budget.task_nbytes, 0) - options.STAGE_COPIES * nbytes
+    per_partition = options.GROUP_COPIES * nbytes + options.ROW_INDEX_NBYTES * rows
+    group = min(usable / max(per_partition, 1.0), options.GROUP_NBYTES / max(nbytes, 1.0))
+    # Not so many that workers go idle at the end of the stage.
+    busy = len(partition_rows) / (4 * budget.n_workers * budget.threads_per_worker)
+    return max(1, int(min(group, busy)))
+
+
+def exchange_steps(
+    *,
+    partition_rows: Counts,
+    row_nbytes: float,
+    group: int,
+    largest_rows: int,
+    output_partitions: int,
+    kind: str,
+) -> tuple[Step, ...]:
+    """Give the steps: staging groups of partitions, and making partitions of shards."""
+    rows = int(partition_rows.max(initial=0))
+    nbytes = int(rows * row_nbytes)
+    cell_nbytes = int(largest_rows * row_nbytes)
+    return (
+        Step(
+            kind="stage groups of partitions" if group > 1 else "stage partitions",
+            tasks=math.ceil(len(partition_rows) / group),
+            task_peak_nbytes=group_peak_nbytes(
+                partition_nbytes=nbytes, group_rows=group * rows, group_nbytes=group * nbytes
+            ),
+            reason=(
+                f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, {group} of them × "
+                f"{options.GROUP_COPIES:g}, and {options.ROW_INDEX_NBYTES} B for each of their "
+                f"{format_count(group * rows)} rows"
+            ),
+        ),
+        Step(
+            kind=kind,
+            tasks=output_partitions,
+            task_peak_nbytes=sorted_shard_peak_nbytes(rows=largest_rows, nbytes=cell_nbytes),
+            reason=(
+                f"{format_nbytes(cell_nbytes)} × {options.FETCH_COPIES + options.OUTPUT_COPIES:g}, and "
+                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(largest_rows)} rows"
+            ),
+        ),
+    )

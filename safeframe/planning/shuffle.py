@@ -1,0 +1,82 @@
+"""Plans a staged shuffle: rows of a key into one partition, by the key's hash.
+
+A key is never cut, so that a key with more rows than a partition should have
+makes a larger one; the plan says so, and does not fit when a worker cannot hold it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from safeframe.facts.estimate import Estimate
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.plan import Candidate, Plan
+from safeframe.facts.shuffle_facts import ShuffleFacts
+from safeframe.planning.exchange import exchange_steps, group_size
+from safeframe.planning.hash_sizes import heaviest_rows, largest_shard_rows, shards_for
+from safeframe.planning.memory import default_partition_nbytes
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["plan_shuffle"]
+
+
+def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, int]:
+    """Choose the partitions and say what they cost.
+
+    Returns
+    -------
+    Plan
+        Always: a plan that does not fit says so in ``fits``.
+    int
+        Input partitions that one stage task joins.
+    """
+    partition_nbytes = facts.partition_nbytes or default_partition_nbytes(max(facts.budget.task_nbytes, 0))
+    width = facts.row_nbytes
+    n = facts.npartitions or shards_for(facts.keys, max(1, int(partition_nbytes / max(width, 1e-9))))
+    largest_rows = largest_shard_rows(facts.keys, n)
+    group = group_size(facts.partition_rows, width, facts.budget, self_made=facts.self_made)
+    reasons = [
+        f"rows pass through {facts.staging.directory} into {format_count(n)} partitions by the hash of their key"
+    ]
+    heaviest = heaviest_rows(facts.keys)
+    if heaviest * width > partition_nbytes:
+        name = f"the key {facts.keys.heaviest_key}" if facts.keys.heaviest_key else "one key"
+        reasons.append(
+            f"{name} has {format_count(heaviest)} rows, {format_nbytes(heaviest * width)}, more than the target of "
+            f"{format_nbytes(partition_nbytes)}: a key is in one partition, which is larger for it"
+        )
+    rows = Estimate.computed(facts.keys.rows)
+    layout = ShardLayout(
+        starts=np.arange(n, dtype=np.uint64),
+        single_key=np.zeros(n, np.bool_),
+        cells=np.ones(n, np.int64),
+        null_shard=False,
+    )
+    plan = Plan(
+        recipe="shuffle",
+        strategy="staged",
+        reasons=tuple(reasons),
+        rejected=(Candidate(strategy="p2p", reason=facts.p2p_rejected),),
+        steps=exchange_steps(
+            partition_rows=facts.partition_rows,
+            row_nbytes=width,
+            group=group,
+            largest_rows=largest_rows,
+            output_partitions=n,
+            kind="gather shards",
+        ),
+        budget=facts.budget,
+        output_rows=rows,
+        output_nbytes=rows.scaled(width),
+        output_partitions=n,
+        partition_nbytes=partition_nbytes,
+        largest_partition_nbytes=math.ceil(largest_rows * width),
+        row_nbytes=width,
+        staging_nbytes=math.ceil(facts.keys.rows * width),
+        staging_free_nbytes=facts.staging.free_nbytes,
+        staging_directory=facts.staging.directory,
+        layout=layout,
+    )
+    return plan, group

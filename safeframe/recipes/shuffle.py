@@ -1,0 +1,252 @@
+"""``safeframe.shuffle``: all rows of a key in one partition, on small workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import dask.dataframe as dd
+
+from safeframe import config, options
+from safeframe.engine._dask import new_collection
+from safeframe.engine.exchange_nodes import self_made
+from safeframe.engine.runs import check_staging
+from safeframe.engine.sort_nodes import SafeSort
+from safeframe.errors import ValidationError
+from safeframe.facts.keys import KeyStatistics
+from safeframe.facts.plan import Plan
+from safeframe.facts.shuffle_facts import ShuffleFacts
+from safeframe.facts.shuffle_keys import ShuffleKeys
+from safeframe.kernels.hash_router import HashRouter
+from safeframe.kernels.key_schema import common_schema
+from safeframe.planning.shuffle import plan_shuffle as make_plan
+from safeframe.recipes.frames import as_names, check_frame, check_keys
+from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
+from safeframe.recipes.sorting import SortOptions
+from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.keys import gather_key_statistics
+from safeframe.units import parse_nbytes
+
+__all__ = ["plan_shuffle", "shuffle"]
+
+_STRATEGIES = ("staged", "p2p")
+
+
+def shuffle(
+    ddf: dd.DataFrame,
+    on: Any,
+    *,
+    npartitions: int | None = None,
+    strategy: str | None = None,
+    partition_size: str | int | None = None,
+    memory: str | int | None = None,
+    staging: str | None = None,
+    statistics: KeyStatistics | None = None,
+) -> dd.DataFrame:
+    """Bring all rows of a key into one partition.
+
+    Parameters
+    ----------
+    ddf
+        The frame.
+    on
+        Key column, or a list of them.
+    npartitions
+        Partitions of the result. By default as many as keep the largest of
+        them to ``partition_size``.
+    strategy
+        ``"staged"``: through a place that all workers reach. ``"p2p"``: as
+        :func:`safeframe.p2p_shuffle`. None for staged where there is such a place.
+    partition_size
+        Bytes that a partition should have in memory at most, as ``"64MiB"`` or
+        an int; a key with more rows makes a larger one. By default the
+        configured ``safeframe.partition-size``, or else a sixth of what one
+        task may use.
+    memory
+        Bytes that one worker may use. By default the smallest connected
+        worker's limit; without a client, what the machine leaves.
+    staging
+        A directory, or URL of an object store, that all workers reach.
+    statistics
+        Key statistics of ``ddf``, when they were gathered before.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Lazy. All rows of a key are in one partition, rows of a partition in
+        the order of the input. Two frames with keys of the same types and the
+        same ``npartitions`` have a key in partitions of the same number, by
+        either strategy.
+
+    Raises
+    ------
+    KeyNotFoundError, SchemaMismatchError, ValidationError
+        When the arguments do not name a frame and its columns.
+    StagingError
+        When the staging directory cannot be used.
+    MemoryBudgetError
+        When the collection is computed and its plan does not fit the workers.
+
+    Notes
+    -----
+    **Eager.** The key columns are read once, when this function is called.
+
+    **Memory**, **disk** and **passes** are those of :func:`safeframe.set_index`
+    for ``"staged"``, and of :func:`safeframe.p2p_shuffle` for ``"p2p"``.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"k": [1, 2, 1, 2], "v": [5, 6, 7, 8]}), npartitions=2)
+    >>> shuffled = safeframe.shuffle(frame, "k", npartitions=3)
+    >>> int(shuffled.map_partitions(lambda part: part["k"].nunique()).compute().sum())
+    2
+    """
+    given = _Given(
+        ddf=ddf,
+        on=on,
+        npartitions=npartitions,
+        partition_size=partition_size,
+        memory=memory,
+        statistics=statistics,
+    )
+    planned = _planned(given, strategy, staging)
+    if planned is None:
+        return p2p_shuffle(**given.arguments())
+    if planned.plan.staging_directory is not None:
+        check_staging(planned.plan.staging_directory)
+    expression = SafeSort(
+        planned.frame,
+        plan=planned.plan,
+        router=planned.router,
+        order=None,
+        by=planned.router.on,
+        given_divisions=(None,) * (planned.plan.output_partitions + 1),
+        index_column=None,
+        drop=True,
+        group=planned.group,
+        with_index=True,
+        alignment=None,
+        p2p=None,
+    )
+    return cast("dd.DataFrame", new_collection(expression))
+
+
+def plan_shuffle(
+    ddf: dd.DataFrame,
+    on: Any,
+    *,
+    npartitions: int | None = None,
+    strategy: str | None = None,
+    partition_size: str | int | None = None,
+    memory: str | int | None = None,
+    staging: str | None = None,
+    statistics: KeyStatistics | None = None,
+) -> Plan:
+    """Say what :func:`safeframe.shuffle` would do, with the same arguments.
+
+    Returns
+    -------
+    Plan
+        Strategy, partitions, and the memory and disk that they need.
+
+    Notes
+    -----
+    **Eager.** As :func:`safeframe.shuffle`: the key columns are read once.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"k": [1, 2, 1, 2]}), npartitions=2)
+    >>> safeframe.plan_shuffle(frame, "k", npartitions=3).output_partitions
+    3
+    """
+    given = _Given(
+        ddf=ddf,
+        on=on,
+        npartitions=npartitions,
+        partition_size=partition_size,
+        memory=memory,
+        statistics=statistics,
+    )
+    planned = _planned(given, strategy, staging)
+    if planned is not None:
+        return planned.plan
+    return replace(plan_p2p_shuffle(**given.arguments()), recipe="shuffle")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Given:
+    ddf: Any
+    on: Any
+    npartitions: int | None
+    partition_size: str | int | None
+    memory: str | int | None
+    statistics: KeyStatistics | None
+
+    def arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planned:
+    frame: dd.DataFrame
+    plan: Plan
+    router: HashRouter
+    group: int
+
+
+def _planned(given: _Given, strategy: str | None, staging: str | None) -> _Planned | None:
+    """Plan a staged shuffle; None where P2P is to move the rows."""
+    if strategy not in (None, *_STRATEGIES):
+        msg = f"strategy={strategy!r} is not a strategy of shuffle."
+        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(_STRATEGIES)}.")
+    frame = check_frame(given.ddf, "ddf")
+    names = as_names(given.on)
+    check_keys(frame, names, "ddf")
+    SortOptions(
+        npartitions=given.npartitions,
+        partition_size=given.partition_size,
+        strategy=None,
+        memory=None,
+        staging=None,
+    ).checked()
+    where = staging_facts(staging)
+    if strategy == "p2p" or (strategy is None and where.directory is None):
+        return None
+    if where.directory is None:
+        msg = f"strategy='staged' cannot run this shuffle: {where.unavailable}."
+        raise ValidationError(msg, hint="Name such a directory in staging=, or leave strategy= out.")
+    size = given.partition_size if given.partition_size is not None else config.get("partition-size")
+    # First of all: a worker's allocators are set up before its first task.
+    budget = measure_budget(None if given.memory is None else parse_nbytes(given.memory, argument="memory"))
+    columns = [frame._meta[name] for name in names]
+    schema = common_schema(columns, columns, left_names=names, right_names=names)
+    keys = given.statistics
+    if keys is None:
+        keys = gather_key_statistics([(frame, names)], schema)[0]
+    elif keys.on != names or len(keys.partitions.rows) != frame.npartitions:
+        msg = f"statistics= are of {list(keys.on)!r} in {len(keys.partitions.rows)} partitions."
+        raise ValidationError(
+            msg, hint="Gather them with safeframe.key_statistics(ddf, on), or leave them out."
+        )
+    profile = profile_frame(frame, keys.partitions.rows)
+    margin = 1.0 if profile.exact_widths else options.WIDTH_MARGIN
+    plan, group = make_plan(
+        ShuffleFacts(
+            keys=ShuffleKeys.of(keys),
+            partition_rows=keys.partitions.rows,
+            profile=profile,
+            row_nbytes=(profile.row_nbytes + (profile.index_row_nbytes or 8.0)) * margin,
+            budget=budget,
+            staging=where,
+            partition_nbytes=None if size is None else parse_nbytes(size, argument="partition_size"),
+            npartitions=given.npartitions,
+            self_made=self_made(frame),
+            p2p_rejected="staged was asked for" if strategy else "staged comes first and can run",
+        )
+    )
+    return _Planned(
+        frame=frame, plan=plan, router=HashRouter(names, schema, plan.output_partitions), group=group
+    )
