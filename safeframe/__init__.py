@@ -31,6 +31,7 @@ from safeframe.recipes.set_index import plan_set_index, set_index
 from safeframe.recipes.shuffle import plan_shuffle, shuffle
 from safeframe.recipes.sort_values import plan_sort_values, sort_values
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
+from safeframe.recipes.to_parquet import to_parquet
 from safeframe.report.measure import Measurement, measure
 
 __version__ = "0.1.0"
@@ -74,5 +75,6 @@ __all__ = [
     "set_index",
     "shuffle",
     "sort_values",
+    "to_parquet",
     "tune",
 ]

@@ -264,3 +264,26 @@ ROW_GROUP_MAX_ROWS = 2**20
 FILE_FRACTION = 0.25
 """Bytes of parquet files per byte in memory, at the least, when room on the disk is checked
 before a run: more would refuse writes that fit; a disk that fills up is noticed when it does."""
+
+STORE_READ_THREADS = 16
+"""Requests to an object store that a process has under way at once: each waits some 30 ms, so
+that sixteen of a few hundred KiB keep a link of 1 Gbit/s busy; Arrow's S3 client has 25 connections."""
+
+STORE_READ_AHEAD_NBYTES = 32 * MIB
+"""Bytes that one reader of an object store has asked for before they are wanted."""
+
+STORE_REQUEST_NBYTES = 8 * MIB
+"""Neighbouring pieces of a file are asked for together up to so much: larger requests gain nothing."""
+
+STORE_GAP_NBYTES = 256 * 1024
+"""Bytes between two pieces that are read along rather than asked around: less than a request's wait."""
+
+STORE_WRITE_BUFFER_NBYTES = 1 * MIB
+"""Small writes to an object store are put together to so much before its library sees them."""
+
+STORE_OPEN_FILES = 1024
+"""Files of an object store whose length is remembered: each is asked for once, not for every piece."""
+
+PAGE_CACHE_FRACTION = 0.7
+"""Share of a memory group that may be used, its page cache included, before staged files are written past the
+cache: pages that have to be written before they make room hold every writer up."""

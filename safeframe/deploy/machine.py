@@ -1,7 +1,6 @@
-"""What the machine gives this process: memory, and room in directories.
+"""What the machine gives this process: swap, and room in directories.
 
-Covers: the memory group that holds a process (cgroup version 1 and 2, with its
-parents), swap, and whether a directory lies on a disk or in memory.
+Covers: swap, and whether a directory lies on a disk or in memory.
 Does not cover: what dask makes of it (``worker_state``).
 """
 
@@ -10,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,25 +19,12 @@ from safeframe.sizing.disk import free_nbytes
 
 __all__ = [
     "Directory",
-    "MemoryGroup",
     "inspect_directory",
-    "memory_group",
     "swapped_nbytes",
     "worker_directory",
 ]
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
-_LIMIT_FILES = ("memory.max", "memory.high", "memory.limit_in_bytes")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MemoryGroup:
-    """The tightest of the memory groups that a process is in."""
-
-    path: str
-    """Its directory."""
-    limit_nbytes: int
-    """What its processes may use together, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,63 +46,6 @@ class Directory:
     def in_memory(self) -> bool:
         """Whether what is written there takes memory."""
         return self.file_system in _IN_MEMORY
-
-
-def memory_group(process: str = "self", *, root: str = "/") -> MemoryGroup | None:
-    """Find the tightest limit among a process's memory group and the groups around it.
-
-    Parameters
-    ----------
-    process
-        The process's number.
-    root
-        Where the system's ``proc`` and ``sys`` are; another one in tests.
-
-    Returns
-    -------
-    MemoryGroup or None
-        None without a limit below the machine's memory, and on other systems than Linux.
-    """
-    found = [
-        MemoryGroup(path=str(path), limit_nbytes=limit)
-        for path in _groups(Path(root), process)
-        if (limit := _limit(path)) is not None
-    ]
-    total = int(psutil.virtual_memory().total)
-    tightest = min(found, key=lambda group: group.limit_nbytes, default=None)
-    return tightest if tightest is not None and tightest.limit_nbytes < total else None
-
-
-def _groups(root: Path, process: str) -> Iterator[Path]:
-    """Name the directories of a process's memory groups, those around it included."""
-    try:
-        lines = (root / "proc" / process / "cgroup").read_text().splitlines()
-    except OSError:
-        return
-    mounted = root / "sys/fs/cgroup"
-    for line in lines:
-        _, controllers, name = line.split(":", 2)
-        if controllers == "":
-            top = mounted
-        elif "memory" in controllers.split(","):
-            top = mounted / "memory"
-        else:
-            continue
-        group = top / name.lstrip("/")
-        # In a container the group's name may be the host's, and what is mounted the group itself.
-        yield from (path for path in (group, *group.parents) if path.is_relative_to(top))
-
-
-def _limit(path: Path) -> int | None:
-    limits = []
-    for name in _LIMIT_FILES:
-        try:
-            text = (path / name).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits, default=None)
 
 
 def swapped_nbytes(process: str = "self", *, root: str = "/") -> int:

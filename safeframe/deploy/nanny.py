@@ -20,13 +20,13 @@ from distributed import Nanny, SchedulerPlugin
 from distributed.system import MEMORY_LIMIT
 
 from safeframe.deploy.machine import worker_directory
-from safeframe.sizing.page_return import PageReturn
 from safeframe.deploy.settings import (
     config_is_users,
     configured,
     environment_is_users,
     small_worker_settings,
 )
+from safeframe.sizing.page_return import PageReturn
 
 __all__ = ["Saturation", "SmallWorkerNanny", "saturation"]
 

@@ -21,7 +21,6 @@ from distributed import WorkerPlugin
 from safeframe import options
 from safeframe.deploy.deviations import Deviation, find_deviations, observe_scheduler
 from safeframe.deploy.nanny import Saturation
-from safeframe.sizing.page_return import PageReturn
 from safeframe.deploy.settings import Setting, configured, is_users_own, small_worker_settings
 from safeframe.deploy.worker_state import (
     gather_states,
@@ -30,6 +29,7 @@ from safeframe.deploy.worker_state import (
     require_synchronous,
 )
 from safeframe.kernels.allocator import keep_pages
+from safeframe.sizing.page_return import PageReturn
 
 __all__ = ["SmallWorkerSettings", "Tuning", "tune"]
 

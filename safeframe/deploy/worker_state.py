@@ -21,10 +21,11 @@ import psutil
 import pyarrow as pa
 
 from safeframe import options
-from safeframe.deploy.machine import Directory, MemoryGroup, inspect_directory, memory_group, swapped_nbytes
+from safeframe.deploy.machine import Directory, inspect_directory, swapped_nbytes
 from safeframe.deploy.settings import configured, is_users_own, small_worker_settings
 from safeframe.errors import UnsupportedError
 from safeframe.kernels.allocator import keep_pages
+from safeframe.sizing.memory_group import MemoryGroup, memory_group
 
 __all__ = [
     "WorkerState",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from safeframe.engine.remote_session import RemoteSession
 from safeframe.engine.staging_directory import Session, StagingJanitor, open_session
 from safeframe.sizing.cluster import current_client
 
@@ -14,18 +15,21 @@ _with_janitor: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDiction
 
 
 def check_staging(base: str) -> None:
-    """Raise now rather than when the graph is made, should the directory be of no use.
+    """Raise now rather than when the graph is made, should the directory or URL be of no use.
 
     Raises
     ------
     StagingError
         When it cannot be created or written.
     """
-    open_session(base)
+    session = open_session(base)
+    if isinstance(session, RemoteSession):
+        # Credentials come to an end, and buckets are removed.
+        session.check()
 
 
 def start_run(base: str, run: str) -> str:
-    """Give the directory of an exchange.
+    """Give the directory, or URL, of an exchange.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def start_run(base: str, run: str) -> str:
     return session.run_directory(run)
 
 
-def _send_janitor(client: Any, session: Session) -> None:
+def _send_janitor(client: Any, session: Session | RemoteSession) -> None:
     directory = str(session.directory)
     known = _with_janitor.setdefault(client, set())
     if directory in known or client.asynchronous:

@@ -41,6 +41,7 @@ from safeframe.engine.tally import announce
 from safeframe.errors import MemoryBudgetError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.frame_spec import FrameSpec, with_index
+from safeframe.kernels.range_router import NullsFirst
 from safeframe.kernels.routing import Router
 from safeframe.planning.alignment import Alignment
 
@@ -100,6 +101,9 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             return AlignedCells(frame, spec, self._meta, self.given_divisions, self.alignment)
         router: Router = self.router
         if plan.strategy == "p2p":
+            nulls_first = spec.order is not None and not spec.order.na_last
+            if nulls_first and plan.layout is not None and plan.layout.null_shard:
+                router = NullsFirst(self.router)
             moved = by_p2p(frame, router, self.p2p, plan)
             return OrderedShards(moved, spec, self._meta, self.given_divisions)
         run = self._name

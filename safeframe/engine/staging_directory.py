@@ -16,6 +16,9 @@ Files go away, whichever comes first:
 - when the scheduler closes; when the process exits;
 - after a crash, when the next session on that base starts: a session whose
   lock can be taken has no owner.
+
+Covers: sessions in directories, and the scheduler's plugin for both kinds.
+Does not cover: sessions in object stores, which know no locks (``remote_session``).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import atexit
 import contextlib
 import fcntl
 import getpass
+import logging
 import os
 import shutil
 import threading
@@ -33,14 +37,19 @@ from typing import Any
 
 from distributed import SchedulerPlugin
 
+from safeframe.engine.remote_session import RemoteSession
+from safeframe.engine.remote_store import remote_store
+from safeframe.engine.staging_store import is_remote, store_for
 from safeframe.errors import StagingError
 
 __all__ = ["SEAL_PREFIX", "Session", "StagingJanitor", "open_session"]
 
+logger = logging.getLogger(__name__)
+
 SEAL_PREFIX = "safeframe-seal-"
 """The key of a run's sealed manifest is this and the run's name."""
 
-_sessions: dict[tuple[int, str], Session] = {}
+_sessions: dict[tuple[int, str], Session | RemoteSession] = {}
 _sessions_lock = threading.Lock()
 
 
@@ -89,19 +98,19 @@ class Session:
             self.directory.parent.rmdir()
 
 
-def open_session(base: str) -> Session:
+def open_session(base: str) -> Session | RemoteSession:
     """Give this process's session on ``base``, making it the first time.
 
     Raises
     ------
     StagingError
-        When the directory cannot be created or written.
+        When the directory or URL cannot be created or written.
     """
     key = (os.getpid(), base)
     with _sessions_lock:
         session = _sessions.get(key)
-        if session is None or not session.directory.exists():
-            session = _sessions[key] = Session(base)
+        if session is None or (isinstance(session, Session) and not session.directory.exists()):
+            session = _sessions[key] = RemoteSession(base, _user()) if is_remote(base) else Session(base)
         return session
 
 
@@ -111,36 +120,53 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
     Parameters
     ----------
     directory
-        The session's directory; the scheduler has to reach it.
+        The session's directory or URL; the scheduler has to reach it.
     """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self.name = f"safeframe-staging-{Path(directory).name}"
+        self.name = f"safeframe-staging-{directory.rpartition('/')[2]}"
         # A second client of the same cluster registers it again.
         self.idempotent = True
+        self._runs: set[str] = set()
+        self._out_of_reach = False
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        """See :meth:`distributed.SchedulerPlugin.transition`."""
+        """See :meth:`distributed.SchedulerPlugin.transition`.
+
+        An object store is waited for here: a run that starts over may have new
+        files a moment later, which a removal in the background would take too.
+        """
         if not (isinstance(key, str) and key.startswith(SEAL_PREFIX)):
             return
+        run = f"{self.directory}/{key.removeprefix(SEAL_PREFIX)}"
+        self._runs.add(run)
         # A manifest that is lost with its worker is released too: its run starts
         # over with new files, so that the old ones are of no more use.
         if finish == "forgotten" or (start == "memory" and finish == "released"):
-            remove_run(os.path.join(self.directory, key.removeprefix(SEAL_PREFIX)))  # noqa: PTH118
+            self._remove(run)
+            if finish == "forgotten":
+                self._runs.discard(run)
 
     async def close(self) -> None:
         """See :meth:`distributed.SchedulerPlugin.close`."""
-        for path in Path(self.directory).glob("*/"):
-            remove_run(str(path))
+        for run in self._runs:
+            self._remove(run)
 
-
-def remove_run(directory: str) -> None:
-    """Remove a run's files; renamed first, so that a run that starts anew finds the name free."""
-    doomed = f"{directory}.{uuid.uuid4().hex[:8]}.gone"
-    with contextlib.suppress(OSError):
-        Path(directory).rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+    def _remove(self, run: str) -> None:
+        if not is_remote(run):
+            store_for(run).remove_run(run)
+        elif not self._out_of_reach:
+            try:
+                remote_store(run).delete(run)
+            except OSError as error:
+                # Once is enough: each try may hold the scheduler for seconds.
+                self._out_of_reach = True
+                logger.warning(
+                    "The scheduler cannot remove staged rows from %s: %s. They go when the client's process ends.",
+                    self.directory,
+                    error,
+                )
 
 
 def _sweep(user: Path) -> None:

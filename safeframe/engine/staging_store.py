@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import pyarrow as pa
+
+from safeframe.engine.direct_file import DirectFile, read_piece
+from safeframe.engine.page_cache import page_cache_is_full
 
 __all__ = ["LocalStore", "Store", "is_remote", "store_for"]
 
@@ -74,9 +76,11 @@ class LocalStore:
         partial = f"{path}.partial"
         try:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Buffered: a batch of many small columns is otherwise two system calls for each.
-            with pa.output_stream(partial, compression=None, buffer_size=_BUFFER_NBYTES) as sink:
-                write_to(sink)
+            with contextlib.ExitStack() as stack:
+                target = stack.enter_context(DirectFile(partial)) if page_cache_is_full() else partial
+                # Buffered: a batch of many small columns is otherwise two calls for each.
+                sink = pa.output_stream(target, compression=None, buffer_size=_BUFFER_NBYTES)
+                write_to(stack.enter_context(sink))
             Path(partial).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -86,14 +90,7 @@ class LocalStore:
     def read(self, pieces: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
         """See :class:`Store`."""
         for path, offset, nbytes in pieces:
-            # numpy's memory is aligned, which Arrow wants of a batch; a Path per piece is not free.
-            target = np.empty(nbytes, np.uint8)
-            file = os.open(path, os.O_RDONLY)
-            try:
-                found = os.preadv(file, [target.data], offset)
-            finally:
-                os.close(file)
-            yield pa.py_buffer(target[:found])
+            yield read_piece(path, offset, nbytes)
 
     def remove_file(self, path: str) -> None:
         """See :class:`Store`."""

@@ -27,9 +27,9 @@ class StagingFacts:
     """Where an exchange may stage its rows."""
 
     directory: str | None
-    """A directory that all workers reach; None when there is none."""
-    free_nbytes: int
-    """Free bytes there."""
+    """A directory or URL that all workers reach; None when there is none."""
+    free_nbytes: int | None
+    """Free bytes there; None when that cannot be known, as of an object store."""
     unavailable: str
     """Why there is none; empty when there is one."""
 

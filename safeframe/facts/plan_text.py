@@ -114,8 +114,10 @@ def _memory(plan: Plan) -> list[str]:
 
 
 def _staging(plan: Plan) -> list[str]:
-    if plan.staging_free_nbytes is None:
+    if plan.staging_directory is None:
         return ["nothing is staged"]
+    if plan.staging_free_nbytes is None:
+        return [f"{format_nbytes(plan.staging_nbytes)} in {plan.staging_directory}, whose room is not known"]
     return [
         (
             f"{format_nbytes(plan.staging_nbytes)} of {format_nbytes(plan.staging_free_nbytes)} free in "

@@ -103,7 +103,7 @@ def check_compression(compression: Compression, columns: list[str]) -> None:
 
 def _is_available(codec: str) -> bool:
     try:
-        return pa.Codec.is_available(codec.lower())
+        return bool(pa.Codec.is_available(codec.lower()))
     except (ValueError, TypeError):
         return False
 
@@ -181,7 +181,7 @@ def _prefers_dictionary(column: pa.ChunkedArray, rows: int) -> bool:
     distinct = _distinct(_strided(column), rows)
     if distinct * _DICTIONARY_REPEATS >= rows or distinct * 8 >= _DICTIONARY_NBYTES:
         return False
-    return np.log2(max(distinct, 2.0)) < _FEWER_BITS * _difference_bits(column)
+    return bool(np.log2(max(distinct, 2.0)) < _FEWER_BITS * _difference_bits(column))
 
 
 def _difference_bits(column: pa.ChunkedArray) -> float:

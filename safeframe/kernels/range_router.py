@@ -14,7 +14,7 @@ from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.kernels.order import shard_of
 from safeframe.kernels.row_order import RowOrder, ranks_among
 
-__all__ = ["RangeRouter", "range_router"]
+__all__ = ["NullsFirst", "RangeRouter", "range_router"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,6 +52,26 @@ class RangeRouter:
     def __dask_tokenize__(self) -> tuple[object, ...]:
         bounds = None if self.bounds is None else repr(self.bounds.astype(object).to_numpy().tolist())
         return "RangeRouter", self.order.__dask_tokenize__(), self.layout.__dask_tokenize__(), bounds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NullsFirst:
+    """A range router whose last shard, that of nulls, is the first, where shards are partitions as they come."""
+
+    router: RangeRouter
+    """The router."""
+
+    @property
+    def n_shards(self) -> int:
+        """See :class:`safeframe.kernels.routing.Router`."""
+        return self.router.n_shards
+
+    def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
+        """See :class:`safeframe.kernels.routing.Router`."""
+        return (self.router.shards(frame, first_row) + 1) % self.n_shards
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return "NullsFirst", *self.router.__dask_tokenize__()
 
 
 def range_router(order: RowOrder, layout: ShardLayout, quantiles: KeyQuantiles) -> RangeRouter:

@@ -77,9 +77,12 @@ def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
             kind="stable",
         )
     except TypeError as error:
-        msg = f"The values of {', '.join(map(repr, order.by))} have no order: {error}."
-        hint = "Cast the column to one type first, as with .astype(str)."
-        raise UnsupportedError(msg, hint=hint) from error
+        raise _no_order(order.by, error) from error
+
+
+def _no_order(names: Sequence[Any], error: TypeError) -> UnsupportedError:
+    msg = f"The values of {', '.join(map(repr, names))} have no order: {error}."
+    return UnsupportedError(msg, hint="Cast the column to one type first, as with .astype(str).")
 
 
 def ranks_among(frame: pd.DataFrame, bounds: pd.DataFrame, order: RowOrder) -> npt.NDArray[np.int64]:
@@ -137,14 +140,17 @@ def _column_ranks(
     """Rank a column's values, and those of the bounds, among the values of the bounds."""
     row_values, row_null = _comparable(rows, column, dtype)
     bound_values, bound_null = _comparable(bounds, column, dtype)
-    known = np.unique(bound_values[~bound_null])
-    last = 2 * len(known)
     found = []
-    for values, null in ((row_values, row_null), (bound_values, bound_null)):
-        ranks = _value_ranks(values, null, known)
-        if not ascending:
-            ranks = last - ranks
-        found.append(np.where(null, last + 3 if na_last else 1, ranks + 2))
+    try:
+        known = np.unique(bound_values[~bound_null])
+        last = 2 * len(known)
+        for values, null in ((row_values, row_null), (bound_values, bound_null)):
+            ranks = _value_ranks(values, null, known)
+            if not ascending:
+                ranks = last - ranks
+            found.append(np.where(null, last + 3 if na_last else 1, ranks + 2))
+    except TypeError as error:
+        raise _no_order([rows.name], error) from error
     return found[0], found[1], last + 4
 
 
@@ -169,14 +175,8 @@ def _value_ranks(
     if values.dtype != object:
         return _among(values, known)
     # Compared in Python, so each distinct value once.
-    try:
-        ids, uniques = pd.factorize(np.where(null, np.array([None], object), values))
-        ranks = _among(np.asarray(uniques, object), known)
-    except TypeError as error:
-        msg = f"The values of a sort column have no order: {error}."
-        raise UnsupportedError(
-            msg, hint="Cast the column to one type first, as with .astype(str)."
-        ) from error
+    ids, uniques = pd.factorize(np.where(null, np.array([None], object), values))
+    ranks = _among(np.asarray(uniques, object), known)
     return np.where(ids < 0, 0, ranks[ids]) if len(ranks) else np.zeros(len(ids), np.int64)
 
 

@@ -106,6 +106,7 @@ def to_parquet(
     Examples
     --------
     >>> import tempfile
+    >>> import pandas as pd
     >>> frame = dd.from_pandas(pd.DataFrame({"a": [1, 2, 3]}), npartitions=2)
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     to_parquet(frame, f"{directory}/out")

@@ -25,6 +25,7 @@ from safeframe.facts.merge_facts import StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.page_return import PageReturn
+from safeframe.sizing.staging_url import is_remote, staging_base
 
 __all__ = ["current_client", "measure_budget", "staging_facts"]
 
@@ -113,13 +114,18 @@ def loaded_resident_nbytes() -> int:
 
 
 def staging_facts(staging: str | None) -> StagingFacts:
-    """Find a directory that all workers reach, and its free bytes.
+    """Find a directory or object store that all workers reach, and its free bytes.
 
     Parameters
     ----------
     staging
-        The user's directory, or None for the configured one, the workers' own
-        when they share a host, or this machine's temporary directory.
+        The user's directory or URL, or None for the configured one, the workers'
+        own when they share a host, or this machine's temporary directory.
+
+    Raises
+    ------
+    ValidationError
+        When a URL has credentials in it.
     """
     directory = staging or dask.config.get("safeframe.staging.directory", None)
     unavailable = ""
@@ -136,7 +142,9 @@ def staging_facts(staging: str | None) -> StagingFacts:
                     f"the workers are on {len({worker['host'] for worker in workers})} hosts and no directory is "
                     "named in staging= that all of them reach"
                 )
-    free = free_nbytes(directory) if directory is not None else 0
+    else:
+        directory = staging_base(directory)
+    free = None if directory is None or is_remote(directory) else free_nbytes(directory)
     return StagingFacts(directory=directory, free_nbytes=free, unavailable=unavailable)
 
 

@@ -133,7 +133,8 @@ def test_other_peoples_files_are_not_removed(place):
 
 def fails(number):
     if number == 2:
-        raise RuntimeError("on purpose")
+        msg = "on purpose"
+        raise RuntimeError(msg)
     return pd.DataFrame({"x": [number]})
 
 
@@ -178,7 +179,7 @@ def test_partitions_of_other_types(tmp_path):
     ddf = dd.from_map(
         lambda n: pd.DataFrame({"x": [["a"], [1]][n]}), [0, 1], meta={"x": "int64"}, enforce_metadata=False
     )
-    with pytest.raises(safeframe.SchemaMismatchError, match="'x' is .* promises int64"):
+    with pytest.raises(safeframe.SchemaMismatchError, match=r"'x' is .* promises int64"):
         to_parquet(ddf, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

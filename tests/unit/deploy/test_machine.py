@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from safeframe.deploy import machine
-from safeframe.deploy.machine import inspect_directory, memory_group, swapped_nbytes, worker_directory
+from safeframe.deploy.machine import inspect_directory, swapped_nbytes, worker_directory
+from safeframe.sizing.memory_group import memory_group
 
 MIB = 2**20
 

@@ -1,0 +1,89 @@
+"""What a user may name in ``staging=``, brought to one form.
+
+Covers: telling a URL of an object store from a directory, refusing URLs with
+secrets in them, and taking a URL of the store apart.
+Does not cover: reaching the store (``safeframe.engine.remote_store``).
+
+A URL's query holds options of the file system (``endpoint_override``). Paths
+below a URL are written after its query, so that directories and URLs are joined
+alike: ``s3://bucket/scratch?scheme=http`` and ``s3://bucket/scratch?scheme=http/run/file``.
+A slash in the query itself is therefore written as ``%2F``.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from safeframe.errors import ValidationError
+
+__all__ = ["is_remote", "location_and_path", "staging_base"]
+
+_SECRET_WORDS = ("secret", "password", "passwd", "token", "signature", "account_key", "access_key", "sas")
+_SECRET_NAMES = ("sig", "key", "pwd", "connection_string")
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL of something other than this machine's file system."""
+    return "://" in path and not path.startswith("file://")
+
+
+def staging_base(given: str) -> str:
+    """Bring what the user named to the form that the rest of safeframe joins names to.
+
+    Raises
+    ------
+    ValidationError
+        When a URL has a password, a key or a token in it: plans, graphs and
+        dashboards show where rows are staged.
+
+    Examples
+    --------
+    >>> staging_base("s3://bucket/scratch/?endpoint_override=http://10.0.0.5:9000")
+    's3://bucket/scratch?endpoint_override=http:%2F%2F10.0.0.5:9000'
+    >>> staging_base("file:///scratch"), staging_base("/scratch")
+    ('/scratch', '/scratch')
+    """
+    if given.startswith("file://"):
+        return unquote(urlsplit(given).path)
+    if not is_remote(given):
+        return given
+    scheme, _, rest = given.partition("://")
+    head, mark, query = rest.partition("?")
+    if _has_secret(head, query):
+        # Not even a part of the URL: which part is secret is a guess.
+        msg = f"The {scheme}:// URL in staging= has credentials in it."
+        hint = (
+            "Leave them out, since plans and dashboards show the URL, and give them to the client, the scheduler "
+            "and every worker as the store's own library takes them: for S3 in AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, in ~/.aws, or by the machine's role."
+        )
+        raise ValidationError(msg, hint=hint)
+    query = query.rstrip("/").replace("/", "%2F")
+    return f"{scheme}://{head.rstrip('/')}{mark}{query}"
+
+
+def location_and_path(url: str) -> tuple[str, str]:
+    """Take a URL of the store apart: where the store is, and the path in it.
+
+    Examples
+    --------
+    >>> location_and_path("s3://bucket/scratch?scheme=http/run/file")
+    ('s3://bucket/?scheme=http', 'scratch/run/file')
+    """
+    head, mark, rest = url.partition("?")
+    query, _, below = rest.partition("/")
+    scheme, _, named = head.partition("://")
+    authority, _, path = named.partition("/")
+    parts = [part.strip("/") for part in (path, below)]
+    return f"{scheme}://{authority}/{mark}{query}", "/".join(part for part in parts if part)
+
+
+def _has_secret(head: str, query: str) -> bool:
+    login = head.partition("/")[0].rpartition("@")[0]
+    # A secret may itself have a slash, which then looks like the end of the host.
+    if ":" in login or ("@" in head and ":" in head.rpartition("@")[0]):
+        return True
+    return any(
+        name.lower() in _SECRET_NAMES or any(word in name.lower() for word in _SECRET_WORDS)
+        for name, _ in parse_qsl(query, keep_blank_values=True)
+    )

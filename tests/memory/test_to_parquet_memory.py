@@ -1,0 +1,59 @@
+"""Writing keeps to its formula, on workers that the kernel holds."""
+
+from __future__ import annotations
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import safeframe
+from benchmarks.situations import SITUATIONS
+from safeframe.planning.parquet import row_group_nbytes, write_peak_nbytes
+from safeframe.recipes.to_parquet import to_parquet
+from safeframe.sizing.cluster import measure_budget
+
+pytestmark = [
+    pytest.mark.tight(n_workers=2, limit="598MiB", hard="1GiB"),
+    pytest.mark.filterwarnings("ignore::safeframe.OutputExplosionWarning"),
+]
+
+
+def test_a_merge_keeps_to_its_plan(tight, tmp_path):
+    data = SITUATIONS["q3"].scaled(0.1).materialise(tmp_path)
+    merged = safeframe.merge(dd.read_parquet(data.left), dd.read_parquet(data.right), on="col1", how="left")
+    plan = safeframe.explain(merged)
+    to_parquet(merged, tmp_path / "out", write_index=False)
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (
+        str(plan),
+        seen,
+    )
+    footers = [pq.read_metadata(path) for path in (tmp_path / "out").iterdir()]
+    assert sum(footer.num_rows for footer in footers) == data.truth.rows
+
+
+ROWS = 1_000_000
+
+
+def some_rows(number: int) -> pd.DataFrame:
+    rng = np.random.default_rng(number)
+    return pd.DataFrame({f"c{i}": rng.integers(0, 2**20, ROWS) for i in range(10)})
+
+
+def test_a_plain_frame_keeps_to_the_formula(tight, tmp_path):
+    budget = measure_budget()
+    frame = dd.from_map(some_rows, range(8), meta={f"c{i}": "int64" for i in range(10)})
+    to_parquet(frame, tmp_path / "out", write_index=False)
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    # What makes a partition here holds it twice: ten arrays, and the frame of them.
+    nbytes = ROWS * 10 * 8
+    peak = max(
+        2 * nbytes,
+        write_peak_nbytes(partition_nbytes=nbytes, group_nbytes=row_group_nbytes(budget.task_nbytes)),
+    )
+    assert seen.largest_resident_nbytes <= budget.projected_worker_nbytes(peak), seen
+    assert pq.read_metadata(tmp_path / "out" / "part.0.parquet").num_row_groups > 1

@@ -1,0 +1,54 @@
+"""Which encoding a column gets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from safeframe.errors import ValidationError
+from safeframe.kernels.parquet_encoding import check_compression, writer_options
+
+ROWS = 50_000
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [
+        (RNG.integers(0, 2**40, ROWS), "delta"),
+        (np.arange(ROWS), "delta"),
+        (np.arange(ROWS).astype("datetime64[us]"), "delta"),
+        (RNG.choice([1, 2**40, -(2**50)], ROWS), "dictionary"),
+        (RNG.random(ROWS), "plain"),
+        (RNG.choice([0.5, 1.5], ROWS), "dictionary"),
+        (RNG.random(ROWS) < 0.5, "plain"),
+        (np.array(["a", "b"] * (ROWS // 2)), "dictionary"),
+        (np.arange(ROWS).astype(str), "plain"),
+    ],
+)
+def test_encodings(values, encoding):
+    options = writer_options(pa.table({"x": values}), rows=ROWS)
+    assert options["column_encoding"] == ({"x": "DELTA_BINARY_PACKED"} if encoding == "delta" else None)
+    assert options["use_dictionary"] == (["x"] if encoding == "dictionary" else False)
+    assert options["compression"] == "snappy"
+
+
+@pytest.mark.parametrize(
+    "table", [pa.table({"x": pa.array([], "int64")}), pa.table({"x": pa.nulls(9, "int64")})]
+)
+def test_nothing_to_look_at(table):
+    assert writer_options(table, rows=len(table))["column_encoding"] == {"x": "DELTA_BINARY_PACKED"}
+
+
+def test_codecs_of_some_columns_reach_their_leaves():
+    table = pa.table({"a": [1], "b": [[1, 2]]})
+    assert writer_options(table, rows=1, compression={"b": "zstd"})["compression"] == {
+        "a": "snappy",
+        "b.list.element": "zstd",
+    }
+
+
+def test_an_unknown_codec():
+    with pytest.raises(ValidationError, match="'zipped'"):
+        check_compression("zipped", ["x"])
