@@ -177,11 +177,17 @@ MIN_SAMPLE_KEYS = 64
 MAX_SAMPLE_KEYS = 2**14
 """Most keys of one partition: more would not make shards more even."""
 
-GROUP_NBYTES = 96 * MIB
+GROUP_NBYTES = 192 * MIB
 """Input of one stage task that joins several partitions: each file costs every shard one read."""
 
-GROUP_COPIES = 2.0
-"""Copies of a group's rows at once in a stage task: in Arrow, and in shard order."""
+GROUP_COPIES = 1.5
+"""Copies of a group's rows at once in a stage task: in Arrow, and column by column in shard order."""
+
+GROUP_ROUNDS = 8
+"""Stage tasks of each thread, at the least, before partitions are joined in one: the last ones end together."""
+
+STAGED_ROW_NBYTES = 24
+"""Bytes per row that waits to be staged, for its shard and its place in the order."""
 
 P2P_DASK = "2026.6"
 """dask's P2P can lose rows at 129 and 32769 partitions before this (dask#12427)."""

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from safeframe import options
 from safeframe.engine._dask import inside_worker
 from safeframe.engine.staging_store import is_remote, store_for
 from safeframe.engine.worker import use_worker
@@ -38,7 +39,7 @@ from safeframe.kernels.staged_columns import StagedType, as_staged, join_staged,
 from safeframe.sizing.disk import free_nbytes
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["Sealed", "StagedFile", "conserved", "fetch", "seal", "stage_group"]
+__all__ = ["Sealed", "StagedFile", "conserved", "fetch", "seal", "stage_files", "stage_group"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -109,6 +110,11 @@ class Sealed:
     rows: Ints
     """The rows of each batch."""
 
+    @property
+    def directory(self) -> str:
+        """The run's directory; empty when no row was staged."""
+        return next((file.path.rpartition("/")[0] for file in self.staged if file.path), "")
+
     def shard_rows(self, shard: int) -> int:
         """Count the rows of a shard."""
         return int(self.rows[self.starts[shard] : self.starts[shard + 1]].sum())
@@ -118,6 +124,20 @@ def stage_group(
     frames: Iterable[Callable[[], pd.DataFrame]], columns: StagedColumns, router: Router, directory: str
 ) -> StagedFile:
     """Write a group of partitions, ordered by shard, to a file of its own.
+
+    As :func:`stage_files`, without a bound on what the file holds.
+    """
+    return stage_files(frames, columns, router, directory, None)[0]
+
+
+def stage_files(
+    frames: Iterable[Callable[[], pd.DataFrame]],
+    columns: StagedColumns,
+    router: Router,
+    directory: str,
+    held_nbytes: int | None,
+) -> list[StagedFile]:
+    """Write partitions, ordered by shard, to as few files as memory allows.
 
     Parameters
     ----------
@@ -129,21 +149,22 @@ def stage_group(
         Which shard a row goes to.
     directory
         The run's directory.
+    held_nbytes
+        What partitions that wait to be written may take, their order included; None for no bound.
 
     Raises
     ------
     StagingFullError, StagingError
-        When the file cannot be written; nothing of it stays behind.
+        When a file cannot be written; nothing of it stays behind.
 
     Notes
     -----
-    Memory: one partition in pandas; all partitions of the group in Arrow,
-    integers narrowed, and once more in shard order; 24 bytes per row for shards
-    and order.
+    Memory: one partition in pandas; those that wait in Arrow, integers narrowed,
+    a column at a time once more in shard order; 24 bytes per row for shards and order.
     """
     use_worker()
     try:
-        return _stage(frames, columns, router, directory)
+        return _stage(frames, columns, router, directory, held_nbytes)
     except Exception:
         # On a cluster the scheduler forgets the run, and the janitor removes it; here
         # the traceback would keep its files for as long as someone looks at it.
@@ -153,49 +174,77 @@ def stage_group(
 
 
 def _stage(
-    frames: Iterable[Callable[[], pd.DataFrame]], columns: StagedColumns, router: Router, directory: str
-) -> StagedFile:
-    shards, pieces, rows_in = _in_arrow(frames, columns, router)
-    # Shard 0 of the counts is NOWHERE: those rows come first, and are left out.
-    counts = np.bincount(shards, minlength=router.n_shards + 1)
-    dropped, counts = int(counts[0]), counts[1:]
-    present = np.flatnonzero(counts)
-    if len(present) == 0:
-        return StagedFile("", (), present, counts[present], np.zeros(1, np.int64), rows_in, dropped)
-    order = stable_order(shards)
-    del shards
-    wanted = None if order is None else pa.array(order[dropped:])
-    arrays, types = [], []
-    while pieces:
-        # Popped, so that a column's pieces go before the next column is put in order.
-        array, kind = join_staged(pieces.pop(0))
-        arrays.append(array.slice(dropped) if wanted is None else array.take(wanted))
-        types.append(kind)
-    del order, wanted
-    batch = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
-    path, offsets = _write(batch, counts[present], directory)
-    staged = StagedFile(path, tuple(types), present, counts[present], offsets, rows_in, dropped)
-    if not inside_worker():
-        staged.own_file()
+    frames: Iterable[Callable[[], pd.DataFrame]],
+    columns: StagedColumns,
+    router: Router,
+    directory: str,
+    held_nbytes: int | None,
+) -> list[StagedFile]:
+    staged: list[StagedFile] = []
+    waiting = _Waiting(columns, router)
+    for make in frames:
+        frame = make()
+        # The next partition is taken to be as large as the last one.
+        if held_nbytes is not None and waiting.held_nbytes + waiting.last_nbytes > held_nbytes:
+            staged.append(waiting.write(directory))
+            waiting = _Waiting(columns, router)
+        waiting.add(frame)
+        del frame
+    if waiting.rows or not staged:
+        staged.append(waiting.write(directory))
     return staged
 
 
-def _in_arrow(
-    frames: Iterable[Callable[[], pd.DataFrame]], columns: StagedColumns, router: Router
-) -> tuple[npt.NDArray[np.integer[Any]], list[list[pa.Array]], int]:
-    """Give each row's shard, counted from one, and each column's pieces."""
-    narrow = np.uint16 if router.n_shards < 2**16 - 1 else np.int64
-    shards: list[npt.NDArray[Any]] = []
-    pieces: list[list[pa.Array]] = [[] for _ in columns.dtypes]
-    rows_in = 0
-    for make in frames:
-        frame = make()
-        shards.append((router.shards(frame, rows_in) + 1).astype(narrow))
-        for column, series, dtype in zip(pieces, columns.series(frame), columns.dtypes, strict=True):
+class _Waiting:
+    """Partitions in Arrow that wait to be written as one file."""
+
+    def __init__(self, columns: StagedColumns, router: Router) -> None:
+        self.columns = columns
+        self.router = router
+        self.rows = 0
+        self.held_nbytes = 0
+        self.last_nbytes = 0
+        self._shards: list[npt.NDArray[Any]] = []
+        self._pieces: list[list[pa.Array]] = [[] for _ in columns.dtypes]
+
+    def add(self, frame: pd.DataFrame) -> None:
+        # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
+        narrow = np.uint16 if self.router.n_shards < 2**16 - 1 else np.int64
+        self._shards.append((self.router.shards(frame, self.rows) + 1).astype(narrow))
+        nbytes = 0
+        for column, series, dtype in zip(
+            self._pieces, self.columns.series(frame), self.columns.dtypes, strict=True
+        ):
             column.append(as_staged(series, dtype))
-        rows_in += len(frame)
-        del frame, series
-    return np.concatenate(shards) if len(shards) != 1 else shards[0], pieces, rows_in
+            nbytes += column[-1].nbytes
+        self.rows += len(frame)
+        self.last_nbytes = int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * len(frame)
+        self.held_nbytes += self.last_nbytes
+
+    def write(self, directory: str) -> StagedFile:
+        shards = np.concatenate(self._shards) if len(self._shards) != 1 else self._shards[0]
+        self._shards = []
+        counts = np.bincount(shards, minlength=self.router.n_shards + 1)
+        dropped, counts = int(counts[0]), counts[1:]
+        present = np.flatnonzero(counts)
+        if len(present) == 0:
+            return StagedFile("", (), present, counts[present], np.zeros(1, np.int64), self.rows, dropped)
+        order = stable_order(shards)
+        del shards
+        wanted = None if order is None else pa.array(order[dropped:])
+        arrays, types = [], []
+        while self._pieces:
+            # Popped, so that a column's pieces go before the next column is put in order.
+            array, kind = join_staged(self._pieces.pop(0))
+            arrays.append(array.slice(dropped) if wanted is None else array.take(wanted))
+            types.append(kind)
+        del order, wanted
+        batch = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
+        path, offsets = _write(batch, counts[present], directory)
+        staged = StagedFile(path, tuple(types), present, counts[present], offsets, self.rows, dropped)
+        if not inside_worker():
+            staged.own_file()
+        return staged
 
 
 def _write(batch: pa.RecordBatch, rows: Ints, directory: str) -> tuple[str, Ints]:
@@ -300,16 +349,27 @@ def fetch(sealed: Sealed, shard: int, ranges: Iterable[tuple[int, int]] | None =
             start = int(ends[i] - sealed.rows[first + i])
             entries.append(first + i)
             slices.append((max(lo - start, 0), min(hi, int(ends[i])) - max(lo, start)))
-    pieces: list[list[pa.Array]] = [[] for _ in sealed.dtypes]
-    for batch, (offset, length) in zip(_batches(sealed, entries), slices, strict=True):
-        for column, array in zip(pieces, batch.slice(offset, length).columns, strict=True):
-            column.append(array)
-    kinds = [[sealed.staged[sealed.files[entry]].types[i] for entry in entries] for i in range(len(pieces))]
+    batches = [
+        batch if length == batch.num_rows else batch.slice(offset, length)
+        for batch, (offset, length) in zip(_batches(sealed, entries), slices, strict=True)
+    ]
+    pieces = _columns(batches, len(sealed.dtypes))
+    files = [sealed.staged[file] for file in sealed.files[entries].tolist()]
+    del batches
     # Popped, so that a column's Arrow form goes before the next column is made.
     return [
-        from_arrow(restored(pieces.pop(0), kind), dtype)
-        for kind, dtype in zip(kinds, sealed.dtypes, strict=True)
+        from_arrow(restored(pieces.pop(0), [file.types[i] for file in files]), dtype)
+        for i, dtype in enumerate(sealed.dtypes)
     ]
+
+
+def _columns(batches: list[pa.RecordBatch], n_columns: int) -> list[list[pa.Array]]:
+    """Give each column's pieces."""
+    pieces: list[list[pa.Array]] = [[] for _ in range(n_columns)]
+    for batch in batches:
+        for column, array in zip(pieces, batch.columns, strict=True):
+            column.append(array)
+    return pieces
 
 
 def _batches(sealed: Sealed, entries: Sequence[int]) -> Iterator[pa.RecordBatch]:

@@ -31,7 +31,7 @@ from safeframe.engine._dask import (
     TaskRef,
     lowered,
 )
-from safeframe.engine.exchange import StagedFile, stage_group
+from safeframe.engine.exchange import StagedFile, stage_files, stage_group
 from safeframe.engine.fusion import fused_with_consumer
 from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.kernels.routing import Router, StagedColumns
@@ -40,7 +40,9 @@ from safeframe.sizing.partition_tasks import PartitionTask, stands_alone
 __all__ = ["ExchangeCells", "Seal", "seal_key", "self_made", "stage"]
 
 
-def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, group: int = 1) -> Any:
+def stage(
+    frame: Any, columns: StagedColumns, router: Router, directory: str, group: tuple[int, int] | None = None
+) -> Any:
     """Give the expression that stages a lowered frame.
 
     Parameters
@@ -50,13 +52,14 @@ def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, gr
     columns, router, directory
         As :func:`safeframe.engine.exchange.stage_group` takes them.
     group
-        Partitions of one stage task, where partitions stand alone.
+        Partitions of one stage task, where partitions stand alone, and bytes
+        that those of them which wait to be written may take.
     """
     fused = frame.fuse()
-    if group > 1:
+    if group is not None and group[0] > 1:
         tasks = own_tasks(fused)
         if tasks is not None:
-            return StageGroups(fused, columns, router, directory, group)
+            return StageGroups(fused, columns, router, directory, *group)
     return StagePartitions(frame, columns, router, directory).fuse()
 
 
@@ -79,15 +82,17 @@ class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions ar
     _meta = pd.Series([], dtype=object)
 
     @staticmethod
-    def operation(frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str) -> StagedFile:
+    def operation(
+        frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str
+    ) -> list[StagedFile]:
         """Stage one partition."""
-        return stage_group([lambda: frame], columns, router, directory)
+        return [stage_group([lambda: frame], columns, router, directory)]
 
 
 class StageGroups(Expr):  # type: ignore[misc]
     """Write each group of partitions that stand alone to a file, by shard."""
 
-    _parameters = ["frame", "columns_", "router", "directory", "group"]
+    _parameters = ["frame", "columns_", "router", "directory", "group", "held_nbytes"]
     _meta = pd.Series([], dtype=object)
 
     def dependencies(self) -> list[Any]:
@@ -104,7 +109,9 @@ class StageGroups(Expr):  # type: ignore[misc]
         for number in range(self.npartitions):
             parts = [PartitionTask(task) for task in tasks[number * self.group : (number + 1) * self.group]]
             key = (self._name, number)
-            graph[key] = Task(key, stage_tasks, _Parts(parts), self.columns_, self.router, self.directory)
+            graph[key] = Task(
+                key, stage_tasks, _Parts(parts), self.columns_, self.router, self.directory, self.held_nbytes
+            )
         return graph
 
 
@@ -117,9 +124,11 @@ class _Parts:
         self.parts = parts
 
 
-def stage_tasks(parts: _Parts, columns: StagedColumns, router: Router, directory: str) -> StagedFile:
+def stage_tasks(
+    parts: _Parts, columns: StagedColumns, router: Router, directory: str, held_nbytes: int
+) -> list[StagedFile]:
     """Make partitions one after the other, and stage them."""
-    return stage_group([part.make for part in parts.parts], columns, router, directory)
+    return stage_files([part.make for part in parts.parts], columns, router, directory, held_nbytes)
 
 
 class Seal(Expr):  # type: ignore[misc]

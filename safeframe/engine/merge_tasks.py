@@ -52,16 +52,16 @@ class SealedMerge:
 
 
 def seal_merge(
-    left: Sequence[StagedFile],
-    right: Sequence[StagedFile],
+    left: Sequence[Sequence[StagedFile]],
+    right: Sequence[Sequence[StagedFile]],
     spec: JoinSpec,
     layout: ShardLayout,
     limit: CellLimit,
 ) -> SealedMerge:
     """Join all manifests of a merge into one, and check that no row is missing."""
     return SealedMerge(
-        left=seal(left, spec.left.dtypes, layout.n_shards),
-        right=seal(right, spec.right.dtypes, layout.n_shards),
+        left=seal([file for files in left for file in files], spec.left.dtypes, layout.n_shards),
+        right=seal([file for files in right for file in files], spec.right.dtypes, layout.n_shards),
         spec=spec,
         layout=layout,
         limit=limit,
@@ -70,7 +70,7 @@ def seal_merge(
 
 def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
     """Make one output partition from staged rows."""
-    use_worker()
+    use_worker(sealed.left.directory or sealed.right.directory)
     shard, number, cells = sealed.layout.cell_location(cell)
     if sealed.layout.single_key[shard]:
         frame = _single_key(sealed, shard, number, cells)

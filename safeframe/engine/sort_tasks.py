@@ -69,7 +69,7 @@ class SealedSort:
     """The shards."""
 
 
-def seal_sort(staged: Sequence[StagedFile], spec: SortSpec, layout: ShardLayout) -> SealedSort:
+def seal_sort(staged: Sequence[Sequence[StagedFile]], spec: SortSpec, layout: ShardLayout) -> SealedSort:
     """Join all manifests into one, and check that every row that was counted is there.
 
     Raises
@@ -77,7 +77,7 @@ def seal_sort(staged: Sequence[StagedFile], spec: SortSpec, layout: ShardLayout)
     RowConservationError
         When rows are missing, or there are more than were counted.
     """
-    sealed = seal(staged, spec.frame.dtypes, layout.n_shards)
+    sealed = seal([file for files in staged for file in files], spec.frame.dtypes, layout.n_shards)
     rows = int(sealed.rows.sum())
     conserved(spec.rows, rows, "the exchange as a whole")
     unused = [sealed.shard_rows(shard) for shard in np.flatnonzero(layout.cells == 0).tolist()]
@@ -87,7 +87,7 @@ def seal_sort(staged: Sequence[StagedFile], spec: SortSpec, layout: ShardLayout)
 
 def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
     """Make one output partition from staged rows."""
-    use_worker()
+    use_worker(sealed.rows.directory)
     spec, layout = sealed.spec, sealed.layout
     if layout.null_shard and spec.order is not None and not spec.order.na_last:
         # Nulls are the last shard, and here the first partitions.

@@ -50,6 +50,8 @@ def join_staged(pieces: Sequence[pa.Array]) -> tuple[pa.Array, StagedType]:
 
 def restored(arrays: Sequence[pa.Array], kinds: Sequence[StagedType]) -> list[pa.Array]:
     """Give pieces that were read as they were before they were staged."""
+    if all(kind.dictionary is None for kind in kinds):
+        return list(arrays)
     return [
         array if kind.dictionary is None else pa.DictionaryArray.from_arrays(array, kind.dictionary)
         for array, kind in zip(arrays, kinds, strict=True)

@@ -11,7 +11,7 @@ from safeframe.facts.plan import Step
 from safeframe.planning.memory import group_peak_nbytes, sorted_shard_peak_nbytes
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["exchange_steps", "group_size"]
+__all__ = ["exchange_steps", "group_size", "held_nbytes"]
 
 
 def group_size(partition_rows: Counts, row_nbytes: float, budget: Budget, *, self_made: bool) -> int:
@@ -31,13 +31,26 @@ def group_size(partition_rows: Counts, row_nbytes: float, budget: Budget, *, sel
     rows = int(partition_rows.max(initial=0))
     if not self_made or rows == 0:
         return 1
-    nbytes = rows * row_nbytes
-    usable = max(budget.task_nbytes, 0) - options.STAGE_COPIES * nbytes
-    per_partition = options.GROUP_COPIES * nbytes + options.ROW_INDEX_NBYTES * rows
-    group = min(usable / max(per_partition, 1.0), options.GROUP_NBYTES / max(nbytes, 1.0))
+    group = options.GROUP_NBYTES / max(rows * row_nbytes, 1.0)
     # Not so many that workers go idle at the end of the stage.
-    busy = len(partition_rows) / (4 * budget.n_workers * budget.threads_per_worker)
+    busy = len(partition_rows) / (options.GROUP_ROUNDS * budget.n_workers * budget.threads_per_worker)
     return max(1, int(min(group, busy)))
+
+
+def held_nbytes(partition_rows: Counts, row_nbytes: float, budget: Budget, group: int) -> int:
+    """Give what partitions of one stage task may take while they wait to be written as one file.
+
+    All of the group where memory allows that; a task writes more files where it
+    does not, and fewer rows are staged narrower than they are in pandas.
+    """
+    rows = int(partition_rows.max(initial=0))
+    one = _held(rows, rows * row_nbytes)
+    room = max(budget.task_nbytes, 0) - int(options.STAGE_COPIES * rows * row_nbytes)
+    return max(one, min(group * one, room))
+
+
+def _held(rows: int, nbytes: float) -> int:
+    return int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * rows
 
 
 def exchange_steps(
@@ -45,6 +58,7 @@ def exchange_steps(
     partition_rows: Counts,
     row_nbytes: float,
     group: int,
+    held: int,
     largest_rows: int,
     output_partitions: int,
     kind: str,
@@ -57,13 +71,11 @@ def exchange_steps(
         Step(
             kind="stage groups of partitions" if group > 1 else "stage partitions",
             tasks=math.ceil(len(partition_rows) / group),
-            task_peak_nbytes=group_peak_nbytes(
-                partition_nbytes=nbytes, group_rows=group * rows, group_nbytes=group * nbytes
-            ),
+            task_peak_nbytes=group_peak_nbytes(partition_nbytes=nbytes, held_nbytes=held),
             reason=(
-                f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, {group} of them × "
-                f"{options.GROUP_COPIES:g}, and {options.ROW_INDEX_NBYTES} B for each of their "
-                f"{format_count(group * rows)} rows"
+                f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, and {format_nbytes(held)} of up "
+                f"to {group} of them that wait to be written (× {options.GROUP_COPIES:g}, and "
+                f"{options.STAGED_ROW_NBYTES} B a row)"
             ),
         ),
         Step(

@@ -34,22 +34,17 @@ def stage_peak_nbytes(*, partition_rows: int, partition_nbytes: int) -> int:
     return int(options.STAGE_COPIES * partition_nbytes) + options.ROW_INDEX_NBYTES * partition_rows
 
 
-def group_peak_nbytes(*, partition_nbytes: int, group_rows: int, group_nbytes: int) -> int:
-    """Give the peak of staging a group of partitions that are made one after the other.
+def group_peak_nbytes(*, partition_nbytes: int, held_nbytes: int) -> int:
+    """Give the peak of staging partitions that are made one after the other.
 
-    One partition as it is read and as pandas; the group in Arrow and in shard
-    order, with shards and order per row.
+    One partition as it is read and as pandas; those that wait to be written.
 
     Examples
     --------
-    >>> group_peak_nbytes(partition_nbytes=24_000, group_rows=4000, group_nbytes=96_000)
-    424000
+    >>> group_peak_nbytes(partition_nbytes=24_000, held_nbytes=100_000)
+    172000
     """
-    return (
-        int(options.STAGE_COPIES * partition_nbytes)
-        + int(options.GROUP_COPIES * group_nbytes)
-        + options.ROW_INDEX_NBYTES * group_rows
-    )
+    return int(options.STAGE_COPIES * partition_nbytes) + held_nbytes
 
 
 def sorted_shard_peak_nbytes(*, rows: int, nbytes: int) -> int:

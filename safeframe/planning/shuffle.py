@@ -14,7 +14,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Candidate, Plan
 from safeframe.facts.shuffle_facts import ShuffleFacts
-from safeframe.planning.exchange import exchange_steps, group_size
+from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.hash_sizes import heaviest_rows, largest_shard_rows, shards_for
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.units import format_count, format_nbytes
@@ -22,21 +22,22 @@ from safeframe.units import format_count, format_nbytes
 __all__ = ["plan_shuffle"]
 
 
-def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, int]:
+def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, tuple[int, int]]:
     """Choose the partitions and say what they cost.
 
     Returns
     -------
     Plan
         Always: a plan that does not fit says so in ``fits``.
-    int
-        Input partitions that one stage task joins.
+    tuple of int
+        Input partitions that one stage task joins, and bytes that those which wait may take.
     """
     partition_nbytes = facts.partition_nbytes or default_partition_nbytes(max(facts.budget.task_nbytes, 0))
     width = facts.row_nbytes
     n = facts.npartitions or shards_for(facts.keys, max(1, int(partition_nbytes / max(width, 1e-9))))
     largest_rows = largest_shard_rows(facts.keys, n)
     group = group_size(facts.partition_rows, width, facts.budget, self_made=facts.self_made)
+    held = held_nbytes(facts.partition_rows, width, facts.budget, group)
     reasons = [
         f"rows pass through {facts.staging.directory} into {format_count(n)} partitions by the hash of their key"
     ]
@@ -63,6 +64,7 @@ def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, int]:
             partition_rows=facts.partition_rows,
             row_nbytes=width,
             group=group,
+            held=held,
             largest_rows=largest_rows,
             output_partitions=n,
             kind="gather shards",
@@ -79,4 +81,4 @@ def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, int]:
         staging_directory=facts.staging.directory,
         layout=layout,
     )
-    return plan, group
+    return plan, (group, held)

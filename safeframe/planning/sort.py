@@ -19,7 +19,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.sort_facts import SortFacts
-from safeframe.planning.exchange import exchange_steps, group_size
+from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.memory import default_partition_nbytes, sorted_cell_peak_nbytes
 from safeframe.planning.p2p import lay_out_p2p
 from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_to_size
@@ -250,15 +250,16 @@ def _staged_steps(facts: SortFacts, figures: RangeFigures) -> tuple[Step, ...]:
     return exchange_steps(
         partition_rows=facts.quantiles.partition_rows,
         row_nbytes=facts.row_nbytes,
-        group=staged_group(facts),
+        group=staged_group(facts)[0],
+        held=staged_group(facts)[1],
         largest_rows=figures.largest_rows,
         output_partitions=figures.layout.n_cells,
         kind="order shards",
     )
 
 
-def staged_group(facts: SortFacts) -> int:
-    """Choose how many partitions one stage task of a sort joins."""
-    return group_size(
-        facts.quantiles.partition_rows, facts.row_nbytes, facts.budget, self_made=facts.self_made
-    )
+def staged_group(facts: SortFacts) -> tuple[int, int]:
+    """Choose how many partitions one stage task of a sort joins, and what those that wait may take."""
+    rows, width, budget = facts.quantiles.partition_rows, facts.row_nbytes, facts.budget
+    group = group_size(rows, width, budget, self_made=facts.self_made)
+    return group, held_nbytes(rows, width, budget, group)

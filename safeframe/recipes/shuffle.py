@@ -194,7 +194,7 @@ class _Planned:
     frame: dd.DataFrame
     plan: Plan
     router: HashRouter
-    group: int
+    group: tuple[int, int]
 
 
 def _planned(given: _Given, strategy: str | None, staging: str | None) -> _Planned | None:

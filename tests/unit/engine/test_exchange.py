@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from safeframe.engine.exchange import fetch, seal, stage_group
+from safeframe.engine.exchange import fetch, seal, stage_files, stage_group
 from safeframe.errors import RowConservationError, StagingError
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.facts.layout import ShardLayout
@@ -115,6 +115,21 @@ def test_a_group_of_partitions_is_one_file(tmp_path):
     staged = stage(FRAME[:4], SIDE, layout(), tmp_path, FRAME[:0], FRAME[4:])
     assert len(list((tmp_path / "run").iterdir())) == 1
     assert rows_of(fetch(seal([staged], SIDE.dtypes, 3), 1)) == [(5, 0.0, "a"), (5, 4.0, "e"), (7, 6.0, "g")]
+
+
+def test_a_group_is_several_files_where_memory_is_short(tmp_path):
+    parts = [FRAME[at : at + 1] for at in range(7)]
+    router = JoinRouter(SIDE.on, SIDE.schema, layout())
+    made = [lambda part=part: part for part in parts]
+    one = stage_files(made, SIDE, router, str(tmp_path / "one"), None)
+    tight = stage_files(made, SIDE, router, str(tmp_path / "two"), 200)
+    assert len(one) == 1
+    assert 1 < len(tight) < 7
+    assert sum(file.rows_in for file in tight) == 7
+    assert all(file.rows_in >= 1 for file in tight)
+    for shard in range(3):
+        whole, cut = (rows_of(fetch(seal(files, SIDE.dtypes, 3), shard)) for files in (one, tight))
+        assert whole == cut
 
 
 def test_categories_of_a_group_are_joined(tmp_path):

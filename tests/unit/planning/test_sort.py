@@ -118,11 +118,12 @@ def test_what_is_not_in_order_is_staged_and_says_why():
 
 def test_the_formulas_of_both_steps():
     made = facts()
-    group = staged_group(made)
+    group, held = staged_group(made)
     plan = plan_of()
     partition, largest = 100_000 * ROW, plan.largest_partition_nbytes
     stage, order = plan.steps
-    assert stage.task_peak_nbytes == 3 * partition + 2 * group * partition + 40 * group * 100_000
+    assert held == group * (int(1.5 * partition) + 24 * 100_000)
+    assert stage.task_peak_nbytes == 3 * partition + held
     assert order.task_peak_nbytes == 5 * largest + 40 * (largest // ROW)
     assert stage.tasks == -(-40 // group)
     assert order.tasks == plan.output_partitions
@@ -223,25 +224,29 @@ def test_an_index_beside_its_column_makes_the_result_wider():
 
 
 def group_of(**changes):
-    return staged_group(facts(**changes))
+    return staged_group(facts(**changes))[0]
 
 
-def test_groups_are_bounded_by_memory_files_and_idle_workers():
+def test_groups_are_bounded_by_the_size_of_a_file_and_idle_workers():
     partition = 100_000 * ROW
-    # Five tasks a thread at the least: 400 partitions, two workers.
-    assert group_of(partitions=400, budget=budget(task_mib=4096)) == 96 * MIB // partition
-    tight = group_of(partitions=400, budget=budget(task_mib=128))
-    assert 1 < tight < 96 * MIB // partition
-    assert 3 * partition + tight * (2 * partition + 40 * 100_000) <= 128 * MIB
-    assert 3 * partition + (tight + 1) * (2 * partition + 40 * 100_000) > 128 * MIB
-    assert group_of(partitions=40, budget=budget(task_mib=4096)) == 40 // (4 * 2)
-    assert group_of(partitions=40, budget=budget(task_mib=4096, n_workers=1, threads=2)) == 40 // (4 * 2)
+    # Eight tasks a thread at the least: 400 partitions, two workers.
+    assert group_of(partitions=800, budget=budget(task_mib=4096)) == 192 * MIB // partition
+    assert group_of(partitions=160, budget=budget(task_mib=4096)) == 160 // (8 * 2)
+    assert group_of(partitions=160, budget=budget(task_mib=4096, n_workers=1, threads=2)) == 160 // (8 * 2)
+
+
+def test_what_waits_to_be_written_is_bounded_by_memory():
+    partition, one = 100_000 * ROW, int(1.5 * 100_000 * ROW) + 24 * 100_000
+    group, held = staged_group(facts(partitions=800, budget=budget(task_mib=4096)))
+    assert held == group * one
+    group, held = staged_group(facts(partitions=800, budget=budget(task_mib=128)))
+    assert held == 128 * MIB - 3 * partition < group * one
+    assert staged_group(facts(partitions=800, budget=budget(task_mib=1)))[1] == one, "never less than one"
 
 
 def test_a_group_is_one_partition_where_more_cannot_be():
     assert group_of(self_made=False) == 1
     assert group_of(rows=0, keys=[]) == 1
-    assert group_of(partitions=400, budget=budget(task_mib=1)) == 1
     assert group_of(partitions=3) == 1
 
 
