@@ -17,7 +17,6 @@ import mmap
 import os
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 __all__ = ["DirectFile", "open_directly", "read_piece"]
@@ -87,21 +86,16 @@ class DirectFile(io.RawIOBase):
         self._filled = 0
 
 
-def read_piece(path: str, offset: int, nbytes: int) -> pa.Buffer:
-    """Read a piece of a file: from the page cache if it is there, else whole blocks around it, past the cache."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        memory = np.empty(nbytes, np.uint8)
-        if _cached(file, memory, offset) == nbytes:
-            return pa.py_buffer(memory)
-    finally:
-        os.close(file)
-    first = offset // _BLOCK_NBYTES * _BLOCK_NBYTES
-    length = -(-(offset + nbytes - first) // _BLOCK_NBYTES) * _BLOCK_NBYTES
+def read_piece(path: str, offset: int, nbytes: int, *, direct: bool) -> pa.Buffer:
+    """Read a piece of a file; directly, whole blocks around it and no page of the cache."""
+    first, length = offset, nbytes
+    if direct:
+        first = offset // _BLOCK_NBYTES * _BLOCK_NBYTES
+        length = -(-(offset + nbytes - first) // _BLOCK_NBYTES) * _BLOCK_NBYTES
     memory = np.empty(length + _BLOCK_NBYTES, np.uint8)
     aligned = -memory.ctypes.data % _BLOCK_NBYTES
     target = memory[aligned : aligned + length]
-    file = open_directly(path, os.O_RDONLY)
+    file = open_directly(path, os.O_RDONLY) if direct else os.open(path, os.O_RDONLY)
     try:
         found = os.preadv(file, [target.data], first)
     finally:
@@ -118,13 +112,3 @@ def open_directly(path: str, flags: int) -> int:
         if error.errno != errno.EINVAL:
             raise
         return os.open(path, flags, 0o600)  # tmpfs, and some network file systems
-
-
-def _cached(file: int, memory: npt.NDArray[np.uint8], offset: int) -> int:
-    """Fill memory from the page cache alone; give the bytes that were there."""
-    try:
-        return os.preadv(file, [memory.data], offset, getattr(os, "RWF_NOWAIT", 0))
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
-            raise
-        return 0

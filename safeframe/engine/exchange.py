@@ -28,7 +28,8 @@ import pyarrow as pa
 
 from safeframe import options
 from safeframe.engine._dask import inside_worker
-from safeframe.engine.staging_store import is_remote, store_for
+from safeframe.engine.page_cache import page_cache_is_full
+from safeframe.engine.staging_store import DIRECT, is_remote, store_for
 from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, StagingError, StagingFullError
 from safeframe.kernels.columns import from_arrow
@@ -248,7 +249,8 @@ class _Waiting:
 
 
 def _write(batch: pa.RecordBatch, rows: Ints, directory: str) -> tuple[str, Ints]:
-    path = f"{directory}/{uuid.uuid4().hex}.arrow"
+    past_cache = not is_remote(directory) and page_cache_is_full()
+    path = f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else '.arrow'}"
     offsets: list[int] = []
 
     def write_to(sink: pa.NativeFile) -> None:

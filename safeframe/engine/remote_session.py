@@ -129,16 +129,20 @@ def _in_words(base: str) -> Iterator[None]:
 def _sweep(store: RemoteStore, base: str, prefix: str) -> None:
     """Remove the sessions that processes of this host left when they died."""
     for name in store.directories(base):
-        if not name.startswith(prefix) or name.endswith("-probe"):
-            continue
-        try:
-            owner = json.loads(store.content(f"{base}/{name}/owner"))
-            living = _started(int(owner["pid"])) == owner["started"]
-        except (OSError, ValueError, TypeError, KeyError):
-            # Another sweep was faster, or it is being made just now.
-            continue
-        if not living:
+        pid = name.removeprefix(prefix).partition("-")[0]
+        if name.startswith(prefix) and pid.isdecimal() and not _lives(store, f"{base}/{name}", int(pid)):
             store.remove_run(f"{base}/{name}")
+
+
+def _lives(store: RemoteStore, directory: str, pid: int) -> bool:
+    started = _started(pid)
+    if not started:
+        return False
+    try:
+        return bool(json.loads(store.content(f"{directory}/owner"))["started"] == started)
+    except (OSError, ValueError, TypeError, KeyError):
+        # It is being made just now, or another sweep was faster.
+        return True
 
 
 @functools.lru_cache(maxsize=1)

@@ -205,7 +205,8 @@ class RemoteStore:
                 # One request; an opened file of fsspec's reads ahead for itself.
                 buffer = pa.py_buffer(self._foreign.cat_file(key, start=request.start, end=request.end))
             else:
-                buffer = self._opened(key).get_stream(request.start, nbytes).read_buffer()
+                # Without the number it would ask for one part after the other.
+                buffer = self._opened(key).get_stream(request.start, nbytes).read_buffer(nbytes)
         if buffer.size != nbytes:
             msg = f"it ends after {request.start + buffer.size} bytes, and {request.end} were written"
             raise OSError(msg)

@@ -9,7 +9,6 @@ Does not cover: object stores (``remote_store``), how long files stay
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +18,11 @@ from typing import Protocol
 import pyarrow as pa
 
 from safeframe.engine.direct_file import DirectFile, read_piece
-from safeframe.engine.page_cache import page_cache_is_full
 
-__all__ = ["LocalStore", "Store", "is_remote", "store_for"]
+__all__ = ["DIRECT", "LocalStore", "Store", "is_remote", "store_for"]
+
+DIRECT = ".direct.arrow"
+"""How the name of a file ends that is written and read past the page cache."""
 
 _BUFFER_NBYTES = 2**20
 
@@ -77,7 +78,7 @@ class LocalStore:
         try:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.ExitStack() as stack:
-                target = stack.enter_context(DirectFile(partial)) if page_cache_is_full() else partial
+                target = stack.enter_context(DirectFile(partial)) if path.endswith(DIRECT) else partial
                 # Buffered: a batch of many small columns is otherwise two calls for each.
                 sink = pa.output_stream(target, compression=None, buffer_size=_BUFFER_NBYTES)
                 write_to(stack.enter_context(sink))
@@ -90,7 +91,7 @@ class LocalStore:
     def read(self, pieces: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
         """See :class:`Store`."""
         for path, offset, nbytes in pieces:
-            yield read_piece(path, offset, nbytes)
+            yield read_piece(path, offset, nbytes, direct=path.endswith(DIRECT))
 
     def remove_file(self, path: str) -> None:
         """See :class:`Store`."""
