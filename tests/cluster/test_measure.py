@@ -158,7 +158,7 @@ def test_the_text_has_both_numbers() -> None:
     assert str(m).splitlines() == [
         "measured   384 MiB at the peak of the fullest worker",
         "projected  768 MiB (50% of it used)",
-        "rows       0 in, 0 out",
+        "rows       5 in, 0 out",
         "time       12.3 s",
     ]
 
