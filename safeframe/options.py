@@ -180,8 +180,8 @@ MAX_SAMPLE_KEYS = 2**14
 GROUP_NBYTES = 192 * MIB
 """Input of one stage task that joins several partitions: each file costs every shard one read."""
 
-GROUP_COPIES = 1.5
-"""Copies of a group's rows at once in a stage task: in Arrow, and column by column in shard order."""
+GROUP_COPIES = 2.25
+"""Copies of a group's rows at once in a stage task: in Arrow, in shard order, and the gaps that joined columns leave."""
 
 GROUP_ROUNDS = 8
 """Stage tasks of each thread, at the least, before partitions are joined in one: the last ones end together."""
