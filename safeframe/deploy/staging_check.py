@@ -14,8 +14,9 @@ from typing import Any
 
 from safeframe.deploy.checks import Finding
 from safeframe.deploy.worker_state import WorkerState
-from safeframe.engine.staging_store import is_remote, store_for
+from safeframe.engine.staging_store import store_for
 from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.staging_url import is_remote
 
 __all__ = ["check_own_staging", "check_staging"]
 

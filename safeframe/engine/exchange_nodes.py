@@ -31,8 +31,8 @@ from safeframe.engine._dask import (
     TaskRef,
     lowered,
 )
-from safeframe.engine.exchange import StagedFile, stage_files, stage_group
 from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.staging import StagedFile, stage_files, stage_group
 from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.kernels.routing import Router, StagedColumns
 from safeframe.sizing.partition_tasks import PartitionTask, stands_alone

@@ -12,7 +12,7 @@ Files go away, whichever comes first:
 - on a cluster, when the scheduler forgets or releases the run's sealed
   manifest (:class:`StagingJanitor`, a scheduler plugin);
 - without a cluster, when the last reference to the manifest goes
-  (``weakref.finalize``, in :mod:`safeframe.engine.exchange`);
+  (``weakref.finalize``, in :mod:`safeframe.engine.staging`);
 - when the scheduler closes; when the process exits;
 - after a crash, when the next session on that base starts: a session whose
   lock can be taken has no owner.
@@ -39,8 +39,9 @@ from distributed import SchedulerPlugin
 
 from safeframe.engine.remote_session import RemoteSession
 from safeframe.engine.remote_store import remote_store
-from safeframe.engine.staging_store import is_remote, store_for
+from safeframe.engine.staging_store import store_for
 from safeframe.errors import StagingError
+from safeframe.sizing.staging_url import is_remote
 
 __all__ = ["SEAL_PREFIX", "Session", "StagingJanitor", "open_session"]
 

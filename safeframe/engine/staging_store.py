@@ -18,8 +18,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from safeframe.engine.direct_file import DirectFile, read_piece
+from safeframe.sizing.staging_url import is_remote
 
-__all__ = ["DIRECT", "LocalStore", "Store", "is_remote", "store_for"]
+__all__ = ["DIRECT", "LocalStore", "Store", "store_for"]
 
 DIRECT = ".direct.arrow"
 """How the name of a file ends that is written and read past the page cache."""
@@ -53,11 +54,6 @@ class Store(Protocol):
 
     def remove_run(self, directory: str) -> None:
         """Remove a run's files; what is gone already is no error."""
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path is a URL of something other than this machine's file system."""
-    return "://" in path and not path.startswith("file://")
 
 
 def store_for(path: str) -> Store:

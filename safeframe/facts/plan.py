@@ -75,7 +75,8 @@ class Plan:
     staging_nbytes: int
     """Bytes that pass through the staging directory; 0 when nothing is staged."""
     staging_free_nbytes: int | None
-    """Free bytes of the staging directory; None when nothing is staged."""
+    """Free bytes of the staging directory; None when nothing is staged, or when it cannot be known, as of an object
+    store."""
     staging_directory: str | None
     """Where rows are staged; None when nothing is staged."""
     layout: ShardLayout | None = None

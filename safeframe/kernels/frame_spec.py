@@ -39,20 +39,18 @@ class FrameSpec:
         """Find a column among staged values."""
         return block[list(self.meta.columns).index(name) + self.with_index]
 
-    def frame(self, block: Sequence[Column], rows: Positions | None) -> pd.DataFrame:
+    def frame(self, block: list[Column], rows: Positions | None) -> pd.DataFrame:
         """Make a frame of staged values.
 
         Parameters
         ----------
         block
-            Values, column by column.
+            Values, column by column; empty afterwards, so that a column goes as it is taken.
         rows
             The order of the rows; None to take them as they are.
         """
-        block = list(block)
         taken = []
         while block:
-            # Popped, so that a column goes before the next one is put in order.
             column = block.pop(0)
             taken.append(column if rows is None else column.take(rows))
         n_rows = len(taken[0]) if taken else 0

@@ -15,7 +15,7 @@ import pytest
 
 import safeframe
 from safeframe import options
-from safeframe.engine import exchange, rebalance_tasks
+from safeframe.engine import rebalance_tasks, staging
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 
 pytestmark = pytest.mark.usefixtures("_synchronous")
@@ -129,7 +129,7 @@ def test_a_partition_whose_rows_grow_between_planning_and_running():
 
 def test_a_staged_batch_that_is_dropped(tmp_path, monkeypatch):
     result = rebalance_partitions(frame(), npartitions=2, strategy="staged", staging=str(tmp_path))
-    real = exchange.stage_group
+    real = staging.stage_group
 
     def losing(*arguments):
         staged = real(*arguments)

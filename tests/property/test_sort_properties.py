@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import dask
 import pandas as pd
 from hypothesis import given
@@ -30,7 +32,7 @@ def parts_of(collection):
 
 def within_divisions(parts, divisions):
     assert None not in divisions
-    assert all(low <= high for low, high in zip(divisions, divisions[1:], strict=False))
+    assert all(low <= high for low, high in itertools.pairwise(divisions))
     last = len(parts) - 1
     for number, part in enumerate(parts):
         keys = part.index.dropna()
@@ -54,7 +56,7 @@ def test_set_index(data, kind, size, drop, in_order, tmp_path_factory):
     pd.testing.assert_frame_equal(pd.concat(parts), expected, check_categorical=False, check_index_type=False)
     if frame["k"].notna().any():
         within_divisions(parts, indexed.divisions)
-    for one, next_one in zip(parts, parts[1:], strict=False):
+    for one, next_one in itertools.pairwise(parts):
         assert not set(one.index.dropna()) & set(next_one.index.dropna()), "a key is in one partition"
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from safeframe.engine.exchange import fetch, seal, stage_files, stage_group
+from safeframe.engine.exchange import fetch, seal
+from safeframe.engine.staging import stage_files, stage_group
 from safeframe.errors import RowConservationError, StagingError
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.facts.layout import ShardLayout
