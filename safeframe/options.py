@@ -180,7 +180,7 @@ MAX_SAMPLE_KEYS = 2**14
 GROUP_NBYTES = 192 * MIB
 """Input of one stage task that joins several partitions: each file costs every shard one read."""
 
-GROUP_COPIES = 2.25
+GROUP_COPIES = 3.0
 """Copies of a group's rows at once in a stage task: in Arrow, in shard order, and the gaps that joined columns leave."""
 
 GROUP_ROUNDS = 8

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from safeframe import options
 from safeframe.errors import MemoryBudgetError, ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
@@ -122,7 +123,7 @@ def test_the_formulas_of_both_steps():
     plan = plan_of()
     partition, largest = 100_000 * ROW, plan.largest_partition_nbytes
     stage, order = plan.steps
-    assert held == group * (int(1.5 * partition) + 24 * 100_000)
+    assert held == group * (int(options.GROUP_COPIES * partition) + 24 * 100_000)
     assert stage.task_peak_nbytes == 3 * partition + held
     assert order.task_peak_nbytes == 5 * largest + 40 * (largest // ROW)
     assert stage.tasks == -(-40 // group)
@@ -236,7 +237,7 @@ def test_groups_are_bounded_by_the_size_of_a_file_and_idle_workers():
 
 
 def test_what_waits_to_be_written_is_bounded_by_memory():
-    partition, one = 100_000 * ROW, int(1.5 * 100_000 * ROW) + 24 * 100_000
+    partition, one = 100_000 * ROW, int(options.GROUP_COPIES * 100_000 * ROW) + 24 * 100_000
     group, held = staged_group(facts(partitions=800, budget=budget(task_mib=4096)))
     assert held == group * one
     group, held = staged_group(facts(partitions=800, budget=budget(task_mib=128)))
