@@ -183,6 +183,9 @@ GROUP_NBYTES = 192 * MIB
 GROUP_COPIES = 3.0
 """Copies of a group's rows at once in a stage task: in Arrow, in shard order, and the gaps that joined columns leave."""
 
+WAITING_ROW_COPIES = 1.0
+"""The same where rows lie side by side: in one block, which is written in order a few MiB at a time."""
+
 GROUP_ROUNDS = 8
 """Stage tasks of each thread, at the least, before partitions are joined in one: the last ones end together."""
 

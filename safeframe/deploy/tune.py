@@ -41,7 +41,7 @@ _FRACTIONS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tuning:
-    """What :func:`tune` did; prints as text."""
+    """What :func:`safeframe.tune` did; prints as text."""
 
     workers: int
     """Workers that were there."""

@@ -5,31 +5,26 @@ fetching the rows of a shard, all of them or a range.
 Does not cover: writing the files (``staging``), the graph around it
 (``exchange_nodes``).
 
-The manifest names files and knows where in its file each batch is, so that a
-batch is read without the rest. Only Arrow IPC is read back: nothing in a
-staging directory is unpickled.
+The manifest names files and knows where in its file each piece is, so that a
+piece is read without the rest. Only numbers and Arrow IPC are read back:
+nothing in a staging directory is unpickled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
+from safeframe.engine.conservation import conserved, rows_lost
+from safeframe.engine.staged_blocks import Ints
+from safeframe.engine.staged_pieces import Piece, read_pieces
 from safeframe.engine.staging import StagedFile
-from safeframe.engine.staging_store import store_for
-from safeframe.errors import RowConservationError, StagingError
-from safeframe.kernels.columns import Column, from_arrow
-from safeframe.kernels.staged_columns import restored
-from safeframe.units import format_count
+from safeframe.kernels.columns import Column
 
-__all__ = ["Sealed", "conserved", "fetch", "seal"]
-
-Ints = npt.NDArray[np.int64]
+__all__ = ["Sealed", "fetch", "seal"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +70,12 @@ def seal(staged: Sequence[StagedFile], dtypes: tuple[Any, ...], n_shards: int) -
     """
     for number, file in enumerate(staged):
         conserved(file.rows_in, int(file.rows.sum()) + file.rows_dropped, f"group {number} of the exchange")
+        if isinstance(file.form, np.dtype):
+            # Such rows do not say how many they are: a piece lies where those before it end.
+            misplaced = np.flatnonzero(np.diff(file.offsets) != file.rows * file.form.itemsize)
+            if len(misplaced):
+                there = int(np.diff(file.offsets)[misplaced[0]]) // file.form.itemsize
+                raise rows_lost(file.path, int(file.rows[misplaced[0]]), there)
     shards = np.concatenate([file.shards for file in staged])
     order = np.argsort(shards, kind="stable")
     files = np.repeat(np.arange(len(staged)), [len(file.shards) for file in staged])
@@ -119,83 +120,25 @@ def fetch(sealed: Sealed, shard: int, ranges: Iterable[tuple[int, int]] | None =
     ends = np.cumsum(sealed.rows[first:last])
     if ranges is None:
         ranges = [(0, int(ends[-1]) if len(ends) else 0)]
-    entries: list[int] = []
-    slices: list[tuple[int, int]] = []
+    pieces: list[Piece] = []
     for lo, hi in ranges:
         if hi <= lo:
             continue
         begin = int(np.searchsorted(ends, lo, side="right"))
         stop = int(np.searchsorted(ends, hi, side="left")) + 1
         for i in range(begin, stop):
-            start = int(ends[i] - sealed.rows[first + i])
-            entries.append(first + i)
-            slices.append((max(lo - start, 0), min(hi, int(ends[i])) - max(lo, start)))
-    batches = [
-        batch if length == batch.num_rows else batch.slice(offset, length)
-        for batch, (offset, length) in zip(_batches(sealed, entries), slices, strict=True)
-    ]
-    pieces = _columns(batches, len(sealed.dtypes))
-    files = [sealed.staged[file] for file in sealed.files[entries].tolist()]
-    del batches
-    # Popped, so that a column's Arrow form goes before the next column is made.
-    return [
-        from_arrow(restored(pieces.pop(0), [file.types[i] for file in files]), dtype)
-        for i, dtype in enumerate(sealed.dtypes)
-    ]
-
-
-def _columns(batches: list[pa.RecordBatch], n_columns: int) -> list[list[pa.Array]]:
-    """Give each column's pieces."""
-    pieces: list[list[pa.Array]] = [[] for _ in range(n_columns)]
-    for batch in batches:
-        for column, array in zip(pieces, batch.columns, strict=True):
-            column.append(array)
-    return pieces
-
-
-def _batches(sealed: Sealed, entries: Sequence[int]) -> Iterator[pa.RecordBatch]:
-    if not entries:
-        return
-    staged = [sealed.staged[sealed.files[entry]] for entry in entries]
-    wanted = [
-        (file.path, int(sealed.offsets[entry]), int(sealed.nbytes[entry]))
-        for file, entry in zip(staged, entries, strict=True)
-    ]
-    buffers = store_for(staged[0].path).read(wanted)
-    schemas: dict[tuple[pa.DataType, ...], pa.Schema] = {}
-    for file, entry in zip(staged, entries, strict=True):
-        written = tuple(kind.written for kind in file.types)
-        schema = schemas.get(written)
-        if schema is None:
-            schema = schemas[written] = pa.schema([(str(i), kind) for i, kind in enumerate(written)])
-        try:
-            buffer = next(buffers)
-        except OSError as error:
-            msg = f"The staged file {file.path} cannot be read: {error.strerror or error}."
-            hint = "Was the staging directory removed while the recipe ran? Run it again."
-            raise StagingError(msg, hint=hint) from error
-        rows = int(sealed.rows[entry])
-        try:
-            batch = pa.ipc.read_record_batch(pa.ipc.read_message(buffer), schema)
-        except (pa.ArrowInvalid, EOFError) as error:
-            raise _lost(file.path, rows, 0) from error
-        conserved(rows, batch.num_rows, file.path)
-        yield batch
-
-
-def conserved(rows_in: int, rows_out: int, where: str) -> None:
-    """Raise unless as many rows came out as went in.
-
-    Raises
-    ------
-    RowConservationError
-        With both numbers.
-    """
-    if rows_in != rows_out:
-        raise _lost(where, rows_in, rows_out)
-
-
-def _lost(where: str, rows_in: int, rows_out: int) -> RowConservationError:
-    msg = f"{where}: {format_count(rows_in)} rows went in and {format_count(rows_out)} came out."
-    hint = "This is a fault of safeframe or of the disk, not of your data: please report it."
-    return RowConservationError(msg, hint=hint, rows_in=rows_in, rows_out=rows_out)
+            n_rows = int(sealed.rows[first + i])
+            start = int(ends[i]) - n_rows
+            file = sealed.staged[sealed.files[first + i]]
+            pieces.append(
+                Piece(
+                    path=file.path,
+                    form=file.form,
+                    offset=int(sealed.offsets[first + i]),
+                    nbytes=int(sealed.nbytes[first + i]),
+                    rows=n_rows,
+                    begin=max(lo - start, 0),
+                    end=min(hi - start, n_rows),
+                )
+            )
+    return read_pieces(pieces, sealed.dtypes)

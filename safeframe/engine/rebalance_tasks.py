@@ -21,7 +21,8 @@ import pandas as pd
 
 from safeframe import options
 from safeframe.engine._dask import concat, strip_unknown_categories
-from safeframe.engine.exchange import Sealed, conserved, fetch, seal
+from safeframe.engine.conservation import conserved
+from safeframe.engine.exchange import Sealed, fetch, seal
 from safeframe.engine.staging import StagedFile, stage_group
 from safeframe.engine.tally import count_rows_out
 from safeframe.engine.worker import use_worker

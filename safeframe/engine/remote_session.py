@@ -4,7 +4,7 @@
 
     <base>/safeframe-<user>-<host>-<pid>-<session>/
         owner                                  tells whose it is, as JSON
-        <run>/<attempt>.arrow                  one per staged group of partitions
+        <run>/<attempt>.staged                  one per staged group of partitions
 
 Covers: making sure that the store can be written, read and cleared, telling the
 sessions of dead processes of this host from all others, and removing them.

@@ -6,6 +6,7 @@ import weakref
 from typing import Any
 
 from safeframe.engine.remote_session import RemoteSession
+from safeframe.engine.run_failures import forget_failure
 from safeframe.engine.staging_directory import Session, StagingJanitor, open_session
 from safeframe.sizing.cluster import current_client
 
@@ -45,7 +46,9 @@ def start_run(base: str, run: str) -> str:
     client = current_client()
     if client is not None:
         _send_janitor(client, session)
-    return session.run_directory(run)
+    directory = session.run_directory(run)
+    forget_failure(directory)
+    return directory
 
 
 def _send_janitor(client: Any, session: Session | RemoteSession) -> None:

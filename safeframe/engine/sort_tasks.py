@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from safeframe.engine.cell_limit import CellLimit
-from safeframe.engine.exchange import Sealed, conserved, fetch, seal
+from safeframe.engine.conservation import conserved
+from safeframe.engine.exchange import Sealed, fetch, seal
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.facts.layout import ShardLayout

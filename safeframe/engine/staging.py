@@ -1,10 +1,10 @@
 """Staging: partitions become files, ordered by shard.
 
-Covers: what a stage task does with the partitions it is given: one Arrow IPC
-file with one record batch per shard, or several where memory is short; what is
-told of a file.
-Does not cover: reading them back (``exchange``), where files lie
-(``staging_store``) and how long (``staging_directory``).
+Covers: what a stage task does with the partitions it is given: one file with
+one piece per shard, or several where memory is short; what is told of a file.
+Does not cover: what is in a file (``staged_blocks``), reading them back
+(``exchange``), where files lie (``staging_store``) and how long
+(``staging_directory``).
 
 Each attempt writes files of names of its own, so that a task that ran twice
 does no harm.
@@ -23,47 +23,38 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from safeframe import options
 from safeframe.engine._dask import inside_worker
 from safeframe.engine.page_cache import page_cache_is_full
-from safeframe.engine.staging_store import DIRECT, store_for
+from safeframe.engine.run_failures import first_failure
+from safeframe.engine.staged_blocks import Block, Form, Ints, new_block
+from safeframe.engine.staging_store import DIRECT, STAGED, store_for
 from safeframe.engine.worker import use_worker
 from safeframe.errors import StagingError, StagingFullError
 from safeframe.kernels.order import stable_order
 from safeframe.kernels.routing import Router, StagedColumns
-from safeframe.kernels.staged_columns import StagedType, as_staged, join_staged
 from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
 
 __all__ = ["StagedFile", "stage_files", "stage_group"]
 
-Ints = npt.NDArray[np.int64]
-
 
 class StagedFile:
     """What a group of input partitions became: a file, and where in it each shard's rows are."""
 
     def __init__(
-        self,
-        path: str,
-        types: tuple[StagedType, ...],
-        shards: Ints,
-        rows: Ints,
-        offsets: Ints,
-        rows_in: int,
-        rows_dropped: int,
+        self, path: str, form: Form, shards: Ints, rows: Ints, offsets: Ints, rows_in: int, rows_dropped: int
     ) -> None:
         self.path = path
         """The file; empty when no row was staged."""
-        self.types = types
-        """How each column was written."""
+        self.form = form
+        """How its rows were written."""
         self.shards = shards
-        """The shard of each record batch."""
+        """The shard of each piece."""
         self.rows = rows
-        """The rows of each record batch."""
+        """The rows of each piece."""
         self.offsets = offsets
-        """Where each record batch begins in the file, and where the last one ends."""
+        """Where each piece begins in the file, and where the last one ends."""
         self.rows_in = rows_in
         """Rows of the input partitions."""
         self.rows_dropped = rows_dropped
@@ -80,7 +71,7 @@ class StagedFile:
         if self._finalizer is not None:
             self._finalizer.detach()
         return StagedFile, (
-            self.path, self.types, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped,
+            self.path, self.form, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped,
         )  # fmt: skip
 
 
@@ -123,18 +114,20 @@ def stage_files(
 
     Notes
     -----
-    Memory: one partition in pandas; those that wait in Arrow, integers narrowed,
-    a column at a time once more in shard order; 24 bytes per row for shards and order.
+    Memory: one partition in pandas; those that wait, as ``staged_blocks`` says.
     """
     use_worker()
     try:
         return _stage(frames, columns, router, directory, held_nbytes)
-    except Exception:
-        # On a cluster the scheduler forgets the run, and the janitor removes it; here
-        # the traceback would keep its files for as long as someone looks at it.
-        if not inside_worker():
-            store_for(directory).remove_run(directory)
-        raise
+    except Exception as error:
+        if inside_worker():  # the scheduler forgets the run, and the janitor removes it
+            raise
+        # The traceback would keep the run's files for as long as someone looks at it.
+        first = first_failure(directory, error)
+        store_for(directory).remove_run(directory)
+        if first is error:
+            raise
+        raise first from error
 
 
 def _stage(
@@ -145,14 +138,18 @@ def _stage(
     held_nbytes: int | None,
 ) -> list[StagedFile]:
     staged: list[StagedFile] = []
-    waiting = _Waiting(columns, router)
+    waiting = _Waiting(router, new_block(columns.dtypes, held_nbytes))
+    rows_in = 0
     for make in frames:
         frame = make()
-        # The next partition is taken to be as large as the last one.
-        if held_nbytes is not None and waiting.held_nbytes + waiting.last_nbytes > held_nbytes:
+        series = columns.series(frame)
+        if not waiting.block.takes(series):
             staged.append(waiting.write(directory))
-            waiting = _Waiting(columns, router)
-        waiting.add(frame)
+            waiting = _Waiting(router, new_block(columns.dtypes, held_nbytes, after=waiting.block))
+            waiting.block.takes(series)
+        del series
+        waiting.add(frame, rows_in)
+        rows_in += len(frame)
         del frame
     if waiting.rows or not staged:
         staged.append(waiting.write(directory))
@@ -160,77 +157,57 @@ def _stage(
 
 
 class _Waiting:
-    """Partitions in Arrow that wait to be written as one file."""
+    """Partitions that wait to be written as one file, and where their rows go."""
 
-    def __init__(self, columns: StagedColumns, router: Router) -> None:
-        self.columns = columns
-        self.router = router
+    def __init__(self, router: Router, block: Block) -> None:
+        self.block = block
         self.rows = 0
-        self.held_nbytes = 0
-        self.last_nbytes = 0
+        self._router = router
         self._shards: list[npt.NDArray[Any]] = []
-        self._pieces: list[list[pa.Array]] = [[] for _ in columns.dtypes]
 
-    def add(self, frame: pd.DataFrame) -> None:
+    def add(self, frame: pd.DataFrame, first_row: int) -> None:
+        """Take in the partition that the block has looked at."""
         # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
-        narrow = np.uint16 if self.router.n_shards < 2**16 - 1 else np.int64
-        self._shards.append((self.router.shards(frame, self.rows) + 1).astype(narrow))
-        nbytes = 0
-        for column, series, dtype in zip(
-            self._pieces, self.columns.series(frame), self.columns.dtypes, strict=True
-        ):
-            column.append(as_staged(series, dtype))
-            nbytes += column[-1].nbytes
+        narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
+        self._shards.append((self._router.shards(frame, first_row) + 1).astype(narrow))
+        self.block.add()
         self.rows += len(frame)
-        self.last_nbytes = int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * len(frame)
-        self.held_nbytes += self.last_nbytes
 
     def write(self, directory: str) -> StagedFile:
+        """Write the rows in the order of their shards."""
         shards = np.concatenate(self._shards) if len(self._shards) != 1 else self._shards[0]
         self._shards = []
-        counts = np.bincount(shards, minlength=self.router.n_shards + 1)
+        counts = np.bincount(shards, minlength=self._router.n_shards + 1)
         dropped, counts = int(counts[0]), counts[1:]
         present = np.flatnonzero(counts)
+        rows = counts[present]
         if len(present) == 0:
-            return StagedFile("", (), present, counts[present], np.zeros(1, np.int64), self.rows, dropped)
+            return StagedFile("", (), present, rows, np.zeros(1, np.int64), self.rows, dropped)
         order = stable_order(shards)
         del shards
-        wanted = None if order is None else pa.array(order[dropped:])
-        arrays, types = [], []
-        while self._pieces:
-            # Popped, so that a column's pieces go before the next column is put in order.
-            array, kind = join_staged(self._pieces.pop(0))
-            arrays.append(array.slice(dropped) if wanted is None else array.take(wanted))
-            types.append(kind)
-        del order, wanted
-        batch = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
-        path, offsets = _write(batch, counts[present], directory)
-        staged = StagedFile(path, tuple(types), present, counts[present], offsets, self.rows, dropped)
+        form = self.block.put_in_order(order, dropped)
+        del order
+        path, offsets = _write(self.block, rows, directory)
+        staged = StagedFile(path, form, present, rows, offsets, self.rows, dropped)
         if not inside_worker():
             staged.own_file()
         return staged
 
 
-def _write(batch: pa.RecordBatch, rows: Ints, directory: str) -> tuple[str, Ints]:
+def _write(block: Block, rows: Ints, directory: str) -> tuple[str, Ints]:
     past_cache = not is_remote(directory) and page_cache_is_full()
-    path = f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else '.arrow'}"
-    offsets: list[int] = []
+    path = f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
+    offsets = np.zeros(1, np.int64)
 
     def write_to(sink: pa.NativeFile) -> None:
-        with pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch.slice(0, 0))  # the file's own head goes with the first batch
-            offsets.append(sink.tell())
-            start = 0
-            for n_rows in rows.tolist():
-                writer.write_batch(batch.slice(start, n_rows))
-                offsets.append(sink.tell())
-                start += n_rows
+        nonlocal offsets
+        offsets = block.write(sink, rows)
 
     try:
         store_for(directory).write(path, write_to)
     except OSError as error:
-        raise _staging_error(error, batch.nbytes, directory) from error
-    return path, np.array(offsets, np.int64)
+        raise _staging_error(error, block.nbytes, directory) from error
+    return path, offsets
 
 
 def _staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:

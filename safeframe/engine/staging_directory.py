@@ -5,7 +5,7 @@
     <base>/safeframe-<user>/<session>/         one per process that computes, mode 0700
         lock                                   held while that process lives
         <run>/                                 one per exchange
-            <attempt>.arrow                    one per staged partition
+            <attempt>.staged                    one per staged partition
 
 Files go away, whichever comes first:
 

@@ -20,9 +20,12 @@ import pyarrow as pa
 from safeframe.engine.direct_file import DirectFile, read_piece
 from safeframe.sizing.staging_url import is_remote
 
-__all__ = ["DIRECT", "LocalStore", "Store", "store_for"]
+__all__ = ["DIRECT", "STAGED", "LocalStore", "Store", "store_for"]
 
-DIRECT = ".direct.arrow"
+STAGED = ".staged"
+"""How the name of a staged file ends."""
+
+DIRECT = f".direct{STAGED}"
 """How the name of a file ends that is written and read past the page cache."""
 
 _BUFFER_NBYTES = 2**20

@@ -35,5 +35,7 @@ class ShuffleFacts:
     """The user's number of partitions; None to derive it."""
     self_made: bool
     """Whether each partition is made by its own task alone."""
+    fixed_width: bool
+    """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
     p2p_rejected: str
     """Why P2P does not move the rows."""

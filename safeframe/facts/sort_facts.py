@@ -48,3 +48,5 @@ class SortFacts:
     """What P2P would meet; None where it is not looked at."""
     self_made: bool
     """Whether each partition is made by its own task alone, so that a stage task can make several."""
+    fixed_width: bool
+    """Whether all columns are numbers or times, which wait to be staged as rows side by side."""

@@ -22,10 +22,13 @@ from safeframe.kernels.order import Positions
 
 __all__ = [
     "Column",
+    "as_fixed",
     "as_promised",
     "as_series",
     "from_arrow",
+    "from_fixed",
     "gather",
+    "has_fixed_width",
     "missing_dtype",
     "one_type",
     "repeat",
@@ -62,16 +65,10 @@ def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:
     UnsupportedError
         When Arrow has no type for the values (mixed Python objects).
     """
+    if has_fixed_width(dtype):
+        values, narrow = as_fixed(series, dtype)
+        return pa.array(np.ascontiguousarray(values, narrow))
     series = as_promised(series, dtype)
-    if isinstance(dtype, np.dtype) and dtype.kind in "iufbmM":
-        values = series.to_numpy()
-        if dtype.kind in "mM":
-            values = values.view(np.int64)
-        elif dtype.kind == "b":
-            values = values.view(np.uint8)
-        if values.dtype.kind in "iu":
-            values = _narrowed(values)
-        return pa.array(np.ascontiguousarray(values))
     try:
         array = pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
@@ -89,14 +86,8 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
     Memory: for numeric columns only the result, since each piece is copied,
     and widened, straight into it; for others the result and its Arrow form.
     """
-    if isinstance(dtype, np.dtype) and dtype.kind in "iufbmM":
-        out = np.empty(sum(len(array) for array in arrays), dtype)
-        target = out.view(np.int64) if dtype.kind in "mM" else out
-        at = 0
-        for array in arrays:
-            target[at : at + len(array)] = array.to_numpy(zero_copy_only=False)
-            at += len(array)
-        return out
+    if has_fixed_width(dtype):
+        return from_fixed([array.to_numpy(zero_copy_only=False) for array in arrays], dtype)
     if isinstance(dtype, pd.CategoricalDtype):
         return _categorical(arrays, dtype)
     if not arrays:
@@ -112,6 +103,45 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
         return built
     restored: Column = restore(chunked)
     return restored
+
+
+def has_fixed_width(dtype: Any) -> bool:
+    """Whether values of a dtype are numbers of one width, missing ones among them."""
+    return isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind in "iufbmM")
+
+
+def as_fixed(series: pd.Series[Any], dtype: Any) -> tuple[npt.NDArray[Any], np.dtype[Any]]:
+    """Give a column's values as numbers, and the narrowest dtype that holds them.
+
+    Integers, and datetimes and booleans as integers, are as narrow as their values
+    allow; floats stay as they are, NaN included.
+    """
+    series = as_promised(series, dtype)
+    values: npt.NDArray[Any]
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        values = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().view(np.int64)
+    else:
+        values = series.to_numpy()
+        if dtype.kind in "mM":
+            values = values.view(np.int64)
+        elif dtype.kind == "b":
+            values = values.view(np.uint8)
+    return values, _narrowest(values)
+
+
+def from_fixed(pieces: Sequence[npt.NDArray[Any]], dtype: Any) -> Column:
+    """Join numbers into one column, as ``dtype``; each piece is copied, and widened, straight into it."""
+    zoned = isinstance(dtype, pd.DatetimeTZDtype)
+    out = np.empty(sum(map(len, pieces)), f"M8[{dtype.unit}]" if zoned else dtype)
+    target = out.view(np.int64) if out.dtype.kind in "mM" else out
+    at = 0
+    for piece in pieces:
+        target[at : at + len(piece)] = piece
+        at += len(piece)
+    if not zoned:
+        return out
+    column: Column = pd.DatetimeIndex(out).tz_localize("UTC").tz_convert(dtype.tz).array
+    return column
 
 
 def as_series(column: Column) -> pd.Series[Any]:
@@ -195,17 +225,17 @@ def _same_family(found: Any, promised: Any) -> bool:
     return pd.api.types.is_string_dtype(found) and pd.api.types.is_string_dtype(promised)
 
 
-def _narrowed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if len(values) == 0 or values.dtype.itemsize == 1:
-        return values
-    low, high = int(values.min()), int(values.max())
+def _narrowest(values: npt.NDArray[Any]) -> np.dtype[Any]:
+    if values.dtype.kind not in "iu" or values.dtype.itemsize == 1:
+        return values.dtype
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
     for narrow in _NARROW:
         info = np.iinfo(narrow)
         if info.bits >= values.dtype.itemsize * 8:
             break
         if info.min <= low and high <= info.max:
-            return values.astype(narrow)
-    return values
+            return np.dtype(narrow)
+    return values.dtype
 
 
 def _categorical(arrays: Sequence[pa.Array], dtype: pd.CategoricalDtype) -> pd.Categorical:

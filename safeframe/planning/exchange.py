@@ -37,20 +37,22 @@ def group_size(partition_rows: Counts, row_nbytes: float, budget: Budget, *, sel
     return max(1, int(min(group, busy)))
 
 
-def held_nbytes(partition_rows: Counts, row_nbytes: float, budget: Budget, group: int) -> int:
+def held_nbytes(
+    partition_rows: Counts, row_nbytes: float, budget: Budget, group: int, *, fixed_width: bool
+) -> int:
     """Give what partitions of one stage task may take while they wait to be written as one file.
 
     All of the group where memory allows that; a task writes more files where it
-    does not, and fewer rows are staged narrower than they are in pandas.
+    does not. Rows that are narrower staged than in pandas take less.
     """
     rows = int(partition_rows.max(initial=0))
-    one = _held(rows, rows * row_nbytes)
+    one = int(_waiting_copies(fixed_width) * rows * row_nbytes) + options.STAGED_ROW_NBYTES * rows
     room = max(budget.task_nbytes, 0) - int(options.STAGE_COPIES * rows * row_nbytes)
     return max(one, min(group * one, room))
 
 
-def _held(rows: int, nbytes: float) -> int:
-    return int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * rows
+def _waiting_copies(fixed_width: bool) -> float:
+    return options.WAITING_ROW_COPIES if fixed_width else options.GROUP_COPIES
 
 
 def exchange_steps(
@@ -59,6 +61,7 @@ def exchange_steps(
     row_nbytes: float,
     group: int,
     held: int,
+    fixed_width: bool,
     largest_rows: int,
     output_partitions: int,
     kind: str,
@@ -74,7 +77,7 @@ def exchange_steps(
             task_peak_nbytes=group_peak_nbytes(partition_nbytes=nbytes, held_nbytes=held),
             reason=(
                 f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, and {format_nbytes(held)} of up "
-                f"to {group} of them that wait to be written (× {options.GROUP_COPIES:g}, and "
+                f"to {group} of them that wait to be written (× {_waiting_copies(fixed_width):g}, and "
                 f"{options.STAGED_ROW_NBYTES} B a row)"
             ),
         ),

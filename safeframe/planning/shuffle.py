@@ -37,7 +37,7 @@ def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, tuple[int, int]]:
     n = facts.npartitions or shards_for(facts.keys, max(1, int(partition_nbytes / max(width, 1e-9))))
     largest_rows = largest_shard_rows(facts.keys, n)
     group = group_size(facts.partition_rows, width, facts.budget, self_made=facts.self_made)
-    held = held_nbytes(facts.partition_rows, width, facts.budget, group)
+    held = held_nbytes(facts.partition_rows, width, facts.budget, group, fixed_width=facts.fixed_width)
     reasons = [
         f"rows pass through {facts.staging.directory} into {format_count(n)} partitions by the hash of their key"
     ]
@@ -65,6 +65,7 @@ def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, tuple[int, int]]:
             row_nbytes=width,
             group=group,
             held=held,
+            fixed_width=facts.fixed_width,
             largest_rows=largest_rows,
             output_partitions=n,
             kind="gather shards",

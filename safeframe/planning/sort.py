@@ -252,6 +252,7 @@ def _staged_steps(facts: SortFacts, figures: RangeFigures) -> tuple[Step, ...]:
         row_nbytes=facts.row_nbytes,
         group=staged_group(facts)[0],
         held=staged_group(facts)[1],
+        fixed_width=facts.fixed_width,
         largest_rows=figures.largest_rows,
         output_partitions=figures.layout.n_cells,
         kind="order shards",
@@ -262,4 +263,4 @@ def staged_group(facts: SortFacts) -> tuple[int, int]:
     """Choose how many partitions one stage task of a sort joins, and what those that wait may take."""
     rows, width, budget = facts.quantiles.partition_rows, facts.row_nbytes, facts.budget
     group = group_size(rows, width, budget, self_made=facts.self_made)
-    return group, held_nbytes(rows, width, budget, group)
+    return group, held_nbytes(rows, width, budget, group, fixed_width=facts.fixed_width)

@@ -19,6 +19,7 @@ from safeframe.facts.shuffle_facts import ShuffleFacts
 from safeframe.facts.shuffle_keys import ShuffleKeys
 from safeframe.kernels.hash_router import HashRouter
 from safeframe.kernels.key_schema import common_schema
+from safeframe.kernels.row_layout import rows_have_fixed_width
 from safeframe.planning.shuffle import plan_shuffle as make_plan
 from safeframe.recipes.frames import as_names, check_frame, check_keys
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
@@ -244,6 +245,7 @@ def _planned(given: _Given, strategy: str | None, staging: str | None) -> _Plann
             partition_nbytes=None if size is None else parse_nbytes(size, argument="partition_size"),
             npartitions=given.npartitions,
             self_made=self_made(frame),
+            fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),
             p2p_rejected="staged was asked for" if strategy else "staged comes first and can run",
         )
     )

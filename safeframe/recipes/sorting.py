@@ -23,6 +23,7 @@ from safeframe.facts.sort_facts import SortFacts
 from safeframe.kernels.key_codes import decode_codes
 from safeframe.kernels.key_schema import common_schema
 from safeframe.kernels.range_router import range_router
+from safeframe.kernels.row_layout import rows_have_fixed_width
 from safeframe.kernels.row_order import RowOrder, check_orderable
 from safeframe.planning.alignment import Alignment, align
 from safeframe.planning.ranges import RangeFigures
@@ -169,6 +170,7 @@ def plan_order(
         ordered=_not_in_order(quantiles, order),
         held_rows=alignment.held_rows if alignment is not None else 0,
         self_made=self_made(frame),
+        fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),
     )
     n_in_place = len(alignment.starts) if alignment is not None else len(quantiles.partition_rows)
     plan, figures, settings = plan_sort(facts, n_in_place)

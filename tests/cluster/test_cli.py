@@ -55,7 +55,7 @@ class TestDemo:
             "result",
             "dask-scratch-space",
         }
-        assert not list(directory.rglob("*.arrow"))
+        assert not list(directory.rglob("*.staged"))
 
     def test_a_directory_of_someone_elses_is_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("the only copy")

@@ -58,7 +58,7 @@ def test_parquet_to_parquet(small_cluster, tables, how):
 def test_without_a_client_on_threads(tables):
     with dask.config.set(scheduler="threads"):
         same_rows(merge_of(tables).compute(), expected_of(tables), ["l", "r"])
-    assert not list((tables / "staging").glob("*/*/*/*.arrow"))
+    assert not list((tables / "staging").glob("*/*/*/*.staged"))
 
 
 def test_an_unused_column_is_never_staged(small_cluster, tables):

@@ -89,7 +89,7 @@ class ObjectStore:
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
     def rows(self, bucket: str) -> list[str]:
-        return [key for key in self.keys(bucket) if key.endswith(".arrow")]
+        return [key for key in self.keys(bucket) if key.endswith(".staged")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -193,10 +193,10 @@ def test_a_merge_equals_pandas_and_leaves_nothing(store, bucket, prefix, tmp_pat
         staged = result.persist()
         wait(staged)
         assert_same(staged.compute(), left, right)
-        assert any("PUT" in line for line in store.sent(bucket, ".arrow"))
+        assert any("PUT" in line for line in store.sent(bucket, ".staged"))
         directories = client.run(lambda dask_worker: dask_worker.local_directory)
         assert len({Path(path).parent for path in directories.values()}) == 2
-        assert not list(tmp_path.rglob("*.arrow"))
+        assert not list(tmp_path.rglob("*.staged"))
         del staged, result
         wait_until_gone(store, bucket)
     assert plan.strategy == "staged"
@@ -277,7 +277,7 @@ def test_a_store_that_is_not_there_is_said_at_once(store, wrong):
 def test_a_put_that_fails_halfway_leaves_nothing_under_its_name(store, bucket):
     base = staging_base(store.staging(bucket))
     files = remote_store(base)
-    path = f"{base}/run/a.arrow"
+    path = f"{base}/run/a.staged"
 
     def breaks(sink):
         sink.write(bytes(25 * 2**20))
@@ -286,21 +286,21 @@ def test_a_put_that_fails_halfway_leaves_nothing_under_its_name(store, bucket):
 
     with pytest.raises(OSError, match="the rows end here"):
         files.write(path, breaks)
-    assert any("partNumber=1" in line for line in store.sent(bucket, "/run/a.arrow"))
+    assert any("partNumber=1" in line for line in store.sent(bucket, "/run/a.staged"))
     assert store.rows(bucket) == []
 
 
 def test_small_files_are_one_request_and_so_is_each_piece(store, bucket):
     base = staging_base(store.staging(bucket))
     files = remote_store(base)
-    path = f"{base}/run/counted.arrow"
+    path = f"{base}/run/counted.staged"
     content = os.urandom(2 * 2**20)
     files.write(path, lambda sink: sink.write(content))
     (_,) = files.read([(path, 0, 1)])  # the file's length is asked for once
     pieces = [(path, offset, 700_000) for offset in (1, 1_300_000, 3)]
     assert [piece.to_pybytes() for piece in files.read(pieces)] == [content[o : o + n] for _, o, n in pieces]
     files.remove_run(f"{base}/run")
-    sent = store.sent(bucket, "counted.arrow")
+    sent = store.sent(bucket, "counted.staged")
     kinds = ("PUT", "POST", "HEAD", "GET")
     assert [sum(f"{kind} /" in line for line in sent) for kind in kinds] == [1, 0, 1, 4]
 
@@ -317,7 +317,7 @@ def test_a_store_that_goes_away_while_rows_are_staged(bucket, where, monkeypatch
             true = getattr(RemoteStore, name)
 
             def stops(self, *args):
-                if other.process.poll() is None and (where == "fetch" or args[0].endswith(".arrow")):
+                if other.process.poll() is None and (where == "fetch" or args[0].endswith(".staged")):
                     other.close()
                 return true(self, *args)
 

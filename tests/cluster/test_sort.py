@@ -250,7 +250,7 @@ def test_without_a_client(table, scheduler):
         assert safeframe.explain(result).strategy == "staged"
         same_rows(result.compute(), indexed(read(table)[1]))
         right_divisions(result)
-    assert not list((table / "staging").rglob("*.arrow"))
+    assert not list((table / "staging").rglob("*.staged"))
 
 
 def test_nothing_is_staged_once_the_result_is_forgotten(small_cluster, table):

@@ -41,4 +41,4 @@ def test_a_lost_worker_s_cells_are_made_again(tmp_path):
     assert len(found) == len(expected)
     assert found.l.sum() == expected.l.sum()
     assert found.r.sum() == expected.r.sum()
-    assert not list(tmp_path.rglob("*.arrow"))
+    assert not list(tmp_path.rglob("*.staged"))

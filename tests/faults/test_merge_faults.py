@@ -167,4 +167,4 @@ def test_partitions_that_break_the_promised_types_are_named(tmp_path):
         pytest.raises(safeframe.SchemaMismatchError, match="'a' is float64 in one partition"),
     ):
         merged.compute()
-    assert not list(tmp_path.rglob("*.arrow"))
+    assert not list(tmp_path.rglob("*.staged"))

@@ -86,7 +86,7 @@ def test_a_partition_that_changes_between_planning_and_running(strategy, tmp_pat
         result.compute()
     assert info.value.figures == {"rows_in": 101, "rows_out": 100}
     assert "persist it" in info.value.hint
-    assert not list(tmp_path.rglob("*.arrow"))
+    assert not list(tmp_path.rglob("*.staged"))
 
 
 class Changed:

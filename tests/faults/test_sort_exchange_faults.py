@@ -152,15 +152,16 @@ def batches_that_trade_places(staged):
 DAMAGES = [
     (last_batch_out_of_the_manifest, r"group \d of the exchange: "),
     (last_batch_out_of_every_count, "the exchange as a whole: "),
-    (file_cut_short, r"\.arrow: "),
-    (batches_that_trade_places, r"\.arrow: "),
+    (file_cut_short, r"\.staged: "),
+    (batches_that_trade_places, r"\.staged: "),
 ]
 """What is done to a staged file, and which of the three counts notices it."""
 
 
 @pytest.mark.parametrize(("damage", "where"), DAMAGES)
+@pytest.mark.parametrize("form", ["rows", "arrow"])
 @pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
-def test_a_dropped_batch_is_noticed(tmp_path, monkeypatch, recipe, damage, where):
+def test_a_dropped_batch_is_noticed(tmp_path, monkeypatch, recipe, damage, where, form):
     stage_group, damaged = exchange_nodes.stage_group, []
 
     def stage_and_damage(*arguments):
@@ -171,7 +172,10 @@ def test_a_dropped_batch_is_noticed(tmp_path, monkeypatch, recipe, damage, where
         return staged
 
     monkeypatch.setattr(exchange_nodes, "stage_group", stage_and_damage)
-    ordered = recipe(wide(20_000), "k", npartitions=7, staging=str(tmp_path))
+    source = wide(20_000)
+    if form == "arrow":
+        source = source.assign(text="word")
+    ordered = recipe(source, "k", npartitions=7, staging=str(tmp_path))
     with pytest.raises(
         safeframe.RowConservationError, match=rf"{where}.* rows went in and .* came out"
     ) as info:
@@ -217,4 +221,4 @@ def test_a_lost_worker_s_partitions_are_made_again(tmp_path, recipe):
         del ordered
     expected = rows.sort_values("k", kind="stable")
     assert found["row"].tolist() == expected["row"].tolist()
-    assert not list(tmp_path.rglob("*.arrow"))
+    assert not list(tmp_path.rglob("*.staged"))

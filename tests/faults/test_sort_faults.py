@@ -33,7 +33,7 @@ KEYS = {"k": [3, 1, 2, 2], "a": [1.0, 2.0, 3.0, 4.0]}
 def staged_files(directory: Path) -> list[Path]:
     # What failed after its rows were staged keeps them for as long as its traceback.
     gc.collect()
-    return [path for path in directory.rglob("*") if path.suffix in (".arrow", ".partial")]
+    return [path for path in directory.rglob("*") if path.suffix in (".staged", ".partial")]
 
 
 def check_error(error: Exception, builtin: type[Exception]) -> None:

@@ -25,7 +25,7 @@ def frames(rows=200_000):
 
 
 def staged_files(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.suffix in (".arrow", ".partial")]
+    return [path for path in directory.rglob("*") if path.suffix in (".staged", ".partial")]
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_next_session_removes_what_a_crash_left_and_nothing_else(tmp_path):
         "import os, sys; from safeframe.engine.staging_directory import Session; "
         "session = Session(sys.argv[1]); "
         "os.makedirs(session.run_directory('run')); "
-        "open(session.run_directory('run') + '/rows.arrow', 'w').close(); "
+        "open(session.run_directory('run') + '/rows.staged', 'w').close(); "
         "os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, env=os.environ)

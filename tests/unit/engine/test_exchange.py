@@ -75,7 +75,7 @@ def test_a_range_of_a_shard(sealed, lo, hi):
 def test_one_file_per_partition_and_one_batch_per_shard(sealed, tmp_path):
     files = sorted((tmp_path / "run").iterdir())
     assert len(files) == 2
-    assert {file.suffix for file in files} == {".arrow"}
+    assert {file.suffix for file in files} == {".staged"}
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
     assert {pa.ipc.open_file(str(file)).num_record_batches for file in files} == {
         1 + 2,

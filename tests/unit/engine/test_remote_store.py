@@ -311,4 +311,4 @@ def test_a_merge_through_a_url_equals_pandas_and_leaves_nothing(kind, tmp_path):
     expected = left.merge(right, on="k", how="outer").sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(found.sort_values(order, ignore_index=True), expected)
     gc.collect()
-    assert not [path for path in everything(remote_store(url), url) if path.endswith(".arrow")]
+    assert not [path for path in everything(remote_store(url), url) if path.endswith(".staged")]

@@ -76,6 +76,7 @@ def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
         "held_rows": 0,
         "p2p": None,
         "self_made": True,
+        "fixed_width": False,
     }
     return SortFacts(**(given | changes))
 
@@ -243,6 +244,12 @@ def test_what_waits_to_be_written_is_bounded_by_memory():
     group, held = staged_group(facts(partitions=800, budget=budget(task_mib=128)))
     assert held == 128 * MIB - 3 * partition < group * one
     assert staged_group(facts(partitions=800, budget=budget(task_mib=1)))[1] == one, "never less than one"
+
+
+def test_rows_of_fixed_width_wait_once():
+    one = 100_000 * ROW + 24 * 100_000
+    group, held = staged_group(facts(partitions=800, budget=budget(task_mib=4096), fixed_width=True))
+    assert held == group * one
 
 
 def test_a_group_is_one_partition_where_more_cannot_be():

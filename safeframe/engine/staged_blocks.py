@@ -1,0 +1,218 @@
+"""What staged files are made of: rows side by side, or Arrow's record batches.
+
+Covers: the two forms, each with how partitions wait in it and how they are
+written in the order of shards.
+Does not cover: routing rows, naming files (``staging``); reading them back
+(``staged_pieces``).
+
+Rows side by side are for numbers and times: a shard is one piece of bytes,
+without a head. Frames with any other column are written as Arrow IPC, one
+record batch for each shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from safeframe import options
+from safeframe.kernels.order import Positions
+from safeframe.kernels.row_layout import (
+    Rows,
+    RowValues,
+    common_layout,
+    pack,
+    row_values,
+    rows_have_fixed_width,
+)
+from safeframe.kernels.staged_columns import StagedType, as_staged, join_staged
+
+__all__ = ["Block", "Form", "Ints", "new_block"]
+
+Ints = npt.NDArray[np.int64]
+
+Form = np.dtype[np.void] | tuple[StagedType, ...]
+"""How a file was written: the layout of its rows, or the type of each column."""
+
+_CHUNK_NBYTES = 4 * 2**20
+
+
+class Block(Protocol):
+    """Partitions that wait to be written as one file."""
+
+    nbytes: int
+    """What they hold."""
+
+    def takes(self, columns: Sequence[pd.Series[Any]]) -> bool:
+        """Look at a partition, and tell whether it may wait here with the others."""
+
+    def add(self) -> None:
+        """Take in the partition that was looked at."""
+
+    def put_in_order(self, order: Positions | None, first: int) -> Form:
+        """Choose the rows of the file: in an order, or as they are from the first on."""
+
+    def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
+        """Write the shards, each of a number of rows; tell where each begins, and where the last one ends."""
+
+
+def new_block(dtypes: Sequence[Any], held_nbytes: int | None, after: Block | None = None) -> Block:
+    """Make an empty block.
+
+    Parameters
+    ----------
+    dtypes
+        Of the columns.
+    held_nbytes
+        What partitions that wait may take; None for no bound.
+    after
+        The block of the same task that was written before.
+    """
+    if rows_have_fixed_width(dtypes):
+        return _RowBlock(dtypes, held_nbytes, after.layout if isinstance(after, _RowBlock) else None)
+    return _ArrowBlock(dtypes, held_nbytes)
+
+
+class _RowBlock:
+    """Rows side by side.
+
+    Memory: the rows once, 24 bytes for each beside (shard, order, and the making
+    of it), and a chunk in order at a time.
+    """
+
+    def __init__(
+        self, dtypes: Sequence[Any], held_nbytes: int | None, layout: np.dtype[np.void] | None
+    ) -> None:
+        self.nbytes = 0
+        self.layout = layout
+        self._dtypes = dtypes
+        self._held_nbytes = held_nbytes
+        self._rows: Rows | None = None
+        self._filled = 0
+        self._seen: RowValues = []
+        self._order: Positions | None = None
+
+    def takes(self, columns: Sequence[pd.Series[Any]]) -> bool:
+        """See :class:`Block`."""
+        self._seen, layout = row_values(columns, self._dtypes)
+        wanted = layout if self.layout is None else common_layout(self.layout, layout)
+        if self._rows is None:
+            self.layout = wanted
+            return True
+        # A file has one layout; the next one of this task has the wider one from the start.
+        fits = wanted == self.layout and self._filled + len(self._seen[0]) <= len(self._rows)
+        if not fits:
+            self.layout = wanted
+        return fits
+
+    def add(self) -> None:
+        """See :class:`Block`."""
+        n_rows = len(self._seen[0])
+        if self._rows is None:
+            assert self.layout is not None, "takes() was asked first"
+            room = n_rows
+            if self._held_nbytes is not None:
+                room = max(room, self._held_nbytes // (self.layout.itemsize + options.STAGED_ROW_NBYTES))
+            # Pages that no row is written to take no memory.
+            self._rows = np.empty(room, self.layout)
+        end = self._filled + n_rows
+        pack(self._rows[self._filled : end], self._seen)
+        self._seen = []
+        self._filled = end
+        self.nbytes = end * self._rows.dtype.itemsize
+
+    def put_in_order(self, order: Positions | None, first: int) -> Form:
+        """See :class:`Block`."""
+        assert self._rows is not None, "there are rows"
+        self._rows = self._rows[: self._filled]
+        self._order = None if order is None else order[first:]
+        if order is None:
+            self._rows = self._rows[first:]
+        return self._rows.dtype
+
+    def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
+        """See :class:`Block`."""
+        assert self._rows is not None, "there are rows"
+        width = self._rows.dtype.itemsize
+        plain = self._rows.view(f"V{width}")  # one copy for a row, not one for each field
+        n_rows = len(plain) if self._order is None else len(self._order)
+        step = max(1, _CHUNK_NBYTES // width)
+        chunk = np.empty(min(step, n_rows), plain.dtype)
+        for start in range(0, n_rows, step):
+            length = min(step, n_rows - start)
+            if self._order is None:
+                piece = plain[start : start + length]
+            else:
+                piece = chunk[:length]
+                # "clip" writes straight to out; the positions are a permutation.
+                np.take(plain, self._order[start : start + length], out=piece, mode="clip")
+            sink.write(piece.view(np.uint8).data)
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(rows)]) * width
+
+
+class _ArrowBlock:
+    """One record batch for each shard.
+
+    Memory: the rows in Arrow, integers narrowed, a column at a time once more in
+    order; 24 bytes for each row beside (shard, order, and the making of it).
+    """
+
+    def __init__(self, dtypes: Sequence[Any], held_nbytes: int | None) -> None:
+        self.nbytes = 0
+        self._dtypes = dtypes
+        self._room_nbytes = held_nbytes
+        self._seen: list[pa.Array] = []
+        self._pieces: list[list[pa.Array]] = [[] for _ in dtypes]
+        self._taken_nbytes = 0
+        self._batch: pa.RecordBatch | None = None
+
+    def takes(self, columns: Sequence[pd.Series[Any]]) -> bool:
+        """See :class:`Block`."""
+        self._seen = [as_staged(series, dtype) for series, dtype in zip(columns, self._dtypes, strict=True)]
+        if self._room_nbytes is None or self._taken_nbytes == 0:
+            return True
+        return self._taken_nbytes + self._seen_nbytes() <= self._room_nbytes
+
+    def add(self) -> None:
+        """See :class:`Block`."""
+        self._taken_nbytes += self._seen_nbytes()
+        self.nbytes += sum(array.nbytes for array in self._seen)
+        for pieces, array in zip(self._pieces, self._seen, strict=True):
+            pieces.append(array)
+        self._seen = []
+
+    def _seen_nbytes(self) -> int:
+        nbytes = sum(array.nbytes for array in self._seen)
+        n_rows = len(self._seen[0]) if self._seen else 0
+        return int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * n_rows
+
+    def put_in_order(self, order: Positions | None, first: int) -> Form:
+        """See :class:`Block`."""
+        wanted = None if order is None else pa.array(order[first:])
+        arrays, types = [], []
+        while self._pieces:
+            # Popped, so that a column's pieces go before the next column is put in order.
+            array, kind = join_staged(self._pieces.pop(0))
+            arrays.append(array.slice(first) if wanted is None else array.take(wanted))
+            types.append(kind)
+        self._batch = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
+        return tuple(types)
+
+    def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
+        """See :class:`Block`."""
+        assert self._batch is not None, "put in order before"
+        offsets: list[int] = []
+        with pa.ipc.new_file(sink, self._batch.schema) as writer:
+            writer.write_batch(self._batch.slice(0, 0))  # the file's own head goes with the first batch
+            offsets.append(sink.tell())
+            start = 0
+            for n_rows in rows.tolist():
+                writer.write_batch(self._batch.slice(start, n_rows))
+                offsets.append(sink.tell())
+                start += n_rows
+        return np.array(offsets, np.int64)

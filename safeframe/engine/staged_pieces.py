@@ -1,0 +1,131 @@
+"""Reads pieces of staged files, and makes columns of them.
+
+Covers: rows side by side and Arrow's record batches, as ``staged_blocks`` wrote
+them; the check that a piece has the rows that the manifest says.
+Does not cover: which pieces a shard has (``exchange``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from safeframe.engine.conservation import conserved, rows_lost
+from safeframe.engine.staged_blocks import Form
+from safeframe.engine.staging_store import store_for
+from safeframe.errors import StagingError
+from safeframe.kernels.columns import Column, from_arrow
+from safeframe.kernels.row_layout import Rows, unpack
+from safeframe.kernels.staged_columns import StagedType, restored
+
+__all__ = ["Piece", "read_pieces"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one shard that lie together in one file."""
+
+    path: str
+    """The file."""
+    form: Form
+    """How its rows were written."""
+    offset: int
+    """Where the shard's rows begin in the file, in bytes."""
+    nbytes: int
+    """What the shard's rows take there."""
+    rows: int
+    """How many there are."""
+    begin: int
+    """The first row that is wanted."""
+    end: int
+    """The row after the last that is wanted."""
+
+
+def read_pieces(pieces: Sequence[Piece], dtypes: Sequence[Any]) -> list[Column]:
+    """Read pieces one after the other, and join them column by column.
+
+    Raises
+    ------
+    RowConservationError
+        When a piece has other rows than it should.
+    StagingError
+        When a file cannot be read.
+    """
+    if pieces and isinstance(pieces[0].form, np.dtype):
+        return unpack(_row_blocks(pieces), dtypes)
+    columns: list[list[pa.Array]] = [[] for _ in dtypes]
+    kinds: list[tuple[StagedType, ...]] = []
+    for piece, batch in zip(pieces, _batches(pieces), strict=True):
+        assert isinstance(piece.form, tuple), "all files of a frame are of one form"
+        kinds.append(piece.form)
+        for column, array in zip(columns, batch.columns, strict=True):
+            column.append(array.slice(piece.begin, piece.end - piece.begin))
+    # Popped, so that a column's Arrow form goes before the next column is made.
+    return [
+        from_arrow(restored(columns.pop(0), [kind[i] for kind in kinds]), dtype)
+        for i, dtype in enumerate(dtypes)
+    ]
+
+
+def _row_blocks(pieces: Sequence[Piece]) -> list[Rows]:
+    """Read rows side by side, those of one layout into one array."""
+    wanted, ends = [], []
+    for number, piece in enumerate(pieces):
+        assert isinstance(piece.form, np.dtype), "all files of a frame are of one form"
+        width = piece.form.itemsize
+        wanted.append((piece.path, piece.offset + piece.begin * width, (piece.end - piece.begin) * width))
+        if number + 1 == len(pieces) or pieces[number + 1].form != piece.form:
+            ends.append(number + 1)
+    found = _read(wanted)
+    blocks = []
+    start = 0
+    for end in ends:
+        form = pieces[start].form
+        assert isinstance(form, np.dtype), "checked above"
+        block: Rows = np.empty(sum(piece.end - piece.begin for piece in pieces[start:end]), form)
+        target = block.view(np.uint8)
+        at = 0
+        for piece, (path, _, nbytes) in zip(pieces[start:end], wanted[start:end], strict=True):
+            buffer = next(found)
+            if len(buffer) != nbytes:
+                raise rows_lost(path, piece.end - piece.begin, len(buffer) // block.dtype.itemsize)
+            target[at : at + nbytes] = np.frombuffer(buffer, np.uint8)
+            at += nbytes
+        blocks.append(block)
+        start = end
+    return blocks
+
+
+def _batches(pieces: Sequence[Piece]) -> Iterator[pa.RecordBatch]:
+    schemas: dict[tuple[pa.DataType, ...], pa.Schema] = {}
+    buffers = _read([(piece.path, piece.offset, piece.nbytes) for piece in pieces])
+    for piece, buffer in zip(pieces, buffers, strict=True):
+        assert isinstance(piece.form, tuple), "all files of a frame are of one form"
+        written = tuple(kind.written for kind in piece.form)
+        schema = schemas.get(written)
+        if schema is None:
+            schema = schemas[written] = pa.schema([(str(i), kind) for i, kind in enumerate(written)])
+        try:
+            batch = pa.ipc.read_record_batch(pa.ipc.read_message(buffer), schema)
+        except (pa.ArrowInvalid, EOFError) as error:
+            raise rows_lost(piece.path, piece.rows, 0) from error
+        conserved(piece.rows, batch.num_rows, piece.path)
+        yield batch
+
+
+def _read(wanted: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
+    if not wanted:
+        return
+    buffers = store_for(wanted[0][0]).read(wanted)
+    for path, _, _ in wanted:
+        try:
+            buffer = next(buffers)
+        except OSError as error:
+            msg = f"The staged file {path} cannot be read: {error.strerror or error}."
+            hint = "Was the staging directory removed while the recipe ran? Run it again."
+            raise StagingError(msg, hint=hint) from error
+        yield buffer
