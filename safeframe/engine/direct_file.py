@@ -73,9 +73,10 @@ class DirectFile(io.RawIOBase):
                 self._flush(-(-self._filled // _BLOCK_NBYTES) * _BLOCK_NBYTES)
             os.ftruncate(self._file, length)
         finally:
-            os.close(self._file)
-            self._chunk.close()
             super().close()
+            os.close(self._file)
+            # Not closed: after an error its traceback may still look into it.
+            del self._chunk
 
     def _flush(self, nbytes: int) -> None:
         with memoryview(self._chunk) as whole:

@@ -54,7 +54,10 @@ def row_values(
 
 def common_layout(one: np.dtype[np.void], other: np.dtype[np.void]) -> np.dtype[np.void]:
     """Give the narrowest layout that holds the rows of two."""
-    return one if one == other else _layout([_wider(one[name], other[name]) for name in one.names or ()])
+    if one == other:
+        return one
+    # Never to floats: a column of one dtype narrows to integers that have a common one.
+    return _layout([np.promote_types(one[name], other[name]) for name in one.names or ()])
 
 
 def pack(rows: Rows, columns: RowValues) -> None:
@@ -78,10 +81,3 @@ def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any]) -> list[Column]:
 
 def _layout(kinds: Sequence[np.dtype[Any]]) -> np.dtype[np.void]:
     return np.dtype([(str(i), kind) for i, kind in enumerate(kinds)])
-
-
-def _wider(one: np.dtype[Any], other: np.dtype[Any]) -> np.dtype[Any]:
-    if one == other:
-        return one
-    wider = np.promote_types(one, other)
-    return wider if wider.kind in "iu" else np.dtype(np.uint64 if "u" in (one.kind, other.kind) else np.int64)

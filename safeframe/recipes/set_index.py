@@ -76,7 +76,8 @@ def set_index(
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging a group of input partitions (three
-    times one of them, twice the group and 40 B per row) and ordering an output
+    times one of them, and once the group where it is numbers and times, three
+    times otherwise, with 24 B per row) and ordering an output
     partition (five times its bytes and 40 B per row). The plan has the figures:
     ``safeframe.explain(result)``.
 
