@@ -1,0 +1,118 @@
+"""A merge with a side that every worker holds whole."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import numpy as np
+
+from safeframe import options
+from safeframe.facts.merge import How
+from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.plan import Step
+from safeframe.planning.key_loads import key_loads
+from safeframe.planning.memory import (
+    broadcast_cell_peak_nbytes,
+)
+from safeframe.planning.merge_choice import Choice, Widths
+from safeframe.units import format_nbytes
+
+__all__ = ["by_broadcast"]
+
+
+def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Choice | str:
+    """Hold one side whole on each worker, where it is small and no partition's result is too large."""
+    reasons = []
+    for build in _build_sides(facts.how):
+        choice = _broadcast_of(build, facts, widths, partition_nbytes)
+        if isinstance(choice, Choice):
+            return choice
+        reasons.append(choice)
+    return "; ".join(reasons) or f"neither side of an {facts.how} merge may be held whole on each worker"
+
+
+def _build_sides(how: How) -> tuple[str, ...]:
+    """Name the sides that may be broadcast: never one whose unmatched rows stay."""
+    match how:
+        case "inner":
+            return ("right", "left")
+        case "left":
+            return ("right",)
+        case "right":
+            return ("left",)
+        case "outer":
+            return ()
+        case _:
+            assert_never(how)
+
+
+def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Choice | str:
+    build_side, probe_side = (facts.right, facts.left) if build == "right" else (facts.left, facts.right)
+    build_width, probe_width = (
+        (widths.right, widths.left) if build == "right" else (widths.left, widths.right)
+    )
+    build_nbytes = int(build_side.keys.rows * build_width)
+    cap = int(max(facts.budget.task_nbytes, 0) * options.BROADCAST_FRACTION)
+    if build_nbytes > cap and facts.strategy is None:
+        return (
+            f"the {build} side takes {format_nbytes(build_nbytes)} in memory, and each worker has "
+            f"{format_nbytes(cap)} for a copy"
+        )
+    largest = int(probe_side.keys.partitions.rows.max(initial=0))
+    output_rows = _largest_partition_output(facts, build, largest)
+    output_nbytes = int(output_rows * widths.output)
+    if output_nbytes > partition_nbytes:
+        return (
+            f"one partition of the other side can make {format_nbytes(output_nbytes)} of result with the "
+            f"{build} side, above the target of {format_nbytes(partition_nbytes)}"
+        )
+    peak = broadcast_cell_peak_nbytes(
+        partition_rows=largest,
+        partition_nbytes=int(largest * probe_width),
+        build_rows=build_side.keys.rows,
+        build_nbytes=build_nbytes,
+        output_rows=output_rows,
+        output_nbytes=output_nbytes,
+    )
+    partitions = len(probe_side.keys.partitions.rows)
+    steps = (
+        Step(
+            kind=f"collect the {build} side",
+            tasks=1,
+            task_peak_nbytes=3 * build_nbytes,
+            reason=f"{format_nbytes(build_nbytes)} × 3: its partitions, and joined into one",
+        ),
+        Step(
+            kind="join each partition",
+            tasks=partitions,
+            task_peak_nbytes=peak,
+            reason=(
+                f"a partition of {format_nbytes(largest * probe_width)}, the {build} side of "
+                f"{format_nbytes(build_nbytes)}, result of {format_nbytes(output_nbytes)} × "
+                f"{options.OUTPUT_COPIES:g}"
+            ),
+        ),
+    )
+    return Choice(
+        reasons=(f"the {build} side takes {format_nbytes(build_nbytes)}: each worker can hold all of it",),
+        steps=steps,
+        output_partitions=max(1, partitions),
+        largest_rows=output_rows,
+        build_side=build,
+    )
+
+
+def _largest_partition_output(facts: MergeFacts, build: str, partition_rows: int) -> int:
+    """Bound the result rows of one probe partition: as if it held the keys that multiply most."""
+    loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
+    probe, other = (loads.left, loads.right) if build == "right" else (loads.right, loads.left)
+    factor = np.maximum(other / loads.weight, 1.0)
+    null_probe = loads.null_left if build == "right" else loads.null_right
+    null_other = loads.null_right if build == "right" else loads.null_left
+    factor = np.append(factor, max(1, null_other))
+    rows = np.append(probe, null_probe)
+    heaviest = np.argsort(-factor, kind="stable")
+    filled = np.minimum(np.cumsum(rows[heaviest]), partition_rows)
+    taken = np.diff(np.concatenate([[0.0], filled]))
+    margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
+    return int(np.ceil((taken * factor[heaviest]).sum() * margin))

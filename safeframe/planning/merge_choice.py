@@ -1,0 +1,48 @@
+"""What a rung of a merge's ladder says, and the widths of rows that all of them reckon with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safeframe import options
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.plan import Step
+
+__all__ = ["Choice", "Widths", "bounding_widths"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What a rung of the ladder would do."""
+
+    reasons: tuple[str, ...]
+    steps: tuple[Step, ...]
+    output_partitions: int
+    largest_rows: int
+    layout: ShardLayout | None = None
+    build_side: str | None = None
+    staging_nbytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Widths:
+    """Bytes per row that bound, rather than expect."""
+
+    left: float
+    right: float
+    output: float
+
+
+def bounding_widths(facts: MergeFacts) -> Widths:
+    """Give bytes per row that bound rather than expect, where they come from a sample."""
+
+    def bound(row_nbytes: float, exact: bool) -> float:
+        return row_nbytes if exact else row_nbytes * options.WIDTH_MARGIN
+
+    left, right = facts.left.profile, facts.right.profile
+    return Widths(
+        left=bound(left.row_nbytes, left.exact_widths),
+        right=bound(right.row_nbytes, right.exact_widths),
+        output=bound(facts.estimate.row_nbytes, left.exact_widths and right.exact_widths),
+    )

@@ -1,0 +1,68 @@
+"""A merge whose rows pass through files."""
+
+from __future__ import annotations
+
+from safeframe import options
+from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.plan import Step
+from safeframe.planning.memory import (
+    cell_peak_nbytes,
+    stage_peak_nbytes,
+)
+from safeframe.planning.merge_choice import Choice, Widths
+from safeframe.planning.shards import LayoutFigures
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["by_staged"]
+
+
+def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choice | str:
+    """Pass both sides through files, where the workers share a place for them."""
+    if facts.staging.directory is None:
+        return facts.staging.unavailable
+    layout = figures.layout
+    steps = []
+    for name, side, width in (("left", facts.left, widths.left), ("right", facts.right, widths.right)):
+        rows = int(side.keys.partitions.rows.max(initial=0))
+        steps.append(
+            Step(
+                kind=f"stage {name} partitions",
+                tasks=len(side.keys.partitions.rows),
+                task_peak_nbytes=stage_peak_nbytes(partition_rows=rows, partition_nbytes=int(rows * width)),
+                reason=(
+                    f"a partition of {format_nbytes(rows * width)} × {options.STAGE_COPIES:g}, and "
+                    f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows"
+                ),
+            )
+        )
+    output_nbytes = int(figures.cell_rows * widths.output)
+    steps.append(
+        Step(
+            kind="join cells of staged shards",
+            tasks=layout.n_cells,
+            task_peak_nbytes=cell_peak_nbytes(
+                input_rows=figures.input_rows,
+                input_nbytes=figures.input_nbytes,
+                output_rows=figures.cell_rows,
+                output_nbytes=output_nbytes,
+            ),
+            reason=(
+                f"input of {format_nbytes(figures.input_nbytes)} × {options.FETCH_COPIES:g}, result of "
+                f"{format_nbytes(output_nbytes)} × {options.OUTPUT_COPIES:g}, and "
+                f"{options.POSITION_NBYTES} B for each of its {format_count(figures.cell_rows)} rows"
+            ),
+        )
+    )
+    return Choice(
+        reasons=(
+            (
+                f"rows of both sides pass through {facts.staging.directory} into {layout.n_shards} shards, "
+                f"{int(layout.single_key.sum())} of them for one key alone"
+            ),
+        ),
+        steps=tuple(steps),
+        output_partitions=layout.n_cells,
+        largest_rows=figures.cell_rows,
+        layout=layout,
+        staging_nbytes=int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right),
+    )
