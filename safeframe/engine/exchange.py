@@ -20,7 +20,7 @@ import numpy as np
 
 from safeframe.engine.conservation import conserved, rows_lost
 from safeframe.engine.staged_blocks import Ints
-from safeframe.engine.staged_pieces import Piece, read_pieces
+from safeframe.engine.staged_pieces import Piece, PiecesOrder, read_pieces
 from safeframe.engine.staging import StagedFile
 from safeframe.kernels.columns import Column
 
@@ -90,7 +90,12 @@ def seal(staged: Sequence[StagedFile], dtypes: tuple[Any, ...], n_shards: int) -
     )
 
 
-def fetch(sealed: Sealed, shard: int, ranges: Iterable[tuple[int, int]] | None = None) -> list[Column]:
+def fetch(
+    sealed: Sealed,
+    shard: int,
+    ranges: Iterable[tuple[int, int]] | None = None,
+    order: PiecesOrder | None = None,
+) -> list[Column]:
     """Read the rows of a shard.
 
     Parameters
@@ -101,11 +106,13 @@ def fetch(sealed: Sealed, shard: int, ranges: Iterable[tuple[int, int]] | None =
         Which shard.
     ranges
         Row ranges ``[lo, hi)`` of the shard, joined in this order; None for all rows.
+    order
+        Puts the rows in another order than that of the input.
 
     Returns
     -------
     list
-        Values per column, in input order.
+        Values per column.
 
     Raises
     ------
@@ -141,4 +148,4 @@ def fetch(sealed: Sealed, shard: int, ranges: Iterable[tuple[int, int]] | None =
                     end=min(hi - start, n_rows),
                 )
             )
-    return read_pieces(pieces, sealed.dtypes)
+    return read_pieces(pieces, sealed.dtypes, order)

@@ -266,7 +266,7 @@ def rebalanced_partition(sealed: SealedRows, number: int) -> pd.DataFrame:
     if planned == 0:
         return sealed.limit.passed(_joined([], sealed.spec.meta))
     block = fetch(sealed.rows, number)
-    frame = sealed.spec.frame(block, None)
+    frame = sealed.spec.frame(block)
     conserved(planned, len(frame), f"Output partition {number}")
     if isinstance(sealed.spec.meta.index, pd.RangeIndex):
         frame.index = _as_range(frame.index)

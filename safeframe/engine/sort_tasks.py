@@ -22,7 +22,7 @@ from safeframe.engine.worker import use_worker
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.frame_spec import FrameSpec, with_index
 from safeframe.kernels.row_order import RowOrder, sorted_keys
-from safeframe.kernels.sort_block import block_order
+from safeframe.kernels.sort_block import BlockOrder
 
 __all__ = [
     "SealedSort",
@@ -99,11 +99,10 @@ def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
     if layout.single_key[shard]:
         rows = sealed.rows.shard_rows(shard)
         block = fetch(sealed.rows, shard, [(rows * number // cells, rows * (number + 1) // cells)])
-        order = None
     else:
-        block = fetch(sealed.rows, shard)
-        order = None if spec.order is None else block_order(block, spec.frame, spec.order)
-    return indexed(spec.frame.frame(block, order), spec)
+        order = None if spec.order is None else BlockOrder(spec.frame, spec.order)
+        block = fetch(sealed.rows, shard, order=order)
+    return indexed(spec.frame.frame(block), spec)
 
 
 def indexed(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:

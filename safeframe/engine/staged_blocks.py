@@ -51,8 +51,8 @@ class Block(Protocol):
     def takes(self, columns: Sequence[pd.Series[Any]]) -> bool:
         """Look at a partition, and tell whether it may wait here with the others."""
 
-    def add(self) -> None:
-        """Take in the partition that was looked at."""
+    def add(self, order: Positions | None) -> bool:
+        """Take in the partition that was looked at; tell whether its rows are in the order now that was given."""
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
         """Choose the rows of the file: in an order, or as they are from the first on."""
@@ -110,7 +110,7 @@ class _RowBlock:
             self.layout = wanted
         return fits
 
-    def add(self) -> None:
+    def add(self, order: Positions | None) -> bool:
         """See :class:`Block`."""
         n_rows = len(self._seen[0])
         if self._rows is None:
@@ -121,10 +121,19 @@ class _RowBlock:
             # Pages that no row is written to take no memory.
             self._rows = np.empty(room, self.layout)
         end = self._filled + n_rows
-        pack(self._rows[self._filled : end], self._seen)
+        target = self._rows[self._filled : end]
+        if order is None:
+            pack(target, self._seen)
+        else:
+            # One partition fits the processor's cache better than all that wait: what is left
+            # to do for all of them is to join runs of rows.
+            packed = np.empty(n_rows, target.dtype)
+            pack(packed, self._seen)
+            _take(packed, order, target)
         self._seen = []
         self._filled = end
         self.nbytes = end * self._rows.dtype.itemsize
+        return True
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
         """See :class:`Block`."""
@@ -139,18 +148,16 @@ class _RowBlock:
         """See :class:`Block`."""
         assert self._rows is not None, "there are rows"
         width = self._rows.dtype.itemsize
-        plain = self._rows.view(f"V{width}")  # one copy for a row, not one for each field
-        n_rows = len(plain) if self._order is None else len(self._order)
+        n_rows = len(self._rows) if self._order is None else len(self._order)
         step = max(1, _CHUNK_NBYTES // width)
-        chunk = np.empty(min(step, n_rows), plain.dtype)
+        chunk = np.empty(min(step, n_rows), self._rows.dtype)
         for start in range(0, n_rows, step):
             length = min(step, n_rows - start)
             if self._order is None:
-                piece = plain[start : start + length]
+                piece = self._rows[start : start + length]
             else:
                 piece = chunk[:length]
-                # "clip" writes straight to out; the positions are a permutation.
-                np.take(plain, self._order[start : start + length], out=piece, mode="clip")
+                _take(self._rows, self._order[start : start + length], piece)
             sink.write(piece.view(np.uint8).data)
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(rows)]) * width
 
@@ -178,13 +185,14 @@ class _ArrowBlock:
             return True
         return self._taken_nbytes + self._seen_nbytes() <= self._room_nbytes
 
-    def add(self) -> None:
+    def add(self, order: Positions | None) -> bool:
         """See :class:`Block`."""
         self._taken_nbytes += self._seen_nbytes()
         self.nbytes += sum(array.nbytes for array in self._seen)
         for pieces, array in zip(self._pieces, self._seen, strict=True):
             pieces.append(array)
         self._seen = []
+        return False
 
     def _seen_nbytes(self) -> int:
         nbytes = sum(array.nbytes for array in self._seen)
@@ -216,3 +224,10 @@ class _ArrowBlock:
                 offsets.append(sink.tell())
                 start += n_rows
         return np.array(offsets, np.int64)
+
+
+def _take(rows: Rows, order: Positions, target: Rows) -> None:
+    """Copy rows in an order, each as one piece of bytes."""
+    plain = f"V{rows.dtype.itemsize}"
+    # "clip" writes straight to the target, and the positions are a permutation.
+    np.take(rows.view(plain), order, out=target.view(plain), mode="clip")

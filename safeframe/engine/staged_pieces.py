@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,11 @@ from safeframe.engine.staged_blocks import Form
 from safeframe.engine.staging_store import store_for
 from safeframe.errors import StagingError
 from safeframe.kernels.columns import Column, from_arrow
-from safeframe.kernels.row_layout import Rows, unpack
+from safeframe.kernels.order import Positions
+from safeframe.kernels.row_layout import Rows, unpack, unpack_one
 from safeframe.kernels.staged_columns import StagedType, restored
 
-__all__ = ["Piece", "read_pieces"]
+__all__ = ["Piece", "PiecesOrder", "read_pieces"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,20 @@ class Piece:
     """The row after the last that is wanted."""
 
 
-def read_pieces(pieces: Sequence[Piece], dtypes: Sequence[Any]) -> list[Column]:
+class PiecesOrder(Protocol):
+    """How rows that were read are put in an order."""
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Numbers of the columns that decide."""
+
+    def positions(self, columns: Sequence[Column]) -> Positions | None:
+        """Give the row numbers in their order, from those columns; None to leave them as they are."""
+
+
+def read_pieces(
+    pieces: Sequence[Piece], dtypes: Sequence[Any], order: PiecesOrder | None = None
+) -> list[Column]:
     """Read pieces one after the other, and join them column by column.
 
     Raises
@@ -56,7 +70,11 @@ def read_pieces(pieces: Sequence[Piece], dtypes: Sequence[Any]) -> list[Column]:
         When a file cannot be read.
     """
     if pieces and isinstance(pieces[0].form, np.dtype):
-        return unpack(_row_blocks(pieces), dtypes)
+        blocks = _row_blocks(pieces)
+        rows = None
+        if order is not None:
+            rows = order.positions([unpack_one(blocks, i, dtypes[i]) for i in order.columns])
+        return unpack(blocks, dtypes, rows)
     columns: list[list[pa.Array]] = [[] for _ in dtypes]
     kinds: list[tuple[StagedType, ...]] = []
     for piece, batch in zip(pieces, _batches(pieces), strict=True):
@@ -65,10 +83,13 @@ def read_pieces(pieces: Sequence[Piece], dtypes: Sequence[Any]) -> list[Column]:
         for column, array in zip(columns, batch.columns, strict=True):
             column.append(array.slice(piece.begin, piece.end - piece.begin))
     # Popped, so that a column's Arrow form goes before the next column is made.
-    return [
+    block = [
         from_arrow(restored(columns.pop(0), [kind[i] for kind in kinds]), dtype)
         for i, dtype in enumerate(dtypes)
     ]
+    rows = None if order is None else order.positions([block[i] for i in order.columns])
+    # Popped as well, so that a column goes as it is taken.
+    return block if rows is None else [block.pop(0).take(rows) for _ in dtypes]
 
 
 def _row_blocks(pieces: Sequence[Piece]) -> list[Rows]:

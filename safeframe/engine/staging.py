@@ -163,14 +163,15 @@ class _Waiting:
         self.block = block
         self.rows = 0
         self._router = router
-        self._shards: list[npt.NDArray[Any]] = []
+        self._shards: list[npt.NDArray[np.integer[Any]]] = []
 
     def add(self, frame: pd.DataFrame, first_row: int) -> None:
         """Take in the partition that the block has looked at."""
         # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
         narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
-        self._shards.append((self._router.shards(frame, first_row) + 1).astype(narrow))
-        self.block.add()
+        shards: npt.NDArray[np.integer[Any]] = (self._router.shards(frame, first_row) + 1).astype(narrow)
+        order = stable_order(shards)
+        self._shards.append(shards[order] if self.block.add(order) and order is not None else shards)
         self.rows += len(frame)
 
     def write(self, directory: str) -> StagedFile:

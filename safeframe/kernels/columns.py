@@ -8,7 +8,7 @@ Does not cover: files, keys, joins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,8 @@ __all__ = [
     "as_fixed",
     "as_promised",
     "as_series",
+    "fixed_column",
     "from_arrow",
-    "from_fixed",
     "gather",
     "has_fixed_width",
     "missing_dtype",
@@ -87,7 +87,12 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
     and widened, straight into it; for others the result and its Arrow form.
     """
     if has_fixed_width(dtype):
-        return from_fixed([array.to_numpy(zero_copy_only=False) for array in arrays], dtype)
+        finished, target = fixed_column(sum(map(len, arrays)), dtype)
+        at = 0
+        for array in arrays:
+            target[at : at + len(array)] = array.to_numpy(zero_copy_only=False)
+            at += len(array)
+        return finished()
     if isinstance(dtype, pd.CategoricalDtype):
         return _categorical(arrays, dtype)
     if not arrays:
@@ -129,18 +134,25 @@ def as_fixed(series: pd.Series[Any], dtype: Any) -> tuple[npt.NDArray[Any], np.d
     return values, _narrowest(values)
 
 
-def from_fixed(pieces: Sequence[npt.NDArray[Any]], dtype: Any) -> Column:
-    """Join numbers into one column, as ``dtype``; each piece is copied, and widened, straight into it."""
-    zoned = isinstance(dtype, pd.DatetimeTZDtype)
-    out = np.empty(sum(map(len, pieces)), f"M8[{dtype.unit}]" if zoned else dtype)
-    target = out.view(np.int64) if out.dtype.kind in "mM" else out
-    at = 0
-    for piece in pieces:
-        target[at : at + len(piece)] = piece
-        at += len(piece)
-    if not zoned:
-        return out
-    column: Column = pd.DatetimeIndex(out).tz_localize("UTC").tz_convert(dtype.tz).array
+def fixed_column(n_rows: int, dtype: Any) -> tuple[Callable[[], Column], npt.NDArray[Any]]:
+    """Make a column to be filled in.
+
+    Returns
+    -------
+    finished
+        Gives the column, once it is filled in.
+    target
+        Where to write its values, as numbers.
+    """
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        times = np.empty(n_rows, f"M8[{dtype.unit}]")
+        return lambda: _zoned(times, dtype), times.view(np.int64)
+    column = np.empty(n_rows, dtype)
+    return lambda: column, column.view(np.int64) if column.dtype.kind in "mM" else column
+
+
+def _zoned(times: npt.NDArray[Any], dtype: pd.DatetimeTZDtype) -> Column:
+    column: Column = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(dtype.tz).array
     return column
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from safeframe.kernels.columns import Column, as_series
-from safeframe.kernels.order import Positions
 
 __all__ = ["FrameSpec", "with_index"]
 
@@ -35,30 +34,16 @@ class FrameSpec:
         index = [frame.index.to_series()] if self.with_index else []
         return [*index, *(frame[name] for name in self.meta.columns)]
 
-    def column(self, block: Sequence[Column], name: Any) -> Column:
+    def position(self, name: Any) -> int:
         """Find a column among staged values."""
-        return block[list(self.meta.columns).index(name) + self.with_index]
+        return list(self.meta.columns).index(name) + self.with_index
 
-    def frame(self, block: list[Column], rows: Positions | None) -> pd.DataFrame:
-        """Make a frame of staged values.
-
-        Parameters
-        ----------
-        block
-            Values, column by column; empty afterwards, so that a column goes as it is taken.
-        rows
-            The order of the rows; None to take them as they are.
-        """
-        taken = []
-        while block:
-            column = block.pop(0)
-            taken.append(column if rows is None else column.take(rows))
-        n_rows = len(taken[0]) if taken else 0
-        index = self._index(taken.pop(0)) if self.with_index else pd.RangeIndex(n_rows)
-        columns = {
-            i: as_series(_promised(column, dtype))
-            for i, (column, dtype) in enumerate(zip(taken, self.meta.dtypes, strict=True))
-        }
+    def frame(self, block: Sequence[Column]) -> pd.DataFrame:
+        """Make a frame of staged values, column by column."""
+        n_rows = len(block[0]) if block else 0
+        index = self._index(block[0]) if self.with_index else pd.RangeIndex(n_rows)
+        values = zip(block[int(self.with_index) :], self.meta.dtypes, strict=True)
+        columns = {i: as_series(_promised(column, dtype)) for i, (column, dtype) in enumerate(values)}
         made = pd.DataFrame(columns, copy=False, index=pd.RangeIndex(n_rows))
         made.columns = self.meta.columns
         made.index = index

@@ -82,7 +82,7 @@ def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> KeySample:
         n_keys = len(values)
         increasing = bool((np.diff(values.index.to_numpy()) > 0).all())
     ends = (int(codes[0]), int(codes[-1])) if codes is not None and n_keys else (0, 0)
-    at, weights, step = _spaced(np.full(n_keys, 1.0), size, _start(codes, values))
+    at, weights, step = _spaced(n_keys, size, _start(codes, values))
     return KeySample(
         codes=None if codes is None else codes[at],
         values=None if values is None else values.take(at).reset_index(drop=True),
@@ -127,18 +127,22 @@ def _start(codes: Codes | None, values: pd.DataFrame | None) -> float:
     return zlib.crc32(repr(some_values.to_numpy().tolist()).encode()) / 2.0**32
 
 
-def _spaced(rows: Weights, size: int, start: float) -> tuple[npt.NDArray[np.int64], Weights, float]:
-    """Take rows evenly by weight, with the first and the last one besides, which stand for none."""
-    n = len(rows)
+def _spaced(rows: Weights | int, size: int, start: float) -> tuple[npt.NDArray[np.int64], Weights, float]:
+    """Take rows evenly by weight, with the first and the last one besides, which stand for none.
+
+    Rows are given by their weights, or by their number where each has the weight one.
+    """
+    n = rows if isinstance(rows, int) else len(rows)
     if n == 0:
         return np.empty(0, np.int64), np.empty(0), 0.0
-    ends = np.cumsum(rows)
-    total = float(ends[-1])
+    ends = None if isinstance(rows, int) else np.cumsum(rows)
+    total = float(n if ends is None else ends[-1])
     taken = min(size, max(1, round(total)))
     step = total / taken
     if taken >= total:
         start = 0.0  # every row is taken
-    at = np.searchsorted(ends, (np.arange(taken) + start) * step, side="right")
+    wanted = (np.arange(taken) + start) * step
+    at = wanted.astype(np.int64) if ends is None else np.searchsorted(ends, wanted, side="right")
     at = np.concatenate([[0], np.minimum(at, n - 1), [n - 1]])
     weights = np.concatenate([[0.0], np.full(taken, step), [0.0]])
     return at, weights, 0.0 if step <= 1.0 else step

@@ -10,6 +10,7 @@ Does not cover: files; columns of any other dtype (``columns``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +18,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.columns import Column, as_fixed, from_fixed, has_fixed_width
+from safeframe.kernels.columns import Column, as_fixed, fixed_column, has_fixed_width
+from safeframe.kernels.order import Positions
 
-__all__ = ["RowValues", "Rows", "common_layout", "pack", "row_values", "rows_have_fixed_width", "unpack"]
+__all__ = [
+    "RowValues",
+    "Rows",
+    "common_layout",
+    "pack",
+    "row_values",
+    "rows_have_fixed_width",
+    "unpack",
+    "unpack_one",
+]
 
 Rows = npt.NDArray[np.void]
 """Rows of one layout: an array of a packed structured dtype, with one field per column."""
@@ -69,14 +80,57 @@ def pack(rows: Rows, columns: RowValues) -> None:
             field[start : start + step] = values[start : start + step]
 
 
-def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any]) -> list[Column]:
+def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any], order: Positions | None = None) -> list[Column]:
     """Give the columns of rows of one layout or several, of the very dtypes of the frame.
+
+    Parameters
+    ----------
+    blocks
+        Rows.
+    dtypes
+        One for each column.
+    order
+        Numbers of the rows that are wanted, in their order; None for all as they are.
 
     Notes
     -----
-    Memory: the columns, beside the rows.
+    Memory: the columns, beside the rows. Like :func:`pack`, a stretch of rows at a time.
     """
-    return [from_fixed([block[str(i)] for block in blocks], dtype) for i, dtype in enumerate(dtypes)]
+    if order is not None:
+        blocks = [_one_layout(blocks)]
+    n_rows = sum(map(len, blocks)) if order is None else len(order)
+    made = [fixed_column(n_rows, dtype) for dtype in dtypes]
+    at = 0
+    for block in blocks:
+        plain = block.view(f"V{block.dtype.itemsize}")  # one copy for a row, not one for each field
+        step = max(1, _CHUNK_NBYTES // block.dtype.itemsize)
+        names = block.dtype.names or ()
+        for start in range(0, len(block) if order is None else n_rows, step):
+            if order is None:
+                rows = block[start : start + step]
+            else:
+                rows = plain.take(order[start : start + step]).view(block.dtype)
+            for (_, target), name in zip(made, names, strict=True):
+                target[at : at + len(rows)] = rows[name]
+            at += len(rows)
+    return [finished() for finished, _ in made]
+
+
+def unpack_one(blocks: Sequence[Rows], number: int, dtype: Any) -> Column:
+    """Give one column alone."""
+    finished, target = fixed_column(sum(map(len, blocks)), dtype)
+    at = 0
+    for block in blocks:
+        target[at : at + len(block)] = block[str(number)]
+        at += len(block)
+    return finished()
+
+
+def _one_layout(blocks: Sequence[Rows]) -> Rows:
+    if len(blocks) == 1:
+        return blocks[0]
+    layout = functools.reduce(common_layout, (block.dtype for block in blocks))
+    return np.concatenate([block.astype(layout, copy=False) for block in blocks])
 
 
 def _layout(kinds: Sequence[np.dtype[Any]]) -> np.dtype[np.void]:

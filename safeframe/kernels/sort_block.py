@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,27 +13,42 @@ from safeframe.kernels.frame_spec import FrameSpec
 from safeframe.kernels.order import Positions, stable_order
 from safeframe.kernels.row_order import RowOrder, sorted_keys
 
-__all__ = ["block_order"]
+__all__ = ["BlockOrder"]
 
 
-def block_order(block: Sequence[Column], spec: FrameSpec, order: RowOrder) -> Positions | None:
-    """Order staged rows, those of equal keys staying in their order.
+@dataclass(frozen=True, slots=True)
+class BlockOrder:
+    """How staged rows are brought to the order of a sort."""
 
-    Returns
-    -------
-    numpy.ndarray or None
-        Row numbers in the new order; None when the rows are in order.
+    spec: FrameSpec
+    """The frame as it is staged."""
+    order: RowOrder
+    """The order."""
 
-    Notes
-    -----
-    Memory: 24 bytes per row for one column of numbers or times.
-    """
-    keys = pd.DataFrame({name: as_series(spec.column(block, name)) for name in order.by}, copy=False)
-    if order.coded:
-        codes, null = order.codes(keys)
-        if null is not None:
-            end = np.iinfo(np.uint64).max if order.na_last else 0
-            codes = np.where(null, np.uint64(end), codes)
-        # Small numbers can be ordered by counting; a copy, since codes may be the column itself.
-        return stable_order(codes - codes.min() if len(codes) else codes)
-    return sorted_keys(keys, order).index.to_numpy()
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Numbers of the staged columns that decide."""
+        return tuple(self.spec.position(name) for name in self.order.by)
+
+    def positions(self, columns: Sequence[Column]) -> Positions | None:
+        """Order rows by those columns, rows of equal keys staying in their order.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Row numbers in the new order; None when the rows are in order.
+
+        Notes
+        -----
+        Memory: 24 bytes per row for one column of numbers or times.
+        """
+        named = zip(self.order.by, columns, strict=True)
+        keys = pd.DataFrame({name: as_series(column) for name, column in named}, copy=False)
+        if self.order.coded:
+            codes, null = self.order.codes(keys)
+            if null is not None:
+                end = np.iinfo(np.uint64).max if self.order.na_last else 0
+                codes = np.where(null, np.uint64(end), codes)
+            # Small numbers can be ordered by counting; a copy, since codes may be the column itself.
+            return stable_order(codes - codes.min() if len(codes) else codes)
+        return sorted_keys(keys, self.order).index.to_numpy()

@@ -222,10 +222,17 @@ def heavy(rows: int = 400_000, share: float = 0.9) -> dd.DataFrame:
 
 def small_memory() -> int:
     """Memory of which some 80 MiB are left for a task: a partition fits, a key of 27 MiB does not."""
-    budget = safeframe.plan_set_index(frame(**KEYS), "k").budget
-    return int((budget.reserved_nbytes + 80 * 2**20) / budget.headroom_fraction)
+    return safeframe.plan_set_index(frame(**KEYS), "k").budget.reserved_nbytes + 80 * 2**20
 
 
+@pytest.fixture
+def _all_of_the_memory():
+    """No headroom: it is larger the larger this process is, and a key may fit it."""
+    with dask.config.set({"safeframe.headroom": 1.0}):
+        yield
+
+
+@pytest.mark.usefixtures("_all_of_the_memory")
 def test_a_key_that_does_not_fit_is_a_plan_and_raises_when_it_runs(tmp_path):
     arguments = {"memory": small_memory(), "staging": str(tmp_path)}
     plan = safeframe.plan_set_index(heavy(), "k", **arguments)

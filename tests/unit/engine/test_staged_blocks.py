@@ -19,7 +19,7 @@ WORDS = NUMBERS.assign(w="word")
 def add(block, frame):
     taken = block.takes([frame[name] for name in frame])
     if taken:
-        block.add()
+        block.add(None)
     return taken
 
 

@@ -8,7 +8,14 @@ import pandas.testing as tm
 import pytest
 
 from safeframe.kernels.columns import as_series
-from safeframe.kernels.row_layout import common_layout, pack, row_values, rows_have_fixed_width, unpack
+from safeframe.kernels.row_layout import (
+    common_layout,
+    pack,
+    row_values,
+    rows_have_fixed_width,
+    unpack,
+    unpack_one,
+)
 
 FRAME = pd.DataFrame(
     {
@@ -73,6 +80,21 @@ def test_the_common_layout_of_unsigned_columns_stays_unsigned():
 def test_more_rows_than_are_packed_at_a_time():
     frame = pd.DataFrame({"a": np.arange(100_000), "b": np.arange(100_000) / 7})
     tm.assert_frame_equal(unpacked([packed(frame)], frame), frame)
+
+
+@pytest.mark.parametrize("cut", [0, 30_000, 100_000])
+def test_rows_in_another_order(cut):
+    frame = pd.DataFrame({"a": np.arange(100_000), "b": np.arange(100_000) / 7})
+    order = np.random.default_rng(0).permutation(100_000)[:70_000]
+    columns = unpack([packed(frame[:cut]), packed(frame[cut:])], list(frame.dtypes), order)
+    found = pd.DataFrame({name: as_series(column) for name, column in zip(frame, columns, strict=True)})
+    tm.assert_frame_equal(found, frame.take(order).reset_index(drop=True))
+
+
+def test_one_column_alone():
+    for number, name in enumerate(FRAME):
+        column = unpack_one([packed(FRAME[:2]), packed(FRAME[2:])], number, FRAME.dtypes[name])
+        tm.assert_series_equal(as_series(column), FRAME[name], check_names=False)
 
 
 def test_no_rows():
