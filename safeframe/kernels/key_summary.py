@@ -26,6 +26,7 @@ from safeframe.facts.keys import Codes, Counts, KeySchema, PartitionKeys
 from safeframe.kernels.key_counts import KeyCounts, count_keys
 from safeframe.kernels.key_labels import key_labels, label_rows
 from safeframe.kernels.mixing import below_fraction, mix64
+from safeframe.kernels.order import sorted_union
 
 __all__ = ["KeySummary", "combine", "heaviest", "smallest_hashes", "summarise", "summary_nbytes_bound"]
 
@@ -146,10 +147,10 @@ def _joined(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
     capacity = summaries[0].capacity
     partitions = _joined_partitions([summary.partitions for summary in summaries])
     fraction = min(summary.fraction for summary in summaries)
-    codes, counts = _summed([_below(summary, fraction) for summary in summaries])
+    codes, counts = _summed(*(_below(summary, fraction) for summary in summaries))
     heavy: tuple[Codes, Counts, int] | None = None
     if fraction < 1.0:
-        candidates = _summed([summary.heavy for summary in summaries])
+        candidates = _summed(*(summary.heavy for summary in summaries))
         heavy = (*candidates, sum(summary.heavy_error for summary in summaries))
     joined = _bounded(codes, counts, capacity, partitions, fraction=fraction, heavy=heavy)
     labels: dict[int, Any] = {}
@@ -236,18 +237,18 @@ def _below(summary: KeySummary, fraction: float) -> tuple[Codes, Counts]:
     return summary.codes[below], summary.counts[below]
 
 
-def _summed(parts: Sequence[tuple[Codes, Counts]]) -> tuple[Codes, Counts]:
-    """Join ascending keys, adding up the counts of equal ones."""
-    codes = np.concatenate([codes for codes, _ in parts])
-    if len(codes) == 0:
-        return codes, np.empty(0, np.int64)
-    order = np.argsort(codes, kind="stable")  # merges the ascending runs that the parts are
+def _summed(one: tuple[Codes, Counts], other: tuple[Codes, Counts]) -> tuple[Codes, Counts]:
+    """Join the ascending keys of two summaries, adding up the counts of those in both."""
+    codes = np.concatenate([one[0], other[0]])
+    order = np.argsort(codes, kind="stable")  # merges the two ascending runs
     codes = codes[order]
-    counts = np.concatenate([counts for _, counts in parts])[order]
+    counts = np.concatenate([one[1], other[1]])[order]
     del order
     new = np.ones(len(codes), np.bool_)
     np.not_equal(codes[1:], codes[:-1], out=new[1:])
-    return codes[new], np.add.reduceat(counts, np.flatnonzero(new))
+    again = np.flatnonzero(~new)  # each right behind its equal
+    counts[again - 1] += counts[again]
+    return codes[new], counts[new]
 
 
 def _worth_a_name(summary: KeySummary) -> Codes:
@@ -255,7 +256,7 @@ def _worth_a_name(summary: KeySummary) -> Codes:
     codes, counts = summary.heavy
     heavy = codes[heaviest(codes, counts, options.NAMED_HEAVY_KEYS)]
     sample = summary.codes[smallest_hashes(summary.codes, options.NAMED_SAMPLE_KEYS)]
-    return np.union1d(heavy, sample)
+    return sorted_union(heavy, sample)
 
 
 def _with_labels(summary: KeySummary, labels: dict[int, Any]) -> KeySummary:

@@ -20,6 +20,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import Codes, Counts, KeyStatistics
 from safeframe.facts.merge import How, KeyFanout, MergeEstimate
 from safeframe.kernels.mixing import below_fraction
+from safeframe.kernels.order import sorted_union
 
 __all__ = ["estimate_join"]
 
@@ -158,7 +159,7 @@ def _rows(how: How, inner: Estimate, left_only: Estimate, right_only: Estimate) 
 def _aligned(left: KeyStatistics, right: KeyStatistics) -> _Aligned:
     """Line up every key of which something is known."""
     sides = [_held(side) for side in (left, right)]
-    codes = np.union1d(sides[0][0], sides[1][0])
+    codes = sorted_union(sides[0][0], sides[1][0])
     rows = []
     for held, counts in sides:
         full = np.zeros(len(codes), np.int64)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from safeframe.facts.keys import Codes, Counts, KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.kernels.mixing import below_fraction
+from safeframe.kernels.order import sorted_union
 
 __all__ = ["KeyLoads", "Rows", "key_loads"]
 
@@ -62,9 +63,9 @@ def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
     fraction = min(left.sample_fraction, right.sample_fraction)
     heavy = np.empty(0, np.uint64)
     if not (left.exact and right.exact):
-        heavy = np.union1d(left.heavy_codes, right.heavy_codes)
+        heavy = sorted_union(left.heavy_codes, right.heavy_codes)
     sampled = [side.codes[below_fraction(side.codes, fraction)] for side in (left, right)]
-    codes = np.union1d(np.union1d(*sampled), heavy)
+    codes = sorted_union(*sampled, heavy)
     known = np.isin(codes, heavy) | (fraction >= 1.0)
     weight = np.where(known, 1.0, 1.0 / fraction)
     left_rows, right_rows = (_rows_of(side, codes) for side in (left, right))

@@ -32,6 +32,7 @@ from safeframe.kernels.key_summary import (
     summarise,
     summary_nbytes_bound,
 )
+from safeframe.kernels.order import sorted_union
 from safeframe.sizing.partition_tasks import each_partition, key_columns, project
 
 __all__ = ["align_heavy_keys", "gather_key_statistics"]
@@ -101,7 +102,7 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
         return list(statistics)
     heavy = statistics[0].heavy_codes
     for side in statistics[1:]:
-        heavy = np.union1d(heavy, side.heavy_codes)
+        heavy = sorted_union(heavy, side.heavy_codes)
     stale = [
         number
         for number, side in enumerate(statistics)
@@ -158,7 +159,7 @@ def _statistics(summary: KeySummary, on: tuple[Any, ...], schema: KeySchema, cap
             ends = np.array([summary.partitions.first[full].min(), summary.partitions.last[full].max()])
             minimum, maximum = decode_codes(ends, schema)
         named = codes[heaviest(codes, counts, options.NAMED_HEAVY_KEYS)]
-        named = np.union1d(named, summary.codes[smallest_hashes(summary.codes, options.NAMED_SAMPLE_KEYS)])
+        named = sorted_union(named, summary.codes[smallest_hashes(summary.codes, options.NAMED_SAMPLE_KEYS)])
         labels = dict(zip(named.tolist(), decode_codes(named, schema), strict=True))
     return KeyStatistics(
         on=tuple(on),
