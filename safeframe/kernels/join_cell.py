@@ -16,6 +16,7 @@ import pandas as pd
 from safeframe.kernels.columns import Column, as_series, gather, repeat
 from safeframe.kernels.join_spec import JoinSpec, OutputColumn, SideSpec
 from safeframe.kernels.key_ids import key_ids
+from safeframe.kernels.lookup_join import lookup_join
 from safeframe.kernels.order import Positions, counts_of, stable_order
 from safeframe.kernels.virtual_join import JoinedRows, join_runs
 
@@ -41,7 +42,11 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     """
     left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
     left_ids, right_ids, n_ids = _dense(left_ids, right_ids)
-    join = join_runs(counts_of(left_ids, n_ids), counts_of(right_ids, n_ids), spec.how)
+    counts = counts_of(left_ids, n_ids), counts_of(right_ids, n_ids)
+    looked_up = lookup_join(left, right, (left_ids, right_ids), counts, spec, (number, cells))
+    if looked_up is not None:
+        return looked_up
+    join = join_runs(*counts, spec.how)
     rows = join.rows(*join.cell(number, cells))
     left, left_items = _touched(left, stable_order(left_ids), rows.left_items)
     right, right_rows = _touched(right, stable_order(right_ids), rows.right_rows)

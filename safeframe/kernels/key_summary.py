@@ -30,6 +30,9 @@ from safeframe.kernels.order import sorted_union
 
 __all__ = ["KeySummary", "combine", "heaviest", "smallest_hashes", "summarise", "summary_nbytes_bound"]
 
+_COUNTED = 2**12
+"""Counts from here on are selected by comparison."""
+
 _LABEL_NBYTES = 256
 """Bytes allowed for a named key: its value, its code and its slot."""
 
@@ -172,7 +175,18 @@ def heaviest(codes: Codes, counts: Counts, n: int) -> npt.NDArray[np.int64]:
     """
     if len(codes) <= n:
         return np.arange(len(codes))
-    return np.sort(np.argpartition(counts, len(counts) - n)[len(counts) - n :])
+    if counts.dtype.kind == "f":
+        return np.sort(np.argpartition(counts, len(counts) - n)[len(counts) - n :])
+    # Most counts are small and the same, which selecting by comparison takes long for.
+    capped = np.minimum(counts, _COUNTED)
+    above = len(codes) - np.cumsum(np.bincount(capped, minlength=_COUNTED + 1))
+    least = int(np.argmax(above <= n))  # every key with a higher count is among them
+    if least == _COUNTED:
+        high = np.flatnonzero(capped == _COUNTED)
+        return high[np.sort(np.argpartition(counts[high], len(high) - n)[len(high) - n :])]
+    chosen = np.flatnonzero(capped > least)
+    ties = np.flatnonzero(capped == least)[: n - len(chosen)]
+    return np.sort(np.concatenate([chosen, ties]))
 
 
 def smallest_hashes(codes: Codes, n: int) -> npt.NDArray[np.int64]:

@@ -19,6 +19,13 @@ Positions = npt.NDArray[np.int64]
 _TABLE_SLOTS = 2**21
 """Codes that a shard look-up table may span: 4 MiB of 16-bit shard numbers."""
 
+_STRETCH_STARTS = 3
+"""Shards that begin in one stretch, up to which going on beats a binary search."""
+
+_STRETCH_BITS = 16
+"""Bits of the number of stretches that codes are looked up by, where they span more: few hold the
+beginning of more than one shard."""
+
 
 def stable_order(ids: npt.NDArray[np.integer]) -> Positions | None:
     """Order rows by id, rows of equal id staying in their order.
@@ -86,11 +93,30 @@ def shard_of(codes: npt.NDArray[np.uint64], starts: npt.NDArray[np.uint64]) -> n
         return np.zeros(len(codes), np.int64)
     low, high = starts[1], starts[-1]
     if high - low >= _TABLE_SLOTS:
-        return np.searchsorted(starts, codes, side="right") - 1
+        return _by_stretches(codes, starts)
     # Slot 0 is for the codes below all starts but the first, the last one for those from the last start on.
     slots = np.clip(codes, low - np.uint64(1), high) - (low - np.uint64(1))
     table = _shard_table(starts.tobytes())
     return np.asarray(table[slots.astype(np.int64)], np.int64)
+
+
+def _by_stretches(codes: npt.NDArray[np.uint64], starts: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Look up the shard at the beginning of a code's stretch, and go on from there where another one begins in it."""
+    low, high = starts[1], starts[-1]
+    shift = np.uint64(int(high - low).bit_length() - _STRETCH_BITS)
+    first = _stretch_table(starts.tobytes(), int(shift))
+    if first is None:
+        return np.asarray(np.searchsorted(starts, codes, side="right") - 1, np.int64)
+    inside = np.clip(codes, low, high) - low
+    shards: npt.NDArray[np.int64] = first[(inside >> shift).astype(np.int64)]
+    afters = np.append(starts[1:], starts[-1])
+    while True:
+        on = (codes >= afters[shards]) & (shards < len(starts) - 1)
+        if not on.any():
+            break
+        shards += on
+    shards[codes < low] = 0
+    return shards
 
 
 @functools.lru_cache(maxsize=2)
@@ -99,6 +125,15 @@ def _shard_table(starts_bytes: bytes) -> npt.NDArray[np.int64] | npt.NDArray[np.
     spans = np.append(np.diff(starts[1:]).astype(np.int64), 1)
     shards = np.arange(1, len(starts), dtype=np.uint16 if len(starts) < 2**16 else np.int64)
     return np.concatenate([shards[:1] - 1, np.repeat(shards, spans)])
+
+
+@functools.lru_cache(maxsize=2)
+def _stretch_table(starts_bytes: bytes, shift: int) -> npt.NDArray[np.int64] | None:
+    """Give the shard that each stretch begins in; None where too many begin in one of them."""
+    starts = np.frombuffer(starts_bytes, np.uint64)
+    stretches = np.arange((int(starts[-1] - starts[1]) >> shift) + 1, dtype=np.uint64) << np.uint64(shift)
+    first = np.searchsorted(starts[1:], stretches + starts[1], side="right").astype(np.int64)
+    return first if np.diff(first, append=len(starts) - 1).max() <= _STRETCH_STARTS else None
 
 
 def sorted_union(*parts: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -13,7 +13,7 @@ from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.key_codes import decode_codes, encode_keys
 from safeframe.kernels.key_counts import count_candidates, count_keys
 from safeframe.kernels.key_labels import key_labels
-from safeframe.kernels.key_summary import combine, summarise, summary_nbytes_bound
+from safeframe.kernels.key_summary import combine, heaviest, summarise, summary_nbytes_bound
 
 INT = KeySchema(columns=(KeyColumn(kind="int"),))
 STRING = KeySchema(columns=(KeyColumn(kind="string"),))
@@ -98,3 +98,14 @@ def test_a_key_that_is_heavy_in_all_partitions_together_stays_a_candidate():
     code = int(encode_keys([pd.Series([777])], INT)[0][0])
     at = np.flatnonzero(summary.heavy_codes == code)
     assert summary.heavy_counts[at].tolist() == [40]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_heaviest_keys(seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 2 ** int(rng.integers(1, 20)), int(rng.integers(1, 3000)))
+    n = int(rng.integers(1, 400))
+    at = heaviest(np.arange(len(counts), dtype=np.uint64), counts, n)
+    assert len(at) == min(n, len(counts))
+    assert (np.diff(at) > 0).all()
+    assert sorted(counts[at]) == sorted(counts)[-n:]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeframe.kernels.order import shard_of, stable_order
+from safeframe.kernels.order import shard_of, sorted_union, stable_order
 
 
 @pytest.mark.parametrize("largest", [3, 2**16 - 1, 2**16, 2**32 + 5, 2**47, 2**50])
@@ -35,3 +35,29 @@ def test_shard_of_is_a_binary_search(starts, codes, dense):
     first = np.array(sorted({0, *starts}), np.uint64)
     rows = np.array(codes, np.uint64)
     assert (shard_of(rows, first) == np.searchsorted(first, rows, side="right") - 1).all()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_shards_of_codes_that_span_any_range(seed):
+    rng = np.random.default_rng(seed)
+    span = 2 ** int(rng.integers(1, 65)) - 1
+    some = rng.integers(0, span, int(rng.integers(1, 200)), dtype=np.uint64, endpoint=True)
+    starts = np.unique(np.append(some, np.uint64(0)))
+    anywhere = rng.integers(0, 2**64 - 1, 300, dtype=np.uint64, endpoint=True)
+    inside = rng.integers(0, span, 300, dtype=np.uint64, endpoint=True)
+    one = np.uint64(1)
+    codes = np.concatenate([anywhere, inside, starts, starts + one, starts - one])
+    expected = np.searchsorted(starts, codes, side="right") - 1
+    assert shard_of(codes, starts).tolist() == expected.tolist()
+
+
+def test_shards_that_lie_close_together_in_a_wide_range():
+    starts = np.array([0, 10, 11, 12, 13, 14, 15, 16, 2**40], np.uint64)
+    codes = np.array([9, 10, 13, 16, 17, 2**40 - 1, 2**40, 2**63], np.uint64)
+    assert shard_of(codes, starts).tolist() == [0, 1, 4, 7, 7, 7, 8, 8]
+
+
+def test_a_union_has_each_code_once():
+    parts = [np.array(part, np.uint64) for part in ([], [1, 5, 2**63], [0, 5], [5])]
+    assert sorted_union(*parts).tolist() == [0, 1, 5, 2**63]
+    assert sorted_union(parts[0]).tolist() == []

@@ -1,0 +1,110 @@
+"""A join whose one side has each key at most once: rows of the other side look theirs up.
+
+The result has the rows of the side that looks up, in their order, each once or
+not at all. Nothing is brought to key order, and that side's columns are taken
+as they are.
+
+Covers: joins that keep no unmatched row of the side that is looked up in.
+Does not cover: keys that repeat on both sides (``virtual_join``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.kernels.columns import Column, as_series, gather
+from safeframe.kernels.join_spec import JoinSpec
+from safeframe.kernels.order import Positions
+from safeframe.kernels.virtual_join import cell_range
+
+__all__ = ["lookup_join"]
+
+Block = Sequence[Column]
+
+
+def lookup_join(
+    left: Block,
+    right: Block,
+    ids: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    counts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    spec: JoinSpec,
+    part: tuple[int, int],
+) -> pd.DataFrame | None:
+    """Join a shard, where one side can be looked up in.
+
+    Parameters
+    ----------
+    left, right
+        The rows of both sides.
+    ids
+        The number of each row's key.
+    counts
+        Rows of each number.
+    spec
+        The join.
+    part
+        Which part of the result, of how many.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        None where neither side can.
+
+    Notes
+    -----
+    Memory: 8 bytes for each number and for each row that looks up, and the result.
+    """
+    if spec.how in ("left", "inner") and counts[1].max(initial=0) <= 1:
+        asking, asked = 0, 1
+    elif spec.how in ("right", "inner") and counts[0].max(initial=0) <= 1 and _same_keys(left, right, spec):
+        asking, asked = 1, 0
+    else:
+        return None
+    place = np.full(len(counts[asked]), -1, np.int64)
+    place[ids[asked]] = np.arange(len(ids[asked]))
+    found = place[ids[asking]]
+    rows: slice | Positions
+    if spec.how == "inner" and (missed := found < 0).any():
+        met = np.flatnonzero(~missed)
+        rows = met[slice(*cell_range(len(met), *part))]
+    else:
+        rows = slice(*cell_range(len(found), *part))
+    sides: list[Block] = [left, right]
+    found = found[rows]
+    missing = spec.right_missing if asked == 1 else spec.left_missing
+    columns = {}
+    for i, column in enumerate(spec.output):
+        of = (column.left, column.right)
+        own, other = of[asking], of[asked]
+        if own is not None:
+            values = _as_promised(sides[asking][own][rows], spec.meta.dtypes.iloc[i])
+        else:
+            assert other is not None, "a column is of one side at least"
+            values = gather(sides[asked][other], found, missing=missing)
+        columns[i] = as_series(values)
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(found)), copy=False)
+    frame.columns = spec.meta.columns
+    return frame
+
+
+def _same_keys(left: Block, right: Block, spec: JoinSpec) -> bool:
+    """Whether a key's value is the same whichever side it is taken from."""
+    pairs = zip(spec.left.key_positions, spec.right.key_positions, strict=True)
+    return all(
+        isinstance(left[one].dtype, np.dtype)
+        and left[one].dtype == right[other].dtype
+        and left[one].dtype.kind in "iub"
+        for one, other in pairs
+    )
+
+
+def _as_promised(values: Column, dtype: Any) -> Column:
+    if values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
+        return values
+    series = as_series(values).astype(dtype)
+    return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
