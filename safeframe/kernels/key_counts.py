@@ -25,6 +25,8 @@ _DENSE_KINDS: frozenset[KeyKind] = frozenset({"int", "uint", "bool", "datetime",
 _DENSE_FACTOR = 2
 """Slots per row up to which a table of counts is faster than a sort."""
 _PROBE_ROWS = 4096
+_FILTER_BITS = 20
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio: neighbours go far apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -117,10 +119,21 @@ def count_candidates(columns: Sequence[pd.Series[Any]], schema: KeySchema, candi
     codes, null = encode_keys(columns, schema)
     if null is not None:
         codes = codes[~null]
-    ordered = codes if _increasing(codes) else np.sort(codes)
+    if _increasing(codes):
+        ordered = codes
+    else:
+        ordered = np.sort(codes[_perhaps_among(codes, candidates)])
     first = np.searchsorted(ordered, candidates, side="left")
     last = np.searchsorted(ordered, candidates, side="right")
     return np.asarray(last - first, np.int64)
+
+
+def _perhaps_among(codes: Codes, candidates: Codes) -> npt.NDArray[np.bool_]:
+    """Tell which codes may be candidates: all that are, and of the others about one in a hundred."""
+    shift = np.uint64(64 - _FILTER_BITS)
+    marked = np.zeros(2**_FILTER_BITS, np.bool_)
+    marked[(candidates * _SPREAD >> shift).astype(np.int64)] = True
+    return marked[(codes * _SPREAD >> shift).astype(np.int64)]
 
 
 def _count_dense(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Counts] | None:
