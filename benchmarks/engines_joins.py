@@ -36,7 +36,7 @@ def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) ->
         how=dataset.situation.how,
     )
     planned = time.perf_counter() - start
-    joined.to_parquet(request.output, write_index=False)
+    safeframe.to_parquet(joined, request.output, write_index=False, overwrite=True)
     seconds = time.perf_counter() - start
     return {
         "seconds": seconds,

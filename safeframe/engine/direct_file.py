@@ -1,8 +1,8 @@
 """Writes and reads files past the page cache, where the file system can.
 
 Staged rows that do not fit the memory that the kernel leaves for its page cache
-have to reach the disk before they are read. Through the page cache that took
-seven times as long as directly, and the pages counted as the worker's own
+have to reach the disk before they are read. Through the page cache that takes
+twice as long as directly, and the pages count as the worker's own
 (docs/decisions/0012). Written directly, they take no page of anyone.
 
 Covers: one file, written once from its beginning to its end; pieces of files.
