@@ -24,6 +24,7 @@ from safeframe.engine._dask import concat
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.conservation import conserved
 from safeframe.engine.exchange import Sealed, fetch, seal
+from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, ValidationError
@@ -131,7 +132,13 @@ def checked_part(
     SchemaMismatchError
         When its types are not the frame's.
     """
-    use_worker(after.directory if after is not None else "")
+    directory = after.directory if after is not None else ""
+    use_worker(directory)
+    with run_of_task(directory):
+        return _checked(part, planned)
+
+
+def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart) -> pd.DataFrame:
     frame = part.make() if isinstance(part, PartitionTask) else part
     if len(frame) != planned.rows:
         msg = (
@@ -227,14 +234,22 @@ def ordered_cell(
     spec, place, limit
         The join, the cell and what it may not exceed.
     """
-    use_worker(sealed.directory if sealed is not None else "")
+    directory = sealed.directory if sealed is not None else ""
+    use_worker(directory)
     sides = (
         _Side("left", left, sealed.left if sealed else None, spec.left),
         _Side("right", right, sealed.right if sealed else None, spec.right),
     )
-    if not place.one_key:
-        rows = [side.shard(place) for side in sides]
-        return limit.passed(ordered_join(rows[0], rows[1], spec, place.number, place.cells))
+    with run_of_task(directory):
+        return limit.passed(_one_key(sides, spec, place) if place.one_key else _shard(sides, spec, place))
+
+
+def _shard(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.DataFrame:
+    left, right = (side.shard(place) for side in sides)
+    return ordered_join(left, right, spec, place.number, place.cells)
+
+
+def _one_key(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.DataFrame:
     counts = [
         side.sealed.shard_rows(place.shard) if side.sealed is not None else planned
         for side, planned in zip(sides, place.rows, strict=True)
@@ -244,11 +259,11 @@ def ordered_cell(
         for side, count, planned in zip(sides, counts, place.rows, strict=True):
             _check_one_key(side.name, count, planned)
     cell = single_key_cell(counts[0], counts[1], spec.how, place.number, place.cells)
-    blocks = [
+    left, right = (
         side.one_key(place, ranges, of_parts)
         for side, ranges, of_parts in zip(sides, (cell.left, cell.right), place.ranges, strict=True)
-    ]
-    return limit.passed(join_rows(blocks[0], blocks[1], cell.rows, spec))
+    )
+    return join_rows(left, right, cell.rows, spec)
 
 
 def _check_one_key(name: str, rows: int, planned: int) -> None:
