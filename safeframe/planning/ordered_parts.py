@@ -6,10 +6,11 @@ a key that crosses many partitions is read by rows as everywhere.
 Does not cover: cutting keys into shards (``shards``).
 
 Every row of a partition lies in one shard, since shards follow each other
-without a gap, and in every cell that the shard has; a shard of one key divides
-its rows among its cells. So no row of a partition is missed or taken twice as
-long as the partition holds the keys that it was planned with, which is checked
-when it is made.
+without a gap, and every cell of the shard reads it, unless no result row comes
+from any key as small, or as large; a shard of one key divides its rows among
+its cells. So no row of a partition is missed or taken twice as long as the
+partition holds the keys that it was planned with, which is checked when it is
+made. Partitions that no result row comes from are not read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe.facts.keys import Counts, PartitionKeys
-from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import How
 from safeframe.facts.ordered_layout import TouchedParts
 from safeframe.kernels.single_key import Range, single_key_ranges
@@ -59,7 +59,7 @@ def touched_parts(parts: PartitionKeys, figures: LayoutFigures, how: How, side: 
     """
     layout = figures.layout
     numbers = np.flatnonzero(parts.full)
-    low, high = _reach(parts, numbers, layout)
+    low, high = _reach(parts, numbers, figures)
     nulls = np.flatnonzero(parts.null_rows > 0)
     offsets, entries = [0], []
     for shard in np.flatnonzero(layout.cells).tolist():
@@ -94,12 +94,10 @@ def held_rows(parts: PartitionKeys, touched: TouchedParts) -> tuple[int, int]:
     return int(rows.max(initial=0)), int(np.bincount(once[0]).max(initial=0))
 
 
-def _reach(parts: PartitionKeys, numbers: Numbers, layout: ShardLayout) -> tuple[Numbers, Numbers]:
-    """Give for each shard of codes the partitions ``[low, high)``, of those with keys, that hold any of them."""
-    first, last = parts.first[numbers], parts.last[numbers]
-    final = np.append(layout.starts[1:] - np.uint64(1), np.uint64(2**64 - 1))
-    low = np.searchsorted(last, layout.starts, side="left")
-    high = np.searchsorted(first, final, side="right")
+def _reach(parts: PartitionKeys, numbers: Numbers, figures: LayoutFigures) -> tuple[Numbers, Numbers]:
+    """Give for each shard of codes the partitions ``[low, high)``, of those with keys, that result rows come from."""
+    low = np.searchsorted(parts.last[numbers], figures.first_codes, side="left")
+    high = np.searchsorted(parts.first[numbers], figures.last_codes, side="right")
     return low, np.maximum(high, low)
 
 

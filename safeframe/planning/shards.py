@@ -38,6 +38,10 @@ class LayoutFigures:
     """Left rows of each shard: exact for shards of one key, expected for others."""
     right_rows: Counts
     """Right rows of each shard."""
+    first_codes: Codes
+    """The first code of each shard of codes that result rows can come from."""
+    last_codes: Codes
+    """The last one; smaller than the first where there is none."""
 
 
 def lay_out(
@@ -95,6 +99,7 @@ def lay_out(
         _per_shard(rows, firsts, lasts, shard_of_pack, n_shards)
         for rows in (loads.left, loads.right, loads.output)
     )
+    first_codes, last_codes = _fruitful(loads, starts, firsts, lasts, shard_of_pack)
     cells = np.ceil(output * np.where(single, 1.0, margin) / target_rows).astype(np.int64)
     if not loads.exact:
         cells[~single] = np.maximum(cells[~single], 1)  # keys that the sample missed may be there
@@ -122,6 +127,8 @@ def lay_out(
         cell_rows=int(cell_rows[used].max()),
         left_rows=left.astype(np.int64),
         right_rows=right.astype(np.int64),
+        first_codes=first_codes,
+        last_codes=last_codes,
     )
 
 
@@ -209,6 +216,25 @@ def _starts(
         np.array(single, np.bool_),
         np.array(shard_of_pack, np.int64),
     )
+
+
+def _fruitful(
+    loads: KeyLoads,
+    starts: Codes,
+    firsts: npt.NDArray[np.int64],
+    lasts: npt.NDArray[np.int64],
+    shard_of_pack: npt.NDArray[np.int64],
+) -> tuple[Codes, Codes]:
+    """Give each shard's first and last code of which there are result rows; all of its range where keys were sampled."""
+    if not loads.exact:
+        return starts, np.append(starts[1:] - np.uint64(1), np.uint64(2**64 - 1))
+    first_codes, last_codes = np.ones(len(starts), np.uint64), np.zeros(len(starts), np.uint64)
+    keys = np.flatnonzero(loads.output)
+    begin, end = np.searchsorted(keys, firsts), np.searchsorted(keys, lasts)
+    some = end > begin
+    first_codes[shard_of_pack[some]] = loads.codes[keys[begin[some]]]
+    last_codes[shard_of_pack[some]] = loads.codes[keys[end[some] - 1]]
+    return first_codes, last_codes
 
 
 def _per_shard(

@@ -128,7 +128,7 @@ def test_partitions_that_changed_places(tmp_path):
     source = changing(*PARTS, then={0: PARTS[2], 2: PARTS[0]})
     merged = safeframe.merge(source, frame_of(*RIGHT), on="k", strategy="sorted")
     with pytest.raises(
-        safeframe.ValidationError, match="Partition 0 of the left side holds keys from 9 to 12"
+        safeframe.ValidationError, match=r"Partition [02] of the left side holds keys from (9 to 12|1 to 5)"
     ):
         merged.compute()
 

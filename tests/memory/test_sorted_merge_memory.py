@@ -76,7 +76,9 @@ def heavy(number: int) -> pd.DataFrame:
 def test_a_key_that_crosses_ten_partitions(tight, tmp_path):
     left = dd.from_map(heavy, range(12), meta=heavy(0).iloc[:0])
     right = dd.from_pandas(
-        pd.DataFrame({"k": [200_000] * 5 + list(range(1_650_000, 1_800_000)), "r": 0.5}), npartitions=3, sort=False
+        pd.DataFrame({"k": [200_000] * 5 + list(range(1_650_000, 1_800_000)), "r": 0.5}),
+        npartitions=3,
+        sort=False,
     )
     plan = run(tight, safeframe.sorted_merge(left, right, on="k", partition_size="16MiB"), tmp_path / "out")
     assert plan.strategy == "sorted"
@@ -100,7 +102,10 @@ def test_one_side_moves(tight, tmp_path):
 
 def test_the_result_of_a_sort_is_one_side(tight, tmp_path):
     right = safeframe.sort_values(
-        dd.from_map(shuffled, range(12), meta=shuffled(0).iloc[:0]), "k", ignore_index=True, partition_size="4MiB"
+        dd.from_map(shuffled, range(12), meta=shuffled(0).iloc[:0]),
+        "k",
+        ignore_index=True,
+        partition_size="4MiB",
     )
     left = table(10, n=150_000, each=7, wide=5)
     plan = run(tight, safeframe.sorted_merge(left, right, on="k"), tmp_path / "out")
