@@ -49,7 +49,8 @@ def sorted_merge(
         and may share a key where they meet; within a partition rows may be in
         any order, and nulls may stand anywhere. Divisions need not be known.
     how, on, left_on, right_on, left_index, right_index, suffixes
-        As for :func:`merge`. The key is one column of numbers, times or booleans.
+        As for :func:`merge`. The key is one column of numbers, times,
+        booleans or strings (in the order of their characters, categories too).
     strategy
         ``"sorted"``, ``"sorted-one-side"`` or ``"staged"``; None to let the plan choose.
     partition_size, memory, max_output, validate, statistics, staging
@@ -90,7 +91,8 @@ def sorted_merge(
     Notes
     -----
     **Eager.** The key columns of both sides are read once, when this function
-    is called, to count rows per key and to see each partition's range.
+    is called, to count rows per key and to see each partition's range; strings
+    once before, for some of them by which the others are ordered.
 
     **Memory.** A worker's peak is what it uses before any data, twice the
     partitions that one output partition touches, and, for each of its threads,
@@ -179,7 +181,7 @@ def plan_sorted_merge(
 
 def _order_check(*, sort: bool) -> Callable[[JoinSizes], None]:
     def check(sizes: JoinSizes) -> None:
-        if not sizes.schema.injective:
+        if not sizes.schema.ordered:
             kinds = ", ".join(column.kind for column in sizes.schema.columns)
             msg = f"sorted_merge on {list(sizes.left_on)!r}: keys of the kind {kinds} are not counted in their order."
             hint = "Use safeframe.merge; it needs no order. safeframe.sort_values brings its result to one."
