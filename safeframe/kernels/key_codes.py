@@ -206,9 +206,9 @@ def _bounded_codes(series: pd.Series[Any], schema: KeySchema) -> tuple[Codes, Nu
     def codes_of(words: npt.NDArray[np.object_]) -> Codes:
         at = np.searchsorted(bounds, words, side="left")
         equal = (at < len(bounds)) & (bounds[np.minimum(at, len(bounds) - 1)] == words)
-        ranks = (2 * at + equal).astype(np.uint64) << np.uint64(schema.hash_bits)
+        ranks: Codes = (2 * at + equal).astype(np.uint64) << np.uint64(schema.hash_bits)
         low = word_hashes(words) >> np.uint64(64 - schema.hash_bits)
-        return np.where(equal, ranks, ranks | low)
+        return ranks | np.where(equal, np.uint64(0), low)
 
     found = _by_word(series, codes_of)
     if found is not None:

@@ -54,7 +54,7 @@ def sorted_merge(
     strategy
         ``"sorted"``, ``"sorted-one-side"`` or ``"staged"``; None to let the plan choose.
     partition_size, memory, max_output, validate, statistics, staging
-        As for :func:`merge`.
+        As for :func:`merge`; statistics of strings are gathered anew, and cannot be given.
     sort
         Whether a side that is not in key order is brought to it, through the
         staging directory, rather than refused.
@@ -66,7 +66,7 @@ def sorted_merge(
         keys within and across partitions, null keys last; rows of one key are in
         the order of the left rows, and for each in that of the right ones. All
         rows of a key are in one partition, unless they fill more than one (or
-        there are too many keys to count all of them exactly). The index counts
+        there are too many keys to count all of them exactly, or they are strings). The index counts
         from zero in each partition.
 
     Raises
