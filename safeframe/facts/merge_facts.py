@@ -54,3 +54,5 @@ class MergeFacts:
     """The user's target for an output partition in bytes; None to derive one."""
     strategy: str | None
     """The user's strategy; None to choose."""
+    ordered: bool = False
+    """Whether the result has to be in key order, keys whole where they fit a partition."""

@@ -4,7 +4,9 @@
    overlap, so that each output partition needs a few neighbours of either side.
 2. ``broadcast``: one side is small, in bytes, and no partition's result is too
    large; every worker holds the small side whole.
-3. ``staged``: rows pass through a directory that the workers share.
+3. ``sorted-one-side``: one side's partitions are in key order; the rows of the
+   other one pass through a directory that the workers share.
+4. ``staged``: rows of both sides do.
 
 Each rung gives a plan's steps or the reason why it cannot be taken. The first
 that can is taken; a plan whose only strategy does not fit is still a plan.
@@ -16,23 +18,28 @@ import math
 from collections.abc import Callable
 
 from safeframe.errors import ValidationError
+from safeframe.facts.keys import Codes
 from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Candidate, Plan
-from safeframe.planning.key_loads import key_loads
+from safeframe.planning.key_loads import key_loads, loads_in_order
 from safeframe.planning.memory import (
     default_partition_nbytes,
     default_shard_nbytes,
 )
 from safeframe.planning.merge_broadcast import by_broadcast
 from safeframe.planning.merge_choice import Choice, bounding_widths
+from safeframe.planning.merge_one_side import by_one_side
 from safeframe.planning.merge_sorted import by_sorted
 from safeframe.planning.merge_staged import by_staged
-from safeframe.planning.shards import lay_out
+from safeframe.planning.shards import LayoutFigures, lay_out
 
-__all__ = ["MERGE_STRATEGIES", "plan_merge"]
+__all__ = ["MERGE_STRATEGIES", "ORDERED_STRATEGIES", "plan_merge"]
 
-MERGE_STRATEGIES = ("sorted", "broadcast", "staged")
+MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged")
 """Strategies in the order in which they are tried."""
+ORDERED_STRATEGIES = ("sorted", "sorted-one-side", "staged")
+"""Those that can give their result in the order of its keys."""
 
 
 def plan_merge(facts: MergeFacts) -> Plan:
@@ -57,22 +64,34 @@ def plan_merge(facts: MergeFacts) -> Plan:
     task_nbytes = max(facts.budget.task_nbytes, 0)
     partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
     widths = bounding_widths(facts)
-    figures = lay_out(
-        key_loads(facts.left.keys, facts.right.keys, facts.how),
-        left_row_nbytes=widths.left,
-        right_row_nbytes=widths.right,
-        output_row_nbytes=widths.output,
-        shard_nbytes=default_shard_nbytes(task_nbytes),
-        partition_nbytes=partition_nbytes,
-    )
+    loads = loads_in_order(key_loads(facts.left.keys, facts.right.keys, facts.how), facts.left.keys.schema)
+
+    def laid_out(cuts: Codes | None = None) -> LayoutFigures:
+        return lay_out(
+            loads,
+            left_row_nbytes=widths.left,
+            right_row_nbytes=widths.right,
+            output_row_nbytes=widths.output,
+            shard_nbytes=default_shard_nbytes(task_nbytes),
+            partition_nbytes=partition_nbytes,
+            cuts=cuts,
+            whole_keys=facts.ordered,
+        )
+
+    figures = laid_out()
     rungs: dict[str, Callable[[], Choice | str]] = {
-        "sorted": lambda: by_sorted(facts, widths, figures, partition_nbytes),
+        "sorted": lambda: by_sorted(facts, widths, laid_out),
         "broadcast": lambda: by_broadcast(facts, widths, partition_nbytes),
+        "sorted-one-side": lambda: by_one_side(facts, widths, laid_out),
         "staged": lambda: by_staged(facts, widths, figures),
     }
+    recipe = "sorted_merge" if facts.ordered else "merge"
+    if facts.ordered:
+        # The other ways do not give the result in the order of its keys.
+        rungs = {name: rungs[name] for name in ORDERED_STRATEGIES}
     if facts.strategy is not None and facts.strategy not in rungs:
-        msg = f"strategy={facts.strategy!r} is not a strategy of merge."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(MERGE_STRATEGIES)}.")
+        msg = f"strategy={facts.strategy!r} is not a strategy of {recipe}."
+        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(rungs)}.")
 
     rejected = []
     taken: tuple[str, Choice] | None = None
@@ -95,9 +114,14 @@ def plan_merge(facts: MergeFacts) -> Plan:
         hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
         raise ValidationError(msg, hint=hint)
     strategy, choice = taken
-    staged = strategy == "staged"
+    staged = strategy in ("staged", "sorted-one-side")
+    ordered = choice.ordered
+    if facts.ordered and ordered is None:
+        ordered = OrderedLayout(
+            left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
+        )
     return Plan(
-        recipe="merge",
+        recipe=recipe,
         strategy=strategy,
         reasons=choice.reasons,
         rejected=tuple(rejected),
@@ -114,5 +138,6 @@ def plan_merge(facts: MergeFacts) -> Plan:
         staging_directory=facts.staging.directory if staged else None,
         layout=choice.layout,
         build_side=choice.build_side,
+        ordered=ordered,
         merge=facts.estimate,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from safeframe import options
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Step
 
 __all__ = ["Choice", "Widths", "bounding_widths"]
@@ -23,6 +24,7 @@ class Choice:
     layout: ShardLayout | None = None
     build_side: str | None = None
     staging_nbytes: int = 0
+    ordered: OrderedLayout | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import dask.dataframe as dd
@@ -22,7 +23,7 @@ from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_o
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.units import parse_nbytes
 
-__all__ = ["merge", "plan_merge"]
+__all__ = ["merge", "merged", "plan_merge", "planned"]
 
 
 def merge(
@@ -63,7 +64,8 @@ def merge(
     suffixes
         What is added to the names of columns, other than keys, that both sides have.
     strategy
-        ``"sorted"``, ``"broadcast"`` or ``"staged"``; None to let the plan choose.
+        ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"`` or ``"staged"``; None to
+        let the plan choose.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
         int. By default the configured ``safeframe.partition-size``, or else a
@@ -72,7 +74,7 @@ def merge(
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.
     staging
-        A directory that all workers reach, for the strategy ``"staged"``.
+        A directory that all workers reach, for the strategies that stage rows.
     max_output
         Refuse the merge when its result is predicted to be larger in memory
         than this many bytes.
@@ -121,7 +123,8 @@ def merge(
     the figures: ``safeframe.explain(result)``.
 
     **Disk.** With the strategy ``"staged"`` both sides are written once to the
-    staging directory, less columns that nothing uses.
+    staging directory, with ``"sorted-one-side"`` one of them, less columns that
+    nothing uses.
 
     **Passes.** One over the key columns, one over each side; a shard with
     several output partitions is read once for each of them.
@@ -137,14 +140,25 @@ def merge(
     1     2      6    2.0
     2     2      7    2.0
     """
-    sizes, plan = _planned(
+    sizes, plan = planned(
         left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )  # fmt: skip
+    return merged(sizes, plan, how, suffixes, max_output)
+
+
+def merged(
+    sizes: JoinSizes,
+    plan: Plan,
+    how: How,
+    suffixes: tuple[str | None, str | None],
+    max_output: str | int | None,
+) -> dd.DataFrame:
+    """Make the collection of a planned merge, for a recipe that the user called."""
     if max_output is not None:
         refuse_larger(sizes.estimate, parse_nbytes(max_output, argument="max_output"))
-    warn_of_explosion(sizes.estimate, stacklevel=2)
+    warn_of_explosion(sizes.estimate, stacklevel=3)
     if plan.staging_directory is not None:
         check_staging(plan.staging_directory)
     expression = SafeMerge(
@@ -206,14 +220,14 @@ def plan_merge(
     6
     """
     del max_output
-    return _planned(
+    return planned(
         left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )[1]  # fmt: skip
 
 
-def _planned(
+def planned(
     left: dd.DataFrame,
     right: dd.DataFrame,
     how: How,
@@ -231,7 +245,9 @@ def _planned(
     staging: str | None,
     validate: str | None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None,
+    check_order: Callable[[JoinSizes], None] | None = None,
 ) -> tuple[JoinSizes, Plan]:
+    """Size and plan a merge; with ``check_order``, one whose result is in key order."""
     if left_index or right_index:
         msg = "safeframe.merge joins on columns, not on the index."
         raise UnsupportedError(msg, hint="Make the index a column first: ddf.reset_index().")
@@ -246,8 +262,14 @@ def _planned(
     memory_nbytes = None if memory is None else parse_nbytes(memory, argument="memory")
     # First of all: a worker's allocators are set up before its first task.
     budget = measure_budget(memory_nbytes)
-    sizes = size_join(left, right, how, on, left_on, right_on, statistics, recipe="merge")
+    in_order = check_order is not None
+    sizes = size_join(
+        left, right, how, on, left_on, right_on, statistics,
+        recipe="sorted_merge" if in_order else "merge", in_order=in_order,
+    )  # fmt: skip
     _check_names(sizes, how, suffixes)
+    if check_order is not None:
+        check_order(sizes)
     if validate is not None:
         check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
     plan = make_plan(
@@ -260,6 +282,7 @@ def _planned(
             staging=staging_facts(staging),
             partition_nbytes=partition_nbytes,
             strategy=strategy,
+            ordered=in_order,
         )
     )
     return sizes, plan
