@@ -5,6 +5,7 @@
 2. ``broadcast``: one side is small, in bytes, and no partition's result is too
    large; every worker holds the small side whole.
 3. ``staged``: rows pass through a directory that the workers share.
+4. ``p2p``: there is none; dask's P2P moves the rows between the workers.
 
 Each rung gives a plan's steps or the reason why it cannot be taken. The first
 that can is taken; a plan whose only strategy does not fit is still a plan.
@@ -25,13 +26,14 @@ from safeframe.planning.memory import (
 )
 from safeframe.planning.merge_broadcast import by_broadcast
 from safeframe.planning.merge_choice import Choice, bounding_widths
+from safeframe.planning.merge_p2p import by_p2p
 from safeframe.planning.merge_sorted import by_sorted
 from safeframe.planning.merge_staged import by_staged
 from safeframe.planning.shards import lay_out
 
 __all__ = ["MERGE_STRATEGIES", "plan_merge"]
 
-MERGE_STRATEGIES = ("sorted", "broadcast", "staged")
+MERGE_STRATEGIES = ("sorted", "broadcast", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 
 
@@ -57,8 +59,9 @@ def plan_merge(facts: MergeFacts) -> Plan:
     task_nbytes = max(facts.budget.task_nbytes, 0)
     partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
     widths = bounding_widths(facts)
+    loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
     figures = lay_out(
-        key_loads(facts.left.keys, facts.right.keys, facts.how),
+        loads,
         left_row_nbytes=widths.left,
         right_row_nbytes=widths.right,
         output_row_nbytes=widths.output,
@@ -69,6 +72,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         "sorted": lambda: by_sorted(facts, widths, figures, partition_nbytes),
         "broadcast": lambda: by_broadcast(facts, widths, partition_nbytes),
         "staged": lambda: by_staged(facts, widths, figures),
+        "p2p": lambda: by_p2p(facts, widths, loads),
     }
     if facts.strategy is not None and facts.strategy not in rungs:
         msg = f"strategy={facts.strategy!r} is not a strategy of merge."
@@ -89,30 +93,43 @@ def plan_merge(facts: MergeFacts) -> Plan:
             rejected.append(Candidate(strategy=name, reason=choice))
         else:
             taken = (name, choice)
+    if taken is None and facts.strategy is not None:
+        why = next(candidate.reason for candidate in rejected if candidate.strategy == facts.strategy)
+        msg = f"strategy={facts.strategy!r} cannot run this merge: {why}."
+        hint = "Leave strategy= out to have one chosen."
+        if facts.strategy == "staged":
+            hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
+        raise ValidationError(msg, hint=hint)
     if taken is None:
         why = "; ".join(f"{candidate.strategy}: {candidate.reason}" for candidate in rejected)
         msg = f"No strategy can run this merge. {why}."
         hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
         raise ValidationError(msg, hint=hint)
     strategy, choice = taken
-    staged = strategy == "staged"
+    free_nbytes, directory = None, None
+    if choice.p2p is not None:
+        free_nbytes, directory = choice.p2p.disk.free_nbytes, choice.p2p.disk.directory
+    elif strategy == "staged":
+        free_nbytes, directory = facts.staging.free_nbytes, facts.staging.directory
     return Plan(
         recipe="merge",
         strategy=strategy,
         reasons=choice.reasons,
         rejected=tuple(rejected),
         steps=choice.steps,
-        budget=facts.budget,
+        budget=facts.budget if choice.p2p is None else choice.p2p.budget,
         output_rows=facts.estimate.rows,
         output_nbytes=facts.estimate.nbytes,
         output_partitions=choice.output_partitions,
-        partition_nbytes=partition_nbytes,
+        partition_nbytes=choice.partition_nbytes or partition_nbytes,
         largest_partition_nbytes=math.ceil(choice.largest_rows * widths.output),
         row_nbytes=widths.output,
         staging_nbytes=choice.staging_nbytes,
-        staging_free_nbytes=facts.staging.free_nbytes if staged else None,
-        staging_directory=facts.staging.directory if staged else None,
+        staging_free_nbytes=free_nbytes,
+        staging_directory=directory,
         layout=choice.layout,
         build_side=choice.build_side,
         merge=facts.estimate,
+        p2p=None if choice.p2p is None else choice.p2p.settings,
+        advice=choice.advice,
     )

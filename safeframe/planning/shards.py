@@ -34,6 +34,10 @@ class LayoutFigures:
     """Their bytes."""
     cell_rows: int
     """Result rows of the largest cell."""
+    left_rows: Rows
+    """Left rows of each shard, at most."""
+    right_rows: Rows
+    """Right rows of each shard, at most."""
 
 
 def lay_out(
@@ -94,14 +98,15 @@ def lay_out(
     cell_rows = np.ceil(output * np.where(single, 1.0, margin) / np.maximum(cells, 1))
     read_left, read_right = _rows_read(left, right, cell_rows, single)
     used = cells > 0
-    read_nbytes = (read_left * left_row_nbytes + read_right * right_row_nbytes) * np.where(
-        single, 1.0, margin
-    )
+    margins = np.where(single, 1.0, margin)
+    read_nbytes = (read_left * left_row_nbytes + read_right * right_row_nbytes) * margins
     return LayoutFigures(
         layout=layout,
-        input_rows=int(((read_left + read_right) * np.where(single, 1.0, margin))[used].max()),
+        input_rows=int(((read_left + read_right) * margins)[used].max()),
         input_nbytes=int(read_nbytes[used].max()),
         cell_rows=int(cell_rows[used].max()),
+        left_rows=np.where(used, np.ceil(left * margins), 0.0),
+        right_rows=np.where(used, np.ceil(right * margins), 0.0),
     )
 
 
