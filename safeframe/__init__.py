@@ -31,6 +31,7 @@ from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 from safeframe.recipes.set_index import plan_set_index, set_index
 from safeframe.recipes.shuffle import plan_shuffle, shuffle
 from safeframe.recipes.sort_values import plan_sort_values, sort_values
+from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.recipes.to_parquet import to_parquet
 from safeframe.report.measure import Measurement, measure
@@ -72,10 +73,12 @@ __all__ = [
     "plan_set_index",
     "plan_shuffle",
     "plan_sort_values",
+    "plan_sorted_merge",
     "rebalance_partitions",
     "set_index",
     "shuffle",
     "sort_values",
+    "sorted_merge",
     "to_parquet",
     "tune",
 ]

@@ -24,6 +24,7 @@ from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 from safeframe.recipes.set_index import plan_set_index, set_index
 from safeframe.recipes.shuffle import plan_shuffle, shuffle
 from safeframe.recipes.sort_values import plan_sort_values, sort_values
+from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.recipes.to_parquet import to_parquet
 
@@ -98,8 +99,10 @@ class SafeAccessor:
     plan_set_index = _Method(plan_set_index)
     plan_shuffle = _Method(plan_shuffle)
     plan_sort_values = _Method(plan_sort_values)
+    plan_sorted_merge = _Method(plan_sorted_merge)
     rebalance_partitions = _Method(rebalance_partitions)
     set_index = _Method(set_index)
     shuffle = _Method(shuffle)
     sort_values = _Method(sort_values)
+    sorted_merge = _Method(sorted_merge)
     to_parquet = _Method(to_parquet)

@@ -83,6 +83,10 @@ EXPLOSION_ROWS = 10_000_000
 POSITION_NBYTES = 24
 """Bytes of positions per result row while a cell is made: one array, its making and one take."""
 
+ORDERED_WAITING = 2.0
+"""Partitions in key order that a worker holds, by those that one of its cells touches: others wait
+for their neighbours, or for cells that another worker was faster to take."""
+
 SHARD_REREAD_FRACTION = 1 / 16
 """Input bytes per target partition up to which a shard may have several cells: each of them
 reads the shard anew, so that reading stays small beside writing."""

@@ -13,6 +13,7 @@ from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr._expr import (
     Blockwise,
     Expr,
+    Filter,
     Fused,
     PartitionsFiltered,
     Projection,
@@ -40,6 +41,7 @@ __all__ = [
     "BlockwiseIO",
     "DataFrameShuffleSpec",
     "Expr",
+    "Filter",
     "Fused",
     "List",
     "Merge",

@@ -1,13 +1,14 @@
 """The merge as dask expressions.
 
 :class:`SafeMerge` is abstract, as dask's own ``Merge`` is: dask pushes
-projections and filters through it, and it becomes one of four concrete forms
+projections and filters through it, and it becomes one of five concrete forms
 when the graph is made::
 
-    sorted      SortedCells(left, right)
-    broadcast   BroadcastCells(probe, BuildSide(build))
-    staged      ExchangeCells(Seal(stage(left), stage(right)))
-    p2p         MovedCells(send_shards(left), send_shards(right))
+    sorted             OrderedCells(OrderedPartitions(left), OrderedPartitions(right))
+    broadcast          BroadcastCells(probe, BuildSide(build))
+    sorted-one-side    OrderedCells(OrderedPartitions(left), Seal(stage(right)))
+    staged             ExchangeCells(Seal(stage(left), stage(right)))
+    p2p                MovedCells(send_shards(left), send_shards(right))
 
 Stage tasks are fused with what comes before them (the read), so that no input
 partition waits in a worker's memory, and cells with what takes them (the
@@ -19,11 +20,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numpy as np
-
 from safeframe.engine._dask import (
     Blockwise,
     Expr,
+    Filter,
     Fused,
     List,
     Merge,
@@ -39,15 +39,14 @@ from safeframe.engine.merge_tasks import (
     broadcast_cell,
     collect_side,
     seal_merge,
-    sorted_cell,
     staged_cell,
 )
+from safeframe.engine.ordered_nodes import OrderedCells, ordered_partitions
+from safeframe.engine.ordered_tasks import seal_moved
 from safeframe.engine.runs import start_run
 from safeframe.engine.tally import announce
-from safeframe.facts.keys import PartitionKeys
-from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
-from safeframe.kernels.join_spec import JoinSpec, join_spec
+from safeframe.kernels.join_spec import JoinSpec, SideSpec, join_spec
 from safeframe.kernels.routing import JoinRouter
 
 __all__ = ["SafeMerge"]
@@ -89,6 +88,17 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         """Nothing: a key may fill several partitions."""
         return set()
 
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if isinstance(parent, Filter) and self._stays_in_place:
+            # The partitions of such a side are held to the very rows that were planned.
+            return None
+        return super()._simplify_up(parent, dependents)
+
+    @property
+    def _stays_in_place(self) -> bool:
+        ordered = self.plan.ordered
+        return ordered is not None and (ordered.left is not None or ordered.right is not None)
+
     def _lower(self) -> Any:
         plan: Plan = self.plan
         plan.validate()
@@ -96,8 +106,8 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         left, right = lowered(self.left), lowered(self.right)
         spec = self._spec
         limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
-        if plan.strategy == "sorted":
-            return SortedCells(left, right, spec, plan.layout, self.left_keys, self.right_keys, limit)
+        if plan.ordered is not None:
+            return self._in_order(left, right, limit)
         if plan.strategy == "broadcast":
             probe, build, side = (
                 (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
@@ -106,16 +116,42 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             return FusedCells(*cells.operands) if isinstance(cells, Fused) else cells
         if plan.strategy == "p2p":
             return moved_cells(left, right, spec, plan, limit)
-        run = self._name
-        directory = start_run(plan.staging_directory or "", run)
         layout = plan.layout
         assert layout is not None, "the strategy staged has a layout"
-        staged = [
-            stage(frame, side, JoinRouter(side.on, side.schema, layout), directory)
-            for frame, side in ((left, spec.left), (right, spec.right))
-        ]
+        run = self._name
+        staged = self._staged([(left, spec.left), (right, spec.right)])
         sealed = Seal(run, seal_merge, (spec, layout, limit), *staged)
         return ExchangeCells(sealed, staged_cell, spec.meta, (None,) * (layout.n_cells + 1), run, None)
+
+    def _staged(self, sides: list[tuple[Any, SideSpec]]) -> list[Any]:
+        """Stage lowered frames by the shards of the plan."""
+        plan: Plan = self.plan
+        assert plan.layout is not None, "what is staged has a layout"
+        directory = start_run(plan.staging_directory or "", self._name)
+        return [
+            stage(frame, side, JoinRouter(side.on, side.schema, plan.layout), directory)
+            for frame, side in sides
+        ]
+
+    def _in_order(self, left: Any, right: Any, limit: CellLimit) -> Any:
+        """Leave the sides that are in key order in their partitions, and stage the others."""
+        plan: Plan = self.plan
+        spec, run, ordered = self._spec, self._name, plan.ordered
+        assert ordered is not None, "looked at by the caller"
+        sides = {
+            "left": (left, spec.left, self.left_keys, ordered.left),
+            "right": (right, spec.right, self.right_keys, ordered.right),
+        }
+        moved = {name: (frame, side) for name, (frame, side, _, touched) in sides.items() if touched is None}
+        sealed = None
+        if moved:
+            staged = self._staged(list(moved.values()))
+            sealed = Seal(run, seal_moved, (tuple(moved), spec, plan.layout), *staged)
+        parts = [
+            None if touched is None else ordered_partitions(frame, name, side, keys, touched, run, sealed)
+            for name, (frame, side, keys, touched) in sides.items()
+        ]
+        return OrderedCells(*parts, sealed, run, spec, plan.layout, ordered, limit, None)
 
 
 class BuildSide(Expr):  # type: ignore[misc]
@@ -155,55 +191,5 @@ class BroadcastCells(Blockwise):  # type: ignore[misc]
         return fused_with_consumer(self, parent, dependents)
 
 
-class SortedCells(Expr):  # type: ignore[misc]
-    """Output partitions from the neighbouring partitions of two sorted frames."""
-
-    _parameters = ["left", "right", "spec", "layout", "left_keys", "right_keys", "limit"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.spec.meta
-
-    def _divisions(self) -> Any:
-        return (None,) * (self.layout.n_cells + 1)
-
-    def _layer(self) -> dict[Any, Any]:
-        layout: ShardLayout = self.layout
-        starts = [int(start) for start in layout.starts]
-        afters: list[int | None] = [*starts[1:], None]
-        cells = np.flatnonzero(layout.cells)
-        graph = {}
-        at = 0
-        for shard in cells.tolist():
-            code_range = (starts[shard], afters[shard])
-            left = _touching(self.left, self.left_keys, code_range)
-            right = _touching(self.right, self.right_keys, code_range)
-            for number in range(int(layout.cells[shard])):
-                key = (self._name, at)
-                graph[key] = Task(
-                    key,
-                    sorted_cell,
-                    List(*left),
-                    List(*right),
-                    self.spec,
-                    code_range,
-                    number,
-                    int(layout.cells[shard]),
-                    self.limit,
-                )
-                at += 1
-        return graph
-
-
 def _refs(expr: Any) -> list[Any]:
     return [TaskRef(key) for key in expr.__dask_keys__()]
-
-
-def _touching(expr: Any, keys: PartitionKeys, code_range: tuple[int, int | None]) -> list[Any]:
-    """Give the partitions that hold keys of a range; one of them in any case, for its columns."""
-    low, after = code_range
-    inside = (keys.rows > 0) & (keys.last >= np.uint64(low))
-    if after is not None:
-        inside &= keys.first < np.uint64(after)
-    numbers = np.flatnonzero(inside).tolist() or [0]
-    return [TaskRef((expr._name, number)) for number in numbers]

@@ -1,8 +1,9 @@
 """What the tasks of a merge do.
 
 Covers: the functions that run on workers, from staged files, from shards that
-P2P brought, from a side that every worker holds, or from sorted partitions.
-Does not cover: the graph (``merge_nodes``); the join itself (``kernels``).
+P2P brought, or from a side that every worker holds.
+Does not cover: partitions in key order (``ordered_tasks``); the graph
+(``merge_nodes``); the join itself (``kernels``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns import as_series
 from safeframe.kernels.join_cell import Block, frame_block, join_cell, join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
-from safeframe.kernels.key_codes import encode_keys
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.single_key import single_key_cell
 
@@ -35,7 +35,6 @@ __all__ = [
     "collect_side",
     "moved_cell",
     "seal_merge",
-    "sorted_cell",
     "staged_cell",
 ]
 
@@ -171,35 +170,3 @@ def broadcast_cell(
     use_worker()
     left, right = (partition, build) if build_side == "right" else (build, partition)
     return limit.passed(join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1))
-
-
-def sorted_cell(
-    left: Sequence[pd.DataFrame],
-    right: Sequence[pd.DataFrame],
-    spec: JoinSpec,
-    code_range: tuple[int, int | None],
-    number: int,
-    cells: int,
-    limit: CellLimit,
-) -> pd.DataFrame:
-    """Join the slices of neighbouring partitions that hold a range of keys."""
-    use_worker()
-    left_block = frame_block(_slice(left, spec.left, code_range), spec.left)
-    right_block = frame_block(_slice(right, spec.right, code_range), spec.right)
-    return limit.passed(join_cell(left_block, right_block, spec, number, cells))
-
-
-def _slice(
-    frames: Sequence[pd.DataFrame], side: SideSpec, code_range: tuple[int, int | None]
-) -> pd.DataFrame:
-    low, after = code_range
-    parts = []
-    for frame in frames:
-        codes, null = encode_keys([frame[name] for name in side.on], side.schema)
-        inside = codes >= np.uint64(low)
-        if after is not None:
-            inside &= codes < np.uint64(after)
-        if null is not None:
-            inside &= ~null
-        parts.append(frame if inside.all() else frame[inside])
-    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]

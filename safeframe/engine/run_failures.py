@@ -8,11 +8,38 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["first_failure", "forget_failure"]
+from safeframe.engine._dask import inside_worker
+from safeframe.engine.staging_store import store_for
+
+__all__ = ["first_failure", "forget_failure", "run_of_task"]
 
 _lock = threading.Lock()
 _failures: dict[str, Exception] = {}
+
+
+@contextmanager
+def run_of_task(directory: str) -> Iterator[None]:
+    """Remove a run of this process, should the task within fail, and say why the run failed first.
+
+    Parameters
+    ----------
+    directory
+        The run's directory; empty where nothing is staged.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not directory or inside_worker():  # the scheduler forgets the run, and the janitor removes it
+            raise
+        # The traceback would keep the run's files for as long as someone looks at it.
+        first = first_failure(directory, error)
+        store_for(directory).remove_run(directory)
+        if first is error:
+            raise
+        raise first from error
 
 
 def first_failure(directory: str, error: Exception) -> Exception:

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from safeframe.engine._dask import inside_worker
 from safeframe.engine.page_cache import page_cache_is_full
-from safeframe.engine.run_failures import first_failure
+from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staged_blocks import Block, Form, Ints, new_block
 from safeframe.engine.staging_store import DIRECT, STAGED, store_for
 from safeframe.engine.worker import use_worker
@@ -117,17 +117,8 @@ def stage_files(
     Memory: one partition in pandas; those that wait, as ``staged_blocks`` says.
     """
     use_worker()
-    try:
+    with run_of_task(directory):
         return _stage(frames, columns, router, directory, held_nbytes)
-    except Exception as error:
-        if inside_worker():  # the scheduler forgets the run, and the janitor removes it
-            raise
-        # The traceback would keep the run's files for as long as someone looks at it.
-        first = first_failure(directory, error)
-        store_for(directory).remove_run(directory)
-        if first is error:
-            raise
-        raise first from error
 
 
 def _stage(

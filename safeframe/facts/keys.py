@@ -66,6 +66,14 @@ class KeySchema:
         return len(self.columns) == 1
 
 
+def _not_counted() -> Counts:
+    return np.empty(0, np.int64)
+
+
+def _no_checksums() -> Codes:
+    return np.empty(0, np.uint64)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartitionKeys:
     """Rows and key range of each partition, in partition order."""
@@ -80,9 +88,24 @@ class PartitionKeys:
     """Largest code per partition; meaningless where all rows are null."""
     increasing: npt.NDArray[np.bool_]
     """Whether the codes never fall from a row to the next within the partition."""
+    first_rows: Counts = field(default_factory=_not_counted)
+    """Rows of the smallest code per partition; empty where they were not counted."""
+    last_rows: Counts = field(default_factory=_not_counted)
+    """Rows of the largest code per partition; empty where they were not counted."""
+    checksums: Codes = field(default_factory=_no_checksums)
+    """One number for the codes of each partition and their rows, whatever their order
+    (:func:`safeframe.kernels.key_counts.key_checksum`); empty where they were not counted."""
+
+    @property
+    def full(self) -> npt.NDArray[np.bool_]:
+        """Which partitions have a key that is not null."""
+        return np.asarray(self.rows > self.null_rows)
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        arrays = (self.rows, self.null_rows, self.first, self.last, self.increasing)
+        arrays = (
+            self.rows, self.null_rows, self.first, self.last, self.increasing,
+            self.first_rows, self.last_rows, self.checksums,
+        )  # fmt: skip
         return ("PartitionKeys", *(array.tobytes() for array in arrays))
 
 

@@ -55,6 +55,8 @@ class MergeFacts:
     """The user's target for an output partition in bytes; None to derive one."""
     strategy: str | None
     """The user's strategy; None to choose."""
+    ordered: bool = False
+    """Whether the result has to be in key order, keys whole where they fit a partition."""
     p2p: tuple[P2PFacts, P2PFacts] | None = None
     """What P2P would meet on either side; None where it was not looked at."""
     p2p_refused: str = ""

@@ -10,6 +10,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeEstimate
+from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan_text import plan_text
 from safeframe.units import format_nbytes
@@ -86,6 +87,8 @@ class Plan:
     """What the key statistics say of a join; None for other recipes."""
     build_side: str | None = None
     """The side that every worker holds whole, for a broadcast."""
+    ordered: OrderedLayout | None = None
+    """What cells read of sides that stay in their partitions, for the engine."""
     p2p: P2PSettings | None = None
     """Buffers that the workers are held to, where P2P moves the rows; for the engine."""
     advice: str = ""
@@ -171,7 +174,9 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Give the plan as plain values, for JSON."""
         plain = {
-            name: _plain(getattr(self, name)) for name in (f.name for f in fields(self)) if name != "layout"
+            name: _plain(getattr(self, name))
+            for name in (f.name for f in fields(self))
+            if name not in ("layout", "ordered")
         }
         plain["projected_worker_nbytes"] = self.projected_worker_nbytes
         plain["fits"] = self.fits

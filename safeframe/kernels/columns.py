@@ -22,6 +22,7 @@ from safeframe.kernels.order import Positions
 
 __all__ = [
     "Column",
+    "as_column",
     "as_fixed",
     "as_promised",
     "as_series",
@@ -147,6 +148,11 @@ def from_fixed(pieces: Sequence[npt.NDArray[Any]], dtype: Any) -> Column:
 def as_series(column: Column) -> pd.Series[Any]:
     """Wrap values without a copy, and without letting pandas guess a string type for objects."""
     return pd.Series(column, dtype=column.dtype, copy=False)
+
+
+def as_column(series: pd.Series[Any]) -> Column:
+    """Give a series' values, without a copy."""
+    return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
 
 
 def gather(column: Column, positions: Positions, *, missing: bool) -> Column:

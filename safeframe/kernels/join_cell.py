@@ -13,21 +13,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.columns import Column, as_series, gather, repeat
+from safeframe.kernels.columns import Column, as_column, as_series, gather, repeat
 from safeframe.kernels.join_spec import JoinSpec, OutputColumn, SideSpec
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.order import Positions, counts_of, stable_order
 from safeframe.kernels.virtual_join import JoinedRows, join_runs
 
-__all__ = ["Block", "frame_block", "join_cell", "join_rows"]
+__all__ = ["Block", "CountedRows", "frame_block", "join_cell", "join_counted", "join_rows"]
 
 Block = Sequence[Column]
 """Rows of one side, column by column, in the order of the side's spec."""
 
+CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
+"""Rows of one side, their order by key, and rows per key."""
+
 
 def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
     """Take a side's columns out of a frame."""
-    return [_values(frame[name]) for name in side.names]
+    return [as_column(frame[name]) for name in side.names]
 
 
 def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int) -> pd.DataFrame:
@@ -41,12 +44,37 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     """
     left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
     left_ids, right_ids, n_ids = _dense(left_ids, right_ids)
-    join = join_runs(counts_of(left_ids, n_ids), counts_of(right_ids, n_ids), spec.how)
+    return join_counted(
+        (left, stable_order(left_ids), counts_of(left_ids, n_ids)),
+        (right, stable_order(right_ids), counts_of(right_ids, n_ids)),
+        spec,
+        number,
+        cells,
+    )
+
+
+def join_counted(
+    left: CountedRows, right: CountedRows, spec: JoinSpec, number: int, cells: int
+) -> pd.DataFrame:
+    """Join a shard whose rows per key are counted, and give one of ``cells`` equal parts of the result.
+
+    Parameters
+    ----------
+    left, right
+        Each side: its rows, their order by key (None when they are in order),
+        and the rows of each key, both sides' keys lined up.
+    spec
+        The join.
+    number, cells
+        Which part of the result, of how many.
+    """
+    (left_block, left_order, left_counts), (right_block, right_order, right_counts) = left, right
+    join = join_runs(left_counts, right_counts, spec.how)
     rows = join.rows(*join.cell(number, cells))
-    left, left_items = _touched(left, stable_order(left_ids), rows.left_items)
-    right, right_rows = _touched(right, stable_order(right_ids), rows.right_rows)
+    left_block, left_items = _touched(left_block, left_order, rows.left_items)
+    right_block, right_rows = _touched(right_block, right_order, rows.right_rows)
     rows = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
-    return join_rows(left, right, rows, spec)
+    return join_rows(left_block, right_block, rows, spec)
 
 
 def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
@@ -71,13 +99,13 @@ def _column(
         values = repeat(items, rows.repeats)
         if column.right is None or values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
             return values
-        return _values(as_series(values).astype(dtype))
+        return as_column(as_series(values).astype(dtype))
     # A key of one name: the left value, or the right one where there is no left row.
     left_key, right_key = left[column.left], right[column.right]
     both = pd.concat([as_series(left_key), as_series(right_key)], ignore_index=True)
     left_rows = rows.left_rows
     taken = both.take(np.where(left_rows >= 0, left_rows, len(left_key) + rows.right_rows))
-    return _values(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
+    return as_column(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
 
 
 def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Block, Positions]:
@@ -109,7 +137,3 @@ def _dense(
 
 def _keys(block: Block, side: SideSpec) -> list[pd.Series[Any]]:
     return [as_series(block[i]) for i in side.key_positions]
-
-
-def _values(series: pd.Series[Any]) -> Column:
-    return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array

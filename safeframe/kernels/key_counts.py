@@ -18,8 +18,9 @@ import pandas as pd
 
 from safeframe.facts.keys import Codes, Counts, KeyKind, KeySchema
 from safeframe.kernels.key_codes import column_values, encode_keys, ordered_codes
+from safeframe.kernels.mixing import mix64
 
-__all__ = ["KeyCounts", "count_candidates", "count_keys"]
+__all__ = ["KeyCounts", "count_candidates", "count_keys", "count_ordered", "key_checksum"]
 
 _DENSE_KINDS: frozenset[KeyKind] = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
 _DENSE_FACTOR = 2
@@ -88,7 +89,7 @@ def count_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCount
         if null is not None:
             codes = codes[~null]
     increasing = _increasing(codes)
-    found, counts = _count_sorted(codes if increasing else np.sort(codes))
+    found, counts = count_ordered(codes if increasing else np.sort(codes))
     return KeyCounts(codes=found, counts=counts, null_rows=null_rows, increasing=increasing, row_codes=codes)
 
 
@@ -135,12 +136,32 @@ def _count_dense(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Counts] | 
     return slots.astype(values.dtype) + values.dtype.type(low), table[slots]
 
 
-def _count_sorted(ordered: Codes) -> tuple[Codes, Counts]:
+def count_ordered(ordered: Codes) -> tuple[Codes, Counts]:
+    """Give the different codes of ascending ones, and the rows of each.
+
+    Examples
+    --------
+    >>> codes, counts = count_ordered(np.array([3, 3, 5], np.uint64))
+    >>> codes.tolist(), counts.tolist()
+    ([3, 5], [2, 1])
+    """
     if len(ordered) == 0:
         return ordered, np.empty(0, np.int64)
     firsts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     firsts = np.concatenate([[0], firsts])
     return ordered[firsts], np.diff(firsts, append=len(ordered))
+
+
+def key_checksum(codes: Codes, counts: Counts) -> int:
+    """Give one number for keys and their rows: another one, all but certainly, where any of them differs.
+
+    Examples
+    --------
+    >>> codes = np.array([3, 5], np.uint64)
+    >>> key_checksum(codes, np.array([2, 1])) == key_checksum(codes, np.array([1, 2]))
+    False
+    """
+    return int((mix64(codes) * counts.astype(np.uint64)).sum(dtype=np.uint64))
 
 
 def _increasing(values: npt.NDArray[Any]) -> bool:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from safeframe import options
 from safeframe.facts.keys import Codes, Counts, KeySchema, PartitionKeys
-from safeframe.kernels.key_counts import KeyCounts, count_keys
+from safeframe.kernels.key_counts import KeyCounts, count_keys, key_checksum
 from safeframe.kernels.key_labels import key_labels, label_rows
 from safeframe.kernels.mixing import below_fraction, mix64
 
@@ -71,15 +71,15 @@ def summary_nbytes_bound(capacity: int, partitions: int) -> int:
     """Give what a summary takes at most, in bytes.
 
     Eight bytes of code and eight of count for each key and each candidate, the
-    named keys (values up to 200 bytes), and 33 bytes for each partition.
+    named keys (values up to 200 bytes), and 57 bytes for each partition.
 
     Examples
     --------
     >>> summary_nbytes_bound(2**20, partitions=110)
-    17370670
+    17373310
     """
     named = options.NAMED_SAMPLE_KEYS + options.NAMED_HEAVY_KEYS
-    return 16 * (capacity + options.HEAVY_CANDIDATES) + _LABEL_NBYTES * named + 33 * partitions
+    return 16 * (capacity + options.HEAVY_CANDIDATES) + _LABEL_NBYTES * named + 57 * partitions
 
 
 def summarise(columns: Sequence[pd.Series[Any]], schema: KeySchema, capacity: int) -> KeySummary:
@@ -271,6 +271,9 @@ def _of_partition(counted: KeyCounts, rows: int) -> PartitionKeys:
         first=codes[:1].copy() if len(codes) else np.zeros(1, np.uint64),
         last=codes[-1:].copy() if len(codes) else np.zeros(1, np.uint64),
         increasing=np.array([counted.increasing], np.bool_),
+        first_rows=counted.counts[:1].copy() if len(codes) else np.zeros(1, np.int64),
+        last_rows=counted.counts[-1:].copy() if len(codes) else np.zeros(1, np.int64),
+        checksums=np.array([key_checksum(codes, counted.counts)], np.uint64),
     )
 
 
@@ -281,4 +284,7 @@ def _joined_partitions(parts: Sequence[PartitionKeys]) -> PartitionKeys:
         first=np.concatenate([part.first for part in parts]),
         last=np.concatenate([part.last for part in parts]),
         increasing=np.concatenate([part.increasing for part in parts]),
+        first_rows=np.concatenate([part.first_rows for part in parts]),
+        last_rows=np.concatenate([part.last_rows for part in parts]),
+        checksums=np.concatenate([part.checksums for part in parts]),
     )

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from safeframe.facts.merge import How
-from safeframe.kernels.virtual_join import JoinedRows, product_run
+from safeframe.kernels.virtual_join import JoinedRows, VirtualJoin, product_run
 
-__all__ = ["SingleKeyCell", "single_key_cell"]
+__all__ = ["Range", "SingleKeyCell", "single_key_cell", "single_key_ranges"]
 
 Range = tuple[int, int]
+"""Row numbers ``[lo, hi)``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,26 +42,47 @@ def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int
     (((0, 1),), ((500, 1000),))
     """
     join = product_run(n_left, n_right, how)
-    lo, hi = join.cell(number, cells)
-    rows = join.rows(lo, hi)
-    if not len(rows):
-        return SingleKeyCell(left=(), right=(), rows=rows)
+    rows = join.rows(*join.cell(number, cells))
+    left, right = _ranges(join, number, cells)
     left_items, right_rows = rows.left_items, rows.right_rows
-    left: tuple[Range, ...] = ()
-    right: tuple[Range, ...] = ()
-    if n_left:
-        left = ((int(left_items[0]), int(left_items[-1]) + 1),)
+    if left:
         left_items = left_items - left[0][0]
-    if n_right:
-        first, last = int(right_rows[0]), int(right_rows[-1])
-        if len(rows) >= n_right:
-            right = ((0, n_right),)
-        elif first <= last:
-            right = ((first, last + 1),)
-            right_rows = right_rows - first
-        else:
-            # The cell ends in the next left row: the tail of the right side, then its head.
-            right = ((first, n_right), (0, last + 1))
-            right_rows = np.where(right_rows >= first, right_rows - first, right_rows + (n_right - first))
+    if len(right) == 1:
+        right_rows = right_rows - right[0][0]
+    elif right:
+        first = right[0][0]
+        right_rows = np.where(right_rows >= first, right_rows - first, right_rows + (n_right - first))
     moved = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
     return SingleKeyCell(left=left, right=right, rows=moved)
+
+
+def single_key_ranges(
+    n_left: int, n_right: int, how: How, number: int, cells: int
+) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+    """Give the row ranges that a cell reads of the left and of the right side, without its rows.
+
+    Examples
+    --------
+    >>> single_key_ranges(2, 1000, "inner", number=1, cells=3)
+    (((0, 2),), ((666, 1000), (0, 333)))
+    """
+    return _ranges(product_run(n_left, n_right, how), number, cells)
+
+
+def _ranges(join: VirtualJoin, number: int, cells: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+    lo, hi = join.cell(number, cells)
+    if hi <= lo:
+        return (), ()
+    n_left, n_right = int(join.left_len[0]), int(join.right_len[0])
+    if not n_left:
+        return (), ((lo, hi),)
+    if not n_right:
+        return ((lo, hi),), ()
+    left = ((lo // n_right, -(-hi // n_right)),)
+    if hi - lo >= n_right:
+        return left, ((0, n_right),)
+    first, last = lo % n_right, (hi - 1) % n_right
+    if first <= last:
+        return left, ((first, last + 1),)
+    # The cell ends in the next left row: the tail of the right side, then its head.
+    return left, ((first, n_right), (0, last + 1))

@@ -4,8 +4,10 @@
    overlap, so that each output partition needs a few neighbours of either side.
 2. ``broadcast``: one side is small, in bytes, and no partition's result is too
    large; every worker holds the small side whole.
-3. ``staged``: rows pass through a directory that the workers share.
-4. ``p2p``: there is none; dask's P2P moves the rows between the workers.
+3. ``sorted-one-side``: one side's partitions are in key order; the rows of the
+   other one pass through a directory that the workers share.
+4. ``staged``: rows of both sides do.
+5. ``p2p``: there is no such directory; dask's P2P moves the rows between the workers.
 
 Each rung gives a plan's steps or the reason why it cannot be taken. The first
 that can is taken; a plan whose only strategy does not fit is still a plan.
@@ -17,7 +19,9 @@ import math
 from collections.abc import Callable
 
 from safeframe.errors import ValidationError
+from safeframe.facts.keys import Codes
 from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Candidate, Plan
 from safeframe.planning.key_loads import key_loads
 from safeframe.planning.memory import (
@@ -26,15 +30,18 @@ from safeframe.planning.memory import (
 )
 from safeframe.planning.merge_broadcast import by_broadcast
 from safeframe.planning.merge_choice import Choice, bounding_widths
+from safeframe.planning.merge_one_side import by_one_side
 from safeframe.planning.merge_p2p import by_p2p
 from safeframe.planning.merge_sorted import by_sorted
 from safeframe.planning.merge_staged import by_staged
-from safeframe.planning.shards import lay_out
+from safeframe.planning.shards import LayoutFigures, lay_out
 
-__all__ = ["MERGE_STRATEGIES", "plan_merge"]
+__all__ = ["MERGE_STRATEGIES", "ORDERED_STRATEGIES", "plan_merge"]
 
-MERGE_STRATEGIES = ("sorted", "broadcast", "staged", "p2p")
+MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged", "p2p")
 """Strategies in the order in which they are tried."""
+ORDERED_STRATEGIES = ("sorted", "sorted-one-side", "staged")
+"""Those that can give their result in the order of its keys."""
 
 
 def plan_merge(facts: MergeFacts) -> Plan:
@@ -60,23 +67,34 @@ def plan_merge(facts: MergeFacts) -> Plan:
     partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
     widths = bounding_widths(facts)
     loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
-    figures = lay_out(
-        loads,
-        left_row_nbytes=widths.left,
-        right_row_nbytes=widths.right,
-        output_row_nbytes=widths.output,
-        shard_nbytes=default_shard_nbytes(task_nbytes),
-        partition_nbytes=partition_nbytes,
-    )
+
+    def laid_out(cuts: Codes | None = None) -> LayoutFigures:
+        return lay_out(
+            loads,
+            left_row_nbytes=widths.left,
+            right_row_nbytes=widths.right,
+            output_row_nbytes=widths.output,
+            shard_nbytes=default_shard_nbytes(task_nbytes),
+            partition_nbytes=partition_nbytes,
+            cuts=cuts,
+            whole_keys=facts.ordered,
+        )
+
+    figures = laid_out()
     rungs: dict[str, Callable[[], Choice | str]] = {
-        "sorted": lambda: by_sorted(facts, widths, figures, partition_nbytes),
+        "sorted": lambda: by_sorted(facts, widths, laid_out),
         "broadcast": lambda: by_broadcast(facts, widths, partition_nbytes),
+        "sorted-one-side": lambda: by_one_side(facts, widths, laid_out),
         "staged": lambda: by_staged(facts, widths, figures),
         "p2p": lambda: by_p2p(facts, widths, loads),
     }
+    recipe = "sorted_merge" if facts.ordered else "merge"
+    if facts.ordered:
+        # The other ways do not give the result in the order of its keys.
+        rungs = {name: rungs[name] for name in ORDERED_STRATEGIES}
     if facts.strategy is not None and facts.strategy not in rungs:
-        msg = f"strategy={facts.strategy!r} is not a strategy of merge."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(MERGE_STRATEGIES)}.")
+        msg = f"strategy={facts.strategy!r} is not a strategy of {recipe}."
+        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(rungs)}.")
 
     rejected = []
     taken: tuple[str, Choice] | None = None
@@ -95,24 +113,29 @@ def plan_merge(facts: MergeFacts) -> Plan:
             taken = (name, choice)
     if taken is None and facts.strategy is not None:
         why = next(candidate.reason for candidate in rejected if candidate.strategy == facts.strategy)
-        msg = f"strategy={facts.strategy!r} cannot run this merge: {why}."
+        msg = f"strategy={facts.strategy!r} cannot run this {recipe}: {why}."
         hint = "Leave strategy= out to have one chosen."
         if facts.strategy == "staged":
             hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
         raise ValidationError(msg, hint=hint)
     if taken is None:
         why = "; ".join(f"{candidate.strategy}: {candidate.reason}" for candidate in rejected)
-        msg = f"No strategy can run this merge. {why}."
+        msg = f"No strategy can run this {recipe}. {why}."
         hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
         raise ValidationError(msg, hint=hint)
     strategy, choice = taken
     free_nbytes, directory = None, None
     if choice.p2p is not None:
         free_nbytes, directory = choice.p2p.disk.free_nbytes, choice.p2p.disk.directory
-    elif strategy == "staged":
+    elif strategy in ("staged", "sorted-one-side"):
         free_nbytes, directory = facts.staging.free_nbytes, facts.staging.directory
+    ordered = choice.ordered
+    if facts.ordered and ordered is None:
+        ordered = OrderedLayout(
+            left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
+        )
     return Plan(
-        recipe="merge",
+        recipe=recipe,
         strategy=strategy,
         reasons=choice.reasons,
         rejected=tuple(rejected),
@@ -129,6 +152,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         staging_directory=directory,
         layout=choice.layout,
         build_side=choice.build_side,
+        ordered=ordered,
         merge=facts.estimate,
         p2p=None if choice.p2p is None else choice.p2p.settings,
         advice=choice.advice,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from safeframe import options
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Step
 from safeframe.planning.p2p_layout import P2PLayout
 
@@ -24,6 +25,7 @@ class Choice:
     layout: ShardLayout | None = None
     build_side: str | None = None
     staging_nbytes: int = 0
+    ordered: OrderedLayout | None = None
     partition_nbytes: int | None = None
     """The target for an output partition, where it is not that of the other rungs."""
     p2p: P2PLayout | None = None

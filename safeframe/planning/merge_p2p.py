@@ -31,7 +31,8 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
     """Move both sides between the workers, where there are such workers and P2P can carry the rows."""
     if facts.p2p_refused:
         return facts.p2p_refused
-    assert facts.p2p is not None, "P2P is looked at where it may be taken"
+    if facts.p2p is None:
+        return "the workers were not asked for what P2P needs"
     left, right = facts.p2p
     if left.unavailable:
         return left.unavailable
@@ -49,10 +50,12 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
     layout = figures.layout
     sides = {"send left partitions": left, "send right partitions": right}
     p2p = lay_out_sends(sides, n_shards=layout.n_shards, even=False)
-    shard_nbytes = figures.left_rows * left_width + figures.right_rows * right_width
+    # Rows of several keys that were sampled are expected, and a bound is wanted; shards without a cell stay away.
+    margin = np.where(layout.single_key | loads.exact, 1.0, options.SAMPLE_MARGIN) * (layout.cells > 0)
+    shard_nbytes = margin * (figures.left_rows * left_width + figures.right_rows * right_width)
     largest = int(np.argmax(shard_nbytes))
     input_nbytes = math.ceil(shard_nbytes[largest])
-    input_rows = int((figures.left_rows + figures.right_rows).max())
+    input_rows = math.ceil((margin * (figures.left_rows + figures.right_rows)).max())
     output_nbytes = int(figures.cell_rows * widths.output)
     peak = p2p_cell_peak_nbytes(
         input_rows=input_rows,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from safeframe import options
-from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.merge_facts import MergeFacts, SideFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import (
     cell_peak_nbytes,
@@ -13,7 +13,21 @@ from safeframe.planning.merge_choice import Choice, Widths
 from safeframe.planning.shards import LayoutFigures
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["by_staged"]
+__all__ = ["by_staged", "stage_step"]
+
+
+def stage_step(name: str, side: SideFacts, width: float) -> Step:
+    """Describe the staging of one side, of ``width`` bytes a row."""
+    rows = int(side.keys.partitions.rows.max(initial=0))
+    return Step(
+        kind=f"stage {name} partitions",
+        tasks=len(side.keys.partitions.rows),
+        task_peak_nbytes=stage_peak_nbytes(partition_rows=rows, partition_nbytes=int(rows * width)),
+        reason=(
+            f"a partition of {format_nbytes(rows * width)} × {options.STAGE_COPIES:g}, and "
+            f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows"
+        ),
+    )
 
 
 def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choice | str:
@@ -21,20 +35,7 @@ def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choi
     if facts.staging.directory is None:
         return facts.staging.unavailable
     layout = figures.layout
-    steps = []
-    for name, side, width in (("left", facts.left, widths.left), ("right", facts.right, widths.right)):
-        rows = int(side.keys.partitions.rows.max(initial=0))
-        steps.append(
-            Step(
-                kind=f"stage {name} partitions",
-                tasks=len(side.keys.partitions.rows),
-                task_peak_nbytes=stage_peak_nbytes(partition_rows=rows, partition_nbytes=int(rows * width)),
-                reason=(
-                    f"a partition of {format_nbytes(rows * width)} × {options.STAGE_COPIES:g}, and "
-                    f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows"
-                ),
-            )
-        )
+    steps = [stage_step("left", facts.left, widths.left), stage_step("right", facts.right, widths.right)]
     output_nbytes = int(figures.cell_rows * widths.output)
     steps.append(
         Step(

@@ -2,7 +2,7 @@
 
 Keys in code order are packed into shards until the next key would take the
 shard's input over its bound, or its output over one partition. Shards with
-little input may make more than one partition. A key that is too heavy for
+little input may make more than one partition, unless keys are to stay whole. A key that is too heavy for
 either is a shard of its own: its rows need no order, so that its cells read
 just the row ranges they are made of.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe import options
-from safeframe.facts.keys import Codes
+from safeframe.facts.keys import Codes, Counts
 from safeframe.facts.layout import ShardLayout
 from safeframe.planning.key_loads import KeyLoads, Rows
 
@@ -34,10 +34,14 @@ class LayoutFigures:
     """Their bytes."""
     cell_rows: int
     """Result rows of the largest cell."""
-    left_rows: Rows
-    """Left rows of each shard, at most."""
-    right_rows: Rows
-    """Right rows of each shard, at most."""
+    left_rows: Counts
+    """Left rows of each shard: exact for shards of one key, expected for others."""
+    right_rows: Counts
+    """Right rows of each shard."""
+    first_codes: Codes
+    """The first code of each shard of codes that result rows can come from."""
+    last_codes: Codes
+    """The last one; smaller than the first where there is none."""
 
 
 def lay_out(
@@ -48,6 +52,8 @@ def lay_out(
     output_row_nbytes: float,
     shard_nbytes: int,
     partition_nbytes: int,
+    cuts: Codes | None = None,
+    whole_keys: bool = False,
 ) -> LayoutFigures:
     """Cut the keys into shards and cells.
 
@@ -61,17 +67,31 @@ def lay_out(
         Bytes of both sides that a shard of several keys may hold.
     partition_nbytes
         Bytes that a cell may have.
+    cuts
+        Codes, ascending, in front of which shards end where that leaves them at
+        least half of what they may hold: those that the partitions of a side in
+        key order begin with, so that a cell touches few of them.
+    whole_keys
+        Whether every cell has all rows of its keys, but for keys that fill more than one.
     """
+    margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
     input_nbytes = loads.left * left_row_nbytes + loads.right * right_row_nbytes
     output_nbytes = loads.output * output_row_nbytes
-    reread_nbytes = partition_nbytes * options.SHARD_REREAD_FRACTION
+    reread_nbytes = 0.0 if whole_keys else partition_nbytes * options.SHARD_REREAD_FRACTION
+    target_rows = max(1.0, partition_nbytes // max(output_row_nbytes, 1e-9))
+    # Keys that stay whole are packed for one cell, its margin kept free and the last bit of a float's sum.
+    packed_nbytes = (
+        target_rows * output_row_nbytes / margin * (1 - 1e-9) if whole_keys else float(partition_nbytes)
+    )
     alone = loads.known & (
         (input_nbytes > shard_nbytes) | ((output_nbytes > partition_nbytes) & (input_nbytes > reread_nbytes))
     )
+    cut_keys = np.empty(0, np.int64) if cuts is None else np.unique(np.searchsorted(loads.codes, cuts))
     firsts, lasts = _pack(
-        input_nbytes, output_nbytes, alone, shard_nbytes, partition_nbytes, max(reread_nbytes, 1.0)
+        input_nbytes, output_nbytes, alone, shard_nbytes, packed_nbytes, max(reread_nbytes, 1.0), cut_keys
     )
-    starts, single, shard_of_pack = _starts(loads.codes, firsts, alone)
+    begins = loads.codes if cuts is None else _begins(loads.codes, cuts)
+    starts, single, shard_of_pack = _starts(loads.codes, begins, firsts, alone)
 
     # Sums per shard; shards that only fill a gap between keys keep zeros.
     n_shards = len(starts)
@@ -79,8 +99,7 @@ def lay_out(
         _per_shard(rows, firsts, lasts, shard_of_pack, n_shards)
         for rows in (loads.left, loads.right, loads.output)
     )
-    margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
-    target_rows = max(1.0, partition_nbytes // max(output_row_nbytes, 1e-9))
+    first_codes, last_codes = _fruitful(loads, starts, firsts, lasts, shard_of_pack)
     cells = np.ceil(output * np.where(single, 1.0, margin) / target_rows).astype(np.int64)
     if not loads.exact:
         cells[~single] = np.maximum(cells[~single], 1)  # keys that the sample missed may be there
@@ -98,15 +117,18 @@ def lay_out(
     cell_rows = np.ceil(output * np.where(single, 1.0, margin) / np.maximum(cells, 1))
     read_left, read_right = _rows_read(left, right, cell_rows, single)
     used = cells > 0
-    margins = np.where(single, 1.0, margin)
-    read_nbytes = (read_left * left_row_nbytes + read_right * right_row_nbytes) * margins
+    read_nbytes = (read_left * left_row_nbytes + read_right * right_row_nbytes) * np.where(
+        single, 1.0, margin
+    )
     return LayoutFigures(
         layout=layout,
-        input_rows=int(((read_left + read_right) * margins)[used].max()),
+        input_rows=int(((read_left + read_right) * np.where(single, 1.0, margin))[used].max()),
         input_nbytes=int(read_nbytes[used].max()),
         cell_rows=int(cell_rows[used].max()),
-        left_rows=np.where(used, np.ceil(left * margins), 0.0),
-        right_rows=np.where(used, np.ceil(right * margins), 0.0),
+        left_rows=left.astype(np.int64),
+        right_rows=right.astype(np.int64),
+        first_codes=first_codes,
+        last_codes=last_codes,
     )
 
 
@@ -117,6 +139,7 @@ def _pack(
     shard_nbytes: float,
     partition_nbytes: float,
     reread_nbytes: float,
+    cut_keys: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Pack keys ``[first, last)`` into shards; the loop is over shards, not keys."""
     n_keys = len(input_nbytes)
@@ -137,14 +160,34 @@ def _pack(
             )
             reread = np.searchsorted(input_ends, input_before + reread_nbytes, side="right")
             last = int(min(max(one_partition, reread, first + 1), barrier))
+            near = np.searchsorted(cut_keys, last, side="right") - 1
+            if near >= 0 and cut_keys[near] > first:
+                held = input_ends[[int(cut_keys[near]) - 1, last - 1]] - input_before
+                if held[0] >= held[1] / 2:
+                    last = int(cut_keys[near])
         firsts.append(first)
         lasts.append(last)
         first = last
     return np.array(firsts, np.int64), np.array(lasts, np.int64)
 
 
+def _begins(codes: Codes, cuts: Codes) -> Codes:
+    """Give the code that a shard begins with whose first known key is one of ``codes``.
+
+    A cut stands for the first key behind it: where keys are only sampled, the
+    rows between the two belong to the partition that begins with the cut.
+    """
+    if len(cuts) == 0:
+        return codes
+    at = np.searchsorted(cuts, codes, side="right") - 1
+    cut = cuts[np.maximum(at, 0)]
+    behind = at >= 0
+    behind[1:] &= cut[1:] > codes[:-1]
+    return np.where(behind, cut, codes)
+
+
 def _starts(
-    codes: Codes, firsts: npt.NDArray[np.int64], alone: npt.NDArray[np.bool_]
+    codes: Codes, begins: Codes, firsts: npt.NDArray[np.int64], alone: npt.NDArray[np.bool_]
 ) -> tuple[Codes, npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """Give each shard its first code, with shards for the gaps around single keys."""
     starts: list[int] = []
@@ -162,7 +205,7 @@ def _starts(
             single.append(True)
             next_free = code + 1
         else:
-            starts.append(next_free if follows_single else code)
+            starts.append(next_free if follows_single else int(begins[first]))
             single.append(False)
         shard_of_pack.append(len(starts) - 1)
     if not starts or (single[-1] and next_free < 2**64):
@@ -173,6 +216,25 @@ def _starts(
         np.array(single, np.bool_),
         np.array(shard_of_pack, np.int64),
     )
+
+
+def _fruitful(
+    loads: KeyLoads,
+    starts: Codes,
+    firsts: npt.NDArray[np.int64],
+    lasts: npt.NDArray[np.int64],
+    shard_of_pack: npt.NDArray[np.int64],
+) -> tuple[Codes, Codes]:
+    """Give each shard's first and last code of which there are result rows; all of its range where keys were sampled."""
+    if not loads.exact:
+        return starts, np.append(starts[1:] - np.uint64(1), np.uint64(2**64 - 1))
+    first_codes, last_codes = np.ones(len(starts), np.uint64), np.zeros(len(starts), np.uint64)
+    keys = np.flatnonzero(loads.output)
+    begin, end = np.searchsorted(keys, firsts), np.searchsorted(keys, lasts)
+    some = end > begin
+    first_codes[shard_of_pack[some]] = loads.codes[keys[begin[some]]]
+    last_codes[shard_of_pack[some]] = loads.codes[keys[end[some] - 1]]
+    return first_codes, last_codes
 
 
 def _per_shard(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import dask.dataframe as dd
@@ -23,7 +24,7 @@ from safeframe.recipes.merge_p2p import look_at_p2p
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.units import parse_nbytes
 
-__all__ = ["merge", "plan_merge"]
+__all__ = ["merge", "merged", "plan_merge", "planned"]
 
 
 def merge(
@@ -64,7 +65,8 @@ def merge(
     suffixes
         What is added to the names of columns, other than keys, that both sides have.
     strategy
-        ``"sorted"``, ``"broadcast"``, ``"staged"`` or ``"p2p"``; None to let the plan choose.
+        ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"``, ``"staged"`` or ``"p2p"``;
+        None to let the plan choose.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
         int. By default the configured ``safeframe.partition-size``, or else a
@@ -73,7 +75,7 @@ def merge(
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.
     staging
-        A directory that all workers reach, for the strategy ``"staged"``.
+        A directory that all workers reach, for the strategies that stage rows.
     max_output
         Refuse the merge when its result is predicted to be larger in memory
         than this many bytes.
@@ -122,8 +124,8 @@ def merge(
     the figures: ``safeframe.explain(result)``.
 
     **Disk.** With the strategy ``"staged"`` both sides are written once to the
-    staging directory, less columns that nothing uses; with ``"p2p"``, to the
-    workers' local directories.
+    staging directory, with ``"sorted-one-side"`` one of them, less columns that
+    nothing uses; with ``"p2p"``, to the workers' local directories.
 
     **Passes.** One over the key columns, one over each side; a shard with
     several output partitions is read once for each of them.
@@ -139,15 +141,26 @@ def merge(
     1     2      6    2.0
     2     2      7    2.0
     """
-    sizes, plan = _planned(
+    sizes, plan = planned(
         left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )  # fmt: skip
+    return merged(sizes, plan, how, suffixes, max_output)
+
+
+def merged(
+    sizes: JoinSizes,
+    plan: Plan,
+    how: How,
+    suffixes: tuple[str | None, str | None],
+    max_output: str | int | None,
+) -> dd.DataFrame:
+    """Make the collection of a planned merge, for a recipe that the user called."""
     if max_output is not None:
         refuse_larger(sizes.estimate, parse_nbytes(max_output, argument="max_output"))
-    warn_of_explosion(sizes.estimate, stacklevel=2)
-    if plan.strategy == "staged" and plan.staging_directory is not None:
+    warn_of_explosion(sizes.estimate, stacklevel=3)
+    if plan.strategy != "p2p" and plan.staging_directory is not None:
         check_staging(plan.staging_directory)
     expression = SafeMerge(
         sizes.left,
@@ -208,14 +221,14 @@ def plan_merge(
     6
     """
     del max_output
-    return _planned(
+    return planned(
         left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )[1]  # fmt: skip
 
 
-def _planned(
+def planned(
     left: dd.DataFrame,
     right: dd.DataFrame,
     how: How,
@@ -233,7 +246,9 @@ def _planned(
     staging: str | None,
     validate: str | None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None,
+    check_order: Callable[[JoinSizes], None] | None = None,
 ) -> tuple[JoinSizes, Plan]:
+    """Size and plan a merge; with ``check_order``, one whose result is in key order."""
     if left_index or right_index:
         msg = "safeframe.merge joins on columns, not on the index."
         raise UnsupportedError(msg, hint="Make the index a column first: ddf.reset_index().")
@@ -250,10 +265,12 @@ def _planned(
     budget = measure_budget(memory_nbytes)
     sizes = size_join(left, right, how, on, left_on, right_on, statistics, recipe="merge")
     _check_names(sizes, how, suffixes)
+    if check_order is not None:
+        check_order(sizes)
     if validate is not None:
         check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
     where = staging_facts(staging)
-    p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where)
+    p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
     plan = make_plan(
         MergeFacts(
             how=how,
@@ -264,6 +281,7 @@ def _planned(
             staging=where,
             partition_nbytes=partition_nbytes,
             strategy=strategy,
+            ordered=check_order is not None,
             p2p=p2p,
             p2p_refused=p2p_refused,
         )

@@ -1,0 +1,156 @@
+"""Joins whose sides, one or both, stay in their partitions, as dask expressions.
+
+::
+
+    sorted             OrderedCells(OrderedPartitions(left), OrderedPartitions(right))
+    sorted-one-side    OrderedCells(OrderedPartitions(left), Seal(stage(right)))
+    staged, in order   OrderedCells(Seal(stage(left), stage(right)))
+
+Partitions are checked once, in tasks of their own, and wait for the cells that
+touch them; cells are fused with what takes them (the write). Where a side is
+moved, the other one's partitions are not made before it is staged: they would
+fill the workers that stage.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from safeframe.engine._dask import BlockwiseIO, Expr, List, PartitionsFiltered, Task, TaskRef
+from safeframe.engine.exchange_nodes import own_tasks, seal_key
+from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.ordered_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
+from safeframe.errors import ValidationError
+from safeframe.facts.keys import PartitionKeys
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.ordered_layout import OrderedLayout, TouchedParts
+from safeframe.kernels.join_spec import SideSpec
+from safeframe.kernels.single_key import Range
+from safeframe.sizing.partition_tasks import PartitionTask
+
+__all__ = ["OrderedCells", "OrderedPartitions", "ordered_partitions"]
+
+
+def ordered_partitions(
+    frame: Any, name: str, side: SideSpec, keys: PartitionKeys, touched: TouchedParts, run: str, sealed: Any
+) -> Any:
+    """Give the expression of a side's partitions, checked and in key order.
+
+    Parameters
+    ----------
+    frame
+        The lowered expression of the side.
+    name, side
+        The side.
+    keys
+        What its partitions were planned with.
+    touched
+        Which of them are needed.
+    run, sealed
+        The run that stages the other side, and its manifest; None when no side is moved.
+
+    Raises
+    ------
+    ValidationError
+        When there are other partitions than were planned.
+    """
+    if frame.npartitions != len(keys.rows):
+        msg = f"The {name} side has {frame.npartitions} partitions, and had {len(keys.rows)} when the merge was planned."
+        raise ValidationError(msg, hint="Make the collection anew: its source has changed.")
+    return OrderedPartitions(frame.fuse(), name, side, keys, np.unique(touched.parts).tolist(), run, sealed)
+
+
+class OrderedPartitions(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """A side's partitions, each held to what it was planned with."""
+
+    _parameters = ["frame", "side_name", "side", "keys", "numbers", "run", "sealed"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    @functools.cached_property
+    def _own_tasks(self) -> list[Any] | None:
+        return own_tasks(self.frame)
+
+    def dependencies(self) -> list[Any]:
+        """Give what has to be there: not the frame, where its tasks are part of this expression's own."""
+        before = [] if self.sealed is None else [self.sealed]
+        return before if self._own_tasks is not None else [self.frame, *before]
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.frame.npartitions + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        keys: PartitionKeys = self.keys
+        own = self._own_tasks
+        graph = {}
+        for number in self.numbers:
+            key = (self._name, number)
+            planned = PlannedPart(
+                name=self.side_name,
+                side=self.side,
+                number=number,
+                rows=int(keys.rows[number]),
+                null_rows=int(keys.null_rows[number]),
+                first=int(keys.first[number]),
+                last=int(keys.last[number]),
+                checksum=int(keys.checksums[number]),
+            )
+            part = TaskRef((self.frame._name, number)) if own is None else PartitionTask(own[number])
+            after = None if self.sealed is None else TaskRef(seal_key(self.run))
+            graph[key] = Task(key, checked_part, part, planned, after)
+        return graph
+
+
+class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+    """Output partitions in key order, from partitions of sides that stay and shards of those that moved."""
+
+    _parameters = ["left", "right", "sealed", "run", "spec", "layout", "ordered", "limit", "_partitions"]
+    _defaults = {"_partitions": None}
+
+    @property
+    def _meta(self) -> Any:
+        return self.spec.meta
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.layout.n_cells + 1)
+
+    def _broadcast_dep(self, dep: Any) -> bool:
+        return True
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        return fused_with_consumer(self, parent, dependents)
+
+    def _filtered_task(self, name: Any, index: int) -> Any:
+        layout: ShardLayout = self.layout
+        ordered: OrderedLayout = self.ordered
+        shard, number, cells = layout.cell_location(index)
+        left, left_ranges = _inputs(self.left, ordered.left, index)
+        right, right_ranges = _inputs(self.right, ordered.right, index)
+        nulls = layout.null_shard and shard == layout.n_shards - 1
+        place = CellPlace(
+            shard=shard,
+            number=number,
+            cells=cells,
+            low=0 if nulls else int(layout.starts[shard]),
+            after=int(layout.starts[shard + 1]) if shard + 1 < len(layout.starts) else None,
+            one_key=bool(layout.single_key[shard]),
+            nulls=nulls,
+            rows=(int(ordered.left_rows[shard]), int(ordered.right_rows[shard])),
+            ranges=(left_ranges, right_ranges),
+        )
+        sealed = None if self.sealed is None else TaskRef(seal_key(self.run))
+        return Task(name, ordered_cell, left, right, sealed, self.spec, place, self.limit)
+
+
+def _inputs(side: Any, touched: TouchedParts | None, cell: int) -> tuple[Any, tuple[Range, ...]]:
+    if touched is None:
+        return List(), ()
+    entries = touched.of_cell(cell)
+    refs = [TaskRef((side._name, number)) for number in touched.parts[entries].tolist()]
+    ranges = zip(touched.begin[entries].tolist(), touched.end[entries].tolist(), strict=True)
+    return List(*refs), tuple(ranges)
