@@ -88,7 +88,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
         room = format_nbytes(max(0, int(p2p.budget.task_nbytes / options.P2P_RECEIVE_COPIES)))
         reasons.append(f"{heavy}, and a task has room for {room}: P2P cannot cut a key")
         advice = (
-            f"{heavy}, and P2P brings all of them to one task, which has room for {room}. Name a directory that all "
+            f"{heavy[0].upper()}{heavy[1:]}, and P2P brings all of them to one task, which has room for {room}. Name a directory that all "
             "workers reach in staging=, so that the key can be cut, or choose another strategy=."
         )
     return Choice(
@@ -106,7 +106,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
 
 def _heavy_key(facts: MergeFacts, figures: LayoutFigures, shard: int, nbytes: int) -> str:
     rows = f"{format_count(figures.left_rows[shard])} + {format_count(figures.right_rows[shard])} rows"
-    return f"The key {_key_of(facts, figures, shard)} has {rows}, {format_nbytes(nbytes)}"
+    return f"the key {_key_of(facts, figures, shard)} has {rows}, {format_nbytes(nbytes)}"
 
 
 def _key_of(facts: MergeFacts, figures: LayoutFigures, shard: int) -> str:

@@ -55,9 +55,9 @@ def test_a_fan_out_of_ten_by_p2p(tight, tmp_path, name):
 
 
 @pytest.mark.tight(n_workers=4, limit="598MiB", hard="1GiB")
-def test_a_gigabyte_by_p2p(tight, tmp_path):
-    left = dd.from_map(wide_rows, range(40))
-    right = dd.from_map(wide_rows, range(100, 140)).rename(columns={f"c{i}": f"d{i}" for i in range(5)})
+def test_both_sides_by_p2p_on_four_workers(tight, tmp_path):
+    left = dd.from_map(wide_rows, range(24))
+    right = dd.from_map(wide_rows, range(100, 104)).rename(columns={f"c{i}": f"d{i}" for i in range(5)})
     merged = safeframe.merge(left, right, on="k", strategy="p2p")
     run(tight, merged[["k", "c0", "c1", "c2", "d0", "d1", "d2", "c3", "c4", "d3", "d4"]], tmp_path / "out")
 
