@@ -1,5 +1,6 @@
 """Memory-safe dask dataframe recipes: the numbers before the run, and a plan that keeps to them."""
 
+from safeframe import accessor as accessor
 from safeframe import config as config
 from safeframe.deploy.local_cluster import LocalCluster
 from safeframe.deploy.tune import tune

@@ -1,13 +1,14 @@
 """The merge as dask expressions.
 
 :class:`SafeMerge` is abstract, as dask's own ``Merge`` is: dask pushes
-projections and filters through it, and it becomes one of four concrete forms
+projections and filters through it, and it becomes one of five concrete forms
 when the graph is made::
 
     sorted             OrderedCells(OrderedPartitions(left), OrderedPartitions(right))
     broadcast          BroadcastCells(probe, BuildSide(build))
     sorted-one-side    OrderedCells(OrderedPartitions(left), Seal(stage(right)))
     staged             ExchangeCells(Seal(stage(left), stage(right)))
+    p2p                MovedCells(send_shards(left), send_shards(right))
 
 Stage tasks are fused with what comes before them (the read), so that no input
 partition waits in a worker's memory, and cells with what takes them (the
@@ -33,6 +34,7 @@ from safeframe.engine._dask import (
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.fusion import FusedCells, fused_with_consumer
+from safeframe.engine.merge_p2p_nodes import moved_cells
 from safeframe.engine.merge_tasks import (
     broadcast_cell,
     collect_side,
@@ -112,6 +114,8 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             )
             cells = BroadcastCells(probe, BuildSide(build, side), spec, plan.build_side, limit).fuse()
             return FusedCells(*cells.operands) if isinstance(cells, Fused) else cells
+        if plan.strategy == "p2p":
+            return moved_cells(left, right, spec, plan, limit)
         layout = plan.layout
         assert layout is not None, "the strategy staged has a layout"
         run = self._name

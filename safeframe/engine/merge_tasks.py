@@ -1,7 +1,7 @@
 """What the tasks of a merge do.
 
-Covers: the functions that run on workers, from staged files, or from a side
-that every worker holds.
+Covers: the functions that run on workers, from staged files, from shards that
+P2P brought, or from a side that every worker holds.
 Does not cover: partitions in key order (``ordered_tasks``); the graph
 (``merge_nodes``); the join itself (``kernels``).
 """
@@ -16,6 +16,7 @@ import pandas as pd
 
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import Sealed, fetch, seal
+from safeframe.engine.p2p_tasks import P2PForm, SettledRows, receive_shard
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.errors import ValidationError
@@ -27,9 +28,12 @@ from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.single_key import single_key_cell
 
 __all__ = [
+    "MovedMerge",
+    "MovedSide",
     "SealedMerge",
     "broadcast_cell",
     "collect_side",
+    "moved_cell",
     "seal_merge",
     "staged_cell",
 ]
@@ -99,6 +103,54 @@ def _check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
         msg = "Two different keys have the same 64-bit hash, and one of them is heavy."
         hint = "Merge on one more column, or on an integer code of the key."
         raise ValidationError(msg, hint=hint)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MovedSide:
+    """One side's rows as P2P has them."""
+
+    token: str
+    """The shuffle."""
+    form: P2PForm
+    """The columns."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return ("MovedSide", self.token, self.form.__dask_tokenize__())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MovedMerge:
+    """What the cells of a merge through P2P have to know: one object for all of them."""
+
+    left: MovedSide
+    """The left side."""
+    right: MovedSide
+    """The right side."""
+    spec: JoinSpec
+    """The join."""
+    layout: ShardLayout
+    """The shards."""
+    limit: CellLimit
+    """What a cell may not exceed."""
+    roomy_nbytes: int
+    """What a worker may hold before a cell is made."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        sides = self.left.__dask_tokenize__(), self.right.__dask_tokenize__()
+        plan = self.layout.__dask_tokenize__(), repr(self.limit), self.roomy_nbytes
+        return ("MovedMerge", *sides, self.spec.__dask_tokenize__(), *plan)
+
+
+def moved_cell(left: SettledRows, right: SettledRows, merge: MovedMerge, cell: int) -> pd.DataFrame:
+    """Make one output partition from the two halves of its shard, which P2P brought to this worker."""
+    shard, number, cells = merge.layout.cell_location(cell)
+    left_block = _moved(left, merge.left, merge.spec.left, shard, merge.roomy_nbytes)
+    right_block = _moved(right, merge.right, merge.spec.right, shard, merge.roomy_nbytes)
+    return merge.limit.passed(join_cell(left_block, right_block, merge.spec, number, cells))
+
+
+def _moved(settled: SettledRows, side: MovedSide, columns: SideSpec, shard: int, roomy_nbytes: int) -> Block:
+    return frame_block(receive_shard(settled, side.token, shard, side.form, roomy_nbytes), columns)
 
 
 def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec) -> pd.DataFrame:

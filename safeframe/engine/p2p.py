@@ -3,7 +3,7 @@
 Covers: what a recipe calls to move rows by a column of shard numbers through
 P2P, with every row accounted for.
 Does not cover: whether P2P can carry them (``sizing.p2p`` asks the workers,
-``planning.p2p`` decides).
+``planning.p2p_layout`` decides).
 """
 
 from __future__ import annotations

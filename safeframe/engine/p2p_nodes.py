@@ -41,10 +41,19 @@ from safeframe.engine.tally import announce
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
 from safeframe.kernels.hash_router import HashRouter
-from safeframe.kernels.routing import Router
+from safeframe.kernels.routing import NOWHERE, Router
 from safeframe.sizing.cluster import current_client
 
-__all__ = ["NumberedShards", "P2PBarrier", "P2POutput", "P2PSend", "SafeP2PShuffle", "by_p2p", "exchange"]
+__all__ = [
+    "NumberedShards",
+    "P2PBarrier",
+    "P2POutput",
+    "P2PSend",
+    "SafeP2PShuffle",
+    "by_p2p",
+    "exchange",
+    "send_shards",
+]
 
 
 class SafeP2PShuffle(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -88,6 +97,12 @@ def by_p2p(frame: Any, router: Router, settings: P2PSettings, plan: Plan, *, fin
 
     With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
     """
+    barrier = send_shards(frame, router, settings, plan)
+    return P2POutput(barrier, barrier.form, router.n_shards, barrier.send_name, _roomy_nbytes(plan), final)
+
+
+def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan) -> Any:
+    """Give the expression that sends a lowered frame's rows to their shards, and waits until they are there."""
     client = current_client()
     if client is not None and not client.asynchronous:
         set_buffers(client, settings)
@@ -95,15 +110,17 @@ def by_p2p(frame: Any, router: Router, settings: P2PSettings, plan: Plan, *, fin
     while column in frame.columns:
         column += "_"
     numbered = NumberedShards(frame, router, column)
-    return exchange(
-        numbered,
-        column,
-        router.n_shards,
-        columns=frame._meta.columns,
-        settings=settings,
-        roomy_nbytes=plan.budget.projected_worker_nbytes(0),
-        final=final,
-    )
+    form = P2PForm.of(numbered._meta, column, None, frame._meta.columns)
+    return _sent(numbered, form, router.n_shards, settings.slice_nbytes, _roomy_nbytes(plan))
+
+
+def _roomy_nbytes(plan: Plan) -> int:
+    return plan.budget.projected_worker_nbytes(0)
+
+
+def _sent(expr: Any, form: P2PForm, n_shards: int, slice_nbytes: int, roomy_nbytes: int | None) -> Any:
+    send = P2PSend(lowered(expr), form, n_shards, slice_nbytes, roomy_nbytes)
+    return P2PBarrier(send.fuse(), form, n_shards, send._name)
 
 
 def exchange(
@@ -112,20 +129,14 @@ def exchange(
     n_shards: int,
     *,
     order: str | None = None,
-    columns: pd.Index[Any] | None = None,
     settings: P2PSettings | None = None,
     roomy_nbytes: int | None = None,
-    final: bool = False,
 ) -> Any:
-    """Give the expression that moves rows; :func:`safeframe.engine.p2p.p2p_exchange` has the words.
-
-    With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
-    """
-    form = P2PForm.of(expr._meta, shard, order, columns)
+    """Give the expression that moves rows; :func:`safeframe.engine.p2p.p2p_exchange` has the words."""
+    form = P2PForm.of(expr._meta, shard, order)
     slice_nbytes = options.P2P_HAND_OVER_NBYTES if settings is None else settings.slice_nbytes
-    send = P2PSend(lowered(expr), form, n_shards, slice_nbytes, roomy_nbytes)
-    barrier = P2PBarrier(send.fuse(), form, n_shards, send._name)
-    return P2POutput(barrier, form, n_shards, send._name, roomy_nbytes, final, None)
+    barrier = _sent(expr, form, n_shards, slice_nbytes, roomy_nbytes)
+    return P2POutput(barrier, form, n_shards, barrier.send_name, roomy_nbytes)
 
 
 class P2PSend(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
@@ -155,12 +166,21 @@ class P2PBarrier(Expr):  # type: ignore[misc]
     _parameters = ["sent", "form", "n_shards", "send_name"]
     _meta = pd.Series([], dtype=object)
 
+    @property
+    def token(self) -> str:
+        """What P2P calls this shuffle."""
+        return _token(self.send_name)
+
+    @property
+    def key(self) -> str:
+        """The key of the barrier's task."""
+        return str(barrier_key(ShuffleId(self.token)))
+
     def _divisions(self) -> Any:
         return (None, None)
 
     def _layer(self) -> dict[Any, Any]:
-        token = _token(self.send_name)
-        key = barrier_key(ShuffleId(token))
+        token, key = self.token, self.key
         spec = DataFrameShuffleSpec(
             id=ShuffleId(token),
             npartitions=self.n_shards,
@@ -178,7 +198,7 @@ class P2POutput(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
     """The rows of each shard."""
 
     _parameters = ["barrier", "form", "n_shards", "send_name", "roomy_nbytes", "final", "_partitions"]
-    _defaults = {"_partitions": None}
+    _defaults = {"final": False, "_partitions": None}
 
     @functools.cached_property
     def _meta(self) -> Any:
@@ -194,9 +214,17 @@ class P2POutput(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
         return fused_with_consumer(self, parent, dependents)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
-        token = _token(self.send_name)
-        barrier = TaskRef(barrier_key(ShuffleId(token)))
-        return Task(name, receive_shard, barrier, token, index, self.form, self.roomy_nbytes, self.final)
+        barrier = self.barrier
+        return Task(
+            name,
+            receive_shard,
+            TaskRef(barrier.key),
+            barrier.token,
+            index,
+            self.form,
+            self.roomy_nbytes,
+            self.final,
+        )
 
 
 class NumberedShards(Blockwise):  # type: ignore[misc]
@@ -206,9 +234,13 @@ class NumberedShards(Blockwise):  # type: ignore[misc]
 
     @staticmethod
     def operation(frame: pd.DataFrame, router: Any, column: str) -> pd.DataFrame:
-        """See :meth:`dask.dataframe.dask_expr.Blockwise.operation`."""
+        """See :meth:`dask.dataframe.dask_expr.Blockwise.operation`; rows that are not wanted stay behind."""
+        shards = np.asarray(router.shards(frame, 0), np.int64)
+        wanted = shards != NOWHERE
+        if not wanted.all():
+            frame, shards = frame[wanted], shards[wanted]
         numbered = frame.copy(deep=False)
-        numbered[column] = np.asarray(router.shards(frame, 0), np.int64)
+        numbered[column] = shards
         return numbered
 
     @functools.cached_property

@@ -275,7 +275,7 @@ def settle(token: str, sent: Sequence[SentPartition]) -> SettledRows:
 
 
 def receive_shard(
-    settled: SettledRows, token: str, shard: int, form: P2PForm, roomy_nbytes: int | None, final: bool
+    settled: SettledRows, token: str, shard: int, form: P2PForm, roomy_nbytes: int | None, final: bool = False
 ) -> pd.DataFrame:
     """Give the rows of a shard; with ``final`` it is a partition of the recipe's result.
 

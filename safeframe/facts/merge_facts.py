@@ -8,6 +8,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeEstimate
+from safeframe.facts.p2p import P2PFacts
 
 __all__ = ["MergeFacts", "SideFacts", "StagingFacts"]
 
@@ -56,3 +57,7 @@ class MergeFacts:
     """The user's strategy; None to choose."""
     ordered: bool = False
     """Whether the result has to be in key order, keys whole where they fit a partition."""
+    p2p: tuple[P2PFacts, P2PFacts] | None = None
+    """What P2P would meet on either side; None where it was not looked at."""
+    p2p_refused: str = ""
+    """Why P2P cannot carry a side; empty when it can."""

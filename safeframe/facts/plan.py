@@ -11,6 +11,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.ordered_layout import OrderedLayout
+from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan_text import plan_text
 from safeframe.units import format_nbytes
 
@@ -88,6 +89,10 @@ class Plan:
     """The side that every worker holds whole, for a broadcast."""
     ordered: OrderedLayout | None = None
     """What cells read of sides that stay in their partitions, for the engine."""
+    p2p: P2PSettings | None = None
+    """Buffers that the workers are held to, where P2P moves the rows; for the engine."""
+    advice: str = ""
+    """What else can be done where the plan does not fit; empty when there is nothing in particular."""
 
     @property
     def input_rows(self) -> int:
@@ -152,6 +157,7 @@ class Plan:
                 "Give each worker more memory or fewer threads, read smaller partitions "
                 "(blocksize= or split_row_groups=), or ask for a smaller partition_size=."
             )
+            hint = f"{self.advice} {hint}".lstrip()
             raise MemoryBudgetError(msg, hint=hint, projected_nbytes=projected, allowed_nbytes=allowed)
         if self._staging_full:
             free = self.staging_free_nbytes or 0

@@ -14,6 +14,7 @@ __all__ = [
     "default_partition_nbytes",
     "default_shard_nbytes",
     "group_peak_nbytes",
+    "p2p_cell_peak_nbytes",
     "sorted_cell_peak_nbytes",
     "sorted_shard_peak_nbytes",
     "stage_peak_nbytes",
@@ -77,6 +78,22 @@ def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, ou
         + options.ROW_INDEX_NBYTES * input_rows
         + options.POSITION_NBYTES * output_rows
         + int(options.OUTPUT_COPIES * output_nbytes)
+    )
+
+
+def p2p_cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int) -> int:
+    """Give the peak of making one output partition from the rows that P2P brought, and of consuming it.
+
+    As :func:`cell_peak_nbytes`, with a shard's rows in the copies that P2P makes of them.
+
+    Examples
+    --------
+    >>> p2p_cell_peak_nbytes(input_rows=100, input_nbytes=2400, output_rows=1000, output_nbytes=32_000)
+    133600
+    """
+    more = options.P2P_RECEIVE_COPIES - options.FETCH_COPIES
+    return int(more * input_nbytes) + cell_peak_nbytes(
+        input_rows=input_rows, input_nbytes=input_nbytes, output_rows=output_rows, output_nbytes=output_nbytes
     )
 
 

@@ -7,6 +7,7 @@
 3. ``sorted-one-side``: one side's partitions are in key order; the rows of the
    other one pass through a directory that the workers share.
 4. ``staged``: rows of both sides do.
+5. ``p2p``: there is no such directory; dask's P2P moves the rows between the workers.
 
 Each rung gives a plan's steps or the reason why it cannot be taken. The first
 that can is taken; a plan whose only strategy does not fit is still a plan.
@@ -30,13 +31,14 @@ from safeframe.planning.memory import (
 from safeframe.planning.merge_broadcast import by_broadcast
 from safeframe.planning.merge_choice import Choice, bounding_widths
 from safeframe.planning.merge_one_side import by_one_side
+from safeframe.planning.merge_p2p import by_p2p
 from safeframe.planning.merge_sorted import by_sorted
 from safeframe.planning.merge_staged import by_staged
 from safeframe.planning.shards import LayoutFigures, lay_out
 
 __all__ = ["MERGE_STRATEGIES", "ORDERED_STRATEGIES", "plan_merge"]
 
-MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged")
+MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 ORDERED_STRATEGIES = ("sorted", "sorted-one-side", "staged")
 """Those that can give their result in the order of its keys."""
@@ -84,6 +86,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         "broadcast": lambda: by_broadcast(facts, widths, partition_nbytes),
         "sorted-one-side": lambda: by_one_side(facts, widths, laid_out),
         "staged": lambda: by_staged(facts, widths, figures),
+        "p2p": lambda: by_p2p(facts, widths, loads),
     }
     recipe = "sorted_merge" if facts.ordered else "merge"
     if facts.ordered:
@@ -108,13 +111,24 @@ def plan_merge(facts: MergeFacts) -> Plan:
             rejected.append(Candidate(strategy=name, reason=choice))
         else:
             taken = (name, choice)
+    if taken is None and facts.strategy is not None:
+        why = next(candidate.reason for candidate in rejected if candidate.strategy == facts.strategy)
+        msg = f"strategy={facts.strategy!r} cannot run this {recipe}: {why}."
+        hint = "Leave strategy= out to have one chosen."
+        if facts.strategy == "staged":
+            hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
+        raise ValidationError(msg, hint=hint)
     if taken is None:
         why = "; ".join(f"{candidate.strategy}: {candidate.reason}" for candidate in rejected)
-        msg = f"No strategy can run this merge. {why}."
+        msg = f"No strategy can run this {recipe}. {why}."
         hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
         raise ValidationError(msg, hint=hint)
     strategy, choice = taken
-    staged = strategy in ("staged", "sorted-one-side")
+    free_nbytes, directory = None, None
+    if choice.p2p is not None:
+        free_nbytes, directory = choice.p2p.disk.free_nbytes, choice.p2p.disk.directory
+    elif strategy in ("staged", "sorted-one-side"):
+        free_nbytes, directory = facts.staging.free_nbytes, facts.staging.directory
     ordered = choice.ordered
     if facts.ordered and ordered is None:
         ordered = OrderedLayout(
@@ -126,18 +140,20 @@ def plan_merge(facts: MergeFacts) -> Plan:
         reasons=choice.reasons,
         rejected=tuple(rejected),
         steps=choice.steps,
-        budget=facts.budget,
+        budget=facts.budget if choice.p2p is None else choice.p2p.budget,
         output_rows=facts.estimate.rows,
         output_nbytes=facts.estimate.nbytes,
         output_partitions=choice.output_partitions,
-        partition_nbytes=partition_nbytes,
+        partition_nbytes=choice.partition_nbytes or partition_nbytes,
         largest_partition_nbytes=math.ceil(choice.largest_rows * widths.output),
         row_nbytes=widths.output,
         staging_nbytes=choice.staging_nbytes,
-        staging_free_nbytes=facts.staging.free_nbytes if staged else None,
-        staging_directory=facts.staging.directory if staged else None,
+        staging_free_nbytes=free_nbytes,
+        staging_directory=directory,
         layout=choice.layout,
         build_side=choice.build_side,
         ordered=ordered,
         merge=facts.estimate,
+        p2p=None if choice.p2p is None else choice.p2p.settings,
+        advice=choice.advice,
     )

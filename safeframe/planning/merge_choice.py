@@ -9,6 +9,7 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Step
+from safeframe.planning.p2p_layout import P2PLayout
 
 __all__ = ["Choice", "Widths", "bounding_widths"]
 
@@ -25,6 +26,12 @@ class Choice:
     build_side: str | None = None
     staging_nbytes: int = 0
     ordered: OrderedLayout | None = None
+    partition_nbytes: int | None = None
+    """The target for an output partition, where it is not that of the other rungs."""
+    p2p: P2PLayout | None = None
+    """How P2P moves the rows, where it does."""
+    advice: str = ""
+    """What else can be done where the plan does not fit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

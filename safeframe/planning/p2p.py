@@ -1,174 +1,32 @@
-"""Decides whether P2P can carry a shuffle, and with which buffers.
+"""Plans a shuffle by key through P2P: how many partitions, and what to refuse.
 
-P2P bounds its memory softly: a buffer overflows by one hand-over of each
-task, messages are in memory at both ends, and a worker takes as many messages
-from every other one as these send at a time. The formula here adds all of that
-up, for hand-overs and messages whose size is chosen so that the sum keeps to a
-share of the worker.
-
-Covers: buffers, the number of partitions, the peak of each kind of task, bytes
-on each disk, and what to refuse.
-Does not cover: asking the workers (``sizing.p2p``), setting their buffers
-(``engine.p2p_settings``).
+Covers: the number of partitions, and the plan.
+Does not cover: buffers and what they cost (``planning.p2p_layout``), asking the
+workers (``sizing.p2p``), setting their buffers (``engine.p2p_settings``).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-
-import numpy as np
 
 from safeframe import options
-from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
+from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.shuffle_keys import ShuffleKeys
 from safeframe.planning.hash_sizes import heaviest_rows, largest_shard_rows, shards_for
 from safeframe.planning.memory import default_partition_nbytes
+from safeframe.planning.p2p_layout import (
+    P2PLayout,
+    bounding_row_nbytes,
+    lay_out_p2p,
+    p2p_task_nbytes,
+    refuse_unavailable,
+)
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["P2PLayout", "lay_out_p2p", "plan_p2p_shuffle", "transport_nbytes"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class P2PLayout:
-    """How an exchange goes through P2P, and what it costs."""
-
-    settings: P2PSettings
-    """Buffers that the workers are to be held to."""
-    budget: Budget
-    """The budget, with what P2P itself takes in ``transport_nbytes``."""
-    steps: tuple[Step, ...]
-    """The tasks that send and those that receive."""
-    disk_nbytes: int
-    """Bytes that all workers write."""
-    disk: P2PDisk
-    """The tightest file system."""
-    tightest_nbytes: int
-    """Bytes that are written to that one."""
-    reasons: tuple[str, ...]
-    """What was chosen, in words."""
-
-
-def transport_nbytes(
-    settings: P2PSettings, *, n_workers: int, threads: int, n_shards: int, header_nbytes: int, even: bool
-) -> int:
-    """Bound what P2P itself holds on one worker, besides its tasks.
-
-    Parameters
-    ----------
-    settings
-        The buffers.
-    n_workers, threads
-        The cluster.
-    n_shards
-        Output partitions.
-    header_nbytes
-        Bytes that Arrow adds to each piece.
-    even
-        Whether the rows of a hand-over spread evenly over the workers; if not,
-        all of them may go to one.
-
-    Notes
-    -----
-    The sum of: rows that wait to be sent, over their limit by one hand-over
-    for each thread; messages on their way, once more as they are sent; messages
-    that arrive, from every worker at once; pieces that wait to be written.
-
-    Examples
-    --------
-    >>> settings = P2PSettings(
-    ...     comm_nbytes=1000,
-    ...     storage_nbytes=2000,
-    ...     message_nbytes=100,
-    ...     concurrency=2,
-    ...     slice_nbytes=100,
-    ... )
-    >>> transport_nbytes(settings, n_workers=2, threads=1, n_shards=4, header_nbytes=0, even=False)
-    5900
-    """
-    per_worker = settings.slice_nbytes
-    if even:
-        per_worker = min(per_worker, int(2 * settings.slice_nbytes / n_workers))
-    shard = per_worker + header_nbytes
-    message = settings.message_nbytes + shard
-    pieces = math.ceil(n_shards / n_workers) * header_nbytes
-    hand_over = settings.slice_nbytes + n_workers * header_nbytes
-    waiting = settings.comm_nbytes + threads * hand_over
-    sending = settings.concurrency * message
-    arriving = settings.concurrency * n_workers * (int(options.P2P_MESSAGE_COPIES * message) + pieces)
-    return waiting + sending + arriving + settings.storage_nbytes
-
-
-def lay_out_p2p(facts: P2PFacts, *, n_shards: int, largest_rows: int, even: bool) -> P2PLayout:
-    """Choose buffers for an exchange and say what it costs.
-
-    Parameters
-    ----------
-    facts
-        What the workers and the frame are like.
-    n_shards
-        Output partitions.
-    largest_rows
-        Rows of the largest of them.
-    even
-        Whether rows spread evenly over the workers from each partition, as
-        those of hashed keys do.
-
-    Raises
-    ------
-    UnsupportedError
-        When P2P cannot run at all.
-    """
-    refuse_unavailable(facts)
-    budget = facts.budget
-    settings, held = _settings(facts, n_shards, even)
-    disk_nbytes = _disk_nbytes(facts, n_shards, settings.slice_nbytes)
-    in_memory = any(disk.in_memory for disk in facts.disks)
-    memory_nbytes = math.ceil(disk_nbytes / budget.n_workers) if in_memory else 0
-    budget = replace(budget, transport_nbytes=held + memory_nbytes)
-    width = _row_nbytes(facts)
-    rows_in = max(facts.partition_rows, default=0)
-    partition_nbytes = math.ceil(rows_in * width)
-    largest_nbytes = math.ceil(largest_rows * width)
-    p2p = f"and P2P's buffers and messages {format_nbytes(held)}"
-    steps = (
-        Step(
-            kind="send partitions",
-            tasks=len(facts.partition_rows),
-            task_peak_nbytes=int(options.P2P_SEND_COPIES * partition_nbytes)
-            + options.ROW_INDEX_NBYTES * rows_in
-            + int(options.P2P_SLICE_COPIES * settings.slice_nbytes),
-            reason=(
-                f"a partition of {format_nbytes(partition_nbytes)} × {options.P2P_SEND_COPIES:g}, a slice of "
-                f"{format_nbytes(settings.slice_nbytes)} × {options.P2P_SLICE_COPIES:g}, "
-                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows_in)} rows, {p2p}"
-            ),
-        ),
-        Step(
-            kind="receive partitions",
-            tasks=n_shards,
-            task_peak_nbytes=int(options.P2P_RECEIVE_COPIES * largest_nbytes)
-            + options.POSITION_NBYTES * largest_rows,
-            reason=(
-                f"a partition of {format_nbytes(largest_nbytes)} × {options.P2P_RECEIVE_COPIES:g}, "
-                f"{options.POSITION_NBYTES} B for each of its {format_count(largest_rows)} rows, {p2p}"
-            ),
-        ),
-    )
-    disk, tightest_nbytes = _tightest(facts, disk_nbytes)
-    return P2PLayout(
-        settings=settings,
-        budget=budget,
-        steps=steps,
-        disk_nbytes=disk_nbytes,
-        disk=disk,
-        tightest_nbytes=tightest_nbytes,
-        reasons=_reasons(facts, settings, disk_nbytes, memory_nbytes),
-    )
+__all__ = ["plan_p2p_shuffle"]
 
 
 def plan_p2p_shuffle(
@@ -198,10 +56,8 @@ def plan_p2p_shuffle(
     refuse_unavailable(facts)
     keys = facts.keys
     assert keys is not None, "a shuffle by key has key statistics"
-    width = _row_nbytes(facts)
-    free = facts.budget.usable_nbytes - facts.budget.reserved_nbytes
-    task_nbytes = max(int(free * (1 - options.P2P_TRANSPORT_FRACTION)) // facts.budget.threads_per_worker, 0)
-    target = partition_nbytes or default_partition_nbytes(task_nbytes)
+    width = bounding_row_nbytes(facts)
+    target = partition_nbytes or default_partition_nbytes(p2p_task_nbytes(facts.budget))
     if npartitions is None:
         npartitions = shards_for(keys, max(1, int(target // max(width, 1))))
     largest_rows = largest_shard_rows(keys, npartitions)
@@ -237,108 +93,12 @@ def plan_p2p_shuffle(
     return plan, layout
 
 
-def refuse_unavailable(facts: P2PFacts) -> None:
-    """Raise when P2P cannot run at all.
-
-    Raises
-    ------
-    UnsupportedError
-        In words.
-    """
-    if facts.unavailable:
-        msg = f"P2P cannot run: {facts.unavailable}."
-        hint = "Connect a distributed.Client, or use strategy='staged', which runs on any scheduler."
-        raise UnsupportedError(msg, hint=hint)
-
-
-def _row_nbytes(facts: P2PFacts) -> float:
-    margin = 1.0 if facts.profile.exact_widths else options.WIDTH_MARGIN
-    return facts.row_nbytes * margin
-
-
-def _settings(facts: P2PFacts, n_shards: int, even: bool) -> tuple[P2PSettings, int]:
-    """Choose the largest hand-over whose buffers keep to P2P's share, and the smallest otherwise."""
-    budget = facts.budget
-    share = (budget.usable_nbytes - budget.reserved_nbytes) * options.P2P_TRANSPORT_FRACTION
-    size = options.P2P_MAX_HAND_OVER_NBYTES
-    while True:
-        settings = P2PSettings(
-            comm_nbytes=options.P2P_COMM_SLICES * size,
-            storage_nbytes=options.P2P_STORAGE_SLICES * size,
-            message_nbytes=min(size, options.P2P_MAX_MESSAGE_NBYTES),
-            concurrency=options.P2P_CONCURRENCY,
-            slice_nbytes=size,
-        )
-        settings = _at_most(settings, facts.live)
-        held = transport_nbytes(
-            settings,
-            n_workers=budget.n_workers,
-            threads=budget.threads_per_worker,
-            n_shards=n_shards,
-            header_nbytes=facts.piece_header_nbytes,
-            even=even,
-        )
-        if held <= share or size <= options.P2P_MIN_HAND_OVER_NBYTES:
-            return settings, held
-        size //= 2
-
-
-def _at_most(settings: P2PSettings, live: P2PSettings | None) -> P2PSettings:
-    """Take over what the workers have where it is less: only what is too large is changed."""
-    if live is None:
-        return settings
-    return P2PSettings(
-        comm_nbytes=min(settings.comm_nbytes, live.comm_nbytes),
-        storage_nbytes=min(settings.storage_nbytes, live.storage_nbytes),
-        message_nbytes=min(settings.message_nbytes, live.message_nbytes),
-        concurrency=min(settings.concurrency, live.concurrency),
-        slice_nbytes=settings.slice_nbytes,
-    )
-
-
-def _disk_nbytes(facts: P2PFacts, n_shards: int, slice_nbytes: int) -> int:
-    """Bound what P2P writes: every row, and a header for each piece.
-
-    Pieces are counted as if each hand-over were cut into all partitions, and
-    none were joined with others in a message.
-    """
-    width = _row_nbytes(facts)
-    rows = np.array(facts.partition_rows, np.float64)
-    hand_overs = float(np.ceil(rows * width / slice_nbytes).sum())
-    pieces = min(float(rows.sum()), hand_overs * n_shards)
-    return math.ceil(float(rows.sum()) * width + pieces * facts.piece_header_nbytes)
-
-
-def _tightest(facts: P2PFacts, disk_nbytes: int) -> tuple[P2PDisk, int]:
-    shares = [math.ceil(disk_nbytes * disk.workers / facts.budget.n_workers) for disk in facts.disks]
-    at = min(range(len(shares)), key=lambda i: facts.disks[i].free_nbytes - shares[i])
-    return facts.disks[at], shares[at]
-
-
-def _reasons(facts: P2PFacts, settings: P2PSettings, disk_nbytes: int, memory_nbytes: int) -> tuple[str, ...]:
-    live = facts.live
-    assert live is not None, "P2P can run"
-    reasons = []
-    if settings.comm_nbytes < live.comm_nbytes or settings.storage_nbytes < live.storage_nbytes:
-        reasons.append(
-            f"the workers' P2P buffers of {format_nbytes(live.comm_nbytes)} and "
-            f"{format_nbytes(live.storage_nbytes)} (distributed.p2p.comm.buffer and storage.buffer) are set to "
-            f"{format_nbytes(settings.comm_nbytes)} and {format_nbytes(settings.storage_nbytes)}"
-        )
-    disks = "disk" if len(facts.disks) == 1 else f"{len(facts.disks)} disks"
-    reasons.append(f"the workers write {format_nbytes(disk_nbytes)} at most to their {disks}")
-    if memory_nbytes:
-        where = next(disk.directory for disk in facts.disks if disk.in_memory)
-        reasons.append(
-            f"{where} is made of memory (tmpfs): {format_nbytes(memory_nbytes)} a worker are counted as such"
-        )
-    return tuple(reasons)
-
-
 def _counting(facts: P2PFacts, keys: ShuffleKeys, budget: Budget) -> Step:
     """Say what counting keys took: it is over when there is a plan, so that it never refuses one."""
     rows_in = max(facts.partition_rows, default=0)
-    nbytes = math.ceil(rows_in * _row_nbytes(facts)) + int(options.KEY_SUMMARY_COPIES * keys.summary_nbytes)
+    nbytes = math.ceil(rows_in * bounding_row_nbytes(facts)) + int(
+        options.KEY_SUMMARY_COPIES * keys.summary_nbytes
+    )
     room = (budget.allowed_nbytes - budget.projected_worker_nbytes(0)) // budget.threads_per_worker
     return Step(
         kind="count keys",

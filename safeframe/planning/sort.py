@@ -21,7 +21,7 @@ from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.sort_facts import SortFacts
 from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.memory import default_partition_nbytes, sorted_cell_peak_nbytes
-from safeframe.planning.p2p import lay_out_p2p
+from safeframe.planning.p2p_layout import lay_out_p2p
 from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_to_size
 from safeframe.units import format_count, format_nbytes
 

@@ -20,6 +20,7 @@ from safeframe.kernels.join_spec import join_spec
 from safeframe.planning.merge import plan_merge as make_plan
 from safeframe.recipes.join_sizes import JoinSizes, size_join
 from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_of_explosion
+from safeframe.recipes.merge_p2p import look_at_p2p
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.units import parse_nbytes
 
@@ -64,8 +65,8 @@ def merge(
     suffixes
         What is added to the names of columns, other than keys, that both sides have.
     strategy
-        ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"`` or ``"staged"``; None to
-        let the plan choose.
+        ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"``, ``"staged"`` or ``"p2p"``;
+        None to let the plan choose.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
         int. By default the configured ``safeframe.partition-size``, or else a
@@ -124,7 +125,7 @@ def merge(
 
     **Disk.** With the strategy ``"staged"`` both sides are written once to the
     staging directory, with ``"sorted-one-side"`` one of them, less columns that
-    nothing uses.
+    nothing uses; with ``"p2p"``, to the workers' local directories.
 
     **Passes.** One over the key columns, one over each side; a shard with
     several output partitions is read once for each of them.
@@ -159,7 +160,7 @@ def merged(
     if max_output is not None:
         refuse_larger(sizes.estimate, parse_nbytes(max_output, argument="max_output"))
     warn_of_explosion(sizes.estimate, stacklevel=3)
-    if plan.staging_directory is not None:
+    if plan.strategy != "p2p" and plan.staging_directory is not None:
         check_staging(plan.staging_directory)
     expression = SafeMerge(
         sizes.left,
@@ -272,6 +273,8 @@ def planned(
         check_order(sizes)
     if validate is not None:
         check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
+    where = staging_facts(staging)
+    p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
     plan = make_plan(
         MergeFacts(
             how=how,
@@ -279,10 +282,12 @@ def planned(
             right=sizes.right_facts,
             estimate=sizes.estimate,
             budget=budget,
-            staging=staging_facts(staging),
+            staging=where,
             partition_nbytes=partition_nbytes,
             strategy=strategy,
             ordered=in_order,
+            p2p=p2p,
+            p2p_refused=p2p_refused,
         )
     )
     return sizes, plan

@@ -14,8 +14,8 @@ from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullErr
 from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.facts.plan import Plan
 from safeframe.kernels.key_schema import common_schema
-from safeframe.planning.p2p import P2PLayout
 from safeframe.planning.p2p import plan_p2p_shuffle as make_plan
+from safeframe.planning.p2p_layout import P2PLayout
 from safeframe.recipes.frames import as_names, check_frame, check_keys
 from safeframe.sizing.cluster import measure_budget
 from safeframe.sizing.keys import gather_key_statistics

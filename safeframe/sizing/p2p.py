@@ -2,7 +2,7 @@
 
 Covers: the live buffers of every worker, the disks of their local directories,
 rows and bytes of the frame, the bytes that P2P adds to each piece it writes.
-Does not cover: deciding what to do about it (``planning.p2p``), setting buffers
+Does not cover: deciding what to do about it (``planning.p2p_layout``), setting buffers
 (``engine.p2p_settings``).
 """
 

@@ -16,6 +16,7 @@ from distributed import wait
 
 import safeframe
 from safeframe.engine.exchange_nodes import StagePartitions
+from safeframe.engine.p2p_nodes import P2PSend
 from tests.property.test_merge_properties import same_rows
 
 
@@ -44,12 +45,16 @@ def expected_of(tables: Path, **arguments):
     return left.merge(right, on="k", **arguments)
 
 
+by_either = pytest.mark.parametrize("strategy", ["staged", "p2p"])
+
+
+@by_either
 @pytest.mark.parametrize("how", ["inner", "left", "right", "outer"])
-def test_parquet_to_parquet(small_cluster, tables, how):
-    merged = merge_of(tables, how=how)
+def test_parquet_to_parquet(small_cluster, tables, how, strategy):
+    merged = merge_of(tables, how=how, strategy=strategy)
     merged.to_parquet(tables / "out", write_index=False)
     plan = safeframe.explain(merged)
-    assert plan.strategy == "staged"
+    assert plan.strategy == strategy
     assert plan.output_partitions > 4
     written = dd.read_parquet(tables / "out").compute()
     same_rows(written, expected_of(tables, how=how), ["l", "r"])
@@ -61,18 +66,21 @@ def test_without_a_client_on_threads(tables):
     assert not list((tables / "staging").glob("*/*/*/*.staged"))
 
 
-def test_an_unused_column_is_never_staged(small_cluster, tables):
-    picked = merge_of(tables)[["k", "r"]]
+@by_either
+def test_an_unused_column_neither_is_read_nor_moves(small_cluster, tables, strategy):
+    picked = merge_of(tables, strategy=strategy)[["k", "r"]]
     inner = [part for fused in picked.optimize().expr.find_operations(Fused) for part in fused.exprs]
-    staged = [part.columns_.names for part in inner if isinstance(part, StagePartitions)]
-    assert sorted(staged) == [("k",), ("k", "r")]
+    moved = [part.columns_.names for part in inner if isinstance(part, StagePartitions)]
+    moved += [tuple(part.form.columns) for part in inner if isinstance(part, P2PSend)]
+    assert sorted(moved) == [("k",), ("k", "r")]
     read = [tuple(part.columns) for part in inner if isinstance(part, ReadParquet)]
     assert sorted(read) == [("k",), ("k", "r")]
     assert len(picked.compute()) == len(expected_of(tables))
 
 
-def test_a_filter_goes_to_its_side(small_cluster, tables):
-    merged = merge_of(tables)
+@by_either
+def test_a_filter_goes_to_its_side(small_cluster, tables, strategy):
+    merged = merge_of(tables, strategy=strategy)
     filtered = merged[merged.l < 100].compute()
     expected = expected_of(tables)
     same_rows(filtered, expected[expected.l < 100], ["l", "r"])
@@ -82,34 +90,41 @@ def test_len_stages_the_keys_alone(small_cluster, tables):
     assert len(merge_of(tables)) == len(expected_of(tables))
 
 
-def test_it_can_be_computed_twice_and_two_at_once(small_cluster, tables):
-    merged, other = merge_of(tables), merge_of(tables, how="outer")
+@by_either
+def test_it_can_be_computed_twice_and_two_at_once(small_cluster, tables, strategy):
+    merged, other = merge_of(tables, strategy=strategy), merge_of(tables, strategy=strategy, how="outer")
     expected = expected_of(tables).l.sum()
     assert merged.l.sum().compute() == expected
     both = dask.compute(merged.l.sum(), other.l.sum())
     assert both == (expected, expected_of(tables, how="outer").l.sum())
 
 
-def test_it_survives_pickling(small_cluster, tables):
-    merged = pickle.loads(pickle.dumps(merge_of(tables)))
+@by_either
+def test_it_survives_pickling(small_cluster, tables, strategy):
+    merged = pickle.loads(pickle.dumps(merge_of(tables, strategy=strategy)))
     same_rows(merged.compute(), expected_of(tables), ["l", "r"])
 
 
-def test_persisted_frames_go_in_and_out(small_cluster, tables):
+@by_either
+def test_persisted_frames_go_in_and_out(small_cluster, tables, strategy):
     left = dd.read_parquet(tables / "left").persist()
     right = dd.from_pandas(dd.read_parquet(tables / "right").compute(), npartitions=3)
-    merged = safeframe.merge(left, right, on="k", staging=str(tables / "staging")).persist()
+    merged = safeframe.merge(
+        left, right, on="k", staging=str(tables / "staging"), strategy=strategy
+    ).persist()
     same_rows(merged.compute(), expected_of(tables), ["l", "r"])
 
 
-def test_what_follows_is_plain_dask(small_cluster, tables):
-    sums = merge_of(tables).groupby("k").r.sum().compute().sort_index()
+@by_either
+def test_what_follows_is_plain_dask(small_cluster, tables, strategy):
+    sums = merge_of(tables, strategy=strategy).groupby("k").r.sum().compute().sort_index()
     pd.testing.assert_series_equal(sums, expected_of(tables).groupby("k").r.sum().sort_index())
 
 
-def test_a_merge_of_a_merge(small_cluster, tables):
+@by_either
+def test_a_merge_of_a_merge(small_cluster, tables, strategy):
     third = dd.from_pandas(pd.DataFrame({"k": np.arange(60), "name": np.arange(60) * 2}), npartitions=1)
-    merged = safeframe.merge(merge_of(tables), third, on="k")
+    merged = safeframe.merge(merge_of(tables, strategy=strategy), third, on="k")
     expected = expected_of(tables).merge(third.compute(), on="k")
     same_rows(merged.compute(), expected, ["l", "r"])
 
@@ -133,8 +148,9 @@ def test_sorted_partitions_are_joined_where_they_are(small_cluster, tables):
     same_rows(merged.compute(), left.compute().merge(right.compute(), on="k", how="outer"), ["l", "r"])
 
 
-def test_nothing_is_staged_once_the_result_is_forgotten(small_cluster, tables):
-    merged = merge_of(tables).persist()
+@by_either
+def test_nothing_is_staged_once_the_result_is_forgotten(small_cluster, tables, strategy):
+    merged = merge_of(tables, strategy=strategy).persist()
     wait(merged)
     del merged
     # The look that follows every test waits until no staged run is left.

@@ -45,6 +45,29 @@ def test_a_fan_out_of_ten(tight, tmp_path, name):
     assert plan.layout.single_key.any() == (name == "q3_hot")
 
 
+@pytest.mark.parametrize("name", ["q3", "q3_hot"])
+def test_a_fan_out_of_ten_by_p2p(tight, tmp_path, name):
+    data = SITUATIONS[name].scaled(0.1).materialise(tmp_path)
+    left, right = dd.read_parquet(data.left), dd.read_parquet(data.right)
+    plan = run(tight, safeframe.merge(left, right, on="col1", how="left", strategy="p2p"), tmp_path / "out")
+    assert plan.strategy == "p2p"
+    assert int(plan.output_rows) == data.truth.rows
+
+
+@pytest.mark.tight(n_workers=4, limit="598MiB", hard="1GiB")
+def test_both_sides_by_p2p_on_four_workers(tight, tmp_path):
+    left = dd.from_map(wide_rows, range(24))
+    right = dd.from_map(wide_rows, range(100, 104)).rename(columns={f"c{i}": f"d{i}" for i in range(5)})
+    merged = safeframe.merge(left, right, on="k", strategy="p2p")
+    run(tight, merged[["k", "c0", "c1", "c2", "d0", "d1", "d2", "c3", "c4", "d3", "d4"]], tmp_path / "out")
+
+
+def wide_rows(number: int) -> pd.DataFrame:
+    rng = np.random.default_rng(number)
+    columns = {"k": rng.integers(0, 2**20, 250_000)}
+    return pd.DataFrame(columns | {f"c{i}": rng.integers(0, 2**20, 250_000) for i in range(5)})
+
+
 def test_one_key_that_makes_ten_million_rows(tight, tmp_path):
     left = dd.from_map(one_key, [1000] * 5, meta=one_key(0), enforce_metadata=False)
     right = dd.from_map(one_key, [2000], meta=one_key(0), enforce_metadata=False)

@@ -11,7 +11,7 @@ from benchmarks.tight import TightCluster
 from safeframe.engine._dask import new_collection
 from safeframe.engine.p2p import p2p_exchange, p2p_facts
 from safeframe.engine.p2p_settings import set_buffers
-from safeframe.planning.p2p import lay_out_p2p
+from safeframe.planning.p2p_layout import lay_out_p2p
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 
 pytestmark = pytest.mark.tight(n_workers=4, limit="598MiB", hard="1GiB")

@@ -15,7 +15,8 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.facts.shuffle_keys import ShuffleKeys
-from safeframe.planning.p2p import lay_out_p2p, plan_p2p_shuffle, transport_nbytes
+from safeframe.planning.p2p import plan_p2p_shuffle
+from safeframe.planning.p2p_layout import lay_out_p2p, transport_nbytes
 
 MIB = 2**20
 DEFAULTS = P2PSettings(

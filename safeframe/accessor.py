@@ -1,0 +1,108 @@
+"""``ddf.safe``: the recipes as methods of every dask dataframe.
+
+Importing safeframe registers it. ``ddf.safe.merge(other, on="k")`` is
+``safeframe.merge(ddf, other, on="k")``: each method is the recipe of its name,
+with the frame given.
+
+Does not cover: recipes of dask arrays and bags, which have no such place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+import dask.dataframe as dd
+from dask.dataframe.extensions import register_dataframe_accessor
+
+from safeframe.errors import SchemaMismatchError
+from safeframe.recipes.explain import explain
+from safeframe.recipes.merge import merge, plan_merge
+from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
+from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
+from safeframe.recipes.set_index import plan_set_index, set_index
+from safeframe.recipes.shuffle import plan_shuffle, shuffle
+from safeframe.recipes.sort_values import plan_sort_values, sort_values
+from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
+from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
+from safeframe.recipes.to_parquet import to_parquet
+
+__all__ = ["SafeAccessor"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class _Method(Generic[_P, _R]):
+    """A recipe as a method: the recipe itself, bound to the accessor's frame as its first argument.
+
+    There is no function in between, so that signature, documentation and the line that a warning names are
+    the recipe's own.
+    """
+
+    def __init__(self, recipe: Callable[Concatenate[Any, _P], _R]) -> None:
+        self.recipe = recipe
+
+    @overload
+    def __get__(self, accessor: None, owner: type) -> Callable[Concatenate[Any, _P], _R]: ...
+
+    @overload
+    def __get__(self, accessor: SafeAccessor, owner: type) -> Callable[_P, _R]: ...
+
+    def __get__(self, accessor: SafeAccessor | None, owner: type) -> Callable[..., _R]:
+        return self.recipe if accessor is None else MethodType(self.recipe, accessor.frame)
+
+
+@register_dataframe_accessor("safe")
+class SafeAccessor:
+    """The recipes of safeframe for one dask dataframe, as ``ddf.safe``.
+
+    Parameters
+    ----------
+    frame
+        The dataframe. A column of the name ``safe`` is reached by ``ddf["safe"]``.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is not a dask dataframe.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> orders = dd.from_pandas(pd.DataFrame({"item": [1, 2, 2], "count": [5, 6, 7]}), npartitions=2)
+    >>> prices = dd.from_pandas(pd.DataFrame({"item": [1, 2], "price": [0.5, 2.0]}), npartitions=1)
+    >>> len(orders.safe.merge(prices, on="item"))
+    3
+    >>> orders.safe.set_index("item").divisions
+    (1, 2)
+    """
+
+    def __init__(self, frame: Any) -> None:
+        if not isinstance(frame, dd.DataFrame):
+            msg = f"The accessor is for dask dataframes, and this is a {type(frame).__name__}."
+            hint = "Wrap a pandas dataframe: dask.dataframe.from_pandas(df, npartitions=1).safe."
+            raise SchemaMismatchError(msg, hint=hint)
+        self.frame = frame
+        """The dataframe."""
+
+    estimate = _Method(estimate)
+    estimate_merge = _Method(estimate_merge)
+    explain = _Method(explain)
+    key_statistics = _Method(key_statistics)
+    merge = _Method(merge)
+    p2p_shuffle = _Method(p2p_shuffle)
+    plan_merge = _Method(plan_merge)
+    plan_p2p_shuffle = _Method(plan_p2p_shuffle)
+    plan_rebalance = _Method(plan_rebalance)
+    plan_set_index = _Method(plan_set_index)
+    plan_shuffle = _Method(plan_shuffle)
+    plan_sort_values = _Method(plan_sort_values)
+    plan_sorted_merge = _Method(plan_sorted_merge)
+    rebalance_partitions = _Method(rebalance_partitions)
+    set_index = _Method(set_index)
+    shuffle = _Method(shuffle)
+    sort_values = _Method(sort_values)
+    sorted_merge = _Method(sorted_merge)
+    to_parquet = _Method(to_parquet)

@@ -1,0 +1,158 @@
+"""safeframe.merge by P2P: keys of every kind, heavy keys, one frame twice, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+import safeframe
+from safeframe.engine._dask import P2PBarrierTask
+from safeframe.engine.fusion import FusedCells
+from safeframe.engine.merge_p2p_nodes import MovedCells
+from safeframe.recipes import merge as recipe
+from tests.property.strategies import KEY_KINDS
+from tests.property.test_merge_properties import same_rows
+
+HOWS = ("inner", "left", "right", "outer")
+
+
+def keyed(kind, seed, name, rows=60):
+    codes = np.random.default_rng(seed).integers(0, 8, rows).tolist()
+    return pd.DataFrame({"k": KEY_KINDS[kind](codes), name: np.arange(rows), "both": np.arange(rows) / 2})
+
+
+def as_dask(frame, npartitions=3):
+    with dask.config.set({"dataframe.convert-string": False}):  # pandas is to judge the frame's own types
+        return dd.from_pandas(frame, npartitions=npartitions, sort=False)
+
+
+def by_p2p(left, right, **arguments):
+    merged = safeframe.merge(as_dask(left), as_dask(right), strategy="p2p", **arguments)
+    plan = safeframe.explain(merged)
+    parts = dask.compute(*merged.to_delayed())
+    assert (plan.strategy, len(parts)) == ("p2p", plan.output_partitions)
+    for part in parts:
+        assert list(part.dtypes) == list(merged.dtypes), "every partition has the promised types"
+        assert len(part) * plan.row_nbytes <= plan.largest_partition_nbytes
+    return pd.concat(parts, ignore_index=True), plan
+
+
+@pytest.mark.parametrize("kind", sorted(KEY_KINDS))
+def test_keys_of_every_kind_and_nulls(small_cluster, kind):
+    left, right = keyed(kind, 0, "l"), keyed(kind, 1, "r", rows=40)
+    how = HOWS[sorted(KEY_KINDS).index(kind) % 4]
+    result, _ = by_p2p(left, right, on="k", how=how, partition_size=2000)
+    same_rows(result, left.merge(right, on="k", how=how), ["l", "r"])
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_keys_of_several_columns_by_other_names(small_cluster, how):
+    left = keyed("string", 0, "l").assign(j=keyed("Int64", 2, "l")["k"])
+    right = keyed("string", 1, "r").assign(j=keyed("Int64", 3, "r")["k"]).rename(columns={"k": "a", "j": "b"})
+    keys = {"left_on": ["k", "j"], "right_on": ["a", "b"]}
+    result, _ = by_p2p(left, right, how=how, partition_size=1000, **keys)
+    same_rows(result, left.merge(right, how=how, **keys), ["l", "r"])
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_heavy_key_fills_several_partitions(small_cluster, how):
+    left = pd.DataFrame({"k": [7.0] * 900 + [1.0, np.nan, np.nan] * 50, "l": np.arange(1050)})
+    right = pd.DataFrame({"k": [7.0] * 40 + [2.0, np.nan] * 20, "r": np.arange(80)})
+    result, plan = by_p2p(left, right, on="k", how=how, partition_size="16KiB")
+    same_rows(result, left.merge(right, on="k", how=how), ["l", "r"])
+    assert plan.layout.null_shard
+    assert plan.layout.cells.max() > 10
+
+
+def test_rows_that_nothing_comes_out_of_stay_where_they_are(small_cluster):
+    left = pd.DataFrame({"k": np.repeat([1, 5, 9], 300), "l": np.arange(900)})
+    right = pd.DataFrame({"k": np.repeat([5], 300), "r": np.arange(300)})
+    merged = safeframe.merge(as_dask(left), as_dask(right), on="k", strategy="p2p", partition_size="64KiB")
+    plan = safeframe.explain(merged)
+    assert (plan.layout.cells == 0).any()
+    same_rows(merged.compute(), left.merge(right, on="k"), ["l", "r"])
+
+
+def test_one_frame_on_both_sides_moves_once(small_cluster):
+    frame = keyed("int64", 0, "l")
+    ddf = as_dask(frame)
+    merged = safeframe.merge(ddf, ddf, on="k", strategy="p2p", suffixes=("", "_other"))
+    graph = dict(merged.optimize().__dask_graph__())
+    assert sum(isinstance(task, P2PBarrierTask) for task in graph.values()) == 1
+    expected = frame.merge(frame, on="k", suffixes=("", "_other"))
+    same_rows(merged.compute(), expected, ["l", "l_other"])
+
+
+def test_empty_sides(small_cluster):
+    left, right = keyed("int64", 0, "l"), keyed("int64", 1, "r").iloc[:0]
+    for how in HOWS:
+        result, _ = by_p2p(left, right, on="k", how=how)
+        same_rows(result, left.merge(right, on="k", how=how), ["l", "r"])
+
+
+def test_cells_are_one_task_with_what_takes_them(small_cluster):
+    left, right = keyed("int64", 0, "l"), keyed("int64", 1, "r")
+    merged = safeframe.merge(as_dask(left), as_dask(right), on="k", strategy="p2p")
+    doubled = (merged[["l", "r"]] * 2).optimize(fuse=False).expr
+    assert isinstance(doubled, FusedCells)
+    assert list(doubled.find_operations(MovedCells)) == []
+    assert doubled.npartitions == safeframe.explain(merged).output_partitions
+
+
+def test_names_that_are_no_strings_and_a_column_called_as_p2p_calls_its_own(small_cluster):
+    left = keyed("int64", 0, "l").rename(columns={"both": 0, "l": "__shard__"})
+    right = keyed("int64", 1, "r").rename(columns={"both": 1})
+    result, _ = by_p2p(left, right, on="k")
+    same_rows(result, left.merge(right, on="k"), ["__shard__", "r"])
+
+
+def test_it_is_taken_where_the_workers_share_no_directory(small_cluster, monkeypatch):
+    shared = recipe.staging_facts
+    nowhere = "the workers are on 2 hosts and no directory is named"
+    monkeypatch.setattr(
+        recipe, "staging_facts", lambda given: replace(shared(given), directory=None, unavailable=nowhere)
+    )
+    left, right = keyed("int64", 0, "l", rows=4000), keyed("int64", 1, "r", rows=300)
+    merged = safeframe.merge(as_dask(left), as_dask(right), on="k", how="outer", partition_size="256KiB")
+    plan = safeframe.explain(merged)
+    assert plan.strategy == "p2p"
+    assert {candidate.strategy: candidate.reason for candidate in plan.rejected}["staged"] == nowhere
+    same_rows(merged.compute(), left.merge(right, on="k", how="outer"), ["l", "r"])
+
+
+def test_a_key_that_does_not_fit_a_worker_is_refused_with_both_numbers(small_cluster):
+    left = dd.from_map(one_key, range(4))
+    right = as_dask(pd.DataFrame({"k": [3, 4], "r": [1, 2]}))
+    plan = safeframe.plan_merge(left, right, on="k", strategy="p2p", memory="420MiB")
+    assert not plan.fits
+    merged = safeframe.merge(left, right, on="k", strategy="p2p", memory="420MiB")
+    words = r"join cells of moved shards needs(.|\n)*Hint: The key 3 has 4,000,000 \+ 1 rows, .* MiB, and P2P brings all of them to one task, which has room for .* MiB\. Name a directory .* staging="
+    with pytest.raises(safeframe.MemoryBudgetError, match=words):
+        merged.compute()
+    staged = safeframe.plan_merge(left, right, on="k", strategy="staged", memory="420MiB")
+    assert staged.fits, "where the key can be cut, it fits"
+
+
+def one_key(number: int) -> pd.DataFrame:
+    return pd.DataFrame({"k": np.full(1_000_000, 3), "l": np.arange(1_000_000)})
+
+
+def test_what_p2p_cannot_carry_is_said_when_it_is_asked_for(small_cluster):
+    left = keyed("int64", 0, "l").assign(z=1j)
+    with pytest.raises(
+        safeframe.ValidationError, match=r"strategy='p2p' cannot run this merge: Column 'z' is complex128"
+    ):
+        by_p2p(left, keyed("int64", 1, "r"), on="k")
+
+
+def test_without_a_client_it_says_so():
+    with pytest.raises(
+        safeframe.ValidationError,
+        match=r"strategy='p2p' cannot run this merge: there is no distributed client",
+    ):
+        by_p2p(keyed("int64", 0, "l"), keyed("int64", 1, "r"), on="k")
