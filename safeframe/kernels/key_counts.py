@@ -120,10 +120,7 @@ def count_candidates(columns: Sequence[pd.Series[Any]], schema: KeySchema, candi
     codes, null = encode_keys(columns, schema)
     if null is not None:
         codes = codes[~null]
-    if _increasing(codes):
-        ordered = codes
-    else:
-        ordered = np.sort(codes[_perhaps_among(codes, candidates)])
+    ordered = codes if _increasing(codes) else np.sort(codes[_perhaps_among(codes, candidates)])
     first = np.searchsorted(ordered, candidates, side="left")
     last = np.searchsorted(ordered, candidates, side="right")
     return np.asarray(last - first, np.int64)
