@@ -54,11 +54,13 @@ __all__ = ["SafeMerge"]
 class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     """A merge that runs by a plan.
 
-    Operands beyond dask's: the plan, the schema of the keys, and the key
-    ranges of the input partitions.
+    Operands beyond dask's: the plan, the schema of the keys, the key ranges of
+    the input partitions, and the keys. An index that is compared, or that the
+    result has, is a column of its side; ``left_on`` and ``right_on`` name the
+    columns that no projection may take away.
     """
 
-    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys"]
+    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys", "keys"]
 
     @functools.cached_property
     def _spec(self) -> JoinSpec:
@@ -66,10 +68,10 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         return join_spec(
             self.left._meta,
             self.right._meta,
+            self.keys,
             how=self.how,
-            left_on=tuple(self.left_on),
-            right_on=tuple(self.right_on),
             suffixes=self.suffixes,
+            indicator=self.indicator,
             schema=self.schema,
             left_missing=self.how in ("right", "outer") and merge.right_unmatched_rows.upper > 0,
             right_missing=self.how in ("left", "outer") and merge.left_unmatched_rows.upper > 0,

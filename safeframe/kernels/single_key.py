@@ -51,7 +51,10 @@ def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int
     if n_left:
         left = ((int(left_items[0]), int(left_items[-1]) + 1),)
         left_items = left_items - left[0][0]
-    if n_right:
+    if how in ("leftsemi", "leftanti"):
+        # No right row is part of the result; one is read where there are any, so that keys can be compared.
+        right = ((0, 1),) if n_right else ()
+    elif n_right:
         first, last = int(right_rows[0]), int(right_rows[-1])
         if len(rows) >= n_right:
             right = ((0, n_right),)

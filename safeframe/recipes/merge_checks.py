@@ -101,4 +101,4 @@ def _heaviest(estimate: MergeEstimate) -> str:
 
 
 def _names(on: tuple[Any, ...]) -> str:
-    return ", ".join(map(repr, on))
+    return ", ".join("the index" if name is None else repr(name) for name in on)

@@ -16,7 +16,7 @@ from distributed import wait
 
 import safeframe
 from safeframe.engine.exchange_nodes import StagePartitions
-from tests.property.test_merge_properties import same_rows
+from tests.property.merging import same_rows
 
 
 @pytest.fixture
