@@ -26,6 +26,7 @@ from safeframe.engine._dask import (
     Fused,
     List,
     Merge,
+    Projection,
     Task,
     TaskRef,
     lowered,
@@ -88,6 +89,15 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
         """Nothing: a key may fill several partitions."""
         return set()
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        pushed = super()._simplify_up(parent, dependents)
+        if isinstance(pushed, Projection):
+            wanted = parent.operand("columns")
+            # A key that has a suffix keeps it only beside the column that it clashes with, which dask may drop.
+            if not set(wanted if isinstance(wanted, list) else [wanted]) <= set(pushed.frame.columns):
+                return None
+        return pushed
 
     def _lower(self) -> Any:
         plan: Plan = self.plan

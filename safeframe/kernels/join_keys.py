@@ -34,10 +34,6 @@ class SideKeys:
         """The columns that no projection may take away: the keys, and what was added."""
         return self.on if self.added is None or self.added in self.on else (*self.on, self.added)
 
-    def own(self, meta: pd.DataFrame) -> pd.Index[Any]:
-        """Give the names of the frame's own columns."""
-        return meta.columns if self.added is None else meta.columns[meta.columns != self.added]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JoinKeys:

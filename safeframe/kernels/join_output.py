@@ -59,8 +59,8 @@ def join_output(
     Parameters
     ----------
     left, right
-        Frames with the right names; rows are not looked at. An index that
-        becomes a column does so behind all other columns, whether it is there or not.
+        Frames with the right names; rows are not looked at. Where the index
+        is not a column yet, it will be the last one.
     keys
         The keys.
     how, suffixes, indicator
@@ -84,7 +84,8 @@ def join_output(
     """
     frames = _places(left, keys.left, "L"), _places(right, keys.right, "R")
     if how in ("leftsemi", "leftanti"):
-        return _left_output(frames[0], keys, indicator)
+        on_index = any((keys.left.added is not None, keys.left.given is None, keys.right.given is None))
+        return _left_output(frames[0], indicator, on_index=on_index)
     arguments: dict[str, Any] = {"how": "cross"}
     if how != "cross":
         arguments = {"how": "outer", **_side(keys.left, "left"), **_side(keys.right, "right")}
@@ -104,25 +105,27 @@ def join_output(
     )
 
 
-def _left_output(left: pd.DataFrame, keys: JoinKeys, indicator: bool | str) -> JoinOutput:
+def _left_output(left: pd.DataFrame, indicator: bool | str, *, on_index: bool) -> JoinOutput:
     """Give the left columns, and the left index where a join is on an index."""
-    n = len(left.columns)
-    shown = left.merge(left.iloc[:, :0], how="cross", indicator=indicator)  # for the indicator's name and type
-    on_index = keys.left.added is not None or keys.left.given is None or keys.right.given is None
+    shown = left.merge(
+        left.iloc[:, :0], how="cross", indicator=indicator
+    )  # for the indicator's name and type
     return JoinOutput(
-        columns=tuple(OutputColumn(i, None) for i in range(n)),
+        columns=tuple(OutputColumn(int(place[1:]), None) for place in left.iloc[0]),
         names=shown.columns,
         indicator=shown.dtypes.iloc[-1] if indicator else None,
-        index=OutputColumn(n, None) if on_index else None,
+        index=_source(left.index) if on_index else None,
         index_name=left.index.name if on_index else None,
     )
 
 
 def _places(meta: pd.DataFrame, side: SideKeys, letter: str) -> pd.DataFrame:
-    names = side.own(meta)
-    index: pd.Index[Any] = pd.Index([f"{letter}{len(names)}"], dtype=object, name=meta.index.name)
+    names = list(meta.columns)
+    at = names.index(side.added) if side.added in names else len(names)
+    index: pd.Index[Any] = pd.Index([f"{letter}{at}"], dtype=object, name=meta.index.name)
     values = [[f"{letter}{i}" for i in range(len(names))]]
-    return pd.DataFrame(values, columns=names, index=index, dtype=object)
+    places = pd.DataFrame(values, columns=meta.columns, index=index, dtype=object)
+    return places.drop(columns=names[at : at + 1])
 
 
 def _side(side: SideKeys, name: str) -> dict[str, Any]:

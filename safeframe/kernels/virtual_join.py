@@ -186,7 +186,9 @@ def product_run(left_rows: int, right_rows: int, how: How) -> VirtualJoin:
     return join_runs(np.array([left_rows], np.int64), np.array([right_rows], np.int64), how)
 
 
-def result_counts(left_counts: npt.NDArray[Any], right_counts: npt.NDArray[Any], how: How) -> npt.NDArray[Any]:
+def result_counts(
+    left_counts: npt.NDArray[Any], right_counts: npt.NDArray[Any], how: How
+) -> npt.NDArray[Any]:
     """Count the result rows of each key.
 
     Parameters

@@ -22,6 +22,8 @@ def by_sorted(
     facts: MergeFacts, widths: Widths, figures: LayoutFigures, partition_nbytes: int
 ) -> Choice | str:
     """Join neighbouring partitions, where both sides are in key order."""
+    if facts.how == "cross":
+        return "every row meets every row: there is no order to use"
     for name, side in (("left", facts.left), ("right", facts.right)):
         why = _not_in_order(name, side)
         if why:

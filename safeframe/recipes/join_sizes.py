@@ -73,9 +73,7 @@ def size_join(left: Any, right: Any, asked: KeyArguments, statistics: Any, *, re
         found = [named_keys(one, side) for one, (_, side) in zip(gathered, frames, strict=True)]
     else:
         found = given_statistics(statistics, schema, *frames)
-    profiles = [
-        profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)
-    ]
+    profiles = [profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)]
     row_nbytes = result_row_nbytes(sides, *profiles)
     return JoinSizes(
         left=left,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
 import safeframe
 
-__all__ = ["HOWS", "merged", "same_rows"]
+__all__ = ["HOWS", "in_dask", "merged", "same_rows"]
 
 HOWS = ("inner", "left", "right", "outer")
 
@@ -17,7 +18,9 @@ def same_rows(found: pd.DataFrame, expected: pd.DataFrame, by: list[str], *, ind
     """Compare two frames whose rows may be in another order; ``by`` tells rows apart."""
     assert list(found.columns) == list(expected.columns)
     found, expected = (_ordered(frame, by, index) for frame in (found, expected))
-    pd.testing.assert_frame_equal(found, expected, check_exact=True, check_categorical=False, check_index_type=False)
+    pd.testing.assert_frame_equal(
+        found, expected, check_exact=True, check_categorical=False, check_index_type=False
+    )
 
 
 def _ordered(frame: pd.DataFrame, by: list[str], index: bool) -> pd.DataFrame:
@@ -41,3 +44,9 @@ def merged(left, right, **arguments):
         assert len(part) * plan.row_nbytes <= plan.largest_partition_nbytes
     keeps_index = not isinstance(meta.index, pd.RangeIndex)
     return pd.concat(parts, ignore_index=not keeps_index), plan
+
+
+def in_dask(frame: pd.DataFrame, npartitions: int) -> dd.DataFrame:
+    """Cut a frame into partitions as they come, of just its own types."""
+    with dask.config.set({"dataframe.convert-string": False}):
+        return dd.from_pandas(frame, npartitions=npartitions, sort=False)

@@ -12,6 +12,7 @@ import safeframe
 from tests.property.merging import HOWS, merged, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
+
 @given(data=st.data(), kind=st.sampled_from(sorted(KEY_KINDS)), how=st.sampled_from(HOWS))
 def test_one_key_of_any_kind(data, kind, how, tmp_path_factory):
     left = data.draw(key_frames([kind], names=["k"], extra="l"))
