@@ -61,7 +61,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     columns that no projection may take away.
     """
 
-    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys", "keys"]
+    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys", "keys", "given_divisions"]
 
     @functools.cached_property
     def _spec(self) -> JoinSpec:
@@ -83,7 +83,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         return self._spec.meta
 
     def _divisions(self) -> Any:
-        return (None,) * (self.plan.output_partitions + 1)
+        return self.given_divisions
 
     @functools.cached_property
     def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
@@ -107,12 +107,17 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         spec = self._spec
         limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
         if plan.strategy == "sorted":
-            return SortedCells(left, right, spec, plan.layout, self.left_keys, self.right_keys, limit)
+            return SortedCells(
+                left, right, spec, plan.layout, self.left_keys, self.right_keys, limit, self.given_divisions
+            )
         if plan.strategy == "broadcast":
+            divisions = self.given_divisions
             probe, build, side = (
                 (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
             )
-            cells = BroadcastCells(probe, BuildSide(build, side), spec, plan.build_side, limit).fuse()
+            cells = BroadcastCells(
+                probe, BuildSide(build, side), spec, plan.build_side, limit, divisions
+            ).fuse()
             return FusedCells(*cells.operands) if isinstance(cells, Fused) else cells
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
@@ -123,7 +128,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             for frame, side in ((left, spec.left), (right, spec.right))
         ]
         sealed = Seal(run, seal_merge, (spec, layout, limit), *staged)
-        return ExchangeCells(sealed, staged_cell, spec.meta, (None,) * (layout.n_cells + 1), run, None)
+        return ExchangeCells(sealed, staged_cell, spec.meta, self.given_divisions, run, None)
 
 
 class BuildSide(Expr):  # type: ignore[misc]
@@ -146,15 +151,19 @@ class BuildSide(Expr):  # type: ignore[misc]
 class BroadcastCells(Blockwise):  # type: ignore[misc]
     """Each partition of the large side, joined with the small one."""
 
-    _parameters = ["probe", "build", "spec", "build_side", "limit"]
+    _parameters = ["probe", "build", "spec", "build_side", "limit", "given_divisions"]
     operation = staticmethod(broadcast_cell)
+
+    @functools.cached_property
+    def _args(self) -> list[Any]:
+        return list(self.operands[:5])
 
     @property
     def _meta(self) -> Any:
         return self.spec.meta
 
     def _divisions(self) -> Any:
-        return (None,) * (self.probe.npartitions + 1)
+        return self.given_divisions
 
     def _broadcast_dep(self, dep: Any) -> bool:
         return bool(dep._name == self.build._name)
@@ -166,14 +175,14 @@ class BroadcastCells(Blockwise):  # type: ignore[misc]
 class SortedCells(Expr):  # type: ignore[misc]
     """Output partitions from the neighbouring partitions of two sorted frames."""
 
-    _parameters = ["left", "right", "spec", "layout", "left_keys", "right_keys", "limit"]
+    _parameters = ["left", "right", "spec", "layout", "left_keys", "right_keys", "limit", "given_divisions"]
 
     @property
     def _meta(self) -> Any:
         return self.spec.meta
 
     def _divisions(self) -> Any:
-        return (None,) * (self.layout.n_cells + 1)
+        return self.given_divisions
 
     def _layer(self) -> dict[Any, Any]:
         layout: ShardLayout = self.layout

@@ -42,7 +42,7 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     and the result.
     """
     left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
-    left_ids, right_ids, n_ids = _dense(left_ids, right_ids)
+    left_ids, right_ids, n_ids = _dense(left_ids, right_ids, in_order=spec.index is not None)
     join = join_runs(counts_of(left_ids, n_ids), counts_of(right_ids, n_ids), spec.how)
     rows = join.rows(*join.cell(number, cells))
     left, left_items = _touched(left, stable_order(left_ids), rows.left_items)
@@ -135,14 +135,14 @@ def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Bl
 
 
 def _dense(
-    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64]
+    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64], *, in_order: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Make ids small enough to count in a table: at most a few slots per row."""
+    """Make ids small enough to count in a table: at most a few slots per row; an index stays in order."""
     n_rows = len(left_ids) + len(right_ids)
     largest = max(int(left_ids.max(initial=-1)), int(right_ids.max(initial=-1)))
     if largest < 4 * n_rows + 1024:
         return left_ids, right_ids, largest + 1
-    ids, uniques = pd.factorize(np.concatenate([left_ids, right_ids]))
+    ids, uniques = pd.factorize(np.concatenate([left_ids, right_ids]), sort=in_order)
     return ids[: len(left_ids)], ids[len(left_ids) :], len(uniques)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from safeframe.facts.keys import KeySchema
@@ -120,7 +121,7 @@ def join_spec(
         As pandas does, for names that clash.
     """
     output = join_output(left, right, keys, how=how, suffixes=suffixes, indicator=indicator)
-    dtypes = _Dtypes(left, right, keys, how, schema, left_missing, right_missing)
+    dtypes = _Dtypes(left, right, keys, how, left_missing, right_missing)
     columns = [pd.Series([], dtype=dtypes.of(column)) for column in output.columns]
     if output.indicator is not None:
         columns.append(pd.Series([], dtype=output.indicator))
@@ -149,7 +150,6 @@ class _Dtypes:
     right: pd.DataFrame
     keys: JoinKeys
     how: How
-    schema: KeySchema
     left_missing: bool
     right_missing: bool
 
@@ -171,10 +171,13 @@ class _Dtypes:
         Its answer depends on whether left rows are missing, and it takes a short
         cut where both sides are the same keys in the same order; so they are not.
         """
+        assert column.left is not None
+        assert column.right is not None
         pair = self.left.columns[column.left], self.right.columns[column.right]
         at = list(zip(self.keys.left.on, self.keys.right.on, strict=True)).index(pair)
-        kind = self.schema.columns[at].kind
-        values = example_keys(left, kind), example_keys(right, kind)
+        values = example_keys(left, right)
+        if values is None:
+            return np.dtype(object)
         if self.left_missing:
             one, other = values[0][1:], values[1]
         else:

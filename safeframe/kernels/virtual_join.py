@@ -208,7 +208,7 @@ def result_counts(
         return np.where(right_counts > 0, left_counts, 0).astype(left_counts.dtype, copy=False)
     if how == "leftanti":
         return np.where(right_counts > 0, 0, left_counts).astype(left_counts.dtype, copy=False)
-    out = left_counts * right_counts
+    out: npt.NDArray[Any] = left_counts * right_counts
     if how in ("left", "outer"):
         out = np.where(right_counts == 0, left_counts, out)
     if how in ("right", "outer"):

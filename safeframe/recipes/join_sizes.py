@@ -12,6 +12,7 @@ from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.merge_facts import SideFacts
 from safeframe.kernels.join_keys import JoinKeys, SideKeys
+from safeframe.kernels.join_output import JoinOutput
 from safeframe.kernels.key_schema import common_schema
 from safeframe.planning.join_size import estimate_join
 from safeframe.recipes.frames import check_frame
@@ -37,6 +38,8 @@ class JoinSizes:
     """The right side, likewise; the keys alone for a semi or anti join."""
     keys: JoinKeys
     """What is compared."""
+    output: JoinOutput
+    """What the result is called."""
     schema: KeySchema
     """The type in which keys are compared."""
     left_facts: SideFacts
@@ -79,10 +82,11 @@ def size_join(left: Any, right: Any, asked: KeyArguments, statistics: Any, *, re
         left=left,
         right=right,
         keys=keys,
+        output=sides.output,
         schema=schema,
         left_facts=SideFacts(keys=found[0], profile=profiles[0]),
         right_facts=SideFacts(keys=found[1], profile=profiles[1]),
-        estimate=estimate_join(*found, asked.how, row_nbytes=row_nbytes, on=keys.left.names),
+        estimate=estimate_join(found[0], found[1], asked.how, row_nbytes=row_nbytes, on=keys.left.names),
     )
 
 

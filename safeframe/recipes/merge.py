@@ -16,8 +16,9 @@ from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Plan
 from safeframe.planning.merge import plan_merge as make_plan
 from safeframe.recipes.join_sizes import JoinSizes, size_join
-from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_of_explosion
+from safeframe.recipes.merge_divisions import result_divisions
+from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.units import parse_nbytes
 
@@ -159,6 +160,7 @@ def merge(
         left_keys=sizes.left_facts.keys.partitions,
         right_keys=sizes.right_facts.keys.partitions,
         keys=sizes.keys,
+        given_divisions=result_divisions(sizes, plan),
     )
     return cast("dd.DataFrame", new_collection(expression))
 

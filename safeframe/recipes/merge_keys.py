@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from dask import is_dask_collection
 
-from safeframe.engine.added_column import added_column
+from safeframe.engine.key_column_nodes import added_column
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.merge import How
 from safeframe.kernels.join_keys import JoinKeys, SideKeys

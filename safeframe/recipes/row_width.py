@@ -40,5 +40,5 @@ def _places(column: OutputColumn) -> tuple[int | None, int | None]:
 
 def _width(dtype: Any, profile: ColumnProfile) -> float:
     if isinstance(dtype, np.dtype):
-        return max(profile.row_nbytes, np.dtype(missing_dtype(dtype)).itemsize)
+        return float(max(profile.row_nbytes, np.dtype(missing_dtype(dtype)).itemsize))
     return profile.row_nbytes

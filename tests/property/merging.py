@@ -9,7 +9,7 @@ import pandas as pd
 
 import safeframe
 
-__all__ = ["HOWS", "in_dask", "merged", "same_rows"]
+__all__ = ["HOWS", "in_dask", "merged", "merged_collection", "same_rows"]
 
 HOWS = ("inner", "left", "right", "outer")
 
@@ -31,6 +31,12 @@ def _ordered(frame: pd.DataFrame, by: list[str], index: bool) -> pd.DataFrame:
 
 def merged(left, right, **arguments):
     """Merge, hold every partition to its promises, and give the rows and the plan."""
+    _, plan, rows = merged_collection(left, right, **arguments)
+    return rows, plan
+
+
+def merged_collection(left, right, **arguments):
+    """Do as :func:`merged`, and give the collection, the plan and the rows."""
     with dask.config.set(scheduler=arguments.pop("scheduler", "sync")):
         collection = safeframe.merge(left, right, **arguments)
         parts = dask.compute(*collection.to_delayed())
@@ -42,8 +48,21 @@ def merged(left, right, **arguments):
         assert part.index.dtype == meta.index.dtype
         assert part.index.name == meta.index.name
         assert len(part) * plan.row_nbytes <= plan.largest_partition_nbytes
+    if collection.known_divisions:
+        _check_divisions(parts, collection.divisions)
     keeps_index = not isinstance(meta.index, pd.RangeIndex)
-    return pd.concat(parts, ignore_index=not keeps_index), plan
+    return collection, plan, pd.concat(parts, ignore_index=not keeps_index)
+
+
+def _check_divisions(parts, divisions):
+    """Hold every partition to its range of the index, and to its order."""
+    for number, part in enumerate(parts):
+        assert part.index.is_monotonic_increasing
+        last = number == len(parts) - 1
+        inside = (part.index >= divisions[number]) & (
+            part.index <= divisions[number + 1] if last else part.index < divisions[number + 1]
+        )
+        assert inside.all(), f"partition {number} keeps to the divisions {divisions}"
 
 
 def in_dask(frame: pd.DataFrame, npartitions: int) -> dd.DataFrame:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dask.dataframe as dd
 import pandas as pd
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.property.merging import HOWS, merged, same_rows
+import safeframe
+from tests.property.merging import HOWS, in_dask, merged, merged_collection, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 # What pandas itself cannot index by, or reads differently as an index.
@@ -102,3 +103,44 @@ def test_on_naming_an_index_level(data, kind, how, levels, second, tmp_path_fact
         **arguments_for(data, tmp_path_factory),
     )
     same_rows(result, left.merge(right, how=how, on=names), ["l", "r"], index=levels == (True, True))
+
+
+@given(
+    data=st.data(),
+    kind=st.sampled_from(["int64", "int8", "timedelta"]),
+    how=st.sampled_from([*HOWS, "leftsemi", "leftanti"]),
+    strategy=st.sampled_from(["sorted", "staged"]),
+    spread=st.sampled_from([1, 10**6]),
+)
+def test_divisions_are_known_where_no_key_fills_several_partitions(
+    data, kind, how, strategy, spread, tmp_path_factory
+):
+    left, right = (data.draw(key_frames([kind], names=["k"], extra=extra)) for extra in "lr")
+    if kind == "int64":
+        left, right = (frame.assign(k=frame["k"] * spread) for frame in (left, right))
+    left, right = (indexed(frame.sort_values("k"), "k") for frame in (left, right))
+    arguments = {"how": how, "left_index": True, "right_index": True, "strategy": strategy}
+    collection, plan, result = merged_collection(
+        data.draw(partitioned(left, index=True)),
+        data.draw(partitioned(right, index=True)),
+        **arguments,
+        **arguments_for(data, tmp_path_factory),
+    )
+    one_cell_each = plan.layout.cells.max() <= 1
+    assert collection.known_divisions == bool(one_cell_each and len(left) + len(right))
+    assert int(plan.output_rows) == len(result)
+
+
+def test_a_broadcast_keeps_the_divisions_of_the_side_whose_index_stays():
+    left = dd.from_pandas(pd.DataFrame({"a": range(20)}, index=pd.Index(range(20), name="k")), npartitions=4)
+    right = in_dask(pd.DataFrame({"b": range(5)}, index=pd.Index([4, 3, 9, 0, 1], name="k")), 1)
+    assert left.known_divisions
+    collection, plan, result = merged_collection(left, right, left_index=True, right_index=True, how="left")
+    assert plan.strategy == "broadcast"
+    assert collection.divisions == left.divisions
+    assert result["b"].notna().sum() == 5
+    assert collection.loc[3:6].compute().index.tolist() == [3, 4, 5, 6]
+    # An index that is not the key stays with its rows, in whatever order these come.
+    assert not safeframe.merge(
+        left, right, left_on="a", right_index=True, strategy="broadcast"
+    ).known_divisions
