@@ -128,7 +128,7 @@ def estimate_join(
         right_rows=right.rows,
         left_unmatched_rows=left_only,
         right_unmatched_rows=right_only,
-        heaviest=_heaviest(known, how, left, right),
+        heaviest=() if how == "cross" else _heaviest(known, how, left, right),
     )
 
 

@@ -135,8 +135,9 @@ def test_a_broadcast_keeps_the_divisions_of_the_side_whose_index_stays():
     left = dd.from_pandas(pd.DataFrame({"a": range(20)}, index=pd.Index(range(20), name="k")), npartitions=4)
     right = in_dask(pd.DataFrame({"b": range(5)}, index=pd.Index([4, 3, 9, 0, 1], name="k")), 1)
     assert left.known_divisions
-    collection, plan, result = merged_collection(left, right, left_index=True, right_index=True, how="left")
-    assert plan.strategy == "broadcast"
+    collection, _, result = merged_collection(
+        left, right, left_index=True, right_index=True, how="left", strategy="broadcast"
+    )
     assert collection.divisions == left.divisions
     assert result["b"].notna().sum() == 5
     assert collection.loc[3:6].compute().index.tolist() == [3, 4, 5, 6]
