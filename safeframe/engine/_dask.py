@@ -12,6 +12,7 @@ from typing import Any
 from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr._expr import (
     Blockwise,
+    Elemwise,
     Expr,
     Filter,
     Fused,
@@ -40,6 +41,7 @@ __all__ = [
     "Blockwise",
     "BlockwiseIO",
     "DataFrameShuffleSpec",
+    "Elemwise",
     "Expr",
     "Filter",
     "Fused",

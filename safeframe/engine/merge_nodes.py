@@ -27,6 +27,7 @@ from safeframe.engine._dask import (
     Fused,
     List,
     Merge,
+    Projection,
     Task,
     TaskRef,
     lowered,
@@ -55,11 +56,13 @@ __all__ = ["SafeMerge"]
 class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     """A merge that runs by a plan.
 
-    Operands beyond dask's: the plan, the schema of the keys, and the key
-    ranges of the input partitions.
+    Operands beyond dask's: the plan, the schema of the keys, the key ranges of
+    the input partitions, and the keys. An index that is compared, or that the
+    result has, is a column of its side; ``left_on`` and ``right_on`` name the
+    columns that no projection may take away.
     """
 
-    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys"]
+    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys", "keys", "given_divisions"]
 
     @functools.cached_property
     def _spec(self) -> JoinSpec:
@@ -67,10 +70,10 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         return join_spec(
             self.left._meta,
             self.right._meta,
+            self.keys,
             how=self.how,
-            left_on=tuple(self.left_on),
-            right_on=tuple(self.right_on),
             suffixes=self.suffixes,
+            indicator=self.indicator,
             schema=self.schema,
             left_missing=self.how in ("right", "outer") and merge.right_unmatched_rows.upper > 0,
             right_missing=self.how in ("left", "outer") and merge.left_unmatched_rows.upper > 0,
@@ -81,7 +84,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         return self._spec.meta
 
     def _divisions(self) -> Any:
-        return (None,) * (self.plan.output_partitions + 1)
+        return self.given_divisions
 
     @functools.cached_property
     def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
@@ -92,7 +95,13 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         if isinstance(parent, Filter) and self._stays_in_place:
             # The partitions of such a side are held to the very rows that were planned.
             return None
-        return super()._simplify_up(parent, dependents)
+        pushed = super()._simplify_up(parent, dependents)
+        if isinstance(pushed, Projection):
+            wanted = parent.operand("columns")
+            # A key that has a suffix keeps it only beside the column that it clashes with, which dask may drop.
+            if not set(wanted if isinstance(wanted, list) else [wanted]) <= set(pushed.frame.columns):
+                return None
+        return pushed
 
     @property
     def _stays_in_place(self) -> bool:
@@ -109,10 +118,13 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         if plan.ordered is not None:
             return self._in_order(left, right, limit)
         if plan.strategy == "broadcast":
+            divisions = self.given_divisions
             probe, build, side = (
                 (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
             )
-            cells = BroadcastCells(probe, BuildSide(build, side), spec, plan.build_side, limit).fuse()
+            cells = BroadcastCells(
+                probe, BuildSide(build, side), spec, plan.build_side, limit, divisions
+            ).fuse()
             return FusedCells(*cells.operands) if isinstance(cells, Fused) else cells
         if plan.strategy == "p2p":
             return moved_cells(left, right, spec, plan, limit)
@@ -121,7 +133,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         run = self._name
         staged = self._staged([(left, spec.left), (right, spec.right)])
         sealed = Seal(run, seal_merge, (spec, layout, limit), *staged)
-        return ExchangeCells(sealed, staged_cell, spec.meta, (None,) * (layout.n_cells + 1), run, None)
+        return ExchangeCells(sealed, staged_cell, spec.meta, self.given_divisions, run, None)
 
     def _staged(self, sides: list[tuple[Any, SideSpec]]) -> list[Any]:
         """Stage lowered frames by the shards of the plan."""
@@ -152,7 +164,9 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             None if touched is None else ordered_partitions(frame, name, keys, touched, facts, run, sealed)
             for name, (frame, _, keys, touched) in sides.items()
         ]
-        return OrderedCells(*parts, facts, sealed, run, plan.layout, ordered, limit, None)
+        return OrderedCells(
+            *parts, facts, sealed, run, plan.layout, ordered, limit, self.given_divisions, None
+        )
 
 
 class BuildSide(Expr):  # type: ignore[misc]
@@ -175,15 +189,19 @@ class BuildSide(Expr):  # type: ignore[misc]
 class BroadcastCells(Blockwise):  # type: ignore[misc]
     """Each partition of the large side, joined with the small one."""
 
-    _parameters = ["probe", "build", "spec", "build_side", "limit"]
+    _parameters = ["probe", "build", "spec", "build_side", "limit", "given_divisions"]
     operation = staticmethod(broadcast_cell)
+
+    @functools.cached_property
+    def _args(self) -> list[Any]:
+        return list(self.operands[:5])
 
     @property
     def _meta(self) -> Any:
         return self.spec.meta
 
     def _divisions(self) -> Any:
-        return (None,) * (self.probe.npartitions + 1)
+        return self.given_divisions
 
     def _broadcast_dep(self, dep: Any) -> bool:
         return bool(dep._name == self.build._name)

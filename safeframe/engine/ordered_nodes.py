@@ -131,7 +131,18 @@ class OrderedPartitions(Expr):  # type: ignore[misc]
 class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
     """Output partitions in key order, from partitions of sides that stay and shards of those that moved."""
 
-    _parameters = ["left", "right", "facts", "sealed", "run", "layout", "ordered", "limit", "_partitions"]
+    _parameters = [
+        "left",
+        "right",
+        "facts",
+        "sealed",
+        "run",
+        "layout",
+        "ordered",
+        "limit",
+        "given_divisions",
+        "_partitions",
+    ]
     _defaults = {"_partitions": None}
 
     @property
@@ -139,7 +150,7 @@ class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
         return self.facts._meta
 
     def _divisions(self) -> Any:
-        return (None,) * (self.layout.n_cells + 1)
+        return self.given_divisions
 
     def _broadcast_dep(self, dep: Any) -> bool:
         return True

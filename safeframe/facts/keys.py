@@ -137,8 +137,8 @@ class KeyStatistics:
     at most ``heavy_error`` too small otherwise.
     """
 
-    on: tuple[str, ...]
-    """The key columns."""
+    on: tuple[Any, ...]
+    """The key columns; None for an index without a name."""
     schema: KeySchema
     """How keys became codes."""
     rows: int

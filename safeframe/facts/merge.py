@@ -10,8 +10,9 @@ from safeframe.units import format_count, format_nbytes
 
 __all__ = ["How", "KeyFanout", "MergeEstimate"]
 
-How = Literal["inner", "left", "right", "outer"]
-"""Which rows of a join stay."""
+How = Literal["inner", "left", "right", "outer", "leftsemi", "leftanti", "cross"]
+"""Which rows of a join stay: ``leftsemi`` keeps left rows that have a match, once each, and ``leftanti`` those
+that have none; ``cross`` pairs every row with every row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +35,8 @@ class MergeEstimate:
 
     how: How
     """Which rows stay."""
-    on: tuple[str, ...]
-    """The key columns, as the left side calls them."""
+    on: tuple[Any, ...]
+    """The keys, as the left side calls them: None for an index without a name, nothing for a cross join."""
     rows: Estimate
     """Rows of the result."""
     row_nbytes: float
@@ -65,7 +66,7 @@ class MergeEstimate:
         about = "exactly" if self.rows.exact else "about"
         lines = [
             (
-                f"{self.how} merge on {', '.join(self.on)}: {about} {format_count(self.rows.expected)} rows, "
+                f"{self.how} merge{_on(self.on)}: {about} {format_count(self.rows.expected)} rows, "
                 f"{format_nbytes(self.nbytes.expected)} in memory"
             ),
         ]
@@ -83,3 +84,7 @@ class MergeEstimate:
             for key in self.heaviest[:3]
         )
         return "\n".join(lines)
+
+
+def _on(names: tuple[Any, ...]) -> str:
+    return f" on {', '.join('the index' if name is None else str(name) for name in names)}" if names else ""

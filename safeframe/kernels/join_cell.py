@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from safeframe.errors import SchemaMismatchError
 from safeframe.kernels.columns import Column, as_column, as_series, gather, repeat
-from safeframe.kernels.join_spec import JoinSpec, OutputColumn, SideSpec
+from safeframe.kernels.join_output import OutputColumn
+from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.lookup_join import lookup_join
 from safeframe.kernels.order import Positions, counts_of, stable_order
@@ -44,7 +46,7 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     and the result.
     """
     left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
-    left_ids, right_ids, n_ids = _dense(left_ids, right_ids)
+    left_ids, right_ids, n_ids = _dense(left_ids, right_ids, in_order=spec.index is not None)
     counts = counts_of(left_ids, n_ids), counts_of(right_ids, n_ids)
     looked_up = lookup_join(left, right, (left_ids, right_ids), counts, spec, (number, cells))
     if looked_up is not None:
@@ -84,13 +86,31 @@ def join_counted(
 
 def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
     """Put result rows together from the positions of their two sides."""
+    dtypes = spec.meta.dtypes
     columns = {
-        i: as_series(_column(column, left, right, rows, spec, spec.meta.dtypes.iloc[i]))
+        i: as_series(_column(column, left, right, rows, spec, dtypes.iloc[i]))
         for i, column in enumerate(spec.output)
     }
+    if spec.indicator:
+        columns[len(columns)] = as_series(_indicator(rows, spec, dtypes.iloc[-1]))
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), copy=False)
     frame.columns = spec.meta.columns
+    if spec.index is not None:
+        index = spec.meta.index
+        values = _column(spec.index, left, right, rows, spec, index.dtype)
+        frame.index = pd.Index(values, dtype=values.dtype, name=index.name, copy=False)
     return frame
+
+
+def _indicator(rows: JoinedRows, spec: JoinSpec, dtype: pd.CategoricalDtype) -> pd.Categorical:
+    """Say of each row on which sides it was found: left_only, right_only or both."""
+    codes = np.full(len(rows), 2, np.int8)
+    if spec.how == "leftanti":
+        codes[:] = 0
+    elif spec.how != "leftsemi":
+        codes[rows.right_rows < 0] = 0
+        codes[rows.left_rows < 0] = 1
+    return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
 def _column(
@@ -101,16 +121,35 @@ def _column(
         return gather(right[column.right], rows.right_rows, missing=spec.right_missing)
     if column.right is None or not spec.left_missing:
         items = gather(left[column.left], rows.left_items, missing=spec.left_missing and column.right is None)
-        values = repeat(items, rows.repeats)
-        if column.right is None or values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
-            return values
-        return as_column(as_series(values).astype(dtype))
-    # A key of one name: the left value, or the right one where there is no left row.
-    left_key, right_key = left[column.left], right[column.right]
-    both = pd.concat([as_series(left_key), as_series(right_key)], ignore_index=True)
+        if column.right is not None:
+            items = _as_key(items, dtype)
+        return repeat(items, rows.repeats)
+    # A key that is one column: the left value, or the right one where there is no left row.
+    keys = [_as_key(left[column.left], dtype), _as_key(right[column.right], dtype)]
+    both = pd.concat([as_series(key) for key in keys], ignore_index=True)
     left_rows = rows.left_rows
-    taken = both.take(np.where(left_rows >= 0, left_rows, len(left_key) + rows.right_rows))
+    taken = both.take(np.where(left_rows >= 0, left_rows, len(keys[0]) + rows.right_rows))
     return as_column(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
+
+
+def _as_key(values: Column, dtype: Any) -> Column:
+    """Give a side's keys as the type that pandas gives the keys of both, or refuse to round them."""
+    if values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
+        return values
+    series = as_series(values)
+    cast = series.astype(dtype)
+    if pd.api.types.is_integer_dtype(values.dtype) and pd.api.types.is_float_dtype(dtype):
+        whole = series.dropna().to_numpy(dtype=np.int64)
+        with np.errstate(invalid="ignore"):  # what does not come back as it was is found below
+            rounded = whole[whole.astype(np.float64).astype(np.int64) != whole]
+        if len(rounded):
+            msg = (
+                f"The key {rounded[0]} is {values.dtype} on one side, and {dtype}, which the result's key is to be, "
+                "cannot hold it."
+            )
+            hint = "Cast the key to one type first, on both sides: nothing was rounded."
+            raise SchemaMismatchError(msg, hint=hint, key_dtype=str(values.dtype), result_dtype=str(dtype))
+    return as_column(cast)
 
 
 def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Block, Positions]:
@@ -129,14 +168,14 @@ def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Bl
 
 
 def _dense(
-    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64]
+    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64], *, in_order: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Make ids small enough to count in a table: at most a few slots per row."""
+    """Make ids small enough to count in a table: at most a few slots per row; an index stays in order."""
     n_rows = len(left_ids) + len(right_ids)
     largest = max(int(left_ids.max(initial=-1)), int(right_ids.max(initial=-1)))
     if largest < 4 * n_rows + 1024:
         return left_ids, right_ids, largest + 1
-    ids, uniques = pd.factorize(np.concatenate([left_ids, right_ids]))
+    ids, uniques = pd.factorize(np.concatenate([left_ids, right_ids]), sort=in_order)
     return ids[: len(left_ids)], ids[len(left_ids) :], len(uniques)
 
 

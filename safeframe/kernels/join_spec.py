@@ -8,17 +8,19 @@ Does not cover: rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import How
 from safeframe.kernels.columns import missing_dtype
+from safeframe.kernels.join_keys import JoinKeys
+from safeframe.kernels.join_output import OutputColumn, join_output
+from safeframe.kernels.key_examples import example_keys
 
-__all__ = ["JoinSpec", "OutputColumn", "Side", "SideSpec", "join_spec", "side_spec"]
-
-Side = Literal["left", "right"]
+__all__ = ["JoinSpec", "SideSpec", "join_spec"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,16 +50,6 @@ class SideSpec:
         return tuple(self.names.index(name) for name in self.on)
 
 
-@dataclass(frozen=True, slots=True)
-class OutputColumn:
-    """Where a column of the result comes from."""
-
-    left: int | None
-    """Position among the left columns, or None."""
-    right: int | None
-    """Position among the right columns, or None; both are set for a key of one name."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class JoinSpec:
     """One join, as its tasks see it."""
@@ -69,7 +61,11 @@ class JoinSpec:
     right: SideSpec
     """The right columns."""
     output: tuple[OutputColumn, ...]
-    """The result's columns, in order."""
+    """The result's columns, in order, without the indicator."""
+    index: OutputColumn | None
+    """Where the result's index comes from; None where it counts rows."""
+    indicator: bool
+    """Whether the last column says on which sides a row was found."""
     left_missing: bool
     """Whether the result has, or may have, right rows without a left match."""
     right_missing: bool
@@ -84,24 +80,21 @@ class JoinSpec:
             self.left.__dask_tokenize__(),
             self.right.__dask_tokenize__(),
             tuple(self.meta.columns),
+            repr(self.index),
+            repr(self.meta.index.name),
             self.left_missing,
             self.right_missing,
         )
 
 
-def side_spec(meta: pd.DataFrame, on: tuple[str, ...], schema: KeySchema) -> SideSpec:
-    """Describe one side from its empty frame."""
-    return SideSpec(tuple(meta.columns), tuple(meta.dtypes), on, schema)
-
-
 def join_spec(
     left: pd.DataFrame,
     right: pd.DataFrame,
+    keys: JoinKeys,
     *,
     how: How,
-    left_on: tuple[str, ...],
-    right_on: tuple[str, ...],
     suffixes: tuple[str | None, str | None],
+    indicator: bool | str,
     schema: KeySchema,
     left_missing: bool,
     right_missing: bool,
@@ -112,85 +105,92 @@ def join_spec(
     ----------
     left, right
         Frames with the right names and dtypes; rows are not looked at.
-    how, left_on, right_on, suffixes
+    keys
+        What is compared.
+    how, suffixes, indicator
         As for :func:`pandas.merge`.
     schema
         How keys become codes.
     left_missing, right_missing
         Whether that side's columns can have missing values in the result: that
         decides their dtypes, as it does in pandas (``int64`` becomes ``float64``).
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        As pandas does, for names that clash.
     """
-    shared = {name for name, other in zip(left_on, right_on, strict=True) if name == other}
-    output = [
-        OutputColumn(i, list(right.columns).index(name) if name in shared else None)
-        for i, name in enumerate(left.columns)
-    ]
-    output += [OutputColumn(None, i) for i, name in enumerate(right.columns) if name not in shared]
-    # Only the names are taken from here: pandas owns the rules of suffixes.
-    plain_left = pd.DataFrame({name: pd.Series(dtype=object) for name in left.columns})
-    plain_right = pd.DataFrame({name: pd.Series(dtype=object) for name in right.columns})
-    names = plain_left.merge(
-        plain_right, how=how, left_on=list(left_on), right_on=list(right_on), suffixes=suffixes
-    ).columns
-    columns = [_output_dtype(column, left, right, left_missing, right_missing) for column in output]
-    for name, column in zip(left_on, schema.columns, strict=True):
-        if name in shared and left[name].dtype != right[name].dtype:
-            at = list(left.columns).index(name)
-            mixed = _mixed_key_dtype(left[name].dtype, right[name].dtype, column.kind, how, left_missing)
-            columns[at] = columns[at].astype(mixed)
+    output = join_output(left, right, keys, how=how, suffixes=suffixes, indicator=indicator)
+    dtypes = _Dtypes(left, right, keys, how, left_missing, right_missing)
+    columns = [pd.Series([], dtype=dtypes.of(column)) for column in output.columns]
+    if output.indicator is not None:
+        columns.append(pd.Series([], dtype=output.indicator))
     meta = pd.DataFrame(dict(enumerate(columns)))
-    meta.columns = names
+    meta.columns = output.names
+    if output.index is not None:
+        meta.index = pd.Index([], dtype=dtypes.of(output.index), name=output.index_name)
     return JoinSpec(
         how=how,
-        left=side_spec(left, left_on, schema),
-        right=side_spec(right, right_on, schema),
-        output=tuple(output),
+        left=SideSpec(tuple(left.columns), tuple(left.dtypes), keys.left.on, schema),
+        right=SideSpec(tuple(right.columns), tuple(right.dtypes), keys.right.on, schema),
+        output=output.columns,
+        index=output.index,
+        indicator=output.indicator is not None,
         left_missing=left_missing,
         right_missing=right_missing,
         meta=meta,
     )
 
 
-def _output_dtype(
-    column: OutputColumn, left: pd.DataFrame, right: pd.DataFrame, left_missing: bool, right_missing: bool
-) -> pd.Series[Any]:
-    """Give an empty column of the result."""
-    if column.left is None:
+@dataclass(frozen=True, slots=True)
+class _Dtypes:
+    """Finds the dtypes of a result's columns."""
+
+    left: pd.DataFrame
+    right: pd.DataFrame
+    keys: JoinKeys
+    how: How
+    left_missing: bool
+    right_missing: bool
+
+    def of(self, column: OutputColumn) -> Any:
+        if column.left is None:
+            assert column.right is not None
+            dtype = self.right.dtypes.iloc[column.right]
+            return missing_dtype(dtype) if self.right_missing else dtype
+        dtype = self.left.dtypes.iloc[column.left]
+        if column.right is None:
+            return missing_dtype(dtype) if self.left_missing else dtype
+        # A key that is one column has a value from either side: it is never missing.
+        other = self.right.dtypes.iloc[column.right]
+        return dtype if dtype == other else self._mixed(column, dtype, other)
+
+    def _mixed(self, column: OutputColumn, left: Any, right: Any) -> Any:
+        """Ask pandas what it makes of a key that has another type on either side.
+
+        Its answer depends on whether left rows are missing, and it takes a short
+        cut where both sides are the same keys in the same order; so they are not.
+        """
+        assert column.left is not None
         assert column.right is not None
-        values, missing = right.iloc[:0, column.right], right_missing
-    else:
-        # A key of one name has a value from either side: it is never missing.
-        values, missing = left.iloc[:0, column.left], left_missing and column.right is None
-    return values.astype(missing_dtype(values.dtype)) if missing else values
-
-
-def _mixed_key_dtype(left: Any, right: Any, kind: str, how: How, left_missing: bool) -> Any:
-    """Ask pandas what it makes of a key that has another type on either side.
-
-    Its answer depends on whether left rows are missing, and it takes a short
-    cut where both sides are the same keys in the same order; so they are not.
-    """
-    left_key, right_key = (pd.DataFrame({"key": _two_values(dtype, kind)}) for dtype in (left, right))
-    if left_missing:
-        left_key = left_key[1:]
-    else:
-        left_key, right_key = (
-            left_key.take([0, 1, 1]),
-            right_key[1:] if how in ("inner", "right") else right_key,
-        )
-    return pd.Series(left_key.merge(right_key, on="key", how=how)["key"]).dtype
-
-
-def _two_values(dtype: Any, kind: str) -> pd.Series[Any]:
-    if isinstance(dtype, pd.CategoricalDtype):
-        return pd.Series(["a", "b"], dtype="category")
-    if kind == "datetime":
-        times = pd.Series(pd.to_datetime([0, 1], unit="s"))
-        aware = isinstance(dtype, pd.DatetimeTZDtype) or getattr(dtype, "pyarrow_dtype", None) is not None
-        return (times.dt.tz_localize("UTC") if aware else times).astype(dtype)
-    if kind == "timedelta":
-        return pd.Series(pd.to_timedelta([0, 1], unit="s")).astype(dtype)
-    return pd.Series(["a", "b"] if kind in ("string", "object") else [0, 1]).astype(dtype)
+        pair = self.left.columns[column.left], self.right.columns[column.right]
+        at = list(zip(self.keys.left.on, self.keys.right.on, strict=True)).index(pair)
+        values = example_keys(left, right)
+        if values is None:
+            return np.dtype(object)
+        if self.left_missing:
+            one, other = values[0][1:], values[1]
+        else:
+            one = values[0].take([0, 1, 1])
+            other = values[1][1:] if self.how in ("inner", "right") else values[1]
+        indexes = [side.on[at] == side.added for side in (self.keys.left, self.keys.right)]
+        arguments: dict[str, Any] = {"how": self.how}
+        frames = []
+        for series, is_index, side in zip((one, other), indexes, ("left", "right"), strict=True):
+            frames.append(pd.DataFrame(index=pd.Index(series)) if is_index else pd.DataFrame({"key": series}))
+            arguments |= {f"{side}_index": True} if is_index else {f"{side}_on": "key"}
+        merged = frames[0].merge(frames[1], **arguments)
+        return merged.index.dtype if all(indexes) else merged.dtypes.iloc[0]
 
 
 def _dtype_token(dtype: Any) -> object:

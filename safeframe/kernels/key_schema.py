@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeyColumn, KeySchema
+from safeframe.kernels.key_examples import known_categories
 
 __all__ = ["common_schema"]
 
@@ -55,18 +56,23 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
         if one.tz_aware != other.tz_aware:
             hint = "Give both a time zone with dt.tz_localize, or take it off both."
             raise _mismatch(left, right, left_name, right_name, hint)
+        if isinstance(left.dtype, pd.ArrowDtype) != isinstance(right.dtype, pd.ArrowDtype):
+            hint = (
+                "Cast one side to the other's type with astype: pandas compares them only within one storage."
+            )
+            raise _mismatch(left, right, left_name, right_name, hint)
         units = [column.unit or "ns" for column in (one, other)]
         return KeyColumn(kind=one.kind, unit=max(units, key=_UNITS.index), tz_aware=one.tz_aware)
     if one.kind == other.kind:
         return KeyColumn(kind=one.kind)
     if kinds == {"int", "uint"}:
-        if "uint64" in (_name(left.dtype), _name(right.dtype)):
+        if _is_uint64(left) or _is_uint64(right):
             hint = "Cast one side with astype: uint64 holds numbers that int64 does not."
             raise _mismatch(left, right, left_name, right_name, hint)
         return KeyColumn(kind="int")
-    if kinds <= {"int", "uint", "float"} and "uint64" not in (_name(left.dtype), _name(right.dtype)):
+    if kinds <= {"int", "uint", "float"} and not (_is_uint64(left) or _is_uint64(right)):
         return KeyColumn(kind="number")
-    if kinds == {"string", "object"}:
+    if kinds == {"string", "object"} and not (_is_binary(left) or _is_binary(right)):
         return KeyColumn(kind="string")
     hint = f"Cast one side first, as with ddf.astype({{{right_name!r}: {_name(left.dtype)!r}}})."
     raise _mismatch(left, right, left_name, right_name, hint)
@@ -75,9 +81,7 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
 def _column(series: pd.Series[Any]) -> KeyColumn:
     dtype: Any = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        categories: Any = dtype.categories
-        unknown = categories is None or len(categories) == 0 or "__UNKNOWN_CATEGORIES__" in categories
-        return KeyColumn(kind="string") if unknown else _column(pd.Series(categories))
+        return _column(pd.Series(dtype.categories)) if known_categories(dtype) else KeyColumn(kind="string")
     if isinstance(dtype, pd.ArrowDtype):
         return _arrow_column(dtype.pyarrow_dtype)
     if pd.api.types.is_bool_dtype(dtype):
@@ -114,6 +118,18 @@ def _arrow_column(dtype: pa.DataType) -> KeyColumn:
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
         return KeyColumn(kind="string")
     return KeyColumn(kind="object")
+
+
+def _is_uint64(series: pd.Series[Any]) -> bool:
+    """Whether values may be beyond int64, in whatever storage, categories included."""
+    dtype: Any = series.dtype
+    if known_categories(dtype):
+        dtype = dtype.categories.dtype
+    return _name(dtype).lower().startswith("uint64")
+
+
+def _is_binary(series: pd.Series[Any]) -> bool:
+    return "binary" in _name(series.dtype)
 
 
 def _name(dtype: Any) -> str:

@@ -11,7 +11,6 @@ Does not cover: keys that repeat on both sides (``virtual_join``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,11 +58,16 @@ def lookup_join(
     -----
     Memory: 8 bytes for each number and for each row that looks up, and the result.
     """
+    if spec.index is not None or spec.indicator:
+        return None  # whose rows are in key order, or are told apart
     if spec.how in ("left", "inner") and counts[1].max(initial=0) <= 1:
         asking, asked = 0, 1
     elif spec.how in ("right", "inner") and counts[0].max(initial=0) <= 1 and _same_keys(left, right, spec):
         asking, asked = 1, 0
     else:
+        return None
+    sides: list[Block] = [left, right]
+    if not _as_they_are(sides[asking], spec, asking):
         return None
     place = np.full(len(counts[asked]), -1, np.int64)
     place[ids[asked]] = np.arange(len(ids[asked]))
@@ -74,7 +78,6 @@ def lookup_join(
         rows = met[slice(*cell_range(len(met), *part))]
     else:
         rows = slice(*cell_range(len(found), *part))
-    sides: list[Block] = [left, right]
     found = found[rows]
     missing = spec.right_missing if asked == 1 else spec.left_missing
     columns = {}
@@ -82,7 +85,7 @@ def lookup_join(
         of = (column.left, column.right)
         own, other = of[asking], of[asked]
         if own is not None:
-            values = _as_promised(sides[asking][own][rows], spec.meta.dtypes.iloc[i])
+            values = sides[asking][own][rows]
         else:
             assert other is not None, "a column is of one side at least"
             values = gather(sides[asked][other], found, missing=missing)
@@ -90,6 +93,15 @@ def lookup_join(
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(found)), copy=False)
     frame.columns = spec.meta.columns
     return frame
+
+
+def _as_they_are(asking: Block, spec: JoinSpec, number: int) -> bool:
+    """Whether the columns of the side that looks up have the result's types: a key may have to be widened."""
+    for column, dtype in zip(spec.output, spec.meta.dtypes, strict=True):
+        own = (column.left, column.right)[number]
+        if own is not None and asking[own].dtype != dtype and not isinstance(dtype, pd.CategoricalDtype):
+            return False
+    return True
 
 
 def _same_keys(left: Block, right: Block, spec: JoinSpec) -> bool:
@@ -101,10 +113,3 @@ def _same_keys(left: Block, right: Block, spec: JoinSpec) -> bool:
         and left[one].dtype.kind in "iub"
         for one, other in pairs
     )
-
-
-def _as_promised(values: Column, dtype: Any) -> Column:
-    if values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
-        return values
-    series = as_series(values).astype(dtype)
-    return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array

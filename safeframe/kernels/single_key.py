@@ -47,7 +47,10 @@ def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int
     left_items, right_rows = rows.left_items, rows.right_rows
     if left:
         left_items = left_items - left[0][0]
-    if len(right) == 1:
+    if how in ("leftsemi", "leftanti"):
+        # No right row is part of the result; one is read where there are any, so that keys can be compared.
+        right = ((0, 1),) if n_right else ()
+    elif len(right) == 1:
         right_rows = right_rows - right[0][0]
     elif right:
         first = right[0][0]

@@ -15,14 +15,15 @@ so any range of the result can be made alone, however heavy a key is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from safeframe.facts.merge import How
 from safeframe.kernels.order import Positions
 
-__all__ = ["JoinedRows", "VirtualJoin", "cell_range", "join_runs", "product_run"]
+__all__ = ["JoinedRows", "VirtualJoin", "cell_range", "join_runs", "product_run", "result_counts"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +147,7 @@ def cell_range(n_rows: int, number: int, cells: int) -> tuple[int, int]:
 def join_runs(
     left_counts: npt.NDArray[np.int64],
     right_counts: npt.NDArray[np.int64],
-    how: Literal["inner", "left", "right", "outer"],
+    how: How,
 ) -> VirtualJoin:
     """Make the runs of a join from rows per id on both sides.
 
@@ -168,29 +169,46 @@ def join_runs(
     """
     out = result_counts(left_counts, right_counts, how)
     keep = out > 0
+    right_start, right_len = np.cumsum(right_counts) - right_counts, right_counts
+    if how in ("leftsemi", "leftanti"):
+        right_len = np.zeros_like(right_counts)  # no right row is part of the result
     return VirtualJoin(
         left_start=(np.cumsum(left_counts) - left_counts)[keep],
         left_len=left_counts[keep],
-        right_start=(np.cumsum(right_counts) - right_counts)[keep],
-        right_len=right_counts[keep],
+        right_start=right_start[keep],
+        right_len=right_len[keep],
         ends=np.cumsum(out[keep]),
     )
 
 
-def product_run(
-    left_rows: int, right_rows: int, how: Literal["inner", "left", "right", "outer"]
-) -> VirtualJoin:
+def product_run(left_rows: int, right_rows: int, how: How) -> VirtualJoin:
     """Make the join of two sides that hold one and the same key."""
     return join_runs(np.array([left_rows], np.int64), np.array([right_rows], np.int64), how)
 
 
 def result_counts(
-    left_counts: npt.NDArray[np.int64],
-    right_counts: npt.NDArray[np.int64],
-    how: Literal["inner", "left", "right", "outer"],
-) -> npt.NDArray[np.int64]:
-    """Count the result rows of each id."""
-    out = left_counts * right_counts
+    left_counts: npt.NDArray[Any], right_counts: npt.NDArray[Any], how: How
+) -> npt.NDArray[Any]:
+    """Count the result rows of each key.
+
+    Parameters
+    ----------
+    left_counts, right_counts
+        Rows of each key on both sides; floats where they are estimates.
+    how
+        Which rows stay.
+
+    Examples
+    --------
+    >>> left, right = np.array([2, 3, 0]), np.array([4, 0, 5])
+    >>> {how: result_counts(left, right, how).tolist() for how in ("inner", "outer", "leftsemi", "leftanti")}
+    {'inner': [8, 0, 0], 'outer': [8, 3, 5], 'leftsemi': [2, 0, 0], 'leftanti': [0, 3, 0]}
+    """
+    if how == "leftsemi":
+        return np.where(right_counts > 0, left_counts, 0).astype(left_counts.dtype, copy=False)
+    if how == "leftanti":
+        return np.where(right_counts > 0, 0, left_counts).astype(left_counts.dtype, copy=False)
+    out: npt.NDArray[Any] = left_counts * right_counts
     if how in ("left", "outer"):
         out = np.where(right_counts == 0, left_counts, out)
     if how in ("right", "outer"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from safeframe.facts.keys import Codes, Counts, KeyStatistics
 from safeframe.facts.merge import How, KeyFanout, MergeEstimate
 from safeframe.kernels.mixing import below_fraction
 from safeframe.kernels.order import sorted_union
+from safeframe.kernels.virtual_join import result_counts
 
 __all__ = ["estimate_join"]
 
@@ -122,28 +123,32 @@ def estimate_join(
     return MergeEstimate(
         how=how,
         on=tuple(on),
-        rows=_rows(how, inner, left_only, right_only),
+        rows=_rows(how, inner, left_only, right_only, left.rows),
         row_nbytes=row_nbytes,
         left_rows=left.rows,
         right_rows=right.rows,
         left_unmatched_rows=left_only,
         right_unmatched_rows=right_only,
-        heaviest=_heaviest(known, how, left, right),
+        heaviest=() if how == "cross" else _heaviest(known, how, left, right),
     )
 
 
-def _rows(how: How, inner: Estimate, left_only: Estimate, right_only: Estimate) -> Estimate:
-    match how:
-        case "inner":
-            parts = [inner]
-        case "left":
-            parts = [inner, left_only]
-        case "right":
-            parts = [inner, right_only]
-        case "outer":
-            parts = [inner, left_only, right_only]
-        case _:
-            assert_never(how)
+def _rows(how: How, inner: Estimate, left_only: Estimate, right_only: Estimate, left_rows: int) -> Estimate:
+    if how == "leftanti":
+        return left_only
+    if how == "leftsemi":
+        return Estimate(
+            lower=left_rows - left_only.upper,
+            expected=left_rows - left_only.expected,
+            upper=left_rows - left_only.lower,
+            method=left_only.method,
+            exact=left_only.exact,
+        )
+    parts = [inner]
+    if how in ("left", "outer"):
+        parts.append(left_only)
+    if how in ("right", "outer"):
+        parts.append(right_only)
     return Estimate(
         lower=sum(part.lower for part in parts),
         expected=sum(part.expected for part in parts),
@@ -228,11 +233,7 @@ def _margin(deviations: npt.NDArray[np.float64], fraction: float, largest: float
 
 
 def _heaviest(known: _Aligned, how: How, left: KeyStatistics, right: KeyStatistics) -> tuple[KeyFanout, ...]:
-    output = known.left.astype(np.float64) * known.right
-    if how in ("left", "outer"):
-        output = np.where(known.right == 0, known.left, output)
-    if how in ("right", "outer"):
-        output = np.where(known.left == 0, known.right, output)
+    output = result_counts(known.left.astype(np.float64), known.right.astype(np.float64), how)
     labels = left.labels | right.labels
     keys = [_fanout(None, left.null_rows, right.null_rows, how)]
     for at in np.argsort(-output, kind="stable")[: 4 * _HEAVIEST].tolist():
@@ -244,9 +245,6 @@ def _heaviest(known: _Aligned, how: How, left: KeyStatistics, right: KeyStatisti
 
 
 def _fanout(key: Any, left_rows: int, right_rows: int, how: How) -> KeyFanout:
-    output = left_rows * right_rows
-    if right_rows == 0 and how in ("left", "outer"):
-        output = left_rows
-    if left_rows == 0 and how in ("right", "outer"):
-        output = right_rows
+    # Python's integers: a product of the heaviest keys may be beyond 64 bits.
+    output = int(result_counts(np.array([left_rows], object), np.array([right_rows], object), how)[0])
     return KeyFanout(key=key, left_rows=left_rows, right_rows=right_rows, output_rows=output)

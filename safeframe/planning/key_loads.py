@@ -11,6 +11,7 @@ from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.kernels.mixing import below_fraction
 from safeframe.kernels.order import sorted_union
+from safeframe.kernels.virtual_join import result_counts
 
 __all__ = ["KeyLoads", "Rows", "key_loads", "loads_in_order"]
 
@@ -71,7 +72,7 @@ def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
     known = np.isin(codes, heavy) | (fraction >= 1.0)
     weight = np.where(known, 1.0, 1.0 / fraction)
     left_rows, right_rows = (_rows_of(side, codes) for side in (left, right))
-    output = _output(left_rows, right_rows, how) * weight
+    output = result_counts(left_rows, right_rows, how) * weight
     return KeyLoads(
         codes=codes,
         left=left_rows * weight,
@@ -81,7 +82,7 @@ def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
         null_left=left.null_rows,
         null_right=right.null_rows,
         null_output=int(
-            _output(np.array([float(left.null_rows)]), np.array([float(right.null_rows)]), how)[0]
+            result_counts(np.array([float(left.null_rows)]), np.array([float(right.null_rows)]), how)[0]
         ),
     )
 
@@ -113,12 +114,3 @@ def _look_up(known: Codes, counts: Counts, codes: Codes) -> Rows:
         return np.zeros(len(codes))
     at = np.minimum(np.searchsorted(known, codes), len(known) - 1)
     return np.where(known[at] == codes, counts[at], 0).astype(np.float64)
-
-
-def _output(left: Rows, right: Rows, how: How) -> Rows:
-    output = left * right
-    if how in ("left", "outer"):
-        output = np.where(right == 0, left, output)
-    if how in ("right", "outer"):
-        output = np.where(left == 0, right, output)
-    return output

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 import numpy as np
 
 from safeframe import options
@@ -33,17 +31,11 @@ def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Ch
 
 def _build_sides(how: How) -> tuple[str, ...]:
     """Name the sides that may be broadcast: never one whose unmatched rows stay."""
-    match how:
-        case "inner":
-            return ("right", "left")
-        case "left":
-            return ("right",)
-        case "right":
-            return ("left",)
-        case "outer":
-            return ()
-        case _:
-            assert_never(how)
+    if how in ("inner", "cross"):
+        return ("right", "left")
+    if how in ("left", "leftsemi", "leftanti"):
+        return ("right",)
+    return ("left",) if how == "right" else ()
 
 
 def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Choice | str:
@@ -104,6 +96,8 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
 
 def _largest_partition_output(facts: MergeFacts, build: str, partition_rows: int) -> int:
     """Bound the result rows of one probe partition: as if it held the keys that multiply most."""
+    if facts.how in ("leftsemi", "leftanti"):
+        return partition_rows
     loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
     probe, other = (loads.left, loads.right) if build == "right" else (loads.right, loads.left)
     factor = np.maximum(other / loads.weight, 1.0)

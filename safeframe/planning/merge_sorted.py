@@ -11,6 +11,8 @@ __all__ = ["by_sorted"]
 
 def by_sorted(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
     """Join neighbouring partitions, where both sides are in key order, whatever their divisions."""
+    if facts.how == "cross":
+        return "every row meets every row: there is no order to use"
     sides = sides_of(facts, widths)
     for name, (side, _) in sides.items():
         why = not_in_order(name, side)

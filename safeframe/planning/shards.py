@@ -116,7 +116,7 @@ def lay_out(
     layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=has_nulls)
 
     cell_rows = np.ceil(output * np.where(single, 1.0, margin) / np.maximum(cells, 1))
-    read_left, read_right = _rows_read(left, right, cell_rows, single)
+    read_left, read_right = _rows_read(left, right, output, cell_rows, single)
     used = cells > 0
     read_nbytes = (read_left * left_row_nbytes + read_right * right_row_nbytes) * np.where(
         single, 1.0, margin
@@ -251,9 +251,11 @@ def _per_shard(
     return np.rint(sums)
 
 
-def _rows_read(left: Rows, right: Rows, cell_rows: Rows, single: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+def _rows_read(
+    left: Rows, right: Rows, output: Rows, cell_rows: Rows, single: npt.NDArray[np.bool_]
+) -> tuple[Rows, Rows]:
     """Count the rows that one cell reads: all of a shard, or the ranges it needs of a single key."""
-    per_left = np.maximum(right, 1.0)
+    per_left = np.maximum(output / np.maximum(left, 1.0), 1.0)
     needed_left = np.minimum(left, np.ceil(cell_rows / per_left) + 2)
     needed_right = np.minimum(right, cell_rows)
     return np.where(single, needed_left, left), np.where(single, needed_right, right)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 
-__all__ = ["as_names", "check_frame", "check_keys", "merge_keys"]
+__all__ = ["as_names", "check_frame", "check_keys", "no_such_column"]
 
 
 def check_frame(frame: Any, argument: str) -> dd.DataFrame:
@@ -64,45 +64,15 @@ def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
         if name is not None and name in frame._meta.index.names:
             msg = f"{name!r} is the index of {argument}, and a column is asked for."
             raise UnsupportedError(msg, hint=f"Make it a column first: {argument}.reset_index().")
-        listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
-        msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
-        apart = ", or name the keys apart in left_on= and right_on=" if argument in ("left", "right") else ""
-        raise KeyNotFoundError(msg, hint=f"Check the spelling{apart}.")
+        raise no_such_column(columns, name, argument)
     if len(set(on)) < len(on):
         msg = f"A key column is named twice in {list(on)!r}."
         raise ValidationError(msg, hint="Name each key column once.")
 
 
-def merge_keys(
-    left: dd.DataFrame, right: dd.DataFrame, on: Any, left_on: Any, right_on: Any
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Work out the key columns of both sides, as :func:`pandas.merge` does.
-
-    Raises
-    ------
-    ValidationError
-        When the arguments contradict each other, or name no key.
-    """
-    if on is not None:
-        if left_on is not None or right_on is not None:
-            msg = "on= cannot be given together with left_on= or right_on=."
-            raise ValidationError(
-                msg, hint="Give on= where both sides share the name, else left_on= and right_on=."
-            )
-        left_keys = right_keys = as_names(on)
-    elif left_on is None and right_on is None:
-        left_keys = right_keys = tuple(name for name in left._meta.columns if name in right._meta.columns)
-        if not left_keys:
-            msg = "The two sides have no column in common, and on= was not given."
-            raise ValidationError(msg, hint="Name the keys in left_on= and right_on=.")
-    elif left_on is None or right_on is None:
-        msg = "left_on= and right_on= come together, and one of them is missing."
-        raise ValidationError(msg, hint="Give both, or on= where both sides share the name.")
-    else:
-        left_keys, right_keys = as_names(left_on), as_names(right_on)
-    if len(left_keys) != len(right_keys):
-        msg = f"left_on= names {len(left_keys)} columns and right_on= names {len(right_keys)}."
-        raise ValidationError(msg, hint="Name as many columns on one side as on the other.")
-    check_keys(left, left_keys, "left")
-    check_keys(right, right_keys, "right")
-    return left_keys, right_keys
+def no_such_column(columns: Sequence[Any], name: Any, argument: str) -> KeyNotFoundError:
+    """Make the error of a column that is not among those of a frame."""
+    listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
+    msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
+    apart = ", or name the keys apart in left_on= and right_on=" if argument in ("left", "right") else ""
+    return KeyNotFoundError(msg, hint=f"Check the spelling{apart}.")

@@ -8,6 +8,7 @@ import dask.dataframe as dd
 
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import KeySchema, KeyStatistics
+from safeframe.kernels.join_keys import SideKeys
 from safeframe.sizing.keys import align_heavy_keys
 
 __all__ = ["given_statistics"]
@@ -16,9 +17,9 @@ __all__ = ["given_statistics"]
 def given_statistics(
     statistics: Any,
     schema: KeySchema,
-    left: tuple[dd.DataFrame, tuple[Any, ...]],
-    right: tuple[dd.DataFrame, tuple[Any, ...]],
-) -> tuple[KeyStatistics, KeyStatistics]:
+    left: tuple[dd.DataFrame, SideKeys],
+    right: tuple[dd.DataFrame, SideKeys],
+) -> list[KeyStatistics]:
     """Give the statistics of both sides back, or say why they are not of this merge.
 
     Parameters
@@ -28,7 +29,7 @@ def given_statistics(
     schema
         The common type of the keys.
     left, right
-        The frames with their key columns.
+        The frames with their keys.
 
     Raises
     ------
@@ -45,10 +46,10 @@ def given_statistics(
     if not isinstance(statistics, tuple) or len(statistics) != 2:
         msg = "statistics= takes a pair: the key statistics of the left side and of the right side."
         raise ValidationError(msg, hint=hint)
-    for name, given, (ddf, on) in zip(("left", "right"), statistics, (left, right), strict=True):
-        if not isinstance(given, KeyStatistics) or given.on != on:
+    for name, given, (ddf, keys) in zip(("left", "right"), statistics, (left, right), strict=True):
+        if not isinstance(given, KeyStatistics) or given.on != keys.names:
             of = list(given.on) if isinstance(given, KeyStatistics) else type(given).__name__
-            msg = f"The {name} statistics are of {of!r}, and the merge is on {list(on)!r}."
+            msg = f"The {name} statistics are of {of!r}, and the merge is on {list(keys.names)!r}."
             raise ValidationError(msg, hint=hint)
         if given.schema != schema:
             msg = f"The {name} statistics were gathered for keys of another type than this merge compares."
@@ -59,5 +60,4 @@ def given_statistics(
                 f"{name} side has {ddf.npartitions}."
             )
             raise ValidationError(msg, hint=hint)
-    one, other = align_heavy_keys([left, right], statistics)
-    return one, other
+    return align_heavy_keys([(ddf, keys.on) for ddf, keys in (left, right)], statistics)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.dataframe as dd
 
 from safeframe.errors import UnsupportedError
-from safeframe.facts.keys import KeySchema
-from safeframe.facts.merge import How, MergeEstimate
+from safeframe.facts.keys import KeySchema, KeyStatistics
+from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.merge_facts import SideFacts
+from safeframe.kernels.join_keys import JoinKeys, SideKeys
+from safeframe.kernels.join_output import JoinOutput
 from safeframe.kernels.key_schema import common_schema
 from safeframe.planning.join_size import estimate_join
-from safeframe.recipes.frames import check_frame, merge_keys
+from safeframe.recipes.frames import check_frame
 from safeframe.recipes.given_statistics import given_statistics
+from safeframe.recipes.merge_keys import KeyArguments, keyed_sides
 from safeframe.recipes.row_width import result_row_nbytes
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.key_bounds import bounded_schema
 from safeframe.sizing.keys import gather_key_statistics
 
-__all__ = ["JoinSizes", "size_join"]
+__all__ = ["HOWS", "JoinSizes", "named_keys", "size_join"]
 
-_HOWS = ("inner", "left", "right", "outer")
+HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti", "cross")
+"""Kinds of merges."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +34,13 @@ class JoinSizes:
     """A join's checked arguments, and what is known of its sides and its result."""
 
     left: dd.DataFrame
-    """The left side."""
+    """The left side; with its index as the last column where the join needs it."""
     right: dd.DataFrame
-    """The right side."""
-    left_on: tuple[Any, ...]
-    """The key columns of the left side."""
-    right_on: tuple[Any, ...]
-    """The key columns of the right side."""
+    """The right side, likewise; the keys alone for a semi or anti join."""
+    keys: JoinKeys
+    """What is compared."""
+    output: JoinOutput
+    """What the result is called."""
     schema: KeySchema
     """The type in which keys are compared."""
     left_facts: SideFacts
@@ -48,16 +52,7 @@ class JoinSizes:
 
 
 def size_join(
-    left: Any,
-    right: Any,
-    how: How,
-    on: Any,
-    left_on: Any,
-    right_on: Any,
-    statistics: Any,
-    *,
-    recipe: str,
-    in_order: bool = False,
+    left: Any, right: Any, asked: KeyArguments, statistics: Any, *, recipe: str, in_order: bool = False
 ) -> JoinSizes:
     """Check what was asked for, and gather its sizes; with ``in_order`` by codes in key order, where there are some.
 
@@ -66,34 +61,44 @@ def size_join(
     KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
         When the arguments do not name two frames that can be joined.
     """
-    if how not in _HOWS:
-        msg = f"how={how!r} is not supported by safeframe.{recipe}."
-        raise UnsupportedError(msg, hint=f"Use one of {', '.join(map(repr, _HOWS))}.")
-    left, right = check_frame(left, "left"), check_frame(right, "right")
-    left_keys, right_keys = merge_keys(left, right, on, left_on, right_on)
+    if asked.how not in HOWS:
+        msg = f"how={asked.how!r} is not supported by safeframe.{recipe}."
+        raise UnsupportedError(msg, hint=f"Use one of {', '.join(map(repr, HOWS))}.")
+    sides = keyed_sides(check_frame(left, "left"), check_frame(right, "right"), asked)
+    left, right, keys = sides.left, sides.right, sides.keys
     schema = common_schema(
-        [left._meta[name] for name in left_keys],
-        [right._meta[name] for name in right_keys],
-        left_names=left_keys,
-        right_names=right_keys,
+        [left._meta[name] for name in keys.left.on],
+        [right._meta[name] for name in keys.right.on],
+        left_names=[_said(name) for name in keys.left.names or keys.left.on],
+        right_names=[_said(name) for name in keys.right.names or keys.right.on],
     )
-    sides = (left, left_keys), (right, right_keys)
+    frames = (left, keys.left), (right, keys.right)
     if in_order:
-        schema = bounded_schema(sides, schema)
+        schema = bounded_schema([(ddf, side.on) for ddf, side in frames], schema)
     if statistics is None:
-        left_keys_facts, right_keys_facts = gather_key_statistics(sides, schema)
+        columns = [(ddf, side.on) for ddf, side in frames]
+        gathered = gather_key_statistics(columns, schema)
+        found = [named_keys(one, side) for one, (_, side) in zip(gathered, frames, strict=True)]
     else:
-        left_keys_facts, right_keys_facts = given_statistics(statistics, schema, *sides)
-    left_profile = profile_frame(left, left_keys_facts.partitions.rows)
-    right_profile = profile_frame(right, right_keys_facts.partitions.rows)
-    row_nbytes = result_row_nbytes(left, right, left_keys, right_keys, left_profile, right_profile)
+        found = given_statistics(statistics, schema, *frames)
+    profiles = [profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)]
+    row_nbytes = result_row_nbytes(sides, *profiles)
     return JoinSizes(
         left=left,
         right=right,
-        left_on=left_keys,
-        right_on=right_keys,
+        keys=keys,
+        output=sides.output,
         schema=schema,
-        left_facts=SideFacts(keys=left_keys_facts, profile=left_profile),
-        right_facts=SideFacts(keys=right_keys_facts, profile=right_profile),
-        estimate=estimate_join(left_keys_facts, right_keys_facts, how, row_nbytes=row_nbytes, on=left_keys),
+        left_facts=SideFacts(keys=found[0], profile=profiles[0]),
+        right_facts=SideFacts(keys=found[1], profile=profiles[1]),
+        estimate=estimate_join(found[0], found[1], asked.how, row_nbytes=row_nbytes, on=keys.left.names),
     )
+
+
+def named_keys(statistics: KeyStatistics, keys: SideKeys) -> KeyStatistics:
+    """Call the keys in statistics what the user calls them."""
+    return replace(statistics, on=keys.names)
+
+
+def _said(name: Any) -> Any:
+    return "the index" if name is None else name

@@ -11,15 +11,15 @@ from safeframe import config
 from safeframe.engine._dask import new_collection
 from safeframe.engine.merge_nodes import SafeMerge
 from safeframe.engine.runs import check_staging
-from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Plan
-from safeframe.kernels.join_spec import join_spec
 from safeframe.planning.merge import plan_merge as make_plan
 from safeframe.recipes.join_sizes import JoinSizes, size_join
 from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_of_explosion
+from safeframe.recipes.merge_divisions import result_divisions
+from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.recipes.merge_p2p import look_at_p2p
 from safeframe.sizing.cluster import measure_budget, staging_facts
 from safeframe.units import parse_nbytes
@@ -146,7 +146,7 @@ def merge(
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )  # fmt: skip
-    return merged(sizes, plan, how, suffixes, max_output)
+    return merged(sizes, plan, how, suffixes, indicator, max_output)
 
 
 def merged(
@@ -154,6 +154,7 @@ def merged(
     plan: Plan,
     how: How,
     suffixes: tuple[str | None, str | None],
+    indicator: bool | str,
     max_output: str | int | None,
 ) -> dd.DataFrame:
     """Make the collection of a planned merge, for a recipe that the user called."""
@@ -166,13 +167,16 @@ def merged(
         sizes.left,
         sizes.right,
         how=how,
-        left_on=list(sizes.left_on),
-        right_on=list(sizes.right_on),
+        left_on=list(sizes.keys.left.kept),
+        right_on=list(sizes.keys.right.kept),
         suffixes=tuple(suffixes),
+        indicator=indicator,
         plan=plan,
         schema=sizes.schema,
         left_keys=sizes.left_facts.keys.partitions,
         right_keys=sizes.right_facts.keys.partitions,
+        keys=sizes.keys,
+        given_divisions=result_divisions(sizes, plan),
     )
     return cast("dd.DataFrame", new_collection(expression))
 
@@ -249,12 +253,6 @@ def planned(
     check_order: Callable[[JoinSizes], None] | None = None,
 ) -> tuple[JoinSizes, Plan]:
     """Size and plan a merge; with ``check_order``, one whose result is in key order."""
-    if left_index or right_index:
-        msg = "safeframe.merge joins on columns, not on the index."
-        raise UnsupportedError(msg, hint="Make the index a column first: ddf.reset_index().")
-    if indicator:
-        msg = f"indicator={indicator!r} is not supported by safeframe.merge."
-        raise UnsupportedError(msg, hint="Add a constant column to each side and look where it is null.")
     if partition_size is None:
         partition_size = config.get("partition-size")
     partition_nbytes = (
@@ -264,11 +262,18 @@ def planned(
     # First of all: a worker's allocators are set up before its first task.
     budget = measure_budget(memory_nbytes)
     in_order = check_order is not None
-    sizes = size_join(
-        left, right, how, on, left_on, right_on, statistics,
-        recipe="sorted_merge" if in_order else "merge", in_order=in_order,
-    )  # fmt: skip
-    _check_names(sizes, how, suffixes)
+    asked = KeyArguments(
+        how=how,
+        on=on,
+        left_on=left_on,
+        right_on=right_on,
+        left_index=left_index,
+        right_index=right_index,
+        suffixes=suffixes,
+        indicator=indicator,
+    )
+    recipe = "sorted_merge" if in_order else "merge"
+    sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)
     if check_order is not None:
         check_order(sizes)
     if validate is not None:
@@ -291,21 +296,3 @@ def planned(
         )
     )
     return sizes, plan
-
-
-def _check_names(sizes: JoinSizes, how: How, suffixes: tuple[str | None, str | None]) -> None:
-    """Raise now, rather than when the graph is made, where the result's names clash."""
-    try:
-        join_spec(
-            sizes.left._meta,
-            sizes.right._meta,
-            how=how,
-            left_on=sizes.left_on,
-            right_on=sizes.right_on,
-            suffixes=suffixes,
-            schema=sizes.schema,
-            left_missing=False,
-            right_missing=False,
-        )
-    except ValueError as error:
-        raise ValidationError(str(error), hint="Choose other suffixes=, or rename columns first.") from error

@@ -26,7 +26,7 @@ def refuse_larger(estimate: MergeEstimate, max_nbytes: int) -> None:
     if nbytes <= max_nbytes:
         return
     msg = (
-        f"The {estimate.how} merge on {_names(estimate.on)} would make "
+        f"The {estimate.how} merge{_on(estimate)} would make "
         f"{format_count(estimate.rows.expected)} rows, {format_nbytes(nbytes)} in memory, and max_output= "
         f"allows {format_nbytes(max_nbytes)}. {_heaviest(estimate)}"
     )
@@ -46,7 +46,7 @@ def warn_of_explosion(estimate: MergeEstimate, *, stacklevel: int) -> None:
         return
     about = "makes" if estimate.rows.exact else "makes about"
     msg = (
-        f"This {estimate.how} merge on {_names(estimate.on)} {about} {format_count(estimate.rows.expected)} "
+        f"This {estimate.how} merge{_on(estimate)} {about} {format_count(estimate.rows.expected)} "
         f"rows, {format_nbytes(estimate.nbytes.expected)} in memory: {estimate.fanout:,.1f} rows for each of "
         f"the {format_count(max(estimate.left_rows, estimate.right_rows))} rows of its larger side. "
         f"{_heaviest(estimate)}"
@@ -100,5 +100,9 @@ def _heaviest(estimate: MergeEstimate) -> str:
     return f"The heaviest keys are {keys}." if keys else ""
 
 
+def _on(estimate: MergeEstimate) -> str:
+    return f" on {_names(estimate.on)}" if estimate.on else ""
+
+
 def _names(on: tuple[Any, ...]) -> str:
-    return ", ".join(map(repr, on))
+    return ", ".join("the index" if name is None else repr(name) for name in on)

@@ -125,7 +125,7 @@ def sorted_merge(
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics, check_order=_order_check(sort=sort),
     )  # fmt: skip
-    return merged(sizes, plan, how, suffixes, max_output)
+    return merged(sizes, plan, how, suffixes, indicator=False, max_output=max_output)
 
 
 def plan_sorted_merge(
@@ -183,7 +183,7 @@ def _order_check(*, sort: bool) -> Callable[[JoinSizes], None]:
     def check(sizes: JoinSizes) -> None:
         if not sizes.schema.ordered:
             kinds = ", ".join(column.kind for column in sizes.schema.columns)
-            msg = f"sorted_merge on {list(sizes.left_on)!r}: keys of the kind {kinds} are not counted in their order."
+            msg = f"sorted_merge on {list(sizes.keys.left.names)!r}: keys of the kind {kinds} are not counted in their order."
             hint = "Use safeframe.merge; it needs no order. safeframe.sort_values brings its result to one."
             raise UnsupportedError(msg, hint=hint)
         if sort:

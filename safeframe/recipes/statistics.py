@@ -11,16 +11,16 @@ from safeframe.facts.frame_estimate import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeEstimate
 from safeframe.kernels.key_schema import common_schema
-from safeframe.recipes.frames import as_names, check_frame, check_keys
-from safeframe.recipes.join_sizes import size_join
+from safeframe.recipes.frames import check_frame
+from safeframe.recipes.join_sizes import named_keys, size_join
+from safeframe.recipes.merge_keys import KeyArguments, side_keys, with_added_column
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.keys import gather_key_statistics
-from safeframe.sizing.partition_tasks import key_columns
 
 __all__ = ["estimate", "estimate_merge", "key_statistics"]
 
 
-def key_statistics(ddf: dd.DataFrame, on: Any) -> KeyStatistics:
+def key_statistics(ddf: dd.DataFrame, on: Any = None) -> KeyStatistics:
     """Count the rows of each key of a frame.
 
     Parameters
@@ -28,7 +28,7 @@ def key_statistics(ddf: dd.DataFrame, on: Any) -> KeyStatistics:
     ddf
         The frame.
     on
-        A column, or a list of columns; the index' name stands for the index.
+        A column, or a list of columns; the index' name, or None, stands for the index.
 
     Returns
     -------
@@ -60,15 +60,17 @@ def key_statistics(ddf: dd.DataFrame, on: Any) -> KeyStatistics:
     (4, 1, 2, ['a', 'b'])
     """
     ddf = check_frame(ddf, "ddf")
-    names = as_names(on)
-    levels = [name for name in ddf._meta.index.names if name is not None]
-    check_keys(ddf, [name for name in names if name not in levels or name in ddf._meta.columns], "ddf")
-    if not names:
+    keys = side_keys(ddf, on, "ddf")
+    if not keys.on:
         msg = "on= names no column."
         raise ValidationError(msg, hint="Name one key column, or a list of them.")
-    empty = key_columns(ddf._meta, names)
-    schema = common_schema(empty, empty, left_names=names, right_names=names)
-    return gather_key_statistics([(ddf, names)], schema)[0]
+    if len(set(keys.on)) < len(keys.on):
+        msg = f"A key column is named twice in {list(keys.names)!r}."
+        raise ValidationError(msg, hint="Name each key column once.")
+    ddf = with_added_column(ddf, keys)
+    empty = [ddf._meta[name] for name in keys.on]
+    schema = common_schema(empty, empty, left_names=keys.names, right_names=keys.names)
+    return named_keys(gather_key_statistics([(ddf, keys.on)], schema)[0], keys)
 
 
 def estimate_merge(
@@ -78,6 +80,8 @@ def estimate_merge(
     on: Any = None,
     left_on: Any = None,
     right_on: Any = None,
+    left_index: bool = False,
+    right_index: bool = False,
     *,
     statistics: tuple[KeyStatistics, KeyStatistics] | None = None,
 ) -> MergeEstimate:
@@ -88,9 +92,9 @@ def estimate_merge(
     left, right
         The frames.
     how
-        ``"inner"``, ``"left"``, ``"right"`` or ``"outer"``.
-    on, left_on, right_on
-        The key columns, as :func:`safeframe.merge` takes them.
+        Which rows stay, as :func:`safeframe.merge` takes it.
+    on, left_on, right_on, left_index, right_index
+        The keys, as :func:`safeframe.merge` takes them.
     statistics
         The two sides' key statistics, when they were gathered before.
 
@@ -125,7 +129,16 @@ def estimate_merge(
     >>> estimated.rows, int(estimated.left_unmatched_rows), estimated.heaviest[0].output_rows
     (Estimate(5, computed), 1, 4)
     """
-    return size_join(left, right, how, on, left_on, right_on, statistics, recipe="estimate_merge").estimate
+    asked = KeyArguments(
+        how=how,
+        on=on,
+        left_on=left_on,
+        right_on=right_on,
+        left_index=left_index,
+        right_index=right_index,
+        suffixes=("_left", "_right"),  # names that clash do not matter to a size
+    )
+    return size_join(left, right, asked, statistics, recipe="estimate_merge").estimate
 
 
 def estimate(ddf: dd.DataFrame) -> FrameEstimate:

@@ -62,7 +62,7 @@ class _Made:
 
 def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
     """Leave only the columns named; the index comes along by itself."""
-    return ddf[[name for name in on if name in ddf._meta.columns]]
+    return ddf[[name for name in dict.fromkeys(on) if name in ddf._meta.columns]]
 
 
 def key_columns(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:

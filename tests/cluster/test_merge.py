@@ -17,7 +17,7 @@ from distributed import wait
 import safeframe
 from safeframe.engine.exchange_nodes import StagePartitions
 from safeframe.engine.p2p_nodes import P2PSend
-from tests.property.test_merge_properties import same_rows
+from tests.property.merging import same_rows
 
 
 @pytest.fixture

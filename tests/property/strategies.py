@@ -59,11 +59,13 @@ def key_frames(draw, kinds, *, names, extra, max_rows=24):
 
 
 @st.composite
-def partitioned(draw, frame):
-    """Draw a way to cut a frame into partitions, empty ones among them."""
+def partitioned(draw, frame, *, index=False):
+    """Draw a way to cut a frame into partitions, empty ones among them; with ``index`` they keep theirs."""
     n_rows = len(frame)
     cuts = sorted(draw(st.lists(st.integers(0, n_rows), max_size=4)))
     bounds = [0, *cuts, n_rows]
-    pieces = [frame.iloc[lo:hi].reset_index(drop=True) for lo, hi in pairwise(bounds)]
+    pieces = [frame.iloc[lo:hi] for lo, hi in pairwise(bounds)]
+    if not index:
+        pieces = [piece.reset_index(drop=True) for piece in pieces]
     with dask.config.set({"dataframe.convert-string": False}):  # pandas is to judge the frame's own types
         return dd.from_map(lambda i: pieces[i], range(len(pieces)), meta=frame.iloc[:0])

@@ -9,30 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
+from tests.property.merging import HOWS, merged, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
-
-HOWS = ("inner", "left", "right", "outer")
-
-
-def same_rows(found: pd.DataFrame, expected: pd.DataFrame, by: list[str]) -> None:
-    """Compare two frames whose rows may be in another order; ``by`` tells rows apart."""
-    assert list(found.columns) == list(expected.columns)
-    found, expected = (
-        frame.sort_values(by, na_position="last").reset_index(drop=True) for frame in (found, expected)
-    )
-    pd.testing.assert_frame_equal(found, expected, check_exact=True, check_categorical=False)
-
-
-def merged(left, right, **arguments):
-    with dask.config.set(scheduler="sync"):
-        collection = safeframe.merge(left, right, **arguments)
-        parts = dask.compute(*collection.to_delayed())
-    plan = safeframe.explain(collection)
-    assert len(parts) == plan.output_partitions == collection.npartitions
-    for part in parts:
-        assert list(part.dtypes) == list(collection.dtypes), "every partition has the promised types"
-        assert len(part) * plan.row_nbytes <= plan.largest_partition_nbytes
-    return pd.concat(parts, ignore_index=True), plan
 
 
 @given(data=st.data(), kind=st.sampled_from(sorted(KEY_KINDS)), how=st.sampled_from(HOWS))

@@ -56,9 +56,9 @@ def test_the_configured_capacity_is_used(ddf):
         (lambda ddf: safeframe.estimate("data"), safeframe.SchemaMismatchError, "str"),
         (lambda ddf: safeframe.estimate_merge(ddf, ddf, on="x"), safeframe.KeyNotFoundError, "'x'"),
         (
-            lambda ddf: safeframe.estimate_merge(ddf, ddf, "cross", on="k"),
+            lambda ddf: safeframe.estimate_merge(ddf, ddf, "left_anti", on="k"),
             safeframe.UnsupportedError,
-            "'cross'",
+            "'left_anti'",
         ),
         (
             lambda ddf: safeframe.estimate_merge(ddf, ddf, left_on="k", right_on="j"),

@@ -1,0 +1,45 @@
+"""The divisions of a merge's result, where its index makes them known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from safeframe.facts.plan import Plan
+from safeframe.kernels.join_divisions import in_key_order, join_divisions
+from safeframe.recipes.join_sizes import JoinSizes
+
+__all__ = ["result_divisions"]
+
+
+def result_divisions(sizes: JoinSizes, plan: Plan) -> tuple[Any, ...]:
+    """Give the divisions of the result: all None where they are not known.
+
+    They are known where the index is the key, each partition a range of it, and
+    rows within a partition in its order.
+    """
+    unknown = (None,) * (plan.output_partitions + 1)
+    if plan.strategy == "p2p" or not _index_is_key(sizes) or not in_key_order(sizes.schema):
+        return unknown
+    if plan.build_side is not None:
+        probe = sizes.left if plan.build_side == "right" else sizes.right
+        return tuple(probe.divisions)
+    if plan.layout is None:
+        return unknown
+    left, right = sizes.left_facts.keys.partitions, sizes.right_facts.keys.partitions
+    return join_divisions(plan.layout, sizes.schema, left, right) or unknown
+
+
+def _index_is_key(sizes: JoinSizes) -> bool:
+    index = sizes.output.index
+    if index is None:
+        return False
+    sides = (index.left, sizes.left, sizes.keys.left), (index.right, sizes.right, sizes.keys.right)
+    for place, frame, keys in sides:
+        if place is None:
+            continue
+        column = frame._meta.columns[place]
+        if keys.on != (column,) or isinstance(frame._meta[column].dtype, pd.CategoricalDtype):
+            return False
+    return True

@@ -1,0 +1,147 @@
+"""safeframe.merge on indexes gives the rows, columns and index of pandas.merge."""
+
+from __future__ import annotations
+
+import dask.dataframe as dd
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+import safeframe
+from tests.property.merging import HOWS, in_dask, merged, merged_collection, same_rows
+from tests.property.strategies import KEY_KINDS, key_frames, partitioned
+
+# What pandas itself cannot index by, or reads differently as an index.
+INDEX_KINDS = sorted(KEY_KINDS)
+
+
+def indexed(frame, name):
+    """Make the column ``k`` the index, under a name."""
+    index = pd.Index(frame["k"].array, dtype=frame["k"].dtype, name=name)
+    frame = frame.drop(columns="k")
+    frame.index = index
+    return frame
+
+
+def arguments_for(data, tmp_path_factory):
+    return {
+        "partition_size": data.draw(st.sampled_from([None, 200, 2000])),
+        "staging": str(tmp_path_factory.getbasetemp()),
+    }
+
+
+@given(
+    data=st.data(),
+    kind=st.sampled_from(INDEX_KINDS),
+    how=st.sampled_from(HOWS),
+    names=st.sampled_from([("k", "k"), ("k", "j"), (None, None), (None, "k")]),
+)
+def test_both_indexes(data, kind, how, names, tmp_path_factory):
+    left = indexed(data.draw(key_frames([kind], names=["k"], extra="l")), names[0])
+    right = indexed(data.draw(key_frames([kind], names=["k"], extra="r")), names[1])
+    result, plan = merged(
+        data.draw(partitioned(left, index=True)),
+        data.draw(partitioned(right, index=True)),
+        how=how,
+        left_index=True,
+        right_index=True,
+        **arguments_for(data, tmp_path_factory),
+    )
+    expected = left.merge(right, how=how, left_index=True, right_index=True)
+    if not (len(left) and len(right)):
+        expected.index.name = result.index.name  # beside an empty side pandas takes the other side's name
+    same_rows(result, expected, ["l", "r"], index=True)
+    assert int(plan.output_rows) == len(expected)
+
+
+@given(
+    data=st.data(),
+    kind=st.sampled_from(INDEX_KINDS),
+    how=st.sampled_from(HOWS),
+    index_side=st.sampled_from(["left", "right"]),
+    column=st.sampled_from(["k", "l", "both"]),
+)
+def test_an_index_and_a_column(data, kind, how, index_side, column, tmp_path_factory):
+    one = indexed(data.draw(key_frames([kind], names=["k"], extra="l")), "i")
+    other = data.draw(key_frames([kind], names=["k"], extra="r"))
+    other.index = pd.Index(range(100, 100 + len(other)), name="j")
+    # The column's name may clash with one of the other side.
+    other = other.rename(columns={"k": column} if column != "both" else {"k": "both", "both": "k"})
+    frames = (one, other) if index_side == "left" else (other, one)
+    named = {"left": ("left_index", "right_on"), "right": ("right_index", "left_on")}[index_side]
+    arguments = {"how": how, named[0]: True, named[1]: column}
+    result, _ = merged(
+        *(data.draw(partitioned(frame, index=True)) for frame in frames),
+        **arguments,
+        **arguments_for(data, tmp_path_factory),
+    )
+    expected = frames[0].merge(frames[1], **arguments)
+    # With an empty side pandas takes the other side's index instead.
+    both_full = len(one) > 0 and len(other) > 0
+    by = [name for name in expected.columns if str(name)[0] in "lrb"]
+    same_rows(result, expected, by, index=both_full)
+
+
+@given(
+    data=st.data(),
+    kind=st.sampled_from(INDEX_KINDS),
+    how=st.sampled_from(HOWS),
+    levels=st.sampled_from([(True, True), (True, False), (False, True)]),
+    second=st.booleans(),
+)
+def test_on_naming_an_index_level(data, kind, how, levels, second, tmp_path_factory):
+    kinds, names = ([kind, "int8"], ["k", "c"]) if second else ([kind], ["k"])
+    left, right = (data.draw(key_frames(kinds, names=names, extra=extra)) for extra in "lr")
+    left, right = (
+        indexed(frame, "k") if level else frame for frame, level in zip((left, right), levels, strict=True)
+    )
+    result, _ = merged(
+        data.draw(partitioned(left, index=True)),
+        data.draw(partitioned(right, index=True)),
+        how=how,
+        on=names,
+        **arguments_for(data, tmp_path_factory),
+    )
+    same_rows(result, left.merge(right, how=how, on=names), ["l", "r"], index=levels == (True, True))
+
+
+@given(
+    data=st.data(),
+    kind=st.sampled_from(["int64", "int8", "timedelta"]),
+    how=st.sampled_from([*HOWS, "leftsemi", "leftanti"]),
+    strategy=st.sampled_from(["sorted", "staged"]),
+    spread=st.sampled_from([1, 10**6]),
+)
+def test_divisions_are_known_where_no_key_fills_several_partitions(
+    data, kind, how, strategy, spread, tmp_path_factory
+):
+    left, right = (data.draw(key_frames([kind], names=["k"], extra=extra)) for extra in "lr")
+    if kind == "int64":
+        left, right = (frame.assign(k=frame["k"] * spread) for frame in (left, right))
+    left, right = (indexed(frame.sort_values("k"), "k") for frame in (left, right))
+    arguments = {"how": how, "left_index": True, "right_index": True, "strategy": strategy}
+    collection, plan, result = merged_collection(
+        data.draw(partitioned(left, index=True)),
+        data.draw(partitioned(right, index=True)),
+        **arguments,
+        **arguments_for(data, tmp_path_factory),
+    )
+    one_cell_each = plan.layout.cells.max() <= 1
+    assert collection.known_divisions == bool(one_cell_each and len(left) + len(right))
+    assert int(plan.output_rows) == len(result)
+
+
+def test_a_broadcast_keeps_the_divisions_of_the_side_whose_index_stays():
+    left = dd.from_pandas(pd.DataFrame({"a": range(20)}, index=pd.Index(range(20), name="k")), npartitions=4)
+    right = in_dask(pd.DataFrame({"b": range(5)}, index=pd.Index([4, 3, 9, 0, 1], name="k")), 1)
+    assert left.known_divisions
+    collection, _, result = merged_collection(
+        left, right, left_index=True, right_index=True, how="left", strategy="broadcast"
+    )
+    assert collection.divisions == left.divisions
+    assert result["b"].notna().sum() == 5
+    assert collection.loc[3:6].compute().index.tolist() == [3, 4, 5, 6]
+    # An index that is not the key stays with its rows, in whatever order these come.
+    assert not safeframe.merge(
+        left, right, left_on="a", right_index=True, strategy="broadcast"
+    ).known_divisions
