@@ -12,6 +12,8 @@ __all__ = ["by_one_side"]
 
 def by_one_side(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
     """Stage one side by the key ranges of the other one's partitions, which stay where they are."""
+    if facts.how == "cross":
+        return "every row meets every row: there is no order to use"
     if facts.staging.directory is None:
         return facts.staging.unavailable
     sides = sides_of(facts, widths)

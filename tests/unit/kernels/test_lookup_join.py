@@ -9,9 +9,11 @@ import pytest
 
 from safeframe.kernels import join_cell as module
 from safeframe.kernels.join_cell import frame_block, join_cell
+from safeframe.kernels.join_keys import JoinKeys, SideKeys
 from safeframe.kernels.join_spec import join_spec
 from safeframe.kernels.key_schema import common_schema
 
+KEY = SideKeys(on=("k",), names=("k",), given=("k",))
 RNG = np.random.default_rng(0)
 MANY = pd.DataFrame(
     {"k": RNG.integers(0, 120, 500), "a": RNG.random(500), "s": [f"row {i}" for i in range(500)]}
@@ -23,7 +25,7 @@ def joined(left, right, how, cells=1):
     names = {"left_names": ["k"], "right_names": ["k"]}
     missing = {"left_missing": how in ("right", "outer"), "right_missing": how in ("left", "outer")}
     spec = join_spec(
-        left.iloc[:0], right.iloc[:0], how=how, left_on=("k",), right_on=("k",), suffixes=("_x", "_y"),
+        left.iloc[:0], right.iloc[:0], JoinKeys(left=KEY, right=KEY), how=how, suffixes=("_x", "_y"), indicator=False,
         schema=common_schema([left["k"]], [right["k"]], **names), **missing,
     )  # fmt: skip
     blocks = frame_block(left, spec.left), frame_block(right, spec.right)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.join_cell import frame_block
+from safeframe.kernels.join_keys import JoinKeys, SideKeys
 from safeframe.kernels.join_spec import join_spec
 from safeframe.kernels.key_codes import encode_keys
 from safeframe.kernels.key_counts import count_keys, key_checksum
@@ -16,6 +17,7 @@ from safeframe.kernels.key_summary import combine, summarise
 from safeframe.kernels.ordered_join import ordered_join
 from safeframe.kernels.single_key import single_key_cell, single_key_ranges
 
+KEY = SideKeys(on=("k",), names=("k",), given=("k",))
 SCHEMA = KeySchema(columns=(KeyColumn(kind="int"),))
 HOWS = ("inner", "left", "right", "outer")
 
@@ -37,10 +39,10 @@ def test_the_parts_of_a_join_in_key_order(left, right, spread, ordered, how, cel
     ]
     spec = join_spec(
         *frames,
+        JoinKeys(left=KEY, right=KEY),
         how=how,
-        left_on=("k",),
-        right_on=("k",),
         suffixes=("_x", "_y"),
+        indicator=False,
         schema=SCHEMA,
         left_missing=how in ("right", "outer"),
         right_missing=how in ("left", "outer"),

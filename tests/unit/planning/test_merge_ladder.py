@@ -15,6 +15,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import MergeFacts, StagingFacts
 from safeframe.planning.merge import MERGE_STRATEGIES, ORDERED_STRATEGIES, plan_merge
 from safeframe.recipes.join_sizes import size_join
+from safeframe.recipes.merge_keys import KeyArguments
 
 MIB = 2**20
 NOWHERE = StagingFacts(directory=None, free_nbytes=None, unavailable="no directory is reached by all workers")
@@ -40,7 +41,7 @@ def frame_of(*parts):
 
 def facts(left, right, how="inner", **given):
     with dask.config.set(scheduler="sync"):
-        sizes = size_join(frame_of(*left), frame_of(*right), how, "k", None, None, None, recipe="merge")
+        sizes = size_join(frame_of(*left), frame_of(*right), KeyArguments(how=how, on="k"), None, recipe="merge")
     options = {
         "budget": budget(),
         "staging": SOMEWHERE,
