@@ -25,7 +25,7 @@ from safeframe.units import format_count, format_nbytes, format_seconds, parse_n
 
 __all__ = ["main"]
 
-_HOWS = ("inner", "left", "right", "outer")
+_HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti", "cross")
 _FILES_SHOWN = 20
 
 

@@ -20,7 +20,7 @@ from safeframe.kernels.join_keys import JoinKeys
 from safeframe.kernels.join_output import OutputColumn, join_output
 from safeframe.kernels.key_examples import example_keys
 
-__all__ = ["JoinSpec", "SideSpec", "join_spec"]
+__all__ = ["JoinSpec", "SideSpec", "join_spec", "side_spec"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +87,11 @@ class JoinSpec:
         )
 
 
+def side_spec(meta: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema) -> SideSpec:
+    """Describe one side from its empty frame."""
+    return SideSpec(tuple(meta.columns), tuple(meta.dtypes), on, schema)
+
+
 def join_spec(
     left: pd.DataFrame,
     right: pd.DataFrame,
@@ -131,8 +136,8 @@ def join_spec(
         meta.index = pd.Index([], dtype=dtypes.of(output.index), name=output.index_name)
     return JoinSpec(
         how=how,
-        left=SideSpec(tuple(left.columns), tuple(left.dtypes), keys.left.on, schema),
-        right=SideSpec(tuple(right.columns), tuple(right.dtypes), keys.right.on, schema),
+        left=side_spec(left, keys.left.on, schema),
+        right=side_spec(right, keys.right.on, schema),
         output=output.columns,
         index=output.index,
         indicator=output.indicator is not None,

@@ -47,23 +47,32 @@ def merge(
     validate: str | None = None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None = None,
 ) -> dd.DataFrame:
-    """Merge two dask dataframes on columns, with every output partition bounded.
+    """Merge two dask dataframes on columns or indexes, with every output partition bounded.
 
     Parameters
     ----------
     left, right
         The two sides.
     how
-        Which rows stay: ``"inner"``, ``"left"``, ``"right"`` or ``"outer"``.
+        Which rows stay: ``"inner"``, ``"left"``, ``"right"`` or ``"outer"`` as
+        in pandas; ``"leftsemi"`` for the left rows that have a match, each
+        once, and ``"leftanti"`` for those that have none, both with the left
+        columns only; ``"cross"`` for every row with every row, without keys.
     on
-        Key column or columns of both sides. Without it, and without
-        ``left_on`` and ``right_on``, all columns that both sides have.
+        Key or keys of both sides: columns, or the name of the index. Without
+        it, and without the four arguments that follow, all columns that both
+        sides have.
     left_on, right_on
-        Key columns where the sides call them differently.
-    left_index, right_index, indicator
-        As in :func:`pandas.merge`; not supported yet.
+        Keys where the sides call them differently, likewise.
+    left_index, right_index
+        Whether the index of that side is its key.
     suffixes
-        What is added to the names of columns, other than keys, that both sides have.
+        What is added to the names of columns, other than common keys, that
+        both sides have; None for nothing.
+    indicator
+        Whether to add a categorical column ``_merge`` that says where a row
+        was found: ``"left_only"``, ``"right_only"`` or ``"both"``. A string
+        is the column's name.
     strategy
         ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"``, ``"staged"`` or ``"p2p"``;
         None to let the plan choose.
@@ -89,19 +98,28 @@ def merge(
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. Its rows are those of :func:`pandas.merge`, in another order; its
-        index counts from zero in each partition; a key may fill several partitions.
+        Lazy. Its rows are those of :func:`pandas.merge`, in another order; a
+        key may fill several partitions. Where both keys are indexes, the index
+        is the key; where one is, it is the index of the other side, as in
+        pandas; a semi or anti join on an index has the left index. Any other
+        index counts from zero in each partition. Divisions are known where the
+        index is a key of integers or times without nulls and no key fills
+        several partitions.
 
     Raises
     ------
     KeyNotFoundError
-        When a key column is not there.
+        When a key is neither a column nor the name of the index.
     SchemaMismatchError
-        When the keys' types cannot be compared.
+        When the keys' types cannot be compared, or, while it runs, when a
+        column of keys would have to round an integer to a float.
     OutputTooLargeError
         When the result is predicted to be larger than ``max_output``.
+    UnsupportedError
+        For arrays as keys, an index of several levels, and other values of ``how``.
     ValidationError
-        When ``validate`` does not hold, or arguments contradict each other.
+        When ``validate`` does not hold, arguments contradict each other, or
+        names of the result clash.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
@@ -114,8 +132,14 @@ def merge(
 
     Notes
     -----
-    **Eager.** The key columns of both sides are read once, when this function
-    is called, to count rows per key.
+    **Eager.** The keys of both sides are read once, when this function is
+    called, to count rows per key.
+
+    **Keys.** Integers of all widths are compared as integers, integers with
+    floats as numbers and never through a rounding cast, strings whatever stores
+    them, categories by their values, times in the finer unit and across time
+    zones. A null matches a null, as in pandas. Of ``uint64`` and signed
+    integers or floats, and of numpy's and Arrow's times, one has to be cast.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging one input partition (three times its
@@ -140,6 +164,13 @@ def merge(
     0     1      5    0.5
     1     2      6    2.0
     2     2      7    2.0
+
+    The orders of items without a price:
+
+    >>> more = dd.from_pandas(pd.DataFrame({"item": [1, 9], "count": [5, 6]}), npartitions=1)
+    >>> safeframe.merge(more, prices, how="leftanti", on="item").compute()
+       item  count
+    0     9      6
     """
     sizes, plan = planned(
         left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,
@@ -214,7 +245,7 @@ def plan_merge(
 
     Notes
     -----
-    **Eager.** The key columns of both sides are read once.
+    **Eager.** The keys of both sides are read once.
 
     Examples
     --------

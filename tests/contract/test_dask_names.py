@@ -36,6 +36,14 @@ class _Doubled(_dask.Blockwise):
         return self.frame._meta
 
 
+class _Marked(_dask.Elemwise):
+    """A column more, which filters pass by."""
+
+    _parameters = ["frame"]  # noqa: RUF012
+    _filter_passthrough = True
+    operation = staticmethod(lambda frame: frame.assign(new=1))
+
+
 class _Numbered(_dask.Expr):
     """Tasks by hand, as the engine's nodes make them."""
 
@@ -88,6 +96,14 @@ def test_a_blockwise_subclass_works_on_each_partition() -> None:
     doubled = _dask.new_collection(_Doubled(frame.expr))
     pd.testing.assert_frame_equal(doubled.compute(), FRAME * 2)
     assert doubled.npartitions == 2
+
+
+def test_rows_are_filtered_before_an_elementwise_subclass_that_lets_filters_pass() -> None:
+    marked = _dask.new_collection(_Marked(dd.from_pandas(FRAME, npartitions=2).expr))
+    assert marked.npartitions == 2
+    filtered = marked[marked["k"] > 2]
+    assert isinstance(filtered.simplify().expr, _Marked)
+    pd.testing.assert_frame_equal(filtered.compute(), FRAME[FRAME["k"] > 2].assign(new=1))
 
 
 def test_a_subclass_of_expr_gives_tasks_named_after_itself() -> None:
