@@ -110,7 +110,7 @@ class PartitionKeys:
     """Rows of the largest code per partition; empty where they were not counted."""
     checksums: Codes = field(default_factory=_no_checksums)
     """One number for the codes of each partition and their rows, whatever their order
-    (:func:`safeframe.kernels.key_counts.key_checksum`); empty where they were not counted."""
+    (``safeframe.kernels.key_counts.key_checksum``); empty where they were not counted."""
 
     @property
     def full(self) -> npt.NDArray[np.bool_]:
