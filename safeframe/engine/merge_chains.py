@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from safeframe.engine._dask import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal
+from safeframe.engine._dask import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal, Projection
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.join_spec import JoinSpec
 
-__all__ = ["CountedIndex", "keys_stay_whole", "told_by_plan"]
+__all__ = ["CountedIndex", "PickedColumns", "keys_stay_whole", "told_by_plan"]
 
 
 class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyped
@@ -27,20 +27,36 @@ class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyp
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Len):
-            rows = self.frame.counted_rows
+            rows = getattr(
+                self.frame, "counted_rows", None
+            )  # the merge, until it becomes one of its concrete forms
             return None if rows is None else Literal(rows)
         return super()._simplify_up(parent, dependents)
+
+
+class PickedColumns(Projection):  # type: ignore[misc]
+    """Columns of a merge's result, where the merge has to make more (its keys) or another order of them."""
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        told = grouped_in_place(self.frame, self, parent)
+        return told if told is not None else super()._simplify_up(parent, dependents)
 
 
 def told_by_plan(merge: Any, parent: Any) -> Any:
     """Give what stands for a step that takes a merge's result, or None where it has to run."""
     if isinstance(parent, Index) and not isinstance(parent, CountedIndex):
         return None if merge.counted_rows is None else CountedIndex(merge)
-    if not isinstance(parent, (GroupByApply, GroupByApplyConcatApply)) or parent.frame._name != merge._name:
+    return grouped_in_place(merge, merge, parent)
+
+
+def grouped_in_place(merge: Any, result: Any, parent: Any) -> Any:
+    """Give a grouping without its exchange, where it groups a merge's result, or columns of it, by whole keys."""
+    if not isinstance(parent, (GroupByApply, GroupByApplyConcatApply)) or parent.frame._name != result._name:
         return None
     shuffles = isinstance(parent, GroupByApply) or parent.should_shuffle
     by_columns = len(parent._by_columns) == len(parent.by)
-    if shuffles and by_columns and merge.keys_stay_whole(parent._by_columns):
+    whole = getattr(merge, "keys_stay_whole", None)
+    if shuffles and by_columns and whole is not None and whole(parent._by_columns):
         # As dask itself has it where it knows that keys are whole; of this very expression it is true for good.
         parent.__dict__["need_to_shuffle"] = False
         return parent._lower()

@@ -27,6 +27,7 @@ from safeframe.engine._dask import (
     Fused,
     List,
     Merge,
+    Projection,
     Task,
     TaskRef,
     lowered,
@@ -34,7 +35,7 @@ from safeframe.engine._dask import (
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.fusion import FusedCells, fused_with_consumer
-from safeframe.engine.merge_chains import keys_stay_whole, told_by_plan
+from safeframe.engine.merge_chains import PickedColumns, keys_stay_whole, told_by_plan
 from safeframe.engine.merge_p2p_nodes import moved_cells
 from safeframe.engine.merge_tasks import (
     broadcast_cell,
@@ -97,6 +98,8 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         if told is not None:
             return told
         pushed = super()._simplify_up(parent, dependents)
+        if pushed is None and type(parent) is Projection and isinstance(parent.operand("columns"), list):
+            return PickedColumns(*parent.operands)
         # Of the rows that a filter left on a side no statistics are known.
         return FilteredMerge(*pushed.operands) if isinstance(pushed, SafeMerge) else pushed
 
