@@ -259,8 +259,7 @@ def test_a_parquet_source_tells_its_parts_and_its_reader(tmp_path: Path) -> None
 
 
 def test_rows_of_a_frame_are_counted_by_its_index() -> None:
-    frame = dd.from_map(_one_row, [1, 2])
-    counted = _dask.Len(frame.expr).simplify()
+    counted = _dask.Len(_Numbered(dd.from_map(_one_row, [1, 2]).expr)).simplify()
     # What stands for the index of a merge, and answers, is asked only as long as this is so.
     assert isinstance(counted.frame, _dask.Index)
     assert _dask.new_collection(counted).compute() == 2
