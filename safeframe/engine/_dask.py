@@ -16,11 +16,15 @@ from dask.dataframe.dask_expr._expr import (
     Expr,
     Filter,
     Fused,
+    Index,
+    Literal,
     PartitionsFiltered,
     Projection,
     determine_column_projection,
 )
+from dask.dataframe.dask_expr._groupby import GroupByApply, GroupByApplyConcatApply
 from dask.dataframe.dask_expr._merge import Merge
+from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
@@ -45,7 +49,12 @@ __all__ = [
     "Expr",
     "Filter",
     "Fused",
+    "GroupByApply",
+    "GroupByApplyConcatApply",
+    "Index",
+    "Len",
     "List",
+    "Literal",
     "Merge",
     "P2PBarrierTask",
     "P2POutOfDiskError",

@@ -35,6 +35,7 @@ from safeframe.engine._dask import (
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.fusion import FusedCells, fused_with_consumer
+from safeframe.engine.merge_chains import PickedColumns, keys_stay_whole, told_by_plan
 from safeframe.engine.merge_p2p_nodes import moved_cells
 from safeframe.engine.merge_tasks import (
     broadcast_cell,
@@ -88,20 +89,36 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
 
     @functools.cached_property
     def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
-        """Nothing: a key may fill several partitions."""
+        """Nothing: dask would take it for its own hash, and join this with a frame that has that."""
         return set()
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Filter) and self._stays_in_place:
             # The partitions of such a side are held to the very rows that were planned.
             return None
+        told = told_by_plan(self, parent)
+        if told is not None:
+            return told
         pushed = super()._simplify_up(parent, dependents)
         if isinstance(pushed, Projection):
             wanted = parent.operand("columns")
             # A key that has a suffix keeps it only beside the column that it clashes with, which dask may drop.
             if not set(wanted if isinstance(wanted, list) else [wanted]) <= set(pushed.frame.columns):
-                return None
-        return pushed
+                pushed = None
+        if pushed is None and type(parent) is Projection and isinstance(parent.operand("columns"), list):
+            return PickedColumns(*parent.operands)
+        # Of the rows that a filter left on a side no statistics are known.
+        return FilteredMerge(*pushed.operands) if isinstance(pushed, SafeMerge) else pushed
+
+    @property
+    def counted_rows(self) -> int | None:
+        """Rows of the result where they are known to the row, or None."""
+        rows = self.plan.output_rows
+        return rows.expected if rows.exact else None
+
+    def keys_stay_whole(self, by: list[Any]) -> bool:
+        """Whether all result rows that agree in some columns are in one partition."""
+        return keys_stay_whole(self._spec, self.plan.layout, by)
 
     @property
     def _stays_in_place(self) -> bool:
@@ -167,6 +184,15 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         return OrderedCells(
             *parts, facts, sealed, run, plan.layout, ordered, limit, self.given_divisions, None
         )
+
+
+class FilteredMerge(SafeMerge):
+    """A merge of fewer rows than its plan was made for."""
+
+    @property
+    def counted_rows(self) -> int | None:
+        """Nothing: see :attr:`SafeMerge.counted_rows`."""
+        return None
 
 
 class BuildSide(Expr):  # type: ignore[misc]

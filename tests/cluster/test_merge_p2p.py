@@ -9,13 +9,15 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import safeframe
 from safeframe.engine._dask import P2PBarrierTask
 from safeframe.engine.fusion import FusedCells
 from safeframe.engine.merge_p2p_nodes import MovedCells
 from safeframe.recipes import merge as recipe
-from tests.property.strategies import KEY_KINDS
+from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 from tests.property.test_merge_properties import same_rows
 
 HOWS = ("inner", "left", "right", "outer")
@@ -48,6 +50,17 @@ def test_keys_of_every_kind_and_nulls(small_cluster, kind):
     how = HOWS[sorted(KEY_KINDS).index(kind) % 4]
     result, _ = by_p2p(left, right, on="k", how=how, partition_size=2000)
     same_rows(result, left.merge(right, on="k", how=how), ["l", "r"])
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), kind=st.sampled_from(sorted(KEY_KINDS)), how=st.sampled_from(HOWS))
+def test_any_partitions_and_any_share_of_a_key(small_cluster, data, kind, how):
+    left = data.draw(key_frames([kind], names=["k"], extra="l"))
+    right = data.draw(key_frames([kind], names=["k"], extra="r"))
+    size = data.draw(st.sampled_from([None, 200, 2000]))
+    cut = data.draw(partitioned(left)), data.draw(partitioned(right))
+    merged = safeframe.merge(*cut, on="k", how=how, strategy="p2p", partition_size=size)
+    same_rows(merged.compute(), left.merge(right, on="k", how=how), ["l", "r"])
 
 
 @pytest.mark.parametrize("how", HOWS)

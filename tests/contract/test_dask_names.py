@@ -277,3 +277,49 @@ def test_a_parquet_source_tells_its_parts_and_its_reader(tmp_path: Path) -> None
     )
     pd.testing.assert_frame_equal(copy(part), FRAME)
     assert list(read.project_columns(["a"])(part)) == ["a"]
+
+
+def test_rows_of_a_frame_are_counted_by_its_index() -> None:
+    counted = _dask.Len(_Numbered(dd.from_map(_one_row, [1, 2]).expr)).simplify()
+    # What stands for the index of a merge, and answers, is asked only as long as this is so.
+    assert isinstance(counted.frame, _dask.Index)
+    assert _dask.new_collection(counted).compute() == 2
+    assert _dask.new_collection(_dask.Literal(7)).compute() == 7
+
+
+@pytest.mark.parametrize(
+    ("grouped", "kind"),
+    [
+        (lambda frame: frame.groupby("k").apply(len, meta=(None, "int64")), "GroupByApply"),
+        (lambda frame: frame.groupby("k").a.transform("sum", meta=("a", "f8")), "GroupByApply"),
+        (lambda frame: frame.groupby("k", sort=False).a.sum(split_out=2), "GroupByApplyConcatApply"),
+    ],
+)
+def test_a_grouping_says_whether_it_has_to_shuffle_and_believes_what_it_is_told(
+    grouped: Any, kind: str
+) -> None:
+    expr = grouped(dd.from_pandas(pd.DataFrame({"k": [1, 1, 2, 2], "a": 1.0}), npartitions=2)).expr
+    assert isinstance(expr, getattr(_dask, kind))
+    assert (expr._by_columns, expr.by) == (["k"], ["k"])
+    assert kind == "GroupByApply" or expr.should_shuffle
+    assert expr.need_to_shuffle is True
+    expr.__dict__["need_to_shuffle"] = False
+    plain = expr._lower().lower_completely()
+    assert not [node for node in plain.walk() if "Shuffle" in type(node).__name__]
+    assert len(_dask.new_collection(plain).compute()) in (2, 4)
+
+
+def test_dasks_merge_takes_whole_keys_for_its_own_hash() -> None:
+    # Why a merge of ours does not tell that its keys are whole in this way.
+    import inspect
+
+    assert "unique_partition_mapping_columns_from_shuffle" in inspect.getsource(
+        _dask.Merge._on_condition_already_partitioned
+    )
+
+
+def test_filters_are_expressions_with_a_frame_and_a_predicate() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    filtered = frame[frame.a > 5].expr
+    assert isinstance(filtered, _dask.Filter)
+    assert (filtered.frame._name, filtered.predicate._name) == (frame._name, (frame.a > 5)._name)

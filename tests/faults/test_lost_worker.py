@@ -8,12 +8,14 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import psutil
+import pytest
 from distributed import Client, LocalCluster, wait
 
 import safeframe
 
 
-def test_a_lost_worker_s_cells_are_made_again(tmp_path):
+@pytest.mark.parametrize("strategy", ["staged", "p2p"])
+def test_a_lost_worker_s_cells_are_made_again(tmp_path, strategy):
     rng = np.random.default_rng(0)
     left = pd.DataFrame({"k": rng.integers(0, 100, 20_000), "l": np.arange(20_000)})
     right = pd.DataFrame({"k": rng.integers(0, 100, 1000), "r": np.arange(1000)})
@@ -26,7 +28,7 @@ def test_a_lost_worker_s_cells_are_made_again(tmp_path):
             dd.from_pandas(left, npartitions=4, sort=False),
             dd.from_pandas(right, npartitions=2, sort=False),
             on="k",
-            strategy="staged",
+            strategy=strategy,
             partition_size="512KiB",
             staging=str(tmp_path),
         ).persist()

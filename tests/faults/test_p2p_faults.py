@@ -12,6 +12,7 @@ import psutil
 import pytest
 from distributed import Client, Event, LocalCluster, Variable, get_client, wait
 
+from safeframe.recipes.merge import merge
 from safeframe.recipes.p2p_shuffle import p2p_shuffle
 
 PARTITIONS, ROWS = 8, 2000
@@ -61,11 +62,19 @@ def test_a_worker_that_is_lost_afterwards(client):
     check(shuffled.compute())
 
 
-def test_a_worker_that_is_lost_while_rows_are_sent(client):
+def merged_with_all_keys(frame: dd.DataFrame) -> dd.DataFrame:
+    keys = dd.from_pandas(pd.DataFrame({"k": np.arange(100), "w": 1.5}), npartitions=3)
+    return merge(frame, keys, on="k", strategy="p2p", partition_size="64KiB")
+
+
+@pytest.mark.parametrize(
+    "recipe", [lambda frame: p2p_shuffle(frame, "k", npartitions=6), merged_with_all_keys]
+)
+def test_a_worker_that_is_lost_while_rows_are_sent(client, recipe):
     frame = dd.from_map(rows_of_slowly, range(PARTITIONS), meta=rows_of(0).iloc[:0])
-    shuffled = p2p_shuffle(frame, "k", npartitions=6)
+    moved = recipe(frame)
     client.run(wait_for_it)
-    result = client.compute(shuffled)
+    result = client.compute(moved)
     waiting = Variable("sending", client=client).get(timeout=60)
     kill_one_of(client, spared=waiting)
     Event("killed", client=client).set()

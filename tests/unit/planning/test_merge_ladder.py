@@ -41,7 +41,9 @@ def frame_of(*parts):
 
 def facts(left, right, how="inner", **given):
     with dask.config.set(scheduler="sync"):
-        sizes = size_join(frame_of(*left), frame_of(*right), KeyArguments(how=how, on="k"), None, recipe="merge")
+        sizes = size_join(
+            frame_of(*left), frame_of(*right), KeyArguments(how=how, on="k"), None, recipe="merge"
+        )
     options = {
         "budget": budget(),
         "staging": SOMEWHERE,
