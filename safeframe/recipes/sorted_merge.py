@@ -94,7 +94,7 @@ def sorted_merge(
     is called, to count rows per key and to see each partition's range; strings
     once before, for some of them by which the others are ordered.
 
-    **Memory.** A worker's peak is what it uses before any data, twice the
+    **Memory.** A worker's peak is what it uses before any data, three times the
     partitions that one output partition touches, and, for each of its threads,
     the larger of checking one partition (three times its bytes and 40 B per
     row) and making one output partition (three times its bytes, 24 B per row,
