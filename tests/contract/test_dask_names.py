@@ -317,3 +317,21 @@ def test_filters_are_expressions_with_a_frame_and_a_predicate() -> None:
     filtered = frame[frame.a > 5].expr
     assert isinstance(filtered, _dask.Filter)
     assert (filtered.frame._name, filtered.predicate._name) == (frame._name, (frame.a > 5)._name)
+
+
+def test_an_expression_of_ours_is_a_collection_that_need_not_have_a_graph() -> None:
+    # dask 2026.6 asks it for its graph, which one that is abstract does not have.
+    abstract = _dask.new_collection(_Abstract(dd.from_pandas(FRAME, npartitions=2).expr))
+    assert dask.is_dask_collection(abstract.expr)
+    assert list(abstract.map_partitions(lambda part: part[["a"]]).columns) == ["a"]
+
+
+class _Abstract(_dask.Expr):
+    _parameters = ["frame"]  # noqa: RUF012
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    def _divisions(self) -> Any:
+        return self.frame.divisions
