@@ -83,9 +83,16 @@ EXPLOSION_ROWS = 10_000_000
 POSITION_NBYTES = 24
 """Bytes of positions per result row while a cell is made: one array, its making and one take."""
 
-ORDERED_WAITING = 2.0
+KEY_BOUNDS = 2**12
+"""Strings among which others are placed where a merge is to keep their order, besides each partition's
+ends: keys between two of them are joined in one go, which 4,096 make small."""
+
+KEY_BOUND_ROWS = 2**7
+"""Rows of a partition that such strings are taken from."""
+
+ORDERED_WAITING = 3.0
 """Partitions in key order that a worker holds, by those that one of its cells touches: others wait
-for their neighbours, or for cells that another worker was faster to take."""
+for their neighbours, or are copies for, and of, another worker's cells (measured: docs/decisions/0015)."""
 
 SHARD_REREAD_FRACTION = 1 / 16
 """Input bytes per target partition up to which a shard may have several cells: each of them

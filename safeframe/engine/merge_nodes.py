@@ -43,7 +43,7 @@ from safeframe.engine.merge_tasks import (
     seal_merge,
     staged_cell,
 )
-from safeframe.engine.ordered_nodes import OrderedCells, ordered_partitions
+from safeframe.engine.ordered_nodes import JoinFacts, OrderedCells, ordered_partitions
 from safeframe.engine.ordered_tasks import seal_moved
 from safeframe.engine.runs import start_run
 from safeframe.engine.tally import announce
@@ -166,11 +166,12 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         if moved:
             staged = self._staged(list(moved.values()))
             sealed = Seal(run, seal_moved, (tuple(moved), spec, plan.layout), *staged)
+        facts = JoinFacts(spec)
         parts = [
-            None if touched is None else ordered_partitions(frame, name, side, keys, touched, run, sealed)
-            for name, (frame, side, keys, touched) in sides.items()
+            None if touched is None else ordered_partitions(frame, name, keys, touched, facts, run, sealed)
+            for name, (frame, _, keys, touched) in sides.items()
         ]
-        return OrderedCells(*parts, sealed, run, spec, plan.layout, ordered, limit, None)
+        return OrderedCells(*parts, facts, sealed, run, plan.layout, ordered, limit, None)
 
 
 class FilteredMerge(SafeMerge):

@@ -27,15 +27,15 @@ from safeframe.errors import ValidationError
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.ordered_layout import OrderedLayout, TouchedParts
-from safeframe.kernels.join_spec import SideSpec
+from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.single_key import Range
 from safeframe.sizing.partition_tasks import PartitionTask
 
-__all__ = ["OrderedCells", "OrderedPartitions", "ordered_partitions"]
+__all__ = ["JoinFacts", "OrderedCells", "OrderedPartitions", "ordered_partitions"]
 
 
 def ordered_partitions(
-    frame: Any, name: str, side: SideSpec, keys: PartitionKeys, touched: TouchedParts, run: str, sealed: Any
+    frame: Any, name: str, keys: PartitionKeys, touched: TouchedParts, facts: Any, run: str, sealed: Any
 ) -> Any:
     """Give the expression of a side's partitions, checked and in key order.
 
@@ -43,12 +43,14 @@ def ordered_partitions(
     ----------
     frame
         The lowered expression of the side.
-    name, side
+    name
         The side.
     keys
         What its partitions were planned with.
     touched
         Which of them are needed.
+    facts
+        The expression of the join's facts.
     run, sealed
         The run that stages the other side, and its manifest; None when no side is moved.
 
@@ -60,13 +62,34 @@ def ordered_partitions(
     if frame.npartitions != len(keys.rows):
         msg = f"The {name} side has {frame.npartitions} partitions, and had {len(keys.rows)} when the merge was planned."
         raise ValidationError(msg, hint="Make the collection anew: its source has changed.")
-    return OrderedPartitions(frame.fuse(), name, side, keys, np.unique(touched.parts).tolist(), run, sealed)
+    return OrderedPartitions(frame.fuse(), name, keys, np.unique(touched.parts).tolist(), facts, run, sealed)
 
 
-class OrderedPartitions(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class JoinFacts(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """What every task has to know of a join, sent to a worker once."""
+
+    _parameters = ["spec"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.spec.meta
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        key = (self._name, 0)
+        return {key: Task(key, _itself, self.spec)}
+
+
+def _itself(spec: JoinSpec) -> JoinSpec:
+    return spec
+
+
+class OrderedPartitions(Expr):  # type: ignore[misc]
     """A side's partitions, each held to what it was planned with."""
 
-    _parameters = ["frame", "side_name", "side", "keys", "numbers", "run", "sealed"]
+    _parameters = ["frame", "side", "keys", "numbers", "facts", "run", "sealed"]
 
     @property
     def _meta(self) -> Any:
@@ -78,7 +101,7 @@ class OrderedPartitions(Expr):  # type: ignore[misc]  # dask's expressions are u
 
     def dependencies(self) -> list[Any]:
         """Give what has to be there: not the frame, where its tasks are part of this expression's own."""
-        before = [] if self.sealed is None else [self.sealed]
+        before = [self.facts] if self.sealed is None else [self.facts, self.sealed]
         return before if self._own_tasks is not None else [self.frame, *before]
 
     def _divisions(self) -> Any:
@@ -91,8 +114,7 @@ class OrderedPartitions(Expr):  # type: ignore[misc]  # dask's expressions are u
         for number in self.numbers:
             key = (self._name, number)
             planned = PlannedPart(
-                name=self.side_name,
-                side=self.side,
+                name=self.side,
                 number=number,
                 rows=int(keys.rows[number]),
                 null_rows=int(keys.null_rows[number]),
@@ -102,19 +124,19 @@ class OrderedPartitions(Expr):  # type: ignore[misc]  # dask's expressions are u
             )
             part = TaskRef((self.frame._name, number)) if own is None else PartitionTask(own[number])
             after = None if self.sealed is None else TaskRef(seal_key(self.run))
-            graph[key] = Task(key, checked_part, part, planned, after)
+            graph[key] = Task(key, checked_part, part, planned, TaskRef((self.facts._name, 0)), after)
         return graph
 
 
 class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
     """Output partitions in key order, from partitions of sides that stay and shards of those that moved."""
 
-    _parameters = ["left", "right", "sealed", "run", "spec", "layout", "ordered", "limit", "_partitions"]
+    _parameters = ["left", "right", "facts", "sealed", "run", "layout", "ordered", "limit", "_partitions"]
     _defaults = {"_partitions": None}
 
     @property
     def _meta(self) -> Any:
-        return self.spec.meta
+        return self.facts._meta
 
     def _divisions(self) -> Any:
         return (None,) * (self.layout.n_cells + 1)
@@ -144,7 +166,8 @@ class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
             ranges=(left_ranges, right_ranges),
         )
         sealed = None if self.sealed is None else TaskRef(seal_key(self.run))
-        return Task(name, ordered_cell, left, right, sealed, self.spec, place, self.limit)
+        facts = TaskRef((self.facts._name, 0))
+        return Task(name, ordered_cell, left, right, sealed, facts, place, self.limit)
 
 
 def _inputs(side: Any, touched: TouchedParts | None, cell: int) -> tuple[Any, tuple[Range, ...]]:

@@ -28,14 +28,14 @@ from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, ValidationError
-from safeframe.facts.keys import Codes
+from safeframe.facts.keys import Codes, KeySchema
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns import as_column, as_promised, as_series, from_arrow
 from safeframe.kernels.join_cell import Block, join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_codes import decode_codes, encode_keys
 from safeframe.kernels.key_counts import count_ordered, key_checksum
-from safeframe.kernels.ordered_join import code_order, ordered_join
+from safeframe.kernels.ordered_join import code_order, ordered_join, value_codes
 from safeframe.kernels.single_key import Range, single_key_cell
 from safeframe.sizing.partition_tasks import PartitionTask
 from safeframe.units import format_count
@@ -54,8 +54,6 @@ class PlannedPart:
 
     name: str
     """Its side: left or right."""
-    side: SideSpec
-    """The columns of its side."""
     number: int
     """Its number."""
     rows: int
@@ -110,7 +108,7 @@ class CellPlace:
 
 
 def checked_part(
-    part: PartitionTask | pd.DataFrame, planned: PlannedPart, after: SealedSides | None
+    part: PartitionTask | pd.DataFrame, planned: PlannedPart, spec: JoinSpec, after: SealedSides | None
 ) -> pd.DataFrame:
     """Give a partition's columns in key order, nulls last, once it is what it was planned to be.
 
@@ -120,6 +118,8 @@ def checked_part(
         The partition, or what makes it.
     planned
         What it has to be.
+    spec
+        The join.
     after
         What had to be done before: partitions that wait are not to fill workers that stage.
 
@@ -135,10 +135,10 @@ def checked_part(
     directory = after.directory if after is not None else ""
     use_worker(directory)
     with run_of_task(directory):
-        return _checked(part, planned)
+        return _checked(part, planned, spec.left if planned.name == "left" else spec.right)
 
 
-def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart) -> pd.DataFrame:
+def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart, side: SideSpec) -> pd.DataFrame:
     frame = part.make() if isinstance(part, PartitionTask) else part
     if len(frame) != planned.rows:
         msg = (
@@ -146,7 +146,6 @@ def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart) -> pd.Dat
             f"{format_count(planned.rows)} when the merge was planned."
         )
         raise RowConservationError(msg, hint=_CHANGED, rows_in=planned.rows, rows_out=len(frame))
-    side = planned.side
     series = [
         as_promised(column, dtype).reset_index(drop=True)
         for column, dtype in zip(side.series(frame), side.dtypes, strict=True)
@@ -164,12 +163,13 @@ def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart) -> pd.Dat
         codes = codes[by_code]
         whole = np.arange(planned.rows) if order is None else order
         order = np.concatenate([whole[: len(codes)][by_code], whole[len(codes) :]])
-    _check(codes, planned)
+    key = series[side.key_positions[0]]
+    _check(codes, key if order is None else key.take(order), planned, side.schema)
     ordered = pd.DataFrame(dict(enumerate(series)), index=pd.RangeIndex(planned.rows), copy=False)
     return ordered if order is None else ordered.take(order)
 
 
-def _check(codes: Codes, planned: PlannedPart) -> None:
+def _check(codes: Codes, keys: pd.Series[Any], planned: PlannedPart, schema: KeySchema) -> None:
     """Raise unless a partition's codes, in order, are those that it was planned with."""
     where = f"Partition {planned.number} of the {planned.name} side"
     nulls = planned.rows - len(codes)
@@ -183,7 +183,10 @@ def _check(codes: Codes, planned: PlannedPart) -> None:
         return
     if (int(codes[0]), int(codes[-1])) != (planned.first, planned.last):
         ends = np.array([codes[0], codes[-1], planned.first, planned.last], np.uint64)
-        found = decode_codes(ends, planned.side.schema)
+        found = decode_codes(ends, schema)
+        if schema.bounds:
+            # Codes name bounds alone, and what is there now need not be one.
+            found[:2] = [keys.iloc[0], keys.iloc[len(codes) - 1]]
         msg = (
             f"{where} holds keys from {found[0]!r} to {found[1]!r}, and held keys from {found[2]!r} to {found[3]!r} "
             "when the merge was planned: they would be missed where they are now."
@@ -245,8 +248,12 @@ def ordered_cell(
 
 
 def _shard(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.DataFrame:
-    left, right = (side.shard(place) for side in sides)
-    return ordered_join(left, right, spec, place.number, place.cells)
+    (left, left_codes), (right, right_codes) = (side.shard(place) for side in sides)
+    if not spec.left.schema.injective:
+        left_codes, right_codes = value_codes(
+            as_series(left[spec.left.key_positions[0]]), as_series(right[spec.right.key_positions[0]])
+        )
+    return ordered_join((left, left_codes), (right, right_codes), spec, place.number, place.cells)
 
 
 def _one_key(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.DataFrame:

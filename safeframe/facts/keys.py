@@ -48,17 +48,33 @@ class KeySchema:
     equal keys have equal codes, and different keys nearly always differ, so
     that a join of the rows still has to compare the values.
 
+    With ``bounds``, strings have codes that keep the order of the bounds: the
+    high bits of a code say where its key is among them, and the low bits are a
+    hash, none for a key that is one of the bounds.
+
     A null in a single key column has no code and is counted apart (pandas
     joins null to null). In a key of several columns a null is a value.
     """
 
     columns: tuple[KeyColumn, ...]
     """One entry per key column."""
+    bounds: tuple[str, ...] = ()
+    """Keys of a single column of strings, ascending; empty where codes do not follow their order."""
 
     @property
     def injective(self) -> bool:
         """Whether different keys always have different codes, in the order of the keys."""
         return len(self.columns) == 1 and self.columns[0].kind in _ORDERED_KINDS
+
+    @property
+    def ordered(self) -> bool:
+        """Whether codes keep the order of the keys, at the least of the bounds."""
+        return self.injective or bool(self.bounds)
+
+    @property
+    def hash_bits(self) -> int:
+        """Low bits of a code that are a hash, where there are bounds."""
+        return 64 - (2 * len(self.bounds) + 1).bit_length()
 
     @property
     def nulls_apart(self) -> bool:
@@ -94,7 +110,7 @@ class PartitionKeys:
     """Rows of the largest code per partition; empty where they were not counted."""
     checksums: Codes = field(default_factory=_no_checksums)
     """One number for the codes of each partition and their rows, whatever their order
-    (:func:`safeframe.kernels.key_counts.key_checksum`); empty where they were not counted."""
+    (``safeframe.kernels.key_counts.key_checksum``); empty where they were not counted."""
 
     @property
     def full(self) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,7 @@ truly equal (``key_ids``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,8 @@ def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[C
     if schema.injective:
         values, null = column_values(columns[0], schema.columns[0])
         return ordered_codes(values, schema.columns[0]), null
+    if schema.bounds:
+        return _bounded_codes(columns[0], schema)
     if len(columns) == 1:
         hashes, null = column_hashes(columns[0], schema.columns[0])
         return hashes, null
@@ -78,7 +80,7 @@ def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[C
 
 
 def decode_codes(codes: Codes, schema: KeySchema) -> list[Any]:
-    """Give the key values of codes, for a schema whose codes are in key order.
+    """Give the key values of codes, for a schema whose codes are in key order; of bounds, where there are some.
 
     Examples
     --------
@@ -90,6 +92,9 @@ def decode_codes(codes: Codes, schema: KeySchema) -> list[Any]:
     """
     column = schema.columns[0]
     codes = np.asarray(codes, np.uint64)
+    if schema.bounds:
+        at = (codes >> np.uint64(schema.hash_bits + 1)).astype(np.int64)
+        return [schema.bounds[i] for i in np.minimum(at, len(schema.bounds) - 1).tolist()]
     match column.kind:
         case "float":
             bits = np.where(codes & _SIGN, codes ^ _SIGN, ~codes)
@@ -188,17 +193,48 @@ def ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
 
 
 def _string_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
+    found = _by_word(series, word_hashes)
+    return object_hashes(series) if found is None else found
+
+
+def _bounded_codes(series: pd.Series[Any], schema: KeySchema) -> tuple[Codes, Nulls | None]:
+    """Give strings their place among the bounds, and a hash in the low bits where they lie between two."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _of_categories(series, lambda categories: _bounded_codes(categories, schema))
+    bounds = np.array(schema.bounds, object)
+
+    def codes_of(words: npt.NDArray[np.object_]) -> Codes:
+        at = np.searchsorted(bounds, words, side="left")
+        equal = (at < len(bounds)) & (bounds[np.minimum(at, len(bounds) - 1)] == words)
+        ranks: Codes = (2 * at + equal).astype(np.uint64) << np.uint64(schema.hash_bits)
+        low = word_hashes(words) >> np.uint64(64 - schema.hash_bits)
+        return ranks | np.where(equal, np.uint64(0), low)
+
+    found = _by_word(series, codes_of)
+    if found is not None:
+        return found
+    if series.isna().all():
+        return np.zeros(len(series), np.uint64), np.ones(len(series), np.bool_) if len(series) else None
+    msg = f"The key column {series.name!r} is {series.dtype} in one partition, and of strings in its frame."
+    hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: 'str'}})."
+    raise SchemaMismatchError(msg, hint=hint)
+
+
+def _by_word(
+    series: pd.Series[Any], function: Callable[[npt.NDArray[np.object_]], Codes]
+) -> tuple[Codes, Nulls | None] | None:
+    """Call a function on the different strings of a column; None where it has other values."""
     try:
         array = pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return object_hashes(series)
+        return None
     if not _of_words(array.type):
-        return object_hashes(series)
+        return None
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
-    hashes = word_hashes(array.dictionary.to_numpy(zero_copy_only=False).astype(object))
+    hashes = function(array.dictionary.to_numpy(zero_copy_only=False).astype(object))
     if array.null_count == 0:
         return hashes[array.indices.to_numpy()], None
     null = array.is_null().to_numpy(zero_copy_only=False)

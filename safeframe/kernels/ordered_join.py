@@ -2,10 +2,12 @@
 
 Covers: rows per key, by address where codes lie close together and by their
 runs otherwise; the result in the order of its keys.
-Does not cover: keys whose codes are hashes; where the rows come from (``engine``).
+Does not cover: where the rows come from (``engine``).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.key_counts import count_ordered
 from safeframe.kernels.order import Positions, counts_of, stable_order
 
-__all__ = ["code_order", "ordered_join"]
+__all__ = ["code_order", "ordered_join", "value_codes"]
 
 
 def ordered_join(
@@ -43,6 +45,20 @@ def ordered_join(
     return join_counted(
         (left[0], orders[0], counts[0]), (right[0], orders[1], counts[1]), spec, number, cells
     )
+
+
+def value_codes(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Codes, Codes]:
+    """Number the keys of two sides in their order, where codes do not say it in full. No key is null.
+
+    Examples
+    --------
+    >>> one, other = value_codes(pd.Series(["b", "c"]), pd.Series(["a", "c"]))
+    >>> one.tolist(), other.tolist()
+    ([1, 2], [0, 2])
+    """
+    both = pd.concat([left.astype(object), right.astype(object)], ignore_index=True)
+    ids = np.asarray(pd.factorize(both, sort=True)[0], np.uint64)
+    return ids[: len(left)], ids[len(left) :]
 
 
 def code_order(codes: Codes) -> Positions | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from safeframe.facts.keys import Codes, Counts, KeyStatistics
+from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.kernels.mixing import below_fraction
 
-__all__ = ["KeyLoads", "Rows", "key_loads"]
+__all__ = ["KeyLoads", "Rows", "key_loads", "loads_in_order"]
 
 Rows = npt.NDArray[np.float64]
 """Rows per key, as floats: a sampled key stands for others too."""
@@ -40,6 +40,8 @@ class KeyLoads:
     """Right rows whose key is null."""
     null_output: int
     """Result rows whose key is null."""
+    several: npt.NDArray[np.bool_] | None = None
+    """Which codes stand for all keys from there to the next code; None when each is one key."""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -80,6 +82,23 @@ def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
         null_output=int(
             _output(np.array([float(left.null_rows)]), np.array([float(right.null_rows)]), how)[0]
         ),
+    )
+
+
+def loads_in_order(loads: KeyLoads, schema: KeySchema) -> KeyLoads:
+    """Join keys whose order among themselves their codes do not say: those between two of the schema's bounds."""
+    if schema.injective or not schema.ordered or len(loads.codes) == 0:
+        return loads
+    ranks = loads.codes >> np.uint64(schema.hash_bits)
+    firsts = np.flatnonzero(np.append(True, ranks[1:] != ranks[:-1]))
+    return replace(
+        loads,
+        codes=ranks[firsts] << np.uint64(schema.hash_bits),
+        left=np.add.reduceat(loads.left, firsts),
+        right=np.add.reduceat(loads.right, firsts),
+        output=np.add.reduceat(loads.output, firsts),
+        weight=np.maximum.reduceat(loads.weight, firsts),
+        several=ranks[firsts] % np.uint64(2) == 0,
     )
 
 

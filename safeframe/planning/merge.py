@@ -23,7 +23,7 @@ from safeframe.facts.keys import Codes
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Candidate, Plan
-from safeframe.planning.key_loads import key_loads
+from safeframe.planning.key_loads import key_loads, loads_in_order
 from safeframe.planning.memory import (
     default_partition_nbytes,
     default_shard_nbytes,
@@ -66,7 +66,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
     task_nbytes = max(facts.budget.task_nbytes, 0)
     partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
     widths = bounding_widths(facts)
-    loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
+    loads = loads_in_order(key_loads(facts.left.keys, facts.right.keys, facts.how), facts.left.keys.schema)
 
     def laid_out(cuts: Codes | None = None) -> LayoutFigures:
         return lay_out(

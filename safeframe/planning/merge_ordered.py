@@ -29,7 +29,7 @@ LayOut = Callable[[Codes | None], LayoutFigures]
 
 def not_in_order(name: str, side: SideFacts) -> str:
     """Say why a side cannot stay in its partitions; nothing when it can."""
-    if not side.keys.schema.injective:
+    if not side.keys.schema.ordered:
         return f"the {name} key is not of one ordered type"
     if not len(side.keys.partitions.checksums):
         return f"the {name} statistics do not say what each partition holds"

@@ -83,7 +83,8 @@ def lay_out(
     packed_nbytes = (
         target_rows * output_row_nbytes / margin * (1 - 1e-9) if whole_keys else float(partition_nbytes)
     )
-    alone = loads.known & (
+    one_key = loads.known if loads.several is None else loads.known & ~loads.several
+    alone = one_key & (
         (input_nbytes > shard_nbytes) | ((output_nbytes > partition_nbytes) & (input_nbytes > reread_nbytes))
     )
     cut_keys = np.empty(0, np.int64) if cuts is None else np.unique(np.searchsorted(loads.codes, cuts))
@@ -225,8 +226,8 @@ def _fruitful(
     lasts: npt.NDArray[np.int64],
     shard_of_pack: npt.NDArray[np.int64],
 ) -> tuple[Codes, Codes]:
-    """Give each shard's first and last code of which there are result rows; all of its range where keys were sampled."""
-    if not loads.exact:
+    """Give each shard's first and last code of which there are result rows; all of its range where keys are not known one by one."""
+    if not loads.exact or loads.several is not None:
         return starts, np.append(starts[1:] - np.uint64(1), np.uint64(2**64 - 1))
     first_codes, last_codes = np.ones(len(starts), np.uint64), np.zeros(len(starts), np.uint64)
     keys = np.flatnonzero(loads.output)

@@ -17,6 +17,7 @@ from safeframe.recipes.frames import check_frame, merge_keys
 from safeframe.recipes.given_statistics import given_statistics
 from safeframe.recipes.row_width import result_row_nbytes
 from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.key_bounds import bounded_schema
 from safeframe.sizing.keys import gather_key_statistics
 
 __all__ = ["JoinSizes", "size_join"]
@@ -47,9 +48,18 @@ class JoinSizes:
 
 
 def size_join(
-    left: Any, right: Any, how: How, on: Any, left_on: Any, right_on: Any, statistics: Any, *, recipe: str
+    left: Any,
+    right: Any,
+    how: How,
+    on: Any,
+    left_on: Any,
+    right_on: Any,
+    statistics: Any,
+    *,
+    recipe: str,
+    in_order: bool = False,
 ) -> JoinSizes:
-    """Check what was asked for, and gather its sizes.
+    """Check what was asked for, and gather its sizes; with ``in_order`` by codes in key order, where there are some.
 
     Raises
     ------
@@ -68,6 +78,8 @@ def size_join(
         right_names=right_keys,
     )
     sides = (left, left_keys), (right, right_keys)
+    if in_order:
+        schema = bounded_schema(sides, schema)
     if statistics is None:
         left_keys_facts, right_keys_facts = gather_key_statistics(sides, schema)
     else:

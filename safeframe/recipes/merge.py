@@ -263,7 +263,11 @@ def planned(
     memory_nbytes = None if memory is None else parse_nbytes(memory, argument="memory")
     # First of all: a worker's allocators are set up before its first task.
     budget = measure_budget(memory_nbytes)
-    sizes = size_join(left, right, how, on, left_on, right_on, statistics, recipe="merge")
+    in_order = check_order is not None
+    sizes = size_join(
+        left, right, how, on, left_on, right_on, statistics,
+        recipe="sorted_merge" if in_order else "merge", in_order=in_order,
+    )  # fmt: skip
     _check_names(sizes, how, suffixes)
     if check_order is not None:
         check_order(sizes)
@@ -281,7 +285,7 @@ def planned(
             staging=where,
             partition_nbytes=partition_nbytes,
             strategy=strategy,
-            ordered=check_order is not None,
+            ordered=in_order,
             p2p=p2p,
             p2p_refused=p2p_refused,
         )

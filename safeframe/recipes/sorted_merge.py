@@ -49,11 +49,12 @@ def sorted_merge(
         and may share a key where they meet; within a partition rows may be in
         any order, and nulls may stand anywhere. Divisions need not be known.
     how, on, left_on, right_on, left_index, right_index, suffixes
-        As for :func:`merge`. The key is one column of numbers, times or booleans.
+        As for :func:`merge`. The key is one column of numbers, times,
+        booleans or strings (in the order of their characters, categories too).
     strategy
         ``"sorted"``, ``"sorted-one-side"`` or ``"staged"``; None to let the plan choose.
     partition_size, memory, max_output, validate, statistics, staging
-        As for :func:`merge`.
+        As for :func:`merge`; statistics of strings are gathered anew, and cannot be given.
     sort
         Whether a side that is not in key order is brought to it, through the
         staging directory, rather than refused.
@@ -65,7 +66,7 @@ def sorted_merge(
         keys within and across partitions, null keys last; rows of one key are in
         the order of the left rows, and for each in that of the right ones. All
         rows of a key are in one partition, unless they fill more than one (or
-        there are too many keys to count all of them exactly). The index counts
+        there are too many keys to count all of them exactly, or they are strings). The index counts
         from zero in each partition.
 
     Raises
@@ -90,9 +91,10 @@ def sorted_merge(
     Notes
     -----
     **Eager.** The key columns of both sides are read once, when this function
-    is called, to count rows per key and to see each partition's range.
+    is called, to count rows per key and to see each partition's range; strings
+    once before, for some of them by which the others are ordered.
 
-    **Memory.** A worker's peak is what it uses before any data, twice the
+    **Memory.** A worker's peak is what it uses before any data, three times the
     partitions that one output partition touches, and, for each of its threads,
     the larger of checking one partition (three times its bytes and 40 B per
     row) and making one output partition (three times its bytes, 24 B per row,
@@ -179,7 +181,7 @@ def plan_sorted_merge(
 
 def _order_check(*, sort: bool) -> Callable[[JoinSizes], None]:
     def check(sizes: JoinSizes) -> None:
-        if not sizes.schema.injective:
+        if not sizes.schema.ordered:
             kinds = ", ".join(column.kind for column in sizes.schema.columns)
             msg = f"sorted_merge on {list(sizes.left_on)!r}: keys of the kind {kinds} are not counted in their order."
             hint = "Use safeframe.merge; it needs no order. safeframe.sort_values brings its result to one."

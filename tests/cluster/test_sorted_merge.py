@@ -18,6 +18,8 @@ import safeframe
 from safeframe.engine.exchange_nodes import StagePartitions
 from safeframe.engine.fusion import FusedCells
 from safeframe.engine.ordered_nodes import OrderedPartitions
+from safeframe.engine.ordered_tasks import checked_part
+from safeframe.engine.staging_directory import SEAL_PREFIX
 
 
 @pytest.fixture
@@ -118,9 +120,10 @@ def test_cells_are_one_task_with_what_takes_them(small_cluster, tables):
     same(written.compute(), expected_of(tables)[["l"]] * 2)
 
 
-def test_a_filter_is_applied_to_the_result(small_cluster, tables):
-    merged = merge_of(tables, how="outer")
-    expected = expected_of(tables, how="outer")
+@pytest.mark.parametrize("how", ["inner", "left", "outer"])
+def test_a_filter_is_applied_to_the_result(small_cluster, tables, how):
+    merged = merge_of(tables, how=how)
+    expected = expected_of(tables, how=how)
     same(merged[merged.l < 3000].compute(), expected[expected.l < 3000].reset_index(drop=True))
 
 
@@ -146,6 +149,13 @@ def test_partitions_that_nothing_can_come_from_are_not_read(small_cluster, table
         path.unlink()
     assert len(merged.compute()) == 100
     assert {path.name.split("-")[0] for path in (tables / "reads").iterdir()} == {"2", "3"}
+
+
+def test_partitions_that_stay_are_not_made_before_the_other_side_is_staged(tables):
+    graph = merge_of(tables, "mixed", sort=True).optimize().__dask_graph__()
+    parts = {key: task for key, task in graph.items() if getattr(task, "func", None) is checked_part}
+    assert len(parts) == 6, "nothing comes of the first one"
+    assert all(any(str(key).startswith(SEAL_PREFIX) for key in task.dependencies) for task in parts.values())
 
 
 def test_len_and_a_slice_of_partitions(small_cluster, tables):

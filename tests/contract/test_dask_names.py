@@ -172,6 +172,11 @@ def test_a_projection_names_the_columns_that_are_wanted() -> None:
     assert _dask.determine_column_projection(frame, narrow, dependents) == ["a"]
 
 
+def test_a_filter_is_the_expression_that_a_merge_is_asked_to_let_through() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    assert isinstance(frame[frame.a > 5].expr, _dask.Filter)
+
+
 def test_the_barrier_of_a_shuffle_has_a_key_of_its_own_and_carries_what_the_scheduler_asks() -> None:
     spec = _dask.DataFrameShuffleSpec(
         id=_dask.ShuffleId("abc"),

@@ -79,14 +79,34 @@ def test_times_are_named_as_times():
         safeframe.sorted_merge(side, side, on="t")
 
 
-@pytest.mark.parametrize("key", [["a", "b"], "word"])
+def test_strings_are_named_as_strings():
+    side = dd.from_pandas(pd.DataFrame({"w": ["b", "c", "b", "x"]}), npartitions=2, sort=False)
+    message = "after partition 0: it holds keys from 'b' to 'c', and partition 1 behind it from 'b' to 'x'"
+    with pytest.raises(safeframe.ValidationError, match=message):
+        safeframe.sorted_merge(side, side, on="w")
+
+
+@pytest.mark.parametrize("key", [["a", "b"], "mixed"])
 def test_keys_that_are_not_counted_in_their_order(key):
-    frame = pd.DataFrame({"a": [1, 2], "b": [1, 2], "word": ["x", "y"]})
-    side = dd.from_pandas(frame, npartitions=2)
+    frame = pd.DataFrame({"a": [1, 2], "b": [1, 2], "mixed": [1, 2]})
+    other = frame.astype({"mixed": float})
+    sides = dd.from_pandas(frame, npartitions=2), dd.from_pandas(other, npartitions=2)
     with pytest.raises(
         safeframe.UnsupportedError, match=r"not counted in their order(.|\n)*safeframe\.merge"
     ):
-        safeframe.sorted_merge(side, side, on=key, sort=True)
+        safeframe.sorted_merge(*sides, on=key, sort=True)
+
+
+def test_strings_that_are_something_else_in_one_partition():
+    words = [
+        pd.DataFrame({"w": pd.Series(["a"], dtype=object)}),
+        pd.DataFrame({"w": pd.Series([1], dtype=object)}),
+    ]
+    right = dd.from_pandas(pd.DataFrame({"w": ["a", "b"]}), npartitions=1)
+    with dask.config.set({"dataframe.convert-string": False}):
+        left = dd.from_map(lambda i: words[i], [0, 1], meta=words[0].iloc[:0])
+    with pytest.raises(safeframe.SchemaMismatchError, match="'w' has values that are no strings"):
+        safeframe.sorted_merge(left, right, on="w", sort=True)
 
 
 def test_a_strategy_that_does_not_keep_the_order():
@@ -190,3 +210,21 @@ def test_max_output_and_validate_refuse_as_they_do_for_merge():
         safeframe.sorted_merge(*sides, on="k", max_output="10B")
     with pytest.raises(safeframe.ValidationError, match="a key of the left side has 2 rows"):
         safeframe.sorted_merge(*sides, on="k", validate="1:m")
+
+
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [
+        (["b", "bb", "d"], "holds keys from 'b' to 'd', and held keys from 'b' to 'c'"),
+        (["b", "bb", "c"], "holds other keys than"),
+    ],
+)
+def test_strings_that_changed_since_the_plan(then, message):
+    now = [["b", "ba", "c"], then]
+    meta = dd.from_pandas(pd.DataFrame({"w": ["b"]}), npartitions=1)._meta
+    source = dd.from_map(lambda i: pd.DataFrame({"w": now[i]}, dtype=meta["w"].dtype), [0], meta=meta)
+    other = dd.from_pandas(pd.DataFrame({"w": ["b", "bb"]}), npartitions=1)
+    merged = safeframe.sorted_merge(source, other, on="w", how="left")
+    now[0] = now[1]
+    with pytest.raises(safeframe.ValidationError, match=message):
+        merged.compute()

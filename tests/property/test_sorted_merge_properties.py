@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
+from safeframe import options
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 from tests.property.test_merge_properties import HOWS, same_rows
 
-ORDERED_KINDS = sorted(set(KEY_KINDS) - {"string", "category"})
+ORDERED_KINDS = sorted(KEY_KINDS)
+WORDS = "str" if pd.__version__ >= "3" else "string[pyarrow]"
 STRATEGIES = ("sorted", "sorted-one-side", "staged")
 
 
@@ -110,13 +112,17 @@ def test_the_side_that_is_not_in_order_is_moved(data, how, capacity, tmp_path_fa
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_key_that_crosses_many_partitions(how, strategy, tmp_path):
+@pytest.mark.parametrize("words", [False, True])
+def test_a_key_that_crosses_many_partitions(how, strategy, words, tmp_path):
     # Seven partitions of the left side and three of the right one are of one key or nearly so, the nulls besides.
     left_keys = [1.0] * 3 + [2.0] * 65 + [3.0] * 2 + [np.nan] * 25
     right_keys = [0.0] * 2 + [2.0] * 28 + [np.nan] * 12
     left = pd.DataFrame({"k": left_keys, "l": range(len(left_keys))})
     right = pd.DataFrame({"k": right_keys, "r": range(len(right_keys))})
-    with dask.config.set(scheduler="sync"):
+    if words:
+        as_words = {0.0: "", 1.0: "a", 2.0: "two", 3.0: "twofold"}
+        left, right = (frame.assign(k=frame["k"].map(as_words).astype(WORDS)) for frame in (left, right))
+    with dask.config.set({"scheduler": "sync", "dataframe.convert-string": False}):
         collection = safeframe.sorted_merge(
             dask.dataframe.from_pandas(left, npartitions=10, sort=False),
             dask.dataframe.from_pandas(right, npartitions=4, sort=False),
@@ -128,7 +134,36 @@ def test_a_key_that_crosses_many_partitions(how, strategy, tmp_path):
         )
         parts = dask.compute(*collection.to_delayed())
     plan = safeframe.explain(collection)
+    assert plan.strategy == strategy
     assert plan.layout.single_key.sum() >= 2
     assert max(map(len, parts)) <= 50
-    joined = in_key_order(list(parts), "k", whole_rows=50)
+    joined = in_key_order(list(parts), "k", whole_rows=50 if not words else None)
     same_rows(joined, left.merge(right, how=how, on="k"), ["l", "r"])
+
+
+@given(data=st.data(), how=st.sampled_from(HOWS), bounds=st.sampled_from([1, 3]))
+def test_strings_between_few_bounds(data, how, bounds, tmp_path_factory):
+    words = st.text(alphabet="aAé🐍", max_size=3)
+    sides = [
+        pd.DataFrame({"k": pd.Series(data.draw(st.lists(words, max_size=25)), dtype=WORDS)}) for _ in range(2)
+    ]
+    sides = [side.assign(**{name: range(len(side))}) for side, name in zip(sides, "lr", strict=True)]
+    with (
+        dask.config.set(
+            {"scheduler": "sync", "safeframe.key-capacity": data.draw(st.sampled_from([3, 1000]))}
+        ),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(options, "KEY_BOUNDS", bounds)
+        collection = safeframe.sorted_merge(
+            data.draw(in_order(sides[0])),
+            data.draw(partitioned(sides[1])),
+            how=how,
+            on="k",
+            sort=True,
+            partition_size=data.draw(st.sampled_from([None, 200])),
+            staging=str(tmp_path_factory.getbasetemp()),
+        )
+        parts = dask.compute(*collection.to_delayed())
+    joined = in_key_order(list(parts), "k", whole_rows=None)
+    same_rows(joined, sides[0].merge(sides[1], how=how, on="k"), ["l", "r"])
