@@ -25,6 +25,7 @@ from dask.dataframe.dask_expr._expr import (
 from dask.dataframe.dask_expr._groupby import GroupByApply, GroupByApplyConcatApply
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
+from dask.dataframe.dask_expr._repartition import Repartition
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
@@ -89,9 +90,23 @@ def unfused(expr: Any) -> Any:
     were projected away. A plan's memory is a formula of the partitions that
     were there when it was made, so they are read one by one.
     """
-    for fused in list(expr.find_operations(FusedIO)):
-        expr = expr.substitute(fused, fused.operand("_expr"))
-    return expr
+    return _unfused(expr, {})
+
+
+def _unfused(expr: Any, done: dict[str, Any]) -> Any:
+    if isinstance(expr, FusedIO):
+        return expr.operand("_expr")
+    if expr._name not in done:
+        # What stands beside partitions that are read together was joined to as many.
+        joined = {side.npartitions for side in expr.dependencies() if isinstance(side, FusedIO)}
+        operands = []
+        for operand in expr.operands:
+            if isinstance(operand, Repartition) and operand.operand("new_partitions") in joined:
+                operand = operand.frame
+            operands.append(_unfused(operand, done) if isinstance(operand, Expr) else operand)
+        changed = any(new is not old for new, old in zip(operands, expr.operands, strict=True))
+        done[expr._name] = type(expr)(*operands) if changed else expr
+    return done[expr._name]
 
 
 def inside_worker() -> bool:

@@ -15,6 +15,7 @@ import dask
 import dask.dataframe as dd
 import pandas as pd
 import pytest
+from dask._expr import optimize_until
 
 from safeframe.engine import _dask
 
@@ -151,6 +152,20 @@ def test_fused_reading_is_undone(tmp_path: Path, filesystem: str) -> None:
     fused = frame.optimize(fuse=False).expr
     assert fused.npartitions < 6, "dask no longer merges input partitions; `unfused` can go"
     assert _dask.unfused(fused).npartitions == 6
+
+
+def test_what_is_beside_fused_reading_is_undone_with_it(tmp_path: Path) -> None:
+    for number in range(6):
+        wide = pd.DataFrame({f"c{i}": range(1_000) for i in range(40)})
+        wide.to_parquet(tmp_path / f"{number}.parquet")
+    frame = dd.read_parquet(str(tmp_path))[["c0"]]
+    few = optimize_until(frame[frame.c0 % 2 == 0].expr, "tuned-logical")
+    assert "Repartition" in {type(node).__name__ for node in few.walk()}, (
+        "dask joins what is beside it otherwise"
+    )
+    expression = _dask.lowered(few)
+    assert expression.npartitions == 6
+    assert len(_dask.new_collection(expression).compute()) == 3_000
 
 
 def test_lowering_keeps_the_partitions(tmp_path: Path) -> None:
@@ -290,7 +305,7 @@ def test_rows_of_a_frame_are_counted_by_its_index() -> None:
 @pytest.mark.parametrize(
     ("grouped", "kind"),
     [
-        (lambda frame: frame.groupby("k").apply(len, meta=(None, "int64")), "GroupByApply"),
+        (lambda frame: frame.groupby("k").a.apply(len, meta=(None, "int64")), "GroupByApply"),
         (lambda frame: frame.groupby("k").a.transform("sum", meta=("a", "f8")), "GroupByApply"),
         (lambda frame: frame.groupby("k", sort=False).a.sum(split_out=2), "GroupByApplyConcatApply"),
     ],
@@ -323,3 +338,21 @@ def test_filters_are_expressions_with_a_frame_and_a_predicate() -> None:
     filtered = frame[frame.a > 5].expr
     assert isinstance(filtered, _dask.Filter)
     assert (filtered.frame._name, filtered.predicate._name) == (frame._name, (frame.a > 5)._name)
+
+
+def test_an_expression_of_ours_is_a_collection_that_need_not_have_a_graph() -> None:
+    # dask 2026.6 asks it for its graph, which one that is abstract does not have.
+    abstract = _dask.new_collection(_Abstract(dd.from_pandas(FRAME, npartitions=2).expr))
+    assert dask.is_dask_collection(abstract.expr)
+    assert list(abstract.map_partitions(lambda part: part[["a"]]).columns) == ["a"]
+
+
+class _Abstract(_dask.Expr):
+    _parameters = ["frame"]  # noqa: RUF012
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    def _divisions(self) -> Any:
+        return self.frame.divisions

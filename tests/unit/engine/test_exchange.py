@@ -136,7 +136,7 @@ def test_a_group_is_several_files_where_memory_is_short(tmp_path):
 def test_categories_of_a_group_are_joined(tmp_path):
     frame = FRAME.astype({"w": "category"})
     side = side_spec(frame.iloc[:0], ("k",), SCHEMA)
-    parts = [frame[:4], frame[4:]]
+    parts = [frame[:4].copy(), frame[4:].copy()]
     for part in parts:
         part["w"] = part["w"].cat.remove_unused_categories()
     sealed = seal([stage(parts[0], side, layout(), tmp_path, parts[1])], side.dtypes, 3)
