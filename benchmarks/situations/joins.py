@@ -251,6 +251,29 @@ JOINS: dict[str, Situation] = {
             ),
             on="k",
         ),
+        Situation(
+            name="zipf",
+            title="50 M rows inner join 50 M rows, both Zipf 1.1 and differently skewed, written as parquet",
+            left=Table(
+                files=50,
+                rows_per_file=1_000_000,
+                keys=10_000_000,
+                columns=(Column(name="a", kind="int64"),),
+                zipf_offset=0.0,
+                first_rank=(7_368_787, 0),
+            ),
+            right=Table(
+                files=50,
+                rows_per_file=1_000_000,
+                keys=10_000_000,
+                columns=(Column(name="b", kind="int64"),),
+                # The most frequent key has 100,000 rows: what each left row of it is multiplied by.
+                zipf_offset=71.0,
+                first_rank=(3_333_331, 5_000_011),
+            ),
+            on="k",
+            how="inner",
+        ),
     )
 }
 """Every join, by name."""

@@ -8,6 +8,7 @@ Does not cover: what the tables are for (:mod:`benchmarks.situations.joins`,
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ Array = np.ndarray[Any, Any]
 
 # Coprime with any sensible number of keys, so that multiples of it visit every key once.
 _KEY_STRIDE = 7_368_787
+_ZIPF_EXPONENT = 1.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,10 @@ class Table:
     """Whether each key comes once, instead of at random."""
     hot_fraction: float = 0.0
     """Share of each file's rows that have one and the same key."""
+    zipf_offset: float | None = None
+    """Keys of rank r = 1, 2, … are as frequent as (r + this) ** -1.1; None for keys that are equally frequent."""
+    first_rank: tuple[int, int] = (1, 0)
+    """Where ranks are among the keys: rank r is key r times the first number plus the second."""
 
     @property
     def rows(self) -> int:
@@ -86,12 +92,22 @@ class Table:
         rng = np.random.default_rng([*seed, number])
         if self.unique:
             keys = (np.arange(number * n, (number + 1) * n, dtype="int64") * _KEY_STRIDE) % self.keys
+        elif self.zipf_offset is not None:
+            ranks = np.searchsorted(_zipf(self.keys, self.zipf_offset), rng.random(n))
+            keys = (ranks * self.first_rank[0] + self.first_rank[1]) % self.keys
         else:
             keys = rng.integers(0, self.keys, n, dtype="int64")
         if self.hot_fraction:
             keys[: round(n * self.hot_fraction)] = self.keys // 2
             keys = rng.permutation(keys)
         return keys, {column.name: _values(rng, column, n) for column in self.columns}
+
+
+@functools.lru_cache(maxsize=2)
+def _zipf(keys: int, offset: float) -> Array:
+    """Give the share of rows up to each rank."""
+    shares = np.cumsum((np.arange(1, keys + 1) + offset) ** -_ZIPF_EXPONENT)
+    return np.asarray(shares / shares[-1])
 
 
 def _values(rng: np.random.Generator, column: Column, n: int) -> Array:
