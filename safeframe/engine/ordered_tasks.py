@@ -332,4 +332,5 @@ def _joined(slices: Sequence[pd.DataFrame], side: SideSpec) -> Block:
     if not slices:
         return [from_arrow((), dtype) for dtype in side.dtypes]
     frame = slices[0] if len(slices) == 1 else concat(slices, ignore_index=True)
-    return [as_column(frame[i]) for i in range(len(side.dtypes))]
+    # By position: pandas 2.2 may not find a name while another thread looks in the same index for the first time.
+    return [as_column(frame.iloc[:, i]) for i in range(len(side.dtypes))]
