@@ -226,11 +226,12 @@ def _fruitful(
     lasts: npt.NDArray[np.int64],
     shard_of_pack: npt.NDArray[np.int64],
 ) -> tuple[Codes, Codes]:
-    """Give each shard's first and last code of which there are result rows; all of its range where keys are not known one by one."""
+    """Give each shard's first and last code that result rows depend on; all of its range where keys are not known one by one."""
     if not loads.exact or loads.several is not None:
         return starts, np.append(starts[1:] - np.uint64(1), np.uint64(2**64 - 1))
     first_codes, last_codes = np.ones(len(starts), np.uint64), np.zeros(len(starts), np.uint64)
-    keys = np.flatnonzero(loads.output)
+    # In an anti join a key of both sides makes no rows, and is read all the same: the right side keeps them out.
+    keys = np.flatnonzero((loads.output > 0) | ((loads.left > 0) & (loads.right > 0)))
     begin, end = np.searchsorted(keys, firsts), np.searchsorted(keys, lasts)
     some = end > begin
     first_codes[shard_of_pack[some]] = loads.codes[keys[begin[some]]]
