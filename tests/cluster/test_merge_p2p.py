@@ -144,7 +144,7 @@ def test_a_key_that_does_not_fit_a_worker_is_refused_with_both_numbers(small_clu
     plan = safeframe.plan_merge(left, right, on="k", strategy="p2p", memory="420MiB")
     assert not plan.fits
     merged = safeframe.merge(left, right, on="k", strategy="p2p", memory="420MiB")
-    words = r"join cells of moved shards needs(.|\n)*Hint: The key 3 has 4,000,000 \+ 1 rows, .* MiB, and P2P brings all of them to one task, which has room for .* MiB\. Name a directory .* staging="
+    words = r"join cells of moved shards needs(.|\n)*Hint: The key 3 has 4,000,000 \+ 1 rows, .* MiB, and P2P brings all of them to one task, which has room for .*\. Name a directory .* staging="
     with pytest.raises(safeframe.MemoryBudgetError, match=words):
         merged.compute()
     staged = safeframe.plan_merge(left, right, on="k", strategy="staged", memory="420MiB")

@@ -51,6 +51,28 @@ def test_semi_and_anti_joins(data, kinds, how, indicator, strategy, tmp_path_fac
     same_rows(result, expected, ["l"])
 
 
+@given(
+    data=st.data(),
+    how=st.sampled_from(["leftsemi", "leftanti"]),
+    strategy=st.sampled_from(["sorted", "sorted-one-side"]),
+)
+def test_semi_and_anti_joins_of_sides_in_key_order(data, how, strategy, tmp_path_factory):
+    left = data.draw(key_frames(["int64"], names=["k"], extra="l")).sort_values("k", kind="stable")
+    right = data.draw(key_frames(["int64"], names=["k"], extra="r")).sort_values("k", kind="stable")
+    result, plan = merged(
+        data.draw(partitioned(left)),
+        data.draw(partitioned(right)),
+        how=how,
+        on="k",
+        strategy=strategy,
+        partition_size=data.draw(st.sampled_from([None, 100])),
+        staging=str(tmp_path_factory.getbasetemp()),
+    )
+    assert plan.strategy == strategy
+    expected = matched(left, right, {"on": "k"}, wanted={"leftsemi": "both", "leftanti": "left_only"}[how])
+    same_rows(result, expected, ["l"])
+
+
 @given(data=st.data(), how=st.sampled_from(["leftsemi", "leftanti"]), right_index=st.booleans())
 def test_semi_and_anti_joins_on_the_index_keep_it(data, how, right_index, tmp_path_factory):
     left = data.draw(key_frames(["int64"], names=["k"], extra="l")).set_index("k")
