@@ -20,7 +20,7 @@ from benchmarks.tight import TightCluster, tight_cluster
 _GONE_SECONDS = 10.0
 
 # Only HealthCheck.too_slow is off: the first example pays for imports and a cluster's first tasks.
-settings.register_profile("dev", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "ci",
     max_examples=300,
