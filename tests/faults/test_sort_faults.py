@@ -221,8 +221,8 @@ def heavy(rows: int = 400_000, share: float = 0.9) -> dd.DataFrame:
 
 
 def small_memory() -> int:
-    """Memory of which some 80 MiB are left for a task: a partition fits, a key of 27 MiB does not."""
-    return safeframe.plan_set_index(frame(**KEYS), "k").budget.reserved_nbytes + 80 * 2**20
+    """Memory of which some 110 MiB are left for a task: a partition fits, a key of 27 MiB does not."""
+    return safeframe.plan_set_index(frame(**KEYS), "k").budget.reserved_nbytes + 110 * 2**20
 
 
 @pytest.fixture
