@@ -141,13 +141,13 @@ def test_it_is_taken_where_the_workers_share_no_directory(small_cluster, monkeyp
 def test_a_key_that_does_not_fit_a_worker_is_refused_with_both_numbers(small_cluster):
     left = dd.from_map(one_key, range(4))
     right = as_dask(pd.DataFrame({"k": [3, 4], "r": [1, 2]}))
-    plan = safeframe.plan_merge(left, right, on="k", strategy="p2p", memory="420MiB")
+    plan = safeframe.plan_merge(left, right, on="k", strategy="p2p", memory="700MiB")
     assert not plan.fits
-    merged = safeframe.merge(left, right, on="k", strategy="p2p", memory="420MiB")
+    merged = safeframe.merge(left, right, on="k", strategy="p2p", memory="700MiB")
     words = r"join cells of moved shards needs(.|\n)*Hint: The key 3 has 4,000,000 \+ 1 rows, .* MiB, and P2P brings all of them to one task, which has room for .*\. Name a directory .* staging="
     with pytest.raises(safeframe.MemoryBudgetError, match=words):
         merged.compute()
-    staged = safeframe.plan_merge(left, right, on="k", strategy="staged", memory="420MiB")
+    staged = safeframe.plan_merge(left, right, on="k", strategy="staged", memory="700MiB")
     assert staged.fits, "where the key can be cut, it fits"
 
 

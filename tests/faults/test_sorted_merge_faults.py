@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import uuid
 from itertools import count
 
 import dask
@@ -37,7 +38,8 @@ def changing(*parts, then):
         keys = parts[number] if first else then.get(number, parts[number])
         return pd.DataFrame({"k": pd.Series(keys, dtype="int64"), "v": range(len(keys))})
 
-    return dd.from_map(make, range(len(parts)), meta=META)
+    # Of a name of its own: dask would give the frame of an earlier test, read already, for one made like it.
+    return dd.from_map(make, range(len(parts)), meta=META, label=f"changing-{uuid.uuid4().hex}")
 
 
 RIGHT = ([1, 2, 3], [3, 4, 9])
