@@ -23,15 +23,13 @@ import pandas as pd
 from safeframe.engine._dask import (
     Alias,
     Blockwise,
-    BlockwiseIO,
     Expr,
     List,
-    PartitionsFiltered,
     Task,
     TaskRef,
     lowered,
 )
-from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.fusion import Cells
 from safeframe.engine.staging import StagedFile, stage_files, stage_group
 from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.kernels.routing import Router, StagedColumns
@@ -50,7 +48,7 @@ def stage(
     frame
         The lowered expression.
     columns, router, directory
-        As :func:`safeframe.engine.exchange.stage_group` takes them.
+        As :func:`safeframe.engine.staging.stage_group` takes them.
     group
         Partitions of one stage task, where partitions stand alone, and bytes
         that those of them which wait to be written may take.
@@ -150,11 +148,10 @@ class Seal(Expr):  # type: ignore[misc]
         return {key: task, (self._name, 0): Alias((self._name, 0), key)}
 
 
-class ExchangeCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+class ExchangeCells(Cells):
     """Output partitions: each made by ``make(manifest, number)``."""
 
     _parameters = ["sealed", "make", "meta", "given_divisions", "run", "_partitions"]
-    _defaults = {"_partitions": None}
 
     @property
     def _meta(self) -> Any:
@@ -162,12 +159,6 @@ class ExchangeCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
 
     def _divisions(self) -> Any:
         return self.given_divisions
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return True
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         return Task(name, self.make, TaskRef(seal_key(self.run)), index)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from safeframe.engine._dask import BlockwiseIO, PartitionsFiltered, Task, TaskRef
+from safeframe.engine._dask import Task, TaskRef
 from safeframe.engine.cell_limit import CellLimit
-from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.fusion import Cells
 from safeframe.engine.merge_tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p_nodes import send_shards
 from safeframe.facts.plan import Plan
@@ -48,11 +48,10 @@ def moved_cells(left: Any, right: Any, spec: JoinSpec, plan: Plan, limit: CellLi
     return MovedCells(*sent, merge, None)
 
 
-class MovedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]  # dask's expressions are untyped
+class MovedCells(Cells):
     """Output partitions: each joins the two halves of its shard."""
 
     _parameters = ["left", "right", "merge", "_partitions"]
-    _defaults = {"_partitions": None}
 
     @property
     def _meta(self) -> Any:
@@ -60,12 +59,6 @@ class MovedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]  # dask
 
     def _divisions(self) -> Any:
         return (None,) * (self.merge.layout.n_cells + 1)
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return True
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         return Task(

@@ -21,8 +21,8 @@ from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.errors import ValidationError
 from safeframe.facts.layout import ShardLayout
-from safeframe.kernels.columns import as_series
-from safeframe.kernels.join_cell import Block, frame_block, join_cell, join_rows
+from safeframe.kernels.columns import Block, as_series
+from safeframe.kernels.join_cell import frame_block, join_cell, join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.single_key import single_key_cell

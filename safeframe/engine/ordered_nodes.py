@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from safeframe.engine._dask import BlockwiseIO, Expr, List, PartitionsFiltered, Task, TaskRef
+from safeframe.engine._dask import Expr, List, Task, TaskRef
 from safeframe.engine.exchange_nodes import own_tasks, seal_key
-from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.fusion import Cells
 from safeframe.engine.ordered_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import PartitionKeys
@@ -128,7 +128,7 @@ class OrderedPartitions(Expr):  # type: ignore[misc]
         return graph
 
 
-class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+class OrderedCells(Cells):
     """Output partitions in key order, from partitions of sides that stay and shards of those that moved."""
 
     _parameters = [
@@ -143,7 +143,6 @@ class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
         "given_divisions",
         "_partitions",
     ]
-    _defaults = {"_partitions": None}
 
     @property
     def _meta(self) -> Any:
@@ -151,12 +150,6 @@ class OrderedCells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
 
     def _divisions(self) -> Any:
         return self.given_divisions
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return True
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         layout: ShardLayout = self.layout

@@ -30,8 +30,8 @@ from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, ValidationError
 from safeframe.facts.keys import Codes, KeySchema
 from safeframe.facts.layout import ShardLayout
-from safeframe.kernels.columns import as_column, as_promised, as_series, from_arrow
-from safeframe.kernels.join_cell import Block, join_rows
+from safeframe.kernels.columns import Block, as_column, as_promised, as_series, from_arrow
+from safeframe.kernels.join_cell import join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_codes import decode_codes, encode_keys
 from safeframe.kernels.key_counts import count_ordered, key_checksum

@@ -12,7 +12,7 @@ dask's scheduler knows it; tasks that receive are fused with what takes them.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,10 @@ import pandas as pd
 from safeframe import options
 from safeframe.engine._dask import (
     Blockwise,
-    BlockwiseIO,
     DataFrameShuffleSpec,
     Expr,
     List,
     P2PBarrierTask,
-    PartitionsFiltered,
     Projection,
     ShuffleId,
     Task,
@@ -34,7 +32,7 @@ from safeframe.engine._dask import (
     determine_column_projection,
     lowered,
 )
-from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.fusion import Cells
 from safeframe.engine.p2p_settings import set_buffers
 from safeframe.engine.p2p_tasks import SHARD_LABEL, P2PForm, receive_shard, send_partition, settle
 from safeframe.engine.tally import announce
@@ -194,11 +192,11 @@ class P2PBarrier(Expr):  # type: ignore[misc]
         return {key: P2PBarrierTask(key, settle, token, List(*sent), spec=spec)}
 
 
-class P2POutput(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+class P2POutput(Cells):
     """The rows of each shard."""
 
     _parameters = ["barrier", "form", "n_shards", "send_name", "roomy_nbytes", "final", "_partitions"]
-    _defaults = {"final": False, "_partitions": None}
+    _defaults: ClassVar[dict[str, Any]] = {**Cells._defaults, "final": False}
 
     @functools.cached_property
     def _meta(self) -> Any:
@@ -206,12 +204,6 @@ class P2POutput(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
 
     def _divisions(self) -> Any:
         return (None,) * (self.n_shards + 1)
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return True
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         barrier = self.barrier

@@ -21,10 +21,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.engine._dask import (
-    BlockwiseIO,
     Expr,
     List,
-    PartitionsFiltered,
     Projection,
     Task,
     TaskRef,
@@ -32,7 +30,7 @@ from safeframe.engine._dask import (
     lowered,
 )
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, own_tasks
-from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.fusion import Cells
 from safeframe.engine.rebalance_tasks import (
     Piece,
     Pieces,
@@ -151,11 +149,10 @@ class _Cutting:
         return "safeframe-cutting", self.bounds.tobytes(), self.cuts.tobytes()
 
 
-class GatheredPieces(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+class GatheredPieces(Cells):
     """Output partitions that each make the input that they take slices of."""
 
     _parameters = ["tasks", "pieces", "meta", "given_divisions", "limit", "_partitions"]
-    _defaults = {"_partitions": None}
 
     @property
     def _meta(self) -> Any:
@@ -163,9 +160,6 @@ class GatheredPieces(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
 
     def _divisions(self) -> Any:
         return self.given_divisions
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         pieces = self.pieces.pieces(index)
@@ -202,11 +196,10 @@ class Slices(Expr):  # type: ignore[misc]
         return {(index, piece.number): (self._name, i) for i, (index, piece) in enumerate(self._all)}
 
 
-class JoinedPieces(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+class JoinedPieces(Cells):
     """Output partitions of whole input partitions and of slices of them."""
 
     _parameters = ["frame", "slices", "pieces", "given_divisions", "limit", "_partitions"]
-    _defaults = {"_partitions": None}
 
     @property
     def _meta(self) -> Any:
@@ -214,12 +207,6 @@ class JoinedPieces(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
 
     def _divisions(self) -> Any:
         return self.given_divisions
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return True
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         pieces = self.pieces.pieces(index)

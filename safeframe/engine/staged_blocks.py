@@ -13,7 +13,7 @@ record batch for each shard.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,20 +39,29 @@ Ints = npt.NDArray[np.int64]
 Form = np.dtype[np.void] | tuple[StagedType, ...]
 """How a file was written: the layout of its rows, or the type of each column."""
 
+RowPartition = tuple[RowValues, np.dtype[np.void]]
+"""A partition of numbers: its values, and the narrowest layout for them."""
+
+Converted = TypeVar("Converted")
+"""A partition, as a block of one of the two forms holds it."""
+
 _CHUNK_NBYTES = 4 * 2**20
 
 
-class Block(Protocol):
+class Block(Protocol[Converted]):
     """Partitions that wait to be written as one file."""
 
     nbytes: int
     """What they hold."""
 
-    def takes(self, columns: Sequence[pd.Series[Any]]) -> bool:
-        """Look at a partition, and tell whether it may wait here with the others."""
+    def converted(self, columns: Sequence[pd.Series[Any]]) -> Converted:
+        """Give a partition as a block of this kind holds it."""
 
-    def add(self, order: Positions | None) -> bool:
-        """Take in the partition that was looked at; tell whether its rows are in the order now that was given."""
+    def takes(self, partition: Converted) -> bool:
+        """Tell whether a partition may wait here with the others."""
+
+    def add(self, partition: Converted, order: Positions | None) -> bool:
+        """Take a partition in; tell whether its rows are in the order now that was given."""
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
         """Choose the rows of the file: in an order, or as they are from the first on."""
@@ -61,7 +70,7 @@ class Block(Protocol):
         """Write the shards, each of a number of rows; tell where each begins, and where the last one ends."""
 
 
-def new_block(dtypes: Sequence[Any], held_nbytes: int | None, after: Block | None = None) -> Block:
+def new_block(dtypes: Sequence[Any], held_nbytes: int | None, after: Block[Any] | None = None) -> Block[Any]:
     """Make an empty block.
 
     Parameters
@@ -94,25 +103,29 @@ class _RowBlock:
         self._held_nbytes = held_nbytes
         self._rows: Rows | None = None
         self._filled = 0
-        self._seen: RowValues = []
         self._order: Positions | None = None
 
-    def takes(self, columns: Sequence[pd.Series[Any]]) -> bool:
+    def converted(self, columns: Sequence[pd.Series[Any]]) -> RowPartition:
         """See :class:`Block`."""
-        self._seen, layout = row_values(columns, self._dtypes)
+        return row_values(columns, self._dtypes)
+
+    def takes(self, partition: RowPartition) -> bool:
+        """See :class:`Block`."""
+        values, layout = partition
         wanted = layout if self.layout is None else common_layout(self.layout, layout)
         if self._rows is None:
             self.layout = wanted
             return True
         # A file has one layout; the next one of this task has the wider one from the start.
-        fits = wanted == self.layout and self._filled + len(self._seen[0]) <= len(self._rows)
+        fits = wanted == self.layout and self._filled + len(values[0]) <= len(self._rows)
         if not fits:
             self.layout = wanted
         return fits
 
-    def add(self, order: Positions | None) -> bool:
+    def add(self, partition: RowPartition, order: Positions | None) -> bool:
         """See :class:`Block`."""
-        n_rows = len(self._seen[0])
+        values, _ = partition
+        n_rows = len(values[0])
         if self._rows is None:
             assert self.layout is not None, "takes() was asked first"
             room = n_rows
@@ -123,14 +136,13 @@ class _RowBlock:
         end = self._filled + n_rows
         target = self._rows[self._filled : end]
         if order is None:
-            pack(target, self._seen)
+            pack(target, values)
         else:
             # One partition fits the processor's cache better than all that wait: what is left
             # to do for all of them is to join runs of rows.
             packed = np.empty(n_rows, target.dtype)
-            pack(packed, self._seen)
+            pack(packed, values)
             _take(packed, order, target)
-        self._seen = []
         self._filled = end
         self.nbytes = end * self._rows.dtype.itemsize
         return True
@@ -173,31 +185,27 @@ class _ArrowBlock:
         self.nbytes = 0
         self._dtypes = dtypes
         self._room_nbytes = held_nbytes
-        self._seen: list[pa.Array] = []
         self._pieces: list[list[pa.Array]] = [[] for _ in dtypes]
         self._taken_nbytes = 0
         self._batch: pa.RecordBatch | None = None
 
-    def takes(self, columns: Sequence[pd.Series[Any]]) -> bool:
+    def converted(self, columns: Sequence[pd.Series[Any]]) -> list[pa.Array]:
         """See :class:`Block`."""
-        self._seen = [as_staged(series, dtype) for series, dtype in zip(columns, self._dtypes, strict=True)]
+        return [as_staged(series, dtype) for series, dtype in zip(columns, self._dtypes, strict=True)]
+
+    def takes(self, partition: list[pa.Array]) -> bool:
+        """See :class:`Block`."""
         if self._room_nbytes is None or self._taken_nbytes == 0:
             return True
-        return self._taken_nbytes + self._seen_nbytes() <= self._room_nbytes
+        return self._taken_nbytes + _waiting_nbytes(partition) <= self._room_nbytes
 
-    def add(self, order: Positions | None) -> bool:
+    def add(self, partition: list[pa.Array], order: Positions | None) -> bool:
         """See :class:`Block`."""
-        self._taken_nbytes += self._seen_nbytes()
-        self.nbytes += sum(array.nbytes for array in self._seen)
-        for pieces, array in zip(self._pieces, self._seen, strict=True):
+        self._taken_nbytes += _waiting_nbytes(partition)
+        self.nbytes += sum(array.nbytes for array in partition)
+        for pieces, array in zip(self._pieces, partition, strict=True):
             pieces.append(array)
-        self._seen = []
         return False
-
-    def _seen_nbytes(self) -> int:
-        nbytes = sum(array.nbytes for array in self._seen)
-        n_rows = len(self._seen[0]) if self._seen else 0
-        return int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * n_rows
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
         """See :class:`Block`."""
@@ -224,6 +232,13 @@ class _ArrowBlock:
                 offsets.append(sink.tell())
                 start += n_rows
         return np.array(offsets, np.int64)
+
+
+def _waiting_nbytes(partition: Sequence[pa.Array]) -> int:
+    """What a partition in Arrow takes until it is written, its order included."""
+    nbytes = sum(array.nbytes for array in partition)
+    n_rows = len(partition[0]) if partition else 0
+    return int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * n_rows
 
 
 def _take(rows: Rows, order: Positions, target: Rows) -> None:

@@ -133,15 +133,14 @@ def _stage(
     rows_in = 0
     for make in frames:
         frame = make()
-        series = columns.series(frame)
-        if not waiting.block.takes(series):
+        partition = waiting.block.converted(columns.series(frame))
+        if not waiting.block.takes(partition):
             staged.append(waiting.write(directory))
             waiting = _Waiting(router, new_block(columns.dtypes, held_nbytes, after=waiting.block))
-            waiting.block.takes(series)
-        del series
-        waiting.add(frame, rows_in)
+            waiting.block.takes(partition)
+        waiting.add(frame, partition, rows_in)
         rows_in += len(frame)
-        del frame
+        del frame, partition
     if waiting.rows or not staged:
         staged.append(waiting.write(directory))
     return staged
@@ -150,19 +149,21 @@ def _stage(
 class _Waiting:
     """Partitions that wait to be written as one file, and where their rows go."""
 
-    def __init__(self, router: Router, block: Block) -> None:
+    def __init__(self, router: Router, block: Block[Any]) -> None:
         self.block = block
         self.rows = 0
         self._router = router
         self._shards: list[npt.NDArray[np.integer[Any]]] = []
 
-    def add(self, frame: pd.DataFrame, first_row: int) -> None:
-        """Take in the partition that the block has looked at."""
+    def add(self, frame: pd.DataFrame, partition: Any, first_row: int) -> None:
+        """Take in a partition, converted as the block holds it."""
         # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
         narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
         shards: npt.NDArray[np.integer[Any]] = (self._router.shards(frame, first_row) + 1).astype(narrow)
         order = stable_order(shards)
-        self._shards.append(shards[order] if self.block.add(order) and order is not None else shards)
+        self._shards.append(
+            shards[order] if self.block.add(partition, order) and order is not None else shards
+        )
         self.rows += len(frame)
 
     def write(self, directory: str) -> StagedFile:
@@ -186,7 +187,7 @@ class _Waiting:
         return staged
 
 
-def _write(block: Block, rows: Ints, directory: str) -> tuple[str, Ints]:
+def _write(block: Block[Any], rows: Ints, directory: str) -> tuple[str, Ints]:
     past_cache = not is_remote(directory) and page_cache_is_full()
     path = f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
     offsets = np.zeros(1, np.int64)

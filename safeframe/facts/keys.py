@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -117,12 +118,15 @@ class PartitionKeys:
         """Which partitions have a key that is not null."""
         return np.asarray(self.rows > self.null_rows)
 
+    @classmethod
+    def joined(cls, parts: Sequence[PartitionKeys]) -> PartitionKeys:
+        """Put neighbours one behind the other."""
+        return cls(
+            **{of.name: np.concatenate([getattr(part, of.name) for part in parts]) for of in fields(cls)}
+        )
+
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        arrays = (
-            self.rows, self.null_rows, self.first, self.last, self.increasing,
-            self.first_rows, self.last_rows, self.checksums,
-        )  # fmt: skip
-        return ("PartitionKeys", *(array.tobytes() for array in arrays))
+        return ("PartitionKeys", *(getattr(self, of.name).tobytes() for of in fields(self)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ Does not cover: files, keys, joins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.kernels.order import Positions
 
 __all__ = [
+    "Block",
     "Column",
     "as_column",
     "as_fixed",
@@ -30,6 +31,7 @@ __all__ = [
     "from_arrow",
     "gather",
     "has_fixed_width",
+    "join_fixed",
     "missing_dtype",
     "one_type",
     "repeat",
@@ -38,6 +40,9 @@ __all__ = [
 
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""
+
+Block = Sequence[Column]
+"""Rows, column by column."""
 
 _NARROW = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
@@ -88,12 +93,9 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
     and widened, straight into it; for others the result and its Arrow form.
     """
     if has_fixed_width(dtype):
-        finished, target = fixed_column(sum(map(len, arrays)), dtype)
-        at = 0
-        for array in arrays:
-            target[at : at + len(array)] = array.to_numpy(zero_copy_only=False)
-            at += len(array)
-        return finished()
+        return join_fixed(
+            (array.to_numpy(zero_copy_only=False) for array in arrays), sum(map(len, arrays)), dtype
+        )
     if isinstance(dtype, pd.CategoricalDtype):
         return _categorical(arrays, dtype)
     if not arrays:
@@ -150,6 +152,16 @@ def fixed_column(n_rows: int, dtype: Any) -> tuple[Callable[[], Column], npt.NDA
         return lambda: _zoned(times, dtype), times.view(np.int64)
     column = np.empty(n_rows, dtype)
     return lambda: column, column.view(np.int64) if column.dtype.kind in "mM" else column
+
+
+def join_fixed(pieces: Iterable[npt.NDArray[Any]], n_rows: int, dtype: Any) -> Column:
+    """Make a column of numbers in pieces, each copied, and widened, straight into it."""
+    finished, target = fixed_column(n_rows, dtype)
+    at = 0
+    for piece in pieces:
+        target[at : at + len(piece)] = piece
+        at += len(piece)
+    return finished()
 
 
 def _zoned(times: npt.NDArray[Any], dtype: pd.DatetimeTZDtype) -> Column:

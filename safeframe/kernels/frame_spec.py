@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from safeframe.kernels.columns import Column, as_series
+from safeframe.kernels.columns import Block, Column, as_series
 
-__all__ = ["FrameSpec", "with_index"]
+__all__ = ["FrameSpec", "frame_of_columns", "with_index"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,14 +37,12 @@ class FrameSpec:
         """Find a column among staged values."""
         return list(self.meta.columns).index(name) + self.with_index
 
-    def frame(self, block: Sequence[Column]) -> pd.DataFrame:
+    def frame(self, block: Block) -> pd.DataFrame:
         """Make a frame of staged values, column by column."""
         n_rows = len(block[0]) if block else 0
         index = self._index(block[0]) if self.with_index else pd.RangeIndex(n_rows)
         values = zip(block[int(self.with_index) :], self.meta.dtypes, strict=True)
-        columns = {i: as_series(_promised(column, dtype)) for i, (column, dtype) in enumerate(values)}
-        made = pd.DataFrame(columns, copy=False, index=pd.RangeIndex(n_rows))
-        made.columns = self.meta.columns
+        made = frame_of_columns([_promised(*value) for value in values], self.meta.columns, n_rows)
         made.index = index
         return made
 
@@ -58,6 +55,14 @@ class FrameSpec:
     def __dask_tokenize__(self) -> tuple[object, ...]:
         names = tuple(map(str, self.meta.columns))
         return "FrameSpec", names, tuple(map(repr, self.dtypes)), repr(self.meta.index.name), self.with_index
+
+
+def frame_of_columns(columns: Block, names: pd.Index[Any], n_rows: int) -> pd.DataFrame:
+    """Put columns together, without a copy, under names that may occur twice."""
+    numbered = dict(enumerate(map(as_series, columns)))
+    frame = pd.DataFrame(numbered, index=pd.RangeIndex(n_rows), copy=False)
+    frame.columns = names
+    return frame
 
 
 def with_index(frame: pd.DataFrame, name: Any, *, drop: bool) -> pd.DataFrame:

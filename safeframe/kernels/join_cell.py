@@ -6,7 +6,6 @@ Does not cover: where the rows of a shard come from (``engine``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.errors import SchemaMismatchError
-from safeframe.kernels.columns import Column, as_column, as_series, gather, repeat
+from safeframe.kernels.columns import Block, Column, as_column, as_series, gather, repeat
+from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_output import OutputColumn
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_ids import key_ids
@@ -22,17 +22,14 @@ from safeframe.kernels.lookup_join import lookup_join
 from safeframe.kernels.order import Positions, counts_of, stable_order
 from safeframe.kernels.virtual_join import JoinedRows, join_runs
 
-__all__ = ["Block", "CountedRows", "frame_block", "join_cell", "join_counted", "join_rows"]
-
-Block = Sequence[Column]
-"""Rows of one side, column by column, in the order of the side's spec."""
+__all__ = ["CountedRows", "frame_block", "join_cell", "join_counted", "join_rows"]
 
 CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
 """Rows of one side, their order by key, and rows per key."""
 
 
 def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
-    """Take a side's columns out of a frame."""
+    """Take a side's columns out of a frame, in the order of its spec."""
     return [as_column(frame[name]) for name in side.names]
 
 
@@ -87,14 +84,12 @@ def join_counted(
 def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
     """Put result rows together from the positions of their two sides."""
     dtypes = spec.meta.dtypes
-    columns = {
-        i: as_series(_column(column, left, right, rows, spec, dtypes.iloc[i]))
-        for i, column in enumerate(spec.output)
-    }
+    columns = [
+        _column(column, left, right, rows, spec, dtypes.iloc[i]) for i, column in enumerate(spec.output)
+    ]
     if spec.indicator:
-        columns[len(columns)] = as_series(_indicator(rows, spec, dtypes.iloc[-1]))
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), copy=False)
-    frame.columns = spec.meta.columns
+        columns.append(_indicator(rows, spec, dtypes.iloc[-1]))
+    frame = frame_of_columns(columns, spec.meta.columns, len(rows))
     if spec.index is not None:
         index = spec.meta.index
         values = _column(spec.index, left, right, rows, spec, index.dtype)

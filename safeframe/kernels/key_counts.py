@@ -19,6 +19,7 @@ import pandas as pd
 from safeframe.facts.keys import Codes, Counts, KeyKind, KeySchema
 from safeframe.kernels.key_codes import column_values, encode_keys, ordered_codes
 from safeframe.kernels.mixing import mix64
+from safeframe.kernels.order import begins_run
 
 __all__ = ["KeyCounts", "count_candidates", "count_keys", "count_ordered", "key_checksum"]
 
@@ -157,8 +158,7 @@ def count_ordered(ordered: Codes) -> tuple[Codes, Counts]:
     """
     if len(ordered) == 0:
         return ordered, np.empty(0, np.int64)
-    firsts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    firsts = np.concatenate([[0], firsts])
+    firsts = np.flatnonzero(begins_run(ordered))
     return ordered[firsts], np.diff(firsts, append=len(ordered))
 
 

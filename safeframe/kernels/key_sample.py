@@ -22,6 +22,7 @@ import pandas as pd
 from safeframe.facts.keys import Codes, PartitionKeys
 from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.kernels.mixing import mix64
+from safeframe.kernels.order import begins_run
 from safeframe.kernels.row_order import RowOrder, sorted_keys
 
 __all__ = ["KeySample", "join_samples", "sample_keys", "thin"]
@@ -113,7 +114,7 @@ def thin(samples: Sequence[KeySample], order: RowOrder, size: int) -> KeySample:
         weights=weights,
         error_rows=sum(sample.error_rows for sample in samples) + step,
         error_square=sum(sample.error_square for sample in samples) + step**2,
-        partitions=_joined([sample.partitions for sample in samples]),
+        partitions=PartitionKeys.joined([sample.partitions for sample in samples]),
     )
 
 
@@ -158,11 +159,11 @@ def join_samples(samples: Sequence[KeySample], order: RowOrder) -> KeyQuantiles:
         distinct = (2 * np.arange(len(values)) + 1).astype(np.uint64)
     else:
         assert codes is not None
-        fresh = np.append(True, codes[1:] != codes[:-1])[: len(codes)]
+        fresh = begins_run(codes)
         key = np.cumsum(fresh) - 1
         distinct = codes[fresh]
     rows = np.bincount(key, weights=weights, minlength=len(distinct)).astype(np.float64)
-    partitions = _joined([sample.partitions for sample in samples])
+    partitions = PartitionKeys.joined([sample.partitions for sample in samples])
     return KeyQuantiles(
         codes=distinct,
         rows=rows,
@@ -210,16 +211,6 @@ def _merged(
     values = sorted_keys(values, order)
     at = values.index.to_numpy()
     return None, values.reset_index(drop=True), weights[at], sample_of[at]
-
-
-def _joined(parts: Sequence[PartitionKeys]) -> PartitionKeys:
-    return PartitionKeys(
-        rows=np.concatenate([part.rows for part in parts]),
-        null_rows=np.concatenate([part.null_rows for part in parts]),
-        first=np.concatenate([part.first for part in parts]),
-        last=np.concatenate([part.last for part in parts]),
-        increasing=np.concatenate([part.increasing for part in parts]),
-    )
 
 
 def _differs(keys: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -26,7 +26,7 @@ from safeframe.facts.keys import Codes, Counts, KeySchema, PartitionKeys
 from safeframe.kernels.key_counts import KeyCounts, count_keys, key_checksum
 from safeframe.kernels.key_labels import key_labels, label_rows
 from safeframe.kernels.mixing import below_fraction, mix64
-from safeframe.kernels.order import sorted_union
+from safeframe.kernels.order import begins_run, sorted_union
 
 __all__ = [
     "KeySummary",
@@ -165,7 +165,7 @@ def combine(summaries: Sequence[KeySummary]) -> KeySummary:
 
 def _joined(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
     capacity = summaries[0].capacity
-    partitions = _joined_partitions([summary.partitions for summary in summaries])
+    partitions = PartitionKeys.joined([summary.partitions for summary in summaries])
     fraction = min(summary.fraction for summary in summaries)
     codes, counts = _summed(*(_below(summary, fraction) for summary in summaries))
     heavy: tuple[Codes, Counts, int] | None = None
@@ -276,8 +276,7 @@ def _summed(one: tuple[Codes, Counts], other: tuple[Codes, Counts]) -> tuple[Cod
     codes = codes[order]
     counts = np.concatenate([one[1], other[1]])[order]
     del order
-    new = np.ones(len(codes), np.bool_)
-    np.not_equal(codes[1:], codes[:-1], out=new[1:])
+    new = begins_run(codes)
     again = np.flatnonzero(~new)  # each right behind its equal
     counts[again - 1] += counts[again]
     return codes[new], counts[new]
@@ -307,17 +306,4 @@ def _of_partition(counted: KeyCounts, rows: int) -> PartitionKeys:
         first_rows=counted.counts[:1].copy() if len(codes) else np.zeros(1, np.int64),
         last_rows=counted.counts[-1:].copy() if len(codes) else np.zeros(1, np.int64),
         checksums=np.array([key_checksum(codes, counted.counts)], np.uint64),
-    )
-
-
-def _joined_partitions(parts: Sequence[PartitionKeys]) -> PartitionKeys:
-    return PartitionKeys(
-        rows=np.concatenate([part.rows for part in parts]),
-        null_rows=np.concatenate([part.null_rows for part in parts]),
-        first=np.concatenate([part.first for part in parts]),
-        last=np.concatenate([part.last for part in parts]),
-        increasing=np.concatenate([part.increasing for part in parts]),
-        first_rows=np.concatenate([part.first_rows for part in parts]),
-        last_rows=np.concatenate([part.last_rows for part in parts]),
-        checksums=np.concatenate([part.checksums for part in parts]),
     )

@@ -10,20 +10,17 @@ Does not cover: keys that repeat on both sides (``virtual_join``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.columns import Column, as_series, gather
+from safeframe.kernels.columns import Block, gather
+from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.order import Positions
 from safeframe.kernels.virtual_join import cell_range
 
 __all__ = ["lookup_join"]
-
-Block = Sequence[Column]
 
 
 def lookup_join(
@@ -80,19 +77,16 @@ def lookup_join(
         rows = slice(*cell_range(len(found), *part))
     found = found[rows]
     missing = spec.right_missing if asked == 1 else spec.left_missing
-    columns = {}
-    for i, column in enumerate(spec.output):
+    columns = []
+    for column in spec.output:
         of = (column.left, column.right)
         own, other = of[asking], of[asked]
         if own is not None:
-            values = sides[asking][own][rows]
+            columns.append(sides[asking][own][rows])
         else:
             assert other is not None, "a column is of one side at least"
-            values = gather(sides[asked][other], found, missing=missing)
-        columns[i] = as_series(values)
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(found)), copy=False)
-    frame.columns = spec.meta.columns
-    return frame
+            columns.append(gather(sides[asked][other], found, missing=missing))
+    return frame_of_columns(columns, spec.meta.columns, len(found))
 
 
 def _as_they_are(asking: Block, spec: JoinSpec, number: int) -> bool:

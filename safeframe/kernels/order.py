@@ -7,11 +7,12 @@ times faster than one of 64-bit integers; wider ids take one pass per 16 bits.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Positions", "counts_of", "shard_of", "sorted_union", "stable_order"]
+__all__ = ["Positions", "begins_run", "counts_of", "shard_of", "sorted_union", "stable_order"]
 
 Positions = npt.NDArray[np.int64]
 """Row numbers."""
@@ -148,9 +149,20 @@ def sorted_union(*parts: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     [1, 2, 5]
     """
     codes = np.sort(np.concatenate(parts), kind="stable")
-    new = np.ones(len(codes), np.bool_)
-    np.not_equal(codes[1:], codes[:-1], out=new[1:])
-    return codes[new]
+    return codes[begins_run(codes)]
+
+
+def begins_run(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell of each value whether it differs from the one before it.
+
+    Examples
+    --------
+    >>> begins_run(np.array([3, 3, 5])).tolist()
+    [True, False, True]
+    """
+    begins = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    return begins
 
 
 def counts_of(ids: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.int64]:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.facts.keys import Codes, Counts
-from safeframe.kernels.join_cell import Block, join_counted
+from safeframe.kernels.columns import Block
+from safeframe.kernels.join_cell import join_counted
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.key_counts import count_ordered
 from safeframe.kernels.order import Positions, counts_of, stable_order

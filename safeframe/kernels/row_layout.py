@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.columns import Column, as_fixed, fixed_column, has_fixed_width
+from safeframe.kernels.columns import Column, as_fixed, fixed_column, has_fixed_width, join_fixed
 from safeframe.kernels.order import Positions
 
 __all__ = [
@@ -118,12 +118,7 @@ def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any], order: Positions | Non
 
 def unpack_one(blocks: Sequence[Rows], number: int, dtype: Any) -> Column:
     """Give one column alone."""
-    finished, target = fixed_column(sum(map(len, blocks)), dtype)
-    at = 0
-    for block in blocks:
-        target[at : at + len(block)] = block[str(number)]
-        at += len(block)
-    return finished()
+    return join_fixed((block[str(number)] for block in blocks), sum(map(len, blocks)), dtype)
 
 
 def _one_layout(blocks: Sequence[Rows]) -> Rows:

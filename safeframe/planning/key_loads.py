@@ -10,7 +10,7 @@ import numpy.typing as npt
 from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.kernels.mixing import below_fraction
-from safeframe.kernels.order import sorted_union
+from safeframe.kernels.order import begins_run, sorted_union
 from safeframe.kernels.virtual_join import result_counts
 
 __all__ = ["KeyLoads", "Rows", "key_loads", "loads_in_order"]
@@ -92,7 +92,7 @@ def loads_in_order(loads: KeyLoads, schema: KeySchema) -> KeyLoads:
     if schema.injective or not schema.ordered or len(loads.codes) == 0:
         return loads
     ranks = loads.codes >> np.uint64(schema.hash_bits)
-    firsts = np.flatnonzero(np.append(True, ranks[1:] != ranks[:-1]))
+    firsts = np.flatnonzero(begins_run(ranks))
     return replace(
         loads,
         codes=ranks[firsts] << np.uint64(schema.hash_bits),

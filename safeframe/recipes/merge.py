@@ -172,22 +172,16 @@ def merge(
        item  count
     0     9      6
     """
+    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
     sizes, plan = planned(
-        left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,
+        left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )  # fmt: skip
-    return merged(sizes, plan, how, suffixes, indicator, max_output)
+    return merged(sizes, plan, asked, max_output)
 
 
-def merged(
-    sizes: JoinSizes,
-    plan: Plan,
-    how: How,
-    suffixes: tuple[str | None, str | None],
-    indicator: bool | str,
-    max_output: str | int | None,
-) -> dd.DataFrame:
+def merged(sizes: JoinSizes, plan: Plan, asked: KeyArguments, max_output: str | int | None) -> dd.DataFrame:
     """Make the collection of a planned merge, for a recipe that the user called."""
     if max_output is not None:
         refuse_larger(sizes.estimate, parse_nbytes(max_output, argument="max_output"))
@@ -197,11 +191,11 @@ def merged(
     expression = SafeMerge(
         sizes.left,
         sizes.right,
-        how=how,
+        how=asked.how,
         left_on=list(sizes.keys.left.kept),
         right_on=list(sizes.keys.right.kept),
-        suffixes=tuple(suffixes),
-        indicator=indicator,
+        suffixes=tuple(asked.suffixes),
+        indicator=asked.indicator,
         plan=plan,
         schema=sizes.schema,
         left_keys=sizes.left_facts.keys.partitions,
@@ -256,8 +250,9 @@ def plan_merge(
     6
     """
     del max_output
+    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
     return planned(
-        left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator,
+        left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )[1]  # fmt: skip
@@ -266,14 +261,7 @@ def plan_merge(
 def planned(
     left: dd.DataFrame,
     right: dd.DataFrame,
-    how: How,
-    on: Any,
-    left_on: Any,
-    right_on: Any,
-    left_index: bool,
-    right_index: bool,
-    suffixes: tuple[str | None, str | None],
-    indicator: bool | str,
+    asked: KeyArguments,
     *,
     strategy: str | None,
     partition_size: str | int | None,
@@ -293,16 +281,6 @@ def planned(
     # First of all: a worker's allocators are set up before its first task.
     budget = measure_budget(memory_nbytes)
     in_order = check_order is not None
-    asked = KeyArguments(
-        how=how,
-        on=on,
-        left_on=left_on,
-        right_on=right_on,
-        left_index=left_index,
-        right_index=right_index,
-        suffixes=suffixes,
-        indicator=indicator,
-    )
     recipe = "sorted_merge" if in_order else "merge"
     sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)
     if check_order is not None:
@@ -313,7 +291,7 @@ def planned(
     p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
     plan = make_plan(
         MergeFacts(
-            how=how,
+            how=asked.how,
             left=sizes.left_facts,
             right=sizes.right_facts,
             estimate=sizes.estimate,

@@ -30,9 +30,9 @@ _INDEX = "__safeframe_index__"
 _CONSTANT = "__safeframe_constant__"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class KeyArguments:
-    """The arguments of a merge that say what is compared, and what the result is called."""
+    """The arguments of a merge that say what is compared, and what the result is called, in their order."""
 
     how: How = "inner"
     """See :func:`safeframe.merge`."""

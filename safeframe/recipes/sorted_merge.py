@@ -16,6 +16,7 @@ from safeframe.kernels.key_codes import decode_codes
 from safeframe.planning.ordered_parts import first_disorder
 from safeframe.recipes.join_sizes import JoinSizes
 from safeframe.recipes.merge import merged, planned
+from safeframe.recipes.merge_keys import KeyArguments
 
 __all__ = ["plan_sorted_merge", "sorted_merge"]
 
@@ -120,12 +121,13 @@ def sorted_merge(
     2  2      7    2.0
     3  4      8    NaN
     """
+    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
     sizes, plan = planned(
-        left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator=False,
+        left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics, check_order=_order_check(sort=sort),
     )  # fmt: skip
-    return merged(sizes, plan, how, suffixes, indicator=False, max_output=max_output)
+    return merged(sizes, plan, asked, max_output)
 
 
 def plan_sorted_merge(
@@ -172,8 +174,9 @@ def plan_sorted_merge(
     'sorted'
     """
     del max_output
+    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
     return planned(
-        left, right, how, on, left_on, right_on, left_index, right_index, suffixes, indicator=False,
+        left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics, check_order=_order_check(sort=sort),
     )[1]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import dask
@@ -24,22 +23,6 @@ def _in_this_process():
     """No cluster, unless a test has its own client."""
     with dask.config.set(scheduler="sync"):
         yield
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 1 MiB."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("a file system of a given size can only be mounted by root")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def wide(rows=200_000):

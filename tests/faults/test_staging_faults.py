@@ -28,22 +28,6 @@ def staged_files(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.suffix in (".staged", ".partial")]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 1 MiB."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("a file system of a given size can only be mounted by root")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
 def test_a_plan_that_will_not_fit_the_disk_is_refused_before_it_runs(small_disk):
     left, right = frames()
     with dask.config.set(scheduler="sync"):

@@ -207,20 +207,6 @@ def test_a_file_url(place):
     assert rows(place) == list(range(1, 101))
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 1 MiB."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a file system of a given size can only be mounted by root")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
 def test_a_disk_that_fills_up(small_disk):
     frame = pd.DataFrame({"x": np.random.default_rng(0).random(400_000)})
     with pytest.raises(safeframe.StagingFullError, match="out' is full"):

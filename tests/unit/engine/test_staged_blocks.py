@@ -17,9 +17,10 @@ WORDS = NUMBERS.assign(w="word")
 
 
 def add(block, frame):
-    taken = block.takes([frame[name] for name in frame])
+    partition = block.converted([frame[name] for name in frame])
+    taken = block.takes(partition)
     if taken:
-        block.add(None)
+        block.add(partition, None)
     return taken
 
 
