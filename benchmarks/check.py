@@ -91,7 +91,7 @@ def _wrong_keys(dataset: Dataset, output: Path, *, scratch: Path, memory: str) -
 
 def _comparison(dataset: Dataset, output: Path) -> str:
     situation = dataset.situation
-    key = situation.on
+    key = situation.key.number()
     left = [column.name for column in situation.left.columns]
     right = [column.name for column in situation.right.columns]
     join = "LEFT JOIN" if situation.how == "left" else "JOIN"

@@ -32,7 +32,7 @@ def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) ->
     joined = safeframe.merge(
         dd.read_parquet(dataset.left),
         dd.read_parquet(dataset.right),
-        on=dataset.situation.on,
+        on=dataset.situation.key.columns,
         how=dataset.situation.how,
     )
     planned = time.perf_counter() - start
@@ -51,7 +51,7 @@ def _dask_merge(request: Request, dataset: Dataset, tight: TightCluster) -> dict
     joined = dd.merge(
         dd.read_parquet(dataset.left),
         dd.read_parquet(dataset.right),
-        on=dataset.situation.on,
+        on=dataset.situation.key.columns,
         how=dataset.situation.how,
     )
     joined.to_parquet(request.output, write_index=False)
@@ -66,7 +66,7 @@ def _safeframe_estimate(request: Request, dataset: Dataset, tight: TightCluster)
     estimate = safeframe.estimate_merge(
         dd.read_parquet(dataset.left),
         dd.read_parquet(dataset.right),
-        on=dataset.situation.on,
+        on=dataset.situation.key.columns,
         how=dataset.situation.how,
     )
     return {"rows": int(estimate.rows)}
@@ -77,7 +77,7 @@ def _dask_estimate(request: Request, dataset: Dataset, tight: TightCluster) -> d
     import dask.dataframe as dd
     import pandas as pd
 
-    key = dataset.situation.on
+    (key,) = dataset.situation.key.columns
     left, right = dask.compute(
         dd.read_parquet(dataset.left, columns=[key])[key].value_counts(),
         dd.read_parquet(dataset.right, columns=[key])[key].value_counts(),
@@ -88,17 +88,20 @@ def _dask_estimate(request: Request, dataset: Dataset, tight: TightCluster) -> d
 
 def _duckdb_merge(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
     with tuned_duckdb(request) as connection:
+        keys = dataset.situation.key.columns
+        # With USING the planner sees plain equality; nulls are only equal when it is told so.
+        using = f"USING ({keys[0]})" if len(keys) == 1 else f"ON {_same(keys)}"
+        picked = "*" if len(keys) == 1 else f"l.*, r.* EXCLUDE ({', '.join(keys)})"
         connection.execute(
-            f"COPY (SELECT * FROM read_parquet('{dataset.left}/*.parquet') AS l "
-            f"{dataset.situation.how.upper()} JOIN read_parquet('{dataset.right}/*.parquet') AS r "
-            f"USING ({dataset.situation.on})) "
+            f"COPY (SELECT {picked} FROM read_parquet('{dataset.left}/*.parquet') AS l "
+            f"{dataset.situation.how.upper()} JOIN read_parquet('{dataset.right}/*.parquet') AS r {using}) "
             f"TO '{request.output}/all.parquet' (FORMAT parquet, COMPRESSION {COMPRESSION})"
         )
     return {}
 
 
 def _duckdb_estimate(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
-    key = dataset.situation.on
+    (key,) = dataset.situation.key.columns
 
     def counts(side: Path) -> str:
         return f"SELECT {key}, count(*) AS n FROM read_parquet('{side}/*.parquet') GROUP BY {key}"
@@ -115,8 +118,12 @@ def _duckdb_estimate(request: Request, dataset: Dataset, tight: None) -> dict[st
 def _polars_merge(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
     import polars as pl
 
+    keys = dataset.situation.key.columns
     joined = pl.scan_parquet(dataset.left / "*.parquet").join(
-        pl.scan_parquet(dataset.right / "*.parquet"), on=dataset.situation.on, how=dataset.situation.how
+        pl.scan_parquet(dataset.right / "*.parquet"),
+        on=keys,
+        how=dataset.situation.how,
+        nulls_equal=len(keys) > 1,
     )
     joined.sink_parquet(
         f"{request.output}/all.parquet", compression=COMPRESSION, engine="streaming", maintain_order=False
@@ -127,7 +134,7 @@ def _polars_merge(request: Request, dataset: Dataset, tight: None) -> dict[str, 
 def _polars_estimate(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
     import polars as pl
 
-    key = dataset.situation.on
+    (key,) = dataset.situation.key.columns
     left, right = (
         pl.scan_parquet(side / "*.parquet").group_by(key).agg(pl.len().cast(pl.Int64).alias(name))
         for side, name in ((dataset.left, "n"), (dataset.right, "m"))
@@ -139,6 +146,10 @@ def _polars_estimate(request: Request, dataset: Dataset, tight: None) -> dict[st
         .item()
     )
     return {"rows": int(rows)}
+
+
+def _same(keys: list[str]) -> str:
+    return " AND ".join(f"l.{key} IS NOT DISTINCT FROM r.{key}" for key in keys)
 
 
 def _missing(dataset: Dataset) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.situations.keys import CompositeKey, Key, NumberKey
 from benchmarks.situations.stamp import ALL_ENGINES, stamped
 from benchmarks.situations.tables import Column, Table
 
@@ -43,10 +44,8 @@ class Situation:
     """The left side."""
     right: Table
     """The right side."""
-    on: str
-    """The key's name on both sides."""
-    key_low: int = 0
-    """The smallest key."""
+    key: Key
+    """The key, the same on both sides."""
     how: Literal["left", "inner"] = "left"
     """The join."""
     task: Literal["merge", "estimate"] = "merge"
@@ -59,11 +58,15 @@ class Situation:
     @property
     def output_columns(self) -> tuple[str, ...]:
         """Columns of the result, in order."""
-        return (self.on, *(c.name for c in self.left.columns), *(c.name for c in self.right.columns))
+        return (
+            *self.key.columns,
+            *(c.name for c in self.left.columns),
+            *(c.name for c in self.right.columns),
+        )
 
     @property
     def output_row_nbytes(self) -> int:
-        """Bytes of one row of the result in memory; every column is eight bytes wide."""
+        """Bytes of one row of the result in memory, about; but for strings, every column is eight bytes wide."""
         return 8 * len(self.output_columns)
 
     @property
@@ -119,12 +122,10 @@ class Truth:
     """Rows of the result: the sum over keys of left rows times right rows."""
     matched_rows: int
     """Those of them that have a right side."""
-    heaviest_key: int
-    """The key with the most rows in the result."""
     heaviest_rows: int
-    """How many those are."""
+    """Those of the key that has the most."""
     sums: dict[str, float]
-    """Per column of the result, the sum of its values."""
+    """Per column of the result that is no key, the sum of its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def _write(situation: Situation, root: Path) -> Truth:
             count += np.bincount(keys, minlength=n_keys)
             for name, total in sums.items():
                 total += np.bincount(keys, weights=values[name], minlength=n_keys)
-            frame = pa.table({situation.on: keys + situation.key_low, **values})
+            frame = pa.table({**situation.key.values(keys), **values})
             pq.write_table(frame, directory / f"part-{number:04d}.parquet")
         totals.append((count, sums))
     return _truth(situation, totals)
@@ -177,15 +178,11 @@ def _truth(situation: Situation, totals: list[tuple[Any, dict[str, Any]]]) -> Tr
     (left, left_sums), (right, right_sums) = totals
     repeats = np.maximum(right, 1) if situation.how == "left" else right
     rows = left * repeats
-    keys = np.arange(len(rows), dtype="int64") + situation.key_low
-    heaviest = int(rows.argmax())
     return Truth(
         rows=int(rows.sum()),
         matched_rows=int((left * right).sum()),
-        heaviest_key=int(keys[heaviest]),
-        heaviest_rows=int(rows[heaviest]),
+        heaviest_rows=int(rows.max()),
         sums={
-            situation.on: float((keys * rows).sum()),
             **{name: float((total * repeats).sum()) for name, total in left_sums.items()},
             **{name: float((total * left).sum()) for name, total in right_sums.items()},
         },
@@ -205,13 +202,13 @@ QUESTION_LEFT = Table(
 _Q_RIGHT = Table(
     files=10, rows_per_file=1_000_000, keys=10_000, columns=(Column(name="col4", kind="float64"),)
 )
+_QUESTION_KEY = NumberKey(name="col1", low=90_000)
 _Q3 = Situation(
     name="q3",
     title="10 M rows left join 100 k rows, each key ten times on the right, written as parquet",
     left=replace(QUESTION_LEFT, files=10),
     right=replace(_Q_RIGHT, files=4, rows_per_file=25_000),
-    on="col1",
-    key_low=90_000,
+    key=_QUESTION_KEY,
 )
 
 JOINS: dict[str, Situation] = {
@@ -222,8 +219,7 @@ JOINS: dict[str, Situation] = {
             title="rows of the whole question foretold: 100 M rows left join 10 M rows",
             left=QUESTION_LEFT,
             right=_Q_RIGHT,
-            on="col1",
-            key_low=90_000,
+            key=_QUESTION_KEY,
             task="estimate",
         ),
         _Q3,
@@ -249,7 +245,7 @@ JOINS: dict[str, Situation] = {
                 columns=(Column(name="r1", kind="int64"), Column(name="r2", kind="float64")),
                 unique=True,
             ),
-            on="k",
+            key=NumberKey(name="k"),
         ),
         Situation(
             name="zipf",
@@ -271,8 +267,25 @@ JOINS: dict[str, Situation] = {
                 zipf_offset=71.0,
                 first_rank=(3_333_331, 5_000_011),
             ),
-            on="k",
+            key=NumberKey(name="k"),
             how="inner",
+        ),
+        Situation(
+            name="composite",
+            title="20 M rows left join 20 M rows on a string and a number, nulls in both, written as parquet",
+            left=Table(
+                files=20,
+                rows_per_file=1_000_000,
+                keys=10_000_000,
+                columns=(Column(name="a", kind="int64"),),
+            ),
+            right=Table(
+                files=20,
+                rows_per_file=1_000_000,
+                keys=10_000_000,
+                columns=(Column(name="b", kind="float64"),),
+            ),
+            key=CompositeKey(string="s", number_column="n", numbers=1_000, null_string=5, null_number=13),
         ),
     )
 }
