@@ -24,6 +24,10 @@ joins four of them stays far below the smallest worker."""
 HEAVY_KEYS = 2**12
 """Heaviest keys that are always counted exactly."""
 
+NEGLIGIBLE_KEY_SHARE = 1e-4
+"""Share of a join's larger side up to which no key's result rows are worth a pass of their own: a
+worker's part of a frame is hundreds of times as much."""
+
 HEAVY_CANDIDATES = 2**14
 """Keys that a summary keeps as candidates for the heaviest, while the keys are only sampled:
 more than are wanted, since a key that is heavy in all may be middling in one partition."""

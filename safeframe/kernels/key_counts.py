@@ -21,7 +21,7 @@ from safeframe.kernels.key_codes import column_values, encode_keys, ordered_code
 from safeframe.kernels.mixing import mix64
 from safeframe.kernels.order import begins_run
 
-__all__ = ["KeyCounts", "count_candidates", "count_keys", "count_ordered", "key_checksum"]
+__all__ = ["KeyCounts", "count_candidates", "count_keys", "count_ordered", "hash_checksum", "key_checksum"]
 
 _DENSE_KINDS: frozenset[KeyKind] = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
 _DENSE_FACTOR = 2
@@ -171,7 +171,12 @@ def key_checksum(codes: Codes, counts: Counts) -> int:
     >>> key_checksum(codes, np.array([2, 1])) == key_checksum(codes, np.array([1, 2]))
     False
     """
-    return int((mix64(codes) * counts.astype(np.uint64)).sum(dtype=np.uint64))
+    return hash_checksum(mix64(codes), counts)
+
+
+def hash_checksum(hashes: Codes, counts: Counts) -> int:
+    """Give :func:`key_checksum` of keys that are hashed already (``mixing.mix64``)."""
+    return int((hashes * counts.astype(np.uint64)).sum(dtype=np.uint64))
 
 
 def _increasing(values: npt.NDArray[Any]) -> bool:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from safeframe import options
 from safeframe.facts.keys import Codes, Counts, KeySchema, PartitionKeys
-from safeframe.kernels.key_counts import KeyCounts, count_keys, key_checksum
+from safeframe.kernels.key_counts import KeyCounts, count_keys, hash_checksum
 from safeframe.kernels.key_labels import key_labels, label_rows
 from safeframe.kernels.mixing import below_fraction, mix64
 from safeframe.kernels.order import begins_run, sorted_union
@@ -103,7 +103,9 @@ def summary_nbytes_bound(capacity: int, partitions: int) -> int:
     return 16 * (capacity + options.HEAVY_CANDIDATES) + _LABEL_NBYTES * named + 57 * partitions
 
 
-def summarise(columns: Sequence[pd.Series[Any]], schema: KeySchema, capacity: int) -> KeySummary:
+def summarise(
+    columns: Sequence[pd.Series[Any]], schema: KeySchema, capacity: int, *, fraction: float = 1.0
+) -> KeySummary:
     """Summarise the keys of one partition.
 
     Parameters
@@ -114,6 +116,9 @@ def summarise(columns: Sequence[pd.Series[Any]], schema: KeySchema, capacity: in
         How keys become codes.
     capacity
         Distinct keys that are counted exactly.
+    fraction
+        The threshold of partitions that this one's summary is to be joined with,
+        where that is known: what lies above it need not be carried.
 
     Examples
     --------
@@ -124,7 +129,9 @@ def summarise(columns: Sequence[pd.Series[Any]], schema: KeySchema, capacity: in
     {5: 1, 7: 2}
     """
     counted = count_keys(columns, schema)
-    summary = _bounded(counted.codes, counted.counts, capacity, _of_partition(counted, len(columns[0])))
+    hashes = mix64(counted.codes)
+    partition = _of_partition(counted, len(columns[0]), hashes)
+    summary = _bounded(counted.codes, counted.counts, capacity, partition, fraction=fraction, hashes=hashes)
     if schema.injective or counted.row_codes is None:
         return summary
     wanted = _worth_a_name(summary)
@@ -221,14 +228,22 @@ def _bounded(
     *,
     fraction: float = 1.0,
     heavy: tuple[Codes, Counts, int] | None = None,
+    hashes: Codes | None = None,
 ) -> KeySummary:
-    """Make a summary of the capacity; ``heavy`` are the candidates, None for all ``codes``."""
+    """Make a summary of the capacity; ``heavy`` are the candidates, None for all ``codes``.
+
+    With ``hashes``, those of the codes, codes may lie above the threshold yet.
+    """
     all_keys = (codes, counts, 0)
+    if fraction < 1.0 and hashes is not None:
+        below = hashes < _hash_limit(fraction)
+        codes, counts, hashes = codes[below], counts[below], hashes[below]
     if len(codes) > (capacity if fraction >= 1.0 else sample_size(capacity)):
-        hashes = mix64(codes)
+        if hashes is None:
+            hashes = mix64(codes)
         held = sample_size(capacity)
         fraction = min(fraction, _fraction_of(int(np.partition(hashes, held)[held])))
-        below = hashes < np.uint64(int(fraction * 2.0**64))
+        below = hashes < _hash_limit(fraction)
         codes, counts = codes[below], counts[below]
     if fraction >= 1.0:
         heavy_codes, heavy_counts, heavy_error = np.empty(0, np.uint64), np.empty(0, np.int64), 0
@@ -245,6 +260,10 @@ def _bounded(
         partitions=partitions,
         labels={},
     )
+
+
+def _hash_limit(fraction: float) -> np.uint64:
+    return np.uint64(int(fraction * 2.0**64))
 
 
 def _fraction_of(threshold: int) -> float:
@@ -295,7 +314,7 @@ def _with_labels(summary: KeySummary, labels: dict[int, Any]) -> KeySummary:
     return summary
 
 
-def _of_partition(counted: KeyCounts, rows: int) -> PartitionKeys:
+def _of_partition(counted: KeyCounts, rows: int, hashes: Codes) -> PartitionKeys:
     codes = counted.codes
     return PartitionKeys(
         rows=np.array([rows], np.int64),
@@ -305,5 +324,5 @@ def _of_partition(counted: KeyCounts, rows: int) -> PartitionKeys:
         increasing=np.array([counted.increasing], np.bool_),
         first_rows=counted.counts[:1].copy() if len(codes) else np.zeros(1, np.int64),
         last_rows=counted.counts[-1:].copy() if len(codes) else np.zeros(1, np.int64),
-        checksums=np.array([key_checksum(codes, counted.counts)], np.uint64),
+        checksums=np.array([hash_checksum(hashes, counted.counts)], np.uint64),
     )

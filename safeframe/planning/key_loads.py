@@ -65,7 +65,8 @@ def key_loads(left: KeyStatistics, right: KeyStatistics, how: How) -> KeyLoads:
     """
     fraction = min(left.sample_fraction, right.sample_fraction)
     heavy = np.empty(0, np.uint64)
-    if not (left.exact and right.exact):
+    # Counts with an error are those of keys too light to be counted once more.
+    if not (left.exact and right.exact) and not (left.heavy_error or right.heavy_error):
         heavy = sorted_union(left.heavy_codes, right.heavy_codes)
     sampled = [side.codes[below_fraction(side.codes, fraction)] for side in (left, right)]
     codes = sorted_union(*sampled, heavy)

@@ -61,12 +61,13 @@ def gather_key_statistics(
     -------
     list of KeyStatistics
         One for each side. Where a side has more keys than the capacity, the
-        heaviest keys of all sides are counted exactly in all of them.
+        heaviest keys of all sides are counted exactly in all of them, unless
+        none of them can matter to a join of two sides.
 
     Notes
     -----
     **Eager.** One computation reads the key columns of all sides; a second one
-    does so again where keys are sampled.
+    does so again where keys are sampled and some may be heavy.
 
     **Memory.** A task holds the key columns of one partition, their codes, and
     at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes.
@@ -74,15 +75,34 @@ def gather_key_statistics(
     if capacity is None:
         capacity = int(dask.config.get("safeframe.key-capacity", options.KEY_CAPACITY))
     trees = [
-        _tree(each_partition(project(ddf, on), _summarise, combine, on, schema, capacity), combine)
+        _tree(
+            each_partition(project(ddf, on), _summarise, combine, on, schema, capacity, told=_threshold),
+            combine,
+        )
         for ddf, on in sides
     ]
     summaries: tuple[KeySummary, ...] = dask.compute(*trees)
     statistics = [
         _statistics(summary, on, schema, capacity) for summary, (_, on) in zip(summaries, sides, strict=True)
     ]
-    statistics = align_heavy_keys(sides, statistics)
+    if not _no_key_is_heavy(statistics):
+        statistics = align_heavy_keys(sides, statistics)
     return statistics if len(sides) == 1 else _name_products(sides, statistics)
+
+
+def _no_key_is_heavy(statistics: Sequence[KeyStatistics]) -> bool:
+    """Tell whether of two sides' keys none makes more of their join than the sample leaves open anyway."""
+    if len(statistics) != 2:
+        return False
+    left, right = (_most_rows(side) for side in statistics)
+    most = max(left, 1) * max(right, 1)
+    return most <= options.NEGLIGIBLE_KEY_SHARE * max(side.rows for side in statistics)
+
+
+def _most_rows(side: KeyStatistics) -> int:
+    """Give what the rows of no key exceed."""
+    counts = side.counts if side.exact else side.heavy_counts
+    return int(counts.max(initial=0)) + side.heavy_error
 
 
 def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics]) -> list[KeyStatistics]:
@@ -136,8 +156,15 @@ def _reduced(reduce: Callable[[list[T]], T], parts: list[T]) -> T:
     return reduce(parts)
 
 
-def _summarise(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, capacity: int) -> KeySummary:
-    return summarise(key_columns(frame, on), schema, capacity)
+def _summarise(
+    frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, capacity: int, fraction: float | None
+) -> KeySummary:
+    return summarise(key_columns(frame, on), schema, capacity, fraction=1.0 if fraction is None else fraction)
+
+
+def _threshold(summary: KeySummary) -> float:
+    """Tell later partitions which keys cannot be in the sample any more: the threshold only falls."""
+    return summary.fraction
 
 
 def _count(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, candidates: Codes) -> Counts:

@@ -13,7 +13,7 @@ Partitions that depend on other tasks, and those in memory, get a task each.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import dask
 import dask.dataframe as dd
@@ -26,6 +26,9 @@ from safeframe import options
 __all__ = ["PartitionTask", "each_partition", "key_columns", "project", "stands_alone"]
 
 T = TypeVar("T")
+
+_FIRST_TASKS = 4
+"""Tasks that wait for no other: one for each worker of a small cluster."""
 
 
 class PartitionTask:
@@ -74,7 +77,11 @@ def key_columns(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:
 
 
 def each_partition(
-    ddf: dd.DataFrame, function: Callable[..., T], reduce: Callable[[list[T]], T], *args: Any
+    ddf: dd.DataFrame,
+    function: Callable[..., T],
+    reduce: Callable[[list[T]], T],
+    *args: Any,
+    told: Callable[[T], Any] | None = None,
 ) -> list[Delayed]:
     """Call ``function(partition, *args)`` on every partition, and reduce neighbours within a task.
 
@@ -88,6 +95,10 @@ def each_partition(
         Joins results of neighbouring partitions, in order.
     *args
         Further arguments of ``function``.
+    told
+        What of results so far ``function`` is told, as one more argument: of the
+        partitions before it in its task, or else of the first task, which all but
+        the first few tasks wait for; None where there is nothing yet.
 
     Returns
     -------
@@ -99,15 +110,15 @@ def each_partition(
     The optimiser's tune pass stays off: it would join partitions of a narrow
     parquet frame, and the figures are of the partitions that the user sees.
     """
-    run = delayed(_run, pure=False)
+    run = _Runs(function, reduce, args, told)
     with dask.config.set({"optimization.tune.active": False}):
         optimised = ddf.optimize()
         graph, keys = dict(optimised.__dask_graph__()), optimised.__dask_keys__()
         if not all(stands_alone(graph[key]) for key in keys):
-            return [run(part, function, reduce, args) for part in optimised.to_delayed(optimize_graph=False)]
+            return run.tasks(optimised.to_delayed(optimize_graph=False))
     size = max(1, min(options.KEY_TASK_PARTITIONS, len(keys) // options.KEY_MIN_TASKS))
     parts = [PartitionTask(graph[key]) for key in keys]
-    return [run(_Group(parts[at : at + size]), function, reduce, args) for at in range(0, len(parts), size)]
+    return run.tasks([_Group(parts[at : at + size]) for at in range(0, len(parts), size)])
 
 
 class _Group:
@@ -124,16 +135,43 @@ def stands_alone(node: Any) -> bool:
     return isinstance(node, Task) and not node.dependencies
 
 
+class _Runs(Generic[T]):
+    """Tasks that do the same with groups of partitions."""
+
+    def __init__(
+        self,
+        function: Callable[..., T],
+        reduce: Callable[[list[T]], T],
+        args: tuple[Any, ...],
+        told: Callable[[T], Any] | None,
+    ) -> None:
+        self._function, self._reduce, self._args, self._told = function, reduce, args, told
+
+    def tasks(self, groups: Sequence[Any]) -> list[Delayed]:
+        """Give a task for each group."""
+        run = delayed(_run, pure=False)
+        given = self._function, self._reduce, self._args, self._told
+        tasks = [run(group, *given, None) for group in groups[:_FIRST_TASKS]]
+        # The first tasks are done at about the same time, so that the others wait for no more than these.
+        first = None if self._told is None or not tasks else delayed(self._told, pure=False)(tasks[0])
+        return tasks + [run(group, *given, first) for group in groups[_FIRST_TASKS:]]
+
+
 def _run(
     group: _Group | pd.DataFrame,
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
+    told: Callable[[T], Any] | None,
+    first: Any,
 ) -> T:
     parts: Sequence[PartitionTask | _Made] = group.parts if isinstance(group, _Group) else [_Made(group)]
     result: T | None = None
     for part in parts:
-        new = function(part.make(), *args)
+        if told is None:
+            new = function(part.make(), *args)
+        else:
+            new = function(part.make(), *args, first if result is None else told(result))
         result = new if result is None else reduce([result, new])
     assert result is not None
     return result

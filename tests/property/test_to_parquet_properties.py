@@ -39,7 +39,7 @@ def test_pandas_reads_what_was_written(data, dtype, group_rows):
     frame = pd.DataFrame({"x": pd.Series(values, dtype=dtype)})
     with tempfile.TemporaryDirectory() as directory, dask.config.set(NATIVE):
         out = f"{directory}/out"
-        to_parquet(dd.from_pandas(frame, npartitions=3), out, row_group_rows=group_rows, memory="1GiB")
+        to_parquet(dd.from_pandas(frame, npartitions=3), out, row_group_rows=group_rows, memory="8GiB")
         back = pd.read_parquet(out).rename_axis(None)
         files = sorted(Path(out).glob("*.parquet"))
         assert max(pq.read_metadata(path).row_group(0).num_rows for path in files) <= group_rows

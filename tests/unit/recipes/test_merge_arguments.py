@@ -197,7 +197,7 @@ def test_a_huge_cross_join_is_planned_in_bounded_cells(tmp_path):
     frame = in_dask(pd.DataFrame({"a": np.arange(100_000)}), 4)
     with pytest.warns(safeframe.OutputExplosionWarning, match="cross merge makes 10,000,000,000 rows"):
         merged = safeframe.merge(
-            frame, frame, how="cross", memory="1GiB", partition_size="16MiB", staging=str(tmp_path)
+            frame, frame, how="cross", memory="8GiB", partition_size="16MiB", staging=str(tmp_path)
         )
     plan = safeframe.explain(merged)
     assert (plan.strategy, int(plan.output_rows), plan.fits) == ("staged", 10**10, True)

@@ -12,7 +12,9 @@ import pytest
 
 from safeframe import options
 from safeframe.facts.keys import KeyColumn, KeySchema
+from safeframe.kernels.key_summary import combine, summarise
 from safeframe.planning.join_size import estimate_join
+from safeframe.planning.key_loads import key_loads
 from safeframe.sizing import partition_tasks
 from safeframe.sizing.keys import align_heavy_keys, gather_key_statistics
 from safeframe.sizing.partition_tasks import each_partition, project
@@ -172,3 +174,51 @@ def test_the_keys_that_make_most_of_a_join_have_names_though_neither_side_named_
     statistics = gather_key_statistics(sides, STRING)
     heaviest = estimate_join(*statistics, "inner", row_nbytes=8.0, on=("k",)).heaviest
     assert [(key.key, key.output_rows) for key in heaviest] == [("both", 400)]
+
+
+def test_what_later_partitions_are_told_changes_no_sample(monkeypatch):
+    frame = zipf(3, rows=200_000, keys=100_000, exponent=0.6)
+    ddf = dd.from_map(lambda i: frame.iloc[i * 10_000 : (i + 1) * 10_000], range(20), meta=frame.iloc[:0])
+    monkeypatch.setattr(
+        options, "KEY_MIN_TASKS", 7
+    )  # two partitions a task, and tasks that wait for the first
+    carried = []
+
+    def noted(columns, schema, capacity, *, fraction):
+        summary = summarise(columns, schema, capacity, fraction=fraction)
+        carried.append(len(summary.codes))
+        return summary
+
+    monkeypatch.setattr("safeframe.sizing.keys.summarise", noted)
+    side = gather_key_statistics([(ddf, ("k",))], INT, capacity=2**12)[0]
+    monkeypatch.undo()
+    parts = [summarise([ddf.partitions[i].compute()["k"]], INT, 2**12) for i in range(20)]
+    whole = combine(parts)
+    np.testing.assert_array_equal(side.codes, whole.codes)
+    np.testing.assert_array_equal(side.counts, whole.counts)
+    np.testing.assert_array_equal(side.partitions.checksums, whole.partitions.checksums)
+    assert side.sample_fraction == whole.fraction
+    assert sorted(carried)[11] < 0.7 * len(parts[0].codes), "the six tasks after the first four carry less"
+
+
+@pytest.mark.parametrize(("hot_rows", "passes"), [(0, 1), (500, 2)])
+def test_keys_that_cannot_matter_are_not_counted_once_more(hot_rows, passes):
+    calls = []
+
+    def part(number):
+        calls.append(number)
+        keys = np.arange(number * 500_000, (number + 1) * 500_000) * 7 % 3_000_001
+        keys[:hot_rows] = 8
+        return pd.DataFrame({"k": keys})
+
+    ddf = dd.from_map(part, range(2), meta=pd.DataFrame({"k": [0]}))
+    left, right = gather_key_statistics([(ddf, ("k",)), (ddf, ("k",))], INT, capacity=2**18)
+    assert not left.exact
+    assert len(calls) == 4 * passes
+    truth = 1_000_000 if not hot_rows else (2 * hot_rows) ** 2 + 1_000_000 - 2 * hot_rows
+    rows = estimate_join(left, right, "inner", row_nbytes=8.0, on=("k",)).rows
+    assert rows.lower <= truth <= rows.upper
+    assert rows.upper / rows.lower < 1.1
+    loads = key_loads(left, right, "inner")
+    assert loads.output.sum() == pytest.approx(truth, rel=0.05)
+    assert loads.known.any() == (hot_rows > 0)
