@@ -123,7 +123,7 @@ def estimate_join(
     return MergeEstimate(
         how=how,
         on=tuple(on),
-        rows=_rows(how, inner, left_only, right_only, left.rows),
+        rows=_rows(how, inner, left_only, right_only, left.rows, right.rows),
         row_nbytes=row_nbytes,
         left_rows=left.rows,
         right_rows=right.rows,
@@ -133,7 +133,9 @@ def estimate_join(
     )
 
 
-def _rows(how: How, inner: Estimate, left_only: Estimate, right_only: Estimate, left_rows: int) -> Estimate:
+def _rows(
+    how: How, inner: Estimate, left_only: Estimate, right_only: Estimate, left_rows: int, right_rows: int
+) -> Estimate:
     if how == "leftanti":
         return left_only
     if how == "leftsemi":
@@ -149,10 +151,12 @@ def _rows(how: How, inner: Estimate, left_only: Estimate, right_only: Estimate, 
         parts.append(left_only)
     if how in ("right", "outer"):
         parts.append(right_only)
+    # Each row of a side that is kept comes at least once.
+    kept = max(left_rows if how in ("left", "outer") else 0, right_rows if how in ("right", "outer") else 0)
     return Estimate(
-        lower=sum(part.lower for part in parts),
-        expected=sum(part.expected for part in parts),
-        upper=sum(part.upper for part in parts),
+        lower=max(kept, sum(part.lower for part in parts)),
+        expected=max(kept, sum(part.expected for part in parts)),
+        upper=max(kept, sum(part.upper for part in parts)),
         method=inner.method,
         exact=inner.exact,
     )

@@ -161,6 +161,14 @@ def test_the_interval_is_about_as_wide_as_it_has_to_be():
     assert (found.rows.upper - found.rows.lower) / rows < 12 * np.std(errors)
 
 
+@pytest.mark.parametrize("how", ["left", "right", "outer"])
+def test_a_side_that_is_kept_gives_at_least_its_rows(how):
+    kept, other = statistics(dict.fromkeys(range(4000), 1), fraction=0.1), statistics({1: 1}, fraction=0.1)
+    sides = (other, kept) if how == "right" else (kept, other)
+    rows = estimate_join(*sides, how, row_nbytes=8.0, on=("k",)).rows
+    assert 4_000 <= rows.lower <= rows.expected <= rows.upper
+
+
 def test_a_sample_without_a_match_does_not_rule_matches_out():
     left, right = (dict.fromkeys(range(base, base + 2000), 3) for base in (0, 10_000))
     found = estimate_join(*both(left, right, fraction=0.1, heavy=4), "inner", row_nbytes=8.0, on=("k",))
