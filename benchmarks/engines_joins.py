@@ -28,10 +28,11 @@ def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) ->
 
     import safeframe
 
+    options = dataset.situation.key.read_options
     start = time.perf_counter()
     joined = safeframe.merge(
-        dd.read_parquet(dataset.left),
-        dd.read_parquet(dataset.right),
+        dd.read_parquet(dataset.left, **options),
+        dd.read_parquet(dataset.right, **options),
         on=dataset.situation.key.columns,
         how=dataset.situation.how,
     )
@@ -48,9 +49,10 @@ def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) ->
 def _dask_merge(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
     import dask.dataframe as dd
 
+    options = dataset.situation.key.read_options
     joined = dd.merge(
-        dd.read_parquet(dataset.left),
-        dd.read_parquet(dataset.right),
+        dd.read_parquet(dataset.left, **options),
+        dd.read_parquet(dataset.right, **options),
         on=dataset.situation.key.columns,
         how=dataset.situation.how,
     )

@@ -24,7 +24,7 @@ joins four of them stays far below the smallest worker."""
 HEAVY_KEYS = 2**12
 """Heaviest keys that are always counted exactly."""
 
-NEGLIGIBLE_KEY_SHARE = 1e-4
+NEGLIGIBLE_KEY_SHARE = 5e-4
 """Share of a join's larger side up to which no key's result rows are worth a pass of their own: a
 worker's part of a frame is hundreds of times as much."""
 

@@ -34,6 +34,11 @@ class NumberKey:
         """The key's columns."""
         return [self.name]
 
+    @property
+    def read_options(self) -> dict[str, Any]:
+        """How dask has to be told to read it."""
+        return {}
+
     def values(self, keys: Array) -> dict[str, Any]:
         """Give the columns of keys that are counted from zero."""
         return {self.name: keys + self.low}
@@ -69,6 +74,11 @@ class CompositeKey:
     def columns(self) -> list[str]:
         """The key's columns."""
         return [self.string, self.number_column]
+
+    @property
+    def read_options(self) -> dict[str, Any]:
+        """How dask has to be told to read it: integers with nulls become floats otherwise, unlike what it promises."""
+        return {"dtype_backend": "numpy_nullable"}
 
     def values(self, keys: Array) -> dict[str, Any]:
         """Give the columns of keys that are counted from zero."""

@@ -241,6 +241,8 @@ def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
         "for all of them."
     )
     hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: {str(series.dtype)!r}}})."
+    if pd.api.types.is_integer_dtype(dtype) and pd.api.types.is_float_dtype(series.dtype):
+        hint += " Integers with missing values stay integers with dd.read_parquet(…, dtype_backend='numpy_nullable')."
     raise SchemaMismatchError(msg, hint=hint)
 
 

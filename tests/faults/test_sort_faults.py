@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import safeframe
+from safeframe.sizing.cluster import loaded_resident_nbytes
 
 
 @pytest.fixture(autouse=True)
@@ -226,8 +227,10 @@ def small_memory() -> int:
 
 
 @pytest.fixture
-def _all_of_the_memory():
-    """No headroom: it is larger the larger this process is, and a key may fit it."""
+def _all_of_the_memory(monkeypatch):
+    """No headroom: it is larger the larger this process is, and a key may fit it; and no growth between two plans."""
+    held = loaded_resident_nbytes()
+    monkeypatch.setattr("safeframe.sizing.cluster.loaded_resident_nbytes", lambda: held)
     with dask.config.set({"safeframe.headroom": 1.0}):
         yield
 
