@@ -9,7 +9,7 @@ what came out (:mod:`benchmarks.check_lags`).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -162,7 +162,9 @@ def _made(situation: LagSituation, root: Path) -> LagTruth:
 def _added(rows: pd.DataFrame, situation: LagSituation) -> pd.DataFrame:
     """Add up each key's rows: columns, new columns, their values that are there, and their products with a column."""
     columns = [column.name for column in situation.table.columns]
-    figures = {f"s_{name}": rows[name].astype("float64") for name in (*columns, *situation.made)}
+    figures: dict[str, Any] = {
+        f"s_{name}": rows[name].astype("float64") for name in (*columns, *situation.made)
+    }
     figures |= {f"n_{name}": rows[name].notna().astype("int64") for name in situation.made}
     figures |= {f"p_{name}": rows[name] * rows[columns[0]] for name in situation.made}
     figures["n"] = pd.Series(1, index=rows.index)

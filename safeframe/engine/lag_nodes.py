@@ -70,8 +70,6 @@ class LagMoves:
     """Whether that column goes."""
     with_index: bool
     """Whether the index is kept."""
-    bounds: tuple[Any, ...] | None
-    """Divisions that groups were taken to be whole by."""
     halo: Halo | None
     """Rows of neighbours, where partitions stay."""
     router: Router | None
@@ -86,7 +84,7 @@ class LagMoves:
     def __dask_tokenize__(self) -> tuple[object, ...]:
         router: Any = self.router
         return (
-            "LagMoves", self.order.__dask_tokenize__(), self.index, self.drop, self.with_index, repr(self.bounds),
+            "LagMoves", self.order.__dask_tokenize__(), self.index, self.drop, self.with_index,
             self.halo and self.halo.__dask_tokenize__(), router and router.__dask_tokenize__(), self.group, self.across,
             repr(self.p2p),
         )  # fmt: skip
@@ -240,11 +238,7 @@ class LagPartitions(Cells):
         part = _partition(self.frame, self._own_tasks, index)
         halo = moves.halo
         if halo is None:
-            bounds = None
-            if moves.bounds is not None:
-                last = index == len(moves.bounds) - 2
-                bounds = (moves.bounds[index], moves.bounds[index + 1], last)
-            return Task(name, lag_whole, part, self.spec, self.lags, bounds)
+            return Task(name, lag_whole, part, self.spec, self.lags)
         before, after = halo.before[index], halo.after[index]
         planned = Part(number=index, rows=int(halo.rows[index]), before=before, after=after)
         tails, heads = (

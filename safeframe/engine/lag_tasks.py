@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -139,32 +138,15 @@ def _made(part: PartitionTask | pd.DataFrame, planned: Part) -> pd.DataFrame:
     return frame
 
 
-def lag_whole(
-    part: PartitionTask | pd.DataFrame, spec: SortSpec, lags: LagSpec, bounds: tuple[Any, Any, bool] | None
-) -> pd.DataFrame:
+def lag_whole(part: PartitionTask | pd.DataFrame, spec: SortSpec, lags: LagSpec) -> pd.DataFrame:
     """Add columns to a partition whose groups are whole; its rows stay where they are."""
     use_worker()
     frame = part.make() if isinstance(part, PartitionTask) else part
-    if bounds is not None and len(frame):
-        _within(frame[spec.index], bounds)
     assert spec.order is not None, "groups are brought together by an order"
     keys = FrameSpec(meta=frame[list(spec.order.by)].iloc[:0], with_index=False)
     columns = [frame[name].array for name in spec.order.by]
     order = BlockOrder(keys, spec.order).positions(columns)
     return indexed(add_lags(frame, lags, order=order), spec)
-
-
-def _within(keys: pd.Series[Any], bounds: tuple[Any, Any, bool]) -> None:
-    """Raise unless the keys of a partition lie within its divisions: those of a group would be missed elsewhere."""
-    low, high, closed = bounds
-    first, last = keys.min(), keys.max()
-    if keys.isna().any() or first < low or last > high or (last == high and not closed):
-        msg = (
-            f"A partition holds keys from {first!r} to {last!r}, and its divisions are {low!r} and {high!r}."
-        )
-        raise ValidationError(
-            msg, hint="Forget the divisions with ddf.clear_divisions(): the order is then looked at."
-        )
 
 
 # Rows that move --------------------------------------------------------------

@@ -6,6 +6,7 @@ Does not cover: shifting (``lag``).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,7 @@ def lagged_dtype(dtype: Any, lag: int, *, fills: bool) -> Any:
 
 
 def transformed_dtype(column: pd.Series[Any], lag: int, spec: LagSpec) -> Any:
-    """Give the type of a column of the result, by making one of no rows, or else of two.
+    """Give the type of a column of the result, by making one of two rows, or else of none.
 
     Raises
     ------
@@ -97,9 +98,15 @@ def transformed_dtype(column: pd.Series[Any], lag: int, spec: LagSpec) -> Any:
     """
     dtype = lagged_dtype(column.dtype, lag, fills=spec.fills)
     error: Exception | None = None
-    for values in ([], [1, 1]):
+    samples = [pd.Series([], dtype=column.dtype)]
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        with contextlib.suppress(TypeError, ValueError):  # some types have no ones
+            samples.insert(0, pd.Series([1, 1], dtype=object).astype(column.dtype))
+    if isinstance(spec.transform, (np.ufunc, str)):
+        # Those of the user's own may know which values there are; of no rows these make anything.
+        samples = samples[:1]
+    for own in samples:
         try:
-            own = pd.Series(values, dtype=object).astype(column.dtype)
             return transformed(column.name, as_column(own), as_column(own.astype(dtype)), spec).dtype
         except ValidationError:
             raise

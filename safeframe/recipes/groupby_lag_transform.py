@@ -11,7 +11,7 @@ from safeframe.engine._dask import new_collection
 from safeframe.engine.lag_nodes import SafeLag
 from safeframe.engine.runs import check_staging
 from safeframe.facts.plan import Plan
-from safeframe.recipes.frames import as_names
+from safeframe.recipes.frames import as_names, check_keys
 from safeframe.recipes.lag_columns import NO_FILL, lag_spec
 from safeframe.recipes.lag_planning import PlannedLag, plan_lags
 from safeframe.recipes.lag_source import lag_source
@@ -223,6 +223,7 @@ def _planned(
         () if order_by is None else as_names(order_by) if not _is_column(ddf, order_by) else (order_by,)
     )
     source = lag_source(ddf, keys, ordering, ignore_index=ignore_index)
+    check_keys(source.frame, as_names(columns) if not _is_column(ddf, columns) else (columns,), "ddf")
     spec = lag_spec(
         source.frame._meta,
         by=keys,

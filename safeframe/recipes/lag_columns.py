@@ -144,15 +144,9 @@ def _check_fill(column: pd.Series[Any], fill_value: Any) -> None:
     """Refuse a value that the column's type does not hold: the type of the result is that of the column."""
     dtype = column.dtype
     try:
-        if isinstance(dtype, np.dtype):
-            sample: Any = np.empty(1, dtype)
-            taken = pd.api.extensions.take(sample, np.array([-1]), allow_fill=True, fill_value=fill_value)
-            fits = taken.dtype == dtype
-        else:
-            empty = column.iloc[:0].array
-            pd.api.extensions.take(empty, np.array([-1]), allow_fill=True, fill_value=fill_value)
-            fits = True
-    except (TypeError, ValueError):
+        held: Any = pd.Series([fill_value], dtype=dtype).iloc[0]
+        fits = bool(held == fill_value) if pd.notna(held) else bool(pd.isna(fill_value))
+    except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
         msg = f"fill_value={fill_value!r} is no value of column {column.name!r}, which is {dtype}."

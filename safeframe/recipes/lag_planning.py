@@ -30,6 +30,9 @@ from safeframe.units import parse_nbytes
 __all__ = ["PlannedLag", "plan_lags"]
 
 _RECIPE = "groupby_lag_transform"
+_UNSTEADY = (
+    "dask cuts the frame anew whenever other columns are asked for (persist() it, or write it, to keep it)"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,18 +84,15 @@ def _whole(
     """Plan for groups that are whole within partitions, without a look at the keys; None where they are not."""
     if given.strategy not in (None, "whole"):
         return None
-    if source.shuffled is not None and source.unshuffled is not None:
-        before, plan = source.unshuffled, source.shuffled
-        n, total = plan.output_partitions, int(plan.output_rows)
-        rows = np.full(n, -(-total // n), np.int64)
-        rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
-    elif source.divisions is not None:
-        before = source.frame
-        rows = count_partition_rows(before)
-    else:
+    if source.shuffled is None or source.unshuffled is None:
         return None
-    counted = rows if source.shuffled is None else count_partition_rows(before)
-    facts = _facts(before, source, spec, groups, given, _unsampled(counted), split_keys=False)
+    before, plan = source.unshuffled, source.shuffled
+    n, total = plan.output_partitions, int(plan.output_rows)
+    rows = np.full(n, -(-total // n), np.int64)
+    rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
+    facts = _facts(
+        before, source, spec, groups, given, _unsampled(count_partition_rows(before)), split_keys=False
+    )
     facts = replace(facts, quantiles=_unsampled(rows), self_made=False)
     lag = make_plan(_lag_facts(facts, spec, source, edges=None, apart="", across=False), only_in_place=True)
     if lag is None:
@@ -124,6 +124,8 @@ def _looked_at(
         source = replace(source, frame=source.unshuffled)
     frame = source.frame
     quantiles, edges = gather_groups(frame, groups, order)
+    if source.unsteady:
+        edges = replace(edges, out_of_order=edges.out_of_order or _UNSTEADY)
     sorted_too = bool(source.order_by)
     # The rows of a group that are in the frame's order can be cut anywhere.
     facts = _facts(frame, source, spec, groups, given, quantiles, split_keys=not sorted_too)
@@ -214,10 +216,8 @@ def _put_together(
     n = plan.output_partitions
     divisions: tuple[Any, ...] = (None,) * (n + 1)
     if planned is None:
-        if source.divisions is not None:
-            divisions = source.divisions
-        elif source.index is None and source.frame.known_divisions and source.with_index:
-            divisions = tuple(source.frame.divisions)
+        # Rows that stay when those of a shuffle do have no divisions either.
+        divisions = source.divisions or divisions
     elif source.index is not None and planned.order.by == (source.index,) and plan.strategy == "staged":
         divisions = known_divisions(planned)
     moves = LagMoves(
@@ -225,7 +225,6 @@ def _put_together(
         index=source.index,
         drop=source.drop,
         with_index=source.with_index,
-        bounds=source.divisions if plan.strategy == "whole" else None,
         halo=lag.halo,
         router=None
         if planned is None

@@ -13,8 +13,7 @@ from typing import Any
 
 import dask.dataframe as dd
 
-from safeframe.engine._dask import new_collection
-from safeframe.engine.exchange_nodes import self_made
+from safeframe.engine._dask import BaseSetIndexSortValues, new_collection
 from safeframe.engine.p2p_nodes import SafeP2PShuffle
 from safeframe.engine.sort_nodes import SafeSort
 from safeframe.errors import KeyNotFoundError, UnsupportedError
@@ -40,13 +39,15 @@ class LagSource:
     with_index: bool
     """Whether the index is kept."""
     divisions: tuple[Any, ...] | None
-    """Divisions that groups are whole by; None where there are none, or where the frame can be looked at."""
+    """Divisions that hold where rows stay; None where they are not known."""
     shuffled: Plan | None
     """The plan of the shuffle that makes groups whole; None where there is none."""
     unshuffled: dd.DataFrame | None
     """The input of that shuffle."""
     why: str = ""
     """What was found out; empty when nothing was."""
+    unsteady: bool = False
+    """Whether partitions may be others whenever other columns are asked for."""
     brought: PlannedSort | None = None
     """The plan that would bring the frame to its order; None where there is none."""
 
@@ -71,11 +72,9 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
         msg = f"The index of ddf has {frame._meta.index.nlevels} levels."
         raise UnsupportedError(msg, hint="Make them columns first: ddf.reset_index().")
     index = None
-    divisions = None
+    divisions = tuple(frame.divisions) if frame.known_divisions and not ignore_index else None
     if name is not None and name not in columns and name in [*by, *order_by]:
         index = name
-        if frame.known_divisions and name in by and not self_made(frame):
-            divisions = tuple(frame.divisions)
         frame = frame.reset_index()
     _check(frame, [*by, *order_by], columns)
     return LagSource(
@@ -87,6 +86,8 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
         divisions=divisions,
         shuffled=shuffled[0] if shuffled is not None and index is None else None,
         unshuffled=shuffled[1] if shuffled is not None and index is None else None,
+        # dask cuts anew, at other keys, when it is asked for other columns.
+        unsteady=next(iter(frame.expr.find_operations(BaseSetIndexSortValues)), None) is not None,
     )
 
 
