@@ -37,8 +37,8 @@ def rows_of(number: int, one_group: bool) -> pd.DataFrame:
 
 
 def in_order(number: int) -> pd.DataFrame:
-    frame = rows_of(number, one_group=False)
-    return frame.assign(k=(frame["row"] + 100_000) // 3_000_000)
+    frame = rows_of(number // 2, one_group=False).iloc[number % 2 * ROWS // 2 :].iloc[: ROWS // 2]
+    return frame.reset_index(drop=True).assign(k=lambda rows: (rows["row"] + 100_000) // 3_000_000)
 
 
 def wrong_rows(part: pd.DataFrame, apart: str) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def exact(result: dd.DataFrame, apart: str) -> None:
 def made(apart: str) -> dd.DataFrame:
     meta = rows_of(0, one_group=False).iloc[:0]
     if apart == "in order":
-        return dd.from_map(in_order, range(FILES), meta=meta)
+        return dd.from_map(in_order, range(2 * FILES), meta=meta)
     return dd.from_map(rows_of, range(FILES), one_group=apart == "one group", meta=meta)
 
 
