@@ -42,7 +42,7 @@ def documented_script() -> str:
     True
     """
     blocks = re.findall(r"^```python\n(.*?)^```", _PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    return next(block for block in blocks if block.startswith(_MARK))
+    return str(next(block for block in blocks if block.startswith(_MARK)))
 
 
 def _safeframe_question(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:

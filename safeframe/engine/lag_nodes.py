@@ -112,12 +112,14 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         wanted = set(found) if isinstance(found, list) else {found}
         made = tuple(column for column in lags.columns if column.name in wanted)
         narrower = replace(lags, columns=made)
+        if not made and moves.halo is not None:
+            moves = replace(moves, halo=moves.halo.of_no_rows())
         wanted |= {*moves.order.by, *narrower.needed, *([] if moves.index is None else [moves.index])}
         columns = [name for name in self.frame.columns if name in wanted]
         if len(columns) == len(self.frame.columns) and len(made) == len(lags.columns):
             return None
         frame = self.frame if len(columns) == len(self.frame.columns) else self.frame[columns]
-        narrow = type(self)(frame, self.plan, narrower, *self.operands[3:])
+        narrow = type(self)(frame, self.plan, narrower, self.transform, moves, self.given_divisions)
         return type(parent)(narrow, *parent.operands[1:])
 
     @functools.cached_property

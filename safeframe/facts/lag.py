@@ -54,6 +54,12 @@ class Halo:
     rows: Counts
     """Rows of each partition when it was planned."""
 
+    def of_no_rows(self) -> Halo:
+        """Give the same partitions, none of which needs rows of another one."""
+        nothing = np.zeros(len(self.rows), np.int64)
+        none: tuple[tuple[HaloPiece, ...], ...] = ((),) * len(self.rows)
+        return Halo(before=none, after=none, tails=nothing, heads=nothing, rows=self.rows)
+
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return "Halo", self.before, self.after, self.rows.tobytes()
 

@@ -155,8 +155,10 @@ def test_columns_that_nothing_uses_are_not_moved(small_cluster, table, source):
     assert read is None or "t" not in read.columns
     found = narrow.compute().sort_values("row").reset_index(drop=True)
     pd.testing.assert_frame_equal(found, expected_rows[["row", "v_lag_1"]])
-    kept = result["row"].compute()
-    assert sorted(kept) == list(range(ROWS))
+    kept = result["row"]
+    assert sorted(kept.compute()) == list(range(ROWS))
+    lowered = kept.optimize(fuse=False).expr.lower_completely()
+    assert next(iter(lowered.find_operations(PartitionEdges)), None) is None, "no row is shifted"
 
 
 def test_parquet_to_parquet_and_nothing_is_left(small_cluster, table):
