@@ -55,6 +55,31 @@ class RowOrder:
         codes, null = encode_keys([frame[name] for name in self.by], self.schema)
         return codes if self.ascending[0] else ~codes, null
 
+    def ids(self, frame: pd.DataFrame) -> list[npt.NDArray[np.integer[Any]]] | None:
+        """Give non-negative integers that rows can be ordered by, those that count most first; None without any.
+
+        Every column has one of its own, and one for its nulls where it has some.
+        """
+        if any(column.kind not in _ORDERED for column in self.schema.columns):
+            return None
+        found: list[npt.NDArray[np.integer[Any]]] = []
+        for name, column, ascending, dtype in zip(
+            self.by, self.schema.columns, self.ascending, self.dtypes, strict=True
+        ):
+            if isinstance(dtype, pd.CategoricalDtype):
+                return None
+            values, null = column_values(frame[name], column)
+            codes = ordered_codes(values, column)
+            codes = codes if ascending else ~codes
+            if null is not None and not null.all():
+                codes = np.where(null, codes[~null][0], codes)
+            if null is not None:
+                found.append((null if self.na_last else ~null).view(np.uint8))
+            if null is None or not null.all():
+                # Small numbers can be ordered by counting; a copy, since codes may be the column itself.
+                found.append(codes - codes.min() if len(codes) else codes)
+        return found
+
     def __dask_tokenize__(self) -> tuple[object, ...]:
         dtypes = tuple(map(_dtype_token, self.dtypes))
         return "RowOrder", self.by, self.ascending, self.na_last, repr(self.schema), dtypes
