@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from benchmarks.situations import Dataset
 
-__all__ = ["Check", "check_output"]
+__all__ = ["Check", "check_output", "count_differing", "total_of"]
 
 # Sums of many floats differ in their last digits with the order of adding.
 _RELATIVE_TOLERANCE = 1e-8
@@ -79,10 +79,15 @@ def check_output(dataset: Dataset, output: Path, *, scratch: Path, memory: str =
 
 def _wrong_keys(dataset: Dataset, output: Path, *, scratch: Path, memory: str) -> int:
     connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
+    return count_differing(connection, _comparison(dataset, output))
+
+
+def count_differing(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """Run a query that counts the keys which are wrong, and close the connection."""
     # A parquet file's minimum and maximum leave NaN out, and DuckDB 2.0 concludes that there is none.
     connection.execute("SET disabled_optimizers='statistics_propagation'")
     try:
-        row = connection.execute(_comparison(dataset, output)).fetchone()
+        row = connection.execute(query).fetchone()
     finally:
         connection.close()
     assert row is not None
@@ -103,11 +108,11 @@ def _comparison(dataset: Dataset, output: Path) -> str:
         f"coalesce(l.s_{left[0]} * r.s_{right[0]}, 0) AS pairing",
     ]
     figures = [f"s_{name}" for name in (*left, *right)] + ["pairing"]
-    right_sums = [f"coalesce({_sum(name)}, 0) AS s_{name}" for name in right]
+    right_sums = [f"coalesce({total_of(name)}, 0) AS s_{name}" for name in right]
     paired = f"{left[0]}::DOUBLE * {right[0]}::DOUBLE"
     found = [
         "count(*) AS n",
-        *(f"{_sum(name)} AS s_{name}" for name in left),
+        *(f"{total_of(name)} AS s_{name}" for name in left),
         *right_sums,
         f"coalesce(sum({paired}) FILTER (WHERE NOT isnan({right[0]}::DOUBLE)), 0) AS pairing",
     ]
@@ -127,9 +132,10 @@ def _comparison(dataset: Dataset, output: Path) -> str:
 
 
 def _totals(directory: Path, key: str, columns: list[str]) -> str:
-    sums = "".join(f", {_sum(name)} AS s_{name}" for name in columns)
+    sums = "".join(f", {total_of(name)} AS s_{name}" for name in columns)
     return f"SELECT {key} AS k, count(*) AS n{sums} FROM read_parquet('{directory}/*.parquet') GROUP BY {key}"
 
 
-def _sum(name: str) -> str:
+def total_of(name: str) -> str:
+    """Give the sum of a column, what is missing left out."""
     return f"sum({name}::DOUBLE) FILTER (WHERE NOT isnan({name}::DOUBLE))"

@@ -1,7 +1,8 @@
 """What each engine is asked to do, and a process of its own to do it in.
 
 Covers: the same work in safeframe, stock dask, DuckDB and Polars
-(:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`); the seconds it
+(:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`,
+:mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_question`); the seconds it
 took, cluster start and imports excluded.
 Does not cover: limits of DuckDB and Polars and the checking of results, which are
 outside of the process that is measured (:mod:`benchmarks.run`).
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.engines_frames import FRAME_WORK
 from benchmarks.engines_joins import JOIN_WORK
+from benchmarks.engines_lags import LAG_WORK
+from benchmarks.engines_question import QUESTION_WORK
 from benchmarks.situations import ALL_ENGINES as ENGINES
 from benchmarks.situations import CLUSTER_ENGINES, SITUATIONS
 
@@ -31,7 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["CLUSTER_ENGINES", "ENGINES", "Request", "main"]
 
 # By engine and task: takes the request, the dataset and, on a cluster, the tight cluster.
-_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {**JOIN_WORK, **FRAME_WORK}
+_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
+    **JOIN_WORK,
+    **FRAME_WORK,
+    **LAG_WORK,
+    **QUESTION_WORK,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,11 +31,12 @@ import psutil
 from dask.utils import parse_bytes
 
 from benchmarks.check import Check, check_output
+from benchmarks.check_lags import check_lags
 from benchmarks.check_order import OrderCheck, check_ordered_files, check_partitions
 from benchmarks.engines import CLUSTER_ENGINES, ENGINES, Request
 from benchmarks.groups import Group, Hierarchy, find_hierarchy, sweep
 from benchmarks.results import FINISHED, Run, summarise, write_readme, write_results
-from benchmarks.situations import SITUATIONS, AnyDataset, Dataset
+from benchmarks.situations import SITUATIONS, AnyDataset, Dataset, LagDataset
 from benchmarks.totals import Totals
 from benchmarks.watch import Watcher
 from safeframe.units import format_count, format_nbytes
@@ -233,6 +234,8 @@ def _check(
     """Look at what came out; None where that is but a number, in the answer."""
     if isinstance(dataset, Dataset):
         return check_output(dataset, output, scratch=scratch) if dataset.situation.writes else None
+    if isinstance(dataset, LagDataset):
+        return check_lags(dataset, output, scratch=scratch, ordered=answer.pop("ordered"))
     divisions = answer.pop("divisions")
     divisions = None if divisions is None else tuple(divisions)
     if dataset.situation.writes:

@@ -25,6 +25,7 @@ from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
 from safeframe.recipes.explain import explain
+from safeframe.recipes.groupby_lag_transform import groupby_lag_transform, plan_lag
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
@@ -63,10 +64,12 @@ __all__ = [
     "estimate",
     "estimate_merge",
     "explain",
+    "groupby_lag_transform",
     "key_statistics",
     "measure",
     "merge",
     "p2p_shuffle",
+    "plan_lag",
     "plan_merge",
     "plan_p2p_shuffle",
     "plan_rebalance",

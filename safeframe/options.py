@@ -311,3 +311,10 @@ STORE_OPEN_FILES = 1024
 PAGE_CACHE_FRACTION = 0.7
 """Share of a memory group that may be used, its page cache included, before staged files are written past the
 cache: pages that have to be written before they make room hold every writer up."""
+
+LAG_TASK_FRACTION = 0.9
+"""Share of a task's budget that making an output partition with its shifted columns may take."""
+
+LAG_WAITING = 3.0
+"""Partitions that a worker holds while their shifted columns are made, where partitions are not made by their
+own tasks alone: each waits for the rows at its neighbours' edges."""

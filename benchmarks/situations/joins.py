@@ -48,8 +48,9 @@ class Situation:
     """The key, the same on both sides."""
     how: Literal["left", "inner"] = "left"
     """The join."""
-    task: Literal["merge", "estimate"] = "merge"
-    """Whether the join is written, or its rows are only foretold."""
+    task: Literal["merge", "estimate", "question"] = "merge"
+    """Whether the join is written, or its rows are only foretold; or written after both
+    sides were put in order, and the left one got its features."""
     seed: int = 2017
     """First number of every file's seed."""
     scale: float = 1.0
@@ -82,7 +83,7 @@ class Situation:
     @property
     def writes(self) -> bool:
         """Whether the result is files."""
-        return self.task == "merge"
+        return self.task != "estimate"
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -223,6 +224,12 @@ JOINS: dict[str, Situation] = {
             task="estimate",
         ),
         _Q3,
+        replace(
+            _Q3,
+            name="question",
+            title="the question's three steps at the size of q3: index and balance, four lag features, merge",
+            task="question",
+        ),
         replace(
             _Q3,
             name="q3_hot",

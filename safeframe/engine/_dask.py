@@ -26,6 +26,7 @@ from dask.dataframe.dask_expr._groupby import GroupByApply, GroupByApplyConcatAp
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr._repartition import Repartition
+from dask.dataframe.dask_expr._shuffle import BaseSetIndexSortValues
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
@@ -43,6 +44,7 @@ from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
 
 __all__ = [
     "Alias",
+    "BaseSetIndexSortValues",
     "Blockwise",
     "BlockwiseIO",
     "DataFrameShuffleSpec",

@@ -28,6 +28,7 @@ __all__ = [
     "SealedSort",
     "SortSpec",
     "aligned_cell",
+    "in_order",
     "indexed",
     "ordered_cell",
     "ordered_frame",
@@ -127,8 +128,13 @@ def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after
 
 
 def ordered_frame(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
-    """Put a partition that holds a whole shard in order."""
-    if spec.order is not None:
-        keys = pd.DataFrame({name: frame[name].array for name in spec.order.by}, copy=False)
-        frame = frame.take(sorted_keys(keys, spec.order).index.to_numpy())
-    return indexed(frame, spec)
+    """Put a partition that holds a whole shard in order, and finish it."""
+    return indexed(in_order(frame, spec), spec)
+
+
+def in_order(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
+    """Put a partition's rows in order, where there is one."""
+    if spec.order is None:
+        return frame
+    keys = pd.DataFrame({name: frame[name].array for name in spec.order.by}, copy=False)
+    return frame.take(sorted_keys(keys, spec.order).index.to_numpy())

@@ -13,7 +13,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ import pandas as pd
 
 from safeframe.facts.keys import Codes, PartitionKeys
 from safeframe.facts.quantiles import KeyQuantiles
+from safeframe.kernels.groups import begins_group
 from safeframe.kernels.mixing import mix64
 from safeframe.kernels.order import begins_run
 from safeframe.kernels.row_order import RowOrder, sorted_keys
@@ -153,7 +153,7 @@ def join_samples(samples: Sequence[KeySample], order: RowOrder) -> KeyQuantiles:
     """Join the samples of all partitions, given in their order."""
     codes, values, weights, sample_of = _merged(samples, order)
     if values is not None:
-        fresh = _differs(values)
+        fresh = begins_group([values[name] for name in values.columns])
         values = values[fresh].reset_index(drop=True)
         key = np.cumsum(fresh) - 1
         distinct = (2 * np.arange(len(values)) + 1).astype(np.uint64)
@@ -211,21 +211,3 @@ def _merged(
     values = sorted_keys(values, order)
     at = values.index.to_numpy()
     return None, values.reset_index(drop=True), weights[at], sample_of[at]
-
-
-def _differs(keys: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Say of each row of ordered keys whether it differs from the row before; null equals null."""
-    different = np.ones(len(keys), np.bool_)
-    if len(keys) < 2:
-        return different
-    different[1:] = False
-    for name in keys.columns:
-        column: pd.Series[Any] = keys[name]
-        null = column.isna().to_numpy()
-        values = column.to_numpy()
-        if null.any():
-            values = column.astype(object).to_numpy(copy=True)
-            values[null] = None
-        unequal = np.asarray(values[1:] != values[:-1], np.bool_)
-        different[1:] |= (unequal & ~(null[1:] & null[:-1])) | (null[1:] != null[:-1])
-    return different

@@ -20,7 +20,7 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
 from safeframe.kernels.key_codes import Nulls, column_values, encode_keys, ordered_codes
 
-__all__ = ["RowOrder", "ranks_among", "sorted_keys"]
+__all__ = ["RowOrder", "ranks_among", "rows_in_order", "sorted_keys"]
 
 _ORDERED = ("int", "uint", "float", "bool", "datetime", "timedelta")
 
@@ -54,6 +54,31 @@ class RowOrder:
         """Give each row's code, and which rows have none."""
         codes, null = encode_keys([frame[name] for name in self.by], self.schema)
         return codes if self.ascending[0] else ~codes, null
+
+    def ids(self, frame: pd.DataFrame) -> list[npt.NDArray[np.integer[Any]]] | None:
+        """Give non-negative integers that rows can be ordered by, those that count most first; None without any.
+
+        Every column has one of its own, and one for its nulls where it has some.
+        """
+        if any(column.kind not in _ORDERED for column in self.schema.columns):
+            return None
+        found: list[npt.NDArray[np.integer[Any]]] = []
+        for name, column, ascending, dtype in zip(
+            self.by, self.schema.columns, self.ascending, self.dtypes, strict=True
+        ):
+            if isinstance(dtype, pd.CategoricalDtype):
+                return None
+            values, null = column_values(frame[name], column)
+            codes = ordered_codes(values, column)
+            codes = codes if ascending else ~codes
+            if null is not None and not null.all():
+                codes = np.where(null, codes[~null][0], codes)
+            if null is not None:
+                found.append((null if self.na_last else ~null).view(np.uint8))
+            if null is None or not null.all():
+                # Small numbers can be ordered by counting; a copy, since codes may be the column itself.
+                found.append(codes - codes.min() if len(codes) else codes)
+        return found
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         dtypes = tuple(map(_dtype_token, self.dtypes))
@@ -126,6 +151,45 @@ def ranks_among(frame: pd.DataFrame, bounds: pd.DataFrame, order: RowOrder) -> n
         distinct = np.unique(bound_ranks)
         ranks, bound_ranks = _among(ranks, distinct), _among(bound_ranks, distinct)
     return ranks
+
+
+def rows_in_order(frame: pd.DataFrame, order: RowOrder) -> bool:
+    """Tell whether rows are in an order already, nulls where it has them.
+
+    Examples
+    --------
+    >>> from safeframe.kernels.key_schema import common_schema
+    >>> frame = pd.DataFrame({"a": [1, 1, 2], "b": [0.5, None, 0.1]})
+    >>> columns = [frame["a"], frame["b"]]
+    >>> schema = common_schema(columns, columns, left_names=["a", "b"], right_names=["a", "b"])
+    >>> order = RowOrder(
+    ...     by=("a", "b"), ascending=(True, True), na_last=True, schema=schema, dtypes=tuple(frame.dtypes)
+    ... )
+    >>> rows_in_order(frame, order), rows_in_order(frame[::-1], order)
+    (True, False)
+    """
+    undecided = np.ones(max(0, len(frame) - 1), np.bool_)
+    for name, column, ascending, dtype in zip(
+        order.by, order.schema.columns, order.ascending, order.dtypes, strict=True
+    ):
+        if not undecided.any():
+            break
+        values, null = _comparable(frame[name], column, dtype)
+        if null.any():
+            values = values.copy()
+            values[null] = values[~null][0] if not null.all() else 0
+        first, second = (values[:-1], values[1:]) if ascending else (values[1:], values[:-1])
+        try:
+            falls = np.asarray(second < first, np.bool_)
+        except TypeError as error:
+            raise _no_order([name], error) from error
+        equal = np.asarray(values[1:] == values[:-1], np.bool_) & ~(null[1:] | null[:-1])
+        goes, comes = null[:-1] & ~null[1:], ~null[:-1] & null[1:]
+        falls = (falls & ~(null[1:] | null[:-1])) | (goes if order.na_last else comes)
+        if (undecided & falls).any():
+            return False
+        undecided &= equal | (null[1:] & null[:-1])
+    return True
 
 
 def _column_ranks(

@@ -35,7 +35,15 @@ from safeframe.sizing.p2p import p2p_facts
 from safeframe.sizing.quantiles import gather_quantiles
 from safeframe.units import format_count, parse_nbytes
 
-__all__ = ["PlannedSort", "SortOptions", "make_collection", "plan_order", "row_order"]
+__all__ = [
+    "PlannedSort",
+    "SortOptions",
+    "known_divisions",
+    "make_collection",
+    "order_facts",
+    "plan_order",
+    "row_order",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +146,48 @@ def plan_order(
     quantiles: KeyQuantiles | None = None,
 ) -> PlannedSort:
     """Gather the facts and make the plan."""
+    facts, alignment = order_facts(
+        frame,
+        order,
+        given,
+        recipe=recipe,
+        index=index,
+        drop=drop,
+        with_index=with_index,
+        split_keys=split_keys,
+        quantiles=quantiles,
+    )
+    quantiles = facts.quantiles
+    n_in_place = len(alignment.starts) if alignment is not None else len(quantiles.partition_rows)
+    plan, figures, settings = plan_sort(facts, n_in_place)
+    return PlannedSort(
+        frame=frame,
+        order=order,
+        quantiles=quantiles,
+        facts=facts,
+        plan=plan,
+        figures=figures,
+        index=index,
+        drop=drop,
+        with_index=with_index,
+        alignment=alignment,
+        settings=settings,
+    )
+
+
+def order_facts(
+    frame: dd.DataFrame,
+    order: RowOrder,
+    given: SortOptions,
+    *,
+    recipe: str,
+    index: Any,
+    drop: bool,
+    with_index: bool,
+    split_keys: bool,
+    quantiles: KeyQuantiles | None,
+) -> tuple[SortFacts, Alignment | None]:
+    """Gather what decides how rows are brought to an order, and which keys partitions share that are in order."""
     given = given.checked()
     memory = given.memory
     budget = measure_budget(parse_nbytes(memory, argument="memory") if memory is not None else None)
@@ -172,21 +222,7 @@ def plan_order(
         self_made=self_made(frame),
         fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),
     )
-    n_in_place = len(alignment.starts) if alignment is not None else len(quantiles.partition_rows)
-    plan, figures, settings = plan_sort(facts, n_in_place)
-    return PlannedSort(
-        frame=frame,
-        order=order,
-        quantiles=quantiles,
-        facts=facts,
-        plan=plan,
-        figures=figures,
-        index=index,
-        drop=drop,
-        with_index=with_index,
-        alignment=alignment,
-        settings=settings,
-    )
+    return facts, alignment
 
 
 def make_collection(planned: PlannedSort) -> dd.DataFrame:
@@ -207,7 +243,7 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
         router=range_router(planned.order, layout, planned.quantiles),
         order=planned.order,
         by=planned.order.by,
-        given_divisions=_divisions(planned),
+        given_divisions=known_divisions(planned),
         index_column=planned.index,
         drop=planned.drop,
         group=staged_group(planned.facts),
@@ -244,7 +280,7 @@ def _not_in_order(quantiles: KeyQuantiles, order: RowOrder) -> str:
     return ""
 
 
-def _divisions(planned: PlannedSort) -> tuple[Any, ...]:
+def known_divisions(planned: PlannedSort) -> tuple[Any, ...]:
     """Give the divisions of the result; known where a column becomes the index."""
     n = planned.plan.output_partitions
     unknown = (None,) * (n + 1)

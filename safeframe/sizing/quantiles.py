@@ -13,7 +13,7 @@ from safeframe.kernels.key_sample import KeySample, join_samples, sample_keys, t
 from safeframe.kernels.row_order import RowOrder
 from safeframe.sizing.partition_tasks import each_partition
 
-__all__ = ["gather_quantiles"]
+__all__ = ["gather_quantiles", "sample_size"]
 
 
 def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
@@ -27,14 +27,21 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     besides; the samples of all partitions come here and take some
     ``options.SAMPLED_KEYS`` times 16 bytes.
     """
-    n = max(1, ddf.npartitions)
-    wanted = options.SAMPLED_KEYS if order.coded else options.SAMPLED_VALUES
-    size = min(max(wanted // n, options.MIN_SAMPLE_KEYS), options.MAX_SAMPLE_KEYS)
-    # The partitions of one task leave together as many keys as they may, each at first more than its part.
-    tasks = each_partition(ddf[list(order.by)], _sample, _gather, order, size * options.FIRST_SAMPLE_FACTOR)
+    size, first = sample_size(ddf, order)
+    tasks = each_partition(ddf[list(order.by)], _sample, _gather, order, first)
     thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
     gathered: tuple[KeySample, ...] = dask.compute(*thinned)
     return join_samples(gathered, order)
+
+
+def sample_size(ddf: dd.DataFrame, order: RowOrder) -> tuple[int, int]:
+    """Give how many keys a partition leaves, and how many it gives at first.
+
+    The partitions of one task leave together as many keys as they may, each at first more than its part.
+    """
+    wanted = options.SAMPLED_KEYS if order.coded else options.SAMPLED_VALUES
+    size = min(max(wanted // max(1, ddf.npartitions), options.MIN_SAMPLE_KEYS), options.MAX_SAMPLE_KEYS)
+    return size, size * options.FIRST_SAMPLE_FACTOR
 
 
 def _sample(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySample]:

@@ -340,6 +340,14 @@ def test_filters_are_expressions_with_a_frame_and_a_predicate() -> None:
     assert (filtered.frame._name, filtered.predicate._name) == (frame._name, (frame.a > 5)._name)
 
 
+def test_indexes_and_sorts_of_dasks_own_are_known() -> None:
+    # Which cut the frame anew, at other keys, whenever other columns are asked for.
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    for made in (frame.set_index("a"), frame.sort_values("a").assign(c=1)):
+        assert next(iter(made.expr.find_operations(_dask.BaseSetIndexSortValues)), None) is not None
+    assert next(iter(frame.expr.find_operations(_dask.BaseSetIndexSortValues)), None) is None
+
+
 def test_an_expression_of_ours_is_a_collection_that_need_not_have_a_graph() -> None:
     # dask 2026.6 asks it for its graph, which one that is abstract does not have.
     abstract = _dask.new_collection(_Abstract(dd.from_pandas(FRAME, npartitions=2).expr))

@@ -11,7 +11,15 @@ from benchmarks.check import check_output
 from benchmarks.situations import JOINS, SITUATIONS, Dataset
 from benchmarks.situations.keys import CompositeKey
 
-SMALL = {"q0": 0.0005, "q3": 0.001, "q3_hot": 0.001, "b1": 0.0005, "zipf": 0.0005, "composite": 0.0006}
+SMALL = {
+    "q0": 0.0005,
+    "q3": 0.001,
+    "q3_hot": 0.001,
+    "b1": 0.0005,
+    "zipf": 0.0005,
+    "composite": 0.0006,
+    "question": 0.001,
+}
 
 
 @pytest.fixture(params=sorted(JOINS))

@@ -1,0 +1,88 @@
+"""What the planner of lag features is told, and which neighbouring rows it has partitions read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe.facts.keys import Counts
+from safeframe.facts.sort_facts import SortFacts
+
+__all__ = ["GroupEdges", "Halo", "HaloPiece", "LagFacts"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GroupEdges:
+    """How the groups of a frame lie over its partitions."""
+
+    rows: Counts
+    """Rows of each partition."""
+    out_of_order: str
+    """Why groups are not together, in order, from partition to partition; empty when they are."""
+    head_rows: Counts
+    """Rows of each partition's first group there."""
+    tail_rows: Counts
+    """Rows of its last group there."""
+    goes_on: npt.NDArray[np.bool_]
+    """Whether a partition's first group is the last one of the partition with rows before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HaloPiece:
+    """Rows at an edge of a neighbouring partition."""
+
+    partition: int
+    """Which partition."""
+    rows: int
+    """How many rows of its last, or first, ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Halo:
+    """The neighbouring rows that each partition's shifted columns come from."""
+
+    before: tuple[tuple[HaloPiece, ...], ...]
+    """For each partition, pieces before it, in the order of the frame."""
+    after: tuple[tuple[HaloPiece, ...], ...]
+    """For each partition, pieces behind it."""
+    tails: Counts
+    """Last rows of each partition that some other one needs."""
+    heads: Counts
+    """First rows of each partition that some other one needs."""
+    rows: Counts
+    """Rows of each partition when it was planned."""
+
+    def of_no_rows(self) -> Halo:
+        """Give the same partitions, none of which needs rows of another one."""
+        nothing = np.zeros(len(self.rows), np.int64)
+        none: tuple[tuple[HaloPiece, ...], ...] = ((),) * len(self.rows)
+        return Halo(before=none, after=none, tails=nothing, heads=nothing, rows=self.rows)
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return "Halo", self.before, self.after, self.rows.tobytes()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LagFacts:
+    """Everything that decides how lag features are made."""
+
+    sort: SortFacts
+    """Keys, sizes and budget of the exchange that brings groups together, where there is one."""
+    before: int
+    """Rows before a row that are looked at."""
+    after: int
+    """Rows behind a row that are looked at."""
+    lags: int
+    """Columns that are made."""
+    needed_row_nbytes: float
+    """Bytes of one row of the columns that are looked at."""
+    apart: str
+    """Why groups are not known to be whole within partitions; empty when they are."""
+    edges: GroupEdges | None
+    """How groups lie over partitions; None where nobody looked, since they are whole within them."""
+    across: bool
+    """Whether an exchange cuts groups by the order of their rows, so that they go over several shards."""
+    why: str
+    """What else was found out of the frame, for the plan's reasons; empty when nothing was."""
