@@ -28,6 +28,7 @@ from safeframe.recipes.explain import explain
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
+from safeframe.recipes.rechunk import plan_rechunk, rechunk
 from safeframe.recipes.set_index import plan_set_index, set_index
 from safeframe.recipes.shuffle import plan_shuffle, shuffle
 from safeframe.recipes.sort_values import plan_sort_values, sort_values
@@ -70,11 +71,13 @@ __all__ = [
     "plan_merge",
     "plan_p2p_shuffle",
     "plan_rebalance",
+    "plan_rechunk",
     "plan_set_index",
     "plan_shuffle",
     "plan_sort_values",
     "plan_sorted_merge",
     "rebalance_partitions",
+    "rechunk",
     "set_index",
     "shuffle",
     "sort_values",

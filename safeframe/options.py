@@ -307,3 +307,18 @@ STORE_OPEN_FILES = 1024
 PAGE_CACHE_FRACTION = 0.7
 """Share of a memory group that may be used, its page cache included, before staged files are written past the
 cache: pages that have to be written before they make room hold every writer up."""
+
+CHUNK_COPIES = 2.0
+"""Copies of an array's chunk at once while it is made, or consumed: the chunk, and what an operation on it makes."""
+
+CHUNK_BUFFER_NBYTES = 6 * MIB
+"""What writing a file takes besides: a buffer of 1 MiB, and an aligned one of 4 MiB past the page cache."""
+
+RECHUNK_EXCHANGES = 3
+"""Exchanges that a rechunking may take: with three, lengths that differ by a million are cut by hundreds."""
+
+RECHUNK_PIECE_NBYTES = 2**16
+"""What reading one piece costs, as bytes that could be written or read meanwhile: some 0.1 ms at 600 MB/s."""
+
+RECHUNK_GROUP_NBYTES = 64 * MIB
+"""Chunks that are staged as one: larger ones would not make pieces much larger."""

@@ -11,6 +11,9 @@ from safeframe import options
 __all__ = [
     "broadcast_cell_peak_nbytes",
     "cell_peak_nbytes",
+    "chunk_output_peak_nbytes",
+    "chunk_pass_peak_nbytes",
+    "chunk_stage_peak_nbytes",
     "default_partition_nbytes",
     "default_shard_nbytes",
     "group_peak_nbytes",
@@ -142,3 +145,32 @@ def default_partition_nbytes(task_nbytes: int) -> int:
 def default_shard_nbytes(task_nbytes: int) -> int:
     """Choose how many bytes of both sides a shard may hold: a twelfth of a task's budget."""
     return max(task_nbytes // 12, options.MIN_PARTITION_NBYTES)
+
+
+def chunk_stage_peak_nbytes(*, chunk_nbytes: int, joined_nbytes: int, piece_nbytes: int) -> int:
+    """Give the peak of making a chunk of an array, or several to be staged as one, and writing its pieces.
+
+    Examples
+    --------
+    >>> from safeframe.options import CHUNK_BUFFER_NBYTES
+    >>> chunk_stage_peak_nbytes(chunk_nbytes=100, joined_nbytes=300, piece_nbytes=7) - CHUNK_BUFFER_NBYTES
+    507
+    """
+    made = int(options.CHUNK_COPIES * chunk_nbytes)
+    return made + joined_nbytes + piece_nbytes + options.CHUNK_BUFFER_NBYTES
+
+
+def chunk_pass_peak_nbytes(*, chunk_nbytes: int, pieces_nbytes: int) -> int:
+    """Give the peak of joining a chunk from pieces and writing it in others."""
+    return chunk_nbytes + pieces_nbytes + options.CHUNK_BUFFER_NBYTES
+
+
+def chunk_output_peak_nbytes(*, chunk_nbytes: int, piece_nbytes: int) -> int:
+    """Give the peak of joining a chunk from pieces, and of consuming it.
+
+    Examples
+    --------
+    >>> chunk_output_peak_nbytes(chunk_nbytes=100, piece_nbytes=7)
+    207
+    """
+    return int(options.CHUNK_COPIES * chunk_nbytes) + piece_nbytes

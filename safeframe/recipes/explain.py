@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dask.highlevelgraph import HighLevelGraph
+
+from safeframe.engine.planned_layer import PlannedLayer
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 
@@ -40,6 +43,11 @@ def explain(collection: Any) -> Plan:
 
 def find_plan(collection: Any) -> Plan | None:
     """Give the plan of the last recipe among a collection's steps; None when there is none."""
+    graph = getattr(collection, "dask", None)
+    if isinstance(graph, HighLevelGraph):
+        # Of arrays and bags: layers come before those that depend on them.
+        layers = (graph.layers[name] for name in reversed(graph._toposort_layers()))
+        return next((layer.plan for layer in layers if isinstance(layer, PlannedLayer)), None)
     expr = getattr(collection, "expr", collection)
     for node in expr.walk() if hasattr(expr, "walk") else ():
         if "plan" in getattr(node, "_parameters", ()) and isinstance(node.operand("plan"), Plan):
