@@ -24,6 +24,7 @@ from safeframe.facts.frame_estimate import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
+from safeframe.recipes.bag_groupby import bag_groupby, plan_bag_groupby
 from safeframe.recipes.explain import explain
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
@@ -61,6 +62,7 @@ __all__ = [
     "UnsupportedError",
     "ValidationError",
     "__version__",
+    "bag_groupby",
     "estimate",
     "estimate_merge",
     "explain",
@@ -68,6 +70,7 @@ __all__ = [
     "measure",
     "merge",
     "p2p_shuffle",
+    "plan_bag_groupby",
     "plan_merge",
     "plan_p2p_shuffle",
     "plan_rebalance",

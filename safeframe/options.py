@@ -322,3 +322,38 @@ RECHUNK_PIECE_NBYTES = 2**16
 
 RECHUNK_GROUP_NBYTES = 64 * MIB
 """Chunks that are staged as one: larger ones would not make pieces much larger."""
+
+BAG_COPIES = 3.0
+"""Copies of a partition of groups at once: its lists, what consumes them makes of them, and a shard's items in bytes
+and as one list."""
+
+BAG_ROW_NBYTES = 64
+"""Bytes per item of a block while it is brought together by key: the key's number, place and order, and the item in
+Arrow before and after."""
+
+BAG_STAGED_ITEM_NBYTES = 8
+"""Bytes per item that keys and counts take in a file, about: unknown before the keys are."""
+
+BAG_GROUP_NBYTES = 256
+"""What a group takes besides its items: a tuple, a list, the key, and their place in tables."""
+
+BAG_SAMPLE_PARTITIONS = 4
+"""Partitions of a bag that are made to learn its sizes, at most."""
+
+BAG_SAMPLE_ITEMS = 2**8
+"""Items that are measured, of those whose type does not say what they take."""
+
+BAG_SHARDS = 8
+"""Shards of each output partition: few enough to read, many enough to make partitions alike where keys are few."""
+
+BAG_MAX_SHARDS = 2**13
+"""Shards at most: each is a piece of every file."""
+
+BAG_MAX_PIECES = 2**21
+"""Pieces of all files at most: what is known of each takes 24 bytes."""
+
+BAG_LOOK_ITEMS = 2**14
+"""Items of a partition that are held at once while its items are counted."""
+
+BAG_UNEVENNESS = 1.25
+"""The largest partition of groups by the mean one, where the user says how many there are."""

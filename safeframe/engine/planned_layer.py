@@ -39,7 +39,7 @@ class RecipeGraph(Protocol):
         """Make the tasks, given the directories of its exchanges."""
 
 
-class PlannedLayer(Layer):
+class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
     """The tasks of a recipe.
 
     Parameters

@@ -12,7 +12,7 @@ joined is allocated once, and pieces are read straight to their places.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 

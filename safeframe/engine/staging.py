@@ -156,7 +156,12 @@ class _Waiting:
 
     def write(self, directory: str) -> StagedFile:
         """Write the rows in the order of their shards."""
-        shards = np.concatenate(self._shards) if len(self._shards) != 1 else self._shards[0]
+        # A task may have had nothing at all to look at.
+        shards = (
+            np.concatenate([np.empty(0, np.uint16), *self._shards])
+            if len(self._shards) != 1
+            else self._shards[0]
+        )
         self._shards = []
         counts = np.bincount(shards, minlength=self._router.n_shards + 1)
         dropped, counts = int(counts[0]), counts[1:]

@@ -22,7 +22,7 @@ from itertools import pairwise
 from safeframe import options
 from safeframe.kernels.chunk_grid import ChunkGrid, count_pieces
 
-__all__ = ["chunk_nbytes", "choose_grids", "consolidated", "largest_piece_nbytes"]
+__all__ = ["choose_grids", "chunk_nbytes", "consolidated", "largest_piece_nbytes"]
 
 
 def choose_grids(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from safeframe import options
 
 __all__ = [
+    "bag_partition_peak_nbytes",
+    "bag_stage_peak_nbytes",
     "broadcast_cell_peak_nbytes",
     "cell_peak_nbytes",
     "chunk_output_peak_nbytes",
@@ -174,3 +176,26 @@ def chunk_output_peak_nbytes(*, chunk_nbytes: int, piece_nbytes: int) -> int:
     207
     """
     return int(options.CHUNK_COPIES * chunk_nbytes) + piece_nbytes
+
+
+def bag_stage_peak_nbytes(
+    *, partition_nbytes: int, block_nbytes: int, block_items: int, held_nbytes: int
+) -> int:
+    """Give the peak of staging a partition of a bag, block by block.
+
+    The partition as it is made; a block's items in their order and its keys,
+    with numbers and an order per item; blocks that wait to be written.
+
+    Examples
+    --------
+    >>> from safeframe.options import BAG_ROW_NBYTES
+    >>> peak = bag_stage_peak_nbytes(partition_nbytes=1000, block_nbytes=100, block_items=7, held_nbytes=30)
+    >>> peak - 7 * BAG_ROW_NBYTES
+    1230
+    """
+    return partition_nbytes + 2 * block_nbytes + options.BAG_ROW_NBYTES * block_items + held_nbytes
+
+
+def bag_partition_peak_nbytes(*, partition_nbytes: int) -> int:
+    """Give the peak of making a partition of groups, and of consuming it."""
+    return int(options.BAG_COPIES * partition_nbytes)
