@@ -133,7 +133,10 @@ def block_frame(
     packed_keys = pack_values(uniques, by_shard, key_bounds)
     packed_items = pack_values(items, order, item_bounds)
     sizes = item_nbytes(items, packed_items.kind)
-    per_shard = np.add.reduceat(sizes if order is None else sizes[order], item_bounds[:-1])
+    if isinstance(sizes, float):
+        per_shard = np.diff(item_bounds) * sizes
+    else:
+        per_shard = np.add.reduceat(sizes if order is None else sizes[order], item_bounds[:-1])
     frame = pd.DataFrame(
         {
             "shard": ordered_shards[first_keys],

@@ -58,6 +58,13 @@ def number_keys(keys: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     >>> number_keys(["b", 1, True, "b", float("nan"), float("nan")])
     (array([0, 1, 1, 0, 2, 2]), ['b', 1, nan])
     """
+    if keys and type(keys[0]) is int and set(map(type, keys)) == {int}:
+        try:
+            codes, numbers = pd.factorize(np.fromiter(keys, np.int64, len(keys)))
+        except OverflowError:
+            pass
+        else:
+            return codes.astype(np.int64, copy=False), numbers.tolist()
     try:
         uniques = list(dict.fromkeys(keys))
     except TypeError as error:

@@ -47,11 +47,11 @@ _NUMBERS = tuple(
 )
 _FIRST_NUMBER = 3
 
-_NUMBER_NBYTES = 40
+_NUMBER_NBYTES = 40.0
 """A Python int or float and the reference to it in a list."""
-_WORD_NBYTES = 72
+_WORD_NBYTES = 72.0
 """A str or bytes object without its characters, and the reference to it."""
-_REFERENCE_NBYTES = 8
+_REFERENCE_NBYTES = 8.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,25 +158,34 @@ def join_values(parts: Sequence[Values]) -> Values:
     return np.concatenate([np.empty(0, object), *(part.astype(object) for part in parts)])
 
 
-def object_nbytes(values: Sequence[Any]) -> npt.NDArray[np.float64] | None:
-    """Give what each value takes as a Python object in a list; None where that cannot be told from its type.
+def object_nbytes(values: Sequence[Any], kind: int) -> npt.NDArray[np.float64] | float | None:
+    """Give what each value takes as a Python object in a list; one number where all take the same.
+
+    Parameters
+    ----------
+    values
+        At least one.
+    kind
+        How they are written.
+
+    Returns
+    -------
+    numpy.ndarray or float or None
+        Bytes; None of values that are pickled, whose type does not tell.
 
     Examples
     --------
-    >>> object_nbytes([1.5, 2.5])
-    array([40., 40.])
+    >>> packed = pack_values([1.5, 2.5], None, np.array([0, 2]))
+    >>> object_nbytes([1.5, 2.5], packed.kind)
+    40.0
     """
-    kinds = set(map(type, values))
-    kind = next(iter(kinds)) if len(kinds) == 1 else None
-    if kind in (int, float):
-        return np.full(len(values), _NUMBER_NBYTES, np.float64)
-    if kind in (bool, type(None)):
-        return np.full(len(values), _REFERENCE_NBYTES, np.float64)
-    words = _as_words(values, kind) if kind in (str, bytes) else None
+    if kind >= _FIRST_NUMBER:
+        return _REFERENCE_NBYTES if kind == _FIRST_NUMBER else _NUMBER_NBYTES
+    words = _as_words(values, str if kind == _STRINGS else bytes) if kind != PICKLED else None
     if words is None:
         return None
     sizes: npt.NDArray[np.float64] = pc.binary_length(words).to_numpy().astype(np.float64)
-    if kind is str:
+    if kind == _STRINGS:
         # One character beyond ASCII may make all of a string's characters four bytes wide.
         sizes = np.where(pc.string_is_ascii(words).to_numpy(zero_copy_only=False), sizes, 4 * sizes)
     return sizes + _WORD_NBYTES
@@ -191,9 +200,9 @@ def as_objects(values: Sequence[Any]) -> Values:
 
 def _as_numbers(values: Sequence[Any], kind: type) -> Values | None:
     if kind is not int:
-        return np.array(values, _NUMBERS[0] if kind is bool else _NUMBERS[1])
+        return np.fromiter(values, _NUMBERS[0] if kind is bool else _NUMBERS[1], len(values))
     try:
-        numbers = np.array(values, np.int64)
+        numbers = np.fromiter(values, np.int64, len(values))
     except OverflowError:
         return None
     low, high = int(numbers.min()), int(numbers.max())

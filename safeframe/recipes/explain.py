@@ -45,12 +45,22 @@ def find_plan(collection: Any) -> Plan | None:
     """Give the plan of the last recipe among a collection's steps; None when there is none."""
     graph = getattr(collection, "dask", None)
     if isinstance(graph, HighLevelGraph):
-        # Of arrays and bags: layers come before those that depend on them.
-        layers = (graph.layers[name] for name in reversed(graph._toposort_layers()))
-        return next((layer.plan for layer in layers if isinstance(layer, PlannedLayer)), None)
+        return _plan_of_layers(graph, list(collection.__dask_layers__()))
     expr = getattr(collection, "expr", collection)
     for node in expr.walk() if hasattr(expr, "walk") else ():
         if "plan" in getattr(node, "_parameters", ()) and isinstance(node.operand("plan"), Plan):
             plan: Plan = node.operand("plan")
             return plan
+    return None
+
+
+def _plan_of_layers(graph: HighLevelGraph, names: list[str]) -> Plan | None:
+    """Look from the last layers of an array or bag towards the first ones."""
+    seen: set[str] = set()
+    while names:
+        for name in names:
+            if isinstance(layer := graph.layers.get(name), PlannedLayer):
+                return layer.plan
+        seen.update(names)
+        names = [name for after in names for name in graph.dependencies.get(after, ()) if name not in seen]
     return None

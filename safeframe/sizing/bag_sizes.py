@@ -6,19 +6,20 @@ Does not cover: keys, which are asked for once, when the bag is grouped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 import dask
 import dask.bag as db
 import numpy as np
+import numpy.typing as npt
 from dask.delayed import delayed
 from dask.sizeof import sizeof
 
 from safeframe import options
 from safeframe.facts.bag_facts import BagSizes
-from safeframe.kernels.bag_values import PICKLED, object_nbytes, pack_values
+from safeframe.kernels.bag_values import object_nbytes, pack_values
 
 __all__ = ["item_nbytes", "sample_bag"]
 
@@ -50,8 +51,8 @@ def sample_bag(bag: db.Bag) -> BagSizes:
     )
 
 
-def item_nbytes(items: list[Any], kind: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Give, or reckon, what each item takes as a Python object in a list.
+def item_nbytes(items: Sequence[Any], kind: int) -> npt.NDArray[np.float64] | float:
+    """Give, or reckon, what each item takes as a Python object in a list; one number where all take the same.
 
     Parameters
     ----------
@@ -61,11 +62,11 @@ def item_nbytes(items: list[Any], kind: int) -> np.ndarray[Any, np.dtype[np.floa
         How they are written: of those that are pickled some are measured, and
         all of them taken for as large on average.
     """
-    told = object_nbytes(items) if kind != PICKLED else None
+    told = object_nbytes(items, kind)
     if told is not None:
         return told
     some = items[:: max(1, len(items) // options.BAG_SAMPLE_ITEMS)]
-    return np.full(len(items), sum(map(sizeof, some)) / len(some) + _REFERENCE_NBYTES)
+    return float(sum(map(sizeof, some)) / len(some) + _REFERENCE_NBYTES)
 
 
 def _look_at(partition: Iterable[Any]) -> tuple[int, float, float]:
@@ -81,4 +82,4 @@ def _look_at(partition: Iterable[Any]) -> tuple[int, float, float]:
         some += block[:: max(1, len(block) // options.BAG_SAMPLE_ITEMS)]
     packed = pack_values(some, None, np.array([0, len(some)]))
     staged = packed.data.nbytes + packed.lengths.nbytes
-    return count, float(item_nbytes(some, packed.kind).mean()), staged / len(some)
+    return count, float(np.mean(item_nbytes(some, packed.kind))), staged / len(some)
