@@ -200,7 +200,9 @@ def _text(key: Any) -> str:
     if key is _NAN or key is pd.NaT or key is pd.NA:
         return f"\0{key}"
     if isinstance(key, (np.datetime64, np.timedelta64)):
-        return "\0NaT" if np.isnat(key) else key_text(key.astype(f"{key.dtype.kind}8[us]").item())
+        return "\0NaT" if np.isnat(key) else _text(key.astype(f"{key.dtype.kind}8[us]").item())
+    if isinstance(key, datetime.timedelta):
+        return f"\0span {key // datetime.timedelta(microseconds=1)}"
     if isinstance(key, str):
         return key if _encodable(key) else repr(key)
     if isinstance(key, enum.Enum) and not isinstance(key, numbers.Number):

@@ -49,7 +49,7 @@ _FIRST_NUMBER = 3
 
 _NUMBER_NBYTES = 40.0
 """A Python int or float and the reference to it in a list."""
-_WORD_NBYTES = 72.0
+_WORD_NBYTES = 88.0
 """A str or bytes object without its characters, and the reference to it."""
 _REFERENCE_NBYTES = 8.0
 
@@ -186,8 +186,8 @@ def object_nbytes(values: Sequence[Any], kind: int) -> npt.NDArray[np.float64] |
         return None
     sizes: npt.NDArray[np.float64] = pc.binary_length(words).to_numpy().astype(np.float64)
     if kind == _STRINGS:
-        # One character beyond ASCII may make all of a string's characters four bytes wide.
-        sizes = np.where(pc.string_is_ascii(words).to_numpy(zero_copy_only=False), sizes, 4 * sizes)
+        # One character beyond ASCII may make all of a string's four bytes wide, and Arrow has it keep its UTF-8.
+        sizes = np.where(pc.string_is_ascii(words).to_numpy(zero_copy_only=False), sizes, 5 * sizes)
     return sizes + _WORD_NBYTES
 
 

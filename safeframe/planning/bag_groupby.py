@@ -69,8 +69,10 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
     largest = max(min(most, everything), evenly, options.MIN_PARTITION_NBYTES)
     layout = _layout(facts, n, task)
     margin = 1.0 if sizes.exact else options.SAMPLE_MARGIN
-    partition = int(margin * sizes.largest_items * sizes.item_nbytes)
-    block = int(layout.block_items * sizes.item_nbytes)
+    partition_items = math.ceil(margin * sizes.largest_items)
+    partition = int(partition_items * sizes.item_nbytes)
+    block_items = min(layout.block_items, partition_items)
+    block = int(block_items * sizes.item_nbytes)
     steps = (
         Step(
             kind="stage groups of partitions" if layout.group > 1 else "stage partitions",
@@ -78,7 +80,7 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
             task_peak_nbytes=bag_stage_peak_nbytes(
                 partition_nbytes=partition,
                 block_nbytes=block,
-                block_items=layout.block_items,
+                block_items=block_items,
                 held_nbytes=layout.held_nbytes,
             ),
             reason=(
@@ -144,9 +146,6 @@ def _layout(facts: BagFacts, n: int, task_nbytes: int) -> BagLayout:
     block_items = max(1, int(task_nbytes / 8 / (2 * sizes.item_nbytes + options.BAG_ROW_NBYTES)))
     waiting = options.GROUP_COPIES * (sizes.staged_item_nbytes + options.BAG_STAGED_ITEM_NBYTES)
     block_items = max(1, min(block_items, int(task_nbytes / 8 / waiting)))
-    if sizes.largest_items:
-        margin = 1.0 if sizes.exact else options.SAMPLE_MARGIN
-        block_items = min(block_items, math.ceil(margin * sizes.largest_items))
     room = min(task_nbytes // 4, int(options.GROUP_COPIES * options.GROUP_NBYTES))
     held = max(room, int(waiting * block_items))
     group = 1

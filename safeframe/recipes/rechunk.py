@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,24 +196,25 @@ def _target(array: da.Array, chunks: Any, limit_nbytes: int) -> tuple[tuple[int,
         if isinstance(chunks, dict):
             by_axis = {_axis(axis, array.ndim): wanted for axis, wanted in chunks.items()}
             chunks = tuple(by_axis.get(axis) for axis in range(array.ndim))
-        if isinstance(chunks, (tuple, list)):
-            if len(chunks) not in (array.ndim, 1) and not all(
-                isinstance(n, (int, np.integer)) for n in chunks
-            ):
-                msg = f"{len(chunks)} axes are named, and the array has {array.ndim}"
-                raise ValueError(msg)
-            if len(chunks) == array.ndim:
-                chunks = tuple(
-                    own if wanted is None else wanted
-                    for wanted, own in zip(chunks, array.chunks, strict=True)
-                )
+        if isinstance(chunks, (tuple, list)) and len(chunks) == array.ndim:
+            pairs = zip(chunks, array.chunks, strict=True)
+            chunks = tuple(own if wanted is None else wanted for wanted, own in pairs)
+        sized = any(isinstance(wanted, str) and wanted != "auto" for wanted in _each(chunks))
         found = da.core.normalize_chunks(
-            chunks, array.shape, limit=limit_nbytes, dtype=array.dtype, previous_chunks=array.chunks
+            chunks,
+            array.shape,
+            limit=None if sized else limit_nbytes,
+            dtype=array.dtype,
+            previous_chunks=array.chunks,
         )
     except (ValueError, TypeError, NotImplementedError) as error:
         msg = f"chunks={given!r} are not chunks of an array of shape {array.shape}: {error}."
         raise ValidationError(msg, hint="Give what dask.array.Array.rechunk takes.") from error
     return tuple(tuple(int(length) for length in axis) for axis in found)
+
+
+def _each(chunks: Any) -> Sequence[Any]:
+    return chunks if isinstance(chunks, (tuple, list)) else [chunks]
 
 
 def _axis(axis: Any, ndim: int) -> int:
