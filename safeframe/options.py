@@ -320,6 +320,9 @@ RECHUNK_EXCHANGES = 3
 RECHUNK_PIECE_NBYTES = 2**16
 """What reading one piece costs, as bytes that could be written or read meanwhile: some 0.1 ms at 600 MB/s."""
 
+RECHUNK_TASK_NBYTES = 2**20
+"""What a task costs, likewise: some 2 ms."""
+
 RECHUNK_GROUP_NBYTES = 64 * MIB
 """Chunks that are staged as one: larger ones would not make pieces much larger."""
 

@@ -76,7 +76,8 @@ class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
         try:
             self.plan.validate()
             # Asked anew each time: another client may compute now, which has to be told who removes files.
-            directories = [start_run(self.plan.staging_directory or "", run) for run in self._graph.runs]
+            base = self.plan.staging_directory or ""
+            directories = [start_run(base, run, wait=False) for run in self._graph.runs]
         except SafeframeError as error:
             # Tasks that say so: raised while a graph is pickled it would come out as another error.
             self._directories = None

@@ -114,7 +114,7 @@ def stage_chunk(source: SourceTasks | Chunk, spec: ChunkSpec, number: int, direc
 def pass_chunk(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int, directory: str) -> StagedChunk:
     """Join a chunk of a grid in between, and write it in the pieces of the next one."""
     use_worker(directory)
-    with run_of_task(directory):
+    with run_of_task(sealed.directory), run_of_task(directory):
         return _staged(_joined(sealed, spec, step, number), spec, step, number, directory)
 
 

@@ -107,9 +107,11 @@ def largest_piece_nbytes(one: ChunkGrid, other: ChunkGrid, itemsize: int) -> int
 
 
 def _cost(grids: Sequence[ChunkGrid], total_nbytes: int) -> int:
-    """Give bytes written and read, with what each piece costs as bytes."""
+    """Give bytes written and read, with what each piece, and each task between, costs as bytes."""
     pieces = sum(count_pieces(a, b) for a, b in pairwise(grids))
-    return 2 * total_nbytes * (len(grids) - 1) + options.RECHUNK_PIECE_NBYTES * pieces
+    tasks = sum(grid.n_chunks for grid in grids[1:-1])
+    moved = 2 * total_nbytes * (len(grids) - 1)
+    return moved + options.RECHUNK_PIECE_NBYTES * pieces + options.RECHUNK_TASK_NBYTES * tasks
 
 
 def _interpolated(read: ChunkGrid, target: ChunkGrid, exchanges: int) -> list[ChunkGrid]:

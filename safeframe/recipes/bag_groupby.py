@@ -15,7 +15,7 @@ from safeframe.engine.bag_cells import BagLimit
 from safeframe.engine.bag_graph import BagGraph
 from safeframe.engine.bag_tasks import BagSpec
 from safeframe.engine.planned_layer import PlannedLayer, partition_tasks
-from safeframe.engine.runs import check_staging
+from safeframe.engine.runs import prepare_runs
 from safeframe.errors import SchemaMismatchError, ValidationError
 from safeframe.facts.bag_facts import BagFacts
 from safeframe.facts.plan import Plan
@@ -108,7 +108,7 @@ def bag_groupby(
     """
     planned = _planned(bag, key, npartitions, split_large_groups, memory, staging)
     plan, layout = planned.plan, planned.layout
-    check_staging(plan.staging_directory or "")
+    prepare_runs(plan.staging_directory or "")
     limit = BagLimit(
         partitions=plan.output_partitions,
         nbytes=plan.largest_partition_nbytes,

@@ -14,7 +14,7 @@ from dask.highlevelgraph import HighLevelGraph
 from safeframe.engine.planned_layer import PlannedLayer, flat_keys, partition_tasks
 from safeframe.engine.rechunk_graph import RechunkGraph
 from safeframe.engine.rechunk_tasks import ChunkSpec
-from safeframe.engine.runs import check_staging
+from safeframe.engine.runs import prepare_runs
 from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.facts.rechunk_facts import RechunkFacts
@@ -100,7 +100,7 @@ def rechunk(
     planned = _planned(array, chunks, memory, staging)
     plan = planned.plan
     if plan.staging_directory is not None:
-        check_staging(plan.staging_directory)
+        prepare_runs(plan.staging_directory)
     name = "safe-rechunk-" + tokenize(array, planned.spec.grids, plan.strategy, plan.staging_directory)
     graph = RechunkGraph(name, flat_keys(array.__dask_keys__()), planned.own, planned.spec, plan.strategy)
     layer = PlannedLayer(plan, graph.keys, graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 
 import dask
 import dask.array as da
@@ -118,4 +119,25 @@ def test_a_pickled_array_is_the_array(tmp_path):
     copy = pickle.loads(pickle.dumps(result))
     with dask.config.set(scheduler="sync"):
         np.testing.assert_array_equal(copy.compute(), array.compute())
+    assert not staged_files(tmp_path)
+
+
+def test_a_graph_is_pickled_while_the_client_s_thread_waits(small_cluster, tmp_path):
+    """The client pickles a graph with a lock in its hand that its own thread may be waiting for."""
+    other = str(tmp_path)
+    with dask.config.set(scheduler="sync"):
+        result = safeframe.rechunk(numbers(), (11, -1), staging=other)  # a scheduler that knows of no files
+    started, go_on = threading.Event(), threading.Event()
+    freed = []
+
+    def wait_for_the_lock():
+        started.set()
+        freed.append(go_on.wait(10))
+
+    small_cluster.loop.add_callback(wait_for_the_lock)
+    assert started.wait(10)
+    pickle.dumps(result)
+    assert not freed, "pickled without that thread"
+    go_on.set()
+    np.testing.assert_array_equal(result.compute(), numbers().compute())
     assert not staged_files(tmp_path)
