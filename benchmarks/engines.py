@@ -1,8 +1,8 @@
 """What each engine is asked to do, and a process of its own to do it in.
 
 Covers: the same work in safeframe, stock dask, DuckDB and Polars
-(:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`); the seconds it
-took, cluster start and imports excluded.
+(:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`,
+:mod:`benchmarks.engines_collections`); the seconds it took, cluster start and imports excluded.
 Does not cover: limits of DuckDB and Polars and the checking of results, which are
 outside of the process that is measured (:mod:`benchmarks.run`).
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.engines_collections import COLLECTION_WORK
 from benchmarks.engines_frames import FRAME_WORK
 from benchmarks.engines_joins import JOIN_WORK
 from benchmarks.situations import ALL_ENGINES as ENGINES
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CLUSTER_ENGINES", "ENGINES", "Request", "main"]
 
 # By engine and task: takes the request, the dataset and, on a cluster, the tight cluster.
-_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {**JOIN_WORK, **FRAME_WORK}
+_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {**JOIN_WORK, **FRAME_WORK, **COLLECTION_WORK}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +97,7 @@ def _on_cluster(request: Request, dataset: AnyDataset) -> dict[str, Any]:
 
 
 def _load_libraries(engine: str) -> None:
-    for name in ("dask.dataframe", "pyarrow.parquet", engine):
+    for name in ("dask.array", "dask.bag", "dask.dataframe", "pyarrow.parquet", engine):
         importlib.import_module(name)
 
 

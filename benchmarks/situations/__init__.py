@@ -1,13 +1,16 @@
 """Named situations: data whose result is known before any engine makes it.
 
-Covers: the names; joins of two tables (:mod:`benchmarks.situations.joins`) and frames
-to be ordered (:mod:`benchmarks.situations.frames`).
+Covers: the names; joins of two tables (:mod:`benchmarks.situations.joins`), frames
+to be ordered (:mod:`benchmarks.situations.frames`), arrays and bags
+(:mod:`benchmarks.situations.collections`).
 Does not cover: running anything on them (:mod:`benchmarks.engines`), or comparing
-what came out (:mod:`benchmarks.check`, :mod:`benchmarks.check_order`).
+what came out (:mod:`benchmarks.check`, :mod:`benchmarks.check_order`,
+:mod:`benchmarks.check_collections`).
 """
 
 from __future__ import annotations
 
+from benchmarks.situations.collections import COLLECTIONS, CollectionDataset, CollectionSituation
 from benchmarks.situations.frames import FRAMES, FrameDataset, FrameSituation
 from benchmarks.situations.joins import JOINS, Dataset, Situation, Truth
 from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES
@@ -16,11 +19,14 @@ from benchmarks.situations.tables import Column, Table
 __all__ = [
     "ALL_ENGINES",
     "CLUSTER_ENGINES",
+    "COLLECTIONS",
     "FRAMES",
     "JOINS",
     "SITUATIONS",
     "AnyDataset",
     "AnySituation",
+    "CollectionDataset",
+    "CollectionSituation",
     "Column",
     "Dataset",
     "FrameDataset",
@@ -30,8 +36,8 @@ __all__ = [
     "Truth",
 ]
 
-AnySituation = Situation | FrameSituation
-AnyDataset = Dataset | FrameDataset
+AnySituation = Situation | FrameSituation | CollectionSituation
+AnyDataset = Dataset | FrameDataset | CollectionDataset
 
-SITUATIONS: dict[str, AnySituation] = {**JOINS, **FRAMES}
+SITUATIONS: dict[str, AnySituation] = {**JOINS, **FRAMES, **COLLECTIONS}
 """Every situation, by name."""
