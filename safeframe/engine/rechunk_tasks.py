@@ -152,10 +152,9 @@ def seal_chunks(staged: Sequence[StagedChunk], spec: ChunkSpec, step: int, direc
 def _staged(chunk: Chunk, spec: ChunkSpec, step: int, number: int, directory: str) -> StagedChunk:
     if chunk.size == 0:
         return StagedChunk("", 0)
-    cuts = cut_slices(spec.grids[step].region(number), spec.grids[step + 1])
 
     def write_to(sink: pa.NativeFile) -> None:
-        for piece in cuts:
+        for piece in cut_slices(spec.grids[step].region(number), spec.grids[step + 1]):
             # A view where the piece lies in one stretch; else a copy of this piece alone.
             sink.write(np.ascontiguousarray(chunk[piece]).reshape(-1).view(np.uint8).data)
 

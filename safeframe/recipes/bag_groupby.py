@@ -125,8 +125,10 @@ def bag_groupby(
     name = f"safe-groupby-{token}"
     graph = BagGraph(name, bag.__dask_keys__(), planned.own, layout.group, spec)
     layer = PlannedLayer(plan, graph.keys, graph)
+    # Tasks that make partitions where they are used are in the layer themselves.
+    needed = [bag] if planned.own is None else []
     return db.Bag(
-        HighLevelGraph.from_collections(name, layer, dependencies=[bag]), name, plan.output_partitions
+        HighLevelGraph.from_collections(name, layer, dependencies=needed), name, plan.output_partitions
     )
 
 

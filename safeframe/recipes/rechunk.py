@@ -104,8 +104,10 @@ def rechunk(
     name = "safe-rechunk-" + tokenize(array, planned.spec.grids, plan.strategy, plan.staging_directory)
     graph = RechunkGraph(name, flat_keys(array.__dask_keys__()), planned.own, planned.spec, plan.strategy)
     layer = PlannedLayer(plan, graph.keys, graph)
+    # Tasks that make chunks where they are used are in the layer themselves.
+    needs_array = planned.own is None or plan.strategy == "untouched"
     return da.Array(
-        HighLevelGraph.from_collections(name, layer, dependencies=[array]),
+        HighLevelGraph.from_collections(name, layer, dependencies=[array] if needs_array else []),
         name,
         chunks=planned.spec.grids[-1].chunks,
         meta=array._meta,

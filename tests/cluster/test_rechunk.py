@@ -104,6 +104,16 @@ def test_a_client_that_comes_later_has_files_removed_too(tmp_path):
         assert not staged_files(tmp_path)
 
 
+@pytest.mark.parametrize("made", [True, False], ids=["self-made", "of others"])
+@pytest.mark.parametrize("chunks", [(11, -1), (120, 7), (-1, -1)], ids=["staged", "untouched", "merged"])
+def test_it_is_an_array_like_any_of_dask_s(made, chunks):
+    array = numbers() if made else numbers().persist(scheduler="sync")
+    result = safeframe.rechunk(array, chunks)
+    da.utils.assert_eq(result, array.compute(scheduler="sync"), scheduler="sync")
+    assert "safe-rechunk" in repr(result)
+    assert result._repr_html_()
+
+
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
 def test_without_a_cluster(tmp_path, scheduler):
     array = numbers()
