@@ -217,5 +217,5 @@ def _cells(data: pa.LargeBinaryArray) -> pd.api.extensions.ExtensionArray:
 
 
 def _chunks(column: Column) -> list[pa.LargeBinaryArray]:
-    chunked = pa.chunked_array(pa.array(column))
-    return list(chunked.chunks)
+    array = pa.array(column)
+    return list(array.chunks) if isinstance(array, pa.ChunkedArray) else [array]

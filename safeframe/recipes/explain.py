@@ -43,11 +43,14 @@ def explain(collection: Any) -> Plan:
 
 def find_plan(collection: Any) -> Plan | None:
     """Give the plan of the last recipe among a collection's steps; None when there is none."""
-    graph = getattr(collection, "dask", None)
-    if isinstance(graph, HighLevelGraph):
-        return _plan_of_layers(graph, list(collection.__dask_layers__()))
     expr = getattr(collection, "expr", collection)
-    for node in expr.walk() if hasattr(expr, "walk") else ():
+    if not hasattr(expr, "walk"):
+        # An array or a bag. Not asked of a dataframe, whose graph is made by asking.
+        graph = getattr(collection, "dask", None)
+        if isinstance(graph, HighLevelGraph):
+            return _plan_of_layers(graph, list(collection.__dask_layers__()))
+        return None
+    for node in expr.walk():
         if "plan" in getattr(node, "_parameters", ()) and isinstance(node.operand("plan"), Plan):
             plan: Plan = node.operand("plan")
             return plan
