@@ -2,8 +2,9 @@
 
 Covers: the same work in safeframe, stock dask, DuckDB and Polars
 (:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`,
-:mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_question`); the seconds it
-took, cluster start and imports excluded.
+:mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_question`,
+:mod:`benchmarks.engines_collections`); the seconds it took, cluster start and imports
+excluded.
 Does not cover: limits of DuckDB and Polars and the checking of results, which are
 outside of the process that is measured (:mod:`benchmarks.run`).
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.engines_collections import COLLECTION_WORK
 from benchmarks.engines_frames import FRAME_WORK
 from benchmarks.engines_joins import JOIN_WORK
 from benchmarks.engines_lags import LAG_WORK
@@ -39,6 +41,7 @@ _WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     **FRAME_WORK,
     **LAG_WORK,
     **QUESTION_WORK,
+    **COLLECTION_WORK,
 }
 
 
@@ -104,7 +107,7 @@ def _on_cluster(request: Request, dataset: AnyDataset) -> dict[str, Any]:
 
 
 def _load_libraries(engine: str) -> None:
-    for name in ("dask.dataframe", "pyarrow.parquet", engine):
+    for name in ("dask.array", "dask.bag", "dask.dataframe", "pyarrow.parquet", engine):
         importlib.import_module(name)
 
 

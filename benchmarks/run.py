@@ -31,12 +31,13 @@ import psutil
 from dask.utils import parse_bytes
 
 from benchmarks.check import Check, check_output
+from benchmarks.check_collections import CollectionCheck, check_collection
 from benchmarks.check_lags import check_lags
 from benchmarks.check_order import OrderCheck, check_ordered_files, check_partitions
 from benchmarks.engines import CLUSTER_ENGINES, ENGINES, Request
 from benchmarks.groups import Group, Hierarchy, find_hierarchy, sweep
 from benchmarks.results import FINISHED, Run, summarise, write_readme, write_results
-from benchmarks.situations import SITUATIONS, AnyDataset, Dataset, LagDataset
+from benchmarks.situations import SITUATIONS, AnyDataset, CollectionDataset, Dataset, LagDataset
 from benchmarks.totals import Totals
 from benchmarks.watch import Watcher
 from safeframe.units import format_count, format_nbytes
@@ -230,8 +231,10 @@ def _figures(
 
 def _check(
     dataset: AnyDataset, answer: dict[str, Any], output: Path, scratch: Path
-) -> Check | OrderCheck | None:
+) -> Check | OrderCheck | CollectionCheck | None:
     """Look at what came out; None where that is but a number, in the answer."""
+    if isinstance(dataset, CollectionDataset):
+        return check_collection(dataset, answer)
     if isinstance(dataset, Dataset):
         return check_output(dataset, output, scratch=scratch) if dataset.situation.writes else None
     if isinstance(dataset, LagDataset):
@@ -250,7 +253,7 @@ def _judge(
     dataset: AnyDataset,
     answer: dict[str, Any],
     figures: dict[str, Any],
-    check: Check | OrderCheck | None,
+    check: Check | OrderCheck | CollectionCheck | None,
     limit_nbytes: int,
 ) -> Run:
     rows = check.rows if check else answer.pop("rows", None)
@@ -266,15 +269,15 @@ def _judge(
         outcome = "not as asked: " + ", ".join(check.shortcomings)
     else:
         outcome = FINISHED
-    partitioned = check is not None and engine in CLUSTER_ENGINES
+    files = check if isinstance(check, (Check, OrderCheck)) and engine in CLUSTER_ENGINES else None
     return Run(
         engine=engine,
         outcome=outcome,
         seconds=answer.pop("seconds", None),
         rows=rows,
         limit_nbytes=limit_nbytes,
-        largest_partition_nbytes=check.largest_file_rows * dataset.situation.output_row_nbytes
-        if check and partitioned
+        largest_partition_nbytes=files.largest_file_rows * dataset.situation.output_row_nbytes
+        if files
         else None,
         details={**answer, "check": asdict(check) if check else None},
         **figures,

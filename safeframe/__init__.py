@@ -24,11 +24,13 @@ from safeframe.facts.frame_estimate import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
+from safeframe.recipes.bag_groupby import bag_groupby, plan_bag_groupby
 from safeframe.recipes.explain import explain
 from safeframe.recipes.groupby_lag_transform import groupby_lag_transform, plan_lag
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
+from safeframe.recipes.rechunk import plan_rechunk, rechunk
 from safeframe.recipes.set_index import plan_set_index, set_index
 from safeframe.recipes.shuffle import plan_shuffle, shuffle
 from safeframe.recipes.sort_values import plan_sort_values, sort_values
@@ -61,6 +63,7 @@ __all__ = [
     "UnsupportedError",
     "ValidationError",
     "__version__",
+    "bag_groupby",
     "estimate",
     "estimate_merge",
     "explain",
@@ -69,15 +72,18 @@ __all__ = [
     "measure",
     "merge",
     "p2p_shuffle",
+    "plan_bag_groupby",
     "plan_lag",
     "plan_merge",
     "plan_p2p_shuffle",
     "plan_rebalance",
+    "plan_rechunk",
     "plan_set_index",
     "plan_shuffle",
     "plan_sort_values",
     "plan_sorted_merge",
     "rebalance_partitions",
+    "rechunk",
     "set_index",
     "shuffle",
     "sort_values",

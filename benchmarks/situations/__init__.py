@@ -2,14 +2,16 @@
 
 Covers: the names; joins of two tables (:mod:`benchmarks.situations.joins`), frames to be
 ordered (:mod:`benchmarks.situations.frames`) or to be given columns of rows before
-(:mod:`benchmarks.situations.lags`).
+(:mod:`benchmarks.situations.lags`), arrays and bags
+(:mod:`benchmarks.situations.collections`).
 Does not cover: running anything on them (:mod:`benchmarks.engines`), or comparing
 what came out (:mod:`benchmarks.check`, :mod:`benchmarks.check_order`,
-:mod:`benchmarks.check_lags`).
+:mod:`benchmarks.check_lags`, :mod:`benchmarks.check_collections`).
 """
 
 from __future__ import annotations
 
+from benchmarks.situations.collections import COLLECTIONS, CollectionDataset, CollectionSituation
 from benchmarks.situations.frames import FRAMES, FrameDataset, FrameSituation
 from benchmarks.situations.joins import JOINS, Dataset, Situation, Truth
 from benchmarks.situations.lags import LAGS, LagDataset, LagSituation, LagTruth
@@ -19,12 +21,15 @@ from benchmarks.situations.tables import Column, Table
 __all__ = [
     "ALL_ENGINES",
     "CLUSTER_ENGINES",
+    "COLLECTIONS",
     "FRAMES",
     "JOINS",
     "LAGS",
     "SITUATIONS",
     "AnyDataset",
     "AnySituation",
+    "CollectionDataset",
+    "CollectionSituation",
     "Column",
     "Dataset",
     "FrameDataset",
@@ -37,8 +42,8 @@ __all__ = [
     "Truth",
 ]
 
-AnySituation = Situation | FrameSituation | LagSituation
-AnyDataset = Dataset | FrameDataset | LagDataset
+AnySituation = Situation | FrameSituation | LagSituation | CollectionSituation
+AnyDataset = Dataset | FrameDataset | LagDataset | CollectionDataset
 
-SITUATIONS: dict[str, AnySituation] = {**JOINS, **FRAMES, **LAGS}
+SITUATIONS: dict[str, AnySituation] = {**JOINS, **FRAMES, **LAGS, **COLLECTIONS}
 """Every situation, by name."""

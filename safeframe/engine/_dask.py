@@ -30,7 +30,7 @@ from dask.dataframe.dask_expr._shuffle import BaseSetIndexSortValues
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
-from dask.task_spec import Alias, List, Task, TaskRef
+from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from distributed.shuffle._core import (
     P2PBarrierTask,
     ShuffleId,
@@ -48,6 +48,7 @@ __all__ = [
     "Blockwise",
     "BlockwiseIO",
     "DataFrameShuffleSpec",
+    "DataNode",
     "Elemwise",
     "Expr",
     "Filter",

@@ -7,7 +7,7 @@ Does not cover: writing the files (``staging``), the graph around it
 
 The manifest names files and knows where in its file each piece is, so that a
 piece is read without the rest. Only numbers and Arrow IPC are read back:
-nothing in a staging directory is unpickled.
+nothing is unpickled here (what the bytes of a bag's items are, ``bag_blocks`` knows).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from safeframe.engine.run_failures import forget_failure
 from safeframe.engine.staging_directory import Session, StagingJanitor, open_session
 from safeframe.sizing.cluster import current_client
 
-__all__ = ["check_staging", "start_run"]
+__all__ = ["check_staging", "prepare_runs", "start_run"]
 
 _with_janitor: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
@@ -29,8 +29,33 @@ def check_staging(base: str) -> None:
         session.check()
 
 
-def start_run(base: str, run: str) -> str:
+def prepare_runs(base: str) -> None:
+    """As :func:`check_staging`, and tell the scheduler of the current client to remove what runs leave.
+
+    Raises
+    ------
+    StagingError
+        When it cannot be created or written.
+    """
+    check_staging(base)
+    client = current_client()
+    if client is not None:
+        _send_janitor(client, open_session(base), wait=True)
+
+
+def start_run(base: str, run: str, *, wait: bool = True) -> str:
     """Give the directory, or URL, of an exchange.
+
+    Parameters
+    ----------
+    base
+        The staging directory or URL.
+    run
+        The run's name.
+    wait
+        Whether to wait until the scheduler knows of it. Who holds a lock of the
+        client's must not, as its own thread may be waiting for that: graphs are
+        pickled so.
 
     Raises
     ------
@@ -45,17 +70,21 @@ def start_run(base: str, run: str) -> str:
     session = open_session(base)
     client = current_client()
     if client is not None:
-        _send_janitor(client, session)
+        _send_janitor(client, session, wait=wait)
     directory = session.run_directory(run)
     forget_failure(directory)
     return directory
 
 
-def _send_janitor(client: Any, session: Session | RemoteSession) -> None:
+def _send_janitor(client: Any, session: Session | RemoteSession, *, wait: bool) -> None:
     directory = str(session.directory)
     known = _with_janitor.setdefault(client, set())
     if directory in known or client.asynchronous:
         return
     janitor = StagingJanitor(directory)
-    client.register_plugin(janitor, name=janitor.name)
+    if wait:
+        client.register_plugin(janitor, name=janitor.name)
+    else:
+        # In the client's own thread, in turn: before the graph, which is sent by the same thread later.
+        client.loop.add_callback(client.register_plugin, janitor, name=janitor.name)
     known.add(directory)

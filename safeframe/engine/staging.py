@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import uuid
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from safeframe.engine._dask import inside_worker
+from safeframe.engine.owned_file import OwnedFile
 from safeframe.engine.page_cache import page_cache_is_full
 from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staged_blocks import Block, Form, Ints, new_block
@@ -36,17 +35,16 @@ from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
 
-__all__ = ["StagedFile", "stage_files", "stage_group"]
+__all__ = ["StagedFile", "stage_files", "stage_group", "write_file"]
 
 
-class StagedFile:
+class StagedFile(OwnedFile):
     """What a group of input partitions became: a file, and where in it each shard's rows are."""
 
     def __init__(
         self, path: str, form: Form, shards: Ints, rows: Ints, offsets: Ints, rows_in: int, rows_dropped: int
     ) -> None:
-        self.path = path
-        """The file; empty when no row was staged."""
+        super().__init__(path)
         self.form = form
         """How its rows were written."""
         self.shards = shards
@@ -59,20 +57,10 @@ class StagedFile:
         """Rows of the input partitions."""
         self.rows_dropped = rows_dropped
         """Rows that no result row can come from."""
-        self._finalizer: Any = None
 
-    def own_file(self) -> None:
-        """Remove the file, and its directory once empty, when this object goes."""
-        if self.path:
-            self._finalizer = weakref.finalize(self, _remove_file, self.path)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A copy in another process cannot share ownership; the session removes the file then.
-        if self._finalizer is not None:
-            self._finalizer.detach()
-        return StagedFile, (
-            self.path, self.form, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped,
-        )  # fmt: skip
+    def arguments(self) -> tuple[Any, ...]:
+        """See :class:`OwnedFile`."""
+        return self.path, self.form, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped
 
 
 def stage_group(
@@ -168,7 +156,12 @@ class _Waiting:
 
     def write(self, directory: str) -> StagedFile:
         """Write the rows in the order of their shards."""
-        shards = np.concatenate(self._shards) if len(self._shards) != 1 else self._shards[0]
+        # A task may have had nothing at all to look at.
+        shards = (
+            np.concatenate([np.empty(0, np.uint16), *self._shards])
+            if len(self._shards) != 1
+            else self._shards[0]
+        )
         self._shards = []
         counts = np.bincount(shards, minlength=self._router.n_shards + 1)
         dropped, counts = int(counts[0]), counts[1:]
@@ -182,25 +175,49 @@ class _Waiting:
         del order
         path, offsets = _write(self.block, rows, directory)
         staged = StagedFile(path, form, present, rows, offsets, self.rows, dropped)
-        if not inside_worker():
-            staged.own_file()
+        staged.own_file()
         return staged
 
 
 def _write(block: Block[Any], rows: Ints, directory: str) -> tuple[str, Ints]:
-    past_cache = not is_remote(directory) and page_cache_is_full()
-    path = f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
     offsets = np.zeros(1, np.int64)
 
     def write_to(sink: pa.NativeFile) -> None:
         nonlocal offsets
         offsets = block.write(sink, rows)
 
+    return write_file(directory, block.nbytes, write_to), offsets
+
+
+def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], None]) -> str:
+    """Write a file of a name of its own: past the page cache where that is full.
+
+    Parameters
+    ----------
+    directory
+        The run's directory or URL.
+    nbytes
+        Bytes of the file, about; for the message when there is no room for them.
+    write_to
+        Writes what is in it.
+
+    Returns
+    -------
+    str
+        Its path.
+
+    Raises
+    ------
+    StagingFullError, StagingError
+        When it cannot be written; nothing of it stays behind.
+    """
+    past_cache = not is_remote(directory) and page_cache_is_full()
+    path = f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
     try:
         store_for(directory).write(path, write_to)
     except OSError as error:
-        raise _staging_error(error, block.nbytes, directory) from error
-    return path, offsets
+        raise _staging_error(error, nbytes, directory) from error
+    return path
 
 
 def _staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
@@ -217,7 +234,3 @@ def _staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
     msg = f"The staging directory {directory} cannot be written: {error.strerror or error}."
     hint = "Name a directory that you and every worker may write in staging=."
     return StagingError(msg, hint=hint, directory=directory)
-
-
-def _remove_file(path: str) -> None:
-    store_for(path).remove_file(path)

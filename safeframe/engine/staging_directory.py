@@ -43,7 +43,7 @@ from safeframe.engine.staging_store import store_for
 from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import is_remote
 
-__all__ = ["SEAL_PREFIX", "Session", "StagingJanitor", "open_session"]
+__all__ = ["SEAL_PREFIX", "Session", "StagingJanitor", "holds_session", "open_session"]
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,13 @@ def open_session(base: str) -> Session | RemoteSession:
         if session is None or (isinstance(session, Session) and not session.directory.exists()):
             session = _sessions[key] = RemoteSession(base, _user()) if is_remote(base) else Session(base)
         return session
+
+
+def holds_session(path: str) -> bool:
+    """Whether a path is in a session of this process."""
+    own = os.getpid()
+    # Copied: another thread may open a session meanwhile.
+    return any(pid == own and path.startswith(str(held.directory)) for (pid, _), held in [*_sessions.items()])
 
 
 class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped

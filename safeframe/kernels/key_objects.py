@@ -19,7 +19,7 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes
 from safeframe.kernels.mixing import mix64
 
-__all__ = ["Nulls", "object_hashes", "word_hashes"]
+__all__ = ["Nulls", "key_text", "object_hashes", "word_hashes"]
 
 Nulls = npt.NDArray[np.bool_]
 """True where a key is null."""
@@ -55,7 +55,7 @@ def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
         raise UnsupportedError(
             msg, hint="Turn them into strings or tuples first, as with .astype(str)."
         ) from error
-    words = np.array([_canonical(value) for value in uniques], object)
+    words = np.array([key_text(value) for value in uniques], object)
     hashes = word_hashes(words) if len(words) else np.empty(0, np.uint64)
     null = ids < 0
     if len(hashes) == 0:
@@ -63,14 +63,14 @@ def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
     return hashes[ids], null if null.any() else None
 
 
-def _canonical(value: Any) -> str:
+def key_text(value: Any) -> str:
     """Write a value so that equal ones read alike; strings as they are, as ``word_hashes`` takes them."""
     if isinstance(value, str):
         return value
     if isinstance(value, numbers.Number):
         return f"\0number {hash(value)}"  # Python's hash agrees across number types and is not salted
     if isinstance(value, tuple):
-        return "\0tuple " + "\0".join(_canonical(item) for item in value)
+        return "\0tuple " + "\0".join(key_text(item) for item in value)
     if isinstance(value, datetime.datetime) and value.tzinfo is not None:
         value = value.astimezone(datetime.UTC)
     return (

@@ -9,8 +9,13 @@ from __future__ import annotations
 from safeframe import options
 
 __all__ = [
+    "bag_partition_peak_nbytes",
+    "bag_stage_peak_nbytes",
     "broadcast_cell_peak_nbytes",
     "cell_peak_nbytes",
+    "chunk_output_peak_nbytes",
+    "chunk_pass_peak_nbytes",
+    "chunk_stage_peak_nbytes",
     "default_partition_nbytes",
     "default_shard_nbytes",
     "group_peak_nbytes",
@@ -142,3 +147,55 @@ def default_partition_nbytes(task_nbytes: int) -> int:
 def default_shard_nbytes(task_nbytes: int) -> int:
     """Choose how many bytes of both sides a shard may hold: a twelfth of a task's budget."""
     return max(task_nbytes // 12, options.MIN_PARTITION_NBYTES)
+
+
+def chunk_stage_peak_nbytes(*, chunk_nbytes: int, joined_nbytes: int, piece_nbytes: int) -> int:
+    """Give the peak of making a chunk of an array, or several to be staged as one, and writing its pieces.
+
+    Examples
+    --------
+    >>> from safeframe.options import CHUNK_BUFFER_NBYTES
+    >>> chunk_stage_peak_nbytes(chunk_nbytes=100, joined_nbytes=300, piece_nbytes=7) - CHUNK_BUFFER_NBYTES
+    507
+    """
+    made = int(options.CHUNK_COPIES * chunk_nbytes)
+    return made + joined_nbytes + piece_nbytes + options.CHUNK_BUFFER_NBYTES
+
+
+def chunk_pass_peak_nbytes(*, chunk_nbytes: int, pieces_nbytes: int) -> int:
+    """Give the peak of joining a chunk from pieces and writing it in others."""
+    return chunk_nbytes + pieces_nbytes + options.CHUNK_BUFFER_NBYTES
+
+
+def chunk_output_peak_nbytes(*, chunk_nbytes: int, piece_nbytes: int) -> int:
+    """Give the peak of joining a chunk from pieces, and of consuming it.
+
+    Examples
+    --------
+    >>> chunk_output_peak_nbytes(chunk_nbytes=100, piece_nbytes=7)
+    207
+    """
+    return int(options.CHUNK_COPIES * chunk_nbytes) + piece_nbytes
+
+
+def bag_stage_peak_nbytes(
+    *, partition_nbytes: int, block_nbytes: int, block_items: int, held_nbytes: int
+) -> int:
+    """Give the peak of staging a partition of a bag, block by block.
+
+    The partition as it is made; a block's items in their order and its keys,
+    with numbers and an order per item; blocks that wait to be written.
+
+    Examples
+    --------
+    >>> from safeframe.options import BAG_ROW_NBYTES
+    >>> peak = bag_stage_peak_nbytes(partition_nbytes=1000, block_nbytes=100, block_items=7, held_nbytes=30)
+    >>> peak - 7 * BAG_ROW_NBYTES
+    1230
+    """
+    return partition_nbytes + 2 * block_nbytes + options.BAG_ROW_NBYTES * block_items + held_nbytes
+
+
+def bag_partition_peak_nbytes(*, partition_nbytes: int) -> int:
+    """Give the peak of making a partition of groups, and of consuming it."""
+    return int(options.BAG_COPIES * partition_nbytes)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dask.highlevelgraph import HighLevelGraph
+
+from safeframe.engine.planned_layer import PlannedLayer
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 
@@ -41,8 +44,26 @@ def explain(collection: Any) -> Plan:
 def find_plan(collection: Any) -> Plan | None:
     """Give the plan of the last recipe among a collection's steps; None when there is none."""
     expr = getattr(collection, "expr", collection)
-    for node in expr.walk() if hasattr(expr, "walk") else ():
+    if not hasattr(expr, "walk"):
+        # An array or a bag. Not asked of a dataframe, whose graph is made by asking.
+        graph = getattr(collection, "dask", None)
+        if isinstance(graph, HighLevelGraph):
+            return _plan_of_layers(graph, list(collection.__dask_layers__()))
+        return None
+    for node in expr.walk():
         if "plan" in getattr(node, "_parameters", ()) and isinstance(node.operand("plan"), Plan):
             plan: Plan = node.operand("plan")
             return plan
+    return None
+
+
+def _plan_of_layers(graph: HighLevelGraph, names: list[str]) -> Plan | None:
+    """Look from the last layers of an array or bag towards the first ones."""
+    seen: set[str] = set()
+    while names:
+        for name in names:
+            if isinstance(layer := graph.layers.get(name), PlannedLayer):
+                return layer.plan
+        seen.update(names)
+        names = [name for after in names for name in graph.dependencies.get(after, ()) if name not in seen]
     return None

@@ -39,10 +39,9 @@ class PartitionTask:
     def __init__(self, task: Task) -> None:
         self.task = task
 
-    def make(self) -> pd.DataFrame:
+    def make(self) -> Any:
         """Run it."""
-        made: pd.DataFrame = self.task()
-        return made
+        return self.task()
 
     def __getstate__(self) -> Task:
         return self.task

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import boto3
 import dask
+import dask.array as da
+import dask.bag as db
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -223,6 +225,19 @@ def test_another_exchange_through_the_environment_s_endpoint(store, bucket, tmp_
     expected = left.set_index("k").sort_index(kind="stable")
     assert found.index.is_monotonic_increasing
     pd.testing.assert_frame_equal(found, expected)
+
+
+def test_arrays_and_bags(store, bucket, tmp_path):
+    array = da.random.default_rng(0).random((200, 150), chunks=(200, 10))
+    bag = db.from_sequence(range(3000), npartitions=6)
+    staging = store.staging(bucket)
+    with apart(tmp_path):
+        rows = safeframe.rechunk(array, (20, -1), staging=staging)
+        np.testing.assert_array_equal(rows.compute(), array.compute())
+        groups = safeframe.bag_groupby(bag, lambda item: item % 5, npartitions=3, staging=staging)
+        assert dict(groups.compute()) == {key: list(range(key, 3000, 5)) for key in range(5)}
+        assert any("PUT" in line for line in store.sent(bucket, ".staged"))
+        wait_until_gone(store, bucket)
 
 
 def test_a_lost_worker_s_rows_are_staged_again(store, bucket, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 
 from safeframe.engine.exchange import fetch, seal
 from safeframe.engine.staging import stage_files, stage_group
+from safeframe.engine.staging_directory import open_session
 from safeframe.errors import RowConservationError, StagingError
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.facts.layout import ShardLayout
@@ -91,12 +92,17 @@ def test_files_go_with_the_manifest(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_manifest_that_went_to_another_process_leaves_its_file_to_the_session(tmp_path):
-    staged = stage(FRAME, SIDE, layout(), tmp_path)
+def test_a_manifest_that_comes_back_of_another_process_keeps_its_file(tmp_path):
+    directory = Path(open_session(str(tmp_path)).run_directory("run"))
+    router = JoinRouter(SIDE.on, SIDE.schema, layout())
+    staged = stage_group([lambda: FRAME], SIDE, router, str(directory))
     copy = pickle.loads(pickle.dumps(staged))
     del staged
     gc.collect()
-    assert Path(copy.path).exists()
+    assert Path(copy.path).exists(), "another object names it"
+    del copy
+    gc.collect()
+    assert not directory.exists()
 
 
 def test_rows_of_shards_without_a_result_are_not_staged(tmp_path):

@@ -1,0 +1,206 @@
+"""``safeframe.bag_groupby``: the items of a bag by key, on small workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dask.bag as db
+import numpy as np
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+
+from safeframe.engine.bag_cells import BagLimit
+from safeframe.engine.bag_graph import BagGraph
+from safeframe.engine.bag_tasks import BagSpec
+from safeframe.engine.planned_layer import PlannedLayer, partition_tasks
+from safeframe.engine.runs import prepare_runs
+from safeframe.errors import SchemaMismatchError, ValidationError
+from safeframe.facts.bag_facts import BagFacts
+from safeframe.facts.plan import Plan
+from safeframe.planning.bag_groupby import BagLayout
+from safeframe.planning.bag_groupby import plan_bag_groupby as make_plan
+from safeframe.sizing.bag_sizes import sample_bag
+from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.partition_tasks import PartitionTask
+from safeframe.units import parse_nbytes
+
+__all__ = ["bag_groupby", "plan_bag_groupby"]
+
+
+def bag_groupby(
+    bag: db.Bag,
+    key: Callable[[Any], Any],
+    *,
+    npartitions: int | None = None,
+    split_large_groups: bool = False,
+    memory: str | int | None = None,
+    staging: str | None = None,
+) -> db.Bag:
+    """Bring the items of a dask bag together by key.
+
+    Parameters
+    ----------
+    bag
+        The bag; its items have to be picklable.
+    key
+        Gives the key of an item: a number, a string, bytes, a date or time,
+        None, or a tuple or frozenset of such. It is called once per item.
+        Keys that are equal in Python are one, as ``1``, ``1.0`` and ``True``;
+        every NaN is one key.
+    npartitions
+        Partitions of the result. By default so many that each is half full.
+    split_large_groups
+        Give a group that is too large for a partition out in several pairs of
+        the same key, each of bounded size, rather than refuse it.
+    memory
+        Bytes that one worker may use. By default the smallest connected
+        worker's limit; without a client, what the machine leaves.
+    staging
+        A directory, or URL of an object store, that all workers reach.
+
+    Returns
+    -------
+    dask.bag.Bag
+        Lazy. Pairs ``(key, list)``, as those of :meth:`dask.bag.Bag.groupby`:
+        each key once, its items in the order of the bag. Of keys that are
+        equal the first one in the bag is given.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is not a bag; while it is computed, when a key has no hash.
+    ValidationError
+        When ``key`` cannot be called, ``npartitions`` is no number of
+        partitions, or there is no place that all workers reach.
+    StagingError
+        When the staging directory cannot be used.
+    MemoryBudgetError
+        When the bag is computed and its plan does not fit the workers; when a
+        group is too large for a partition, with its key and size.
+    UnsupportedError
+        While it is computed, when a key's hash may differ in every process, or
+        an item cannot be pickled.
+
+    Notes
+    -----
+    **Eager.** Four partitions at most are made, when this function is called,
+    to learn how many items they have and what these take. ``key`` is not called.
+
+    **Memory.** A worker's peak is what it uses before any data, plus, for each
+    of its threads, the larger of: a partition as it is made, an eighth of the
+    task's budget for the keys of those items that are looked at at once, and a
+    quarter for items that wait to be written; three times an output partition.
+
+    **Disk.** The items once: ints, floats, strings and bytes as Arrow holds
+    them, anything else pickled. Pickles are read back: ``staging`` has to be a
+    place that nobody else writes to. The directory is this user's alone.
+
+    **Passes.** One, but for the partitions that are looked at first.
+
+    Examples
+    --------
+    >>> import dask.bag as db, safeframe
+    >>> bag = db.from_sequence(range(10), npartitions=3)
+    >>> sorted(safeframe.bag_groupby(bag, lambda x: x % 3).compute(scheduler="threads"))
+    [(0, [0, 3, 6, 9]), (1, [1, 4, 7]), (2, [2, 5, 8])]
+    """
+    planned = _planned(bag, key, npartitions, split_large_groups, memory, staging)
+    plan, layout = planned.plan, planned.layout
+    prepare_runs(plan.staging_directory or "")
+    limit = BagLimit(
+        partitions=plan.output_partitions,
+        nbytes=plan.largest_partition_nbytes,
+        split_large_groups=split_large_groups,
+    )
+    spec = BagSpec(
+        key=key,
+        n_shards=layout.n_shards,
+        block_items=layout.block_items,
+        held_nbytes=layout.held_nbytes,
+        limit=limit,
+    )
+    token = tokenize(bag, key, layout, limit, plan.staging_directory)
+    name = f"safe-groupby-{token}"
+    graph = BagGraph(name, bag.__dask_keys__(), planned.own, layout.group, spec)
+    layer = PlannedLayer(plan, graph.keys, graph)
+    # Tasks that make partitions where they are used are in the layer themselves.
+    needed = [bag] if planned.own is None else []
+    return db.Bag(
+        HighLevelGraph.from_collections(name, layer, dependencies=needed), name, plan.output_partitions
+    )
+
+
+def plan_bag_groupby(
+    bag: db.Bag,
+    key: Callable[[Any], Any],
+    *,
+    npartitions: int | None = None,
+    split_large_groups: bool = False,
+    memory: str | int | None = None,
+    staging: str | None = None,
+) -> Plan:
+    """Say how :func:`bag_groupby` would run, with the same arguments.
+
+    Returns
+    -------
+    Plan
+        Items and their bytes (its rows are items), partitions, peak per
+        worker, staging bytes. How large groups are is not known before the run.
+
+    Notes
+    -----
+    **Eager.** As :func:`bag_groupby`: a few partitions are made.
+
+    Examples
+    --------
+    >>> import dask.bag as db, safeframe
+    >>> plan = safeframe.plan_bag_groupby(db.from_sequence(range(10), npartitions=3), lambda x: x % 3)
+    >>> plan.output_rows, plan.fits
+    (Estimate(10, computed), True)
+    """
+    return _planned(bag, key, npartitions, split_large_groups, memory, staging).plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planned:
+    plan: Plan
+    layout: BagLayout
+    own: list[PartitionTask] | None
+
+
+def _planned(
+    bag: Any,
+    key: Any,
+    npartitions: Any,
+    split_large_groups: bool,
+    memory: str | int | None,
+    staging: str | None,
+) -> _Planned:
+    if not isinstance(bag, db.Bag):
+        msg = f"bag is a {type(bag).__name__}, and a dask bag was expected."
+        raise SchemaMismatchError(msg, hint="Make one with dask.bag.from_sequence or read_text.")
+    if not callable(key):
+        msg = f"key={key!r} cannot be called."
+        raise ValidationError(msg, hint="Give a function of one item, as operator.itemgetter('name').")
+    if npartitions is not None and (
+        isinstance(npartitions, bool) or not isinstance(npartitions, (int, np.integer)) or npartitions < 1
+    ):
+        msg = f"npartitions={npartitions!r} is not a number of partitions."
+        raise ValidationError(msg, hint="Give an int of at least 1, or leave it out.")
+    # First of all: a worker's allocators are set up before its first task.
+    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    where = staging_facts(staging)
+    own = partition_tasks(bag)
+    plan, layout = make_plan(
+        BagFacts(
+            sizes=sample_bag(bag),
+            budget=budget,
+            staging=where,
+            npartitions=None if npartitions is None else int(npartitions),
+            self_made=own is not None,
+            split_large_groups=split_large_groups,
+        )
+    )
+    return _Planned(plan=plan, layout=layout, own=own)

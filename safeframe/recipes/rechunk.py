@@ -1,0 +1,226 @@
+"""``safeframe.rechunk``: an array in other chunks, on small workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+
+from safeframe.engine.planned_layer import PlannedLayer, flat_keys, partition_tasks
+from safeframe.engine.rechunk_graph import RechunkGraph
+from safeframe.engine.rechunk_tasks import ChunkSpec
+from safeframe.engine.runs import prepare_runs
+from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
+from safeframe.facts.plan import Plan
+from safeframe.facts.rechunk_facts import RechunkFacts
+from safeframe.kernels.chunk_grid import ChunkGrid
+from safeframe.planning.memory import default_partition_nbytes
+from safeframe.planning.rechunk import plan_rechunk as make_plan
+from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.partition_tasks import PartitionTask
+from safeframe.units import parse_nbytes
+
+__all__ = ["plan_rechunk", "rechunk"]
+
+
+def rechunk(
+    array: da.Array, chunks: Any, *, memory: str | int | None = None, staging: str | None = None
+) -> da.Array:
+    """Give a dask array in other chunks.
+
+    Parameters
+    ----------
+    array
+        The array: of any shape, and of any dtype but Python objects.
+    chunks
+        The chunks, in every form that :meth:`dask.array.Array.rechunk` takes:
+        a length, ``-1`` for a whole axis, ``"auto"``, a size as ``"64MiB"``, a
+        tuple of these, of lengths, or of None for an axis that stays, a
+        dict by axis.
+    memory
+        Bytes that one worker may use. By default the smallest connected
+        worker's limit; without a client, what the machine leaves.
+    staging
+        A directory, or URL of an object store, that all workers reach.
+
+    Returns
+    -------
+    dask.array.Array
+        Lazy: the array in these chunks.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is not a dask array.
+    UnsupportedError
+        When its chunks are of unknown sizes, or not numpy arrays, or hold
+        Python objects.
+    ValidationError
+        When ``chunks`` are not chunks of this array, or when there is no place
+        that all workers reach.
+    StagingError
+        When the staging directory cannot be used.
+    MemoryBudgetError
+        When the array is computed and its plan does not fit the workers: a
+        chunk before or after is too large for one.
+    RowConservationError
+        When, while it is computed, a chunk has another shape than the array
+        promises.
+
+    Notes
+    -----
+    **Eager.** Nothing of the array is computed. With a client, one round trip
+    to each worker.
+
+    **Memory.** A worker's peak is what it uses before any data, plus, for each
+    of its threads, the larger of: a chunk of the array, twice (as it is made),
+    those that are staged with it, and a piece; a chunk of the result, twice
+    (as it is, and consumed), and a piece.
+
+    **Disk.** The array once; twice where it passes through chunks in between.
+
+    **Passes.** One over the array, in which it is written and read once, or
+    twice or three times where the two chunkings would cut it in too many pieces.
+
+    Sources: the planner of pangeo's rechunker, and cubed's bounded tasks.
+
+    Examples
+    --------
+    >>> import dask.array as da, safeframe
+    >>> columns = da.ones((600, 400), chunks=(600, 50))
+    >>> rows = safeframe.rechunk(columns, (50, -1))
+    >>> rows.numblocks, float(rows.sum().compute())
+    ((12, 1), 240000.0)
+    """
+    planned = _planned(array, chunks, memory, staging)
+    plan = planned.plan
+    if plan.staging_directory is not None:
+        prepare_runs(plan.staging_directory)
+    name = "safe-rechunk-" + tokenize(array, planned.spec.grids, plan.strategy, plan.staging_directory)
+    graph = RechunkGraph(name, flat_keys(array.__dask_keys__()), planned.own, planned.spec, plan.strategy)
+    layer = PlannedLayer(plan, graph.keys, graph)
+    # Tasks that make chunks where they are used are in the layer themselves.
+    needs_array = planned.own is None or plan.strategy == "untouched"
+    return da.Array(
+        HighLevelGraph.from_collections(name, layer, dependencies=[array] if needs_array else []),
+        name,
+        chunks=planned.spec.grids[-1].chunks,
+        meta=array._meta,
+    )
+
+
+def plan_rechunk(
+    array: da.Array, chunks: Any, *, memory: str | int | None = None, staging: str | None = None
+) -> Plan:
+    """Say how :func:`rechunk` would run, with the same arguments.
+
+    Returns
+    -------
+    Plan
+        Strategy and why, steps and their peaks, staging bytes. Its rows are
+        the array's elements, its partitions chunks.
+
+    Notes
+    -----
+    **Eager.** As :func:`rechunk`: nothing of the array is computed.
+
+    Examples
+    --------
+    >>> import dask.array as da, safeframe
+    >>> plan = safeframe.plan_rechunk(da.ones((600, 400), chunks=(600, 50)), (50, -1))
+    >>> plan.strategy, plan.output_partitions, plan.fits
+    ('staged', 12, True)
+    """
+    return _planned(array, chunks, memory, staging).plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planned:
+    plan: Plan
+    spec: ChunkSpec
+    own: list[PartitionTask] | None
+
+
+def _planned(array: Any, chunks: Any, memory: str | int | None, staging: str | None) -> _Planned:
+    _check(array)
+    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    target = _target(array, chunks, default_partition_nbytes(max(budget.task_nbytes, 0)))
+    own = partition_tasks(array)
+    source = tuple(tuple(int(length) for length in axis) for axis in array.chunks)
+    plan, grids = make_plan(
+        RechunkFacts(
+            source=source,
+            target=target,
+            itemsize=array.dtype.itemsize,
+            budget=budget,
+            staging=staging_facts(staging),
+            self_made=own is not None,
+        )
+    )
+    return _Planned(
+        plan=plan, spec=ChunkSpec(dtype=array.dtype, source=ChunkGrid(source), grids=grids), own=own
+    )
+
+
+def _check(array: Any) -> None:
+    if not isinstance(array, da.Array):
+        msg = f"array is a {type(array).__name__}, and a dask array was expected."
+        raise SchemaMismatchError(
+            msg, hint="Make one with dask.array.from_array, from_zarr or a dask function."
+        )
+    unknown = [axis for axis, sizes in enumerate(array.chunks) if any(np.isnan(size) for size in sizes)]
+    if unknown:
+        msg = f"The chunks of axis {unknown[0]} are of unknown sizes."
+        raise UnsupportedError(msg, hint="Call array.compute_chunk_sizes() first.")
+    if type(array._meta) is not np.ndarray:
+        msg = f"The chunks are {type(array._meta).__module__}.{type(array._meta).__name__}, and numpy arrays were expected."
+        raise UnsupportedError(
+            msg, hint="Turn them into numpy arrays first, as with array.map_blocks(np.asarray)."
+        )
+    if array.dtype.hasobject or array.dtype.kind == "T":
+        msg = f"The array is of dtype {array.dtype}: its elements are not in the array itself, and are not staged."
+        raise UnsupportedError(
+            msg, hint="Cast it to numbers or to strings of fixed width, as with array.astype('U16')."
+        )
+
+
+def _target(array: da.Array, chunks: Any, limit_nbytes: int) -> tuple[tuple[int, ...], ...]:
+    """Bring the chunks that are asked for to one form, as dask's own rechunk does."""
+    if array.ndim == 0:
+        return ()
+    given = chunks
+    try:
+        if isinstance(chunks, dict):
+            by_axis = {_axis(axis, array.ndim): wanted for axis, wanted in chunks.items()}
+            chunks = tuple(by_axis.get(axis) for axis in range(array.ndim))
+        if isinstance(chunks, (tuple, list)) and len(chunks) == array.ndim:
+            pairs = zip(chunks, array.chunks, strict=True)
+            chunks = tuple(own if wanted is None else wanted for wanted, own in pairs)
+        sized = any(isinstance(wanted, str) and wanted != "auto" for wanted in _each(chunks))
+        found = da.core.normalize_chunks(
+            chunks,
+            array.shape,
+            limit=None if sized else limit_nbytes,
+            dtype=array.dtype,
+            previous_chunks=array.chunks,
+        )
+    except (ValueError, TypeError, NotImplementedError) as error:
+        msg = f"chunks={given!r} are not chunks of an array of shape {array.shape}: {error}."
+        raise ValidationError(msg, hint="Give what dask.array.Array.rechunk takes.") from error
+    return tuple(tuple(int(length) for length in axis) for axis in found)
+
+
+def _each(chunks: Any) -> Sequence[Any]:
+    return chunks if isinstance(chunks, (tuple, list)) else [chunks]
+
+
+def _axis(axis: Any, ndim: int) -> int:
+    if not isinstance(axis, (int, np.integer)) or not -ndim <= axis < ndim:
+        msg = f"{axis!r} is no axis"
+        raise ValueError(msg)
+    return int(axis) % ndim
