@@ -307,3 +307,28 @@ STORE_OPEN_FILES = 1024
 PAGE_CACHE_FRACTION = 0.7
 """Share of a memory group that may be used, its page cache included, before staged files are written past the
 cache: pages that have to be written before they make room hold every writer up."""
+
+WRITE_FANOUT = 4.0
+"""Result rows for each row of both sides from which on a merge is written without them (decision 0018)."""
+
+JOINED_FILE_NBYTES = 128 * MIB
+"""Bytes of a parquet file that is written without rows, about."""
+
+JOINED_COPIES = 6.0
+"""Copies of a shard's rows at once where it is written without rows: as staged, as pandas, in key order,
+in Arrow, and as values to be written."""
+
+JOINED_ROW_NBYTES = 16
+"""Bytes per row of a row group that is written without rows: positions and codes of a page."""
+
+JOINED_CODE_NBYTES = 4
+"""Bytes of a row's code in the dictionary pages of its key."""
+
+JOINED_SHARED_NBYTES = 1.0
+"""Bytes of a code, compressed, where keys with few rows share pages."""
+
+JOINED_PAGE_NBYTES = 300
+"""Bytes of a page's head, its codes as a codec leaves them, and its share of the footer."""
+
+JOINED_FILE_FRACTION = 0.5
+"""Bytes of files that are written without rows by those predicted before compression, at the least."""

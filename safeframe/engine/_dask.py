@@ -20,6 +20,7 @@ from dask.dataframe.dask_expr._expr import (
     Literal,
     PartitionsFiltered,
     Projection,
+    RenameFrame,
     determine_column_projection,
 )
 from dask.dataframe.dask_expr._groupby import GroupByApply, GroupByApplyConcatApply
@@ -61,6 +62,7 @@ __all__ = [
     "P2POutOfDiskError",
     "PartitionsFiltered",
     "Projection",
+    "RenameFrame",
     "ShuffleId",
     "Task",
     "TaskRef",

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,15 @@ from safeframe.planning.parquet import row_group_rows
 from safeframe.sizing.disk import free_nbytes
 from safeframe.units import format_nbytes
 
-__all__ = ["INDEX_LABEL", "ParquetTarget", "WrittenFile", "commit", "write_file"]
+__all__ = [
+    "INDEX_LABEL",
+    "ParquetTarget",
+    "WrittenFile",
+    "commit",
+    "conversion_error",
+    "put_file",
+    "write_file",
+]
 
 INDEX_LABEL = "__null_dask_index__"
 """dask's name for an index that has none."""
@@ -65,6 +73,10 @@ class ParquetTarget:
     """Rows of a row group; None to take them from ``group_nbytes``."""
     group_nbytes: int
     """Bytes in memory of a row group."""
+    as_rows: bool = False
+    """Whether rows are made even where they need not be."""
+    resume: bool = False
+    """Whether files of an earlier run are taken over, and kept for a later one should this one fail."""
 
     @property
     def is_local(self) -> bool:
@@ -100,25 +112,50 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
     -----
     Memory: the partition, and one row group in Arrow and encoded.
     """
-    name = f"part.{number}.parquet"
     frame = _promised(frame, target)
+
+    def write(sink: Any) -> int:
+        _write(frame, target, sink)
+        return len(frame)
+
+    return put_file(target, f"part.{number}.parquet", write, int(frame.memory_usage().sum()))
+
+
+def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
+    """Write a file under a name of its own until it is complete.
+
+    Parameters
+    ----------
+    target
+        The dataset.
+    name
+        The file's name.
+    write
+        Writes to an open file, and tells how many rows.
+    nbytes
+        Bytes in memory of what is written, for messages.
+
+    Raises
+    ------
+    StagingError, StagingFullError
+        When the file cannot be written.
+    """
     path = f"{target.directory}/{name}"
     if not target.is_local:
         with target.file_system().open(path, "wb") as sink:
-            _write(frame, target, sink)
-        return WrittenFile(name, len(frame))
+            return WrittenFile(name, write(sink))
     # A task that runs twice, on two workers, never gives a file of both.
     partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
     try:
         with partial.open("wb") as sink:
-            _write(frame, target, sink)
+            rows = write(sink)
         partial.rename(path)
     except OSError as error:
-        raise _disk_error(error, frame, target) from error
+        raise _disk_error(error, nbytes, target) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-    return WrittenFile(name, len(frame))
+    return WrittenFile(name, rows)
 
 
 def commit(target: ParquetTarget, inode: int, files: Sequence[WrittenFile]) -> None:
@@ -187,10 +224,15 @@ def _table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
             frame, schema=target.schema, preserve_index=target.write_index, nthreads=1
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        msg = f"A partition cannot be written as the frame's types promise: {error}."
-        hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
-        mixed = any(pd.api.types.is_object_dtype(dtype) for _, dtype in target.dtypes)
-        raise (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint) from error
+        raise conversion_error(error, target) from error
+
+
+def conversion_error(error: Exception, target: ParquetTarget) -> UnsupportedError | SchemaMismatchError:
+    """Say that values do not have the types that the frame promises."""
+    msg = f"A partition cannot be written as the frame's types promise: {error}."
+    hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
+    mixed = any(pd.api.types.is_object_dtype(dtype) for _, dtype in target.dtypes)
+    return (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint)
 
 
 def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
@@ -210,13 +252,13 @@ def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
     return frame
 
 
-def _disk_error(error: OSError, frame: pd.DataFrame, target: ParquetTarget) -> StagingError:
+def _disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingError:
     if isinstance(error, StagingError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        nbytes, free = int(frame.memory_usage().sum()), free_nbytes(target.directory)
+        free = free_nbytes(target.directory)
         msg = (
-            f"The disk of {target.target!r} is full: a partition of {format_nbytes(nbytes)} in memory was "
+            f"The disk of {target.target!r} is full: {format_nbytes(nbytes)} in memory were "
             f"to be written and {format_nbytes(free)} are free."
         )
         hint = "Free some disk, or write to a path on another one. The target is as it was."

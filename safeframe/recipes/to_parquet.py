@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ import dask
 import dask.dataframe as dd
 import fsspec
 import pyarrow as pa
+from dask.base import tokenize
 from dask.dataframe.utils import meta_nonempty
 
 from safeframe import options
 from safeframe.engine._dask import new_collection
 from safeframe.engine.atomic_swap import Swap
-from safeframe.engine.parquet_nodes import SafeToParquet, close_target
+from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
+from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target
 from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
-from safeframe.errors import StagingFullError, UnsupportedError, ValidationError
+from safeframe.errors import OutputTooLargeError, StagingFullError, UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.parquet_encoding import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
@@ -42,6 +45,9 @@ def to_parquet(
     memory: str | int | None = None,
     storage_options: dict[str, Any] | None = None,
     compute: bool = True,
+    strategy: str | None = None,
+    max_output: str | int | None = None,
+    resume: bool = False,
 ) -> Any:
     """Write a dask dataframe to parquet files, all of them or none.
 
@@ -70,6 +76,16 @@ def to_parquet(
     compute
         Whether to write now. Otherwise a lazy object is returned that writes
         when it is computed, commit included.
+    strategy
+        ``"rows"`` to make every row, ``"blocks"`` to write a merge without its
+        rows or to be told why that cannot be; None to let the plan choose.
+    max_output
+        Refuse the write when its files are predicted to be larger than this
+        many bytes.
+    resume
+        For a merge that is written without its rows: go on from the files that
+        an earlier run to ``path`` has finished, of the same inputs, arguments
+        and workers; and leave what is finished where it is should this one fail.
 
     Returns
     -------
@@ -85,6 +101,10 @@ def to_parquet(
         When parquet cannot hold the columns; when an object store is to be overwritten.
     SchemaMismatchError
         When a partition's columns are not those of the frame.
+    OutputTooLargeError
+        When the files are predicted to be larger than ``max_output``.
+    MemoryBudgetError
+        When a merge is written and its plan does not fit the workers.
     StagingFullError, StagingError
         When the disk has no room, or cannot be written.
     RowConservationError
@@ -94,6 +114,13 @@ def to_parquet(
     -----
     **Files.** ``part.0.parquet``, ``part.1.parquet``, … in the order of the
     partitions, of one schema, without ``_metadata``.
+
+    **Merges.** A merge that repeats its rows many times, or some of its columns
+    by any name, is written without making its rows, where the workers share a
+    staging directory: the values of either side as dictionaries, and codes for
+    where they stand. Its files are of some 128 MiB and are read like any others;
+    ``safeframe.explain(merged)`` says which way is taken, and how large they are. An
+    index that counts rows then counts those of each file.
 
     **Memory.** A partition, and one row group of it twice: at most three times
     the partition. Each partition is written by the task that makes it.
@@ -116,17 +143,17 @@ def to_parquet(
     if row_group_rows is not None and row_group_rows < 1:
         msg = f"row_group_rows={row_group_rows} is not a number of rows."
         raise ValidationError(msg, hint="Give 1 or more, or None.")
+    if strategy not in (None, "rows", "blocks"):
+        msg = f"strategy={strategy!r} is not a way to write parquet."
+        raise ValidationError(msg, hint='Use "rows" or "blocks", or leave it out.')
     _check_columns(ddf, write_index=write_index)
     check_compression(compression, [*ddf.columns])
     protocol, place = _located(path, storage_options)
     _check_target(protocol, place, storage_options, overwrite=overwrite)
-    if protocol == "file":
-        _check_room(ddf, place)
     budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
-    token = uuid.uuid4().hex[:12]
     target = ParquetTarget(
         target=place,
-        directory=str(Swap(place, token).directory) if protocol == "file" else place,
+        directory=place,
         protocol=protocol,
         storage_options=tuple((storage_options or {}).items()),
         schema=_schema(ddf, write_index=write_index),
@@ -136,14 +163,30 @@ def to_parquet(
         overwrite=overwrite,
         group_rows=row_group_rows,
         group_nbytes=row_group_nbytes(budget.task_nbytes),
+        as_rows=strategy == "rows",
     )
-    written = new_collection(SafeToParquet(ddf.expr, target, token))
+    merge = _without_rows(ddf, target, strategy, resume=resume)
+    file_nbytes, certain = _file_nbytes(ddf, merge)
+    if max_output is not None:
+        _refuse_larger(file_nbytes, parse_nbytes(max_output, argument="max_output"))
+    token = uuid.uuid4().hex[:12]
+    if protocol == "file":
+        _check_room(file_nbytes, certain, place)
+        if merge is not None:
+            token = _token_of(ddf, merge, target, resume=resume) or token
+        target = replace(target, directory=str(Swap(place, token).directory), resume=resume)
+    if merge is None:
+        written = new_collection(SafeToParquet(ddf.expr, target, token))
+    else:
+        form = joined_form(merge, target)
+        sides = merge.merge.left, merge.merge.right
+        written = new_collection(JoinedToParquet(*sides, form, merge.plan, target, token))
     if not compute:
         return written
     try:
         dask.compute(written)
     except BaseException:
-        _remove_remote(target, ddf.npartitions)
+        _remove_remote(target, ddf.npartitions if merge is None else merge.plan.written.output_partitions)
         raise
     finally:
         close_target(token)
@@ -224,21 +267,69 @@ def _check_directory(place: Path, *, overwrite: bool) -> None:
         raise ValidationError(msg, hint="Change to another directory first, or write to another path.")
 
 
-def _check_room(ddf: dd.DataFrame, place: str) -> None:
-    """Refuse what cannot fit, where a plan says how large the frame is."""
+def _without_rows(
+    ddf: dd.DataFrame, target: ParquetTarget, strategy: str | None, *, resume: bool
+) -> JoinedFrame | None:
+    """Find the merge that is written without its rows, or None where rows are made."""
+    found = None if target.as_rows else joined_frame(ddf.expr.simplify())
+    refused = found if isinstance(found, str) else None
+    if isinstance(found, JoinedFrame):
+        refused = unwritable(target)
+        if refused is None:
+            if resume and not target.is_local:
+                msg = "resume= needs a local path, and this is an object store."
+                raise UnsupportedError(msg, hint="Write to a directory, or leave resume= out.")
+            return found
+    if resume or strategy == "blocks":
+        why = refused or ("strategy='rows' was asked for" if target.as_rows else "it is no safeframe.merge")
+        msg = f"This frame is not written without its rows: {why}."
+        raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
+    return None
+
+
+def _file_nbytes(ddf: dd.DataFrame, merge: JoinedFrame | None) -> tuple[int, float]:
+    """Predict the bytes of all files, where a plan can, and the part of them that is certain."""
+    if merge is not None:
+        write = merge.plan.write
+        assert write is not None, "looked at when the merge was found"
+        return write.file_nbytes, options.JOINED_FILE_FRACTION
     operands = getattr(ddf.expr, "_parameters", ())
     plan = ddf.expr.operand("plan") if "plan" in operands else None
-    if not isinstance(plan, Plan):
+    return (int(plan.output_nbytes.lower), options.FILE_FRACTION) if isinstance(plan, Plan) else (0, 0.0)
+
+
+def _refuse_larger(nbytes: int, max_nbytes: int) -> None:
+    if nbytes <= max_nbytes:
         return
-    needed = int(plan.output_nbytes.lower * options.FILE_FRACTION)
+    msg = f"Files of about {format_nbytes(nbytes)} would be written, and max_output= allows {format_nbytes(max_nbytes)}."
+    hint = "Write fewer columns or rows, or raise max_output=."
+    raise OutputTooLargeError(msg, hint=hint, output_nbytes=nbytes, max_output_nbytes=max_nbytes)
+
+
+def _check_room(nbytes: int, certain: float, place: str) -> None:
+    """Refuse what cannot fit, where a plan says how large the files are."""
+    needed = int(nbytes * certain)
     free = free_nbytes(place)
     if needed > free:
         msg = (
             f"Files of {format_nbytes(needed)} at the least are to be written to {place!r}, and its disk has "
-            f"{format_nbytes(free)} free ({format_nbytes(int(plan.output_nbytes))} in memory)."
+            f"{format_nbytes(free)} free ({format_nbytes(nbytes)} before compression)."
         )
         hint = "Free some disk, or write to a path on another one."
         raise StagingFullError(msg, hint=hint, needed_nbytes=needed, free_nbytes=free)
+
+
+def _token_of(ddf: dd.DataFrame, merge: JoinedFrame, target: ParquetTarget, *, resume: bool) -> str | None:
+    """Name a write by what it writes, so that a later run finds its files; None while another does just that."""
+    write = merge.plan.write
+    what = (ddf.expr._name, write, str(target.schema), repr(target.compression), target.group_rows)
+    token = tokenize(*what)[:12]
+    if not Swap(target.target, token).busy:
+        return token
+    if resume:
+        msg = f"Another process writes the same merge to {target.target!r} now."
+        raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
+    return None
 
 
 def _schema(ddf: dd.DataFrame, *, write_index: bool) -> pa.Schema:
