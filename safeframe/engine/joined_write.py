@@ -13,14 +13,14 @@ Does not cover: the file itself (``kernels.joined_file``), the swap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dask.base import tokenize
 
-from safeframe.engine._dask import Expr, Projection, RenameFrame, Task, TaskRef, lowered
+from safeframe.engine._dask import Expr, Projection, RenameFrame, Task, TaskRef
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import fetch
 from safeframe.engine.exchange_nodes import Seal, seal_key, stage
@@ -31,6 +31,7 @@ from safeframe.engine.parquet_tasks import (
     INDEX_LABEL,
     ParquetTarget,
     WrittenFile,
+    arrow_table,
     conversion_error,
     put_file,
 )
@@ -68,13 +69,15 @@ class JoinedFrame:
         return plan
 
 
-def joined_frame(expr: Any) -> JoinedFrame | str | None:
+def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
     """Find the merge that a frame is made of by naming and leaving out columns alone.
 
     Parameters
     ----------
     expr
         The frame's expression, simplified.
+    write_index
+        Whether its index is written.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def joined_frame(expr: Any) -> JoinedFrame | str | None:
         return plan.write_refused or None
     if node.indicator:
         return "the indicator tells rows apart"
-    if node.known_divisions:
+    if write_index and node.known_divisions:
         return "the partitions are ranges of the index"
     return JoinedFrame(node, tuple(names))
 
@@ -112,7 +115,7 @@ def unwritable(target: ParquetTarget) -> str | None:
 class JoinedFiles(Cells):
     """Files of a merge, each a task that reads a shard's blocks."""
 
-    _parameters = ["sealed", "form", "write", "target", "run", "_partitions"]
+    _parameters: ClassVar[list[str]] = ["sealed", "form", "write", "target", "run", "_partitions"]
     _meta = pd.Series([], dtype=object)
 
     def _divisions(self) -> Any:
@@ -164,9 +167,11 @@ def joined_form(found: JoinedFrame, target: ParquetTarget) -> JoinedForm:
         name = spec.meta.index.name or INDEX_LABEL
         columns.append(FileColumn(name, spec.index, spec.meta.index.dtype, _codec(target.compression, name)))
     order = {name: number for number, name in enumerate(target.schema.names)}
+    empty = pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in target.dtypes})
+    empty.index = spec.meta.index.rename(spec.meta.index.name or INDEX_LABEL)
     return JoinedForm(
         spec=spec,
-        schema=target.schema,
+        schema=arrow_table(empty, target).schema,
         columns=tuple(sorted(columns, key=lambda column: order[column.name])),
         group_rows=target.group_rows or write.group_rows,
     )

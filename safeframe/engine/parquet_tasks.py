@@ -38,6 +38,7 @@ __all__ = [
     "INDEX_LABEL",
     "ParquetTarget",
     "WrittenFile",
+    "arrow_table",
     "commit",
     "conversion_error",
     "put_file",
@@ -203,13 +204,13 @@ def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile], fs: Any) ->
 
 def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
-    first = _table(frame.iloc[:group_rows], target)
+    first = arrow_table(frame.iloc[:group_rows], target)
     options = writer_options(first, rows=len(first), compression=target.compression)
     with pq.ParquetWriter(sink, first.schema, **options) as writer:
         writer.write_table(first, row_group_size=max(len(first), 1))
         del first
         for start in range(group_rows, len(frame), group_rows):
-            table = _table(frame.iloc[start : start + group_rows], target)
+            table = arrow_table(frame.iloc[start : start + group_rows], target)
             writer.write_table(table, row_group_size=len(table))
 
 
@@ -218,7 +219,8 @@ def _row_nbytes(frame: pd.DataFrame) -> float:
     return float(head.memory_usage(deep=True).sum()) / max(len(head), 1)
 
 
-def _table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+    """Convert rows to the schema of all files, with what pandas has to know to read them back."""
     try:
         return pa.Table.from_pandas(
             frame, schema=target.schema, preserve_index=target.write_index, nthreads=1

@@ -71,7 +71,7 @@ class PhysicalColumn:
             if np.isnan(least):
                 return None
             # A bound of zero is written with the sign that covers both zeros.
-            least, largest = least - 0.0 if least else -abs(least), largest if largest else abs(largest)
+            least, largest = least or -abs(least), largest or abs(largest)
         return least.astype(self.stored).tobytes(), largest.astype(self.stored).tobytes()
 
 
@@ -114,9 +114,9 @@ def physical_column(array: pa.Array | pa.ChunkedArray) -> PhysicalColumn:
     kind, stored = form
     valid = None if array.null_count == 0 else array.is_valid().to_numpy(zero_copy_only=False)
     if kind == BOOLEAN:
-        bits = array.fill_null(False).to_numpy(zero_copy_only=False)
+        bits = array.fill_null(pa.scalar(value=False)).to_numpy(zero_copy_only=False)
         return PhysicalColumn(kind, bits, valid, None)
-    return PhysicalColumn(kind, _numbers(array, valid is not None), valid, np.dtype(stored))
+    return PhysicalColumn(kind, _numbers(array), valid, np.dtype(stored))
 
 
 def _kept_once(array: pa.Array) -> PhysicalColumn:
@@ -133,10 +133,10 @@ def _used(numbers: Positions) -> Positions:
     return used[used >= 0]
 
 
-def _numbers(array: pa.Array, nulls: bool) -> npt.NDArray[Any]:
+def _numbers(array: pa.Array) -> npt.NDArray[Any]:
     if pa.types.is_temporal(array.type):
         array = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
-    if nulls:
+    if array.null_count:
         array = array.fill_null(0)
     values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
     return values

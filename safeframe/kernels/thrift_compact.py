@@ -23,12 +23,12 @@ _VARINTS = (4, 5, 6)
 
 
 def varint(value: int) -> bytes:
-    """Write an unsigned integer, seven bits a byte.
+    r"""Write an unsigned integer, seven bits a byte.
 
     Examples
     --------
     >>> varint(300)
-    b'\\xac\\x02'
+    b'\xac\x02'
     """
     out = bytearray()
     while value > 0x7F:
@@ -56,12 +56,12 @@ def list_of(kind: int, values: list[bytes]) -> bytes:
 
 
 def struct(fields: Iterable[Field]) -> bytes:
-    """Write a struct of fields in ascending order.
+    r"""Write a struct of fields in ascending order.
 
     Examples
     --------
     >>> struct([(1, I32, integer(2)), (20, BINARY, binary(b"x"))])
-    b'\\x15\\x04\\x08(\\x01x\\x00'
+    b'\x15\x04\x08(\x01x\x00'
     """
     out = []
     before = 0
@@ -74,12 +74,12 @@ def struct(fields: Iterable[Field]) -> bytes:
 
 
 def split_struct(buffer: bytes, at: int = 0) -> list[Field]:
-    """Take a struct apart.
+    r"""Take a struct apart.
 
     Examples
     --------
     >>> split_struct(struct([(1, I32, integer(2)), (20, BINARY, binary(b"x"))]))
-    [(1, 5, b'\\x04'), (20, 8, b'\\x01x')]
+    [(1, 5, b'\x04'), (20, 8, b'\x01x')]
     """
     fields = []
     number = 0

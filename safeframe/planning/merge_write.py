@@ -90,10 +90,13 @@ def _divided(
 ) -> tuple[ShardLayout, Positions, int, int, int]:
     """Cut the keys by their bytes in files, and keys that fill a shard by both sides."""
     stored = _stored_nbytes(loads.left, loads.right, loads.weight, widths, group_rows)
-    null_rows = np.array([[float(loads.null_left)], [float(loads.null_right)]])
-    null_stored = _stored_nbytes(*null_rows, np.ones(1), widths, group_rows)[0]
+    stored = np.where(loads.output > 0, stored, 0.0)
+    null_left, null_right = np.array([float(loads.null_left)]), np.array([float(loads.null_right)])
+    null_stored = float(_stored_nbytes(null_left, null_right, np.ones(1), widths, group_rows)[0])
+    if loads.null_output == 0:
+        null_stored = 0.0
     figures = lay_out(
-        replace(loads, output=np.where(loads.output > 0, stored, 0.0), null_output=int(null_stored)),
+        replace(loads, output=stored, null_output=int(null_stored)),
         left_row_nbytes=widths.left,
         right_row_nbytes=widths.right,
         output_row_nbytes=1.0,

@@ -271,7 +271,7 @@ def _without_rows(
     ddf: dd.DataFrame, target: ParquetTarget, strategy: str | None, *, resume: bool
 ) -> JoinedFrame | None:
     """Find the merge that is written without its rows, or None where rows are made."""
-    found = None if target.as_rows else joined_frame(ddf.expr.simplify())
+    found = None if target.as_rows else joined_frame(ddf.expr.simplify(), write_index=target.write_index)
     refused = found if isinstance(found, str) else None
     if isinstance(found, JoinedFrame):
         refused = unwritable(target)
@@ -323,7 +323,7 @@ def _token_of(ddf: dd.DataFrame, merge: JoinedFrame, target: ParquetTarget, *, r
     """Name a write by what it writes, so that a later run finds its files; None while another does just that."""
     write = merge.plan.write
     what = (ddf.expr._name, write, str(target.schema), repr(target.compression), target.group_rows)
-    token = tokenize(*what)[:12]
+    token: str = tokenize(*what)[:12]
     if not Swap(target.target, token).busy:
         return token
     if resume:
