@@ -332,3 +332,9 @@ JOINED_PAGE_NBYTES = 300
 
 JOINED_FILE_FRACTION = 0.5
 """Bytes of files that are written without rows by those predicted before compression, at the least."""
+
+TOTALS_KEY_NBYTES = 512
+"""Bytes of a key's totals, a few columns of them, in all copies while those of eight partitions are joined."""
+
+TOTALS_COMBINE = 8
+"""Partitions whose totals per key are joined at once."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dask.dataframe.api import new_collection
+from dask.dataframe.dask_expr import _groupby, _reductions
 from dask.dataframe.dask_expr._expr import (
     Blockwise,
     Elemwise,
@@ -23,7 +24,7 @@ from dask.dataframe.dask_expr._expr import (
     RenameFrame,
     determine_column_projection,
 )
-from dask.dataframe.dask_expr._groupby import GroupByApply, GroupByApplyConcatApply
+from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, GroupByApplyConcatApply
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr._repartition import Repartition
@@ -53,6 +54,7 @@ __all__ = [
     "Fused",
     "GroupByApply",
     "GroupByApplyConcatApply",
+    "GroupbyAggregation",
     "Index",
     "Len",
     "List",
@@ -70,14 +72,39 @@ __all__ = [
     "concat",
     "determine_column_projection",
     "get_worker_plugin",
+    "groupby_reductions",
     "handle_transfer_errors",
     "inside_worker",
     "lowered",
     "new_collection",
     "p2p_barrier",
+    "reductions",
     "shuffle_unpack",
     "strip_unknown_categories",
 ]
+
+
+def groupby_reductions() -> dict[type, str]:
+    """Give dask's aggregations of groups, each by the name that it has in pandas."""
+    return {
+        _groupby.Sum: "sum",
+        _groupby.Count: "count",
+        _groupby.Mean: "mean",
+        _groupby.Min: "min",
+        _groupby.Max: "max",
+        _groupby.Size: "size",
+    }
+
+
+def reductions() -> dict[type, str]:
+    """Give dask's reductions of columns, each by the name that it has in pandas."""
+    return {
+        _reductions.Sum: "sum",
+        _reductions.Count: "count",
+        _reductions.Mean: "mean",
+        _reductions.Min: "min",
+        _reductions.Max: "max",
+    }
 
 
 def lowered(expr: Any) -> Any:
