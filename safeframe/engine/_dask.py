@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dask.base import tokenize
 from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr import _groupby, _reductions
 from dask.dataframe.dask_expr._expr import (
@@ -71,6 +72,7 @@ __all__ = [
     "barrier_key",
     "concat",
     "determine_column_projection",
+    "fingerprint",
     "get_worker_plugin",
     "groupby_reductions",
     "handle_transfer_errors",
@@ -135,6 +137,28 @@ def _unfused(expr: Any, done: dict[str, Any]) -> Any:
             operands.append(_unfused(operand, done) if isinstance(operand, Expr) else operand)
         changed = any(new is not old for new, old in zip(operands, expr.operands, strict=True))
         done[expr._name] = type(expr)(*operands) if changed else expr
+    return done[expr._name]
+
+
+def fingerprint(expr: Any) -> str:
+    """Name an expression by what it is made of, alike in every process that makes it.
+
+    dask's own name of a parquet read has objects of its process in it.
+    """
+    return _fingerprint(expr, {})
+
+
+def _fingerprint(expr: Any, done: dict[str, str]) -> str:
+    if expr._name not in done:
+        parts: list[object] = [type(expr).__name__]
+        for number, operand in enumerate(expr.operands):
+            if isinstance(operand, Expr):
+                parts.append(_fingerprint(operand, done))
+            elif expr._parameters[number : number + 1] == ["_dataset_info_cache"]:
+                parts.append(expr.checksum)
+            else:
+                parts.append(tokenize(operand))
+        done[expr._name] = tokenize(parts)
     return done[expr._name]
 
 

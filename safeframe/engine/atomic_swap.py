@@ -33,7 +33,10 @@ from typing import IO
 
 from safeframe.errors import StagingError, ValidationError
 
-__all__ = ["Swap", "exchange_directories", "sweep"]
+__all__ = ["PLAN_NAME", "Swap", "exchange_directories", "sweep"]
+
+PLAN_NAME = ".division.json"
+"""How files are divided that a later run may go on from; no part of the dataset."""
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -76,7 +79,8 @@ class Swap:
             self._lock = _locked(self.directory.with_name(f"{self.directory.name}.lock"))
             self.directory.mkdir(exist_ok=True)
             for partial in self.directory.glob(".*"):
-                partial.unlink()
+                if partial.name != PLAN_NAME:
+                    partial.unlink()
         except OSError as error:
             self.close()
             msg = f"Nothing can be written beside {str(self.target)!r}: {error.strerror or error}."

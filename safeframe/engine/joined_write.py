@@ -12,7 +12,7 @@ Does not cover: the file itself (``kernels.joined_file``), the swap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -25,6 +25,7 @@ from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import fetch
 from safeframe.engine.exchange_nodes import Seal, seal_key, stage
 from safeframe.engine.fusion import Cells
+from safeframe.engine.joined_resume import as_divided_before
 from safeframe.engine.merge_nodes import SafeMerge
 from safeframe.engine.merge_tasks import SealedMerge, check_one_key, seal_merge
 from safeframe.engine.parquet_tasks import (
@@ -61,12 +62,13 @@ class JoinedFrame:
     """The merge's expression."""
     columns: tuple[tuple[Any, Any], ...]
     """Each column's name, and its name in the merge."""
+    plan: Plan
+    """The merge's plan."""
 
-    @property
-    def plan(self) -> Plan:
-        """The merge's plan."""
-        plan: Plan = self.merge.plan
-        return plan
+    def divided_as_before(self, directory: str) -> JoinedFrame:
+        """Divide files as those that an earlier run has left in a directory."""
+        assert self.plan.write is not None, "looked at when the merge was found"
+        return replace(self, plan=replace(self.plan, write=as_divided_before(directory, self.plan.write)))
 
 
 def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
@@ -101,7 +103,7 @@ def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
         return "the indicator tells rows apart"
     if write_index and node.known_divisions:
         return "the partitions are ranges of the index"
-    return JoinedFrame(node, tuple(names))
+    return JoinedFrame(node, tuple(names), plan)
 
 
 def unwritable(target: ParquetTarget) -> str | None:

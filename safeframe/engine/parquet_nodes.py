@@ -14,6 +14,7 @@ import pandas as pd
 
 from safeframe.engine._dask import Blockwise, Expr, List, Task, TaskRef, lowered
 from safeframe.engine.atomic_swap import Swap
+from safeframe.engine.joined_resume import save_division
 from safeframe.engine.joined_write import joined_files
 from safeframe.engine.parquet_tasks import ParquetTarget, WrittenFile, commit, write_file
 
@@ -53,8 +54,11 @@ class JoinedToParquet(Expr):  # type: ignore[misc]
 
     def _lower(self) -> Any:
         sides = lowered(self.left), lowered(self.right)
+        inode = open_target(self.target, self.token)
+        if self.target.is_local:
+            save_division(self.target.directory, self.plan.write)
         written = joined_files(*sides, self.form, self.plan, self.target, self.token)
-        return CommitFiles(written, self.target, open_target(self.target, self.token))
+        return CommitFiles(written, self.target, inode)
 
 
 class WriteFiles(Blockwise):  # type: ignore[misc]

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from safeframe.engine.atomic_swap import exchange_directories
+from safeframe.engine.atomic_swap import PLAN_NAME, exchange_directories
 from safeframe.errors import (
     RowConservationError,
     SchemaMismatchError,
@@ -182,6 +182,7 @@ def commit(target: ParquetTarget, inode: int, files: Sequence[WrittenFile]) -> N
         return
     _check_rows(target, files, None)
     directory = Path(target.directory)
+    (directory / PLAN_NAME).unlink(missing_ok=True)
     exchange_directories(directory, place, overwrite=target.overwrite)
     shutil.rmtree(directory, ignore_errors=True)
 

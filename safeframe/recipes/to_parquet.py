@@ -16,13 +16,14 @@ from dask.base import tokenize
 from dask.dataframe.utils import meta_nonempty
 
 from safeframe import options
-from safeframe.engine._dask import new_collection
+from safeframe.engine._dask import fingerprint, new_collection
 from safeframe.engine.atomic_swap import Swap
 from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
 from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target
 from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
 from safeframe.errors import OutputTooLargeError, StagingFullError, UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.kernels.joined_file import JoinedForm
 from safeframe.kernels.parquet_encoding import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
 from safeframe.sizing.cluster import measure_budget
@@ -173,14 +174,9 @@ def to_parquet(
     if protocol == "file":
         _check_room(file_nbytes, certain, place)
         if merge is not None:
-            token = _token_of(ddf, merge, target, resume=resume) or token
+            token = _token_of(joined_form(merge, target), merge, target, resume=resume) or token
         target = replace(target, directory=str(Swap(place, token).directory), resume=resume)
-    if merge is None:
-        written = new_collection(SafeToParquet(ddf.expr, target, token))
-    else:
-        form = joined_form(merge, target)
-        sides = merge.merge.left, merge.merge.right
-        written = new_collection(JoinedToParquet(*sides, form, merge.plan, target, token))
+    written = new_collection(_expression(ddf, merge, target, token))
     if not compute:
         return written
     try:
@@ -287,6 +283,15 @@ def _without_rows(
     return None
 
 
+def _expression(ddf: dd.DataFrame, merge: JoinedFrame | None, target: ParquetTarget, token: str) -> Any:
+    if merge is None:
+        return SafeToParquet(ddf.expr, target, token)
+    if target.resume:
+        merge = merge.divided_as_before(target.directory)
+    sides = merge.merge.left, merge.merge.right
+    return JoinedToParquet(*sides, joined_form(merge, target), merge.plan, target, token)
+
+
 def _file_nbytes(ddf: dd.DataFrame, merge: JoinedFrame | None) -> tuple[int, float]:
     """Predict the bytes of all files, where a plan can, and the part of them that is certain."""
     if merge is not None:
@@ -319,11 +324,10 @@ def _check_room(nbytes: int, certain: float, place: str) -> None:
         raise StagingFullError(msg, hint=hint, needed_nbytes=needed, free_nbytes=free)
 
 
-def _token_of(ddf: dd.DataFrame, merge: JoinedFrame, target: ParquetTarget, *, resume: bool) -> str | None:
+def _token_of(form: JoinedForm, merge: JoinedFrame, target: ParquetTarget, *, resume: bool) -> str | None:
     """Name a write by what it writes, so that a later run finds its files; None while another does just that."""
-    write = merge.plan.write
-    what = (ddf.expr._name, write, str(target.schema), repr(target.compression), target.group_rows)
-    token: str = tokenize(*what)[:12]
+    sides = fingerprint(merge.merge.left), fingerprint(merge.merge.right)
+    token: str = tokenize(*sides, replace(form, group_rows=target.group_rows or 0))[:12]
     if not Swap(target.target, token).busy:
         return token
     if resume:
