@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.engines_frames import FRAME_WORK
 from benchmarks.engines_joins import JOIN_WORK
-from benchmarks.situations import ALL_ENGINES as ENGINES
-from benchmarks.situations import CLUSTER_ENGINES, SITUATIONS
+from benchmarks.engines_trial import TRIAL_WORK
+from benchmarks.situations import ALL_ENGINES, CLUSTER_ENGINES, SITUATIONS, TRIAL_ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CLUSTER_ENGINES", "ENGINES", "Request", "main"]
 
+ENGINES = (*ALL_ENGINES, *TRIAL_ENGINES)
+"""All, in the order in which they run."""
+
 # By engine and task: takes the request, the dataset and, on a cluster, the tight cluster.
-_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {**JOIN_WORK, **FRAME_WORK}
+_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
+    **JOIN_WORK,
+    **FRAME_WORK,
+    **TRIAL_WORK,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

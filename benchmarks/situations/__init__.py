@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from benchmarks.situations.frames import FRAMES, FrameDataset, FrameSituation
 from benchmarks.situations.joins import JOINS, Dataset, Situation, Truth
-from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES
+from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES, TRIAL_ENGINES
 from benchmarks.situations.tables import Column, Table
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "FRAMES",
     "JOINS",
     "SITUATIONS",
+    "TRIAL_ENGINES",
     "AnyDataset",
     "AnySituation",
     "Column",
