@@ -42,6 +42,9 @@ def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) ->
         "seconds": seconds,
         "planning_seconds": planned,
         **plan_figures(joined),
+        # What was run: files without rows where the plan has it so.
+        "projected_worker_nbytes": safeframe.explain(joined).written.projected_worker_nbytes,
+        "without_rows": safeframe.explain(joined).write is not None,
     }
 
 

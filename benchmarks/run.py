@@ -263,7 +263,7 @@ def _judge(
         outcome = "not as asked: " + ", ".join(check.shortcomings)
     else:
         outcome = FINISHED
-    partitioned = check is not None and engine in CLUSTER_ENGINES
+    partitioned = check is not None and engine in CLUSTER_ENGINES and not answer.get("without_rows")
     return Run(
         engine=engine,
         outcome=outcome,

@@ -308,7 +308,7 @@ PAGE_CACHE_FRACTION = 0.7
 """Share of a memory group that may be used, its page cache included, before staged files are written past the
 cache: pages that have to be written before they make room hold every writer up."""
 
-WRITE_FANOUT = 4.0
+WRITE_FANOUT = 5.0
 """Result rows for each row of both sides from which on a merge is written without them (decision 0018)."""
 
 JOINED_FILE_NBYTES = 128 * MIB
@@ -324,7 +324,7 @@ JOINED_ROW_NBYTES = 16
 JOINED_CODE_NBYTES = 4
 """Bytes of a row's code in the dictionary pages of its key."""
 
-JOINED_SHARED_NBYTES = 1.0
+JOINED_SHARED_NBYTES = 0.25
 """Bytes of a code, compressed, where keys with few rows share pages."""
 
 JOINED_PAGE_NBYTES = 300

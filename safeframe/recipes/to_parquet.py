@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from dataclasses import replace
@@ -21,6 +22,7 @@ from safeframe.engine.atomic_swap import Swap
 from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
 from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target
 from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
+from safeframe.engine.write_progress import WriteProgress, progress_lines
 from safeframe.errors import OutputTooLargeError, StagingFullError, UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.joined_file import JoinedForm
@@ -49,6 +51,7 @@ def to_parquet(
     strategy: str | None = None,
     max_output: str | int | None = None,
     resume: bool = False,
+    progress: bool = False,
 ) -> Any:
     """Write a dask dataframe to parquet files, all of them or none.
 
@@ -87,6 +90,9 @@ def to_parquet(
         For a merge that is written without its rows: go on from the files that
         an earlier run to ``path`` has finished, of the same inputs, arguments
         and workers; and leave what is finished where it is should this one fail.
+    progress
+        Whether to say on standard error, every few seconds, how many files and
+        rows are written and how long the rest may take. Local paths only.
 
     Returns
     -------
@@ -176,11 +182,14 @@ def to_parquet(
         if merge is not None:
             token = _token_of(joined_form(merge, target), merge, target, resume=resume) or token
         target = replace(target, directory=str(Swap(place, token).directory), resume=resume)
+        if merge is not None and resume:
+            merge = merge.divided_as_before(target.directory)
     written = new_collection(_expression(ddf, merge, target, token))
     if not compute:
         return written
     try:
-        dask.compute(written)
+        with _progress(ddf, merge, target) if progress and target.is_local else contextlib.nullcontext():
+            dask.compute(written)
     except BaseException:
         _remove_remote(target, ddf.npartitions if merge is None else merge.plan.written.output_partitions)
         raise
@@ -286,10 +295,17 @@ def _without_rows(
 def _expression(ddf: dd.DataFrame, merge: JoinedFrame | None, target: ParquetTarget, token: str) -> Any:
     if merge is None:
         return SafeToParquet(ddf.expr, target, token)
-    if target.resume:
-        merge = merge.divided_as_before(target.directory)
     sides = merge.merge.left, merge.merge.right
     return JoinedToParquet(*sides, joined_form(merge, target), merge.plan, target, token)
+
+
+def _progress(
+    ddf: dd.DataFrame, merge: JoinedFrame | None, target: ParquetTarget
+) -> contextlib.AbstractContextManager[None]:
+    files, rows = ddf.npartitions, None
+    if merge is not None:
+        files, rows = merge.plan.written.output_partitions, int(merge.plan.output_rows)
+    return progress_lines(WriteProgress(target.directory, files, rows))
 
 
 def _file_nbytes(ddf: dd.DataFrame, merge: JoinedFrame | None) -> tuple[int, float]:

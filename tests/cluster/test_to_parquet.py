@@ -44,3 +44,11 @@ def test_fused_in_compute_too(tmp_path, kind):
     assert len(before) == (1 if kind == "merge" else 0)
     dask.compute(lazy)
     assert len(pd.read_parquet(tmp_path / "out")) == 4000
+
+
+def test_progress_is_told(tmp_path, capsys):
+    with dask.config.set(scheduler="sync"):
+        to_parquet(merged(tmp_path), tmp_path / "out", progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert "files written" in lines[0]
