@@ -213,9 +213,14 @@ def _blocks(
         left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
         return left, right, shard_runs(left, right, spec), left_part
     whole = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
-    ranges = [cell_range(n_rows, *part) for n_rows, part in zip(whole, (left_part, right_part), strict=True)]
-    # A part of a side that has no row is not a side without rows: its key is met elsewhere.
-    empty = any(n_rows and hi <= lo for n_rows, (lo, hi) in zip(whole, ranges, strict=True))
+    parts = left_part, right_part
+    ranges = [cell_range(n_rows, *part) for n_rows, part in zip(whole, parts, strict=True)]
+    # A part of a side that has no row is not a side without rows: its key is met elsewhere. And
+    # the rows that meet no other side are in the first of its parts alone.
+    empty = any(
+        hi <= lo if n_rows else part > 0
+        for n_rows, (lo, hi), (part, _) in zip(whole, ranges, parts, strict=True)
+    )
     left, right = (
         fetch(side, shard, [] if empty else [rows])
         for side, rows in zip((sealed.left, sealed.right), ranges, strict=True)

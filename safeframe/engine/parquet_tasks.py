@@ -78,6 +78,8 @@ class ParquetTarget:
     """Whether rows are made even where they need not be."""
     resume: bool = False
     """Whether files of an earlier run are taken over, and kept for a later one should this one fail."""
+    rows: int | None = None
+    """Rows of all files, where they are known to the row before any is written."""
 
     @property
     def is_local(self) -> bool:
@@ -198,6 +200,11 @@ def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile], fs: Any) ->
             msg = f"{file.name} has {max(rows, 0):,} rows, and {file.rows:,} were written to it."
             hint = "The target is as it was. Run it again; should it happen again, please report it."
             raise RowConservationError(msg, hint=hint, rows=rows, expected=file.rows)
+    total = sum(file.rows for file in files)
+    if target.rows is not None and total != target.rows:
+        msg = f"The files have {total:,} rows, and the keys call for {target.rows:,}."
+        hint = "The target is as it was. Did an input change since the merge was made? Make it anew."
+        raise RowConservationError(msg, hint=hint, rows=total, expected=target.rows)
     if len({file.name for file in files}) != len(files):
         msg = f"{len(files)} partitions were written to fewer files."
         raise RowConservationError(msg, hint="The target is as it was. Run it again.")

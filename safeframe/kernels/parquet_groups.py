@@ -104,7 +104,8 @@ class GroupedFile:
         self._groups: list[bytes] = []
         self._kept: OrderedDict[tuple[object, ...], _Encoded] = OrderedDict()
         self._codecs = {codec: _compressor(codec) for codec in {column.codec for column in columns}}
-        self._at = sink.write(b"PAR1")
+        sink.write(b"PAR1")
+        self._at = 4
         self._columns = columns
 
     def set_columns(self, columns: Sequence[ColumnSource]) -> None:

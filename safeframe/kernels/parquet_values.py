@@ -37,6 +37,8 @@ class PhysicalColumn:
     """The numpy dtype in which numbers are written; None for booleans and binary values."""
     index: Positions | None = None
     """Which value each row has, where values are kept once each; -1 for null. None where each row has its own."""
+    categories: bool = False
+    """Whether all of these values belong to each dictionary, in their order, used or not."""
 
     @property
     def is_boolean(self) -> bool:
@@ -47,6 +49,8 @@ class PhysicalColumn:
         """Give the code of each of some rows in their dictionary, -1 for null; None where codes count from zero."""
         if self.index is not None:
             numbers = self.index[rows]
+            if self.categories:
+                return numbers
             return np.where(numbers >= 0, np.searchsorted(_used(numbers), numbers), -1)
         if self.valid is None or self.valid[rows].all():
             return None
@@ -56,8 +60,9 @@ class PhysicalColumn:
     def plain(self, rows: slice | Positions) -> tuple[int, bytes, tuple[bytes, bytes] | None]:
         """Give the dictionary of some rows: how many values, as plain bytes, and their bounds."""
         if self.index is not None:
-            array = self.values.take(pa.array(_used(self.index[rows])))
-            return len(array), _plain_binary(array), _binary_bounds(array)
+            used = self.values.take(pa.array(_used(self.index[rows])))
+            array = self.values if self.categories else used
+            return len(array), _plain_binary(array), _binary_bounds(used)
         values = self.values[rows]
         if self.valid is not None:
             values = values[self.valid[rows]]
@@ -121,11 +126,12 @@ def physical_column(array: pa.Array | pa.ChunkedArray) -> PhysicalColumn:
 
 def _kept_once(array: pa.Array) -> PhysicalColumn:
     """Keep strings once each: readers make categories of dictionaries, and those have no value twice."""
-    if not pa.types.is_dictionary(array.type):
+    categories = pa.types.is_dictionary(array.type)
+    if not categories:
         array = array.dictionary_encode()
     index = array.indices.cast(pa.int64()).fill_null(-1).to_numpy()
     values = array.dictionary.cast(_large(array.type.value_type))
-    return PhysicalColumn(_BYTE_ARRAY, values, None, None, index)
+    return PhysicalColumn(_BYTE_ARRAY, values, None, None, index, categories)
 
 
 def _used(numbers: Positions) -> Positions:

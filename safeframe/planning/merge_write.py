@@ -109,6 +109,8 @@ def _divided(
     lines = np.ceil(2 * figures.left_rows * widths.left / shard_nbytes).astype(np.int64)
     across = np.ceil(2 * figures.right_rows * widths.right / shard_nbytes).astype(np.int64)
     across = np.where(single, np.maximum(across, 1), 1)
+    # Rows without a match are divided by their own side.
+    across = np.where(single & (figures.left_rows == 0), np.maximum(cells, across), across)
     lines = np.where(single, np.maximum(np.maximum(lines, -(-cells // across)), 1), cells)
     cells = np.where(cells > 0, lines * across, 0)
     rows_left = np.where(single, -(-figures.left_rows // np.maximum(lines, 1)), figures.left_rows)

@@ -6,35 +6,37 @@ import contextlib
 import os
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import dask
 import dask.dataframe as dd
-import fsspec
-import pyarrow as pa
 from dask.base import tokenize
-from dask.dataframe.utils import meta_nonempty
 
 from safeframe import options
 from safeframe.engine._dask import fingerprint, new_collection
 from safeframe.engine.atomic_swap import Swap
 from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
 from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target
-from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
+from safeframe.engine.parquet_tasks import ParquetTarget
 from safeframe.engine.write_progress import WriteProgress, progress_lines
-from safeframe.errors import OutputTooLargeError, StagingFullError, UnsupportedError, ValidationError
+from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.joined_file import JoinedForm
 from safeframe.kernels.parquet_encoding import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
+from safeframe.recipes.parquet_checks import (
+    check_columns,
+    check_room,
+    check_target,
+    file_schema,
+    located,
+    refuse_larger_files,
+    remove_remote,
+)
 from safeframe.sizing.cluster import measure_budget
-from safeframe.sizing.disk import free_nbytes
-from safeframe.units import format_nbytes, parse_nbytes
+from safeframe.units import parse_nbytes
 
 __all__ = ["to_parquet"]
-
-_OURS = ("_metadata", "_common_metadata")
 
 
 def to_parquet(
@@ -85,7 +87,7 @@ def to_parquet(
         rows or to be told why that cannot be; None to let the plan choose.
     max_output
         Refuse the write when its files are predicted to be larger than this
-        many bytes.
+        many bytes: those of a frame that a recipe has just made.
     resume
         For a merge that is written without its rows: go on from the files that
         an earlier run to ``path`` has finished, of the same inputs, arguments
@@ -153,17 +155,17 @@ def to_parquet(
     if strategy not in (None, "rows", "blocks"):
         msg = f"strategy={strategy!r} is not a way to write parquet."
         raise ValidationError(msg, hint='Use "rows" or "blocks", or leave it out.')
-    _check_columns(ddf, write_index=write_index)
+    check_columns(ddf, write_index=write_index)
     check_compression(compression, [*ddf.columns])
-    protocol, place = _located(path, storage_options)
-    _check_target(protocol, place, storage_options, overwrite=overwrite)
+    protocol, place = located(path, storage_options)
+    check_target(protocol, place, storage_options, overwrite=overwrite)
     budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
     target = ParquetTarget(
         target=place,
         directory=place,
         protocol=protocol,
         storage_options=tuple((storage_options or {}).items()),
-        schema=_schema(ddf, write_index=write_index),
+        schema=file_schema(ddf, write_index=write_index),
         dtypes=tuple(zip(ddf._meta.columns, ddf._meta.dtypes, strict=True)),
         write_index=write_index,
         compression=compression,
@@ -173,12 +175,16 @@ def to_parquet(
         as_rows=strategy == "rows",
     )
     merge = _without_rows(ddf, target, strategy, resume=resume)
+    if merge is not None:
+        target = replace(target, rows=merge.merge.counted_rows)
     file_nbytes, certain = _file_nbytes(ddf, merge)
     if max_output is not None:
-        _refuse_larger(file_nbytes, parse_nbytes(max_output, argument="max_output"))
+        # Of rows that are made only the least that they take is known.
+        foretold = file_nbytes if merge is not None else int(file_nbytes * certain)
+        refuse_larger_files(foretold, parse_nbytes(max_output, argument="max_output"))
     token = uuid.uuid4().hex[:12]
     if protocol == "file":
-        _check_room(file_nbytes, certain, place)
+        check_room(file_nbytes, certain, place)
         if merge is not None:
             token = _token_of(joined_form(merge, target), merge, target, resume=resume) or token
         target = replace(target, directory=str(Swap(place, token).directory), resume=resume)
@@ -191,85 +197,11 @@ def to_parquet(
         with _progress(ddf, merge, target) if progress and target.is_local else contextlib.nullcontext():
             dask.compute(written)
     except BaseException:
-        _remove_remote(target, ddf.npartitions if merge is None else merge.plan.written.output_partitions)
+        remove_remote(target, ddf.npartitions if merge is None else merge.plan.written.output_partitions)
         raise
     finally:
         close_target(token)
     return None
-
-
-def _check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
-    columns = list(ddf.columns)
-    wrong = [name for name in columns if not isinstance(name, str)]
-    if wrong:
-        msg = f"Parquet names columns by strings, and {wrong[0]!r} is none."
-        raise UnsupportedError(msg, hint="Rename them first: ddf.columns = ddf.columns.map(str).")
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        msg = f"Columns of the same name cannot be written: {', '.join(map(repr, twice))}."
-        raise UnsupportedError(msg, hint="Rename them first, or drop one.")
-    index = ddf._meta.index.name or INDEX_LABEL
-    if write_index and index in columns:
-        msg = f"The index and a column are both called {index!r}."
-        raise UnsupportedError(msg, hint="Rename one of them, or say write_index=False.")
-    if write_index and not isinstance(index, str):
-        msg = f"Parquet names columns by strings, and the index is called {index!r}."
-        raise UnsupportedError(msg, hint="Rename the index first, or say write_index=False.")
-
-
-def _located(path: str | os.PathLike[str], storage_options: dict[str, Any] | None) -> tuple[str, str]:
-    """Give what fsspec calls the store, and the path in it."""
-    text = os.fspath(path)
-    fs, place = fsspec.core.url_to_fs(text, **(storage_options or {}))
-    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-    if protocol in ("file", "local"):
-        # Through links: the directory that a link names is swapped, not the link.
-        return "file", str(Path(place).expanduser().resolve())
-    return protocol, place.rstrip("/")
-
-
-def _check_target(
-    protocol: str, place: str, storage_options: dict[str, Any] | None, *, overwrite: bool
-) -> None:
-    if protocol == "file":
-        _check_directory(Path(place), overwrite=overwrite)
-        return
-    fs = fsspec.filesystem(protocol, **(storage_options or {}))
-    if not fs.exists(place) or not fs.find(place):
-        return
-    if overwrite:
-        msg = f"{protocol}://{place} cannot be overwritten: object stores have no swap that is done at once."
-        raise UnsupportedError(
-            msg, hint="Write to a new prefix, and remove the old one when readers are done."
-        )
-    msg = f"{protocol}://{place} has files already."
-    raise ValidationError(msg, hint="Write to a new prefix.")
-
-
-def _check_directory(place: Path, *, overwrite: bool) -> None:
-    if not place.exists():
-        return
-    if not place.is_dir():
-        msg = f"{str(place)!r} is a file; a dataset is a directory."
-        raise ValidationError(msg, hint="Name a directory.")
-    found = list(place.iterdir())
-    if found and not overwrite:
-        msg = f"{str(place)!r} exists and has {len(found)} entries."
-        raise ValidationError(msg, hint="Say overwrite=True to replace it, or write to another path.")
-    strange = [
-        entry.name
-        for entry in found
-        if not (
-            entry.is_file()
-            and (entry.suffix in (".parquet", ".parq") or entry.name in _OURS or entry.name.startswith("."))
-        )
-    ]
-    if strange:
-        msg = f"{str(place)!r} has what is not a parquet file, and is not removed: {strange[0]!r}."
-        raise ValidationError(msg, hint="Move it away first, or write to another path.")
-    if found and place in (Path.cwd(), *Path.cwd().parents):
-        msg = f"{str(place)!r} is, or contains, the working directory."
-        raise ValidationError(msg, hint="Change to another directory first, or write to another path.")
 
 
 def _without_rows(
@@ -319,27 +251,6 @@ def _file_nbytes(ddf: dd.DataFrame, merge: JoinedFrame | None) -> tuple[int, flo
     return (int(plan.output_nbytes.lower), options.FILE_FRACTION) if isinstance(plan, Plan) else (0, 0.0)
 
 
-def _refuse_larger(nbytes: int, max_nbytes: int) -> None:
-    if nbytes <= max_nbytes:
-        return
-    msg = f"Files of about {format_nbytes(nbytes)} would be written, and max_output= allows {format_nbytes(max_nbytes)}."
-    hint = "Write fewer columns or rows, or raise max_output=."
-    raise OutputTooLargeError(msg, hint=hint, output_nbytes=nbytes, max_output_nbytes=max_nbytes)
-
-
-def _check_room(nbytes: int, certain: float, place: str) -> None:
-    """Refuse what cannot fit, where a plan says how large the files are."""
-    needed = int(nbytes * certain)
-    free = free_nbytes(place)
-    if needed > free:
-        msg = (
-            f"Files of {format_nbytes(needed)} at the least are to be written to {place!r}, and its disk has "
-            f"{format_nbytes(free)} free ({format_nbytes(nbytes)} before compression)."
-        )
-        hint = "Free some disk, or write to a path on another one."
-        raise StagingFullError(msg, hint=hint, needed_nbytes=needed, free_nbytes=free)
-
-
 def _token_of(form: JoinedForm, merge: JoinedFrame, target: ParquetTarget, *, resume: bool) -> str | None:
     """Name a write by what it writes, so that a later run finds its files; None while another does just that."""
     sides = fingerprint(merge.merge.left), fingerprint(merge.merge.right)
@@ -350,34 +261,3 @@ def _token_of(form: JoinedForm, merge: JoinedFrame, target: ParquetTarget, *, re
         msg = f"Another process writes the same merge to {target.target!r} now."
         raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
     return None
-
-
-def _schema(ddf: dd.DataFrame, *, write_index: bool) -> pa.Schema:
-    """Give the schema of all files, from the frame's types."""
-    meta = meta_nonempty(ddf._meta)
-    if write_index and meta.index.name is None:
-        meta.index = meta.index.rename(INDEX_LABEL)
-    try:
-        schema = pa.Schema.from_pandas(meta, preserve_index=write_index)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        msg = f"The frame's types cannot be written: {error}."
-        raise UnsupportedError(msg, hint="Cast the column to a type that parquet has, or drop it.") from error
-    # Partitions have categories of their own, and more of them than the meta.
-    fields = [
-        field.with_type(pa.dictionary(pa.int32(), field.type.value_type, field.type.ordered))
-        if pa.types.is_dictionary(field.type)
-        else field
-        for field in schema
-    ]
-    return pa.schema(fields)
-
-
-def _remove_remote(target: ParquetTarget, npartitions: int) -> None:
-    """Remove the files of a write that failed, where they are at their place already."""
-    if target.is_local:
-        return
-    fs = target.file_system()
-    for number in range(npartitions):
-        path = f"{target.directory}/part.{number}.parquet"
-        if fs.exists(path):
-            fs.rm(path)

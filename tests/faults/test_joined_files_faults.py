@@ -17,7 +17,7 @@ import pytest
 import safeframe
 from safeframe import options
 from safeframe.engine import joined_write
-from safeframe.recipes import to_parquet as recipe
+from safeframe.recipes import parquet_checks
 
 CHILD = """
 import os, signal, sys
@@ -193,13 +193,29 @@ def test_files_that_do_not_fit_are_refused(tables):
     with pytest.raises(safeframe.OutputTooLargeError, match="max_output="):
         write(merged, tables, max_output=nbytes - 1)
     with (
-        mock.patch.object(recipe, "free_nbytes", return_value=nbytes // 3),
+        mock.patch.object(parquet_checks, "free_nbytes", return_value=nbytes // 3),
         pytest.raises(safeframe.StagingFullError),
     ):
         write(merged, tables)
-    with mock.patch.object(recipe, "free_nbytes", return_value=nbytes):
+    with mock.patch.object(parquet_checks, "free_nbytes", return_value=nbytes):
         write(merged, tables, max_output=nbytes)
     assert sums_of(tables) == expected_of(tables)
+
+
+def test_other_rows_than_were_counted_are_refused(tables):
+    merged = merge_of(tables)
+    seal = joined_write.seal_merge
+
+    def loses_a_file(left, right, *rest):
+        return seal(left[:-1], right, *rest)
+
+    with (
+        mock.patch.object(joined_write, "seal_merge", loses_a_file),
+        pytest.raises(safeframe.RowConservationError, match="call for"),
+    ):
+        write(merged, tables)
+    assert not (tables / "out").exists()
+    assert beside(tables) == []
 
 
 REFUSED = {

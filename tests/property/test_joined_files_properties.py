@@ -54,7 +54,7 @@ def _small_pages():
         yield
 
 
-@settings(max_examples=40)
+@settings(max_examples=400)
 @given(
     data=st.data(),
     kind=st.sampled_from(sorted(KEY_KINDS)),
@@ -108,6 +108,9 @@ def columns_of_every_kind(rows, prefix, seed):
         f"{prefix}b": pd.array(np.where(holes, None, rng.random(rows) < 0.5), dtype="boolean"),
         f"{prefix}t": pd.Timestamp("2024") + pd.to_timedelta(rng.integers(0, 10**6, rows), "s"),
         f"{prefix}c": pd.Categorical.from_codes(rng.integers(-1, 2, rows), ["v", "w"]),
+        f"{prefix}oc": pd.Categorical.from_codes(
+            rng.integers(-1, 2, rows), ["z", "b", "unused", "a"], ordered=True
+        ),
         f"{prefix}n": pd.array(np.where(holes, None, 7), dtype="Int64"),
         f"{prefix}row": np.arange(rows),
     }
@@ -129,7 +132,16 @@ def test_every_type_and_every_reader(tmp_path, how, compression):
     expected = in_order(left.merge(right, how=how, on="k"), by)
     back = in_order(pd.read_parquet(out), by)
     pd.testing.assert_frame_equal(back, expected, check_exact=True)
-    plain = {"lc": object, "rc": object, "ls": object, "rs": object, "lb": object, "rb": object}
+    plain = {
+        "lc": object,
+        "rc": object,
+        "loc": object,
+        "roc": object,
+        "ls": object,
+        "rs": object,
+        "lb": object,
+        "rb": object,
+    }
     for reader in (
         lambda: duckdb.sql(f"select * from '{out}/*.parquet'").arrow().read_all(),
         lambda: pl.read_parquet(f"{out}/*.parquet").to_arrow(),
@@ -206,4 +218,51 @@ def test_an_index_as_key_is_written(tmp_path, how):
     expected = left.merge(right, how=how, left_index=True, right_index=True).reset_index()
     pd.testing.assert_frame_equal(
         in_order(blocks.reset_index(), ["a", "b"]), in_order(expected, ["a", "b"]), check_dtype=False
+    )
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_keys_that_fill_files_and_are_on_one_side_only(tmp_path, how):
+    left = pd.DataFrame({"k": [1.0] * 90 + [2.0] * 70 + [np.nan] * 80, "a": np.arange(240)})
+    right = pd.DataFrame({"k": [3.0] * 90 + [2.0] * 60 + [np.nan] * 50, "b": np.arange(200)})
+    with dask.config.set(NATIVE), mock.patch.object(options, "JOINED_FILE_NBYTES", 300):
+        _, blocks, _ = written(in_dask(left, 2), in_dask(right, 2), str(tmp_path), how=how, on="k")
+    assert len(list((tmp_path / "blocks").iterdir())) > 10
+    expected = left.merge(right, how=how, on="k")
+    by = ["a", "b"]
+    pd.testing.assert_frame_equal(in_order(blocks, by), in_order(expected, by), check_dtype=False)
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_filter_of_one_side_may_leave_a_key_without_rows(tmp_path, how, side):
+    left = pd.DataFrame({"k": [1] * 90 + [2] * 70, "a": np.arange(160)})
+    right = pd.DataFrame({"k": [1] * 90 + [2] * 60, "b": np.arange(150)})
+    with dask.config.set(NATIVE), mock.patch.object(options, "JOINED_FILE_NBYTES", 300):
+        merged = safeframe.merge(
+            in_dask(left, 2), in_dask(right, 2), on="k", how=how, staging=str(tmp_path / "staging")
+        )
+        filtered = merged[merged[side] >= 90]
+        safeframe.to_parquet(filtered, tmp_path / "out", write_index=False)
+    expected = left.merge(right, how=how, on="k")
+    expected = expected[expected[side] >= 90]
+    found = pd.read_parquet(tmp_path / "out")
+    pd.testing.assert_frame_equal(
+        in_order(found, ["a", "b"]), in_order(expected, ["a", "b"]), check_dtype=False
+    )
+
+
+def test_an_object_store(tmp_path):
+    import fsspec
+
+    frame = pd.DataFrame({"k": np.arange(60) % 2, "a": np.arange(60)})
+    with dask.config.set(NATIVE):
+        merged = safeframe.merge(in_dask(frame, 2), in_dask(frame, 2), on="k", staging=str(tmp_path))
+        safeframe.to_parquet(merged, "memory://joined/out", strategy="blocks", write_index=False)
+        found = pd.read_parquet("memory://joined/out")
+        with pytest.raises(safeframe.UnsupportedError, match="local path"):
+            safeframe.to_parquet(merged, "memory://joined/more", resume=True, write_index=False)
+    fsspec.filesystem("memory").rm("/joined", recursive=True)
+    pd.testing.assert_frame_equal(
+        in_order(found, ["a_x", "a_y"]), in_order(frame.merge(frame, on="k"), ["a_x", "a_y"])
     )
