@@ -175,7 +175,8 @@ def joined_form(found: JoinedFrame, target: ParquetTarget) -> JoinedForm:
         spec=spec,
         schema=arrow_table(empty, target).schema,
         columns=tuple(sorted(columns, key=lambda column: order[column.name])),
-        group_rows=target.group_rows or write.group_rows,
+        # Larger ones than the plan has would not be in its memory.
+        group_rows=min(target.group_rows or write.group_rows, write.group_rows),
     )
 
 

@@ -73,7 +73,8 @@ def to_parquet(
         Whether to write the index, as dask and pandas do.
     row_group_rows
         Rows of a row group. By default as many as an eighth of what one task
-        may use holds, 64 MiB at most.
+        may use holds, 64 MiB at most; a merge that is written without its rows
+        never has larger ones.
     memory
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.

@@ -54,7 +54,7 @@ def _small_pages():
         yield
 
 
-@settings(max_examples=400)
+@settings(max_examples=40)
 @given(
     data=st.data(),
     kind=st.sampled_from(sorted(KEY_KINDS)),
