@@ -20,6 +20,8 @@ Field = tuple[int, int, bytes]
 """A field: its number, its type and its value as it is written."""
 
 _VARINTS = (4, 5, 6)
+_SHORT = [bytes([value]) for value in range(0x80)]
+_HEADS = [bytes([value]) for value in range(0x100)]
 
 
 def varint(value: int) -> bytes:
@@ -30,6 +32,8 @@ def varint(value: int) -> bytes:
     >>> varint(300)
     b'\xac\x02'
     """
+    if value < 0x80:
+        return _SHORT[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -67,7 +71,7 @@ def struct(fields: Iterable[Field]) -> bytes:
     before = 0
     for number, kind, value in fields:
         step = number - before
-        out.append(bytes([step << 4 | kind]) if 0 < step < 16 else bytes([kind]) + integer(number))
+        out.append(_HEADS[step << 4 | kind] if 0 < step < 16 else _HEADS[kind] + integer(number))
         out.append(value)
         before = number
     return b"".join(out) + b"\0"
