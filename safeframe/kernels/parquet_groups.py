@@ -124,7 +124,7 @@ class GroupedFile:
         ranges = {side: _range(pages, side) for side in ("left", "right", "key")}
         shared: dict[tuple[object, ...], _Encoded] = {}
         chunks, out = [], []
-        at, total = self._at, 0
+        at, total, decoded = self._at, 0, 0
         for number, column in enumerate(self._columns):
             encoded = self._pages(number, column, pages, ranges, shared)
             pieces = [_with_header(page, is_dictionary=i == 0) for i, page in enumerate(encoded) if page]
@@ -133,6 +133,7 @@ class GroupedFile:
             nbytes = sum(head + page.nbytes for head, page in zip(heads, parts, strict=True))
             stored = sum(head + len(page.data) for head, page in zip(heads, parts, strict=True))
             first = encoded[0]
+            decoded += _decoded_nbytes(column, first, n_rows)
             data_at = at if first is None else at + heads[0] + len(first.data)
             chunks.append(_chunk(column, encoded, n_rows, nbytes, stored, data_at, at))
             for piece, page in zip(pieces, parts, strict=True):
@@ -144,7 +145,9 @@ class GroupedFile:
             struct(
                 [
                     (1, LIST, list_of(STRUCT, chunks)),
-                    (2, I64, integer(total)),
+                    # By this readers decide how many row groups they take at once: what
+                    # matters to them is what the values take that come out.
+                    (2, I64, integer(max(total, decoded))),
                     (3, I64, integer(n_rows)),
                     (5, I64, integer(self._at)),
                     (6, I64, integer(at - self._at)),
@@ -281,6 +284,15 @@ def _bit_page(values: PhysicalColumn, page: Page, side: str, compress: Callable[
     bits[there] = np.asarray(values.values)[rows[there]]
     body, nulls = plain_bits(bits, there)
     return _Encoded(len(body), compress(body), page.n_rows, nulls, encoding=_PLAIN)
+
+
+def _decoded_nbytes(column: ColumnSource, dictionary: _Encoded | None, n_rows: int) -> int:
+    """Give the bytes of a column's rows, each with a value of its own."""
+    if column.values is None:
+        return 8 * n_rows
+    if dictionary is None:
+        return n_rows
+    return n_rows * dictionary.nbytes // max(dictionary.n_values, 1)
 
 
 def _with_header(page: _Encoded, *, is_dictionary: bool) -> bytes:

@@ -6,6 +6,7 @@ import tempfile
 from unittest import mock
 
 import dask
+import dask.dataframe as dd
 import duckdb
 import numpy as np
 import pandas as pd
@@ -266,3 +267,18 @@ def test_an_object_store(tmp_path):
     pd.testing.assert_frame_equal(
         in_order(found, ["a_x", "a_y"]), in_order(frame.merge(frame, on="k"), ["a_x", "a_y"])
     )
+
+
+def test_readers_that_plan_by_bytes_know_what_the_rows_take(tmp_path):
+    frame = pd.DataFrame({"k": np.zeros(2000, "int64"), "a": np.arange(2000) / 7})
+    with dask.config.set(NATIVE):
+        merged = safeframe.merge(
+            in_dask(frame, 2), in_dask(frame, 2), on="k", staging=str(tmp_path / "staging")
+        )
+        safeframe.to_parquet(merged, tmp_path / "out", write_index=False, row_group_rows=100_000)
+        (file,) = (tmp_path / "out").iterdir()
+        group = pq.read_metadata(file).row_group(0)
+        assert group.total_byte_size == group.num_rows * 3 * 8
+        back = dd.read_parquet(tmp_path / "out", blocksize="16MiB")
+        assert back.npartitions == pytest.approx(4_000_000 * 24 / 2**24, abs=2)
+        assert back.map_partitions(len).compute().max() * 24 <= 2**24
