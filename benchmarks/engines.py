@@ -25,8 +25,8 @@ from benchmarks.engines_frames import FRAME_WORK
 from benchmarks.engines_joins import JOIN_WORK
 from benchmarks.engines_lags import LAG_WORK
 from benchmarks.engines_question import QUESTION_WORK
-from benchmarks.situations import ALL_ENGINES as ENGINES
-from benchmarks.situations import CLUSTER_ENGINES, SITUATIONS
+from benchmarks.engines_trial import TRIAL_WORK
+from benchmarks.situations import ALL_ENGINES, CLUSTER_ENGINES, SITUATIONS, TRIAL_ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CLUSTER_ENGINES", "ENGINES", "Request", "main"]
 
+ENGINES = (*ALL_ENGINES, *TRIAL_ENGINES)
+"""All, in the order in which they run."""
+
 # By engine and task: takes the request, the dataset and, on a cluster, the tight cluster.
 _WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     **JOIN_WORK,
@@ -42,6 +45,7 @@ _WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     **LAG_WORK,
     **QUESTION_WORK,
     **COLLECTION_WORK,
+    **TRIAL_WORK,
 }
 
 

@@ -43,6 +43,9 @@ def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) ->
         "seconds": seconds,
         "planning_seconds": planned,
         **plan_figures(joined),
+        # What was run: files without rows where the plan has it so.
+        "projected_worker_nbytes": safeframe.explain(joined).written.projected_worker_nbytes,
+        "without_rows": safeframe.explain(joined).write is not None,
     }
 
 
@@ -150,6 +153,73 @@ def _polars_estimate(request: Request, dataset: Dataset, tight: None) -> dict[st
     return {"rows": int(rows)}
 
 
+def _safeframe_group(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
+    import dask.dataframe as dd
+
+    import safeframe
+
+    (key,), column = dataset.situation.key.columns, dataset.situation.right.columns[0].name
+    left, right = dd.read_parquet(dataset.left), dd.read_parquet(dataset.right)
+    joined = safeframe.merge(left, right, on=key, how=dataset.situation.how)
+    # The keys are counted by the merge; what is timed is the question.
+    start = time.perf_counter()
+    found = joined.groupby(key)[column].agg(["count", "mean"]).compute()
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    left.groupby(key).size().compute()
+    right.groupby(key)[column].mean().compute()
+    return {
+        "seconds": seconds,
+        "two_groupbys_seconds": time.perf_counter() - start,
+        **_means(dataset, found["count"], found["mean"]),
+    }
+
+
+def _dask_group(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
+    import dask.dataframe as dd
+
+    (key,), column = dataset.situation.key.columns, dataset.situation.right.columns[0].name
+    joined = dd.merge(
+        dd.read_parquet(dataset.left), dd.read_parquet(dataset.right), on=key, how=dataset.situation.how
+    )
+    found = joined.groupby(key)[column].agg(["count", "mean"]).compute()
+    return _means(dataset, found["count"], found["mean"])
+
+
+def _duckdb_group(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
+    (key,), column = dataset.situation.key.columns, dataset.situation.right.columns[0].name
+    with tuned_duckdb(request) as connection:
+        found = connection.execute(
+            f"SELECT {key}, count({column}) AS n, avg({column}) AS mean "
+            f"FROM read_parquet('{dataset.left}/*.parquet') AS l "
+            f"{dataset.situation.how.upper()} JOIN read_parquet('{dataset.right}/*.parquet') AS r "
+            f"USING ({key}) GROUP BY {key}"
+        ).df()
+    return _means(dataset, found["n"], found["mean"])
+
+
+def _polars_group(request: Request, dataset: Dataset, tight: None) -> dict[str, Any]:
+    import polars as pl
+
+    (key,), column = dataset.situation.key.columns, dataset.situation.right.columns[0].name
+    found = (
+        pl.scan_parquet(dataset.left / "*.parquet")
+        .join(pl.scan_parquet(dataset.right / "*.parquet"), on=key, how=dataset.situation.how)
+        .group_by(key)
+        .agg(pl.col(column).count().cast(pl.Int64).alias("n"), pl.col(column).mean().alias("mean"))
+        .collect(engine="streaming")
+    )
+    return _means(dataset, found["n"].to_numpy(), found["mean"].to_numpy())
+
+
+def _means(dataset: Dataset, counts: Any, means: Any) -> dict[str, Any]:
+    """Give the rows that were averaged, where the means have the sum that the inputs call for."""
+    column = dataset.situation.right.columns[0].name
+    wanted, found = dataset.truth.sums[column], float((counts * means).sum())
+    right = abs(found - wanted) <= 1e-9 * abs(wanted)
+    return {"rows": int(counts.sum()) if right else -1, "groups": len(counts)}
+
+
 def _same(keys: list[str]) -> str:
     return " AND ".join(f"l.{key} IS NOT DISTINCT FROM r.{key}" for key in keys)
 
@@ -162,6 +232,10 @@ def _missing(dataset: Dataset) -> int:
 JOIN_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     ("safeframe", "merge"): _safeframe_merge,
     ("safeframe", "estimate"): _safeframe_estimate,
+    ("safeframe", "group"): _safeframe_group,
+    ("dask", "group"): _dask_group,
+    ("duckdb", "group"): _duckdb_group,
+    ("polars", "group"): _polars_group,
     ("dask", "merge"): _dask_merge,
     ("dask", "estimate"): _dask_estimate,
     ("duckdb", "merge"): _duckdb_merge,

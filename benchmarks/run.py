@@ -269,7 +269,8 @@ def _judge(
         outcome = "not as asked: " + ", ".join(check.shortcomings)
     else:
         outcome = FINISHED
-    files = check if isinstance(check, (Check, OrderCheck)) and engine in CLUSTER_ENGINES else None
+    with_partitions = engine in CLUSTER_ENGINES and not answer.get("without_rows")
+    files = check if isinstance(check, (Check, OrderCheck)) and with_partitions else None
     return Run(
         engine=engine,
         outcome=outcome,

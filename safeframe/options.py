@@ -10,8 +10,7 @@ from __future__ import annotations
 MIB = 2**20
 
 HEADROOM_FRACTION = 0.8
-"""Share of a worker's limit that plans fill: dask pauses a worker at 0.8 of it, and a
-worker whose allocator keeps its pages can stay above that line for ever."""
+"""Share of a worker's limit that plans fill: dask pauses a worker at 0.8 of it, which kept pages may make last."""
 
 RESERVED_GROWTH_NBYTES = 80 * MIB
 """What a worker's resident memory grows by, beyond its idle size, without holding data:
@@ -316,8 +315,7 @@ LAG_TASK_FRACTION = 0.9
 """Share of a task's budget that making an output partition with its shifted columns may take."""
 
 LAG_WAITING = 3.0
-"""Partitions that a worker holds while their shifted columns are made, where partitions are not made by their
-own tasks alone: each waits for the rows at its neighbours' edges."""
+"""Partitions that a worker holds while each waits for rows of its neighbours, where others make them."""
 
 CHUNK_COPIES = 2.0
 """Copies of an array's chunk at once while it is made, or consumed: the chunk, and what an operation on it makes."""
@@ -338,12 +336,10 @@ RECHUNK_GROUP_NBYTES = 64 * MIB
 """Chunks that are staged as one: larger ones would not make pieces much larger."""
 
 BAG_COPIES = 3.0
-"""Copies of a partition of groups at once: its lists, what consumes them makes of them, and a shard's items in bytes
-and as one list."""
+"""Copies of a partition of groups at once: lists, what consumes them makes, a shard's items in bytes and as a list."""
 
 BAG_ROW_NBYTES = 64
-"""Bytes per item of a block while it is brought together by key: the key's number, place and order, and the item in
-Arrow before and after."""
+"""Bytes per item while it is brought together by key: the key's number, place, order, the item in Arrow twice."""
 
 BAG_STAGED_ITEM_NBYTES = 8
 """Bytes per item that keys and counts take in a file, about: unknown before the keys are."""
@@ -371,3 +367,33 @@ BAG_LOOK_ITEMS = 2**14
 
 BAG_UNEVENNESS = 1.25
 """The largest partition of groups by the mean one, where the user says how many there are."""
+
+WRITE_FANOUT = 5.0
+"""Result rows for each row of both sides from which on a merge is written without them (decision 0018)."""
+
+JOINED_FILE_NBYTES = 128 * MIB
+"""Bytes of a parquet file that is written without rows, about."""
+
+JOINED_COPIES = 6.0
+"""Copies of a shard's rows written without rows: staged, pandas, in key order, Arrow, values to be written."""
+
+JOINED_ROW_NBYTES = 16
+"""Bytes per row of a row group that is written without rows: positions and codes of a page."""
+
+JOINED_CODE_NBYTES = 4
+"""Bytes of a row's code in the dictionary pages of its key."""
+
+JOINED_SHARED_NBYTES = 0.25
+"""Bytes of a code, compressed, where keys with few rows share pages."""
+
+JOINED_PAGE_NBYTES = 300
+"""Bytes of a page's head, its codes as a codec leaves them, and its share of the footer."""
+
+JOINED_FILE_FRACTION = 0.5
+"""Bytes of files that are written without rows by those predicted before compression, at the least."""
+
+TOTALS_KEY_NBYTES = 512
+"""Bytes of a key's totals, a few columns of them, in all copies while those of eight partitions are joined."""
+
+TOTALS_COMBINE = 8
+"""Partitions whose totals per key are joined at once."""

@@ -15,7 +15,7 @@ from benchmarks.situations.collections import COLLECTIONS, CollectionDataset, Co
 from benchmarks.situations.frames import FRAMES, FrameDataset, FrameSituation
 from benchmarks.situations.joins import JOINS, Dataset, Situation, Truth
 from benchmarks.situations.lags import LAGS, LagDataset, LagSituation, LagTruth
-from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES
+from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES, TRIAL_ENGINES
 from benchmarks.situations.tables import Column, Table
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "JOINS",
     "LAGS",
     "SITUATIONS",
+    "TRIAL_ENGINES",
     "AnyDataset",
     "AnySituation",
     "CollectionDataset",

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.situations.keys import CompositeKey, Key, NumberKey
-from benchmarks.situations.stamp import ALL_ENGINES, stamped
+from benchmarks.situations.stamp import ALL_ENGINES, TRIAL_ENGINES, stamped
 from benchmarks.situations.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -48,9 +48,13 @@ class Situation:
     """The key, the same on both sides."""
     how: Literal["left", "inner"] = "left"
     """The join."""
-    task: Literal["merge", "estimate", "question"] = "merge"
-    """Whether the join is written, or its rows are only foretold; or written after both
-    sides were put in order, and the left one got its features."""
+    task: Literal["merge", "estimate", "group", "question"] = "merge"
+    """Whether the join is written, its rows are only foretold, or a column of it is averaged by key;
+    or it is written after both sides were put in order, and the left one got its features."""
+    trial: bool = False
+    """Whether it is also done by hand in pyarrow, without a library for joins."""
+    disk_row_nbytes: float | None = None
+    """Bytes of disk that a row of the result may take; None for all that it has in memory."""
     seed: int = 2017
     """First number of every file's seed."""
     scale: float = 1.0
@@ -83,12 +87,12 @@ class Situation:
     @property
     def writes(self) -> bool:
         """Whether the result is files."""
-        return self.task != "estimate"
+        return self.task in ("merge", "question")
 
     @property
     def engines(self) -> tuple[str, ...]:
         """Those that can take part."""
-        return ALL_ENGINES
+        return (*ALL_ENGINES, *TRIAL_ENGINES) if self.trial else ALL_ENGINES
 
     def scaled(self, scale: float) -> Situation:
         """Shrink it without changing its shape.
@@ -143,7 +147,8 @@ class Dataset:
     @property
     def needed_nbytes(self) -> int:
         """Bytes of free disk without which no engine is started."""
-        return self.truth.rows * self.situation.output_row_nbytes if self.situation.writes else 0
+        row_nbytes = self.situation.disk_row_nbytes or self.situation.output_row_nbytes
+        return int(self.truth.rows * row_nbytes) if self.situation.writes else 0
 
     @property
     def left(self) -> Path:
@@ -204,6 +209,18 @@ _Q_RIGHT = Table(
     files=10, rows_per_file=1_000_000, keys=10_000, columns=(Column(name="col4", kind="float64"),)
 )
 _QUESTION_KEY = NumberKey(name="col1", low=90_000)
+_Q4 = Situation(
+    name="q4",
+    title="the whole question: 100 M rows with four features left join 10 M rows, 10¹¹ rows as parquet",
+    left=replace(
+        QUESTION_LEFT,
+        columns=(*QUESTION_LEFT.columns, *(Column(name=f"lag_{lag}", kind="float64") for lag in range(4))),
+    ),
+    right=_Q_RIGHT,
+    key=_QUESTION_KEY,
+    trial=True,
+    disk_row_nbytes=0.2,
+)
 _Q3 = Situation(
     name="q3",
     title="10 M rows left join 100 k rows, each key ten times on the right, written as parquet",
@@ -222,6 +239,15 @@ JOINS: dict[str, Situation] = {
             right=_Q_RIGHT,
             key=_QUESTION_KEY,
             task="estimate",
+        ),
+        _Q4,
+        replace(
+            _Q4,
+            name="q4_mean",
+            title="the mean of the right column by key, of the whole question's 10¹¹ rows",
+            task="group",
+            trial=False,
+            disk_row_nbytes=None,
         ),
         _Q3,
         replace(

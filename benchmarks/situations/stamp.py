@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-__all__ = ["ALL_ENGINES", "CLUSTER_ENGINES", "stamped"]
+__all__ = ["ALL_ENGINES", "CLUSTER_ENGINES", "TRIAL_ENGINES", "stamped"]
 
 CLUSTER_ENGINES = ("safeframe", "dask")
 """Those that run on the tight cluster; the others are one process."""
 ALL_ENGINES = (*CLUSTER_ENGINES, "duckdb", "polars")
-"""All, in the order in which they run."""
+"""All that do any work, in the order in which they run."""
+TRIAL_ENGINES = ("pyarrow",)
+"""Those that a single situation is measured by."""
 
 _STAMP = "stamp.json"
 _STAMP_FORMAT = 1

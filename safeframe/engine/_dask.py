@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dask.base import tokenize
 from dask.dataframe.api import new_collection
+from dask.dataframe.dask_expr import _groupby, _reductions
 from dask.dataframe.dask_expr._expr import (
     Blockwise,
     Elemwise,
@@ -20,9 +22,10 @@ from dask.dataframe.dask_expr._expr import (
     Literal,
     PartitionsFiltered,
     Projection,
+    RenameFrame,
     determine_column_projection,
 )
-from dask.dataframe.dask_expr._groupby import GroupByApply, GroupByApplyConcatApply
+from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, GroupByApplyConcatApply
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr._repartition import Repartition
@@ -55,6 +58,7 @@ __all__ = [
     "Fused",
     "GroupByApply",
     "GroupByApplyConcatApply",
+    "GroupbyAggregation",
     "Index",
     "Len",
     "List",
@@ -64,21 +68,48 @@ __all__ = [
     "P2POutOfDiskError",
     "PartitionsFiltered",
     "Projection",
+    "RenameFrame",
     "ShuffleId",
     "Task",
     "TaskRef",
     "barrier_key",
     "concat",
     "determine_column_projection",
+    "fingerprint",
     "get_worker_plugin",
+    "groupby_reductions",
     "handle_transfer_errors",
     "inside_worker",
     "lowered",
     "new_collection",
     "p2p_barrier",
+    "reductions",
     "shuffle_unpack",
     "strip_unknown_categories",
 ]
+
+
+def groupby_reductions() -> dict[type, str]:
+    """Give dask's aggregations of groups, each by the name that it has in pandas."""
+    return {
+        _groupby.Sum: "sum",
+        _groupby.Count: "count",
+        _groupby.Mean: "mean",
+        _groupby.Min: "min",
+        _groupby.Max: "max",
+        _groupby.Size: "size",
+    }
+
+
+def reductions() -> dict[type, str]:
+    """Give dask's reductions of columns, each by the name that it has in pandas."""
+    return {
+        _reductions.Sum: "sum",
+        _reductions.Count: "count",
+        _reductions.Mean: "mean",
+        _reductions.Min: "min",
+        _reductions.Max: "max",
+    }
 
 
 def lowered(expr: Any) -> Any:
@@ -109,6 +140,28 @@ def _unfused(expr: Any, done: dict[str, Any]) -> Any:
             operands.append(_unfused(operand, done) if isinstance(operand, Expr) else operand)
         changed = any(new is not old for new, old in zip(operands, expr.operands, strict=True))
         done[expr._name] = type(expr)(*operands) if changed else expr
+    return done[expr._name]
+
+
+def fingerprint(expr: Any) -> str:
+    """Name an expression by what it is made of, alike in every process that makes it.
+
+    dask's own name of a parquet read has objects of its process in it.
+    """
+    return _fingerprint(expr, {})
+
+
+def _fingerprint(expr: Any, done: dict[str, str]) -> str:
+    if expr._name not in done:
+        parts: list[object] = [type(expr).__name__]
+        for number, operand in enumerate(expr.operands):
+            if isinstance(operand, Expr):
+                parts.append(_fingerprint(operand, done))
+            elif expr._parameters[number : number + 1] == ["_dataset_info_cache"]:
+                parts.append(expr.checksum)
+            else:
+                parts.append(tokenize(operand))
+        done[expr._name] = tokenize(parts)
     return done[expr._name]
 
 

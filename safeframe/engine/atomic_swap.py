@@ -33,7 +33,10 @@ from typing import IO
 
 from safeframe.errors import StagingError, ValidationError
 
-__all__ = ["Swap", "exchange_directories", "sweep"]
+__all__ = ["PLAN_NAME", "Swap", "exchange_directories", "sweep"]
+
+PLAN_NAME = ".division.json"
+"""How files are divided that a later run may go on from; no part of the dataset."""
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -50,10 +53,14 @@ class Swap:
         The dataset.
     token
         What tells this write from others.
+    keep
+        Whether to go on with what an earlier write of that token left, and to
+        leave what there is when this one ends.
     """
 
-    def __init__(self, target: str, token: str = "") -> None:
+    def __init__(self, target: str, token: str = "", *, keep: bool = False) -> None:
         self.target = Path(target)
+        self.keep = keep
         self.token = token or uuid.uuid4().hex[:12]
         self.directory = self.target.with_name(f".{self.target.name}{_MARK}{self.token}")
         self._lock: IO[str] | None = None
@@ -68,20 +75,39 @@ class Swap:
         """
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            sweep(self.target)
+            sweep(self.target, but=self.directory if self.keep else None)
             self._lock = _locked(self.directory.with_name(f"{self.directory.name}.lock"))
             self.directory.mkdir(exist_ok=True)
+            for partial in self.directory.glob(".*"):
+                if partial.name != PLAN_NAME:
+                    partial.unlink()
         except OSError as error:
             self.close()
             msg = f"Nothing can be written beside {str(self.target)!r}: {error.strerror or error}."
             hint = "Name a path whose parent directory you and every worker may write."
             raise StagingError(msg, hint=hint, directory=str(self.target)) from error
 
+    @property
+    def busy(self) -> bool:
+        """Whether another process, or another write of this one, holds the lock."""
+        path = self.directory.with_name(f"{self.directory.name}.lock")
+        try:
+            with path.open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     def close(self) -> None:
         """Remove the directory, whichever rows it has by now, and let go of the lock."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        kept = self.keep and self.directory.exists()
+        if not kept:
+            shutil.rmtree(self.directory, ignore_errors=True)
         if self._lock is not None:
-            Path(self._lock.name).unlink(missing_ok=True)
+            if not kept:  # by its lock the next write finds a directory that nobody writes
+                Path(self._lock.name).unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
@@ -124,9 +150,11 @@ def _exchanged(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def sweep(target: Path) -> None:
-    """Remove what writes to ``target`` left whose processes no longer live."""
+def sweep(target: Path, but: Path | None = None) -> None:
+    """Remove what writes to ``target`` left whose processes no longer live, but for one directory."""
     for path in target.parent.glob(f".{_escaped(target.name)}{_MARK}*.lock"):
+        if path.with_suffix("") == but:
+            continue
         with contextlib.suppress(OSError), path.open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             directory = path.with_suffix("")

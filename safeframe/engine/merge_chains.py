@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from safeframe.engine._dask import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal, Projection
+from safeframe.engine.merge_totals import totals_instead
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.join_spec import JoinSpec
 
@@ -38,7 +39,7 @@ class PickedColumns(Projection):  # type: ignore[misc]
     """Columns of a merge's result, where the merge has to make more (its keys) or another order of them."""
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        told = grouped_in_place(self.frame, self, parent)
+        told = _told(self.frame, self, parent)
         return told if told is not None else super()._simplify_up(parent, dependents)
 
 
@@ -46,7 +47,16 @@ def told_by_plan(merge: Any, parent: Any) -> Any:
     """Give what stands for a step that takes a merge's result, or None where it has to run."""
     if isinstance(parent, Index) and not isinstance(parent, CountedIndex):
         return None if merge.counted_rows is None else CountedIndex(merge)
-    return grouped_in_place(merge, merge, parent)
+    return _told(merge, merge, parent)
+
+
+def _told(merge: Any, result: Any, parent: Any) -> Any:
+    # The merge, until it becomes one of its concrete forms.
+    if hasattr(merge, "counted_rows"):
+        totals = totals_instead(merge, result, parent)
+        if totals is not None:
+            return totals
+    return grouped_in_place(merge, result, parent)
 
 
 def grouped_in_place(merge: Any, result: Any, parent: Any) -> Any:

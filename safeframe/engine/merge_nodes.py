@@ -105,7 +105,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             # A key that has a suffix keeps it only beside the column that it clashes with, which dask may drop.
             if not set(wanted if isinstance(wanted, list) else [wanted]) <= set(pushed.frame.columns):
                 pushed = None
-        if pushed is None and type(parent) is Projection and isinstance(parent.operand("columns"), list):
+        if pushed is None and type(parent) is Projection:
             return PickedColumns(*parent.operands)
         # Of the rows that a filter left on a side no statistics are known.
         return FilteredMerge(*pushed.operands) if isinstance(pushed, SafeMerge) else pushed

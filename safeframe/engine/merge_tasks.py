@@ -32,6 +32,7 @@ __all__ = [
     "MovedSide",
     "SealedMerge",
     "broadcast_cell",
+    "check_one_key",
     "collect_side",
     "moved_cell",
     "seal_merge",
@@ -90,11 +91,11 @@ def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.
     parts = single_key_cell(n_left, n_right, spec.how, number, cells)
     left, right = fetch(sealed.left, shard, parts.left), fetch(sealed.right, shard, parts.right)
     if not spec.left.schema.injective:
-        _check_one_key(left, right, spec)
+        check_one_key(left, right, spec)
     return join_rows(left, right, parts.rows, spec)
 
 
-def _check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
+def check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
     """Refuse two keys with the same 64-bit hash, which is possible and next to impossible."""
     left_keys = [as_series(left[i]) for i in spec.left.key_positions]
     right_keys = [as_series(right[i]) for i in spec.right.key_positions]

@@ -14,9 +14,11 @@ import pandas as pd
 
 from safeframe.engine._dask import Blockwise, Expr, List, Task, TaskRef, lowered
 from safeframe.engine.atomic_swap import Swap
+from safeframe.engine.joined_resume import save_division
+from safeframe.engine.joined_write import joined_files
 from safeframe.engine.parquet_tasks import ParquetTarget, WrittenFile, commit, write_file
 
-__all__ = ["CommitFiles", "SafeToParquet", "WriteFiles", "close_target", "open_target"]
+__all__ = ["CommitFiles", "JoinedToParquet", "SafeToParquet", "WriteFiles", "close_target", "open_target"]
 
 _open: dict[str, Swap] = {}
 
@@ -36,6 +38,27 @@ class SafeToParquet(Expr):  # type: ignore[misc]  # dask's expressions are untyp
     def _lower(self) -> Any:
         written = WriteFiles(lowered(self.frame), self.target).simplify().fuse()
         return CommitFiles(written, self.target, open_target(self.target, self.token))
+
+
+class JoinedToParquet(Expr):  # type: ignore[misc]
+    """A write of a merge without its rows."""
+
+    _parameters = ["left", "right", "form", "plan", "target", "token"]
+
+    @property
+    def _meta(self) -> Any:
+        return None
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _lower(self) -> Any:
+        sides = lowered(self.left), lowered(self.right)
+        inode = open_target(self.target, self.token)
+        if self.target.is_local:
+            save_division(self.target.directory, self.plan.write)
+        written = joined_files(*sides, self.form, self.plan, self.target, self.token)
+        return CommitFiles(written, self.target, inode)
 
 
 class WriteFiles(Blockwise):  # type: ignore[misc]
@@ -81,7 +104,7 @@ def open_target(target: ParquetTarget, token: str) -> int:
     swap = _open.get(token)
     if swap is None or not swap.directory.exists():
         close_target(token)
-        swap = _open[token] = Swap(target.target, token)
+        swap = _open[token] = Swap(target.target, token, keep=target.resume)
         swap.open()
     return Path(target.directory).stat().st_ino
 

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from safeframe.engine.atomic_swap import exchange_directories
+from safeframe.engine.atomic_swap import PLAN_NAME, exchange_directories
 from safeframe.errors import (
     RowConservationError,
     SchemaMismatchError,
@@ -34,7 +34,16 @@ from safeframe.planning.parquet import row_group_rows
 from safeframe.sizing.disk import free_nbytes
 from safeframe.units import format_nbytes
 
-__all__ = ["INDEX_LABEL", "ParquetTarget", "WrittenFile", "commit", "write_file"]
+__all__ = [
+    "INDEX_LABEL",
+    "ParquetTarget",
+    "WrittenFile",
+    "arrow_table",
+    "commit",
+    "conversion_error",
+    "put_file",
+    "write_file",
+]
 
 INDEX_LABEL = "__null_dask_index__"
 """dask's name for an index that has none."""
@@ -65,6 +74,12 @@ class ParquetTarget:
     """Rows of a row group; None to take them from ``group_nbytes``."""
     group_nbytes: int
     """Bytes in memory of a row group."""
+    as_rows: bool = False
+    """Whether rows are made even where they need not be."""
+    resume: bool = False
+    """Whether files of an earlier run are taken over, and kept for a later one should this one fail."""
+    rows: int | None = None
+    """Rows of all files, where they are known to the row before any is written."""
 
     @property
     def is_local(self) -> bool:
@@ -100,25 +115,50 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
     -----
     Memory: the partition, and one row group in Arrow and encoded.
     """
-    name = f"part.{number}.parquet"
     frame = _promised(frame, target)
+
+    def write(sink: Any) -> int:
+        _write(frame, target, sink)
+        return len(frame)
+
+    return put_file(target, f"part.{number}.parquet", write, int(frame.memory_usage().sum()))
+
+
+def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
+    """Write a file under a name of its own until it is complete.
+
+    Parameters
+    ----------
+    target
+        The dataset.
+    name
+        The file's name.
+    write
+        Writes to an open file, and tells how many rows.
+    nbytes
+        Bytes in memory of what is written, for messages.
+
+    Raises
+    ------
+    StagingError, StagingFullError
+        When the file cannot be written.
+    """
     path = f"{target.directory}/{name}"
     if not target.is_local:
         with target.file_system().open(path, "wb") as sink:
-            _write(frame, target, sink)
-        return WrittenFile(name, len(frame))
+            return WrittenFile(name, write(sink))
     # A task that runs twice, on two workers, never gives a file of both.
     partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
     try:
         with partial.open("wb") as sink:
-            _write(frame, target, sink)
+            rows = write(sink)
         partial.rename(path)
     except OSError as error:
-        raise _disk_error(error, frame, target) from error
+        raise _disk_error(error, nbytes, target) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-    return WrittenFile(name, len(frame))
+    return WrittenFile(name, rows)
 
 
 def commit(target: ParquetTarget, inode: int, files: Sequence[WrittenFile]) -> None:
@@ -144,6 +184,7 @@ def commit(target: ParquetTarget, inode: int, files: Sequence[WrittenFile]) -> N
         return
     _check_rows(target, files, None)
     directory = Path(target.directory)
+    (directory / PLAN_NAME).unlink(missing_ok=True)
     exchange_directories(directory, place, overwrite=target.overwrite)
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -159,6 +200,11 @@ def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile], fs: Any) ->
             msg = f"{file.name} has {max(rows, 0):,} rows, and {file.rows:,} were written to it."
             hint = "The target is as it was. Run it again; should it happen again, please report it."
             raise RowConservationError(msg, hint=hint, rows=rows, expected=file.rows)
+    total = sum(file.rows for file in files)
+    if target.rows is not None and total != target.rows:
+        msg = f"The files have {total:,} rows, and the keys call for {target.rows:,}."
+        hint = "The target is as it was. Did an input change since the merge was made? Make it anew."
+        raise RowConservationError(msg, hint=hint, rows=total, expected=target.rows)
     if len({file.name for file in files}) != len(files):
         msg = f"{len(files)} partitions were written to fewer files."
         raise RowConservationError(msg, hint="The target is as it was. Run it again.")
@@ -166,13 +212,13 @@ def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile], fs: Any) ->
 
 def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
-    first = _table(frame.iloc[:group_rows], target)
+    first = arrow_table(frame.iloc[:group_rows], target)
     options = writer_options(first, rows=len(first), compression=target.compression)
     with pq.ParquetWriter(sink, first.schema, **options) as writer:
         writer.write_table(first, row_group_size=max(len(first), 1))
         del first
         for start in range(group_rows, len(frame), group_rows):
-            table = _table(frame.iloc[start : start + group_rows], target)
+            table = arrow_table(frame.iloc[start : start + group_rows], target)
             writer.write_table(table, row_group_size=len(table))
 
 
@@ -181,16 +227,22 @@ def _row_nbytes(frame: pd.DataFrame) -> float:
     return float(head.memory_usage(deep=True).sum()) / max(len(head), 1)
 
 
-def _table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+    """Convert rows to the schema of all files, with what pandas has to know to read them back."""
     try:
         return pa.Table.from_pandas(
             frame, schema=target.schema, preserve_index=target.write_index, nthreads=1
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        msg = f"A partition cannot be written as the frame's types promise: {error}."
-        hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
-        mixed = any(pd.api.types.is_object_dtype(dtype) for _, dtype in target.dtypes)
-        raise (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint) from error
+        raise conversion_error(error, target) from error
+
+
+def conversion_error(error: Exception, target: ParquetTarget) -> UnsupportedError | SchemaMismatchError:
+    """Say that values do not have the types that the frame promises."""
+    msg = f"A partition cannot be written as the frame's types promise: {error}."
+    hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
+    mixed = any(pd.api.types.is_object_dtype(dtype) for _, dtype in target.dtypes)
+    return (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint)
 
 
 def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
@@ -210,13 +262,13 @@ def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
     return frame
 
 
-def _disk_error(error: OSError, frame: pd.DataFrame, target: ParquetTarget) -> StagingError:
+def _disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingError:
     if isinstance(error, StagingError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        nbytes, free = int(frame.memory_usage().sum()), free_nbytes(target.directory)
+        free = free_nbytes(target.directory)
         msg = (
-            f"The disk of {target.target!r} is full: a partition of {format_nbytes(nbytes)} in memory was "
+            f"The disk of {target.target!r} is full: {format_nbytes(nbytes)} in memory were "
             f"to be written and {format_nbytes(free)} are free."
         )
         hint = "Free some disk, or write to a path on another one. The target is as it was."

@@ -51,6 +51,8 @@ class MergeEstimate:
     """Right rows whose key the left side lacks."""
     heaviest: tuple[KeyFanout, ...]
     """The keys that make most of the result, heaviest first."""
+    keys: int | None = None
+    """Different keys of both sides, at most; None where that was not asked."""
 
     @property
     def nbytes(self) -> Estimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from safeframe.errors import MemoryBudgetError, StagingFullError
@@ -13,6 +13,7 @@ from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan_text import plan_text
+from safeframe.facts.write import WritePlan
 from safeframe.units import format_nbytes
 
 __all__ = ["Candidate", "Plan", "Step"]
@@ -93,6 +94,10 @@ class Plan:
     """Buffers that the workers are held to, where P2P moves the rows; for the engine."""
     advice: str = ""
     """What else can be done where the plan does not fit; empty when there is nothing in particular."""
+    write: WritePlan | None = None
+    """How ``to_parquet`` writes the result without its rows; None where it makes them."""
+    write_refused: str = ""
+    """Why it makes them; empty where it does not, and of recipes whose rows all differ."""
 
     @property
     def input_rows(self) -> int:
@@ -108,6 +113,22 @@ class Plan:
     def projected_worker_nbytes(self) -> int:
         """Upper bound of one worker's peak, in bytes."""
         return self.budget.projected_worker_nbytes(self.task_peak_nbytes)
+
+    @property
+    def written(self) -> Plan:
+        """The plan of ``to_parquet``: files of the result without its rows where that is the way, else as it is."""
+        write = self.write
+        if write is None:
+            return self
+        return replace(
+            self,
+            steps=write.steps,
+            output_partitions=write.files,
+            layout=write.layout,
+            staging_nbytes=write.staging_nbytes,
+            staging_directory=write.staging_directory,
+            staging_free_nbytes=write.staging_free_nbytes,
+        )
 
     @property
     def over_budget(self) -> tuple[Step, ...]:
@@ -176,8 +197,9 @@ class Plan:
         plain = {
             name: _plain(getattr(self, name))
             for name in (f.name for f in fields(self))
-            if name not in ("layout", "ordered")
+            if name not in ("layout", "ordered", "write")
         }
+        plain["written_nbytes"] = None if self.write is None else self.write.file_nbytes
         plain["projected_worker_nbytes"] = self.projected_worker_nbytes
         plain["fits"] = self.fits
         return plain

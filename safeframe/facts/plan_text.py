@@ -41,6 +41,7 @@ def plan_text(plan: Plan) -> str:
         ("partitions", _partitions(plan)),
         ("memory", _memory(plan)),
         ("staging", _staging(plan)),
+        ("parquet", _parquet(plan)),
         ("steps", [_step(plan, step, width) for width in [_kind_width(plan)] for step in plan.steps]),
         ("rejected", [f"{other.strategy}: {other.reason}" for other in plan.rejected]),
         ("too large", _too_large(plan)),
@@ -123,6 +124,17 @@ def _staging(plan: Plan) -> list[str]:
             f"{format_nbytes(plan.staging_nbytes)} of {format_nbytes(plan.staging_free_nbytes)} free in "
             f"{plan.staging_directory}"
         )
+    ]
+
+
+def _parquet(plan: Plan) -> list[str]:
+    write = plan.write
+    if write is None:
+        return [f"rows are made: {plan.write_refused}"] if plan.write_refused else []
+    projected = plan.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in write.steps))
+    return [
+        f"without rows: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
+        f"in row groups of up to {format_count(write.group_rows)} rows; projected {format_nbytes(projected)} per worker",
     ]
 
 

@@ -22,7 +22,15 @@ from safeframe.kernels.lookup_join import lookup_join
 from safeframe.kernels.order import Positions, counts_of, stable_order
 from safeframe.kernels.virtual_join import JoinedRows, join_runs
 
-__all__ = ["CountedRows", "frame_block", "join_cell", "join_counted", "join_rows"]
+__all__ = [
+    "CountedRows",
+    "as_key",
+    "dense_ids",
+    "frame_block",
+    "join_cell",
+    "join_counted",
+    "join_rows",
+]
 
 CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
 """Rows of one side, their order by key, and rows per key."""
@@ -42,8 +50,7 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     touched rows in key order once more, 16 bytes of positions per result row,
     and the result.
     """
-    left_ids, right_ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
-    left_ids, right_ids, n_ids = _dense(left_ids, right_ids, in_order=spec.index is not None)
+    left_ids, right_ids, n_ids = dense_ids(left, right, spec)
     counts = counts_of(left_ids, n_ids), counts_of(right_ids, n_ids)
     looked_up = lookup_join(left, right, (left_ids, right_ids), counts, spec, (number, cells))
     if looked_up is not None:
@@ -117,17 +124,17 @@ def _column(
     if column.right is None or not spec.left_missing:
         items = gather(left[column.left], rows.left_items, missing=spec.left_missing and column.right is None)
         if column.right is not None:
-            items = _as_key(items, dtype)
+            items = as_key(items, dtype)
         return repeat(items, rows.repeats)
     # A key that is one column: the left value, or the right one where there is no left row.
-    keys = [_as_key(left[column.left], dtype), _as_key(right[column.right], dtype)]
+    keys = [as_key(left[column.left], dtype), as_key(right[column.right], dtype)]
     both = pd.concat([as_series(key) for key in keys], ignore_index=True)
     left_rows = rows.left_rows
     taken = both.take(np.where(left_rows >= 0, left_rows, len(keys[0]) + rows.right_rows))
     return as_column(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
 
 
-def _as_key(values: Column, dtype: Any) -> Column:
+def as_key(values: Column, dtype: Any) -> Column:
     """Give a side's keys as the type that pandas gives the keys of both, or refuse to round them."""
     if values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
         return values
@@ -160,6 +167,14 @@ def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Bl
     if first:
         rows = np.where(rows >= 0, rows - first, -1)
     return block, rows
+
+
+def dense_ids(
+    left: Block, right: Block, spec: JoinSpec
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Number the keys of both sides from zero on, and tell how many numbers there are."""
+    ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
+    return _dense(*ids, in_order=spec.index is not None)
 
 
 def _dense(

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from safeframe.errors import ValidationError
 
-__all__ = ["Compression", "check_compression", "writer_options"]
+__all__ = ["Compression", "check_compression", "codec_of", "writer_options"]
 
 Compression = str | Mapping[str, str | None] | None
 """``"auto"``, a codec, a codec per column (``"auto"`` for the others), or None."""
@@ -99,6 +99,18 @@ def check_compression(compression: Compression, columns: list[str]) -> None:
     if unknown:
         msg = f"compression= names columns that the frame does not have: {sorted(map(repr, unknown))}."
         raise ValidationError(msg, hint=f"The columns are {columns}.")
+
+
+def codec_of(compression: Compression, column: str, *, auto: str) -> str:
+    """Give a column's codec; ``auto`` where none was asked for.
+
+    Examples
+    --------
+    >>> codec_of({"a": None}, "a", auto="zstd"), codec_of({"a": None}, "b", auto="zstd")
+    ('none', 'zstd')
+    """
+    codec = compression.get(column, "auto") if isinstance(compression, Mapping) else compression
+    return auto if codec == "auto" else _codec(codec)
 
 
 def _is_available(codec: str) -> bool:

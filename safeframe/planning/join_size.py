@@ -130,6 +130,7 @@ def estimate_join(
         left_unmatched_rows=left_only,
         right_unmatched_rows=right_only,
         heaviest=() if how == "cross" else _heaviest(known, how, left, right),
+        keys=left.distinct.upper + right.distinct.upper + 2,
     )
 
 

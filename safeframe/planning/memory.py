@@ -19,6 +19,7 @@ __all__ = [
     "default_partition_nbytes",
     "default_shard_nbytes",
     "group_peak_nbytes",
+    "joined_file_peak_nbytes",
     "p2p_cell_peak_nbytes",
     "sorted_cell_peak_nbytes",
     "sorted_shard_peak_nbytes",
@@ -99,6 +100,24 @@ def p2p_cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int
     more = options.P2P_RECEIVE_COPIES - options.FETCH_COPIES
     return int(more * input_nbytes) + cell_peak_nbytes(
         input_rows=input_rows, input_nbytes=input_nbytes, output_rows=output_rows, output_nbytes=output_nbytes
+    )
+
+
+def joined_file_peak_nbytes(*, input_rows: int, input_nbytes: int, group_rows: int) -> int:
+    """Give the peak of writing a shard's join without its rows.
+
+    The rows of both sides, read, in key order and as they are written, with ids
+    and order per row; the pages of one row group.
+
+    Examples
+    --------
+    >>> joined_file_peak_nbytes(input_rows=100, input_nbytes=2400, group_rows=1000)
+    34400
+    """
+    return (
+        int(options.JOINED_COPIES * input_nbytes)
+        + options.ROW_INDEX_NBYTES * input_rows
+        + options.JOINED_ROW_NBYTES * group_rows
     )
 
 

@@ -34,6 +34,7 @@ from safeframe.planning.merge_one_side import by_one_side
 from safeframe.planning.merge_p2p import by_p2p
 from safeframe.planning.merge_sorted import by_sorted
 from safeframe.planning.merge_staged import by_staged
+from safeframe.planning.merge_write import plan_write
 from safeframe.planning.shards import LayoutFigures, lay_out
 
 __all__ = ["MERGE_STRATEGIES", "ORDERED_STRATEGIES", "plan_merge"]
@@ -134,6 +135,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         ordered = OrderedLayout(
             left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
         )
+    write = plan_write(facts, widths, loads)
     return Plan(
         recipe=recipe,
         strategy=strategy,
@@ -156,4 +158,6 @@ def plan_merge(facts: MergeFacts) -> Plan:
         merge=facts.estimate,
         p2p=None if choice.p2p is None else choice.p2p.settings,
         advice=choice.advice,
+        write=None if isinstance(write, str) else write,
+        write_refused=write if isinstance(write, str) else "",
     )

@@ -44,3 +44,26 @@ def test_fused_in_compute_too(tmp_path, kind):
     assert len(before) == (1 if kind == "merge" else 0)
     dask.compute(lazy)
     assert len(pd.read_parquet(tmp_path / "out")) == 4000
+
+
+def test_progress_is_told(tmp_path, capsys):
+    with dask.config.set(scheduler="sync"):
+        to_parquet(merged(tmp_path), tmp_path / "out", progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert "files written" in lines[0]
+
+
+def test_a_merge_without_rows_is_measured_as_what_it_is(small_cluster, tmp_path):
+    left = dd.from_map(rows_of, range(4))
+    right = dd.from_map(rows_of, range(2)).rename(columns={"v": "w"})
+    pairs = safeframe.merge(left, right, on="k", staging=str(tmp_path / "staging"))
+    plan = safeframe.explain(pairs)
+    assert plan.write is not None
+    with safeframe.measure() as measured:
+        to_parquet(pairs, tmp_path / "out", write_index=False)
+    assert measured.rows_out == int(plan.output_rows) == 160_000
+    assert measured.projected_worker_nbytes == plan.written.projected_worker_nbytes
+    assert measured.rows_in == 6000
+    found = pd.read_parquet(tmp_path / "out")
+    assert found.groupby(["v", "w"]).size().eq(20_000).all()

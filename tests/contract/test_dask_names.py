@@ -364,3 +364,55 @@ class _Abstract(_dask.Expr):
 
     def _divisions(self) -> Any:
         return self.frame.divisions
+
+
+def test_a_renaming_knows_the_names_before_and_after() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    renamed = frame.rename(columns={"a": "b"}).expr
+    assert isinstance(renamed, _dask.RenameFrame)
+    assert (list(renamed.frame.columns), list(renamed.columns)) == (["k", "a"], ["k", "b"])
+
+
+@pytest.mark.parametrize("name", ["sum", "count", "mean", "min", "max"])
+def test_reductions_of_columns_and_of_groups_are_called_as_in_pandas(name: str) -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    whole = getattr(frame["a"], name)().expr
+    assert _dask.reductions()[type(whole)] == name
+    assert getattr(whole, "skipna", True) is True
+    assert getattr(whole, "axis", 0) in (0, None)
+    asked = getattr(frame.groupby("k")["a"], name)().expr
+    grouped = next(node for node in asked.walk() if type(node) in _dask.groupby_reductions())
+    assert _dask.groupby_reductions()[type(grouped)] == name
+    assert [grouped.by, grouped.operand("split_out"), grouped.operand("dropna")] == [["k"], None, None]
+    assert {"chunk_kwargs", "aggregate_kwargs", "sort"} <= set(grouped._parameters)
+
+
+def test_an_aggregation_says_what_it_makes_of_which_column() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    assert _dask.groupby_reductions()[type(frame.groupby("k").size().expr)] == "size"
+    one = frame.groupby("k").agg({"a": ["sum", "min"]}).expr
+    assert type(one) is _dask.GroupbyAggregation
+    assert [spec[:1] + spec[2:] for spec in one.spec] == [(("a", "sum"), "a"), (("a", "min"), "a")] or [
+        tuple(spec) for spec in one.spec
+    ] == [(("a", "sum"), "sum", "a"), (("a", "min"), "min", "a")]
+    assert one.operand("split_out") is None
+
+
+def test_a_fingerprint_is_of_the_files_and_not_of_the_process(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    FRAME.to_parquet(tmp_path / "one.parquet")
+    code = (
+        "import sys, dask.dataframe as dd; from safeframe.engine._dask import fingerprint; "
+        "print(fingerprint(dd.read_parquet(sys.argv[1])[['a']].expr))"
+    )
+
+    def seen() -> str:
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    first = seen()
+    assert first == seen() == f"{_dask.fingerprint(dd.read_parquet(tmp_path)[['a']].expr)}\n"
+    FRAME.assign(a=1.0).to_parquet(tmp_path / "one.parquet")
+    assert first != seen()

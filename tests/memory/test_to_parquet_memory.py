@@ -20,11 +20,13 @@ pytestmark = [
 ]
 
 
-def test_a_merge_keeps_to_its_plan(tight, tmp_path):
+@pytest.mark.parametrize("strategy", ["rows", "blocks"])
+def test_a_merge_keeps_to_its_plan(tight, tmp_path, strategy):
     data = SITUATIONS["q3"].scaled(0.1).materialise(tmp_path)
     merged = safeframe.merge(dd.read_parquet(data.left), dd.read_parquet(data.right), on="col1", how="left")
     plan = safeframe.explain(merged)
-    to_parquet(merged, tmp_path / "out", write_index=False)
+    plan = plan.written if strategy == "blocks" else plan
+    to_parquet(merged, tmp_path / "out", write_index=False, strategy=strategy)
     seen = tight.report()
     assert seen.undisturbed, seen
     assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (

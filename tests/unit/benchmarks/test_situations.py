@@ -19,6 +19,8 @@ SMALL = {
     "zipf": 0.0005,
     "composite": 0.0006,
     "question": 0.001,
+    "q4": 0.0001,
+    "q4_mean": 0.0001,
 }
 
 

@@ -1,0 +1,239 @@
+"""A merge's parquet files without its rows, as dask expressions and what their tasks do.
+
+::
+
+    CommitFiles(JoinedFiles(Seal(stage(left), stage(right))))
+
+Covers: finding the merge behind projections and new names, the graph, one task
+for each file.
+Does not cover: the file itself (``kernels.joined_file``), the swap
+(``parquet_tasks``), how files are divided (``planning.merge_write``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask.base import tokenize
+
+from safeframe.engine._dask import Expr, Projection, RenameFrame, Task, TaskRef
+from safeframe.engine.cell_limit import CellLimit
+from safeframe.engine.exchange import fetch
+from safeframe.engine.exchange_nodes import Seal, seal_key, stage
+from safeframe.engine.fusion import Cells
+from safeframe.engine.joined_resume import as_divided_before
+from safeframe.engine.merge_nodes import SafeMerge
+from safeframe.engine.merge_tasks import SealedMerge, check_one_key, seal_merge
+from safeframe.engine.parquet_tasks import (
+    INDEX_LABEL,
+    ParquetTarget,
+    WrittenFile,
+    arrow_table,
+    conversion_error,
+    put_file,
+)
+from safeframe.engine.runs import start_run
+from safeframe.engine.tally import announce, count_rows_out
+from safeframe.engine.worker import use_worker
+from safeframe.facts.plan import Plan
+from safeframe.facts.write import WritePlan
+from safeframe.kernels.columns import Block
+from safeframe.kernels.join_spec import JoinSpec
+from safeframe.kernels.joined_file import FileColumn, JoinedForm, Runs, shard_runs, write_joined
+from safeframe.kernels.parquet_encoding import Compression, codec_of
+from safeframe.kernels.parquet_values import has_physical_form
+from safeframe.kernels.routing import JoinRouter
+from safeframe.kernels.virtual_join import cell_range
+
+__all__ = ["JoinedFiles", "JoinedFrame", "joined_files", "joined_form", "joined_frame", "unwritable"]
+
+_CODEC = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedFrame:
+    """A merge, and what the columns of a frame made of it are called there."""
+
+    merge: Any
+    """The merge's expression."""
+    columns: tuple[tuple[Any, Any], ...]
+    """Each column's name, and its name in the merge."""
+    plan: Plan
+    """The merge's plan."""
+
+    def divided_as_before(self, directory: str) -> JoinedFrame:
+        """Divide files as those that an earlier run has left in a directory."""
+        assert self.plan.write is not None, "looked at when the merge was found"
+        return replace(self, plan=replace(self.plan, write=as_divided_before(directory, self.plan.write)))
+
+
+def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
+    """Find the merge that a frame is made of by naming and leaving out columns alone.
+
+    Parameters
+    ----------
+    expr
+        The frame's expression, simplified.
+    write_index
+        Whether its index is written.
+
+    Returns
+    -------
+    JoinedFrame, str or None
+        A reason, where there is a merge and its rows have to be made; None where there is none.
+    """
+    names = [(name, name) for name in expr.columns]
+    node = expr
+    while not isinstance(node, SafeMerge):
+        if isinstance(node, RenameFrame):
+            before = dict(zip(node.columns, node.frame.columns, strict=True))
+            names = [(name, before[old]) for name, old in names]
+        elif not isinstance(node, Projection):
+            found = [part for part in node.walk() if isinstance(part, SafeMerge)]
+            return f"{type(node).__name__} is done on them" if found else None
+        node = node.frame
+    plan: Plan = node.plan
+    if plan.write is None:
+        return plan.write_refused or None
+    if node.indicator:
+        return "the indicator tells rows apart"
+    if write_index and node.known_divisions:
+        return "the partitions are ranges of the index"
+    return JoinedFrame(node, tuple(names), plan)
+
+
+def unwritable(target: ParquetTarget) -> str | None:
+    """Say which column cannot be written without rows, or None."""
+    for field in target.schema:
+        if not has_physical_form(field.type):
+            return f"{field.name!r} has values of type {field.type}"
+    return None
+
+
+class JoinedFiles(Cells):
+    """Files of a merge, each a task that reads a shard's blocks."""
+
+    _parameters: ClassVar[list[str]] = ["sealed", "form", "write", "target", "run", "_partitions"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.write.files + 1)
+
+    def _filtered_task(self, name: Any, index: int) -> Any:
+        arguments = (self.form, self.operand("write"), self.target, index)
+        return Task(name, write_part, TaskRef(seal_key(self.run)), *arguments)
+
+
+def joined_files(
+    left: Any, right: Any, form: JoinedForm, plan: Plan, target: ParquetTarget, token: str
+) -> Expr:
+    """Give the expression that writes a merge's files, of its lowered sides.
+
+    Raises
+    ------
+    MemoryBudgetError, StagingFullError
+        When the plan does not fit.
+    """
+    write = plan.write
+    assert write is not None, "looked at when the merge was found"
+    plan.written.validate()
+    announce(plan.written)
+    spec = form.spec
+    run = f"joined-{tokenize(left._name, right._name, form, write, token)}"
+    directory = start_run(write.staging_directory, run)
+    staged = [
+        stage(frame, side, JoinRouter(side.on, side.schema, write.layout), directory)
+        for frame, side in ((left, spec.left), (right, spec.right))
+    ]
+    limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
+    sealed = Seal(run, seal_merge, (spec, write.layout, limit), *staged)
+    return JoinedFiles(sealed, form, write, target, run, None)
+
+
+def joined_form(found: JoinedFrame, target: ParquetTarget) -> JoinedForm:
+    """Work out what the files of a merge look like."""
+    spec, write = found.merge._spec, found.plan.write
+    assert write is not None, "looked at when the merge was found"
+    at = {name: number for number, name in enumerate(spec.meta.columns)}
+    columns = [
+        FileColumn(
+            name, spec.output[at[old]], spec.meta.dtypes.iloc[at[old]], _codec(target.compression, name)
+        )
+        for name, old in found.columns
+    ]
+    if target.write_index:
+        name = spec.meta.index.name or INDEX_LABEL
+        columns.append(FileColumn(name, spec.index, spec.meta.index.dtype, _codec(target.compression, name)))
+    order = {name: number for number, name in enumerate(target.schema.names)}
+    empty = pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in target.dtypes})
+    empty.index = spec.meta.index.rename(spec.meta.index.name or INDEX_LABEL)
+    return JoinedForm(
+        spec=spec,
+        schema=arrow_table(empty, target).schema,
+        columns=tuple(sorted(columns, key=lambda column: order[column.name])),
+        # Larger ones than the plan has would not be in its memory.
+        group_rows=min(target.group_rows or write.group_rows, write.group_rows),
+    )
+
+
+def _codec(compression: Compression, name: str) -> str:
+    return codec_of(compression, name, auto=_CODEC)
+
+
+def write_part(
+    sealed: SealedMerge, form: JoinedForm, write: WritePlan, target: ParquetTarget, number: int
+) -> WrittenFile:
+    """Write one file of a merge, or find it written."""
+    use_worker(sealed.left.directory or sealed.right.directory)
+    name = f"part.{number}.parquet"
+    if target.resume and (rows := _finished(target, name)) is not None:
+        return WrittenFile(name, rows)
+    left, right, runs, part = _blocks(sealed, write, form.spec, number)
+    rows = max(len(block[0]) if block else 0 for block in (left, right))
+    nbytes = sum(int(getattr(column, "nbytes", 8 * rows)) for block in (left, right) for column in block)
+    try:
+        written = put_file(
+            target, name, lambda sink: write_joined(sink, left, right, form, runs, part), nbytes
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise conversion_error(error, target) from error
+    count_rows_out(written.rows)
+    return written
+
+
+def _blocks(
+    sealed: SealedMerge, write: WritePlan, spec: JoinSpec, number: int
+) -> tuple[Block, Block, Runs | None, tuple[int, int]]:
+    """Read what a file is made of: both sides, their runs, and which part of the row groups."""
+    shard, left_part, right_part = write.file_location(number)
+    if not write.layout.single_key[shard]:
+        left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
+        return left, right, shard_runs(left, right, spec), left_part
+    whole = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
+    parts = left_part, right_part
+    ranges = [cell_range(n_rows, *part) for n_rows, part in zip(whole, parts, strict=True)]
+    # A part of a side that has no row is not a side without rows: its key is met elsewhere. And
+    # the rows that meet no other side are in the first of its parts alone.
+    empty = any(
+        hi <= lo if n_rows else part > 0
+        for n_rows, (lo, hi), (part, _) in zip(whole, ranges, parts, strict=True)
+    )
+    left, right = (
+        fetch(side, shard, [] if empty else [rows])
+        for side, rows in zip((sealed.left, sealed.right), ranges, strict=True)
+    )
+    if not spec.left.schema.injective:
+        check_one_key(left, right, spec)
+    return left, right, None, (0, 1)
+
+
+def _finished(target: ParquetTarget, name: str) -> int | None:
+    """Count the rows of a file that an earlier run has written; None where there is none."""
+    try:
+        return int(pq.read_metadata(f"{target.directory}/{name}").num_rows)
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None

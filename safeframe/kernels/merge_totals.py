@@ -1,0 +1,226 @@
+"""Totals of a join from the totals of its sides: no row of the result is made.
+
+Within a key every left row stands in as many result rows as there are right
+rows. So the sum of a left column is its sum on the left times the right rows;
+its least value is what it was.
+
+Covers: totals per key of one partition, joining them, totals of the join by key
+or as a whole.
+Does not cover: where partitions come from (``engine``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.facts.merge import How
+
+__all__ = ["SideTotals", "Total", "TotalColumn", "join_totals", "side_totals", "total_of"]
+
+_ROWS = "rows"
+_JOINED = {"sum": "sum", "count": "sum", "min": "min", "max": "max"}
+"""How totals of one key from several partitions, or of several keys, become one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideTotals:
+    """What is to be known of one side."""
+
+    on: tuple[Any, ...]
+    """Its key columns."""
+    wanted: tuple[tuple[Any, str], ...]
+    """Columns, and ``"sum"``, ``"count"``, ``"min"`` or ``"max"`` of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class TotalColumn:
+    """Where a column of the join comes from."""
+
+    side: str
+    """``"left"``, ``"right"`` or ``"key"``."""
+    name: Any
+    """Its name on that side; of a key, its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A total of the join."""
+
+    function: str
+    """``"sum"``, ``"count"``, ``"mean"``, ``"min"``, ``"max"`` or ``"size"``."""
+    column: TotalColumn | None
+    """Of which column; None for the number of rows."""
+
+
+def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
+    """Give the totals of each key in a partition.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Keys as columns 0, 1, …; the number of rows, and each total by its column and function.
+    """
+    by = [_plain(partition[name]).rename(number) for number, name in enumerate(side.on)]
+    narrow = {name: "float64" for name, _ in side.wanted if partition[name].dtype == "float32"}
+    grouped = (partition.astype(narrow) if narrow else partition).groupby(by, dropna=False, sort=False)
+    totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped.size()}
+    for name, function in side.wanted:
+        totals[name, function] = getattr(grouped[name], function)()
+    return _flat(totals).reset_index()
+
+
+def join_totals(parts: Sequence[pd.DataFrame], side: SideTotals) -> pd.DataFrame:
+    """Join the totals of several partitions."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = pd.concat(parts, ignore_index=True)
+    by = list(range(len(side.on)))
+    grouped = whole.groupby(by, dropna=False, sort=False)
+    totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped[_ROWS].sum()}
+    for name, function in side.wanted:
+        totals[name, function] = getattr(grouped[_label(name, function)], _JOINED[function])()
+    return _flat(totals).reset_index()
+
+
+def total_of(
+    left: pd.DataFrame,
+    right: pd.DataFrame,
+    how: How,
+    totals: Sequence[Total],
+    by: Sequence[tuple[int, Any]] | None,
+    *,
+    dropna: bool = True,
+    sort: bool = True,
+) -> pd.DataFrame:
+    """Give totals of the join.
+
+    Parameters
+    ----------
+    left, right
+        The totals of the sides.
+    how
+        The join.
+    totals
+        What is wanted.
+    by
+        Numbers of keys to group by, and their names; None for totals of all rows.
+    dropna, sort
+        As for :meth:`pandas.DataFrame.groupby`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A column for each total; one row for each group, or one in all.
+    """
+    joined = _Joined(left, right, how)
+    numbers = list(range(len(totals)))
+    columns: dict[Any, npt.NDArray[Any]] = {}
+    functions: dict[Any, str] = {}
+    for number, total in zip(numbers, totals, strict=True):
+        for function in ("sum", "count") if total.function == "mean" else (total.function,):
+            columns[number, function] = joined.total(function, total.column)
+            functions[number, function] = _JOINED.get(function, "sum")
+    frame = pd.DataFrame(dict(enumerate(columns.values())))
+    if by is None:
+        found = pd.DataFrame(
+            {key: [getattr(frame[place], functions[key])()] for place, key in enumerate(columns)}
+        )
+    else:
+        keys = [joined.key(number).rename(name) for number, name in by]
+        grouped = frame.groupby(keys, dropna=dropna, sort=sort)
+        found = pd.DataFrame(
+            {key: getattr(grouped[place], functions[key])() for place, key in enumerate(columns)}
+        )
+    out = {}
+    for number, total in zip(numbers, totals, strict=True):
+        if total.function == "mean":
+            out[number] = found[number, "sum"] / found[number, "count"]
+        else:
+            out[number] = found[number, total.function]
+    return pd.DataFrame(out, index=found.index)
+
+
+class _Joined:
+    """The keys of a join, and how many rows of either side each has."""
+
+    def __init__(self, left: pd.DataFrame, right: pd.DataFrame, how: How) -> None:
+        self._sides = {"left": left, "right": right}
+        keys: list[Any] = list(range(list(left.columns).index(_ROWS)))
+        # pandas matches the keys, nulls among them, as it would those of the rows.
+        sides = [frame[keys].assign(**{name: np.arange(len(frame))}) for name, frame in self._sides.items()]
+        kind: Any = "inner" if how == "cross" else how
+        merged = sides[0].merge(sides[1], how=kind, on=keys)
+        self._at = {
+            name: merged[name].fillna(-1).to_numpy(np.int64) if len(merged) else np.empty(0, np.int64)
+            for name in self._sides
+        }
+        self._keys = merged[keys]
+        self._rows = {name: self._taken(name, _ROWS, 0).astype(np.int64) for name in self._sides}
+
+    def key(self, number: int) -> pd.Series[Any]:
+        """Give the values of a key."""
+        return self._keys[number]
+
+    @property
+    def n_rows(self) -> npt.NDArray[np.int64]:
+        """Result rows of each key."""
+        return np.maximum(self._rows["left"], 1) * np.maximum(self._rows["right"], 1)
+
+    def total(self, function: str, column: TotalColumn | None) -> npt.NDArray[Any]:
+        """Give a total of each key."""
+        if column is None or function == "size":
+            return self.n_rows
+        if column.side == "key":
+            return self._total_of_key(function, column.name)
+        other = "right" if column.side == "left" else "left"
+        own = self._taken(
+            column.side, _label(column.name, function), 0 if function in ("sum", "count") else None
+        )
+        if function in ("min", "max"):
+            return own
+        times = np.maximum(self._rows[other], 1)
+        product: npt.NDArray[Any] = own * times.astype(own.dtype if own.dtype.kind in "iu" else times.dtype)
+        return product
+
+    def _total_of_key(self, function: str, number: int) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = self._keys[number].to_numpy()
+        there = ~pd.isna(values)
+        if function == "count":
+            return np.where(there, self.n_rows, 0)
+        if function in ("min", "max"):
+            return values
+        times = self.n_rows.astype(values.dtype) if values.dtype.kind == "u" else self.n_rows
+        return np.where(there, values, values.dtype.type(0)) * times
+
+    def _taken(self, side: str, name: Any, missing: int | None) -> npt.NDArray[Any]:
+        """Take a total of each key from a side; ``missing`` where that has no row, None for a null."""
+        values: npt.NDArray[Any] = self._sides[side][name].to_numpy()
+        at = self._at[side]
+        there = at >= 0
+        if there.all():
+            return values[at]
+        if missing is None:
+            return np.asarray(pd.api.extensions.take(values, at, allow_fill=True))
+        taken = np.zeros(len(at), values.dtype)
+        taken[there] = values[at[there]]
+        return taken
+
+
+def _plain(keys: pd.Series[Any]) -> pd.Series[Any]:
+    """Give categories as the values that they are: partitions have categories of their own."""
+    return keys.astype(keys.dtype.categories.dtype) if isinstance(keys.dtype, pd.CategoricalDtype) else keys
+
+
+def _label(name: Any, function: str) -> str:
+    return f"{function} {name!r}"
+
+
+def _flat(totals: dict[Any, pd.Series[Any]]) -> pd.DataFrame:
+    named = {name if name == _ROWS else _label(*name): values for name, values in totals.items()}
+    return pd.DataFrame(named)

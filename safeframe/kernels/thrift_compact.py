@@ -1,0 +1,140 @@
+"""Thrift's compact protocol, as far as parquet's page headers and footers need it.
+
+Covers: writing structs of integers, bytes, structs and lists; taking a struct
+apart into its fields without reading what is in them.
+Does not cover: maps, doubles, reading values.
+
+Source: the Apache Thrift specification, ``thrift-compact-protocol.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["binary", "integer", "list_of", "split_struct", "struct", "varint"]
+
+I32, I64, BINARY, LIST, STRUCT = 5, 6, 8, 9, 12
+"""Field types."""
+
+Field = tuple[int, int, bytes]
+"""A field: its number, its type and its value as it is written."""
+
+_VARINTS = (4, 5, 6)
+_SHORT = [bytes([value]) for value in range(0x80)]
+_HEADS = [bytes([value]) for value in range(0x100)]
+
+
+def varint(value: int) -> bytes:
+    r"""Write an unsigned integer, seven bits a byte.
+
+    Examples
+    --------
+    >>> varint(300)
+    b'\xac\x02'
+    """
+    if value < 0x80:
+        return _SHORT[value]
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def integer(value: int) -> bytes:
+    """Write a signed integer, as both widths of integers are."""
+    return varint(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+def binary(value: bytes) -> bytes:
+    """Write bytes, or text as UTF-8."""
+    return varint(len(value)) + value
+
+
+def list_of(kind: int, values: list[bytes]) -> bytes:
+    """Write a list of values of one type."""
+    size = len(values)
+    head = bytes([size << 4 | kind]) if size < 15 else bytes([0xF0 | kind]) + varint(size)
+    return head + b"".join(values)
+
+
+def struct(fields: Iterable[Field]) -> bytes:
+    r"""Write a struct of fields in ascending order.
+
+    Examples
+    --------
+    >>> struct([(1, I32, integer(2)), (20, BINARY, binary(b"x"))])
+    b'\x15\x04\x08(\x01x\x00'
+    """
+    out = []
+    before = 0
+    for number, kind, value in fields:
+        step = number - before
+        out.append(_HEADS[step << 4 | kind] if 0 < step < 16 else _HEADS[kind] + integer(number))
+        out.append(value)
+        before = number
+    return b"".join(out) + b"\0"
+
+
+def split_struct(buffer: bytes, at: int = 0) -> list[Field]:
+    r"""Take a struct apart.
+
+    Examples
+    --------
+    >>> split_struct(struct([(1, I32, integer(2)), (20, BINARY, binary(b"x"))]))
+    [(1, 5, b'\x04'), (20, 8, b'\x01x')]
+    """
+    fields = []
+    number = 0
+    while head := buffer[at]:
+        kind, step = head & 0x0F, head >> 4
+        at += 1
+        if step:
+            number += step
+        else:
+            coded, at = _read_varint(buffer, at)
+            number = coded >> 1 if coded & 1 == 0 else -(coded >> 1) - 1
+        end = _skip(buffer, at, kind)
+        fields.append((number, kind, buffer[at:end]))
+        at = end
+    return fields
+
+
+def _read_varint(buffer: bytes, at: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        byte = buffer[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _skip(buffer: bytes, at: int, kind: int, *, in_list: bool = False) -> int:
+    """Find the end of a value."""
+    if kind in (1, 2):  # a boolean is part of its field's head, and a byte of its own in a list
+        return at + 1 if in_list else at
+    if kind == 3:
+        return at + 1
+    if kind in _VARINTS:
+        return _read_varint(buffer, at)[1]
+    if kind == BINARY:
+        length, at = _read_varint(buffer, at)
+        return at + length
+    if kind in (LIST, 10):
+        head, at = buffer[at], at + 1
+        size = head >> 4
+        if size == 15:
+            size, at = _read_varint(buffer, at)
+        for _ in range(size):
+            at = _skip(buffer, at, head & 0x0F, in_list=True)
+        return at
+    assert kind == STRUCT, f"parquet has no values of type {kind}"
+    while head := buffer[at]:
+        at += 1
+        if not head >> 4:
+            at = _read_varint(buffer, at)[1]
+        at = _skip(buffer, at, head & 0x0F)
+    return at + 1
