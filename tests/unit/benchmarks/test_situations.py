@@ -10,7 +10,7 @@ import pytest
 from benchmarks.check import check_output
 from benchmarks.situations import JOINS, SITUATIONS, Dataset
 
-SMALL = {"q0": 0.0005, "q3": 0.001, "q3_hot": 0.001, "b1": 0.0005, "zipf": 0.0005}
+SMALL = {"q0": 0.0005, "q3": 0.001, "q3_hot": 0.001, "question": 0.001, "b1": 0.0005, "zipf": 0.0005}
 
 
 @pytest.fixture(params=sorted(JOINS))
