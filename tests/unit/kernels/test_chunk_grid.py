@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from safeframe.kernels.chunk_grid import ChunkGrid, count_pieces, cut_slices, pieces_of_chunk, touched
@@ -40,6 +40,8 @@ def staged(array, grid, after):
 
 
 @given(two_grids())
+@example((ChunkGrid(((4,), (3, 1))), ChunkGrid(((2, 2), (2, 2)))))
+@example((ChunkGrid(((2, 3), (4, 1), (5,))), ChunkGrid(((5,), (2, 3), (1, 4)))))
 def test_what_is_read_is_the_array(grids):
     before, after = grids
     array = np.arange(math.prod(before.shape)).reshape(before.shape)
