@@ -67,7 +67,7 @@ def to_parquet(
         Whether files at ``path`` may be replaced: at once, when all new ones
         are there. It may be the path that ``ddf`` is read from. Local paths only.
     compression
-        ``"auto"`` (snappy), a codec for all columns, a dictionary of codecs by
+        ``"auto"`` (snappy, none for floats that it does not help), a codec for all columns, a dictionary of codecs by
         column, or None.
     write_index
         Whether to write the index, as dask and pandas do.

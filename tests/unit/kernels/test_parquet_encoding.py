@@ -31,7 +31,23 @@ def test_encodings(values, encoding):
     options = writer_options(pa.table({"x": values}), rows=ROWS)
     assert options["column_encoding"] == ({"x": "DELTA_BINARY_PACKED"} if encoding == "delta" else None)
     assert options["use_dictionary"] == (["x"] if encoding == "dictionary" else False)
-    assert options["compression"] == "snappy"
+    # Random floats have nothing that a codec could find.
+    assert options["compression"] == (
+        {"x": "none"} if values.dtype.kind == "f" and encoding == "plain" else "snappy"
+    )
+
+
+def test_floats_that_a_codec_makes_smaller_keep_it():
+    steps = np.repeat(RNG.random(ROWS // 2), 2)
+    table = pa.table(
+        {"steps": steps, "random": RNG.random(ROWS), "n": np.arange(ROWS), "none": pa.nulls(ROWS, "double")}
+    )
+    wanted = {"steps": "snappy", "random": "none", "n": "snappy", "none": "snappy"}
+    assert writer_options(table, rows=ROWS)["compression"] == wanted
+    assert writer_options(table, rows=ROWS, compression="snappy")["compression"] == "snappy"
+    assert writer_options(table, rows=ROWS, compression={"random": "zstd"})["compression"] == wanted | {
+        "random": "zstd"
+    }
 
 
 @pytest.mark.parametrize(
