@@ -9,6 +9,7 @@ import dask.dataframe as dd
 import numpy as np
 
 from safeframe.engine.lag_nodes import LagMoves
+from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts
 from safeframe.facts.lag import GroupEdges, LagFacts
 from safeframe.facts.quantiles import KeyQuantiles
@@ -55,12 +56,12 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
     """Gather the facts and make the plan."""
     given = _inherited(given, source)
     # First of all: a worker's allocators are set up before its first task.
-    measure_budget(None if given.memory is None else parse_nbytes(given.memory, argument="memory"))
+    budget = measure_budget(None if given.memory is None else parse_nbytes(given.memory, argument="memory"))
     groups = row_order(source.frame, spec.by, ascending=[True] * len(spec.by), na_last=True)
     everything = (*spec.by, *source.order_by)
     order = row_order(source.frame, everything, ascending=[True] * len(everything), na_last=True)
-    whole = _whole(source, spec, groups, order, given)
-    return whole if whole is not None else _looked_at(source, spec, groups, order, given)
+    whole = _whole(source, spec, groups, order, given, budget)
+    return whole if whole is not None else _looked_at(source, spec, groups, order, given, budget)
 
 
 def _inherited(given: SortOptions, source: LagSource) -> SortOptions:
@@ -79,7 +80,12 @@ def _inherited(given: SortOptions, source: LagSource) -> SortOptions:
 
 
 def _whole(
-    source: LagSource, spec: LagSpec, groups: RowOrder, order: RowOrder, given: SortOptions
+    source: LagSource,
+    spec: LagSpec,
+    groups: RowOrder,
+    order: RowOrder,
+    given: SortOptions,
+    budget: Budget,
 ) -> PlannedLag | None:
     """Plan for groups that are whole within partitions, without a look at the keys; None where they are not."""
     if given.strategy not in (None, "whole"):
@@ -91,7 +97,14 @@ def _whole(
     rows = np.full(n, -(-total // n), np.int64)
     rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
     facts = _facts(
-        before, source, spec, groups, given, _unsampled(count_partition_rows(before)), split_keys=False
+        before,
+        source,
+        spec,
+        groups,
+        given,
+        budget,
+        _unsampled(count_partition_rows(before)),
+        split_keys=False,
     )
     facts = replace(facts, quantiles=_unsampled(rows), self_made=False)
     lag = make_plan(_lag_facts(facts, spec, source, edges=None, apart="", across=False), only_in_place=True)
@@ -117,7 +130,12 @@ def _unsampled(rows: Counts) -> KeyQuantiles:
 
 
 def _looked_at(
-    source: LagSource, spec: LagSpec, groups: RowOrder, order: RowOrder, given: SortOptions
+    source: LagSource,
+    spec: LagSpec,
+    groups: RowOrder,
+    order: RowOrder,
+    given: SortOptions,
+    budget: Budget,
 ) -> PlannedLag:
     """Plan with a look at the keys."""
     if source.unshuffled is not None:
@@ -128,7 +146,7 @@ def _looked_at(
         edges = replace(edges, out_of_order=edges.out_of_order or _UNSTEADY)
     sorted_too = bool(source.order_by)
     # The rows of a group that are in the frame's order can be cut anywhere.
-    facts = _facts(frame, source, spec, groups, given, quantiles, split_keys=not sorted_too)
+    facts = _facts(frame, source, spec, groups, given, budget, quantiles, split_keys=not sorted_too)
     apart = "groups are not known to be whole within partitions"
     lag = make_plan(_lag_facts(facts, spec, source, edges=edges, apart=apart, across=False))
     assert lag is not None, "an exchange can always be planned"
@@ -136,7 +154,7 @@ def _looked_at(
     plan = lag.plan
     if sorted_too and plan.strategy == "staged" and plan.largest_partition_nbytes > plan.partition_nbytes:
         quantiles = gather_quantiles(frame, order)
-        facts = _facts(frame, source, spec, order, given, quantiles, split_keys=True)
+        facts = _facts(frame, source, spec, order, given, budget, quantiles, split_keys=True)
         lag = make_plan(_lag_facts(facts, spec, source, edges=edges, apart=apart, across=True))
         assert lag is not None, "as above"
         router_order = order
@@ -164,6 +182,7 @@ def _facts(
     spec: LagSpec,
     order: RowOrder,
     given: SortOptions,
+    budget: Budget,
     quantiles: KeyQuantiles,
     *,
     split_keys: bool,
@@ -178,6 +197,7 @@ def _facts(
         with_index=source.with_index,
         split_keys=split_keys,
         quantiles=quantiles,
+        budget=budget,
     )
     widths = {column.name: column.row_nbytes for column in facts.profile.columns}
     made = 0.0

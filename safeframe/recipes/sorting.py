@@ -16,6 +16,7 @@ from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
 from safeframe.engine.sort_nodes import SafeSort
 from safeframe.errors import ValidationError
+from safeframe.facts.budget import Budget
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
 from safeframe.facts.quantiles import KeyQuantiles
@@ -186,11 +187,16 @@ def order_facts(
     with_index: bool,
     split_keys: bool,
     quantiles: KeyQuantiles | None,
+    budget: Budget | None = None,
 ) -> tuple[SortFacts, Alignment | None]:
-    """Gather what decides how rows are brought to an order, and which keys partitions share that are in order."""
+    """Gather what decides how rows are brought to an order, and which keys partitions share that are in order.
+
+    ``budget`` is what was measured before, if it was: workers that have just read keys seem to hold more.
+    """
     given = given.checked()
     memory = given.memory
-    budget = measure_budget(parse_nbytes(memory, argument="memory") if memory is not None else None)
+    if budget is None:
+        budget = measure_budget(parse_nbytes(memory, argument="memory") if memory is not None else None)
     if quantiles is None:
         quantiles = gather_quantiles(frame, order)
     profile = profile_frame(frame, quantiles.partition_rows)

@@ -117,13 +117,12 @@ def loaded_resident_nbytes() -> int:
 
 
 def _give_back() -> None:
-    """Collect garbage and give freed pages back; not again within seconds, since a full collection takes tenths of one."""
+    """Give freed pages back, and collect garbage; that not again within seconds, since it takes tenths of one."""
     global _given_back
-    now = time.monotonic()
-    if now - _given_back >= _GIVE_BACK_SECONDS:
+    if time.monotonic() - _given_back >= _GIVE_BACK_SECONDS:
         gc.collect()
-        trim()
         _given_back = time.monotonic()
+    trim()
 
 
 def staging_facts(staging: str | None) -> StagingFacts:
