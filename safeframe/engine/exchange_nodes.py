@@ -35,7 +35,7 @@ from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.kernels.routing import Router, StagedColumns
 from safeframe.sizing.partition_tasks import PartitionTask, stands_alone
 
-__all__ = ["ExchangeCells", "Seal", "seal_key", "self_made", "stage"]
+__all__ = ["ExchangeCells", "Seal", "own_tasks", "part_of", "seal_key", "self_made", "stage"]
 
 
 def stage(
@@ -71,6 +71,11 @@ def own_tasks(frame: Any) -> list[Task] | None:
     layer = dict(frame._layer())
     tasks = [layer.get(key) for key in frame.__dask_keys__()]
     return tasks if all(stands_alone(task) for task in tasks) else None
+
+
+def part_of(frame: Any, own: list[Task] | None, number: int) -> Any:
+    """Give a partition to a task: to be made there, where it has a task of its own, or else as it was made."""
+    return TaskRef((frame._name, number)) if own is None else PartitionTask(own[number])
 
 
 class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped

@@ -29,7 +29,7 @@ from safeframe.engine._dask import (
     unfused,
 )
 from safeframe.engine.cell_limit import CellLimit
-from safeframe.engine.exchange_nodes import ExchangeCells, Seal, own_tasks, stage
+from safeframe.engine.exchange_nodes import ExchangeCells, Seal, own_tasks, part_of, stage
 from safeframe.engine.fusion import Cells
 from safeframe.engine.lag_tasks import (
     Part,
@@ -53,7 +53,6 @@ from safeframe.kernels.lag import lagged_meta
 from safeframe.kernels.lag_spec import LagSpec
 from safeframe.kernels.routing import Router
 from safeframe.kernels.row_order import RowOrder
-from safeframe.sizing.partition_tasks import PartitionTask
 
 __all__ = ["LagMoves", "SafeLag"]
 
@@ -207,7 +206,7 @@ class PartitionEdges(Expr):  # type: ignore[misc]
             if head or tail:
                 key = (self._name, number)
                 planned = Part(number=number, rows=int(halo.rows[number]))
-                part = _partition(self.frame, self._own_tasks, number)
+                part = part_of(self.frame, self._own_tasks, number)
                 graph[key] = Task(key, partition_edges, part, planned, self.lags, head, tail)
         return graph
 
@@ -237,7 +236,7 @@ class LagPartitions(Cells):
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         moves: LagMoves = self.moves
-        part = _partition(self.frame, self._own_tasks, index)
+        part = part_of(self.frame, self._own_tasks, index)
         halo = moves.halo
         if halo is None:
             return Task(name, lag_whole, part, self.spec, self.lags)
@@ -248,10 +247,6 @@ class LagPartitions(Cells):
             for pieces in (before, after)
         )
         return Task(name, partition_with_halo, part, planned, tails, heads, self.spec, self.lags)
-
-
-def _partition(frame: Any, own: list[Any] | None, number: int) -> Any:
-    return TaskRef((frame._name, number)) if own is None else PartitionTask(own[number])
 
 
 class LagShards(Blockwise):  # type: ignore[misc]

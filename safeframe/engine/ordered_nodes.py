@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from safeframe.engine._dask import Expr, List, Task, TaskRef
-from safeframe.engine.exchange_nodes import own_tasks, seal_key
+from safeframe.engine.exchange_nodes import own_tasks, part_of, seal_key
 from safeframe.engine.fusion import Cells
 from safeframe.engine.ordered_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.errors import ValidationError
@@ -29,7 +29,6 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.ordered_layout import OrderedLayout, TouchedParts
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.single_key import Range
-from safeframe.sizing.partition_tasks import PartitionTask
 
 __all__ = ["JoinFacts", "OrderedCells", "OrderedPartitions", "ordered_partitions"]
 
@@ -122,7 +121,7 @@ class OrderedPartitions(Expr):  # type: ignore[misc]
                 last=int(keys.last[number]),
                 checksum=int(keys.checksums[number]),
             )
-            part = TaskRef((self.frame._name, number)) if own is None else PartitionTask(own[number])
+            part = part_of(self.frame, own, number)
             after = None if self.sealed is None else TaskRef(seal_key(self.run))
             graph[key] = Task(key, checked_part, part, planned, TaskRef((self.facts._name, 0)), after)
         return graph

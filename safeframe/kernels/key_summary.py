@@ -25,7 +25,7 @@ from safeframe import options
 from safeframe.facts.keys import Codes, Counts, KeySchema, PartitionKeys
 from safeframe.kernels.key_counts import KeyCounts, count_keys, hash_checksum
 from safeframe.kernels.key_labels import key_labels, label_rows
-from safeframe.kernels.mixing import below_fraction, mix64
+from safeframe.kernels.mixing import below_fraction, hash_limit, mix64
 from safeframe.kernels.order import begins_run, sorted_union
 
 __all__ = [
@@ -236,14 +236,14 @@ def _bounded(
     """
     all_keys = (codes, counts, 0)
     if fraction < 1.0 and hashes is not None:
-        below = hashes < _hash_limit(fraction)
+        below = hashes < hash_limit(fraction)
         codes, counts, hashes = codes[below], counts[below], hashes[below]
     if len(codes) > (capacity if fraction >= 1.0 else sample_size(capacity)):
         if hashes is None:
             hashes = mix64(codes)
         held = sample_size(capacity)
         fraction = min(fraction, _fraction_of(int(np.partition(hashes, held)[held])))
-        below = hashes < _hash_limit(fraction)
+        below = hashes < hash_limit(fraction)
         codes, counts = codes[below], counts[below]
     if fraction >= 1.0:
         heavy_codes, heavy_counts, heavy_error = np.empty(0, np.uint64), np.empty(0, np.int64), 0
@@ -260,10 +260,6 @@ def _bounded(
         partitions=partitions,
         labels={},
     )
-
-
-def _hash_limit(fraction: float) -> np.uint64:
-    return np.uint64(int(fraction * 2.0**64))
 
 
 def _fraction_of(threshold: int) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["below_fraction", "mix64"]
+__all__ = ["below_fraction", "hash_limit", "mix64"]
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -46,4 +46,9 @@ def below_fraction(codes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
     """
     if fraction >= 1.0:
         return np.ones(len(codes), np.bool_)
-    return mix64(codes) < np.uint64(int(fraction * 2.0**64))
+    return mix64(codes) < hash_limit(fraction)
+
+
+def hash_limit(fraction: float) -> np.uint64:
+    """Give what the hashes of a sample of a ``fraction`` below one lie below."""
+    return np.uint64(int(fraction * 2.0**64))

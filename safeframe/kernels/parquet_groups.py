@@ -108,11 +108,6 @@ class GroupedFile:
         self._at = 4
         self._columns = columns
 
-    def set_columns(self, columns: Sequence[ColumnSource]) -> None:
-        """Go on with other blocks."""
-        self._columns = columns
-        self._kept.clear()
-
     @property
     def nbytes(self) -> int:
         """Bytes written so far, and of the footer as it is by now."""

@@ -21,10 +21,10 @@ from safeframe.facts.bag_facts import BagFacts
 from safeframe.facts.plan import Plan
 from safeframe.planning.bag_groupby import BagLayout
 from safeframe.planning.bag_groupby import plan_bag_groupby as make_plan
+from safeframe.recipes.given_budget import given_budget
 from safeframe.sizing.bag_sizes import sample_bag
-from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.partition_tasks import PartitionTask
-from safeframe.units import parse_nbytes
 
 __all__ = ["bag_groupby", "plan_bag_groupby"]
 
@@ -190,7 +190,7 @@ def _planned(
         msg = f"npartitions={npartitions!r} is not a number of partitions."
         raise ValidationError(msg, hint="Give an int of at least 1, or leave it out.")
     # First of all: a worker's allocators are set up before its first task.
-    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    budget = given_budget(memory)
     where = staging_facts(staging)
     own = partition_tasks(bag)
     plan, layout = make_plan(

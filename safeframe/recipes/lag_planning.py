@@ -20,13 +20,12 @@ from safeframe.kernels.row_order import RowOrder
 from safeframe.planning.lag import LagPlan
 from safeframe.planning.lag import plan_lag as make_plan
 from safeframe.planning.sort import staged_group
+from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.lag_source import LagSource
 from safeframe.recipes.sorting import PlannedSort, SortOptions, known_divisions, order_facts, row_order
-from safeframe.sizing.cluster import measure_budget
 from safeframe.sizing.frames import count_partition_rows, fixed_nbytes
 from safeframe.sizing.group_edges import gather_groups
 from safeframe.sizing.quantiles import gather_quantiles
-from safeframe.units import parse_nbytes
 
 __all__ = ["PlannedLag", "plan_lags"]
 
@@ -56,7 +55,7 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
     """Gather the facts and make the plan."""
     given = _inherited(given, source)
     # First of all: a worker's allocators are set up before its first task.
-    budget = measure_budget(None if given.memory is None else parse_nbytes(given.memory, argument="memory"))
+    budget = given_budget(given.memory)
     groups = row_order(source.frame, spec.by, ascending=[True] * len(spec.by), na_last=True)
     everything = (*spec.by, *source.order_by)
     order = row_order(source.frame, everything, ascending=[True] * len(everything), na_last=True)

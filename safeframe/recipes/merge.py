@@ -16,12 +16,13 @@ from safeframe.facts.merge import How
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Plan
 from safeframe.planning.merge import plan_merge as make_plan
+from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.join_sizes import JoinSizes, size_join
 from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_of_explosion
 from safeframe.recipes.merge_divisions import result_divisions
 from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.recipes.merge_p2p import look_at_p2p
-from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.cluster import staging_facts
 from safeframe.units import parse_nbytes
 
 __all__ = ["merge", "merged", "plan_merge", "planned"]
@@ -277,9 +278,8 @@ def planned(
     partition_nbytes = (
         None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
     )
-    memory_nbytes = None if memory is None else parse_nbytes(memory, argument="memory")
     # First of all: a worker's allocators are set up before its first task.
-    budget = measure_budget(memory_nbytes)
+    budget = given_budget(memory)
     in_order = check_order is not None
     recipe = "sorted_merge" if in_order else "merge"
     sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)

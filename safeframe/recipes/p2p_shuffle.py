@@ -17,7 +17,7 @@ from safeframe.kernels.key_schema import common_schema
 from safeframe.planning.p2p import plan_p2p_shuffle as make_plan
 from safeframe.planning.p2p_layout import P2PLayout
 from safeframe.recipes.frames import as_names, check_frame, check_keys
-from safeframe.sizing.cluster import measure_budget
+from safeframe.recipes.given_budget import given_budget
 from safeframe.sizing.keys import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.units import format_nbytes, parse_nbytes
@@ -165,7 +165,7 @@ def _planned(
         None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
     )
     # First of all: a worker's allocators are set up before its first task.
-    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    budget = given_budget(memory)
     columns = [ddf._meta[name] for name in names]
     schema = common_schema(columns, columns, left_names=names, right_names=names)
     if statistics is None:

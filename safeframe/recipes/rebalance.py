@@ -20,9 +20,10 @@ from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.rebalance import plan_rebalance as make_plan
 from safeframe.planning.rebalance import reads_in_slices
 from safeframe.recipes.frames import check_frame
+from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.resizing import resized
 from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection
-from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.parquet_slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partition_sizes import measure_partitions
 from safeframe.units import parse_nbytes
@@ -201,7 +202,7 @@ def _planned(
     frame = check_frame(ddf, "ddf")
     partition_nbytes = _goal(partition_size, npartitions)
     # First of all: a worker's allocators are set up before its first task.
-    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    budget = given_budget(memory)
     source = sliced_parquet(frame)
     divisions = tuple(frame.divisions) if frame.known_divisions else None
     sizes = measure_partitions(

@@ -21,9 +21,9 @@ from safeframe.facts.rechunk_facts import RechunkFacts
 from safeframe.kernels.chunk_grid import ChunkGrid
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.rechunk import plan_rechunk as make_plan
-from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.recipes.given_budget import given_budget
+from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.partition_tasks import PartitionTask
-from safeframe.units import parse_nbytes
 
 __all__ = ["plan_rechunk", "rechunk"]
 
@@ -148,7 +148,7 @@ class _Planned:
 
 def _planned(array: Any, chunks: Any, memory: str | int | None, staging: str | None) -> _Planned:
     _check(array)
-    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    budget = given_budget(memory)
     target = _target(array, chunks, default_partition_nbytes(max(budget.task_nbytes, 0)))
     own = partition_tasks(array)
     source = tuple(tuple(int(length) for length in axis) for axis in array.chunks)

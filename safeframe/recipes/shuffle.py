@@ -22,9 +22,10 @@ from safeframe.kernels.key_schema import common_schema
 from safeframe.kernels.row_layout import rows_have_fixed_width
 from safeframe.planning.shuffle import plan_shuffle as make_plan
 from safeframe.recipes.frames import as_names, check_frame, check_keys
+from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.sorting import SortOptions
-from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys import gather_key_statistics
 from safeframe.units import parse_nbytes
@@ -221,7 +222,7 @@ def _planned(given: _Given, strategy: str | None, staging: str | None) -> _Plann
         raise ValidationError(msg, hint="Name such a directory in staging=, or leave strategy= out.")
     size = given.partition_size if given.partition_size is not None else config.get("partition-size")
     # First of all: a worker's allocators are set up before its first task.
-    budget = measure_budget(None if given.memory is None else parse_nbytes(given.memory, argument="memory"))
+    budget = given_budget(given.memory)
     columns = [frame._meta[name] for name in names]
     schema = common_schema(columns, columns, left_names=names, right_names=names)
     keys = given.statistics

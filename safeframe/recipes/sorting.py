@@ -30,7 +30,8 @@ from safeframe.planning.alignment import Alignment, align
 from safeframe.planning.ranges import RangeFigures
 from safeframe.planning.sort import plan_sort, staged_group
 from safeframe.recipes.frames import check_keys
-from safeframe.sizing.cluster import measure_budget, staging_facts
+from safeframe.recipes.given_budget import given_budget
+from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.sizing.quantiles import gather_quantiles
@@ -194,9 +195,8 @@ def order_facts(
     ``budget`` is what was measured before, if it was: workers that have just read keys seem to hold more.
     """
     given = given.checked()
-    memory = given.memory
     if budget is None:
-        budget = measure_budget(parse_nbytes(memory, argument="memory") if memory is not None else None)
+        budget = given_budget(given.memory)
     if quantiles is None:
         quantiles = gather_quantiles(frame, order)
     profile = profile_frame(frame, quantiles.partition_rows)

@@ -24,6 +24,7 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.joined_file import JoinedForm
 from safeframe.kernels.parquet_encoding import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
+from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.parquet_checks import (
     check_columns,
     check_room,
@@ -33,7 +34,6 @@ from safeframe.recipes.parquet_checks import (
     refuse_larger_files,
     remove_remote,
 )
-from safeframe.sizing.cluster import measure_budget
 from safeframe.units import parse_nbytes
 
 __all__ = ["to_parquet"]
@@ -160,7 +160,7 @@ def to_parquet(
     check_compression(compression, [*ddf.columns])
     protocol, place = located(path, storage_options)
     check_target(protocol, place, storage_options, overwrite=overwrite)
-    budget = measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+    budget = given_budget(memory)
     target = ParquetTarget(
         target=place,
         directory=place,
