@@ -1,11 +1,12 @@
 """The merge as dask expressions.
 
 :class:`SafeMerge` is abstract, as dask's own ``Merge`` is: dask pushes
-projections and filters through it, and it becomes one of five concrete forms
+projections and filters through it, and it becomes one of these concrete forms
 when the graph is made::
 
     sorted             OrderedCells(OrderedPartitions(left), OrderedPartitions(right))
     broadcast          BroadcastCells(probe, BuildSide(build))
+                       TableCells(probe, Seal(TableSlices(Seal(stage(build)))))
     sorted-one-side    OrderedCells(OrderedPartitions(left), Seal(stage(right)))
     staged             ExchangeCells(Seal(stage(left), stage(right)))
     p2p                MovedCells(send_shards(left), send_shards(right))
@@ -21,34 +22,27 @@ import functools
 from typing import Any
 
 from safeframe.engine._dask import (
-    Blockwise,
-    Expr,
     Filter,
-    Fused,
-    List,
     Merge,
     Projection,
-    Task,
-    TaskRef,
     lowered,
 )
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
-from safeframe.engine.fusion import FusedCells, fused_with_consumer
 from safeframe.engine.merge_chains import PickedColumns, keys_stay_whole, told_by_plan
 from safeframe.engine.merge_p2p_nodes import moved_cells
 from safeframe.engine.merge_tasks import (
-    broadcast_cell,
-    collect_side,
     seal_merge,
     staged_cell,
 )
 from safeframe.engine.ordered_nodes import JoinFacts, OrderedCells, ordered_partitions
 from safeframe.engine.ordered_tasks import seal_moved
+from safeframe.engine.probe_nodes import broadcast_cells, table_cells
 from safeframe.engine.runs import start_run
 from safeframe.engine.tally import announce
 from safeframe.facts.plan import Plan
 from safeframe.kernels.join_spec import JoinSpec, SideSpec, join_spec
+from safeframe.kernels.join_table import JoinTable
 from safeframe.kernels.routing import JoinRouter
 
 __all__ = ["SafeMerge"]
@@ -134,15 +128,12 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
         if plan.ordered is not None:
             return self._in_order(left, right, limit)
+        if plan.table is not None:
+            table, base = JoinTable(spec, plan.table), plan.staging_directory or ""
+            return table_cells(left, right, table, self._name, base, limit, self.given_divisions)
         if plan.strategy == "broadcast":
-            divisions = self.given_divisions
-            probe, build, side = (
-                (left, right, spec.right) if plan.build_side == "right" else (right, left, spec.left)
-            )
-            cells = BroadcastCells(
-                probe, BuildSide(build, side), spec, plan.build_side, limit, divisions
-            ).fuse()
-            return FusedCells(*cells.operands) if isinstance(cells, Fused) else cells
+            assert plan.build_side is not None, "a broadcast has one"
+            return broadcast_cells(left, right, spec, plan.build_side, limit, self.given_divisions)
         if plan.strategy == "p2p":
             return moved_cells(left, right, spec, plan, limit)
         layout = plan.layout
@@ -193,48 +184,3 @@ class FilteredMerge(SafeMerge):
     def counted_rows(self) -> int | None:
         """Nothing: see :attr:`SafeMerge.counted_rows`."""
         return None
-
-
-class BuildSide(Expr):  # type: ignore[misc]
-    """The small side of a broadcast, as one frame."""
-
-    _parameters = ["frame", "side"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.frame._meta[list(self.side.names)]
-
-    def _divisions(self) -> Any:
-        return (None, None)
-
-    def _layer(self) -> dict[Any, Any]:
-        key = (self._name, 0)
-        return {key: Task(key, collect_side, List(*_refs(self.frame)), self.side)}
-
-
-class BroadcastCells(Blockwise):  # type: ignore[misc]
-    """Each partition of the large side, joined with the small one."""
-
-    _parameters = ["probe", "build", "spec", "build_side", "limit", "given_divisions"]
-    operation = staticmethod(broadcast_cell)
-
-    @functools.cached_property
-    def _args(self) -> list[Any]:
-        return list(self.operands[:5])
-
-    @property
-    def _meta(self) -> Any:
-        return self.spec.meta
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return bool(dep._name == self.build._name)
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
-
-
-def _refs(expr: Any) -> list[Any]:
-    return [TaskRef(key) for key in expr.__dask_keys__()]

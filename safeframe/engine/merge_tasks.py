@@ -1,8 +1,9 @@
 """What the tasks of a merge do.
 
-Covers: the functions that run on workers, from staged files, from shards that
-P2P brought, or from a side that every worker holds.
-Does not cover: partitions in key order (``ordered_tasks``); the graph
+Covers: the functions that run on workers, from staged files and from shards that
+P2P brought.
+Does not cover: partitions in key order (``ordered_tasks``), a side that every
+worker has (``probe_tasks``); the graph
 (``merge_nodes``); the join itself (``kernels``).
 """
 
@@ -31,9 +32,7 @@ __all__ = [
     "MovedMerge",
     "MovedSide",
     "SealedMerge",
-    "broadcast_cell",
     "check_one_key",
-    "collect_side",
     "moved_cell",
     "seal_merge",
     "staged_cell",
@@ -152,22 +151,3 @@ def moved_cell(left: SettledRows, right: SettledRows, merge: MovedMerge, cell: i
 
 def _moved(settled: SettledRows, side: MovedSide, columns: SideSpec, shard: int, roomy_nbytes: int) -> Block:
     return frame_block(receive_shard(settled, side.token, shard, side.form, roomy_nbytes), columns)
-
-
-def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec) -> pd.DataFrame:
-    """Join a small side's partitions into one frame of the columns that the join uses."""
-    frames = [partition[list(side.names)] for partition in partitions]
-    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-
-
-def broadcast_cell(
-    partition: pd.DataFrame,
-    build: pd.DataFrame,
-    spec: JoinSpec,
-    build_side: str,
-    limit: CellLimit,
-) -> pd.DataFrame:
-    """Join one partition with the side that every worker holds whole."""
-    use_worker()
-    left, right = (partition, build) if build_side == "right" else (build, partition)
-    return limit.passed(join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1))

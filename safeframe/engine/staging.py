@@ -35,7 +35,7 @@ from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
 
-__all__ = ["StagedFile", "stage_files", "stage_group", "write_file"]
+__all__ = ["StagedFile", "stage_files", "stage_group", "staging_error", "write_file"]
 
 
 class StagedFile(OwnedFile):
@@ -216,11 +216,12 @@ def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], 
     try:
         store_for(directory).write(path, write_to)
     except OSError as error:
-        raise _staging_error(error, nbytes, directory) from error
+        raise staging_error(error, nbytes, directory) from error
     return path
 
 
-def _staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
+def staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
+    """Say what a failure to write so many bytes means to the user."""
     if isinstance(error, StagingError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT) and not is_remote(directory):

@@ -178,6 +178,22 @@ class KeyStatistics:
     nbytes_bound: int = field(default=0)
     """What one summary may take while it is gathered, in bytes."""
 
+    @classmethod
+    def uncounted(cls, *, on: tuple[Any, ...], schema: KeySchema, rows: Counts) -> KeyStatistics:
+        """Give what is known of keys that nobody looked at: rows per partition."""
+        n, none = len(rows), np.empty(0, np.uint64)
+        total = int(rows.sum())
+        return cls(
+            on=on, schema=schema, rows=total, null_rows=0, codes=none, counts=_not_counted(), exact=False,
+            sample_fraction=0.0, heavy_codes=none, heavy_counts=_not_counted(), heavy_error=total,
+            distinct=Estimate(lower=0, expected=total, upper=total, method="footer", exact=False),
+            minimum=None, maximum=None, labels={}, capacity=0,
+            partitions=PartitionKeys(
+                rows=rows, null_rows=np.zeros(n, np.int64), first=np.zeros(n, np.uint64),
+                last=np.zeros(n, np.uint64), increasing=np.zeros(n, np.bool_),
+            ),
+        )  # fmt: skip
+
     @property
     def nbytes(self) -> int:
         """Bytes that these statistics take."""

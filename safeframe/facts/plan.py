@@ -8,6 +8,7 @@ from typing import Any
 from safeframe.errors import MemoryBudgetError, StagingFullError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
+from safeframe.facts.key_table import KeyTable
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.ordered_layout import OrderedLayout
@@ -88,6 +89,8 @@ class Plan:
     """What the key statistics say of a join; None for other recipes."""
     build_side: str | None = None
     """The side that every worker holds whole, for a broadcast."""
+    table: KeyTable | None = None
+    """Where that side's rows are looked up, in a file that the workers map; None where each holds a copy."""
     ordered: OrderedLayout | None = None
     """What cells read of sides that stay in their partitions, for the engine."""
     p2p: P2PSettings | None = None

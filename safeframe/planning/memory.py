@@ -24,6 +24,8 @@ __all__ = [
     "sorted_cell_peak_nbytes",
     "sorted_shard_peak_nbytes",
     "stage_peak_nbytes",
+    "table_cell_peak_nbytes",
+    "table_slice_peak_nbytes",
 ]
 
 
@@ -140,6 +142,36 @@ def broadcast_cell_peak_nbytes(
         output_rows=output_rows,
         output_nbytes=output_nbytes,
     )
+
+
+def table_slice_peak_nbytes(*, places: int, row_nbytes: int, input_row_nbytes: float) -> int:
+    """Give the peak of writing a slice of a table of as many rows as it has places.
+
+    Its rows as they were staged and as pandas, with a place for each; as the table has them, in their order and at their
+    places.
+
+    Examples
+    --------
+    >>> table_slice_peak_nbytes(places=1000, row_nbytes=16, input_row_nbytes=24)
+    120000
+    """
+    return int(places * (options.FETCH_COPIES * input_row_nbytes + options.ROW_INDEX_NBYTES + 2 * row_nbytes))
+
+
+def table_cell_peak_nbytes(*, partition_nbytes: int, table_nbytes: int, output_nbytes: int) -> int:
+    """Give the peak of joining a partition with a table that is mapped, and of consuming the result.
+
+    The table; the partition as it is read and as pandas, or the result in all its
+    copies. The table is let go of before the result is consumed, but the pages
+    that the task before needed for that are kept.
+
+    Examples
+    --------
+    >>> table_cell_peak_nbytes(partition_nbytes=100, table_nbytes=1000, output_nbytes=150)
+    1450
+    """
+    copies = max(options.FETCH_COPIES * partition_nbytes, options.OUTPUT_COPIES * output_nbytes)
+    return table_nbytes + int(copies)
 
 
 def sorted_cell_peak_nbytes(

@@ -79,7 +79,9 @@ def by_order(
         )
     held_nbytes = int(held * options.ORDERED_WAITING)
     moved = [name for name in sides if name not in staying]
-    steps += [stage_step(name, *sides[name]) for name in moved]
+    for name in moved:
+        side, width = sides[name]
+        steps.append(stage_step(name, side.keys.partitions.rows, width))
     steps.append(
         Step(
             kind=f"check the {' and '.join(sorted(staying))} partitions",

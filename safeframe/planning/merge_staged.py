@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from safeframe import options
-from safeframe.facts.merge_facts import MergeFacts, SideFacts
+from safeframe.facts.keys import Counts
+from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import (
     cell_peak_nbytes,
@@ -16,12 +17,12 @@ from safeframe.units import format_count, format_nbytes
 __all__ = ["by_staged", "stage_step"]
 
 
-def stage_step(name: str, side: SideFacts, width: float) -> Step:
+def stage_step(name: str, partition_rows: Counts, width: float) -> Step:
     """Describe the staging of one side, of ``width`` bytes a row."""
-    rows = int(side.keys.partitions.rows.max(initial=0))
+    rows = int(partition_rows.max(initial=0))
     return Step(
         kind=f"stage {name} partitions",
-        tasks=len(side.keys.partitions.rows),
+        tasks=len(partition_rows),
         task_peak_nbytes=stage_peak_nbytes(partition_rows=rows, partition_nbytes=int(rows * width)),
         reason=(
             f"a partition of {format_nbytes(rows * width)} × {options.STAGE_COPIES:g}, and "
@@ -35,7 +36,8 @@ def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choi
     if facts.staging.directory is None:
         return facts.staging.unavailable
     layout = figures.layout
-    steps = [stage_step("left", facts.left, widths.left), stage_step("right", facts.right, widths.right)]
+    left_rows, right_rows = facts.left.keys.partitions.rows, facts.right.keys.partitions.rows
+    steps = [stage_step("left", left_rows, widths.left), stage_step("right", right_rows, widths.right)]
     output_nbytes = int(figures.cell_rows * widths.output)
     steps.append(
         Step(

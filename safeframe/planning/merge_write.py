@@ -60,8 +60,8 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
     layout, slices, file_nbytes, input_rows, input_nbytes = figures
     peak = joined_file_peak_nbytes(input_rows=input_rows, input_nbytes=input_nbytes, group_rows=group_rows)
     steps = (
-        stage_step("left", facts.left, widths.left),
-        stage_step("right", facts.right, widths.right),
+        stage_step("left", facts.left.keys.partitions.rows, widths.left),
+        stage_step("right", facts.right.keys.partitions.rows, widths.right),
         Step(
             kind="write files without rows",
             tasks=layout.n_cells,

@@ -17,13 +17,13 @@ from safeframe.kernels.key_schema import common_schema
 from safeframe.planning.join_size import estimate_join
 from safeframe.recipes.frames import check_frame
 from safeframe.recipes.given_statistics import given_statistics
-from safeframe.recipes.merge_keys import KeyArguments, keyed_sides
+from safeframe.recipes.merge_keys import KeyArguments, KeyedSides, keyed_sides
 from safeframe.recipes.row_width import result_row_nbytes
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.key_bounds import bounded_schema
 from safeframe.sizing.keys import gather_key_statistics
 
-__all__ = ["HOWS", "JoinSizes", "named_keys", "size_join"]
+__all__ = ["HOWS", "JoinSizes", "named_keys", "side_schema", "size_join"]
 
 HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti", "cross")
 """Kinds of merges."""
@@ -66,12 +66,7 @@ def size_join(
         raise UnsupportedError(msg, hint=f"Use one of {', '.join(map(repr, HOWS))}.")
     sides = keyed_sides(check_frame(left, "left"), check_frame(right, "right"), asked)
     left, right, keys = sides.left, sides.right, sides.keys
-    schema = common_schema(
-        [left._meta[name] for name in keys.left.on],
-        [right._meta[name] for name in keys.right.on],
-        left_names=[_said(name) for name in keys.left.names or keys.left.on],
-        right_names=[_said(name) for name in keys.right.names or keys.right.on],
-    )
+    schema = side_schema(sides)
     frames = (left, keys.left), (right, keys.right)
     if in_order:
         schema = bounded_schema([(ddf, side.on) for ddf, side in frames], schema)
@@ -92,6 +87,23 @@ def size_join(
         left_facts=SideFacts(keys=found[0], profile=profiles[0]),
         right_facts=SideFacts(keys=found[1], profile=profiles[1]),
         estimate=estimate_join(found[0], found[1], asked.how, row_nbytes=row_nbytes, on=keys.left.names),
+    )
+
+
+def side_schema(sides: KeyedSides) -> KeySchema:
+    """Find the type in which the keys of two sides are compared.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When they cannot be.
+    """
+    keys = sides.keys
+    return common_schema(
+        [sides.left._meta[name] for name in keys.left.on],
+        [sides.right._meta[name] for name in keys.right.on],
+        left_names=[_said(name) for name in keys.left.names or keys.left.on],
+        right_names=[_said(name) for name in keys.right.names or keys.right.on],
     )
 
 

@@ -16,12 +16,14 @@ from safeframe.facts.merge import How
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Plan
 from safeframe.planning.merge import plan_merge as make_plan
+from safeframe.recipes.frames import check_frame
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.join_sizes import JoinSizes, size_join
 from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_of_explosion
 from safeframe.recipes.merge_divisions import result_divisions
 from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.recipes.merge_p2p import look_at_p2p
+from safeframe.recipes.merge_table import table_merge
 from safeframe.sizing.cluster import staging_facts
 from safeframe.units import parse_nbytes
 
@@ -282,12 +284,19 @@ def planned(
     budget = given_budget(memory)
     in_order = check_order is not None
     recipe = "sorted_merge" if in_order else "merge"
+    where = staging_facts(staging)
+    if not in_order and strategy in (None, "broadcast") and validate is None and statistics is None:
+        looked_up = table_merge(
+            check_frame(left, "left"), check_frame(right, "right"), asked,
+            budget=budget, staging=where, partition_nbytes=partition_nbytes,
+        )  # fmt: skip
+        if looked_up is not None:
+            return looked_up
     sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)
     if check_order is not None:
         check_order(sizes)
     if validate is not None:
         check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
-    where = staging_facts(staging)
     p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
     plan = make_plan(
         MergeFacts(

@@ -28,7 +28,7 @@ from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.page_return import PageReturn
 from safeframe.sizing.staging_url import is_remote, staging_base
 
-__all__ = ["current_client", "measure_budget", "staging_facts"]
+__all__ = ["current_client", "measure_budget", "on_one_host", "staging_facts"]
 
 _GIVE_BACK_SECONDS = 5.0
 _given_back = -_GIVE_BACK_SECONDS
@@ -40,6 +40,12 @@ def current_client() -> Any | None:
     """Give the distributed client that a compute would use now, if any."""
     owner = getattr(get_scheduler(), "__self__", None)
     return owner if hasattr(owner, "scheduler_info") else None
+
+
+def on_one_host() -> bool:
+    """Whether all tasks would run on one host, and see each other's writes to a file that they map."""
+    client = current_client()
+    return client is None or len({worker["host"] for worker in _workers(client).values()}) == 1
 
 
 def measure_budget(memory_nbytes: int | None = None) -> Budget:

@@ -1,0 +1,146 @@
+"""Joins that leave one side in its partitions and give each task all of the other, as dask expressions.
+
+::
+
+    BroadcastCells(probe, BuildSide(build))                     a side that every worker holds
+    TableCells(probe, Seal(TableSlices(Seal(stage(build)))))    a side in a file that every worker maps
+
+Cells are fused with the read before them, and with what takes them.
+
+Covers: the graph.
+Does not cover: what the tasks do (``probe_tasks``).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pandas as pd
+
+from safeframe.engine._dask import Blockwise, Expr, Fused, List, Task, TaskRef
+from safeframe.engine.cell_limit import CellLimit
+from safeframe.engine.exchange_nodes import Seal, seal_key, stage
+from safeframe.engine.fusion import FusedCells, fused_with_consumer
+from safeframe.engine.probe_tasks import (
+    broadcast_cell,
+    collect_side,
+    seal_side,
+    seal_table,
+    table_cell,
+    write_slice,
+)
+from safeframe.engine.runs import start_run
+from safeframe.engine.staging_store import STAGED
+from safeframe.kernels.join_spec import JoinSpec
+from safeframe.kernels.join_table import JoinTable
+from safeframe.kernels.routing import JoinRouter
+
+__all__ = ["broadcast_cells", "table_cells"]
+
+
+def broadcast_cells(
+    left: Any, right: Any, spec: JoinSpec, build_side: str, limit: CellLimit, divisions: Any
+) -> Any:
+    """Give the expression of a join with a side that every worker holds whole."""
+    probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
+    return _fused(BroadcastCells(probe, BuildSide(build, side), spec, build_side, limit, divisions))
+
+
+def table_cells(
+    left: Any, right: Any, table: JoinTable, run: str, base: str, limit: CellLimit, divisions: Any
+) -> Any:
+    """Give the expression of a join with a side in a table that every worker maps."""
+    probe, build = (left, right) if table.keys.build_side == "right" else (right, left)
+    slices = table.slices
+    # A run of its own: its files go once the table is there.
+    side_run = f"{run}-side"
+    router = JoinRouter(table.build.on, table.build.schema, slices)
+    staged = stage(build, table.build, router, start_run(base, side_run))
+    side = Seal(side_run, seal_side, (table, f"{start_run(base, run)}/table{STAGED}"), staged)
+    sealed = Seal(run, seal_table, (table, limit), TableSlices(side, side_run, slices.n_shards))
+    return _fused(TableCells(probe, sealed, table.spec.meta, divisions))
+
+
+def _fused(cells: Any) -> Any:
+    fused = cells.fuse()
+    return FusedCells(*fused.operands) if isinstance(fused, Fused) else fused
+
+
+class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """The small side of a broadcast, as one frame."""
+
+    _parameters = ["frame", "side"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta[list(self.side.names)]
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        key = (self._name, 0)
+        parts = List(*(TaskRef(part) for part in self.frame.__dask_keys__()))
+        return {key: Task(key, collect_side, parts, self.side)}
+
+
+class _ProbeCells(Blockwise):  # type: ignore[misc]
+    """Each partition of one side, joined with all of the other."""
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _broadcast_dep(self, dep: Any) -> bool:
+        return bool(dep._name == self.build._name)
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        return fused_with_consumer(self, parent, dependents)
+
+
+class BroadcastCells(_ProbeCells):
+    """Each partition of the large side, joined with the small one."""
+
+    _parameters = ["probe", "build", "spec", "build_side", "limit", "given_divisions"]
+    operation = staticmethod(broadcast_cell)
+
+    @functools.cached_property
+    def _args(self) -> list[Any]:
+        return list(self.operands[:5])
+
+    @property
+    def _meta(self) -> Any:
+        return self.spec.meta
+
+
+class TableCells(_ProbeCells):
+    """Each partition of one side, with what a table has of its keys."""
+
+    _parameters = ["probe", "build", "meta", "given_divisions"]
+    operation = staticmethod(table_cell)
+
+    @functools.cached_property
+    def _args(self) -> list[Any]:
+        return list(self.operands[:2])
+
+    def _blockwise_arg(self, arg: Any, i: int) -> Any:
+        # By the key that the janitor knows: the table's file goes when nobody needs that any more.
+        return TaskRef(seal_key(arg.run)) if isinstance(arg, Seal) else super()._blockwise_arg(arg, i)
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+
+class TableSlices(Expr):  # type: ignore[misc]
+    """Write the slices of a table."""
+
+    _parameters = ["side", "run", "n_slices"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.n_slices + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        keys = [(self._name, number) for number in range(self.n_slices)]
+        return {key: Task(key, write_slice, TaskRef(seal_key(self.run)), key[1]) for key in keys}

@@ -1,0 +1,174 @@
+"""What tasks do that join a partition where it is: with a side they hold whole, or a table they map.
+
+A table is one file that all workers of a host map: its side's rows are staged by
+slice of the table, and each slice is written to its place in the file. The system
+keeps one copy of it whatever the number of workers. What a task maps of it counts
+as its worker's memory until the task has looked up its rows and lets go of it.
+(Filling places through a mapping, from each partition, took ten times as long:
+every page that is written to for the first time is the file system's business.)
+
+Covers: the functions that run on workers.
+Does not cover: the graph (``probe_nodes``); places and rows (``kernels.join_table``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from safeframe.engine.cell_limit import CellLimit
+from safeframe.engine.exchange import Sealed, fetch, seal
+from safeframe.engine.owned_file import OwnedFile
+from safeframe.engine.run_failures import run_of_task
+from safeframe.engine.staging import StagedFile, staging_error
+from safeframe.engine.worker import use_worker
+from safeframe.errors import StagingError
+from safeframe.kernels.join_cell import frame_block, join_cell
+from safeframe.kernels.join_spec import JoinSpec, SideSpec
+from safeframe.kernels.join_table import JoinTable, look_up, slice_rows
+from safeframe.kernels.row_layout import Rows
+
+__all__ = [
+    "SealedSide",
+    "SealedTable",
+    "TableSlice",
+    "broadcast_cell",
+    "collect_side",
+    "seal_side",
+    "seal_table",
+    "table_cell",
+    "write_slice",
+]
+
+_POPULATE_READ = 22
+"""``MADV_POPULATE_READ`` of Linux 5.14, which Python has no name for."""
+
+
+def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec) -> pd.DataFrame:
+    """Join a small side's partitions into one frame of the columns that the join uses."""
+    frames = [partition[list(side.names)] for partition in partitions]
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def broadcast_cell(
+    partition: pd.DataFrame,
+    build: pd.DataFrame,
+    spec: JoinSpec,
+    build_side: str,
+    limit: CellLimit,
+) -> pd.DataFrame:
+    """Join one partition with the side that every worker holds whole."""
+    use_worker()
+    left, right = (partition, build) if build_side == "right" else (build, partition)
+    return limit.passed(join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1))
+
+
+class TableSlice(OwnedFile):
+    """A slice of a table that is in its file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SealedSide:
+    """The staged rows of the side that a table is made of: one object for all slices."""
+
+    rows: Sealed
+    """Their manifest."""
+    table: JoinTable
+    """The table."""
+    path: str
+    """Its file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SealedTable:
+    """A table that is complete, and what the cells have to know: one object for all of them."""
+
+    slices: tuple[TableSlice, ...]
+    """Its slices, which are all in one file; holding them keeps it where tasks run in this process."""
+    table: JoinTable
+    """What it is."""
+    limit: CellLimit
+    """What a cell may not exceed."""
+
+
+def seal_side(staged: Sequence[Sequence[StagedFile]], table: JoinTable, path: str) -> SealedSide:
+    """Check that no row of the table's side is missing."""
+    files = [file for files in staged for file in files]
+    return SealedSide(rows=seal(files, table.build.dtypes, table.slices.n_shards), table=table, path=path)
+
+
+def write_slice(side: SealedSide, number: int) -> TableSlice:
+    """Write a slice of a table to its place in the file.
+
+    Every task has a place of its own, and one that runs again writes the same.
+
+    Raises
+    ------
+    StagingFullError, StagingError
+        When the file cannot be written.
+    """
+    use_worker("write a table")
+    table, directory = side.table, side.path.rpartition("/")[0]
+    with run_of_task(side.rows.directory), run_of_task(directory):
+        rows = slice_rows(fetch(side.rows, number), table, number)
+        width = table.layout.itemsize
+        start = number * table.keys.slice_places(width) * width
+        try:
+            _write_at(side.path, start, rows.view(np.uint8).data)
+        except OSError as error:
+            raise staging_error(error, rows.nbytes, directory) from error
+        written = TableSlice(side.path)
+        written.own_file()
+        return written
+
+
+def _write_at(path: str, start: int, data: memoryview) -> None:
+    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while data:
+            written = os.pwrite(handle, data, start)
+            data, start = data[written:], start + written
+    finally:
+        os.close(handle)
+
+
+def seal_table(slices: Sequence[TableSlice], table: JoinTable, limit: CellLimit) -> SealedTable:
+    """Take all slices of a table together."""
+    return SealedTable(slices=tuple(slices), table=table, limit=limit)
+
+
+def table_cell(partition: pd.DataFrame, sealed: SealedTable) -> pd.DataFrame:
+    """Join one partition with the table, which is mapped meanwhile.
+
+    Raises
+    ------
+    StagingError
+        When the file is gone.
+    """
+    use_worker("look up")
+    whole = _mapped(sealed.slices[0].path, sealed.table)
+    return sealed.limit.passed(look_up(partition, whole, sealed.table))
+
+
+def _mapped(path: str, table: JoinTable) -> Rows:
+    """Map a table; it is let go of with the array."""
+    nbytes = table.keys.nbytes(table.layout.itemsize)
+    try:
+        with Path(path).open("rb") as handle:
+            mapped = mmap.mmap(handle.fileno(), nbytes, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # a ValueError where the file is shorter than that
+        msg = f"The staged file {path} cannot be read: {getattr(error, 'strerror', None) or error}."
+        hint = "Was the staging directory removed while the recipe ran? Run it again."
+        raise StagingError(msg, hint=hint) from error
+    # All pages in one call: each that is touched is a fault otherwise. Older systems do not know how.
+    with contextlib.suppress(OSError, ValueError):
+        mapped.madvise(_POPULATE_READ)
+    return np.frombuffer(mapped, np.uint8).view(table.layout)

@@ -1,0 +1,118 @@
+"""Looks whether a side's keys are unique, and close enough to each other for a table.
+
+Covers: one pass for the smallest and largest key, one for which keys are there.
+Does not cover: rows per key (``sizing.keys``); the table (``kernels.join_table``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.facts.key_table import KeyTable
+from safeframe.facts.keys import KeySchema
+from safeframe.kernels.key_codes import encode_keys
+from safeframe.sizing.partition_tasks import each_partition, key_columns, project
+from safeframe.units import format_count
+
+__all__ = ["look_at_keys"]
+
+_SPARSITY = 4
+"""Places of a table for each of its rows, at most."""
+
+_NEAR_NBYTES = 2**20
+"""Bytes of bits that are joined whatever their number."""
+
+Bits = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    rows: int
+    null_rows: int
+    base: int
+    """A code that is a multiple of eight, at most the smallest."""
+    there: Bits | None
+    """A bit for each code from there on; None where they would be too many."""
+
+
+def look_at_keys(
+    ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, rows: int, build_side: str
+) -> KeyTable | str:
+    """Describe the table of a side's rows, or say why there is none.
+
+    Parameters
+    ----------
+    ddf
+        The side.
+    on
+        Its key column.
+    schema
+        How keys become codes, in their order.
+    rows
+        Rows of the side.
+    build_side
+        What the side is called.
+
+    Notes
+    -----
+    **Eager.** The key column is read once.
+
+    **Memory.** A task holds the key column of one partition, and some bytes for
+    each place of the table; a bit for each comes here.
+    """
+    most = _SPARSITY * rows
+    parts = each_partition(project(ddf, on), _look, _joined, tuple(on), schema, most)
+    found = _joined(list(dask.compute(*parts)))
+    if found.null_rows or found.rows == 0:
+        return (
+            f"the {build_side} side has {format_count(found.null_rows)} rows without a key, of "
+            f"{format_count(found.rows)}"
+        )
+    there = None if found.there is None else np.unpackbits(found.there)
+    first = 0 if there is None else int(there.argmax())
+    if there is None or (span := len(there) - int(there[::-1].argmax()) - first) > most:
+        return f"the {build_side} side's {format_count(rows)} keys are spread over more than {format_count(most)} numbers"
+    if (distinct := int(np.count_nonzero(there))) < found.rows:
+        return f"the {build_side} side has {format_count(distinct)} keys in {format_count(found.rows)} rows"
+    return KeyTable(base=found.base + first, span=span, rows=found.rows, build_side=build_side)
+
+
+def _look(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, most: int) -> _Found:
+    codes, null = encode_keys(key_columns(frame, on), schema)
+    if null is not None:
+        codes = codes[~null]
+    null_rows = len(frame) - len(codes)
+    if len(codes) == 0:
+        return _Found(len(frame), null_rows, 0, np.zeros(0, np.uint8))
+    base = int(codes.min()) // 8 * 8
+    span = int(codes.max()) - base + 1
+    if span > most + 8:
+        return _Found(len(frame), null_rows, base, None)
+    there = np.zeros(span, np.bool_)
+    there[(codes - np.uint64(base)).view(np.int64)] = True
+    return _Found(len(frame), null_rows, base, np.packbits(there))
+
+
+def _joined(parts: list[_Found]) -> _Found:
+    rows, null_rows = sum(part.rows for part in parts), sum(part.null_rows for part in parts)
+    full = [part for part in parts if part.there is None or len(part.there)]
+    if not full:
+        return _Found(rows, null_rows, 0, np.zeros(0, np.uint8))
+    base = min(part.base for part in full)
+    bits = [part.there for part in full if part.there is not None]
+    ends = [(part.base - base) // 8 + len(part.there) for part in full if part.there is not None]
+    # Each part is narrow enough, but they may lie far from each other.
+    if len(bits) < len(full) or max(ends) > sum(map(len, bits)) * _SPARSITY + _NEAR_NBYTES:
+        return _Found(rows, null_rows, base, None)
+    there = np.zeros(max(ends), np.uint8)
+    for own, end in zip(bits, ends, strict=True):
+        there[end - len(own) : end] |= own
+    return _Found(rows, null_rows, base, there)

@@ -1,0 +1,86 @@
+"""What a merge that looks up in a table says when something is wrong, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+import safeframe
+from safeframe.engine import probe_tasks
+from safeframe.recipes import merge_table
+
+
+@pytest.fixture(autouse=True)
+def _tables_of_any_size(monkeypatch):
+    monkeypatch.setattr(merge_table, "_MIN_ROWS", 0)
+    with dask.config.set(scheduler="sync"):
+        yield
+
+
+def tables(tmp_path, keys=100):
+    (tmp_path / "left").mkdir()
+    (tmp_path / "right").mkdir()
+    for number in range(2):
+        left = pd.DataFrame({"k": np.arange(2 * keys) % keys, "a": 1})
+        left.to_parquet(tmp_path / "left" / f"{number}.parquet")
+        right = pd.DataFrame({"k": np.arange(number * keys // 2, (number + 1) * keys // 2), "b": 0.5})
+        right.to_parquet(tmp_path / "right" / f"{number}.parquet")
+    return dd.read_parquet(tmp_path / "left"), dd.read_parquet(tmp_path / "right")
+
+
+def test_a_key_that_comes_twice_by_now(tmp_path):
+    left, right = tables(tmp_path)
+    merged = safeframe.merge(left, right, on="k", how="left", staging=str(tmp_path / "staging"))
+    assert safeframe.explain(merged).table is not None
+    pd.DataFrame({"k": np.full(50, 7), "b": 0.5}).to_parquet(tmp_path / "right" / "0.parquet")
+    with pytest.raises(safeframe.ValidationError, match="planned to have each key once"):
+        merged.compute()
+    assert not list((tmp_path / "staging").rglob("*.staged"))
+
+
+def test_a_table_that_is_gone(tmp_path, monkeypatch):
+    left, right = tables(tmp_path)
+    merged = safeframe.merge(left, right, on="k", how="left", staging=str(tmp_path / "staging"))
+    write = probe_tasks._write_at
+    monkeypatch.setattr(probe_tasks, "_write_at", lambda path, start, data: write(path, start, data[:16]))
+    with pytest.raises(safeframe.StagingError, match="cannot be read"):
+        merged.compute()
+
+
+def test_a_full_disk(tmp_path, small_disk, monkeypatch):
+    left, right = tables(tmp_path, keys=60_000)
+    # The disk fills up between the plan and the run.
+    with monkeypatch.context() as patch:
+        patch.setattr(merge_table, "can_be_mapped", lambda facts, keys: True)
+        merged = safeframe.merge(left, right, on="k", how="left", staging=str(small_disk))
+    plan = safeframe.explain(merged)
+    assert plan.table is not None
+    assert not plan.fits
+    with pytest.raises(safeframe.StagingFullError, match="MiB free"):
+        merged.compute()
+    monkeypatch.setattr(type(plan), "validate", lambda self: None)
+    with pytest.raises(safeframe.StagingFullError, match="is full"):
+        merged.compute()
+    assert not list(small_disk.rglob("*.staged"))
+
+
+@pytest.mark.parametrize("disk", ["a URL", "no room"])
+def test_where_no_table_can_be(tmp_path, disk, small_disk):
+    left, right = tables(tmp_path, keys=60_000)
+    staging = "memory://tables" if disk == "a URL" else str(small_disk)
+    plan = safeframe.plan_merge(left, right, on="k", how="left", staging=staging, strategy=None)
+    assert plan.table is None
+
+
+def test_other_merges_are_planned_as_ever(tmp_path):
+    left, right = tables(tmp_path)
+    taken = {"on": "k", "how": "left"}
+    assert safeframe.plan_merge(left, right, **taken).table is not None
+    for other in (
+        {"how": "inner"}, {"how": "outer"}, {"validate": "m:1"}, {"strategy": "staged"}, {"indicator": True},
+        {"memory": "1MiB"}, {"partition_size": "100B"},
+    ):  # fmt: skip
+        assert safeframe.plan_merge(left, right, **{**taken, **other}).table is None, other
