@@ -30,7 +30,7 @@ from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr._repartition import Repartition
 from dask.dataframe.dask_expr._shuffle import BaseSetIndexSortValues
-from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
+from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph, FusedIO
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
@@ -55,6 +55,7 @@ __all__ = [
     "Elemwise",
     "Expr",
     "Filter",
+    "FromGraph",
     "Fused",
     "GroupByApply",
     "GroupByApplyConcatApply",

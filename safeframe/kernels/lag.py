@@ -36,9 +36,7 @@ def edge_rows(frame: pd.DataFrame, spec: LagSpec, rows: slice) -> pd.DataFrame:
     wanted = np.arange(len(frame))[rows]
     # Column by column: a frame's own take gives a view where all rows of one are wanted, and that keeps what it views.
     columns = [as_column(frame[name]).take(wanted) for name in spec.needed]
-    return frame_of_columns(
-        columns, frame.columns[[frame.columns.get_loc(name) for name in spec.needed]], len(wanted)
-    )
+    return frame_of_columns(columns, frame.iloc[:0][spec.needed].columns, len(wanted))
 
 
 def add_lags(

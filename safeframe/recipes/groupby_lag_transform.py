@@ -127,8 +127,11 @@ def groupby_lag_transform(
     of its threads, the larger of staging a group of input partitions (as
     :func:`safeframe.set_index`) and making an output partition: its rows and
     those that lags reach beside it, twice and with 40 B a row, and the result
-    three times with 24 B a row. No group is ever held whole. The plan has the
-    figures: ``safeframe.explain(result)``.
+    three times with 24 B a row. No group is ever held whole. With the strategy
+    ``"halo"`` partitions that other tasks have to make first (a shuffle of
+    dask's, say) wait for their neighbours: all of them count, so that it is
+    chosen only where they fit one worker. The plan has the figures:
+    ``safeframe.explain(result)``.
 
     **Disk.** With the strategy ``"staged"`` all rows are written once to the
     staging directory, less columns that nothing uses, integers narrowed.

@@ -348,6 +348,14 @@ def test_indexes_and_sorts_of_dasks_own_are_known() -> None:
     assert next(iter(frame.expr.find_operations(_dask.BaseSetIndexSortValues)), None) is None
 
 
+def test_a_frame_that_was_persisted_is_its_partitions_under_their_names() -> None:
+    kept = dd.from_pandas(FRAME, npartitions=2).map_partitions(_add, [1]).persist()
+    assert isinstance(kept.expr, _dask.FromGraph)
+    layer = dict(kept.expr._layer())
+    assert {type(made) for made in layer.values()} == {pd.DataFrame, _dask.Alias}
+    assert set(kept.__dask_keys__()) <= set(layer)
+
+
 def test_an_expression_of_ours_is_a_collection_that_need_not_have_a_graph() -> None:
     # dask 2026.6 asks it for its graph, which one that is abstract does not have.
     abstract = _dask.new_collection(_Abstract(dd.from_pandas(FRAME, npartitions=2).expr))
