@@ -13,6 +13,9 @@ from dask.base import tokenize
 from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr import _groupby, _reductions
 from dask.dataframe.dask_expr._expr import (
+    Assign,
+    AsType,
+    Binop,
     Blockwise,
     Elemwise,
     Expr,
@@ -23,6 +26,7 @@ from dask.dataframe.dask_expr._expr import (
     PartitionsFiltered,
     Projection,
     RenameFrame,
+    Unaryop,
     determine_column_projection,
 )
 from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, GroupByApplyConcatApply
@@ -47,7 +51,10 @@ from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
 
 __all__ = [
     "Alias",
+    "AsType",
+    "Assign",
     "BaseSetIndexSortValues",
+    "Binop",
     "Blockwise",
     "BlockwiseIO",
     "DataFrameShuffleSpec",
@@ -73,6 +80,7 @@ __all__ = [
     "ShuffleId",
     "Task",
     "TaskRef",
+    "Unaryop",
     "barrier_key",
     "concat",
     "determine_column_projection",

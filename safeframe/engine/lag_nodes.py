@@ -23,6 +23,7 @@ import pandas as pd
 from safeframe.engine._dask import (
     Blockwise,
     Expr,
+    Fused,
     List,
     Projection,
     Task,
@@ -33,7 +34,7 @@ from safeframe.engine._dask import (
 )
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, in_memory, own_tasks, part_of, stage
-from safeframe.engine.fusion import Cells
+from safeframe.engine.fusion import Cells, FusedCells
 from safeframe.engine.lag_tasks import (
     Part,
     lag_cell,
@@ -148,7 +149,10 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         moves: LagMoves = self.moves
         if plan.strategy == "whole":
             self._check_partitions(frame)
-            return LagShards(frame, lag_whole, spec, lags, self._meta, self.given_divisions, self._name)
+            made = LagShards(
+                frame, lag_whole, spec, lags, self._meta, self.given_divisions, self._name
+            ).fuse()
+            return FusedCells(*made.operands) if isinstance(made, Fused) else made
         if plan.strategy == "halo":
             return self._in_place(frame)
         assert moves.router is not None, "planned with rows that move"

@@ -121,7 +121,8 @@ def groupby_lag_transform(
     function is called: evenly spaced rows of each partition are kept, and it is
     seen whether rows are in order already. A second time where a group is
     larger than a partition may be and ``order_by`` is given. Nothing is read of a
-    frame that :func:`safeframe.shuffle` has brought together by its keys.
+    frame that :func:`safeframe.shuffle` has brought together by its keys, with
+    or without columns that were chosen, or worked out row by row, since.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging a group of input partitions (as

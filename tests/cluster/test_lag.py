@@ -105,11 +105,16 @@ def test_rows_of_a_frame_that_is_computed_first(small_cluster, table):
     assert narrow.frame._name == ddf.expr._name, "nor are there copies of some columns, which would wait"
 
 
+@pytest.mark.parametrize("steps", [False, True])
 @pytest.mark.parametrize("strategy", ["staged", "p2p"])
-def test_groups_that_a_shuffle_brought_together(small_cluster, table, strategy):
+def test_groups_that_a_shuffle_brought_together(small_cluster, table, strategy, steps):
     ddf = dd.read_parquet(table / "table")
     staging = str(table / "staging")
     together = safeframe.shuffle(ddf, "k", npartitions=4, staging=staging, strategy=strategy)
+    if steps:
+        together, ddf = (
+            frame.assign(w=frame["v"] * 2 + frame["t"])[["w", "v", "k", "row"]] for frame in (together, ddf)
+        )
     result = lagged(together, table)
     assert safeframe.explain(result).strategy == "whole"
     assert (result.npartitions, safeframe.explain(result).staging_nbytes) == (4, 0)
@@ -117,13 +122,15 @@ def test_groups_that_a_shuffle_brought_together(small_cluster, table, strategy):
     check(result, ddf.compute().reset_index(drop=True))
 
 
-def test_an_index_is_a_key_and_stays_the_index(small_cluster, table):
+@pytest.mark.parametrize("strategy", ["staged", "p2p"])
+def test_an_index_is_a_key_and_stays_the_index(small_cluster, table, strategy):
     ddf = dd.read_parquet(table / "table")
     staging = str(table / "staging")
-    indexed = safeframe.set_index(ddf, "k", npartitions=4, staging=staging)
+    indexed = safeframe.set_index(ddf, "k", npartitions=4, staging=staging, strategy=strategy)
+    indexed, ddf = (frame.assign(w=frame["v"] * 2) for frame in (indexed, ddf))
     result = lagged(indexed, table)
     plan = safeframe.explain(result)
-    assert plan.strategy == "staged"
+    assert plan.strategy == strategy
     assert any("rows move once" in reason for reason in plan.reasons)
     assert result._meta.index.name == "k"
     check(result, ddf.compute().reset_index(drop=True))
