@@ -314,9 +314,6 @@ cache: pages that have to be written before they make room hold every writer up.
 LAG_TASK_FRACTION = 0.9
 """Share of a task's budget that making an output partition with its shifted columns may take."""
 
-LAG_WAITING = 4.0
-"""Partitions that a worker holds while each waits for rows of its neighbours, where others make them."""
-
 CHUNK_COPIES = 2.0
 """Copies of an array's chunk at once while it is made, or consumed: the chunk, and what an operation on it makes."""
 

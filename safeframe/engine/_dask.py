@@ -13,6 +13,9 @@ from dask.base import tokenize
 from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr import _groupby, _reductions
 from dask.dataframe.dask_expr._expr import (
+    Assign,
+    AsType,
+    Binop,
     Blockwise,
     Elemwise,
     Expr,
@@ -23,6 +26,7 @@ from dask.dataframe.dask_expr._expr import (
     PartitionsFiltered,
     Projection,
     RenameFrame,
+    Unaryop,
     determine_column_projection,
 )
 from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, GroupByApplyConcatApply
@@ -30,7 +34,7 @@ from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr._repartition import Repartition
 from dask.dataframe.dask_expr._shuffle import BaseSetIndexSortValues
-from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
+from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph, FusedIO
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
@@ -47,7 +51,10 @@ from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
 
 __all__ = [
     "Alias",
+    "AsType",
+    "Assign",
     "BaseSetIndexSortValues",
+    "Binop",
     "Blockwise",
     "BlockwiseIO",
     "DataFrameShuffleSpec",
@@ -55,6 +62,7 @@ __all__ = [
     "Elemwise",
     "Expr",
     "Filter",
+    "FromGraph",
     "Fused",
     "GroupByApply",
     "GroupByApplyConcatApply",
@@ -72,6 +80,7 @@ __all__ = [
     "ShuffleId",
     "Task",
     "TaskRef",
+    "Unaryop",
     "barrier_key",
     "concat",
     "determine_column_projection",

@@ -19,11 +19,13 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from distributed import Future
 
 from safeframe.engine._dask import (
     Alias,
     Blockwise,
     Expr,
+    FromGraph,
     List,
     Task,
     TaskRef,
@@ -35,7 +37,7 @@ from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.kernels.routing import Router, StagedColumns
 from safeframe.sizing.partition_tasks import PartitionTask, stands_alone
 
-__all__ = ["ExchangeCells", "Seal", "own_tasks", "part_of", "seal_key", "self_made", "stage"]
+__all__ = ["ExchangeCells", "Seal", "in_memory", "own_tasks", "part_of", "seal_key", "self_made", "stage"]
 
 
 def stage(
@@ -63,7 +65,14 @@ def stage(
 
 def self_made(ddf: Any) -> bool:
     """Whether each partition of a collection is made by its own task alone."""
-    return own_tasks(lowered(ddf.expr).fuse()) is not None
+    return own_tasks(lowered(ddf.expr.simplify()).fuse()) is not None
+
+
+def in_memory(expr: Any) -> bool:
+    """Whether all partitions of an expression are in memory already, as those of a frame that was persisted are."""
+    if not isinstance(expr, FromGraph):
+        return False
+    return all(isinstance(made, (Alias, Future, pd.DataFrame)) for made in dict(expr._layer()).values())
 
 
 def own_tasks(frame: Any) -> list[Task] | None:

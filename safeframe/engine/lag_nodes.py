@@ -3,15 +3,18 @@
 :class:`SafeLag` is abstract: dask pushes projections through it, and it becomes
 one of four concrete forms when the graph is made::
 
-    whole     LagPartitions(frame)
+    whole     LagShards(frame)
     halo      LagPartitions(frame, PartitionEdges(frame))
     staged    ExchangeCells(Seal(stage(frame)))
     p2p       LagShards(by_p2p(frame))
+
+Shards are fused with the tasks that bring their rows, so that none of them waits.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +23,7 @@ import pandas as pd
 from safeframe.engine._dask import (
     Blockwise,
     Expr,
+    Fused,
     List,
     Projection,
     Task,
@@ -29,8 +33,8 @@ from safeframe.engine._dask import (
     unfused,
 )
 from safeframe.engine.cell_limit import CellLimit
-from safeframe.engine.exchange_nodes import ExchangeCells, Seal, own_tasks, part_of, stage
-from safeframe.engine.fusion import Cells
+from safeframe.engine.exchange_nodes import ExchangeCells, Seal, in_memory, own_tasks, part_of, stage
+from safeframe.engine.fusion import Cells, FusedCells
 from safeframe.engine.lag_tasks import (
     Part,
     lag_cell,
@@ -115,6 +119,9 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             moves = replace(moves, halo=moves.halo.of_no_rows())
         wanted |= {*moves.order.by, *narrower.needed, *([] if moves.index is None else [moves.index])}
         columns = [name for name in self.frame.columns if name in wanted]
+        if in_memory(self.frame):
+            # Narrower partitions would be copies, which wait for their neighbours besides.
+            columns = list(self.frame.columns)
         if len(columns) == len(self.frame.columns) and len(made) == len(lags.columns):
             return None
         frame = self.frame if len(columns) == len(self.frame.columns) else self.frame[columns]
@@ -140,13 +147,19 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         announce(plan)
         frame, spec, lags = lowered(self.frame), self._spec, self.lags
         moves: LagMoves = self.moves
-        if plan.strategy in ("whole", "halo"):
+        if plan.strategy == "whole":
+            self._check_partitions(frame)
+            made = LagShards(
+                frame, lag_whole, spec, lags, self._meta, self.given_divisions, self._name
+            ).fuse()
+            return FusedCells(*made.operands) if isinstance(made, Fused) else made
+        if plan.strategy == "halo":
             return self._in_place(frame)
         assert moves.router is not None, "planned with rows that move"
         if plan.strategy == "p2p":
             assert moves.p2p is not None, "planned with P2P"
             moved = by_p2p(frame, moves.router, moves.p2p, plan)
-            return LagShards(moved, spec, lags, self._meta, self.given_divisions, self._name)
+            return LagShards(moved, lag_shard, spec, lags, self._meta, self.given_divisions, self._name)
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
         staged = stage(frame, spec.frame, moves.router, directory, moves.group)
@@ -155,15 +168,18 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         sealed = Seal(run, seal_lag, (spec, plan.layout, lags, staged_in_order, moves.across), staged)
         return ExchangeCells(sealed, lag_cell, self._meta, self.given_divisions, run, None)
 
-    def _in_place(self, frame: Any) -> Any:
+    def _check_partitions(self, frame: Any) -> None:
         plan: Plan = self.plan
-        halo: Halo | None = self.moves.halo
         if frame.npartitions != plan.output_partitions:
             msg = f"The frame has {frame.npartitions} partitions, and had {plan.output_partitions} when it was planned."
             raise ValidationError(msg, hint="Make the collection anew: its source has changed.")
+
+    def _in_place(self, frame: Any) -> Any:
+        halo: Halo = self.moves.halo
+        self._check_partitions(frame)
         fused = frame.fuse()
         edges = None
-        if halo is not None and (halo.tails.any() or halo.heads.any()):
+        if halo.tails.any() or halo.heads.any():
             narrow = unfused(self.frame)[self.lags.needed].simplify().lower_completely().fuse()
             # A frame that has to be computed first is not computed twice.
             source = narrow if own_tasks(narrow) is not None and own_tasks(fused) is not None else fused
@@ -238,8 +254,7 @@ class LagPartitions(Cells):
         moves: LagMoves = self.moves
         part = part_of(self.frame, self._own_tasks, index)
         halo = moves.halo
-        if halo is None:
-            return Task(name, lag_whole, part, self.spec, self.lags)
+        assert halo is not None, "planned with partitions that stay"
         before, after = halo.before[index], halo.after[index]
         planned = Part(number=index, rows=int(halo.rows[index]), before=before, after=after)
         tails, heads = (
@@ -250,9 +265,9 @@ class LagPartitions(Cells):
 
 
 class LagShards(Blockwise):  # type: ignore[misc]
-    """Partitions of whole groups as they came, in order and with their shifted columns."""
+    """Partitions of whole groups as they came, with their shifted columns."""
 
-    _parameters = ["frame", "spec", "lags", "meta", "given_divisions", "run"]
+    _parameters = ["frame", "make", "spec", "lags", "meta", "given_divisions", "run"]
 
     @property
     def _meta(self) -> Any:
@@ -263,7 +278,13 @@ class LagShards(Blockwise):  # type: ignore[misc]
 
     @staticmethod
     def operation(
-        frame: pd.DataFrame, spec: SortSpec, lags: LagSpec, meta: Any, given_divisions: Any, run: str
+        frame: pd.DataFrame,
+        make: Callable[[pd.DataFrame, SortSpec, LagSpec], pd.DataFrame],
+        spec: SortSpec,
+        lags: LagSpec,
+        meta: Any,
+        given_divisions: Any,
+        run: str,
     ) -> pd.DataFrame:
         """Make one partition."""
-        return lag_shard(frame, spec, lags)
+        return make(frame, spec, lags)

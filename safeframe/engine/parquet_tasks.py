@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +30,7 @@ from safeframe.errors import (
     StagingFullError,
     UnsupportedError,
 )
-from safeframe.kernels.columns import as_promised
+from safeframe.kernels.columns import as_promised, floats_to_arrow
 from safeframe.kernels.parquet_encoding import Compression, writer_options
 from safeframe.planning.parquet import row_group_rows
 from safeframe.sizing.disk import free_nbytes
@@ -229,12 +231,41 @@ def _row_nbytes(frame: pd.DataFrame) -> float:
 
 def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
     """Convert rows to the schema of all files, with what pandas has to know to read them back."""
+    floats = {
+        name: values
+        for name in frame.columns
+        if (values := _plain_floats(frame[name], target.schema)) is not None
+    }
     try:
-        return pa.Table.from_pandas(
-            frame, schema=target.schema, preserve_index=target.write_index, nthreads=1
+        if not floats:
+            return _table(frame, target.schema, target)
+        others = [name for name in frame.columns if name not in floats]
+        rest = _table(
+            frame[others], pa.schema([field for field in target.schema if field.name not in floats]), target
         )
+        # What pandas has to know is of all columns, and of types alone.
+        schema = _table(frame.iloc[:0], target.schema, target).schema
+        arrays = [
+            floats_to_arrow(floats[name]) if name in floats else rest.column(name) for name in schema.names
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise conversion_error(error, target) from error
+
+
+def _table(frame: pd.DataFrame, schema: pa.Schema, target: ParquetTarget) -> pa.Table:
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=target.write_index, nthreads=1)
+
+
+def _plain_floats(series: pd.Series[Any], schema: pa.Schema) -> npt.NDArray[Any] | None:
+    """Give the values of a column of floats that Arrow takes as they are; None for any other column."""
+    if series.dtype not in (np.float32, np.float64) or series.name not in schema.names:
+        return None
+    values = series.to_numpy()
+    as_they_are = values.flags.c_contiguous and schema.field(series.name).type == pa.from_numpy_dtype(
+        values.dtype
+    )
+    return values if as_they_are else None
 
 
 def conversion_error(error: Exception, target: ParquetTarget) -> UnsupportedError | SchemaMismatchError:

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe import options
-from safeframe.kernels.order import Positions
+from safeframe.kernels.order import NEARBY_ROWS, Positions
 from safeframe.kernels.row_layout import (
     Rows,
     RowValues,
@@ -61,7 +61,7 @@ class Block(Protocol[Converted]):
         """Tell whether a partition may wait here with the others."""
 
     def add(self, partition: Converted, order: Positions | None) -> bool:
-        """Take a partition in; tell whether its rows are in the order now that was given."""
+        """Take a partition in; tell whether its rows are in the order now that was given (by ``nearby_order``)."""
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
         """Choose the rows of the file: in an order, or as they are from the first on."""
@@ -138,11 +138,13 @@ class _RowBlock:
         if order is None:
             pack(target, values)
         else:
-            # One partition fits the processor's cache better than all that wait: what is left
-            # to do for all of them is to join runs of rows.
-            packed = np.empty(n_rows, target.dtype)
-            pack(packed, values)
-            _take(packed, order, target)
+            # What is left to do for all that wait is to join runs of rows.
+            packed = np.empty(min(n_rows, NEARBY_ROWS), target.dtype)
+            for start in range(0, n_rows, NEARBY_ROWS):
+                near = slice(start, min(start + NEARBY_ROWS, n_rows))
+                rows = packed[: near.stop - start]
+                pack(rows, [column[near] for column in values])
+                _take(rows, order[near] - start, target[near])
         self._filled = end
         self.nbytes = end * self._rows.dtype.itemsize
         return True

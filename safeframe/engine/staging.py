@@ -29,7 +29,7 @@ from safeframe.engine.staged_blocks import Block, Form, Ints, new_block
 from safeframe.engine.staging_store import DIRECT, STAGED, store_for
 from safeframe.engine.worker import use_worker
 from safeframe.errors import StagingError, StagingFullError
-from safeframe.kernels.order import stable_order
+from safeframe.kernels.order import nearby_order, stable_order
 from safeframe.kernels.routing import Router, StagedColumns
 from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.staging_url import is_remote
@@ -148,7 +148,7 @@ class _Waiting:
         # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
         narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
         shards: npt.NDArray[np.integer[Any]] = (self._router.shards(frame, first_row) + 1).astype(narrow)
-        order = stable_order(shards)
+        order = nearby_order(shards)
         self._shards.append(
             shards[order] if self.block.add(partition, order) and order is not None else shards
         )

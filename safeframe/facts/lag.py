@@ -84,5 +84,9 @@ class LagFacts:
     """How groups lie over partitions; None where nobody looked, since they are whole within them."""
     across: bool
     """Whether an exchange cuts groups by the order of their rows, so that they go over several shards."""
+    waits: bool
+    """Whether partitions are made by tasks that need others, so that each waits in memory for rows of its neighbours."""
+    by_p2p: bool
+    """Whether partitions that hold whole groups come by P2P."""
     why: str
     """What else was found out of the frame, for the plan's reasons; empty when nothing was."""

@@ -33,8 +33,10 @@ __all__ = ["add_lags", "edge_rows", "lagged_meta"]
 
 def edge_rows(frame: pd.DataFrame, spec: LagSpec, rows: slice) -> pd.DataFrame:
     """Give the columns that are looked at of some rows, as a frame that keeps no others alive."""
-    part = frame[spec.needed].iloc[rows]
-    return part.take(np.arange(len(part))).reset_index(drop=True)
+    wanted = np.arange(len(frame))[rows]
+    # Column by column: a frame's own take gives a view where all rows of one are wanted, and that keeps what it views.
+    columns = [as_column(frame[name]).take(wanted) for name in spec.needed]
+    return frame_of_columns(columns, frame.iloc[:0][spec.needed].columns, len(wanted))
 
 
 def add_lags(

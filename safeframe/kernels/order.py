@@ -12,13 +12,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Positions", "begins_run", "counts_of", "shard_of", "sorted_union", "stable_order"]
+__all__ = [
+    "NEARBY_ROWS",
+    "Positions",
+    "begins_run",
+    "counts_of",
+    "nearby_order",
+    "shard_of",
+    "sorted_union",
+    "stable_order",
+]
 
 Positions = npt.NDArray[np.int64]
 """Row numbers."""
 
 _TABLE_SLOTS = 2**21
 """Codes that a shard look-up table may span: 4 MiB of 16-bit shard numbers."""
+
+NEARBY_ROWS = 2**14
+"""Rows that are put in order among themselves: narrow ones take some 200 KiB, as much as a core's own cache."""
 
 _STRETCH_STARTS = 3
 """Shards that begin in one stretch, up to which going on beats a binary search."""
@@ -60,6 +72,39 @@ def stable_order(ids: npt.NDArray[np.integer]) -> Positions | None:
         if largest >> shift:
             digit = ((ids >> shift) & 0xFFFF).astype(np.uint16)
             order = order[np.argsort(digit[order], kind="stable")]
+    return order
+
+
+def nearby_order(ids: npt.NDArray[np.integer]) -> Positions | None:
+    """Order rows by id as far as no row goes out of reach: by stretches that fit the processor's cache.
+
+    Rows are put in order several times until they lie by shard in a file. All
+    but the last time it is enough that those of a shard come in runs: taking
+    rows from all over a million of them waits for memory at each row (28 against
+    13 ns a row, of 12 B and 130 shards), and what joins runs does not.
+
+    Parameters
+    ----------
+    ids
+        Non-negative integers, one per row.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Row numbers, those of equal id in their order; None when the rows are in order already.
+
+    Examples
+    --------
+    >>> nearby_order(np.array([2, 0, 2, 1]))
+    array([1, 3, 0, 2])
+    """
+    if len(ids) < 2 or not np.any(ids[1:] < ids[:-1]):
+        return None
+    order = np.arange(len(ids))
+    for start in range(0, len(ids), NEARBY_ROWS):
+        places = stable_order(ids[start : start + NEARBY_ROWS])
+        if places is not None:
+            np.add(places, start, out=order[start : start + NEARBY_ROWS])
     return order
 
 

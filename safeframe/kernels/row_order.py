@@ -22,6 +22,9 @@ from safeframe.kernels.key_codes import Nulls, column_values, encode_keys, order
 
 __all__ = ["RowOrder", "ranks_among", "rows_in_order", "sorted_keys"]
 
+_FIRST_ROWS = 2**14
+"""Rows whose order is looked at first."""
+
 _ORDERED = ("int", "uint", "float", "bool", "datetime", "timedelta")
 
 
@@ -168,6 +171,8 @@ def rows_in_order(frame: pd.DataFrame, order: RowOrder) -> bool:
     >>> rows_in_order(frame, order), rows_in_order(frame[::-1], order)
     (True, False)
     """
+    if len(frame) > 2 * _FIRST_ROWS and not rows_in_order(frame.iloc[:_FIRST_ROWS], order):
+        return False  # as nearly always where they are not, and then the others need no look
     undecided = np.ones(max(0, len(frame) - 1), np.bool_)
     for name, column, ascending, dtype in zip(
         order.by, order.schema.columns, order.ascending, order.dtypes, strict=True

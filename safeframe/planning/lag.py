@@ -120,12 +120,23 @@ def _cell_nbytes(facts: LagFacts, rows: int, beside: int) -> int:
     )
 
 
-def _cell_reason(facts: LagFacts, rows: int, beside: int) -> str:
+def _p2p_cell_nbytes(facts: LagFacts, rows: int) -> int:
+    """Bound what making a partition of the rows that P2P brought takes."""
+    return p2p_cell_peak_nbytes(
+        input_rows=rows,
+        input_nbytes=int(rows * facts.sort.row_nbytes),
+        output_rows=rows,
+        output_nbytes=int(rows * facts.sort.output_row_nbytes),
+    )
+
+
+def _cell_reason(facts: LagFacts, rows: int, beside: int, *, by_p2p: bool = False) -> str:
     read = int((rows + beside) * facts.sort.row_nbytes)
     made = int(rows * facts.sort.output_row_nbytes)
     more = f", {format_count(beside)} of them beside its own" if beside else ""
+    copies = options.P2P_RECEIVE_COPIES if by_p2p else options.FETCH_COPIES
     return (
-        f"{format_count(rows + beside)} rows{more}, of {format_nbytes(read)} × {options.FETCH_COPIES:g} and "
+        f"{format_count(rows + beside)} rows{more}, of {format_nbytes(read)} × {copies:g} and "
         f"{options.ROW_INDEX_NBYTES} B each, and a result of {format_nbytes(made)} × {options.OUTPUT_COPIES:g} "
         f"and {options.POSITION_NBYTES} B a row"
     )
@@ -173,8 +184,21 @@ def _halo_rows(halo: Halo | None) -> int:
 
 def _in_place_peak(facts: LagFacts, halo: Halo | None) -> int:
     rows = _largest_rows(facts)
-    waiting = 0 if facts.sort.self_made else int(options.LAG_WAITING * rows * facts.sort.row_nbytes)
-    return waiting + _cell_nbytes(facts, rows, _halo_rows(halo))
+    if halo is None and facts.by_p2p:
+        return _p2p_cell_nbytes(facts, rows)
+    return _waiting_nbytes(facts, halo) + _cell_nbytes(facts, rows, _halo_rows(halo))
+
+
+def _waiting_nbytes(facts: LagFacts, halo: Halo | None) -> int:
+    """Bound the partitions that wait in a worker for rows of their neighbours, by thread.
+
+    It is the scheduler that says where each is made: a worker that is ahead of
+    the others holds all that it has made, and there is no bound but the frame.
+    """
+    if halo is None or not facts.waits:
+        return 0
+    everything = int(facts.sort.quantiles.partition_rows.sum()) * facts.sort.row_nbytes
+    return math.ceil(everything / facts.sort.budget.threads_per_worker)
 
 
 def _in_place(facts: LagFacts, name: str, halo: Halo | None, rejected: Sequence[Candidate]) -> Plan:
@@ -199,15 +223,17 @@ def _in_place(facts: LagFacts, name: str, halo: Halo | None, rejected: Sequence[
                     reason=f"the columns needed of a partition, {format_nbytes(narrow)} × {options.STAGE_COPIES:g}",
                 )
             )
+    waits = _waiting_nbytes(facts, halo)
     waiting = (
-        "" if sort.self_made else f", and {options.LAG_WAITING:g} partitions that wait for their neighbours"
+        f", and {format_nbytes(waits)} of partitions that wait for their neighbours, all of them at worst"
     )
+    by_p2p = halo is None and facts.by_p2p
     steps.append(
         Step(
             kind="add columns to partitions",
             tasks=n,
             task_peak_nbytes=_in_place_peak(facts, halo),
-            reason=_cell_reason(facts, rows, _halo_rows(halo)) + waiting,
+            reason=_cell_reason(facts, rows, _halo_rows(halo), by_p2p=by_p2p) + (waiting if waits else ""),
         )
     )
     largest = math.ceil(rows * sort.output_row_nbytes)
@@ -246,15 +272,8 @@ def _moved(facts: LagFacts, rejected: Sequence[Candidate]) -> LagPlan:
     plan, figures, settings = plan_sort(sort, len(sort.quantiles.partition_rows))
     rows = figures.largest_rows
     if plan.strategy == "p2p":
-        peak = p2p_cell_peak_nbytes(
-            input_rows=rows,
-            input_nbytes=int(rows * sort.row_nbytes),
-            output_rows=rows,
-            output_nbytes=int(rows * sort.output_row_nbytes),
-        )
-        reason = _cell_reason(facts, rows, 0).replace(
-            f"× {options.FETCH_COPIES:g} ", f"× {options.P2P_RECEIVE_COPIES:g} "
-        )
+        peak = _p2p_cell_nbytes(facts, rows)
+        reason = _cell_reason(facts, rows, 0, by_p2p=True)
     else:
         beside = facts.before + facts.after if facts.across or (figures.layout.cells > 1).any() else 0
         # Where groups go over several shards, a neighbour is read whole for the rows at its edge, but before all else.

@@ -121,14 +121,18 @@ def groupby_lag_transform(
     function is called: evenly spaced rows of each partition are kept, and it is
     seen whether rows are in order already. A second time where a group is
     larger than a partition may be and ``order_by`` is given. Nothing is read of a
-    frame that :func:`safeframe.shuffle` has brought together by its keys.
+    frame that :func:`safeframe.shuffle` has brought together by its keys, with
+    or without columns that were chosen, or worked out row by row, since.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging a group of input partitions (as
     :func:`safeframe.set_index`) and making an output partition: its rows and
     those that lags reach beside it, twice and with 40 B a row, and the result
-    three times with 24 B a row. No group is ever held whole. The plan has the
-    figures: ``safeframe.explain(result)``.
+    three times with 24 B a row. No group is ever held whole. With the strategy
+    ``"halo"`` partitions that other tasks have to make first (a shuffle of
+    dask's, say) wait for their neighbours: all of them count, so that it is
+    chosen only where they fit one worker. The plan has the figures:
+    ``safeframe.explain(result)``.
 
     **Disk.** With the strategy ``"staged"`` all rows are written once to the
     staging directory, less columns that nothing uses, integers narrowed.

@@ -8,6 +8,7 @@ from typing import Any
 import dask.dataframe as dd
 import numpy as np
 
+from safeframe.engine.exchange_nodes import in_memory
 from safeframe.engine.lag_nodes import LagMoves
 from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts
@@ -105,8 +106,11 @@ def _whole(
         _unsampled(count_partition_rows(before)),
         split_keys=False,
     )
-    facts = replace(facts, quantiles=_unsampled(rows), self_made=False)
-    lag = make_plan(_lag_facts(facts, spec, source, edges=None, apart="", across=False), only_in_place=True)
+    # Partitions are made by the tasks that receive their rows, beside what brings these.
+    held = replace(budget, transport_nbytes=plan.budget.transport_nbytes)
+    facts = replace(facts, quantiles=_unsampled(rows), budget=held)
+    lag_facts = _lag_facts(facts, spec, source, edges=None, apart="", across=False)
+    lag = make_plan(replace(lag_facts, by_p2p=plan.strategy == "p2p"), only_in_place=True)
     if lag is None:
         return None
     return _put_together(source, spec, order, lag, None)
@@ -224,6 +228,8 @@ def _lag_facts(
         apart=apart,
         edges=edges,
         across=across,
+        waits=not facts.self_made and not in_memory(source.frame.expr),
+        by_p2p=False,
         why=source.why,
     )
 

@@ -2,7 +2,8 @@
 
 Covers: keys that are the index; a frame that a recipe brings to the order of
 the keys anyway, of which the input is taken, so that rows move once; a frame
-whose groups are whole within its partitions.
+whose groups are whole within its partitions; both with columns chosen, or
+worked out row by row, since.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from typing import Any
 
 import dask.dataframe as dd
 
-from safeframe.engine._dask import BaseSetIndexSortValues, new_collection
+from safeframe.engine._dask import (
+    Assign,
+    AsType,
+    BaseSetIndexSortValues,
+    Binop,
+    Projection,
+    Unaryop,
+    new_collection,
+)
 from safeframe.engine.p2p_nodes import SafeP2PShuffle
 from safeframe.engine.sort_nodes import SafeSort
 from safeframe.errors import KeyNotFoundError, UnsupportedError
@@ -103,7 +112,7 @@ def _brought_to_order(
     frame: dd.DataFrame, by: Sequence[Any], order_by: Sequence[Any], ignore_index: bool
 ) -> LagSource | None:
     """Take the input of a frame that is brought to the order of the keys; None when it is another frame."""
-    expression = frame.expr
+    expression = _before_steps(frame.expr, by)
     if not isinstance(expression, SafeSort) or expression.planned is None:
         return None
     before: PlannedSort = expression.planned
@@ -113,8 +122,14 @@ def _brought_to_order(
         return None
     if order_by and order.by[n:] != tuple(order_by):
         return None
+    source = _with_steps(frame.expr, expression, before.frame.expr)
+    gone = (before.index,) if before.index is not None and before.drop else ()
+    if [name for name in source.columns if name not in gone] != list(frame.columns):
+        return None
+    if before.index is not None and before.index not in source.columns:
+        return None  # a step chose columns of which it is none
     return LagSource(
-        frame=before.frame,
+        frame=source,
         order_by=order.by[n:],
         index=before.index,
         drop=before.drop,
@@ -129,11 +144,37 @@ def _brought_to_order(
 
 def _shuffled(frame: dd.DataFrame, by: Sequence[Any]) -> tuple[Plan, dd.DataFrame] | None:
     """Give the plan and the input of the shuffle that has every group in one partition; None when there is none."""
-    expression = frame.expr
+    expression = _before_steps(frame.expr, by)
     if isinstance(expression, SafeSort) and expression.order is None:
         on = expression.by
     elif isinstance(expression, SafeP2PShuffle):
         on = expression.on
     else:
         return None
-    return (expression.plan, new_collection(expression.frame)) if set(on) <= set(by) else None
+    if not set(on) <= set(by):
+        return None
+    return expression.plan, _with_steps(frame.expr, expression, expression.frame)
+
+
+def _before_steps(expression: Any, by: Sequence[Any]) -> Any:
+    """Give what is before steps that choose columns, or work some out row by row, and leave the keys as they are."""
+    steps = expression
+    while isinstance(steps, (Projection, Assign)):
+        if isinstance(steps, Assign) and set(steps.keys) & set(by):
+            return expression
+        steps = steps.frame
+    return steps if _row_by_row(expression, steps) else expression
+
+
+def _row_by_row(expression: Any, source: Any) -> bool:
+    """Whether an expression makes each row of the same row of a source, and of nothing else."""
+    if expression._name == source._name:
+        return True
+    return isinstance(expression, (Projection, Assign, Binop, Unaryop, AsType)) and all(
+        _row_by_row(one, source) for one in expression.dependencies()
+    )
+
+
+def _with_steps(expression: Any, source: Any, instead: Any) -> Any:
+    """Give the frame of the same steps of another source: steps that look at a row alone can be taken before it moves."""
+    return new_collection(expression.substitute(source, instead))

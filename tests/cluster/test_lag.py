@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 import safeframe
-from safeframe.engine.lag_nodes import LagPartitions, PartitionEdges
+from safeframe.engine.fusion import FusedCells
+from safeframe.engine.lag_nodes import LagPartitions, PartitionEdges, SafeLag
 
 ROWS = 6000
 LAGS = [0, 1, -3, 700]
@@ -91,29 +92,45 @@ def test_rows_in_order_stay_and_a_file_is_read_in_the_task_that_adds_its_columns
 
 
 def test_rows_of_a_frame_that_is_computed_first(small_cluster, table):
-    ddf = dd.read_parquet(table / "ordered").persist()
-    result = lagged(ddf, table)
-    assert safeframe.explain(result).strategy == "halo"
-    check(result, ddf.compute().reset_index(drop=True))
+    read = dd.read_parquet(table / "ordered")
+    made = dd.from_delayed(read.to_delayed(), meta=read._meta)
+    for ddf in (made.map_partitions(pd.DataFrame.copy), made.persist()):
+        result = lagged(ddf, table)
+        plan = safeframe.explain(result)
+        assert plan.strategy == "halo"
+        waits = any("wait for their neighbours" in step.reason for step in plan.steps)
+        assert waits == (ddf.expr._name.startswith("copy")), "those that were persisted are there anyway"
+        check(result, ddf.compute().reset_index(drop=True))
+    (narrow,) = result[["row", "v_lag_1"]].simplify().expr.find_operations(SafeLag)
+    assert narrow.frame._name == ddf.expr._name, "nor are there copies of some columns, which would wait"
 
 
-def test_groups_that_a_shuffle_brought_together(small_cluster, table):
+@pytest.mark.parametrize("steps", [False, True])
+@pytest.mark.parametrize("strategy", ["staged", "p2p"])
+def test_groups_that_a_shuffle_brought_together(small_cluster, table, strategy, steps):
     ddf = dd.read_parquet(table / "table")
     staging = str(table / "staging")
-    together = safeframe.shuffle(ddf, "k", npartitions=4, staging=staging)
+    together = safeframe.shuffle(ddf, "k", npartitions=4, staging=staging, strategy=strategy)
+    if steps:
+        together, ddf = (
+            frame.assign(w=frame["v"] * 2 + frame["t"])[["w", "v", "k", "row"]] for frame in (together, ddf)
+        )
     result = lagged(together, table)
     assert safeframe.explain(result).strategy == "whole"
     assert (result.npartitions, safeframe.explain(result).staging_nbytes) == (4, 0)
+    assert isinstance(result.optimize(fuse=False).expr, FusedCells), "no partition waits for its columns"
     check(result, ddf.compute().reset_index(drop=True))
 
 
-def test_an_index_is_a_key_and_stays_the_index(small_cluster, table):
+@pytest.mark.parametrize("strategy", ["staged", "p2p"])
+def test_an_index_is_a_key_and_stays_the_index(small_cluster, table, strategy):
     ddf = dd.read_parquet(table / "table")
     staging = str(table / "staging")
-    indexed = safeframe.set_index(ddf, "k", npartitions=4, staging=staging)
+    indexed = safeframe.set_index(ddf, "k", npartitions=4, staging=staging, strategy=strategy)
+    indexed, ddf = (frame.assign(w=frame["v"] * 2) for frame in (indexed, ddf))
     result = lagged(indexed, table)
     plan = safeframe.explain(result)
-    assert plan.strategy == "staged"
+    assert plan.strategy == strategy
     assert any("rows move once" in reason for reason in plan.reasons)
     assert result._meta.index.name == "k"
     check(result, ddf.compute().reset_index(drop=True))

@@ -348,6 +348,28 @@ def test_indexes_and_sorts_of_dasks_own_are_known() -> None:
     assert next(iter(frame.expr.find_operations(_dask.BaseSetIndexSortValues)), None) is None
 
 
+def test_steps_that_look_at_a_row_alone_are_known_and_can_be_taken_of_another_frame() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    steps = frame.assign(c=-frame.a * 2 > 3, d=frame.a.astype("float64"))[["c", "d"]].expr
+    assert isinstance(steps, _dask.Projection)
+    assert isinstance(steps.frame, _dask.Assign)
+    assert list(steps.frame.keys) == ["c", "d"]
+    kinds = (_dask.Projection, _dask.Assign, _dask.Binop, _dask.Unaryop, _dask.AsType)
+    assert all(isinstance(one, kinds) for one in steps.walk() if one._name != frame.expr._name)
+    other = dd.from_pandas(FRAME + 1, npartitions=3)
+    taken = _dask.new_collection(steps.substitute(frame.expr, other.expr))
+    assert taken.npartitions == 3
+    assert taken.compute()["c"].tolist() == (-(FRAME.a + 1) * 2 > 3).tolist()
+
+
+def test_a_frame_that_was_persisted_is_its_partitions_under_their_names() -> None:
+    kept = dd.from_pandas(FRAME, npartitions=2).map_partitions(_add, [1]).persist()
+    assert isinstance(kept.expr, _dask.FromGraph)
+    layer = dict(kept.expr._layer())
+    assert {type(made) for made in layer.values()} == {pd.DataFrame, _dask.Alias}
+    assert set(kept.__dask_keys__()) <= set(layer)
+
+
 def test_an_expression_of_ours_is_a_collection_that_need_not_have_a_graph() -> None:
     # dask 2026.6 asks it for its graph, which one that is abstract does not have.
     abstract = _dask.new_collection(_Abstract(dd.from_pandas(FRAME, npartitions=2).expr))

@@ -225,8 +225,8 @@ def test_transforms(data, value, transform, lags, in_order, size, tmp_path_facto
 
 
 @pytest.mark.parametrize("before", ["shuffle", "set_index", "sort_values"])
-@given(data=st.data(), kind=st.sampled_from(KINDS), lags=LAGS, size=SIZES)
-def test_a_frame_that_recipes_brought_together(before, data, kind, lags, size, tmp_path_factory):
+@given(data=st.data(), kind=st.sampled_from(KINDS), lags=LAGS, size=SIZES, steps=st.booleans())
+def test_a_frame_that_recipes_brought_together(before, data, kind, lags, size, steps, tmp_path_factory):
     frame = data.draw(key_frames([kind], names=["k"], extra="l"))
     ddf = data.draw(partitioned(frame))
     staging = str(tmp_path_factory.getbasetemp())
@@ -236,7 +236,18 @@ def test_a_frame_that_recipes_brought_together(before, data, kind, lags, size, t
         ddf = safeframe.set_index(ddf, "k", staging=staging, **size)
     else:
         ddf = safeframe.sort_values(ddf, "k", staging=staging, **size)
-    result = safeframe.groupby_lag_transform(ddf, "k", "both", lags, staging=staging)
-    same_values(computed(result), shifted(frame, "k", ["both"], lags))
-    assert safeframe.explain(result).recipe == "groupby_lag_transform"
+    if steps:
+        ddf, frame = (rows.assign(twice=-rows["l"] * 2) for rows in (ddf, frame))
+        if before != "set_index":
+            ddf = ddf[["twice", "k", "l", "both"]].assign(both=ddf["l"] > 3)
+            frame = frame.assign(both=frame["l"] > 3)
+    columns = ["both", "twice"] if steps else ["both"]
+    result = safeframe.groupby_lag_transform(ddf, "k", columns, lags, staging=staging)
+    same_values(computed(result), shifted(frame, "k", columns, lags))
+    plan = safeframe.explain(result)
+    assert plan.recipe == "groupby_lag_transform"
+    if before == "shuffle":
+        assert plan.strategy == "whole" or any("a partition" in one.reason for one in plan.rejected)
+    else:
+        assert any("rows move once" in reason for reason in plan.reasons)
     assert result._meta.index.name == ("k" if before == "set_index" else None)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from safeframe.errors import SchemaMismatchError, UnsupportedError
-from safeframe.kernels.columns import from_arrow, gather, to_arrow
+from safeframe.kernels.columns import floats_to_arrow, from_arrow, gather, to_arrow
 
 COLUMNS = {
     "int64": pd.Series([1, 2, 300]),
@@ -83,3 +83,18 @@ def test_pieces_with_other_categories_are_joined():
     other = pd.Series(["c", "a"], dtype="category")
     joined = from_arrow([to_arrow(one, one.dtype), to_arrow(other, other.dtype)], one.dtype)
     assert list(joined) == ["a", "b", "c", "a"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 1003])
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_floats_are_in_arrow_what_pandas_has(dtype, n, share):
+    rng = np.random.default_rng(n)
+    values = np.where(rng.random(n) < share, np.nan, rng.random(n)).astype(dtype)
+    values[: n // 3] = -np.inf
+    found = floats_to_arrow(values)
+    found.validate(full=True)
+    expected = pa.array(values, from_pandas=True)
+    assert found.equals(expected)
+    assert found.null_count == expected.null_count
+    assert n == 0 or found.buffers()[1].address == values.ctypes.data, "not copied"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from safeframe.errors import SchemaMismatchError, ValidationError
@@ -95,6 +98,18 @@ class TestShifts:
         pd.testing.assert_frame_equal(found, whole.iloc[80:120])
         found = add_lags(rows.iloc[50:150], made, own=slice(40, 60))
         pd.testing.assert_frame_equal(found, whole.iloc[90:110])
+
+    @pytest.mark.parametrize("n", [1, 3])
+    def test_rows_at_an_edge_keep_no_others_alive(self, n):
+        frame = pd.DataFrame({"k": np.arange(1000), "v": 1.5, "s": pd.Series(["word"] * 1000, dtype=STRING)})
+        made = replace(spec(frame), by=("k", "s"))
+        for rows in (slice(0, n), slice(1000 - n, 1000)):
+            found = edge_rows(frame, made, rows)
+            pd.testing.assert_frame_equal(
+                found, frame[["k", "s", "v"]].iloc[rows].reset_index(drop=True), check_index_type=False
+            )
+            assert not any(np.shares_memory(found[name].to_numpy(), frame[name].to_numpy()) for name in "kv")
+            assert pa.array(found["s"], from_pandas=True).get_total_buffer_size() < 1000
 
     def test_rows_that_an_order_brings_together_stay_where_they_are(self, rows):
         mixed = rows.sample(frac=1, random_state=1)

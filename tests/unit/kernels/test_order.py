@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeframe.kernels.order import shard_of, sorted_union, stable_order
+from safeframe.kernels.order import NEARBY_ROWS, nearby_order, shard_of, sorted_union, stable_order
 
 
 @pytest.mark.parametrize("largest", [3, 2**16 - 1, 2**16, 2**32 + 5, 2**47, 2**50])
@@ -18,7 +18,21 @@ def test_stable_order_is_numpys(largest):
     assert (order == np.argsort(ids, kind="stable")).all()
 
 
+@pytest.mark.parametrize("largest", [3, 300, 2**20])
+def test_nearby_rows_are_in_order_and_no_row_goes_further(largest):
+    ids = np.random.default_rng(0).integers(0, largest + 1, 3 * NEARBY_ROWS + 7)
+    ids[NEARBY_ROWS : 2 * NEARBY_ROWS].sort()
+    order = nearby_order(ids)
+    for start in range(0, len(ids), NEARBY_ROWS):
+        near = slice(start, start + NEARBY_ROWS)
+        assert (order[near] == start + np.argsort(ids[near], kind="stable")).all()
+    both = order[stable_order(ids[order])]
+    assert (both == np.argsort(ids, kind="stable")).all(), "runs are all that is left to join"
+
+
 def test_rows_in_order_need_no_order():
+    assert nearby_order(np.arange(2 * NEARBY_ROWS)) is None
+    assert nearby_order(np.array([], np.uint16)) is None
     assert stable_order(np.array([0, 1, 1, 7])) is None
     assert stable_order(np.array([], np.int64)) is None
 

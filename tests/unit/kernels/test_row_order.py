@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from safeframe.errors import UnsupportedError
 from safeframe.kernels.key_schema import common_schema
-from safeframe.kernels.row_order import RowOrder, check_orderable, ranks_among, sorted_keys
+from safeframe.kernels.row_order import RowOrder, check_orderable, ranks_among, rows_in_order, sorted_keys
 from tests.property.strategies import KEY_KINDS, key_frames
 
 KINDS = sorted(KEY_KINDS)
@@ -144,3 +144,23 @@ def test_an_order_is_told_by_all_that_changes_it():
     ]
     assert len({repr(order.__dask_tokenize__()) for order in some}) == len(some)
     assert order_of(frame, ["a"]).__dask_tokenize__() == some[0].__dask_tokenize__()
+
+
+@pytest.mark.parametrize("swapped", [None, 0, 100, 2**14 - 1, 2**14, 40_000, 49_998])
+@pytest.mark.parametrize("ascending", [True, False])
+def test_rows_that_fall_are_found_wherever_they_are(swapped, ascending):
+    values = np.arange(50_000) // 2 * 2.0 if swapped is None else np.arange(50_000.0)
+    values = values if ascending else values[::-1].copy()
+    if swapped is not None:
+        values[[swapped, swapped + 1]] = values[[swapped + 1, swapped]]
+    frame = pd.DataFrame({"k": values})
+    assert rows_in_order(frame, order_of(frame, ascending=ascending)) == (swapped is None)
+
+
+@pytest.mark.parametrize("at", [0, 20_000, 49_999])
+@pytest.mark.parametrize("na_last", [True, False])
+def test_a_null_is_in_order_at_its_end_alone(at, na_last):
+    values = np.arange(50_000.0)
+    values[at] = np.nan
+    frame = pd.DataFrame({"k": values})
+    assert rows_in_order(frame, order_of(frame, na_last=na_last)) == (at == (49_999 if na_last else 0))

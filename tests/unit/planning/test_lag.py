@@ -71,7 +71,18 @@ def edges(partitions=40, rows=100_000, why=""):
     )
 
 
-def lag_facts(*, apart="not known", edges=None, before=3, after=0, across=False, width=160.0, **changes):
+def lag_facts(
+    *,
+    apart="not known",
+    edges=None,
+    before=3,
+    after=0,
+    across=False,
+    width=160.0,
+    waits=False,
+    by_p2p=False,
+    **changes,
+):
     changes = {"output_row_nbytes": width, "split_keys": True, "ordered": "as always", **changes}
     return LagFacts(
         sort=sort_facts(recipe="groupby_lag_transform", **changes),
@@ -82,6 +93,8 @@ def lag_facts(*, apart="not known", edges=None, before=3, after=0, across=False,
         apart=apart,
         edges=edges,
         across=across,
+        waits=waits,
+        by_p2p=by_p2p,
         why="",
     )
 
@@ -160,10 +173,21 @@ class TestMemory:
         assert more == 50_000 * (80 * options.FETCH_COPIES + options.ROW_INDEX_NBYTES)
         assert any("cut by the order" in reason for reason in many.reasons)
 
-    def test_partitions_that_wait_for_their_neighbours_count(self):
+    def test_partitions_that_wait_for_their_neighbours_count_all(self):
         roomy = {"edges": edges(), "budget": budget(task_mib=2048)}
-        alone, waiting = (plan_of(self_made=made, **roomy) for made in (True, False))
-        assert waiting.task_peak_nbytes - alone.task_peak_nbytes == options.LAG_WAITING * 100_000 * 80
+        alone, waiting = (plan_of(waits=waits, **roomy) for waits in (False, True))
+        assert (alone.strategy, waiting.strategy) == ("halo", "halo")
+        assert waiting.task_peak_nbytes - alone.task_peak_nbytes == 40 * 100_000 * 80
+        assert plan_of(waits=True, edges=edges(), budget=budget(task_mib=256)).strategy == "staged"
+        whole = {"apart": "", "budget": budget(task_mib=2048)}
+        assert plan_of(waits=True, **whole).task_peak_nbytes == plan_of(**whole).task_peak_nbytes, (
+            "none waits"
+        )
+
+    def test_rows_that_come_by_p2p_count_as_often_as_it_holds_them(self):
+        staged, by_p2p = (plan_of(apart="", by_p2p=by_p2p, budget=budget(2048)) for by_p2p in (False, True))
+        more = options.P2P_RECEIVE_COPIES - options.FETCH_COPIES
+        assert by_p2p.task_peak_nbytes - staged.task_peak_nbytes == more * 100_000 * 80
 
     def test_a_group_larger_than_a_partition_is_cut_where_rows_are_in_their_order(self):
         keys = np.append(np.full(999, 100.0), 4_000_000 - 99_900)
