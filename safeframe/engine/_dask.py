@@ -11,11 +11,16 @@ from typing import Any
 
 from dask.base import tokenize
 from dask.dataframe.api import new_collection
-from dask.dataframe.dask_expr import _groupby, _reductions
+from dask.dataframe.dask_expr import _expr, _groupby, _reductions
+from dask.dataframe.dask_expr._accessor import FunctionMap, PropertyMap
 from dask.dataframe.dask_expr._expr import (
+    Assign,
+    AsType,
+    Binop,
     Blockwise,
     Elemwise,
     Expr,
+    Fillna,
     Filter,
     Fused,
     Index,
@@ -23,6 +28,8 @@ from dask.dataframe.dask_expr._expr import (
     PartitionsFiltered,
     Projection,
     RenameFrame,
+    RenameSeries,
+    UFuncElemwise,
     determine_column_projection,
 )
 from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, GroupByApplyConcatApply
@@ -46,14 +53,19 @@ from distributed.shuffle._exceptions import P2POutOfDiskError
 from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
 
 __all__ = [
+    "Accessed",
     "Alias",
+    "AsType",
+    "Assign",
     "BaseSetIndexSortValues",
+    "Binop",
     "Blockwise",
     "BlockwiseIO",
     "DataFrameShuffleSpec",
     "DataNode",
     "Elemwise",
     "Expr",
+    "Fillna",
     "Filter",
     "Fused",
     "GroupByApply",
@@ -69,9 +81,11 @@ __all__ = [
     "PartitionsFiltered",
     "Projection",
     "RenameFrame",
+    "RenameSeries",
     "ShuffleId",
     "Task",
     "TaskRef",
+    "UFuncElemwise",
     "barrier_key",
     "concat",
     "determine_column_projection",
@@ -84,6 +98,7 @@ __all__ = [
     "new_collection",
     "p2p_barrier",
     "reductions",
+    "row_functions",
     "shuffle_unpack",
     "strip_unknown_categories",
 ]
@@ -110,6 +125,16 @@ def reductions() -> dict[type, str]:
         _reductions.Min: "min",
         _reductions.Max: "max",
     }
+
+
+Accessed = (PropertyMap, FunctionMap)
+"""What ``.dt`` and ``.str`` make of a series."""
+
+
+def row_functions() -> tuple[type, ...]:
+    """Give dask's functions of series whose every value is made of the same row's, but for arithmetic."""
+    names = ("Abs", "Between", "Clip", "IsNa", "Mask", "NotNull", "Round", "Unaryop", "Where")
+    return tuple(getattr(_expr, name) for name in names)
 
 
 def lowered(expr: Any) -> Any:

@@ -174,15 +174,17 @@ def merge(
     0     9      6
     """
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
-    sizes, plan = planned(
+    sizes, plan, facts = planned(
         left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )  # fmt: skip
-    return merged(sizes, plan, asked, max_output)
+    return merged(sizes, plan, facts, asked, max_output)
 
 
-def merged(sizes: JoinSizes, plan: Plan, asked: KeyArguments, max_output: str | int | None) -> dd.DataFrame:
+def merged(
+    sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments, max_output: str | int | None
+) -> dd.DataFrame:
     """Make the collection of a planned merge, for a recipe that the user called."""
     if max_output is not None:
         refuse_larger(sizes.estimate, parse_nbytes(max_output, argument="max_output"))
@@ -203,6 +205,7 @@ def merged(sizes: JoinSizes, plan: Plan, asked: KeyArguments, max_output: str | 
         right_keys=sizes.right_facts.keys.partitions,
         keys=sizes.keys,
         given_divisions=result_divisions(sizes, plan),
+        facts=facts,
     )
     return cast("dd.DataFrame", new_collection(expression))
 
@@ -271,7 +274,7 @@ def planned(
     validate: str | None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None,
     check_order: Callable[[JoinSizes], None] | None = None,
-) -> tuple[JoinSizes, Plan]:
+) -> tuple[JoinSizes, Plan, MergeFacts]:
     """Size and plan a merge; with ``check_order``, one whose result is in key order."""
     if partition_size is None:
         partition_size = config.get("partition-size")
@@ -289,19 +292,17 @@ def planned(
         check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
     where = staging_facts(staging)
     p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
-    plan = make_plan(
-        MergeFacts(
-            how=asked.how,
-            left=sizes.left_facts,
-            right=sizes.right_facts,
-            estimate=sizes.estimate,
-            budget=budget,
-            staging=where,
-            partition_nbytes=partition_nbytes,
-            strategy=strategy,
-            ordered=in_order,
-            p2p=p2p,
-            p2p_refused=p2p_refused,
-        )
+    facts = MergeFacts(
+        how=asked.how,
+        left=sizes.left_facts,
+        right=sizes.right_facts,
+        estimate=sizes.estimate,
+        budget=budget,
+        staging=where,
+        partition_nbytes=partition_nbytes,
+        strategy=strategy,
+        ordered=in_order,
+        p2p=p2p,
+        p2p_refused=p2p_refused,
     )
-    return sizes, plan
+    return sizes, make_plan(facts), facts

@@ -220,7 +220,10 @@ def test_other_rows_than_were_counted_are_refused(tables):
 
 REFUSED = {
     "no fan-out": (lambda tables: merge_of(tables, how="leftsemi"), "repeats no row"),
-    "a new column of both sides": (lambda tables: merge_of(tables).assign(c=lambda m: m.a + m.b), "Assign"),
+    "a new column of both sides": (
+        lambda tables: merge_of(tables).assign(c=lambda m: m.a + m.b),
+        "of both sides",
+    ),
     "the indicator": (lambda tables: merge_of(tables, indicator=True), "indicator"),
     "no merge": (lambda tables: dd.read_parquet(tables / "left"), r"no safeframe\.merge"),
 }
