@@ -43,7 +43,7 @@ from safeframe.kernels.row_functions import (
 from safeframe.planning.merge_write import plan_wider_write
 from safeframe.sizing.frames import fixed_nbytes
 
-__all__ = ["MadeColumns", "MovedColumns", "NeedsRowsError", "moved_columns"]
+__all__ = ["MadeColumns", "MovedColumns", "NeedsRowsError", "moved_columns", "moved_factors"]
 
 _SAME_LENGTH = frozenset(
     ".str." + name
@@ -119,7 +119,45 @@ def moved_columns(expr: Any) -> MovedColumns:
     if not read.where and all(isinstance(function, RowValue) for function in read.columns.values()):
         named = tuple((name, function.name) for name, function in read.columns.items())
         return MovedColumns(read.merge, named, (), ())
-    return _Mover(read, expr._meta.to_frame() if expr.ndim == 1 else expr._meta).moved()
+    meta = expr._meta if expr.ndim == 2 else expr._meta.to_frame()
+    return _Mover(read, meta if read.columns else meta.iloc[:, :0]).moved()
+
+
+def moved_factors(read: RowColumns, factors: Sequence[Any], dtype: Any) -> tuple[Any, dict[str, Any]]:
+    """Move the two factors of a product to a side each.
+
+    Parameters
+    ----------
+    read
+        What the product was read of.
+    factors
+        The factors.
+    dtype
+        The type of the product.
+
+    Returns
+    -------
+    tuple
+        The merge, and by ``"left"`` and ``"right"`` what that side's factor is called there.
+
+    Raises
+    ------
+    NeedsRowsError
+        Where they are not of a side each.
+    """
+    columns = {
+        number: RowFunction("AsType", pd.Series.astype, (factor, dtype))
+        for number, factor in enumerate(factors)
+    }
+    meta = pd.DataFrame({number: pd.Series([], dtype=dtype) for number in columns})
+    moved = _Mover(RowColumns(read.merge, columns, read.where), meta).moved()
+    spec: JoinSpec = moved.merge._spec
+    sources = dict(zip(spec.meta.columns, spec.output, strict=True))
+    found = {"right" if sources[name].left is None else "left": name for _, name in moved.columns}
+    if len(found) != 2:
+        msg = "the factors are of one side"
+        raise NeedsRowsError(msg)
+    return moved.merge, found
 
 
 class _Mover:

@@ -99,7 +99,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         if isinstance(parent, Filter) and self._stays_in_place:
             # The partitions of such a side are held to the very rows that were planned.
             return None
-        told = told_by_plan(self, parent)
+        told = told_by_plan(self, parent, dependents)
         if told is not None:
             return told
         pushed = super()._simplify_up(parent, dependents)

@@ -25,6 +25,7 @@ from safeframe.engine._dask import (
     Expr,
     Fillna,
     Filter,
+    Index,
     Merge,
     Projection,
     RenameFrame,
@@ -140,6 +141,12 @@ def _of_accessor(node: Any) -> RowColumns:
     return _function(node, name, node.operation, list(node._args), dict(node._kwargs), check=False)
 
 
+def _of_index(node: Any) -> RowColumns:
+    # How many rows there are: what they are called is not asked.
+    frame = read_columns(node.frame)
+    return RowColumns(frame.merge, {}, frame.where)
+
+
 def _of_operation(node: Any) -> RowColumns:
     return _function(node, type(node).__name__, node.operation, list(node._args), dict(node._kwargs))
 
@@ -148,7 +155,9 @@ def _of_same(node: Any) -> RowColumns:
     if not pd.api.types.is_scalar(node.operand("index")):
         msg = "RenameSeries is done on its rows"
         raise NeedsRowsError(msg)
-    return read_columns(node.frame)
+    series = read_columns(node.frame)
+    (value,) = series.columns.values()
+    return RowColumns(series.merge, {node._meta.name: value}, series.where)
 
 
 def _function(
@@ -169,6 +178,9 @@ def _function(
         msg = f"{kind} is done on its rows"
         raise NeedsRowsError(msg)
     frame = read_columns(parts[0])
+    if not frame.columns:
+        msg = "its index is used"
+        raise NeedsRowsError(msg)
     options = tuple(sorted(keywords.items()))
 
     def of(column: Any) -> RowFunction:
@@ -194,6 +206,9 @@ def _joined(frame: RowColumns, value: Any) -> Any:
     if read.merge._name != frame.merge._name or read.where.keys() != frame.where.keys():
         msg = "columns of another frame are used"
         raise NeedsRowsError(msg)
+    if not read.columns:
+        msg = "its index is used"
+        raise NeedsRowsError(msg)
     return next(iter(read.columns.values()))
 
 
@@ -215,6 +230,7 @@ _READERS: tuple[tuple[Any, Callable[[Any], RowColumns]], ...] = (
     (Projection, _of_projection),
     (RenameFrame, _of_new_names),
     (RenameSeries, _of_same),
+    (Index, _of_index),
     (Assign, _of_assign),
     (Filter, _of_filter),
     (AsType, _of_cast),
