@@ -29,12 +29,9 @@ class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyp
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Len):
-            if not hasattr(
-                self.frame, "counted_rows"
-            ):  # the merge, until it becomes one of its concrete forms
-                return None
-            rows = self.frame.counted_rows
-            return counted(self.frame, parent) if rows is None else Literal(rows)
+            # The merge, until it becomes one of its concrete forms.
+            rows = getattr(self.frame, "counted_rows", None)
+            return None if rows is None else Literal(rows)
         return super()._simplify_up(parent, dependents)
 
 

@@ -192,7 +192,7 @@ class _Joined:
         """Give a total of each key."""
         if column is not None and other_column is not None:
             if function == "product":
-                return self._sum(column) * self._sum(other_column)
+                return np.multiply(self._sum(column), self._sum(other_column))
             return self._infinite_product(column, other_column)
         if column is None or function == "size":
             return self.n_rows
