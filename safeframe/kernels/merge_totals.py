@@ -142,9 +142,13 @@ def total_of(
     if by is None:
         # Of products no total is null: one that is no number is what infinite ones of both signs add up to.
         given = {key: {"skipna": False} if key[1] in MADE_OF else {} for key in columns}
-        found = pd.DataFrame(
-            {key: [getattr(frame[place], functions[key])(**given[key])] for place, key in enumerate(columns)}
-        )
+        with np.errstate(invalid="ignore"):
+            found = pd.DataFrame(
+                {
+                    key: [getattr(frame[place], functions[key])(**given[key])]
+                    for place, key in enumerate(columns)
+                }
+            )
     else:
         keys = [joined.key(number).rename(name) for number, name in by]
         grouped = frame.groupby(keys, dropna=dropna, sort=sort)
@@ -192,7 +196,8 @@ class _Joined:
         """Give a total of each key."""
         if column is not None and other_column is not None:
             if function == "product":
-                return np.multiply(self._sum(column), self._sum(other_column))
+                products: npt.NDArray[Any] = self._sum(column) * self._sum(other_column)
+                return products
             return self._infinite_product(column, other_column)
         if column is None or function == "size":
             return self.n_rows

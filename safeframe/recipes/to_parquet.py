@@ -93,7 +93,8 @@ def to_parquet(
     resume
         For a merge that is written without its rows: go on from the files that
         an earlier run to ``path`` has finished, of the same inputs, arguments
-        and workers; and leave what is finished where it is should this one fail.
+        and workers; and leave what is finished where it is should this one
+        fail. Both sides are read and staged again, whole.
     progress
         Whether to say on standard error, every few seconds, how many files and
         rows are written and how long the rest may take. Local paths only.
@@ -126,9 +127,9 @@ def to_parquet(
     **Files.** ``part.0.parquet``, ``part.1.parquet``, … in the order of the
     partitions, of one schema, without ``_metadata``.
 
-    **Merges.** A merge that repeats its rows many times, or some of its columns
-    by any name, is written without making its rows, where the workers share a
-    staging directory: the values of either side as dictionaries, and codes for
+    **Merges.** A merge that repeats its rows many times, with columns and
+    filters that are of one side each, is written without making its rows, where
+    the workers share a staging directory: the values of either side as dictionaries, and codes for
     where they stand. Its files are of some 128 MiB and are read like any others;
     ``safeframe.explain(merged)`` says which way is taken, and how large they are. An
     index that counts rows then counts those of each file.
