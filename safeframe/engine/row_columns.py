@@ -181,7 +181,7 @@ def _function(
     if not frame.columns:
         msg = "its index is used"
         raise NeedsRowsError(msg)
-    options = tuple(sorted(keywords.items()))
+    options = tuple((name, _constant(value)) for name, value in sorted(keywords.items()))
 
     def of(column: Any) -> RowFunction:
         arguments = [

@@ -39,7 +39,13 @@ class RowFunction:
     """More constants."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        return ("RowFunction", self.kind, self.arguments, self.keywords)
+        arguments = tuple(_token(argument) for argument in self.arguments)
+        return (
+            "RowFunction",
+            self.kind,
+            arguments,
+            tuple((name, _token(value)) for name, value in self.keywords),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +60,8 @@ class ColumnsMade:
     """What is true of rows that stay."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        return ("ColumnsMade", self.kept, self.added, self.where)
+        added = tuple((name, _token(function)) for name, function in self.added)
+        return ("ColumnsMade", self.kept, added, tuple(_token(condition) for condition in self.where))
 
 
 def made_columns(frame: pd.DataFrame, made: ColumnsMade) -> pd.DataFrame:
@@ -97,6 +104,13 @@ def values_used(function: Any) -> Iterator[Any]:
     elif isinstance(function, RowFunction):
         for argument in function.arguments:
             yield from values_used(argument)
+
+
+def _token(value: Any) -> object:
+    """Give a text that is the same in every process: what operates has an address."""
+    return (
+        value.__dask_tokenize__() if isinstance(value, RowFunction) else (type(value).__name__, repr(value))
+    )
 
 
 def _values(function: Any, frame: pd.DataFrame) -> Any:
