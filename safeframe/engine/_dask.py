@@ -11,7 +11,8 @@ from typing import Any
 
 from dask.base import tokenize
 from dask.dataframe.api import new_collection
-from dask.dataframe.dask_expr import _groupby, _reductions
+from dask.dataframe.dask_expr import _expr, _groupby, _reductions
+from dask.dataframe.dask_expr._accessor import FunctionMap, PropertyMap
 from dask.dataframe.dask_expr._expr import (
     Assign,
     AsType,
@@ -19,6 +20,7 @@ from dask.dataframe.dask_expr._expr import (
     Blockwise,
     Elemwise,
     Expr,
+    Fillna,
     Filter,
     Fused,
     Index,
@@ -26,6 +28,8 @@ from dask.dataframe.dask_expr._expr import (
     PartitionsFiltered,
     Projection,
     RenameFrame,
+    RenameSeries,
+    UFuncElemwise,
     Unaryop,
     determine_column_projection,
 )
@@ -50,6 +54,7 @@ from distributed.shuffle._exceptions import P2POutOfDiskError
 from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
 
 __all__ = [
+    "Accessed",
     "Alias",
     "AsType",
     "Assign",
@@ -61,6 +66,7 @@ __all__ = [
     "DataNode",
     "Elemwise",
     "Expr",
+    "Fillna",
     "Filter",
     "FromGraph",
     "Fused",
@@ -77,9 +83,11 @@ __all__ = [
     "PartitionsFiltered",
     "Projection",
     "RenameFrame",
+    "RenameSeries",
     "ShuffleId",
     "Task",
     "TaskRef",
+    "UFuncElemwise",
     "Unaryop",
     "barrier_key",
     "concat",
@@ -93,6 +101,7 @@ __all__ = [
     "new_collection",
     "p2p_barrier",
     "reductions",
+    "row_functions",
     "shuffle_unpack",
     "strip_unknown_categories",
 ]
@@ -119,6 +128,16 @@ def reductions() -> dict[type, str]:
         _reductions.Min: "min",
         _reductions.Max: "max",
     }
+
+
+Accessed = (PropertyMap, FunctionMap)
+"""What ``.dt`` and ``.str`` make of a series."""
+
+
+def row_functions() -> tuple[type, ...]:
+    """Give dask's functions of series whose every value is made of the same row's, but for arithmetic."""
+    names = ("Abs", "Between", "Clip", "IsNa", "Mask", "NotNull", "Round", "Unaryop", "Where")
+    return tuple(getattr(_expr, name) for name in names)
 
 
 def lowered(expr: Any) -> Any:

@@ -4,8 +4,7 @@
 
     CommitFiles(JoinedFiles(Seal(stage(left), stage(right))))
 
-Covers: finding the merge behind projections and new names, the graph, one task
-for each file.
+Covers: the merge that a frame is made of, the graph, one task for each file.
 Does not cover: the file itself (``kernels.joined_file``), the swap
 (``parquet_tasks``), how files are divided (``planning.merge_write``).
 """
@@ -20,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dask.base import tokenize
 
-from safeframe.engine._dask import Expr, Projection, RenameFrame, Task, TaskRef
+from safeframe.engine._dask import Expr, Task, TaskRef
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import fetch
 from safeframe.engine.exchange_nodes import Seal, seal_key, stage
 from safeframe.engine.fusion import Cells
 from safeframe.engine.joined_resume import as_divided_before
+from safeframe.engine.merge_columns import MovedColumns, NeedsRowsError, moved_columns
 from safeframe.engine.merge_nodes import SafeMerge
 from safeframe.engine.merge_tasks import SealedMerge, check_one_key, seal_merge
 from safeframe.engine.parquet_tasks import (
@@ -72,12 +72,12 @@ class JoinedFrame:
 
 
 def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
-    """Find the merge that a frame is made of by naming and leaving out columns alone.
+    """Find the merge that a frame is made of by columns and filters of one side each.
 
     Parameters
     ----------
     expr
-        The frame's expression, simplified.
+        The frame's expression.
     write_index
         Whether its index is written.
 
@@ -86,24 +86,32 @@ def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
     JoinedFrame, str or None
         A reason, where there is a merge and its rows have to be made; None where there is none.
     """
-    names = [(name, name) for name in expr.columns]
-    node = expr
-    while not isinstance(node, SafeMerge):
-        if isinstance(node, RenameFrame):
-            before = dict(zip(node.columns, node.frame.columns, strict=True))
-            names = [(name, before[old]) for name, old in names]
-        elif not isinstance(node, Projection):
-            found = [part for part in node.walk() if isinstance(part, SafeMerge)]
-            return f"{type(node).__name__} is done on them" if found else None
-        node = node.frame
-    plan: Plan = node.plan
-    if plan.write is None:
-        return plan.write_refused or None
-    if node.indicator:
+    simple = expr.simplify()
+    if not any(isinstance(part, SafeMerge) for part in simple.walk()):
+        return None
+    found = _moved(simple)
+    if isinstance(found, str):
+        # dask may have left a filter beside columns of the merge without it.
+        other = _moved(expr)
+        found = found if isinstance(other, str) else other
+    if isinstance(found, str):
+        return found
+    merge = found.merge
+    if merge.plan.write is None:
+        return merge.plan.write_refused or None
+    if merge.indicator:
         return "the indicator tells rows apart"
-    if write_index and node.known_divisions:
+    if write_index and merge.known_divisions:
         return "the partitions are ranges of the index"
-    return JoinedFrame(node, tuple(names), plan)
+    planned = found.planned
+    return planned if isinstance(planned, str) else JoinedFrame(planned, found.columns, planned.plan)
+
+
+def _moved(expr: Any) -> MovedColumns | str:
+    try:
+        return moved_columns(expr)
+    except NeedsRowsError as reason:
+        return str(reason)
 
 
 def unwritable(target: ParquetTarget) -> str | None:

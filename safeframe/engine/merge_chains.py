@@ -17,6 +17,7 @@ from typing import Any
 
 from safeframe.engine._dask import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal, Projection
 from safeframe.engine.merge_totals import totals_instead
+from safeframe.engine.merge_values import awaiting_totals
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.join_spec import JoinSpec
 
@@ -28,9 +29,8 @@ class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyp
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Len):
-            rows = getattr(
-                self.frame, "counted_rows", None
-            )  # the merge, until it becomes one of its concrete forms
+            # The merge, until it becomes one of its concrete forms.
+            rows = getattr(self.frame, "counted_rows", None)
             return None if rows is None else Literal(rows)
         return super()._simplify_up(parent, dependents)
 
@@ -39,21 +39,23 @@ class PickedColumns(Projection):  # type: ignore[misc]
     """Columns of a merge's result, where the merge has to make more (its keys) or another order of them."""
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        told = _told(self.frame, self, parent)
+        told = _told(self.frame, self, parent, dependents)
         return told if told is not None else super()._simplify_up(parent, dependents)
 
 
-def told_by_plan(merge: Any, parent: Any) -> Any:
+def told_by_plan(merge: Any, parent: Any, dependents: Any) -> Any:
     """Give what stands for a step that takes a merge's result, or None where it has to run."""
-    if isinstance(parent, Index) and not isinstance(parent, CountedIndex):
-        return None if merge.counted_rows is None else CountedIndex(merge)
-    return _told(merge, merge, parent)
+    if isinstance(parent, Index) and merge.counted_rows is not None:
+        return None if isinstance(parent, CountedIndex) else CountedIndex(merge)
+    return _told(merge, merge, parent, dependents)
 
 
-def _told(merge: Any, result: Any, parent: Any) -> Any:
+def _told(merge: Any, result: Any, parent: Any, dependents: Any) -> Any:
     # The merge, until it becomes one of its concrete forms.
     if hasattr(merge, "counted_rows"):
         totals = totals_instead(merge, result, parent)
+        if totals is None:
+            totals = awaiting_totals(parent, dependents)
         if totals is not None:
             return totals
     return grouped_in_place(merge, result, parent)

@@ -45,19 +45,22 @@ from safeframe.kernels.join_spec import JoinSpec, SideSpec, join_spec
 from safeframe.kernels.join_table import JoinTable
 from safeframe.kernels.routing import JoinRouter
 
-__all__ = ["SafeMerge"]
+__all__ = ["FilteredMerge", "SafeMerge"]
 
 
 class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     """A merge that runs by a plan.
 
-    Operands beyond dask's: the plan, the schema of the keys, the key ranges of
-    the input partitions, and the keys. An index that is compared, or that the
+    Operands beyond dask's: the plan and the facts that it is made of, the schema
+    of the keys, the key ranges of the input partitions, and the keys. An index that is compared, or that the
     result has, is a column of its side; ``left_on`` and ``right_on`` name the
     columns that no projection may take away.
     """
 
-    _parameters = [*Merge._parameters, "plan", "schema", "left_keys", "right_keys", "keys", "given_divisions"]
+    _parameters = [
+        *Merge._parameters,
+        *("plan", "schema", "left_keys", "right_keys", "keys", "given_divisions", "facts"),
+    ]
 
     @functools.cached_property
     def _spec(self) -> JoinSpec:
@@ -90,7 +93,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         if isinstance(parent, Filter) and self._stays_in_place:
             # The partitions of such a side are held to the very rows that were planned.
             return None
-        told = told_by_plan(self, parent)
+        told = told_by_plan(self, parent, dependents)
         if told is not None:
             return told
         pushed = super()._simplify_up(parent, dependents)
@@ -103,6 +106,12 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             return PickedColumns(*parent.operands)
         # Of the rows that a filter left on a side no statistics are known.
         return FilteredMerge(*pushed.operands) if isinstance(pushed, SafeMerge) else pushed
+
+    def of_other_sides(self, left: Any, right: Any, plan: Plan, *, filtered: bool) -> SafeMerge:
+        """Give this merge of frames with other columns, and of all rows or fewer."""
+        named = zip(self._parameters[2:], self.operands[2:], strict=True)
+        operands = [plan if name == "plan" else operand for name, operand in named]
+        return (FilteredMerge if filtered else type(self))(left, right, *operands)
 
     @property
     def counted_rows(self) -> int | None:

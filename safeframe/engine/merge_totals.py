@@ -8,15 +8,15 @@ Sums, counts, means, least and largest values, by keys of the merge or of whole
 columns, are worked out from the same totals of either side. Which they are is
 seen when dask simplifies an expression: nothing changes for whoever writes it.
 
-Covers: which aggregations can be answered, and the graph.
-Does not cover: the arithmetic (``kernels.merge_totals``); counting rows that
-the plan knows (``merge_chains``).
+Covers: which aggregations can be answered, counting rows that no plan knows, the graph.
+Does not cover: the arithmetic (``kernels.merge_totals``); steps between the merge
+and the aggregation (``merge_values``); counting rows that the plan knows (``merge_chains``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,11 +36,19 @@ from safeframe.engine._dask import (
 from safeframe.facts.merge import How
 from safeframe.kernels.join_output import OutputColumn
 from safeframe.kernels.join_spec import JoinSpec
-from safeframe.kernels.merge_totals import SideTotals, Total, TotalColumn, join_totals, side_totals, total_of
+from safeframe.kernels.merge_totals import (
+    MADE_OF,
+    SideTotals,
+    Total,
+    TotalColumn,
+    join_totals,
+    side_totals,
+    total_of,
+)
 
-__all__ = ["totals_instead"]
+__all__ = ["counted", "sum_of_products", "totals_instead", "totals_of_columns"]
 
-_SUMMED = "iuf"
+_SUMMED = "biuf"
 _COMPARED = "iufmM"
 
 
@@ -66,20 +74,72 @@ def totals_instead(merge: Any, result: Any, parent: Any) -> Any:
     parent
         The step that takes them.
     """
+    if not merge._meta.columns.is_unique:
+        return None
+    return totals_of_columns(merge, result, parent, {name: name for name in merge._meta.columns})
+
+
+def totals_of_columns(merge: Any, result: Any, parent: Any, names: Mapping[Any, Any]) -> Any:
+    """Do as :func:`totals_instead` for columns that are called otherwise in the merge."""
     if not parent.dependencies() or parent.dependencies()[0]._name != result._name:
         return None
     if merge.how in ("leftsemi", "leftanti") or not merge._meta.columns.is_unique:
         return None
-    asked = _asked(merge._spec, result, parent)
-    if asked is None or not _is_small(merge, asked):
+    asked = _asked(merge._spec, result, parent, names)
+    return None if asked is None else _totals(merge, asked, parent)
+
+
+def counted(merge: Any, parent: Any) -> Any:
+    """Give what stands for the number of a merge's rows, or None where they have to be made."""
+    if merge.how in ("leftsemi", "leftanti"):
+        return None
+    if not all(_same_keys(merge._spec, number) for number in range(len(merge._spec.left.on))):
+        return None
+    return _totals(merge, _Asked((Total("size", None),), None, dropna=True, sort=True), parent)
+
+
+def sum_of_products(
+    merge: Any, result: Any, parent: Any, factors: Mapping[str, Any], *, infinite: bool
+) -> Any:
+    """Give what stands for the sum of one side's column times one of the other's, or None.
+
+    Parameters
+    ----------
+    merge
+        The merge.
+    result
+        The products.
+    parent
+        The step that takes them.
+    factors
+        The columns, by ``"left"`` and ``"right"``.
+    infinite
+        Whether they may be infinite.
+    """
+    asked = _asked(merge._spec, result, parent, {result._meta.name: factors["left"]})
+    if asked is None or asked.by is not None or [total.function for total in asked.totals] != ["sum"]:
+        return None
+    columns = []
+    for name in factors.values():
+        total = _total(merge._spec, "sum", name)
+        if total is None or total.column is None or total.column.side == "key":
+            return None
+        columns.append(total.column)
+    product = Total("product of infinite" if infinite else "product", columns[0], columns[1])
+    return _totals(merge, replace(asked, totals=(product,)), parent)
+
+
+def _totals(merge: Any, asked: _Asked, parent: Any) -> Any:
+    if not _is_small(merge, asked):
         return None
     sides = []
     for number, (side, keys) in enumerate((("left", merge._spec.left), ("right", merge._spec.right))):
         wanted = dict.fromkeys(
-            (total.column.name, function)
+            (column.name, function)
             for total in asked.totals
-            if total.column is not None and total.column.side == side
-            for function in (("sum", "count") if total.function == "mean" else (total.function,))
+            for column in (total.column, total.other)
+            if column is not None and column.side == side
+            for function in MADE_OF.get(total.function, (total.function,))
         )
         needed = [*dict.fromkeys([*keys.on, *(name for name, _ in wanted)])]
         frame = merge.operands[number]
@@ -98,14 +158,14 @@ def _is_small(merge: Any, asked: _Asked) -> bool:
     )
 
 
-def _asked(spec: JoinSpec, result: Any, parent: Any) -> _Asked | None:
+def _asked(spec: JoinSpec, result: Any, parent: Any, names: Mapping[Any, Any]) -> _Asked | None:
     """Work out which totals a step asks for; None where it asks for something else."""
     reduced = reductions().get(type(parent))
     if reduced is not None:
-        names = [result._meta.name] if result.ndim == 1 else []
+        columns = [result._meta.name] if result.ndim == 1 else []
         plain = getattr(parent, "skipna", True) is True and getattr(parent, "axis", 0) in (0, None)
-        totals = [_total(spec, reduced, name) for name in names]
-        if not (names and plain) or None in totals:
+        totals = [_total(spec, reduced, names.get(name)) for name in columns]
+        if not (columns and plain) or None in totals:
             return None
         return _Asked(tuple(total for total in totals if total), None, dropna=True, sort=True)
     if result.ndim != 2 or parent._meta is None:
@@ -117,8 +177,8 @@ def _asked(spec: JoinSpec, result: Any, parent: Any) -> _Asked | None:
         wanted = _aggregated(parent)
     else:
         return None
-    by = _keys_of(spec, parent)
-    totals = [_total(spec, one, name) for one, name in wanted]
+    by = _keys_of(spec, parent, names)
+    totals = [_total(spec, one, names.get(name)) for one, name in wanted]
     if by is None or not wanted or None in totals or not _is_plain(parent):
         return None
     dropna = parent.operand("dropna") is not False
@@ -157,11 +217,11 @@ def _is_plain(parent: Any) -> bool:
     return True
 
 
-def _keys_of(spec: JoinSpec, parent: Any) -> tuple[tuple[int, Any], ...] | None:
+def _keys_of(spec: JoinSpec, parent: Any, names: Mapping[Any, Any]) -> tuple[tuple[int, Any], ...] | None:
     """Give the numbers of the keys that are grouped by; None where something else is."""
     keys = []
     for name in parent.by:
-        number = None if isinstance(name, Expr) else _key_number(spec, name)
+        number = None if isinstance(name, Expr) else _key_number(spec, names.get(name))
         if number is None:
             return None
         keys.append((number, name))

@@ -61,3 +61,7 @@ class MergeFacts:
     """What P2P would meet on either side; None where it was not looked at."""
     p2p_refused: str = ""
     """Why P2P cannot carry a side; empty when it can."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        # They stand beside the plan that was made of them, which says what they are.
+        return ("MergeFacts", self.how, self.left.keys.rows, self.right.keys.rows)

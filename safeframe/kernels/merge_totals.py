@@ -21,11 +21,15 @@ import pandas as pd
 
 from safeframe.facts.merge import How
 
-__all__ = ["SideTotals", "Total", "TotalColumn", "join_totals", "side_totals", "total_of"]
+__all__ = ["MADE_OF", "SideTotals", "Total", "TotalColumn", "join_totals", "side_totals", "total_of"]
 
 _ROWS = "rows"
-_JOINED = {"sum": "sum", "count": "sum", "min": "min", "max": "max"}
+_JOINED = {"sum": "sum", "count": "sum", "min": "min", "max": "max", "finite": "sum"}
 """How totals of one key from several partitions, or of several keys, become one."""
+
+
+MADE_OF = {"mean": ("sum", "count"), "product": ("sum",), "product of infinite": ("finite", "min", "max")}
+"""Totals of a side that a total is made of, where they are not the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class SideTotals:
     on: tuple[Any, ...]
     """Its key columns."""
     wanted: tuple[tuple[Any, str], ...]
-    """Columns, and ``"sum"``, ``"count"``, ``"min"`` or ``"max"`` of each."""
+    """Columns, and ``"sum"``, ``"count"``, ``"min"``, ``"max"`` or ``"finite"`` (the sum of values that are) of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,12 @@ class Total:
     """A total of the join."""
 
     function: str
-    """``"sum"``, ``"count"``, ``"mean"``, ``"min"``, ``"max"`` or ``"size"``."""
+    """``"sum"``, ``"count"``, ``"mean"``, ``"min"``, ``"max"`` or ``"size"``; ``"product"`` or
+    ``"product of infinite"`` for the sum of two columns' products."""
     column: TotalColumn | None
     """Of which column; None for the number of rows."""
+    other: TotalColumn | None = None
+    """The second factor of a product, of the other side."""
 
 
 def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
@@ -71,7 +78,12 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
     grouped = (partition.astype(narrow) if narrow else partition).groupby(by, dropna=False, sort=False)
     totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped.size()}
     for name, function in side.wanted:
-        totals[name, function] = getattr(grouped[name], function)()
+        if function == "finite":
+            # pandas' groups have no sum of some values.
+            finite = partition[name].where(np.isfinite(partition[name]))
+            totals[name, function] = finite.groupby(by, dropna=False, sort=False).sum()
+        else:
+            totals[name, function] = getattr(grouped[name], function)()
     return _flat(totals).reset_index()
 
 
@@ -123,14 +135,20 @@ def total_of(
     columns: dict[Any, npt.NDArray[Any]] = {}
     functions: dict[Any, str] = {}
     for number, total in zip(numbers, totals, strict=True):
-        for function in ("sum", "count") if total.function == "mean" else (total.function,):
-            columns[number, function] = joined.total(function, total.column)
+        for function in MADE_OF["mean"] if total.function == "mean" else (total.function,):
+            columns[number, function] = joined.total(function, total.column, total.other)
             functions[number, function] = _JOINED.get(function, "sum")
     frame = pd.DataFrame(dict(enumerate(columns.values())))
     if by is None:
-        found = pd.DataFrame(
-            {key: [getattr(frame[place], functions[key])()] for place, key in enumerate(columns)}
-        )
+        # Of products no total is null: one that is no number is what infinite ones of both signs add up to.
+        given = {key: {"skipna": False} if key[1] in MADE_OF else {} for key in columns}
+        with np.errstate(invalid="ignore"):
+            found = pd.DataFrame(
+                {
+                    key: [getattr(frame[place], functions[key])(**given[key])]
+                    for place, key in enumerate(columns)
+                }
+            )
     else:
         keys = [joined.key(number).rename(name) for number, name in by]
         grouped = frame.groupby(keys, dropna=dropna, sort=sort)
@@ -172,8 +190,15 @@ class _Joined:
         """Result rows of each key."""
         return np.maximum(self._rows["left"], 1) * np.maximum(self._rows["right"], 1)
 
-    def total(self, function: str, column: TotalColumn | None) -> npt.NDArray[Any]:
+    def total(
+        self, function: str, column: TotalColumn | None, other_column: TotalColumn | None = None
+    ) -> npt.NDArray[Any]:
         """Give a total of each key."""
+        if column is not None and other_column is not None:
+            if function == "product":
+                products: npt.NDArray[Any] = self._sum(column) * self._sum(other_column)
+                return products
+            return self._infinite_product(column, other_column)
         if column is None or function == "size":
             return self.n_rows
         if column.side == "key":
@@ -187,6 +212,24 @@ class _Joined:
         times = np.maximum(self._rows[other], 1)
         product: npt.NDArray[Any] = own * times.astype(own.dtype if own.dtype.kind in "iu" else times.dtype)
         return product
+
+    def _sum(self, column: TotalColumn, function: str = "sum") -> npt.NDArray[Any]:
+        return self._taken(column.side, _label(column.name, function), 0)
+
+    def _infinite_product(self, column: TotalColumn, other: TotalColumn) -> npt.NDArray[Any]:
+        """Sum products of each key, of which those of zero and infinity are no number, and left out."""
+        total = self._sum(column, "finite") * self._sum(other, "finite")
+        signs = []
+        for one in (column, other):
+            low, high = (self._taken(one.side, _label(one.name, name), None) for name in ("min", "max"))
+            # Whether there is a value below zero, and above; and whether there is an infinite one.
+            signs.append(((low < 0, low == -np.inf), (high > 0, high == np.inf)))
+        with np.errstate(invalid="ignore"):
+            for left_sign, (left_there, left_infinite) in zip((-1, 1), signs[0], strict=True):
+                for right_sign, (right_there, right_infinite) in zip((-1, 1), signs[1], strict=True):
+                    infinite = (left_infinite & right_there) | (left_there & right_infinite)
+                    total = total + np.where(infinite, left_sign * right_sign * np.inf, 0.0)
+        return np.asarray(total)
 
     def _total_of_key(self, function: str, number: int) -> npt.NDArray[Any]:
         values: npt.NDArray[Any] = self._keys[number].to_numpy()

@@ -12,21 +12,46 @@ from dataclasses import replace
 import numpy as np
 
 from safeframe import options
+from safeframe.facts.frame import ColumnProfile
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.facts.write import WritePlan
 from safeframe.kernels.joined_groups import PAGE_ROWS, rectangle_shape
 from safeframe.kernels.order import Positions
-from safeframe.planning.key_loads import KeyLoads, Rows
+from safeframe.planning.key_loads import KeyLoads, Rows, key_loads, loads_in_order
 from safeframe.planning.memory import default_shard_nbytes, joined_file_peak_nbytes
-from safeframe.planning.merge_choice import Widths
+from safeframe.planning.merge_choice import Widths, bounding_widths
 from safeframe.planning.merge_staged import stage_step
 from safeframe.planning.parquet import row_group_nbytes, row_group_rows
 from safeframe.planning.shards import lay_out
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["plan_write"]
+__all__ = ["plan_wider_write", "plan_write"]
+
+
+def plan_wider_write(
+    facts: MergeFacts, left: tuple[ColumnProfile, ...], right: tuple[ColumnProfile, ...]
+) -> WritePlan | str:
+    """Plan the files of a merge whose sides have more columns than its plan was made for.
+
+    Parameters
+    ----------
+    facts
+        What the merge's plan is made of.
+    left, right
+        The new columns.
+    """
+    sides = [
+        replace(side, profile=replace(side.profile, columns=(*side.profile.columns, *added)))
+        for side, added in ((facts.left, left), (facts.right, right))
+    ]
+    row_nbytes = facts.estimate.row_nbytes + sum(column.row_nbytes for column in (*left, *right))
+    wider = replace(
+        facts, left=sides[0], right=sides[1], estimate=replace(facts.estimate, row_nbytes=row_nbytes)
+    )
+    loads = loads_in_order(key_loads(facts.left.keys, facts.right.keys, facts.how), facts.left.keys.schema)
+    return plan_write(wider, bounding_widths(wider), loads)
 
 
 def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan | str:

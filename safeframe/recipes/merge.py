@@ -14,6 +14,7 @@ from safeframe.engine.runs import check_staging
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Plan
 from safeframe.planning.merge import plan_merge as make_plan
 from safeframe.recipes.frames import check_frame
@@ -176,15 +177,17 @@ def merge(
     0     9      6
     """
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
-    sizes, plan = planned(
+    sizes, plan, facts = planned(
         left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics,
     )  # fmt: skip
-    return merged(sizes, plan, asked, max_output)
+    return merged(sizes, plan, facts, asked, max_output)
 
 
-def merged(sizes: JoinSizes, plan: Plan, asked: KeyArguments, max_output: str | int | None) -> dd.DataFrame:
+def merged(
+    sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments, max_output: str | int | None
+) -> dd.DataFrame:
     """Make the collection of a planned merge, for a recipe that the user called."""
     if max_output is not None:
         refuse_larger(sizes.estimate, parse_nbytes(max_output, argument="max_output"))
@@ -205,6 +208,7 @@ def merged(sizes: JoinSizes, plan: Plan, asked: KeyArguments, max_output: str | 
         right_keys=sizes.right_facts.keys.partitions,
         keys=sizes.keys,
         given_divisions=result_divisions(sizes, plan),
+        facts=facts,
     )
     return cast("dd.DataFrame", new_collection(expression))
 
@@ -273,7 +277,7 @@ def planned(
     validate: str | None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None,
     check_order: Callable[[JoinSizes], None] | None = None,
-) -> tuple[JoinSizes, Plan]:
+) -> tuple[JoinSizes, Plan, MergeFacts]:
     """Size and plan a merge; with ``check_order``, one whose result is in key order."""
     if partition_size is None:
         partition_size = config.get("partition-size")
@@ -285,21 +289,9 @@ def planned(
     in_order = check_order is not None
     recipe = "sorted_merge" if in_order else "merge"
     where = staging_facts(staging)
-    if not in_order and strategy in (None, "broadcast") and validate is None and statistics is None:
-        looked_up = table_merge(
-            check_frame(left, "left"), check_frame(right, "right"), asked,
-            budget=budget, staging=where, partition_nbytes=partition_nbytes,
-        )  # fmt: skip
-        if looked_up is not None:
-            return looked_up
-    sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)
-    if check_order is not None:
-        check_order(sizes)
-    if validate is not None:
-        check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
-    p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
-    plan = make_plan(
-        MergeFacts(
+
+    def facts(sizes: JoinSizes, p2p: tuple[P2PFacts, P2PFacts] | None = None, why: str = "") -> MergeFacts:
+        return MergeFacts(
             how=asked.how,
             left=sizes.left_facts,
             right=sizes.right_facts,
@@ -310,7 +302,21 @@ def planned(
             strategy=strategy,
             ordered=in_order,
             p2p=p2p,
-            p2p_refused=p2p_refused,
+            p2p_refused=why,
         )
-    )
-    return sizes, plan
+
+    if not in_order and strategy in (None, "broadcast") and validate is None and statistics is None:
+        looked_up = table_merge(
+            check_frame(left, "left"), check_frame(right, "right"), asked,
+            budget=budget, staging=where, partition_nbytes=partition_nbytes,
+        )  # fmt: skip
+        if looked_up is not None:
+            return *looked_up, facts(looked_up[0])
+    sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)
+    if check_order is not None:
+        check_order(sizes)
+    if validate is not None:
+        check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
+    p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
+    known = facts(sizes, p2p, p2p_refused)
+    return sizes, make_plan(known), known

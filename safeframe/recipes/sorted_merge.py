@@ -122,12 +122,12 @@ def sorted_merge(
     3  4      8    NaN
     """
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
-    sizes, plan = planned(
+    sizes, plan, facts = planned(
         left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, statistics=statistics, check_order=_order_check(sort=sort),
     )  # fmt: skip
-    return merged(sizes, plan, asked, max_output)
+    return merged(sizes, plan, facts, asked, max_output)
 
 
 def plan_sorted_merge(

@@ -16,6 +16,7 @@ from safeframe import options
 from safeframe.engine._dask import fingerprint, new_collection
 from safeframe.engine.atomic_swap import Swap
 from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
+from safeframe.engine.merge_nodes import FilteredMerge
 from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target
 from safeframe.engine.parquet_tasks import ParquetTarget
 from safeframe.engine.write_progress import WriteProgress, progress_lines
@@ -92,7 +93,8 @@ def to_parquet(
     resume
         For a merge that is written without its rows: go on from the files that
         an earlier run to ``path`` has finished, of the same inputs, arguments
-        and workers; and leave what is finished where it is should this one fail.
+        and workers; and leave what is finished where it is should this one
+        fail. Both sides are read and staged again, whole.
     progress
         Whether to say on standard error, every few seconds, how many files and
         rows are written and how long the rest may take. Local paths only.
@@ -125,9 +127,9 @@ def to_parquet(
     **Files.** ``part.0.parquet``, ``part.1.parquet``, … in the order of the
     partitions, of one schema, without ``_metadata``.
 
-    **Merges.** A merge that repeats its rows many times, or some of its columns
-    by any name, is written without making its rows, where the workers share a
-    staging directory: the values of either side as dictionaries, and codes for
+    **Merges.** A merge that repeats its rows many times, with columns and
+    filters that are of one side each, is written without making its rows, where
+    the workers share a staging directory: the values of either side as dictionaries, and codes for
     where they stand. Its files are of some 128 MiB and are read like any others;
     ``safeframe.explain(merged)`` says which way is taken, and how large they are. An
     index that counts rows then counts those of each file.
@@ -209,7 +211,7 @@ def _without_rows(
     ddf: dd.DataFrame, target: ParquetTarget, strategy: str | None, *, resume: bool
 ) -> JoinedFrame | None:
     """Find the merge that is written without its rows, or None where rows are made."""
-    found = None if target.as_rows else joined_frame(ddf.expr.simplify(), write_index=target.write_index)
+    found = None if target.as_rows else joined_frame(ddf.expr, write_index=target.write_index)
     refused = found if isinstance(found, str) else None
     if isinstance(found, JoinedFrame):
         refused = unwritable(target)
@@ -246,7 +248,9 @@ def _file_nbytes(ddf: dd.DataFrame, merge: JoinedFrame | None) -> tuple[int, flo
     if merge is not None:
         write = merge.plan.write
         assert write is not None, "looked at when the merge was found"
-        return write.file_nbytes, options.JOINED_FILE_FRACTION
+        # How many rows a filter leaves is not known.
+        filtered = isinstance(merge.merge, FilteredMerge)
+        return write.file_nbytes, 0.0 if filtered else options.JOINED_FILE_FRACTION
     operands = getattr(ddf.expr, "_parameters", ())
     plan = ddf.expr.operand("plan") if "plan" in operands else None
     return (int(plan.output_nbytes.lower), options.FILE_FRACTION) if isinstance(plan, Plan) else (0, 0.0)

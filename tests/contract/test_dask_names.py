@@ -7,12 +7,13 @@ where to adapt, and the test says to what.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 import pytest
 from dask._expr import optimize_until
@@ -418,6 +419,59 @@ def test_an_aggregation_says_what_it_makes_of_which_column() -> None:
         tuple(spec) for spec in one.spec
     ] == [(("a", "sum"), "sum", "a"), (("a", "min"), "min", "a")]
     assert one.operand("split_out") is None
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "operands"),
+    [
+        (lambda frame: frame.assign(c=frame["a"], d=1), "Assign", {"keys": ["c", "d"]}),
+        (lambda frame: frame.astype({"a": "float32"}), "AsType", {"dtypes": {"a": "float32"}}),
+        (lambda frame: frame["a"].fillna(3), "Fillna", {"value": 3}),
+        (lambda frame: frame["a"].rename("z"), "RenameSeries", {"index": "z"}),
+        (lambda frame: np.log(frame["a"]), "UFuncElemwise", {"func": np.log, "kwargs": {}}),
+        (lambda frame: frame["a"] * 2, "Binop", {"left": None, "right": 2}),
+    ],
+)
+def test_steps_that_make_columns_say_of_what(
+    make: Callable[[Any], Any], kind: str, operands: dict[str, Any]
+) -> None:
+    step = make(dd.from_pandas(FRAME, npartitions=2)).expr
+    assert isinstance(step, getattr(_dask, kind))
+    for name, value in operands.items():
+        found = step.operand(name) if name in step._parameters else getattr(step, name)
+        assert value is None or found == value
+
+
+def test_functions_of_rows_are_worked_out_by_their_operation() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    series, plain = frame["a"], FRAME["a"]
+    made = {
+        "Abs": (series.abs(), plain.abs()),
+        "Between": (series.between(1, 2), plain.between(1, 2)),
+        "Clip": (series.clip(1, 2), plain.clip(1, 2)),
+        "IsNa": (series.isna(), plain.isna()),
+        "Mask": (series.mask(series > 1, 0), plain.mask(plain > 1, 0)),
+        "NotNull": (series.notnull(), plain.notnull()),
+        "Round": (series.round(1), plain.round(1)),
+        "Neg": (-series, -plain),
+        "Where": (series.where(series > 1), plain.where(plain > 1)),
+    }
+
+    def worked_out(node: Any) -> Any:
+        if isinstance(node, _dask.Projection):
+            return plain
+        if not isinstance(node, _dask.Expr):
+            return node
+        return node.operation(*map(worked_out, node._args), **node._kwargs)
+
+    for name, (found, expected) in made.items():
+        assert type(found.expr).__name__ == name
+        assert isinstance(found.expr, _dask.row_functions())
+        pd.testing.assert_series_equal(worked_out(found.expr), expected)
+    times = dd.from_pandas(pd.DataFrame({"t": pd.to_datetime(["2024"]), "s": ["a"]}), npartitions=1)
+    for step in (times["t"].dt.hour, times["s"].str.upper()):
+        assert isinstance(step.expr, _dask.Accessed)
+        assert (step.expr.accessor, step.expr.attr) in (("dt", "hour"), ("str", "upper"))
 
 
 def test_a_fingerprint_is_of_the_files_and_not_of_the_process(tmp_path: Path) -> None:

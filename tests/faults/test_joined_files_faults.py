@@ -127,6 +127,31 @@ def test_a_stopped_run_goes_on_from_its_finished_files(tables):
     assert beside(tables) == []
 
 
+def test_a_stopped_run_with_new_columns_goes_on(tables):
+    def made():
+        merged = merge_of(tables)
+        merged = merged.assign(source="x", twice=merged["b"] * 2, rounded=merged["a"].round(1))
+        return merged[merged["a"] > 0.1]
+
+    with fails_at("part.4.parquet"), pytest.raises(OSError, match="told to"):
+        write(made(), tables, resume=True)
+    written, other = [], []
+    with counted_writes(written):
+        write(made(), tables, resume=True)
+    assert 0 < len(written) < len(list((tables / "out").iterdir()))
+    frame = pd.read_parquet(tables / "left").merge(pd.read_parquet(tables / "right"), on="k")
+    frame = frame[frame["a"] > 0.1]
+    found = pd.read_parquet(tables / "out")
+    assert (len(found), found["twice"].sum(), found["rounded"].sum()) == pytest.approx(
+        (len(frame), (frame["b"] * 2).sum(), frame["a"].round(1).sum()), rel=1e-12
+    )
+    with fails_at("part.4.parquet"), pytest.raises(OSError, match="told to"):
+        write(made(), tables, resume=True, overwrite=True)
+    with counted_writes(other):
+        write(made().assign(twice=1), tables, resume=True, overwrite=True)
+    assert len(other) == len(list((tables / "out").iterdir())), "other columns start anew"
+
+
 def test_a_killed_run_goes_on_on_request(tables):
     arguments = [str(tables / name) for name in ("left", "right", "out", "staging")]
     child = subprocess.run([sys.executable, "-c", CHILD, *arguments], check=False, capture_output=True)
@@ -220,7 +245,10 @@ def test_other_rows_than_were_counted_are_refused(tables):
 
 REFUSED = {
     "no fan-out": (lambda tables: merge_of(tables, how="leftsemi"), "repeats no row"),
-    "a new column of both sides": (lambda tables: merge_of(tables).assign(c=lambda m: m.a + m.b), "Assign"),
+    "a new column of both sides": (
+        lambda tables: merge_of(tables).assign(c=lambda m: m.a + m.b),
+        "of both sides",
+    ),
     "the indicator": (lambda tables: merge_of(tables, indicator=True), "indicator"),
     "no merge": (lambda tables: dd.read_parquet(tables / "left"), r"no safeframe\.merge"),
 }

@@ -11,6 +11,7 @@ import pytest
 
 import safeframe
 from benchmarks.tight import TightCluster
+from safeframe.engine.joined_write import JoinedFrame, joined_frame
 
 pytestmark = [
     pytest.mark.tight(n_workers=2, limit="598MiB", hard="1GiB"),
@@ -94,6 +95,83 @@ def test_the_question_at_a_hundredth(tight, tmp_path):
     seen = merged.groupby("col1")["col4"].mean().compute()
     pd.testing.assert_series_equal(seen, others["col4"].mean().reindex(met.index), rtol=1e-12)
     assert tight.report().undisturbed
+
+
+def test_new_columns_and_filters_of_one_side(tight, tmp_path):
+    left, right = dd.from_map(question_left, range(3)), dd.from_map(question_right, range(2))
+    merged = safeframe.merge(left, right, on="col1", how="left")
+    made = merged.assign(source="question", twice=merged["col4"] * 2, hour=merged["col2"] % 24)
+    made = made.assign(**{f"log_{n}": np.log(made["col3"] + n) for n in range(8)})
+    made = made[made["hour"] < 12]
+    found = joined_frame(made.expr, write_index=False)
+    assert isinstance(found, JoinedFrame)
+    plan, plain = found.plan, safeframe.explain(merged)
+    assert plan.written.projected_worker_nbytes > plain.written.projected_worker_nbytes * 0.9
+    safeframe.to_parquet(made, tmp_path / "out", write_index=False, strategy="blocks")
+    asked = (
+        made["twice"].sum(),
+        (merged["col3"] * merged["col4"]).sum(),
+        np.log(merged["col4"]).mean(),
+    )
+    totals = [value.compute() for value in asked]
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.largest_resident_nbytes <= plan.written.projected_worker_nbytes, (str(plan), seen)
+    assert plan.written.projected_worker_nbytes <= seen.limit_nbytes
+
+    # What the columns add up to, of the inputs.
+    ones = pd.concat([question_left(number) for number in range(3)])
+    others = pd.concat([question_right(number) for number in range(2)])
+    met = others.groupby("col1").size()
+    kept = ones[ones["col2"] % 24 < 12]
+    times = kept["col1"].map(met).fillna(1)
+    sums = others.groupby("col1")["col4"].sum()
+    expected = [
+        times.sum(),
+        (np.log(kept["col3"] + 7) * times).sum(),
+        kept["col1"].map(sums * 2).sum(),
+        times.sum(),
+    ]
+    with duckdb.connect(config={"threads": 2, "memory_limit": "800MB"}) as connection:
+        asked_of_files = "count(*), sum(log_7), sum(twice), sum(if(source = 'question', 1, 0))"
+        rows = connection.execute(f"SELECT {asked_of_files} FROM '{tmp_path}/out/*.parquet'").fetchall()[0]
+    np.testing.assert_allclose([float(value) for value in rows], expected, rtol=1e-9)
+    of_left = ones.groupby("col1")
+    logs = np.log(others["col4"]).groupby(others["col1"]).sum()
+    pairs = of_left.size().reindex(met.index) * met
+    wanted = [
+        expected[2],
+        (of_left["col3"].sum() * sums).sum(),
+        (of_left.size().reindex(met.index) * logs).sum() / pairs.sum(),
+    ]
+    np.testing.assert_allclose(totals, wanted, rtol=1e-9)
+
+
+def test_what_is_of_both_sides_has_rows_of_bounded_size(tight, tmp_path):
+    left, right = dd.from_map(few_of_a_key, range(8)), dd.from_map(few_of_a_key, range(8, 10))
+    merged = safeframe.merge(left, right.rename(columns={"a": "b"}), on="k")
+    plan = safeframe.explain(merged)
+    assert plan.write is not None
+    assert int(plan.output_rows) > 6_000_000
+    made = merged.assign(c=merged["a"] - merged["b"])
+    safeframe.to_parquet(made, tmp_path / "out", write_index=False)
+    largest = (merged["a"] - merged["b"]).max().compute()
+    by_other = merged.assign(tens=merged["a"] // 1000).groupby("tens")["b"].count().compute()
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (
+        str(plan),
+        seen,
+    )
+    files = f"{tmp_path}/out/*.parquet"
+    rows, top = duckdb.sql(f"SELECT count(*), max(c) FROM '{files}'").fetchall()[0]
+    assert rows == int(plan.output_rows) == by_other.sum()
+    assert top == largest
+
+
+def few_of_a_key(number: int) -> pd.DataFrame:
+    keys = np.random.default_rng(number).integers(0, 500, 20_000)
+    return pd.DataFrame({"k": keys, "a": np.arange(20_000) / 7 + number})
 
 
 def one_key(number: int) -> pd.DataFrame:

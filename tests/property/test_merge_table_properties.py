@@ -115,6 +115,13 @@ def test_less_of_it(tmp_path, scheduler):
         assert merged.groupby("a")["b"].count().compute().sort_index().tolist() == (
             expected.groupby("a")["b"].count().tolist()
         )
+        assert (
+            merged.groupby("k")["b"].mean().compute().sort_index().equals(expected.groupby("k")["b"].mean())
+        )
+        assert (merged["a"] * merged["c"]).sum().compute() == (expected["a"] * expected["c"]).sum()
+        assert merged["c"].sum().compute() == expected["c"].sum()
+        assert len(merged[merged["a"] > 5]) == (expected["a"] > 5).sum()
+        assert len(merged.assign(d=merged["c"] * 2).compute()) == 1000
         assert merged.partitions[[3, 1]].compute()["k"].tolist() == left["k"][600:].tolist()
         again = safeframe.merge(merged, other, on="k", how="left", staging=str(tmp_path / "staging"))
         assert len(again.compute()) == 1000

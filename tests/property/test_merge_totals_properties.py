@@ -108,7 +108,10 @@ def test_sums_of_integers_are_exact():
 FALLS_BACK = {
     "by a column of a side": lambda merged: merged.groupby("l")["r"].sum(),
     "a median": lambda merged: merged.groupby("k")["l"].median(),
-    "of both sides": lambda merged: (merged["l"] * merged["r"]).sum(),
+    "a product's mean": lambda merged: (merged["l"] * merged["r"]).mean(),
+    "a product by key": lambda merged: merged.assign(c=merged["l"] * merged["r"]).groupby("k")["c"].sum(),
+    "a sum of both sides": lambda merged: (merged["l"] + merged["r"]).sum(),
+    "running sums": lambda merged: merged["l"].cumsum().max(),
     "after a filter of both sides": lambda merged: merged[merged["l"] < merged["r"]]["l"].sum(),
     "sums with a least count": lambda merged: merged.groupby("k")["l"].sum(min_count=3),
     "several columns at once": lambda merged: merged[["l", "r"]].sum(),
