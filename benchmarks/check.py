@@ -100,6 +100,8 @@ def _comparison(dataset: Dataset, output: Path) -> str:
     left = [column.name for column in situation.left.columns]
     right = [column.name for column in situation.right.columns]
     join = "LEFT JOIN" if situation.how == "left" else "JOIN"
+    # Looking for NaN in each row takes four fifths of the time; where there should be none, one spoils its sum.
+    whole = dataset.truth.matched_rows == dataset.truth.rows
     # In a side's totals "n" is rows and "s_x" the sum of x; a NaN stands for a missing right side.
     expected = [
         "l.n * coalesce(r.n, 1) AS n",
@@ -108,14 +110,15 @@ def _comparison(dataset: Dataset, output: Path) -> str:
         f"coalesce(l.s_{left[0]} * r.s_{right[0]}, 0) AS pairing",
     ]
     figures = [f"s_{name}" for name in (*left, *right)] + ["pairing"]
-    right_sums = [f"coalesce({total_of(name)}, 0) AS s_{name}" for name in right]
     paired = f"{left[0]}::DOUBLE * {right[0]}::DOUBLE"
-    found = [
-        "count(*) AS n",
-        *(f"{total_of(name)} AS s_{name}" for name in left),
-        *right_sums,
-        f"coalesce(sum({paired}) FILTER (WHERE NOT isnan({right[0]}::DOUBLE)), 0) AS pairing",
-    ]
+    if whole:
+        totals = [f"sum({name}) AS s_{name}" for name in (*left, *right)]
+        pairing = f"sum({paired}) AS pairing"
+    else:
+        totals = [f"{total_of(name)} AS s_{name}" for name in left]
+        totals += [f"coalesce({total_of(name)}, 0) AS s_{name}" for name in right]
+        pairing = f"coalesce(sum({paired}) FILTER (WHERE NOT isnan({right[0]}::DOUBLE)), 0) AS pairing"
+    found = ["count(*) AS n", *totals, pairing]
     differs = " OR ".join(
         f"NOT coalesce(abs(e.{name} - f.{name}) <= {_RELATIVE_TOLERANCE} * (1 + abs(e.{name})), false)"
         for name in figures
