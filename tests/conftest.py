@@ -15,7 +15,8 @@ from distributed import Client, LocalCluster
 from hypothesis import HealthCheck, Phase, settings
 
 from benchmarks.groups import find_hierarchy
-from benchmarks.tight import TightCluster, tight_cluster
+from benchmarks.tight import TightCluster
+from tests.tight_clusters import TightClusters
 
 _GONE_SECONDS = 10.0
 
@@ -77,16 +78,22 @@ def small_cluster(_shared_cluster: LocalCluster) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def _tight_clusters() -> Iterator[TightClusters]:
+    clusters = TightClusters()
+    yield clusters
+    clusters.close()
+
+
 @pytest.fixture
-def tight(request: pytest.FixtureRequest) -> Iterator[TightCluster]:
+def tight(request: pytest.FixtureRequest, _tight_clusters: TightClusters) -> TightCluster:
     """A cluster of two workers that the kernel holds to 1 GiB each and dask to 598 MiB.
 
-    ``@pytest.mark.tight(n_workers=4, limit="400MiB", config=...)`` changes that.
+    ``@pytest.mark.tight(n_workers=4, limit="400MiB", config=...)`` changes that. Tests
+    of a module have one cluster after another only where they have to.
     """
     marker = request.node.get_closest_marker("tight")
-    options = {"n_workers": 2, **(marker.kwargs if marker else {})}
-    with tight_cluster(**options) as cluster:
-        yield cluster
+    return _tight_clusters.give({"n_workers": 2, **(marker.kwargs if marker else {})})
 
 
 @pytest.fixture(autouse=True)
@@ -137,11 +144,14 @@ def _staged_runs() -> set[str]:
 
 
 def _kept(request: pytest.FixtureRequest) -> set[str]:
-    """The shared cluster's workers, which the first test that asks for them starts."""
-    if "_shared_cluster" not in request.fixturenames:
-        return set()
-    cluster = request.getfixturevalue("_shared_cluster")
-    return {f"process {nanny.pid}" for nanny in cluster.workers.values()}
+    """Workers of clusters that several tests use, which the first test that asks for them starts."""
+    kept: set[str] = set()
+    if "_shared_cluster" in request.fixturenames:
+        cluster = request.getfixturevalue("_shared_cluster")
+        kept |= {f"process {nanny.pid}" for nanny in cluster.workers.values()}
+    if "_tight_clusters" in request.fixturenames:
+        kept |= request.getfixturevalue("_tight_clusters").left()
+    return kept
 
 
 _HIERARCHY = find_hierarchy()

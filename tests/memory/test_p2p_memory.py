@@ -38,7 +38,7 @@ def hold(tight: TightCluster, shuffled: dd.DataFrame, projected: int, rows: int)
     assert sums["rows"].sum() == rows
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.largest_resident_nbytes <= projected, (projected, seen)
+    assert seen.charged_nbytes <= projected, (projected, seen)
     assert projected <= seen.limit_nbytes
 
 
@@ -108,4 +108,4 @@ def test_strings_and_categories(tight):
     assert counted["n"].sum().compute() == 40 * 200_000
     seen = tight.report()
     assert seen.undisturbed
-    assert seen.largest_resident_nbytes <= shuffled.expr.plan.projected_worker_nbytes <= seen.limit_nbytes
+    assert seen.charged_nbytes <= shuffled.expr.plan.projected_worker_nbytes <= seen.limit_nbytes
