@@ -19,6 +19,8 @@ from benchmarks.tight import TightCluster
 from tests.tight_clusters import TightClusters
 
 _GONE_SECONDS = 10.0
+# What was there when the last test ended, where nothing can have come since: to look takes milliseconds.
+_known: list[set[str]] = []
 
 # Only HealthCheck.too_slow is off: the first example pays for imports and a cluster's first tasks.
 settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -99,14 +101,22 @@ def tight(request: pytest.FixtureRequest, _tight_clusters: TightClusters) -> Tig
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test after which a process, a memory group or a staged run is there that was not before."""
-    before = _left()
+    before = _known.pop() if _known else _left()
     yield
     # Only what there is to wait for is waited for: most tests leave nothing from the start.
     deadline = time.monotonic() + _GONE_SECONDS
-    while (left := _left() - before - _kept(request)) and time.monotonic() < deadline:
+    while (left := (now := _left()) - before - _kept(request)) and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.05)
+    _known[:] = [now]
     assert not left, f"the test left behind: {sorted(left)}"
+
+
+@pytest.hookimpl
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """Look anew where there may be more than at the end of the last test."""
+    if fixturedef.scope != "function":
+        _known.clear()
 
 
 def _left() -> set[str]:
