@@ -92,10 +92,11 @@ def tight(request: pytest.FixtureRequest, _tight_clusters: TightClusters) -> Tig
     """A cluster of two workers that the kernel holds to 1 GiB each and dask to 598 MiB.
 
     ``@pytest.mark.tight(n_workers=4, limit="400MiB", config=...)`` changes that. Tests
-    of a module have one cluster after another only where they have to.
+    of a module have one cluster after another only where they have to, or say ``fresh=True``.
     """
     marker = request.node.get_closest_marker("tight")
-    return _tight_clusters.give({"n_workers": 2, **(marker.kwargs if marker else {})})
+    options = {"n_workers": 2, **(marker.kwargs if marker else {})}
+    return _tight_clusters.give(options, fresh=options.pop("fresh", False))
 
 
 @pytest.fixture(autouse=True)

@@ -33,9 +33,9 @@ class TightClusters:
         self._cluster: TightCluster | None = None
         self._new_nbytes = 0
 
-    def give(self, options: dict[str, Any]) -> TightCluster:
-        """Give a cluster whose report is of what runs from now on."""
-        if self._cluster is None or options != self._options or not self._renewed(self._cluster):
+    def give(self, options: dict[str, Any], *, fresh: bool = False) -> TightCluster:
+        """Give a cluster whose report is of what runs from now on; with ``fresh``, of new workers."""
+        if fresh or self._cluster is None or options != self._options or not self._renewed(self._cluster):
             self.close()
             self._options = options
             self._cluster = self._stack.enter_context(tight_cluster(**options))

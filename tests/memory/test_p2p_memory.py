@@ -14,7 +14,8 @@ from safeframe.engine.p2p_settings import set_buffers
 from safeframe.planning.p2p_layout import lay_out_p2p
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 
-pytestmark = pytest.mark.tight(n_workers=4, limit="598MiB", hard="1GiB")
+# P2P's buffers stay as a test has set them, and its threads keep pages: every test has new workers.
+pytestmark = pytest.mark.tight(n_workers=4, limit="598MiB", hard="1GiB", fresh=True)
 
 
 def rows_of(number: int, rows: int, keys: int) -> pd.DataFrame:

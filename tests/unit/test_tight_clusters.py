@@ -59,7 +59,9 @@ def test_the_next_test_has_the_same_workers_and_is_charged_what_they_kept(reserv
     assert first.closed
 
 
-@pytest.mark.parametrize("why", ["other options", "disturbed", "results are left", "much is kept"])
+@pytest.mark.parametrize(
+    "why", ["other options", "disturbed", "results are left", "much is kept", "asked for"]
+)
 def test_new_workers(reserved, why):
     clusters = TightClusters()
     first = clusters.give({"n_workers": 2})
@@ -69,7 +71,8 @@ def test_new_workers(reserved, why):
         first.cluster.scheduler.tasks["key"] = "task"
     if why == "much is kept":
         reserved.reserved_nbytes += 100 * MIB
-    second = clusters.give({"n_workers": 4 if why == "other options" else 2})
+    options = {"n_workers": 4 if why == "other options" else 2}
+    second = clusters.give(options, fresh=why == "asked for")
     assert second is not first
     assert first.closed
     assert not second.closed
