@@ -65,11 +65,18 @@ class TightReport:
     """Tasks that had finished and were run again, for their result was lost."""
     pauses: int
     """Times a worker stopped taking tasks because its memory was full."""
+    kept_nbytes: int = 0
+    """What a worker held already, of earlier work, when it was last counted from, in bytes."""
 
     @property
     def largest_resident_nbytes(self) -> int:
         """The largest worker's peak."""
         return max(self.resident_peak_nbytes.values(), default=0)
+
+    @property
+    def charged_nbytes(self) -> int:
+        """The peak to hold against a plan: a plan counts as idle what a worker held of earlier work."""
+        return self.largest_resident_nbytes + self.kept_nbytes
 
     @property
     def undisturbed(self) -> bool:
@@ -106,11 +113,40 @@ class TightCluster:
         cluster.scheduler.add_plugin(self._events, name="tight-cluster-events")
         self._watcher = Watcher(self._worker_pids)
         self._watcher.start()
+        self._kept_nbytes = 0
         self._final: TightReport | None = None
 
     def report(self) -> TightReport:
         """Say what was seen until now, or until the cluster closed."""
         return self._final or self._snapshot()
+
+    def count_anew(self, kept_nbytes: int = 0) -> bool:
+        """Forget what was seen, so that the report is of what runs from now on.
+
+        Parameters
+        ----------
+        kept_nbytes
+            What the workers hold of earlier work, in bytes; the report gives it back.
+
+        Returns
+        -------
+        bool
+            False where that is not possible: a worker was lost, killed or
+            replaced, a task ran twice, or the kernel keeps its high-water marks.
+            The peak of the workers' groups stays that of the whole run.
+        """
+        if not self._snapshot().undisturbed or not self._watcher.forget():
+            return False
+        self._events.pauses = 0
+        self._kept_nbytes = kept_nbytes
+        return True
+
+    def processes_and_groups(self) -> set[str]:
+        """Name the processes and memory groups that its workers have now."""
+        groups = self._hierarchy.groups(self._prefix) if self._hierarchy else []
+        return {f"process {pid}" for pid in self._worker_pids().values()} | {
+            f"group {group.path}" for group in groups
+        }
 
     def finish(self) -> None:
         """Take the last figures; workers may go after this."""
@@ -141,6 +177,7 @@ class TightCluster:
             workers_lost=self._events.workers_lost,
             reruns=self._events.reruns,
             pauses=self._events.pauses,
+            kept_nbytes=self._kept_nbytes,
         )
 
 

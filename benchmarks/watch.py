@@ -80,6 +80,20 @@ class Watcher:
                     self.anonymous_peak_nbytes.get(name, 0), resident.anonymous_nbytes
                 )
 
+    def forget(self) -> bool:
+        """Begin anew with the processes that there are; False where the kernel keeps their high-water marks."""
+        with self._lock:
+            pids = {name: pid for name, pid in self._processes().items() if pid}
+            try:
+                for pid in pids.values():
+                    Path("/proc", str(pid), "clear_refs").write_text("5")
+            except OSError:
+                return False
+            self.peak_nbytes.clear()
+            self.anonymous_peak_nbytes.clear()
+            self.pids = {name: {pid} for name, pid in pids.items()}
+        return True
+
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL_SECONDS):
             self.look()

@@ -15,9 +15,12 @@ from distributed import Client, LocalCluster
 from hypothesis import HealthCheck, Phase, settings
 
 from benchmarks.groups import find_hierarchy
-from benchmarks.tight import TightCluster, tight_cluster
+from benchmarks.tight import TightCluster
+from tests.tight_clusters import TightClusters
 
 _GONE_SECONDS = 10.0
+# What was there when the last test ended, where nothing can have come since: to look takes milliseconds.
+_known: list[set[str]] = []
 
 # Only HealthCheck.too_slow is off: the first example pays for imports and a cluster's first tasks.
 settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -77,29 +80,44 @@ def small_cluster(_shared_cluster: LocalCluster) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def _tight_clusters() -> Iterator[TightClusters]:
+    clusters = TightClusters()
+    yield clusters
+    clusters.close()
+
+
 @pytest.fixture
-def tight(request: pytest.FixtureRequest) -> Iterator[TightCluster]:
+def tight(request: pytest.FixtureRequest, _tight_clusters: TightClusters) -> TightCluster:
     """A cluster of two workers that the kernel holds to 1 GiB each and dask to 598 MiB.
 
-    ``@pytest.mark.tight(n_workers=4, limit="400MiB", config=...)`` changes that.
+    ``@pytest.mark.tight(n_workers=4, limit="400MiB", config=...)`` changes that. Tests
+    of a module have one cluster after another only where they have to, or say ``fresh=True``.
     """
     marker = request.node.get_closest_marker("tight")
     options = {"n_workers": 2, **(marker.kwargs if marker else {})}
-    with tight_cluster(**options) as cluster:
-        yield cluster
+    return _tight_clusters.give(options, fresh=options.pop("fresh", False))
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test after which a process, a memory group or a staged run is there that was not before."""
-    before = _left()
+    before = _known.pop() if _known else _left()
     yield
     # Only what there is to wait for is waited for: most tests leave nothing from the start.
     deadline = time.monotonic() + _GONE_SECONDS
-    while (left := _left() - before - _kept(request)) and time.monotonic() < deadline:
+    while (left := (now := _left()) - before - _kept(request)) and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.05)
+    _known[:] = [now]
     assert not left, f"the test left behind: {sorted(left)}"
+
+
+@pytest.hookimpl
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """Look anew where there may be more than at the end of the last test."""
+    if fixturedef.scope != "function":
+        _known.clear()
 
 
 def _left() -> set[str]:
@@ -137,11 +155,14 @@ def _staged_runs() -> set[str]:
 
 
 def _kept(request: pytest.FixtureRequest) -> set[str]:
-    """The shared cluster's workers, which the first test that asks for them starts."""
-    if "_shared_cluster" not in request.fixturenames:
-        return set()
-    cluster = request.getfixturevalue("_shared_cluster")
-    return {f"process {nanny.pid}" for nanny in cluster.workers.values()}
+    """Workers of clusters that several tests use, which the first test that asks for them starts."""
+    kept: set[str] = set()
+    if "_shared_cluster" in request.fixturenames:
+        cluster = request.getfixturevalue("_shared_cluster")
+        kept |= {f"process {nanny.pid}" for nanny in cluster.workers.values()}
+    if "_tight_clusters" in request.fixturenames:
+        kept |= request.getfixturevalue("_tight_clusters").left()
+    return kept
 
 
 _HIERARCHY = find_hierarchy()

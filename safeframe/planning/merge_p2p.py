@@ -106,6 +106,8 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
 
 def _heavy_key(facts: MergeFacts, figures: LayoutFigures, shard: int, nbytes: int) -> str:
     rows = f"{format_count(figures.left_rows[shard])} + {format_count(figures.right_rows[shard])} rows"
+    if facts.how == "cross":
+        return f"the sides of a cross merge are as one key of {rows}, {format_nbytes(nbytes)}"
     return f"the key {_key_of(facts, figures, shard)} has {rows}, {format_nbytes(nbytes)}"
 
 

@@ -29,11 +29,12 @@ def keyed(kind, seed, name, rows=60):
 
 
 def as_dask(frame, npartitions=3):
+    pieces = [frame.iloc[rows] for rows in np.array_split(np.arange(len(frame)), npartitions)]
     with dask.config.set({"dataframe.convert-string": False}):  # pandas is to judge the frame's own types
-        return dd.from_pandas(frame, npartitions=npartitions, sort=False)
+        return dd.from_map(lambda i: pieces[i], range(npartitions), meta=frame.iloc[:0])
 
 
-def by_p2p(left, right, **arguments):
+def by_p2p(left, right, *, ignore_index=True, **arguments):
     merged = safeframe.merge(as_dask(left), as_dask(right), strategy="p2p", **arguments)
     plan = safeframe.explain(merged)
     parts = dask.compute(*merged.to_delayed())
@@ -41,7 +42,7 @@ def by_p2p(left, right, **arguments):
     for part in parts:
         assert list(part.dtypes) == list(merged.dtypes), "every partition has the promised types"
         assert len(part) * plan.row_nbytes <= plan.largest_partition_nbytes
-    return pd.concat(parts, ignore_index=True), plan
+    return pd.concat(parts, ignore_index=ignore_index), plan
 
 
 @pytest.mark.parametrize("kind", sorted(KEY_KINDS))
@@ -70,6 +71,69 @@ def test_keys_of_several_columns_by_other_names(small_cluster, how):
     keys = {"left_on": ["k", "j"], "right_on": ["a", "b"]}
     result, _ = by_p2p(left, right, how=how, partition_size=1000, **keys)
     same_rows(result, left.merge(right, how=how, **keys), ["l", "r"])
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"), [("inner", "int64"), ("left", "string"), ("right", "datetime_tz"), ("outer", "Int64")]
+)
+def test_both_indexes(small_cluster, how, kind):
+    left, right = keyed(kind, 0, "l").set_index("k"), keyed(kind, 1, "r", rows=40).set_index("k")
+    arguments = {"how": how, "left_index": True, "right_index": True}
+    result, plan = by_p2p(left, right, partition_size=2000, ignore_index=False, **arguments)
+    expected = left.merge(right, **arguments)
+    assert int(plan.output_rows) == len(expected)
+    same_rows(result, expected, ["l", "r"], index=True)
+
+
+@pytest.mark.parametrize(
+    ("how", "keys"),
+    [
+        ("inner", {"left_on": "k", "right_index": True}),
+        ("left", {"left_on": "k", "right_index": True}),
+        ("right", {"left_on": "k", "right_index": True}),
+        ("outer", {"left_index": True, "right_on": "k"}),
+    ],
+)
+def test_an_index_and_a_column(small_cluster, how, keys):
+    left, right = keyed("Int64", 0, "l"), keyed("Int64", 1, "r", rows=40)
+    if "left_index" in keys:
+        left = left.set_index("k").rename_axis("i")
+    else:
+        right = right.set_index("k").rename_axis("i")
+    result, _ = by_p2p(left, right, how=how, partition_size=2000, ignore_index=False, **keys)
+    same_rows(result, left.merge(right, how=how, **keys), ["l", "r"], index=True)
+
+
+def test_a_level_and_a_column_of_both_sides(small_cluster):
+    left, right = (
+        keyed("int64", seed, name).assign(c=lambda f: f["both"] % 2) for seed, name in ((0, "l"), (1, "r"))
+    )
+    left = left.set_index("k")
+    result, _ = by_p2p(left, right, how="outer", on=["k", "c"], partition_size=2000)
+    same_rows(result, left.merge(right, how="outer", on=["k", "c"]), ["l", "r"])
+
+
+@pytest.mark.parametrize(("how", "indexes"), [("leftsemi", True), ("leftanti", False)])
+def test_semi_and_anti_joins(small_cluster, how, indexes):
+    left, right = keyed("float", 0, "l"), keyed("float", 1, "r", rows=4)
+    matched = left["k"].isin(right["k"])
+    assert 0 < matched.sum() < len(left)
+    arguments = {"on": "k"}
+    if indexes:
+        left, right = left.set_index("k"), right.set_index("k")
+        arguments = {"left_index": True, "right_index": True}
+    result, plan = by_p2p(left, right, how=how, partition_size=200, ignore_index=not indexes, **arguments)
+    expected = left[(matched if how == "leftsemi" else ~matched).to_numpy()]
+    assert plan.output_partitions > 2
+    same_rows(result, expected, ["l"], index=indexes)
+
+
+def test_a_cross_join(small_cluster):
+    left, right = keyed("string", 0, "l"), keyed("float", 1, "r", rows=7)
+    result, plan = by_p2p(left, right, how="cross", partition_size=4000)
+    assert int(plan.output_rows) == 60 * 7
+    assert plan.output_partitions > 2
+    same_rows(result, left.merge(right, how="cross"), ["l", "r"])
 
 
 @pytest.mark.parametrize("how", HOWS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import uuid
+from dataclasses import replace
 from itertools import count
 
 import dask
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 import safeframe
+from safeframe.recipes import merge as recipe
 
 META = pd.DataFrame({"k": pd.Series(dtype="int64"), "v": pd.Series(dtype="int64")})
 
@@ -97,6 +99,61 @@ def test_keys_that_are_not_counted_in_their_order(key):
         safeframe.UnsupportedError, match=r"not counted in their order(.|\n)*safeframe\.merge"
     ):
         safeframe.sorted_merge(*sides, on=key, sort=True)
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_several_key_columns_are_refused_by_name(sort):
+    frame = pd.DataFrame({"day": [1, 1, 2, 3], "hour": [5, 7, 0, 2], "v": range(4)})
+    side = dd.from_pandas(frame, npartitions=2, sort=False)
+    with pytest.raises(safeframe.UnsupportedError) as info:
+        safeframe.sorted_merge(side, side, on=["day", "hour"], sort=sort)
+    assert "sorted_merge on ['day', 'hour']" in str(info.value)
+    assert "Use safeframe.merge; it needs no order. safeframe.sort_values brings" in str(info.value)
+    with pytest.raises(safeframe.UnsupportedError, match=r"'day', 'hour'"):
+        safeframe.plan_sorted_merge(side, side, on=["day", "hour"], sort=sort)
+
+
+def test_what_the_refusal_of_several_key_columns_says_to_do_gives_the_rows_in_order(tmp_path):
+    left = pd.DataFrame({"day": [1, 1, 2, 3], "hour": [5, 7, 0, 2], "l": range(4)})
+    right = pd.DataFrame({"day": [1, 2, 2, 4], "hour": [7, 0, 0, 1], "r": range(4)})
+    sides = (dd.from_pandas(side, npartitions=2, sort=False) for side in (left, right))
+    keys = ["day", "hour"]
+    merged = safeframe.merge(*sides, on=keys, how="outer", staging=str(tmp_path))
+    found = safeframe.sort_values(merged, [*keys, "r"], staging=str(tmp_path)).compute()
+    expected = left.merge(right, on=keys, how="outer").sort_values([*keys, "r"], ignore_index=True)
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+
+
+@pytest.fixture
+def nowhere(monkeypatch):
+    """Workers that share no directory: P2P alone could move rows, and does not keep their order."""
+    shared = recipe.staging_facts
+    monkeypatch.setattr(
+        recipe,
+        "staging_facts",
+        lambda given: replace(shared(given), directory=None, unavailable="the workers are on 2 hosts"),
+    )
+
+
+def test_without_a_shared_directory_sides_in_order_are_merged_in_place(nowhere):
+    merged = safeframe.sorted_merge(frame_of(*RIGHT), frame_of([1, 2], [4, 9, 9]), on="k")
+    assert safeframe.explain(merged).strategy == "sorted"
+    assert merged.compute()["k"].tolist() == [1, 2, 4, 9, 9]
+
+
+def test_without_a_shared_directory_a_side_that_would_have_to_move_is_refused(nowhere):
+    with pytest.raises(safeframe.ValidationError) as info:
+        safeframe.sorted_merge(frame_of(*RIGHT), frame_of([9, 1], [4, 2]), on="k", sort=True)
+    message = str(info.value)
+    assert "No strategy can run this sorted_merge." in message
+    assert "sorted: the right partitions are not in key order" in message
+    assert "sorted-one-side: the workers are on 2 hosts; staged: the workers are on 2 hosts" in message
+    assert "Hint: Name a directory that all workers reach in staging=" in message
+
+
+def test_p2p_does_not_keep_the_order(nowhere):
+    with pytest.raises(safeframe.ValidationError, match="strategy='p2p' is not a strategy of sorted_merge"):
+        safeframe.sorted_merge(frame_of(*RIGHT), frame_of(*RIGHT), on="k", strategy="p2p")
 
 
 def test_strings_that_are_something_else_in_one_partition():

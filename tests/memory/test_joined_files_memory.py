@@ -51,7 +51,7 @@ def run(tight: TightCluster, merged, out) -> safeframe.Plan:
     safeframe.to_parquet(merged, out, write_index=False, strategy="blocks")
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.largest_resident_nbytes <= plan.written.projected_worker_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.written.projected_worker_nbytes, (str(plan), seen)
     assert plan.written.projected_worker_nbytes <= seen.limit_nbytes
     footers = [pq.read_metadata(path) for path in out.glob("*.parquet")]
     assert sum(footer.num_rows for footer in footers) == int(plan.output_rows)

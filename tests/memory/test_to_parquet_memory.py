@@ -29,7 +29,7 @@ def test_a_merge_keeps_to_its_plan(tight, tmp_path, strategy):
     to_parquet(merged, tmp_path / "out", write_index=False, strategy=strategy)
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (
         str(plan),
         seen,
     )
@@ -57,5 +57,5 @@ def test_a_plain_frame_keeps_to_the_formula(tight, tmp_path):
         2 * nbytes,
         write_peak_nbytes(partition_nbytes=nbytes, group_nbytes=row_group_nbytes(budget.task_nbytes)),
     )
-    assert seen.largest_resident_nbytes <= budget.projected_worker_nbytes(peak), seen
+    assert seen.charged_nbytes <= budget.projected_worker_nbytes(peak), seen
     assert pq.read_metadata(tmp_path / "out" / "part.0.parquet").num_row_groups > 1

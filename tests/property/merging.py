@@ -6,12 +6,22 @@ import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+from hypothesis import settings
 
 import safeframe
 
-__all__ = ["HOWS", "in_dask", "merged", "merged_collection", "same_rows"]
+__all__ = ["HOWS", "examples", "in_dask", "merged", "merged_collection", "same_rows"]
 
 HOWS = ("inner", "left", "right", "outer")
+
+
+def examples(number: int) -> settings:
+    """Look at ``number`` examples, or as many as the profile says if these are more.
+
+    With what the tests of merges ask for, a run in the profile ``dev`` looks at some 200 of
+    each kind of join.
+    """
+    return settings(max_examples=max(number, settings.default.max_examples))
 
 
 def same_rows(found: pd.DataFrame, expected: pd.DataFrame, by: list[str], *, index: bool = False) -> None:

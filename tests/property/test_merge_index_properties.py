@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
-from tests.property.merging import HOWS, in_dask, merged, merged_collection, same_rows
+from tests.property.merging import HOWS, examples, in_dask, merged, merged_collection, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 # What pandas itself cannot index by, or reads differently as an index.
@@ -30,6 +30,7 @@ def arguments_for(data, tmp_path_factory):
     }
 
 
+@examples(80)
 @given(
     data=st.data(),
     kind=st.sampled_from(INDEX_KINDS),
@@ -54,6 +55,7 @@ def test_both_indexes(data, kind, how, names, tmp_path_factory):
     assert int(plan.output_rows) == len(expected)
 
 
+@examples(80)
 @given(
     data=st.data(),
     kind=st.sampled_from(INDEX_KINDS),
@@ -82,6 +84,7 @@ def test_an_index_and_a_column(data, kind, how, index_side, column, tmp_path_fac
     same_rows(result, expected, by, index=both_full)
 
 
+@examples(80)
 @given(
     data=st.data(),
     kind=st.sampled_from(INDEX_KINDS),
@@ -105,6 +108,7 @@ def test_on_naming_an_index_level(data, kind, how, levels, second, tmp_path_fact
     same_rows(result, left.merge(right, how=how, on=names), ["l", "r"], index=levels == (True, True))
 
 
+@examples(80)
 @given(
     data=st.data(),
     kind=st.sampled_from(["int64", "int8", "timedelta"]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.property.merging import HOWS, in_dask, merged, same_rows
+from tests.property.merging import HOWS, examples, in_dask, merged, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 STRATEGIES = (None, "broadcast", "staged")
@@ -22,6 +22,7 @@ def matched(left, right, arguments, *, wanted):
     return left.iloc[np.unique(rows.to_numpy())]
 
 
+@examples(130)
 @given(
     data=st.data(),
     kinds=st.lists(st.sampled_from(sorted(KEY_KINDS)), min_size=1, max_size=2),
@@ -51,6 +52,7 @@ def test_semi_and_anti_joins(data, kinds, how, indicator, strategy, tmp_path_fac
     same_rows(result, expected, ["l"])
 
 
+@examples(130)
 @given(
     data=st.data(),
     how=st.sampled_from(["leftsemi", "leftanti"]),
@@ -73,6 +75,7 @@ def test_semi_and_anti_joins_of_sides_in_key_order(data, how, strategy, tmp_path
     same_rows(result, expected, ["l"])
 
 
+@examples(130)
 @given(data=st.data(), how=st.sampled_from(["leftsemi", "leftanti"]), right_index=st.booleans())
 def test_semi_and_anti_joins_on_the_index_keep_it(data, how, right_index, tmp_path_factory):
     left = data.draw(key_frames(["int64"], names=["k"], extra="l")).set_index("k")
@@ -91,10 +94,11 @@ def test_semi_and_anti_joins_on_the_index_keep_it(data, how, right_index, tmp_pa
     same_rows(result, expected, ["l"], index=True)
 
 
+@examples(200)
 @given(data=st.data(), indicator=st.sampled_from([False, True, "from"]), strategy=st.sampled_from(STRATEGIES))
 def test_cross_joins(data, indicator, strategy, tmp_path_factory):
-    left = data.draw(key_frames(["string"], names=["k"], extra="l"))
-    right = data.draw(key_frames(["float"], names=["k"], extra="r"))
+    left = data.draw(key_frames(["string"], names=["k"], extra="l", max_rows=14))
+    right = data.draw(key_frames(["float"], names=["k"], extra="r", max_rows=14))
     result, plan = merged(
         data.draw(partitioned(left)),
         data.draw(partitioned(right)),
@@ -109,6 +113,7 @@ def test_cross_joins(data, indicator, strategy, tmp_path_factory):
     same_rows(result, left.merge(right, how="cross", indicator=indicator), ["l", "r"])
 
 
+@examples(80)
 @given(
     data=st.data(),
     kind=st.sampled_from(sorted(KEY_KINDS)),

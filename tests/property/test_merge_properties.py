@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
-from tests.property.merging import HOWS, merged, same_rows
+from tests.property.merging import HOWS, examples, merged, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 
+@examples(80)
 @given(data=st.data(), kind=st.sampled_from(sorted(KEY_KINDS)), how=st.sampled_from(HOWS))
 def test_one_key_of_any_kind(data, kind, how, tmp_path_factory):
     left = data.draw(key_frames([kind], names=["k"], extra="l"))
@@ -31,6 +32,7 @@ def test_one_key_of_any_kind(data, kind, how, tmp_path_factory):
     assert int(plan.output_rows) == len(expected)
 
 
+@examples(80)
 @given(
     data=st.data(),
     kinds=st.lists(st.sampled_from(sorted(KEY_KINDS)), min_size=2, max_size=3),
@@ -55,6 +57,7 @@ def test_keys_of_several_columns(data, kinds, how, tmp_path_factory):
     same_rows(result, expected, ["l", "r"])
 
 
+@examples(80)
 @given(data=st.data(), how=st.sampled_from(HOWS), strategy=st.sampled_from(["sorted", "broadcast", "staged"]))
 def test_every_strategy_that_can_run_gives_the_same_rows(data, how, strategy, tmp_path_factory):
     left = data.draw(key_frames(["int64"], names=["k"], extra="l"))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import safeframe
 from safeframe import options
+from tests.property.merging import HOWS, examples, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
-from tests.property.test_merge_properties import HOWS, same_rows
 
 ORDERED_KINDS = sorted(KEY_KINDS)
 WORDS = "str" if pd.__version__ >= "3" else "string[pyarrow]"
@@ -46,6 +46,7 @@ def in_key_order(parts: list[pd.DataFrame], on: str, *, whole_rows: int | None) 
     return joined
 
 
+@examples(80)
 @given(
     data=st.data(),
     kind=st.sampled_from(ORDERED_KINDS),
@@ -82,6 +83,7 @@ def test_sides_in_key_order(data, kind, how, strategy, tmp_path_factory):
     pd.testing.assert_frame_equal(joined, expected, check_exact=True)
 
 
+@examples(80)
 @given(data=st.data(), how=st.sampled_from(HOWS), capacity=st.sampled_from([2, 1000]))
 def test_the_side_that_is_not_in_order_is_moved(data, how, capacity, tmp_path_factory):
     left = data.draw(key_frames(["int64"], names=["a"], extra="l"))
@@ -141,6 +143,7 @@ def test_a_key_that_crosses_many_partitions(how, strategy, words, tmp_path):
     same_rows(joined, left.merge(right, how=how, on="k"), ["l", "r"])
 
 
+@examples(80)
 @given(data=st.data(), how=st.sampled_from(HOWS), bounds=st.sampled_from([1, 3]))
 def test_strings_between_few_bounds(data, how, bounds, tmp_path_factory):
     words = st.text(alphabet="aAé🐍", max_size=3)

@@ -180,6 +180,11 @@ class TestTightCluster:
         with tight_cluster(n_workers=2, hard="500MiB", limit="400MiB") as tight:
             assert tight.client.submit(allocate, 100).result() == 100
             during = tight.report()
+            assert tight.count_anew(kept_nbytes=7)
+            anew = tight.report()
+            assert anew.largest_resident_nbytes < during.largest_resident_nbytes - (60 << 20)
+            assert anew.charged_nbytes == anew.largest_resident_nbytes + 7
+            assert tight.client.submit(allocate, 101).result() == 101
         report = tight.report()
         assert report.undisturbed
         assert report.resident_peak_nbytes.keys() == {"0", "1"}
@@ -204,6 +209,7 @@ class TestTightCluster:
             assert tight.client.submit(allocate, 20).result() == 20
             (place,) = tight.client.run(group_of_this_process).values()
             assert any(name in place for name in own_groups(hierarchy))
+            assert not tight.count_anew(), "a worker was killed"
         report = tight.report()
         assert (report.oom_kills, report.restarts, report.workers_lost) == (1, 1, 1)
         assert not report.undisturbed

@@ -7,9 +7,9 @@ import pytest
 import safeframe
 from safeframe import options
 from safeframe.facts.bag_facts import BagFacts, BagSizes
-from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.planning.bag_groupby import plan_bag_groupby
+from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
 
@@ -29,15 +29,7 @@ def facts(
             item_nbytes=item,
             staged_item_nbytes=staged,
         ),
-        budget=Budget(
-            n_workers=4,
-            threads_per_worker=1,
-            allowed_nbytes=allowed,
-            reserved_nbytes=190 * MIB,
-            transport_nbytes=0,
-            headroom_fraction=0.8,
-            measured=True,
-        ),
+        budget=budget_of(allowed, reserved_nbytes=190 * MIB),
         staging=StagingFacts(directory=directory, free_nbytes=2**40, unavailable="nothing is shared"),
         npartitions=npartitions,
         **given,

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from safeframe.errors import ValidationError
-from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import MergeFacts, StagingFacts
 from safeframe.planning.merge import MERGE_STRATEGIES, ORDERED_STRATEGIES, plan_merge
 from safeframe.recipes.join_sizes import size_join
 from safeframe.recipes.merge_keys import KeyArguments
+from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
 NOWHERE = StagingFacts(directory=None, free_nbytes=None, unavailable="no directory is reached by all workers")
@@ -23,15 +23,7 @@ SOMEWHERE = StagingFacts(directory="/scratch", free_nbytes=2**40, unavailable=""
 
 
 def budget(allowed=512 * MIB):
-    return Budget(
-        n_workers=2,
-        threads_per_worker=1,
-        allowed_nbytes=allowed,
-        reserved_nbytes=0,
-        transport_nbytes=0,
-        headroom_fraction=0.8,
-        measured=True,
-    )
+    return budget_of(allowed, reserved_nbytes=0, n_workers=2)
 
 
 def frame_of(*parts):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from safeframe.errors import ValidationError
-from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import KeyColumn, KeySchema, KeyStatistics, PartitionKeys
@@ -22,6 +21,7 @@ from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.kernels.mixing import below_fraction
 from safeframe.planning.join_size import estimate_join
 from safeframe.planning.merge import MERGE_STRATEGIES, plan_merge
+from tests.unit.planning.budgets import budget_of
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 MIB = 2**20
@@ -109,21 +109,11 @@ def p2p_of(one, budget, unavailable=""):
 
 
 def facts(left, right, how="inner", *, memory=1024, no_p2p="", refused="", **given):
-    budget = Budget(
-        n_workers=4,
-        threads_per_worker=1,
-        allowed_nbytes=memory * MIB,
-        reserved_nbytes=230 * MIB,
-        transport_nbytes=0,
-        headroom_fraction=0.8,
-        measured=True,
-    )
+    budget = budget_of(memory * MIB, reserved_nbytes=230 * MIB)
+    # A semi or anti join has the left side's columns alone.
+    right_nbytes = 0.0 if how in ("leftsemi", "leftanti") else right.profile.row_nbytes
     estimate = estimate_join(
-        left.keys,
-        right.keys,
-        how,
-        row_nbytes=left.profile.row_nbytes + right.profile.row_nbytes,
-        on=left.keys.on,
+        left.keys, right.keys, how, row_nbytes=left.profile.row_nbytes + right_nbytes, on=left.keys.on
     )
     options = {"staging": SHARED, "partition_nbytes": None, "strategy": None, **given}
     p2p = None if refused else (p2p_of(left, budget, no_p2p), p2p_of(right, budget, no_p2p))
@@ -148,6 +138,13 @@ SMALL = side(KEYS // 10, KEYS // 10, width=100, partitions=2)
 HEAVY = side(100 * KEYS, KEYS, width=2000, partitions=200, heavy={7: 20 * KEYS})
 NULLS = side(100 * KEYS, KEYS, width=2000, partitions=200, nulls=10 * KEYS)
 SAMPLED = side(100 * KEYS, KEYS, width=2000, partitions=200, fraction=0.1)
+# A semi or anti join takes the keys of its right side alone; a cross join has one key, of all rows.
+ONLY_KEYS = side(100 * KEYS, 10 * KEYS, width=100)
+ONLY_KEYS_SORTED = side(100 * KEYS, 10 * KEYS, width=100, order="sorted")
+ALL_LARGE = side(100 * KEYS, 1, width=2000, partitions=200)
+ALL_FEW = side(4, 1, width=100, partitions=2)
+ALL_SMALL = side(20, 1, width=100, partitions=2)
+ALL_MIDDLING = side(2000, 1, width=10_000, partitions=4)
 
 SITUATIONS = {
     "both sides in order": facts(LARGE_SORTED, UNIQUE_SORTED),
@@ -188,6 +185,31 @@ SITUATIONS = {
     "tiny memory": facts(LARGE, UNIQUE, memory=500),
     "no memory": facts(LARGE, UNIQUE, memory=260),
     "small partitions": facts(LARGE, UNIQUE, partition_nbytes=4 * MIB),
+    **{
+        f"{name}, {situation}": facts(*sides, how, **given)
+        for name, how in (("semi", "leftsemi"), ("anti", "leftanti"))
+        for situation, sides, given in (
+            ("both sides in order", (LARGE_SORTED, ONLY_KEYS_SORTED), {}),
+            ("small right", (LARGE, SMALL), {}),
+            ("small left", (SMALL, ONLY_KEYS), {}),
+            ("left side in order", (LARGE_SORTED, ONLY_KEYS), {}),
+            ("right side in order", (LARGE, ONLY_KEYS_SORTED), {}),
+            ("neither side in order", (LARGE, ONLY_KEYS), {}),
+            ("heavy key", (HEAVY, ONLY_KEYS), {}),
+            ("no shared directory", (LARGE, ONLY_KEYS), {"staging": NOWHERE}),
+            ("no shared directory, heavy key", (HEAVY, ONLY_KEYS), {"staging": NOWHERE}),
+        )
+    },
+    "cross, small right": facts(ALL_LARGE, ALL_FEW, "cross"),
+    "cross, small left": facts(ALL_FEW, ALL_LARGE, "cross"),
+    "cross, small right that multiplies": facts(ALL_LARGE, ALL_SMALL, "cross"),
+    "cross, two large sides": facts(ALL_MIDDLING, ALL_LARGE, "cross"),
+    "cross, no shared directory": facts(ALL_MIDDLING, ALL_LARGE, "cross", staging=NOWHERE),
+    "cross, no shared directory, small right": facts(ALL_LARGE, ALL_FEW, "cross", staging=NOWHERE),
+    **{
+        f"cross, forced {name}": facts(ALL_MIDDLING, ALL_LARGE, "cross", strategy=name)
+        for name in MERGE_STRATEGIES
+    },
     **{f"forced {name}": facts(LARGE_SORTED, SMALL, "left", strategy=name) for name in MERGE_STRATEGIES},
     **{f"forced {name}, outer": facts(LARGE, UNIQUE, "outer", strategy=name) for name in MERGE_STRATEGIES},
     "forced sorted, both sides in order": facts(LARGE_SORTED, UNIQUE_SORTED, "outer", strategy="sorted"),

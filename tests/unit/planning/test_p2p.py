@@ -10,13 +10,13 @@ import pytest
 
 from safeframe import options
 from safeframe.errors import UnsupportedError
-from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.facts.shuffle_keys import ShuffleKeys
 from safeframe.planning.p2p import plan_p2p_shuffle
 from safeframe.planning.p2p_layout import lay_out_p2p, transport_nbytes
+from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
 DEFAULTS = P2PSettings(
@@ -44,15 +44,7 @@ def keys_of(rows, keys, null_rows=0):
 def facts_of(rows=10_000_000, *, limit=598 * MIB, partitions=80, keys=10_000, threads=1, disks=None):
     disk = P2PDisk(host="h", directory="/scratch", workers=4, free_nbytes=2**40, in_memory=False)
     return P2PFacts(
-        budget=Budget(
-            n_workers=4,
-            threads_per_worker=threads,
-            allowed_nbytes=limit,
-            reserved_nbytes=230 * MIB,
-            transport_nbytes=0,
-            headroom_fraction=0.8,
-            measured=True,
-        ),
+        budget=budget_of(limit, reserved_nbytes=230 * MIB, threads=threads),
         live=DEFAULTS,
         disks=(disk,) if disks is None else disks,
         unavailable="",

@@ -10,10 +10,10 @@ import pytest
 
 from safeframe import options
 from safeframe.errors import MemoryBudgetError, ValidationError
-from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.partition_sizes import PartitionSizes, RebalanceFacts
 from safeframe.planning.rebalance import plan_rebalance, reads_in_slices
+from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
 ROW = 1024
@@ -42,15 +42,7 @@ def facts_of(mib, **changes):
     return RebalanceFacts(
         **{
             "sizes": sizes,
-            "budget": Budget(
-                n_workers=2,
-                threads_per_worker=1,
-                allowed_nbytes=600 * MIB,
-                reserved_nbytes=180 * MIB,
-                transport_nbytes=0,
-                headroom_fraction=0.8,
-                measured=True,
-            ),
+            "budget": budget_of(600 * MIB, reserved_nbytes=180 * MIB, n_workers=2),
             "staging": StagingFacts(directory="/scratch", free_nbytes=2**40, unavailable=""),
             "partition_nbytes": None,
             "npartitions": None,

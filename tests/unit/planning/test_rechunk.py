@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import safeframe
 from safeframe import options
-from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.rechunk_facts import RechunkFacts
 from safeframe.kernels.chunk_grid import ChunkGrid, count_pieces
 from safeframe.planning.chunk_stages import choose_grids, chunk_nbytes, consolidated
 from safeframe.planning.rechunk import plan_rechunk
+from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
 
@@ -30,15 +30,7 @@ def facts(source, target, *, itemsize=8, allowed=598 * MIB, self_made=True, dire
         source=source,
         target=target,
         itemsize=itemsize,
-        budget=Budget(
-            n_workers=4,
-            threads_per_worker=1,
-            allowed_nbytes=allowed,
-            reserved_nbytes=190 * MIB,
-            transport_nbytes=0,
-            headroom_fraction=0.8,
-            measured=True,
-        ),
+        budget=budget_of(allowed, reserved_nbytes=190 * MIB),
         staging=StagingFacts(
             directory=directory, free_nbytes=free, unavailable="" if directory else "nothing is shared"
         ),

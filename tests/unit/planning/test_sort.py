@@ -9,13 +9,13 @@ import pytest
 
 from safeframe import options
 from safeframe.errors import MemoryBudgetError, ValidationError
-from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.facts.sort_facts import SortFacts
 from safeframe.planning.sort import SORT_STRATEGIES, plan_sort, staged_group
+from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
 ROW = 80
@@ -25,15 +25,8 @@ NOWHERE = StagingFacts(directory=None, free_nbytes=0, unavailable="no directory 
 
 def budget(task_mib=256, n_workers=2, threads=1):
     reserved = 200 * MIB
-    return Budget(
-        n_workers=n_workers,
-        threads_per_worker=threads,
-        allowed_nbytes=int((reserved + threads * task_mib * MIB) / 0.8),
-        reserved_nbytes=reserved,
-        transport_nbytes=0,
-        headroom_fraction=0.8,
-        measured=True,
-    )
+    allowed = int((reserved + threads * task_mib * MIB) / 0.8)
+    return budget_of(allowed, reserved_nbytes=reserved, n_workers=n_workers, threads=threads)
 
 
 def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
