@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
@@ -35,10 +36,14 @@ def page_directory(tmp_path_factory: pytest.TempPathFactory) -> Any:
     directory = tmp_path_factory.mktemp("page")
     _orders_and_prices(directory)
     before = Path.cwd()
+    settings = copy.deepcopy(dask.config.config)
     os.chdir(directory)
     with dask.config.set({"temporary-directory": str(directory / "scratch")}):
         yield directory
     os.chdir(before)
+    # Pages set options as a user would, for good.
+    dask.config.config.clear()
+    dask.config.config.update(settings)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
