@@ -15,10 +15,8 @@ _ROOT = Path(__file__).parent
 _ALONE = tuple(_ROOT / folder for folder in ("tests/cluster", "tests/faults", "tests/memory", "docs"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the group of each test, for ``--dist=loadgroup``."""
-    for item in items:
-        path = Path(item.path)
-        alone = any(folder in path.parents for folder in _ALONE)
-        item.add_marker(pytest.mark.xdist_group("clusters" if alone else str(path.relative_to(_ROOT))))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Name the group of a test, for ``--dist=loadgroup``: before xdist looks for it."""
+    path = Path(item.path)
+    alone = any(folder in path.parents for folder in _ALONE)
+    item.add_marker(pytest.mark.xdist_group("clusters" if alone else str(path.relative_to(_ROOT))))
