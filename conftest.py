@@ -7,16 +7,22 @@ them, a file at a time.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-_ROOT = Path(__file__).parent
-_ALONE = tuple(_ROOT / folder for folder in ("tests/cluster", "tests/faults", "tests/memory", "docs"))
+_IN_TURN = ("tests/cluster/", "tests/faults/", "tests/memory/", "docs/")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Name the group of a test, for ``--dist=loadgroup``: before xdist looks for it."""
-    path = Path(item.path)
-    alone = any(folder in path.parents for folder in _ALONE)
-    item.add_marker(pytest.mark.xdist_group("clusters" if alone else str(path.relative_to(_ROOT))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give pytest-xdist who decides: with ``-n 0`` nobody asks."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ClustersInTurn(LoadScopeScheduling):
+        """Hands out files, those of clusters as one."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return "clusters" if nodeid.startswith(_IN_TURN) else nodeid.partition("::")[0]
+
+    return ClustersInTurn(config, log)
