@@ -137,7 +137,8 @@ def merge(
     Notes
     -----
     **Eager.** The keys of both sides are read once, when this function is
-    called, to count rows per key.
+    called, to count rows per key. Not so in a left or right merge of parquet files
+    whose smaller side has each key once: there that side's keys alone are read.
 
     **Keys.** Integers of all widths are compared as integers, integers with
     floats as numbers and never through a rounding cast, strings whatever stores
@@ -151,9 +152,13 @@ def merge(
     times its bytes, 24 B per row, and twice its shard's input). The plan has
     the figures: ``safeframe.explain(result)``.
 
+    Where the smaller side is a table that workers map (``plan.table``), the
+    table counts as memory of each of them, beside three times an output partition.
+
     **Disk.** With the strategy ``"staged"`` both sides are written once to the
     staging directory, with ``"sorted-one-side"`` one of them, less columns that
-    nothing uses; with ``"p2p"``, to the workers' local directories.
+    nothing uses; with ``"p2p"``, to the workers' local directories; of a table, its
+    side and the table.
 
     **Passes.** One over the key columns, one over each side; a shard with
     several output partitions is read once for each of them.
