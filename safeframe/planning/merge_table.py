@@ -168,4 +168,7 @@ def _largest_nbytes(facts: TableFacts) -> int:
 
 
 def _target(facts: TableFacts) -> int:
-    return facts.partition_nbytes or default_partition_nbytes(max(facts.budget.task_nbytes, 0))
+    """Bytes that an output partition may have: where the user does not say, as it comes, since steps tell what it takes."""
+    if facts.partition_nbytes is not None:
+        return facts.partition_nbytes
+    return max(default_partition_nbytes(max(facts.budget.task_nbytes, 0)), _largest_nbytes(facts))
