@@ -229,6 +229,15 @@ _Q3 = Situation(
     key=_QUESTION_KEY,
 )
 
+_Q4_MEAN = replace(
+    _Q4,
+    name="q4_mean",
+    title="the mean of the right column by key, of the whole question's 10¹¹ rows",
+    task="group",
+    trial=False,
+    disk_row_nbytes=None,
+)
+
 JOINS: dict[str, Situation] = {
     situation.name: situation
     for situation in (
@@ -242,12 +251,17 @@ JOINS: dict[str, Situation] = {
         ),
         _Q4,
         replace(
-            _Q4,
-            name="q4_mean",
-            title="the mean of the right column by key, of the whole question's 10¹¹ rows",
-            task="group",
-            trial=False,
-            disk_row_nbytes=None,
+            _Q4.scaled(0.01),
+            name="q4_hundredth",
+            title="a hundredth of the whole question's keys, beside pyarrow's writer by hand",
+            scale=1.0,
+        ),
+        _Q4_MEAN,
+        replace(
+            _Q4_MEAN.scaled(0.01),
+            name="q4_mean_hundredth",
+            title="the mean of the right column by key, of a hundredth of the whole question's keys",
+            scale=1.0,
         ),
         _Q3,
         replace(

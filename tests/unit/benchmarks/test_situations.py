@@ -20,7 +20,9 @@ SMALL = {
     "composite": 0.0006,
     "question": 0.001,
     "q4": 0.0001,
+    "q4_hundredth": 0.01,
     "q4_mean": 0.0001,
+    "q4_mean_hundredth": 0.01,
 }
 
 
