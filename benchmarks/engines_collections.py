@@ -107,8 +107,8 @@ def _totals(pairs: Any) -> list[tuple[int, int, int]]:
 
 COLLECTION_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     ("safeframe", "rechunk"): _safeframe_rechunk,
-    ("safeframe", "group"): _safeframe_group,
+    ("safeframe", "bag"): _safeframe_group,
     ("dask", "rechunk"): _dask_rechunk,
-    ("dask", "group"): _dask_group,
+    ("dask", "bag"): _dask_group,
 }
 """What to do, by engine and task."""

@@ -156,7 +156,7 @@ def _array(s: int) -> CollectionSituation:
 def _bag(n: int) -> CollectionSituation:
     title = f"{n} partitions of 314 572 ints, made in the workers, grouped by x % {n}, every item looked at"
     return CollectionSituation(
-        name=f"o3_{n}", title=title, family="o3", task="group", parts=n, part_items=314_572
+        name=f"o3_{n}", title=title, family="o3", task="bag", parts=n, part_items=314_572
     )
 
 

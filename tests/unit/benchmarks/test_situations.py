@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import engines
 from benchmarks.check import check_output
 from benchmarks.situations import JOINS, SITUATIONS, Dataset
 from benchmarks.situations.keys import CompositeKey
@@ -187,3 +188,11 @@ def test_stamp_is_readable(tmp_path):
     dataset = SITUATIONS["q3"].scaled(0.0001).materialise(tmp_path)
     stamp = json.loads((dataset.directory / "stamp.json").read_text())
     assert stamp["truth"]["rows"] == dataset.truth.rows
+
+
+def test_what_an_engine_does_for_a_task_is_said_once():
+    tables = [
+        engines.JOIN_WORK, engines.FRAME_WORK, engines.LAG_WORK, engines.QUESTION_WORK, engines.COLLECTION_WORK,
+        engines.TRIAL_WORK,
+    ]  # fmt: skip
+    assert len(engines._WORK) == sum(map(len, tables))
