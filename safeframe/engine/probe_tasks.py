@@ -27,9 +27,9 @@ from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import Sealed, fetch, seal
 from safeframe.engine.owned_file import OwnedFile
 from safeframe.engine.run_failures import run_of_task
+from safeframe.engine.staged_pieces import unreadable
 from safeframe.engine.staging import StagedFile, staging_error
 from safeframe.engine.worker import use_worker
-from safeframe.errors import StagingError
 from safeframe.kernels.join_cell import frame_block, join_cell
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.join_table import JoinTable, look_up, slice_rows
@@ -165,9 +165,7 @@ def _mapped(path: str, table: JoinTable) -> Rows:
         with Path(path).open("rb") as handle:
             mapped = mmap.mmap(handle.fileno(), nbytes, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:  # a ValueError where the file is shorter than that
-        msg = f"The staged file {path} cannot be read: {getattr(error, 'strerror', None) or error}."
-        hint = "Was the staging directory removed while the recipe ran? Run it again."
-        raise StagingError(msg, hint=hint) from error
+        raise unreadable(path, error) from error
     # All pages in one call: each that is touched is a fault otherwise. Older systems do not know how.
     with contextlib.suppress(OSError, ValueError):
         mapped.madvise(_POPULATE_READ)

@@ -23,11 +23,11 @@ import pyarrow as pa
 from safeframe.engine.conservation import conserved, rows_lost
 from safeframe.engine.owned_file import OwnedFile
 from safeframe.engine.run_failures import run_of_task
+from safeframe.engine.staged_pieces import read_buffers
 from safeframe.engine.staging import write_file
-from safeframe.engine.staging_store import store_for
 from safeframe.engine.tally import count_rows_out
 from safeframe.engine.worker import use_worker
-from safeframe.errors import RowConservationError, SchemaMismatchError, StagingError
+from safeframe.errors import RowConservationError, SchemaMismatchError
 from safeframe.kernels.chunk_grid import ChunkGrid, cut_slices, pieces_of_chunk, touched
 from safeframe.sizing.partition_tasks import PartitionTask
 
@@ -206,14 +206,7 @@ def _joined(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int) -> Ch
         return chunk
     width = spec.dtype.itemsize
     wanted = [(sealed.files[piece.source].path, piece.first * width, piece.size * width) for piece in pieces]
-    buffers = store_for(sealed.directory).read(wanted)
-    for piece, (path, _, nbytes) in zip(pieces, wanted, strict=True):
-        try:
-            buffer = next(buffers)
-        except OSError as error:
-            msg = f"The staged file {path} cannot be read: {error.strerror or error}."
-            hint = "Was the staging directory removed while the recipe ran? Run it again."
-            raise StagingError(msg, hint=hint) from error
+    for piece, (path, _, nbytes), buffer in zip(pieces, wanted, read_buffers(wanted), strict=True):
         if len(buffer) != nbytes:
             raise rows_lost(path, piece.size, len(buffer) // width)
         chunk[piece.target] = np.frombuffer(buffer, spec.dtype).reshape(piece.shape)

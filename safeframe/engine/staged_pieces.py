@@ -23,7 +23,7 @@ from safeframe.kernels.order import Positions
 from safeframe.kernels.row_layout import Rows, unpack, unpack_one
 from safeframe.kernels.staged_columns import StagedType, restored
 
-__all__ = ["Piece", "PiecesOrder", "read_pieces"]
+__all__ = ["Piece", "PiecesOrder", "read_buffers", "read_pieces", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _row_blocks(pieces: Sequence[Piece]) -> list[Rows]:
         wanted.append((piece.path, piece.offset + piece.begin * width, (piece.end - piece.begin) * width))
         if number + 1 == len(pieces) or pieces[number + 1].form != piece.form:
             ends.append(number + 1)
-    found = _read(wanted)
+    found = read_buffers(wanted)
     blocks = []
     start = 0
     for end in ends:
@@ -123,7 +123,7 @@ def _row_blocks(pieces: Sequence[Piece]) -> list[Rows]:
 
 def _batches(pieces: Sequence[Piece]) -> Iterator[pa.RecordBatch]:
     schemas: dict[tuple[pa.DataType, ...], pa.Schema] = {}
-    buffers = _read([(piece.path, piece.offset, piece.nbytes) for piece in pieces])
+    buffers = read_buffers([(piece.path, piece.offset, piece.nbytes) for piece in pieces])
     for piece, buffer in zip(pieces, buffers, strict=True):
         assert isinstance(piece.form, tuple), "all files of a frame are of one form"
         written = tuple(kind.written for kind in piece.form)
@@ -138,7 +138,14 @@ def _batches(pieces: Sequence[Piece]) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def _read(wanted: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
+def read_buffers(wanted: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
+    """Read pieces of staged files, each named by its path, offset and bytes, in the order given.
+
+    Raises
+    ------
+    StagingError
+        When one cannot be read.
+    """
     if not wanted:
         return
     buffers = store_for(wanted[0][0]).read(wanted)
@@ -146,7 +153,12 @@ def _read(wanted: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
         try:
             buffer = next(buffers)
         except OSError as error:
-            msg = f"The staged file {path} cannot be read: {error.strerror or error}."
-            hint = "Was the staging directory removed while the recipe ran? Run it again."
-            raise StagingError(msg, hint=hint) from error
+            raise unreadable(path, error) from error
         yield buffer
+
+
+def unreadable(path: str, error: OSError | ValueError) -> StagingError:
+    """Say that a staged file cannot be read."""
+    reason = getattr(error, "strerror", None) or error
+    msg = f"The staged file {path} cannot be read: {reason}."
+    return StagingError(msg, hint="Was the staging directory removed while the recipe ran? Run it again.")

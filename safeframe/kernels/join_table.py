@@ -148,7 +148,7 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
     first = number * keys.slice_places(layout.itemsize)
     n_places = min(keys.slice_places(layout.itemsize), keys.span - first)
     rows = _missing(table, n_places + int(first + n_places == keys.span))
-    places, _ = _places(as_series(block[side.key_positions[0]]), side.schema, keys)
+    places = _places(as_series(block[side.key_positions[0]]), side.schema, keys)
     places -= first
     filled = np.zeros(len(rows), np.bool_)
     inside = places[(places >= 0) & (places < n_places)]
@@ -204,7 +204,7 @@ def look_up(frame: pd.DataFrame, rows: Rows, table: JoinTable) -> pd.DataFrame:
     names = rows.dtype.names or ()
     plain = _as_words(rows)
     for start in range(0, len(frame), _STEP) if made else ():
-        places, _ = _places(key.iloc[start : start + _STEP], side.schema, table.keys)
+        places = _places(key.iloc[start : start + _STEP], side.schema, table.keys)
         taken = plain.take(places, mode="clip").view(rows.dtype)
         for (_, target), name in zip(made, names, strict=True):
             target[start : start + _STEP] = taken[name]
@@ -215,8 +215,8 @@ def look_up(frame: pd.DataFrame, rows: Rows, table: JoinTable) -> pd.DataFrame:
     return frame_of_columns(columns, table.spec.meta.columns, len(frame))
 
 
-def _places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> tuple[npt.NDArray[np.int64], int]:
-    """Give each key's place, and how many have none: those get the place behind the last."""
+def _places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> npt.NDArray[np.int64]:
+    """Give each key's place; a key that has none gets the place behind the last."""
     codes, null = encode_keys([key], schema)
     # A code below the base wraps around to a large number.
     places = codes - np.uint64(keys.base)
@@ -224,7 +224,7 @@ def _places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> tuple[npt
     if null is not None:
         places[null] = keys.span
     found: npt.NDArray[np.int64] = places.view(np.int64)
-    return found, int((found == keys.span).sum())
+    return found
 
 
 def _as_words(rows: Rows) -> npt.NDArray[Any]:

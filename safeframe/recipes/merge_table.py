@@ -47,8 +47,8 @@ def table_merge(
 
     Notes
     -----
-    **Eager.** Footers of both sides; where all else allows for a table, two
-    passes over the key column of the smaller side.
+    **Eager.** Footers of both sides; where all else allows for a table, one
+    pass over the key column of the smaller side.
     """
     if asked.how not in ("left", "right") or staging.directory is None or is_remote(staging.directory):
         return None

@@ -1,6 +1,6 @@
 """Looks whether a side's keys are unique, and close enough to each other for a table.
 
-Covers: one pass for the smallest and largest key, one for which keys are there.
+Covers: one pass that finds the smallest and largest key, and which keys are there.
 Does not cover: rows per key (``sizing.keys``); the table (``kernels.join_table``).
 """
 

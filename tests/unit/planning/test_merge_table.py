@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.key_table import KeyTable
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.planning.merge_table import TableFacts, can_be_mapped, plan_table_merge
+from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
 
@@ -29,15 +29,7 @@ def profile(rows, partitions, width, *, exact=True):
 
 
 def facts(**given):
-    budget = Budget(
-        n_workers=4,
-        threads_per_worker=1,
-        allowed_nbytes=598 * MIB,
-        reserved_nbytes=190 * MIB,
-        transport_nbytes=0,
-        headroom_fraction=0.8,
-        measured=True,
-    )
+    budget = budget_of(598 * MIB, reserved_nbytes=190 * MIB)
     known = {
         "build": profile(10_000_000, 10, 24),
         "build_rows": np.full(10, 1_000_000),
