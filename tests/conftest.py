@@ -23,7 +23,15 @@ _GONE_SECONDS = 10.0
 _known: list[set[str]] = []
 
 # Only HealthCheck.too_slow is off: the first example pays for imports and a cluster's first tasks.
-settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Both are derandomised: a run says of a change what it says of the tree before it. "nightly" looks further.
+settings.register_profile(
+    "dev",
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile(
     "ci",
     max_examples=300,

@@ -129,3 +129,18 @@ def test_strings(tight, tmp_path):
 def word_frame(words: pd.Series, seed: int, rows: int) -> pd.DataFrame:
     chosen = np.random.default_rng(seed).integers(0, len(words), rows)
     return pd.DataFrame({"k": words.take(chosen).reset_index(drop=True), "l": np.arange(rows)})
+
+
+def test_partitions_that_are_large_beside_a_worker(tight, tmp_path):
+    (tmp_path / "left").mkdir()
+    for number in range(12):
+        rng = np.random.default_rng(number)
+        columns = {f"c{i}": rng.random(1_000_000) for i in range(6)}
+        frame = pd.DataFrame({"k": rng.integers(0, 10_000, 1_000_000)} | columns)
+        frame.to_parquet(tmp_path / "left" / f"{number:02d}.parquet", index=False)
+    keys = np.random.default_rng(0).permutation(10_000)
+    right = dd.from_pandas(pd.DataFrame({"k": keys, "r": 0.5}), npartitions=1, sort=False)
+    merged = safeframe.merge(dd.read_parquet(tmp_path / "left"), right, on="k", how="outer")
+    plan = run(tight, merged, tmp_path / "out")
+    assert plan.strategy == "staged"
+    assert plan.steps[0].task_peak_nbytes > 190 * 2**20
