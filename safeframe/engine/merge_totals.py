@@ -1,65 +1,45 @@
-"""Aggregations of a merge's result that need none of its rows, as dask expressions.
+"""Aggregations of a merge's result that need none of its rows.
 
-::
+Sums, counts, means, least and largest values, by keys of the merge, by columns
+of one side or of whole columns, are worked out from the same totals of either
+side. Which they are is seen when dask simplifies an expression: nothing changes
+for whoever writes it.
 
-    JoinTotals(SideTotalsParts(left), SideTotalsParts(right))
-
-Sums, counts, means, least and largest values, by keys of the merge or of whole
-columns, are worked out from the same totals of either side. Which they are is
-seen when dask simplifies an expression: nothing changes for whoever writes it.
-
-Covers: which aggregations can be answered, counting rows that no plan knows, the graph.
-Does not cover: the arithmetic (``kernels.merge_totals``); steps between the merge
-and the aggregation (``merge_values``); counting rows that the plan knows (``merge_chains``).
+Covers: which aggregations can be answered, counting rows that no plan knows.
+Does not cover: the graph (``totals_nodes``); steps between the merge and the
+aggregation (``merge_values``); counting rows that the plan knows (``merge_chains``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from safeframe import options
-from safeframe.engine._dask import (
-    Blockwise,
-    Expr,
-    GroupbyAggregation,
-    List,
-    Task,
-    TaskRef,
-    groupby_reductions,
-    reductions,
+from safeframe.engine._dask import Expr, GroupbyAggregation, groupby_reductions, reductions
+from safeframe.engine.totals_nodes import (
+    Asked,
+    Group,
+    GroupParts,
+    GroupTotals,
+    JoinTotals,
+    PartTotals,
+    WholeSide,
 )
 from safeframe.facts.merge import How
 from safeframe.kernels.join_output import OutputColumn
 from safeframe.kernels.join_spec import JoinSpec
-from safeframe.kernels.merge_totals import (
-    MADE_OF,
-    SideTotals,
-    Total,
-    TotalColumn,
-    join_totals,
-    side_totals,
-    total_of,
-)
+from safeframe.kernels.merge_groups import GroupedTotals
+from safeframe.kernels.merge_totals import MADE_OF, SideTotals, Total, TotalColumn
 
 __all__ = ["counted", "sum_of_products", "totals_instead", "totals_of_columns"]
 
 _SUMMED = "biuf"
 _COMPARED = "iufmM"
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Totals of a merge that a step asks for."""
-
-    totals: tuple[Total, ...]
-    by: tuple[tuple[int, Any], ...] | None
-    dropna: bool
-    sort: bool
 
 
 def totals_instead(merge: Any, result: Any, parent: Any) -> Any:
@@ -85,7 +65,7 @@ def totals_of_columns(merge: Any, result: Any, parent: Any, names: Mapping[Any, 
         return None
     if merge.how in ("leftsemi", "leftanti") or not merge._meta.columns.is_unique:
         return None
-    asked = _asked(merge._spec, result, parent, names)
+    asked = _asked(merge, result, parent, names)
     return None if asked is None else _totals(merge, asked, parent)
 
 
@@ -95,7 +75,7 @@ def counted(merge: Any, parent: Any) -> Any:
         return None
     if not all(_same_keys(merge._spec, number) for number in range(len(merge._spec.left.on))):
         return None
-    return _totals(merge, _Asked((Total("size", None),), None, dropna=True, sort=True), parent)
+    return _totals(merge, Asked((Total("size", None),), None, dropna=True, sort=True), parent)
 
 
 def sum_of_products(
@@ -116,7 +96,7 @@ def sum_of_products(
     infinite
         Whether they may be infinite.
     """
-    asked = _asked(merge._spec, result, parent, {result._meta.name: factors["left"]})
+    asked = _asked(merge, result, parent, {result._meta.name: factors["left"]})
     if asked is None or asked.by is not None or [total.function for total in asked.totals] != ["sum"]:
         return None
     columns = []
@@ -129,27 +109,56 @@ def sum_of_products(
     return _totals(merge, replace(asked, totals=(product,)), parent)
 
 
-def _totals(merge: Any, asked: _Asked, parent: Any) -> Any:
+def _totals(merge: Any, asked: Asked, parent: Any) -> Any:
     if not _is_small(merge, asked):
         return None
-    sides = []
-    for number, (side, keys) in enumerate((("left", merge._spec.left), ("right", merge._spec.right))):
-        wanted = dict.fromkeys(
-            (column.name, function)
-            for total in asked.totals
-            for column in (total.column, total.other)
-            if column is not None and column.side == side
-            for function in MADE_OF.get(total.function, (total.function,))
-        )
-        needed = [*dict.fromkeys([*keys.on, *(name for name, _ in wanted)])]
-        frame = merge.operands[number]
-        if needed != list(frame.columns):
-            frame = frame[needed]
-        sides.append(PartTotals(frame, SideTotals(keys.on, tuple(wanted))))
-    return JoinTotals(*sides, merge.how, asked, parent._meta, parent._divisions())
+    sides = {side: _side_totals(merge, number, side, asked) for number, side in enumerate(("left", "right"))}
+    grouped = next((group.of.side for group in asked.by or () if isinstance(group.of, TotalColumn)), None)
+    result = parent._meta, parent._divisions()
+    if grouped is None or asked.by is None:
+        return JoinTotals(*(_whole(*side) for side in sides.values()), merge.how, asked, *result)
+    other = "right" if grouped == "left" else "left"
+    frame, own = sides[grouped]
+    # Rows of the other side alone have no value to group by: they are in no group.
+    how: How = merge.how if merge.how == grouped else "inner"
+    if merge.how == "outer":
+        how = "left" if grouped == "left" else "right"
+    numbers = iter(range(len(own.groups)))
+    by = tuple(
+        (group.of, True) if isinstance(group.of, int) else (next(numbers), False) for group in asked.by
+    )
+    names = tuple(group.name for group in asked.by)
+    groups = GroupedTotals(grouped, own, how, asked.totals, by, names, asked.dropna, asked.sort)
+    return GroupTotals(GroupParts(frame, _whole(*sides[other]), groups), groups, *result)
 
 
-def _is_small(merge: Any, asked: _Asked) -> bool:
+def _whole(frame: Any, side: SideTotals) -> WholeSide:
+    return WholeSide(PartTotals(frame, side), side)
+
+
+def _side_totals(merge: Any, number: int, side: str, asked: Asked) -> tuple[Any, SideTotals]:
+    """Give what is needed of a side, and what is to be known of it."""
+    spec = merge._spec.left if side == "left" else merge._spec.right
+    wanted = dict.fromkeys(
+        (column.name, function)
+        for total in asked.totals
+        for column in (total.column, total.other)
+        if column is not None and column.side == side
+        for function in MADE_OF.get(total.function, (total.function,))
+    )
+    groups = tuple(
+        (group.of.name, group.dtype)
+        for group in asked.by or ()
+        if isinstance(group.of, TotalColumn) and group.of.side == side
+    )
+    needed = [*dict.fromkeys([*spec.on, *(name for name, _ in groups), *(name for name, _ in wanted)])]
+    frame = merge.operands[number]
+    if needed != list(frame.columns):
+        frame = frame[needed]
+    return frame, SideTotals(spec.on, tuple(wanted), groups)
+
+
+def _is_small(merge: Any, asked: Asked) -> bool:
     """Whether a task can hold the totals of all keys."""
     plan = merge.plan
     keys = plan.merge.keys
@@ -158,8 +167,9 @@ def _is_small(merge: Any, asked: _Asked) -> bool:
     )
 
 
-def _asked(spec: JoinSpec, result: Any, parent: Any, names: Mapping[Any, Any]) -> _Asked | None:
+def _asked(merge: Any, result: Any, parent: Any, names: Mapping[Any, Any]) -> Asked | None:
     """Work out which totals a step asks for; None where it asks for something else."""
+    spec: JoinSpec = merge._spec
     reduced = reductions().get(type(parent))
     if reduced is not None:
         columns = [result._meta.name] if result.ndim == 1 else []
@@ -167,7 +177,7 @@ def _asked(spec: JoinSpec, result: Any, parent: Any, names: Mapping[Any, Any]) -
         totals = [_total(spec, reduced, names.get(name)) for name in columns]
         if not (columns and plain) or None in totals:
             return None
-        return _Asked(tuple(total for total in totals if total), None, dropna=True, sort=True)
+        return Asked(tuple(total for total in totals if total), None, dropna=True, sort=True)
     if result.ndim != 2 or parent._meta is None:
         return None
     function = groupby_reductions().get(type(parent))
@@ -177,13 +187,13 @@ def _asked(spec: JoinSpec, result: Any, parent: Any, names: Mapping[Any, Any]) -
         wanted = _aggregated(parent)
     else:
         return None
-    by = _keys_of(spec, parent, names)
+    dropna = parent.operand("dropna") is not False
+    by = _groups_of(merge, parent, names, dropna=dropna)
     totals = [_total(spec, one, names.get(name)) for one, name in wanted]
     if by is None or not wanted or None in totals or not _is_plain(parent):
         return None
-    dropna = parent.operand("dropna") is not False
     sort = parent.operand("sort") is not False
-    return _Asked(tuple(total for total in totals if total), by, dropna=dropna, sort=sort)
+    return Asked(tuple(total for total in totals if total), by, dropna=dropna, sort=sort)
 
 
 def _result_columns(parent: Any, function: str) -> list[Any]:
@@ -217,15 +227,41 @@ def _is_plain(parent: Any) -> bool:
     return True
 
 
-def _keys_of(spec: JoinSpec, parent: Any, names: Mapping[Any, Any]) -> tuple[tuple[int, Any], ...] | None:
-    """Give the numbers of the keys that are grouped by; None where something else is."""
-    keys = []
+def _groups_of(
+    merge: Any, parent: Any, names: Mapping[Any, Any], *, dropna: bool
+) -> tuple[Group, ...] | None:
+    """Give what is grouped by: keys, and columns of one side; None where it is something else."""
+    spec: JoinSpec = merge._spec
+    groups: list[Group] = []
     for name in parent.by:
-        number = None if isinstance(name, Expr) else _key_number(spec, names.get(name))
-        if number is None:
+        source = None if isinstance(name, Expr) else names.get(name)
+        of: int | TotalColumn | None = _key_number(spec, source)
+        if of is None:
+            of = _column_of_one_side(spec, source)
+        if of is None:
             return None
-        keys.append((number, name))
-    return tuple(keys)
+        groups.append(Group(of, name, spec.meta[source].dtype))
+    sides = {group.of.side for group in groups if isinstance(group.of, TotalColumn)}
+    if not sides:
+        return tuple(groups)
+    other_rows = merge.how == "outer" or (merge.how in ("left", "right") and merge.how not in sides)
+    if len(sides) > 1 or (other_rows and not dropna):
+        return None
+    return tuple(groups) if all(_same_keys(spec, number) for number in range(len(spec.left.on))) else None
+
+
+def _column_of_one_side(spec: JoinSpec, name: Any) -> TotalColumn | None:
+    column = _source(spec, name)
+    if column is None or (column.left is not None and column.right is not None):
+        return None
+    side, at = ("left", column.left) if column.left is not None else ("right", column.right)
+    own = spec.left if side == "left" else spec.right
+    assert at is not None, "a column is of one side at least"
+    dtype, result = own.dtypes[at], spec.meta[name].dtype
+    widened = isinstance(dtype, np.dtype) and dtype.kind in "iu" and result == np.dtype("float64")
+    if isinstance(dtype, pd.CategoricalDtype) or not (dtype == result or widened):
+        return None
+    return TotalColumn(side, own.names[at])
 
 
 def _key_number(spec: JoinSpec, name: Any) -> int | None:
@@ -274,67 +310,3 @@ def _total(spec: JoinSpec, function: str, name: Any) -> Total | None:
     if function != "count" and not (isinstance(own.dtypes[at], np.dtype) and own.dtypes[at].kind in kinds):
         return None
     return Total(function, TotalColumn(side, own.names[at]))
-
-
-class PartTotals(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
-    """The totals of each key in each partition of a side."""
-
-    _parameters: ClassVar[list[str]] = ["frame", "side"]
-    _meta = pd.Series([], dtype=object)
-    operation = staticmethod(side_totals)
-
-    def _divisions(self) -> Any:
-        return (None,) * (self.frame.npartitions + 1)
-
-
-class JoinTotals(Expr):  # type: ignore[misc]
-    """Totals of a merge, from those of its sides."""
-
-    _parameters: ClassVar[list[str]] = ["left", "right", "how", "asked", "meta", "given_divisions"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.operand("given_divisions")
-
-    def _layer(self) -> dict[Any, Any]:
-        graph: dict[Any, Any] = {}
-        roots = [self._tree(graph, name) for name in ("left", "right")]
-        key = (self._name, 0)
-        graph[key] = Task(key, finished, *roots, self.operand("how"), self.asked, self._meta)
-        return graph
-
-    def _tree(self, graph: dict[Any, Any], name: str) -> Any:
-        """Join the totals of a side's partitions, a few at a time."""
-        side = self.operand(name)
-        level, keys = 0, list(side.__dask_keys__())
-        while len(keys) > 1:
-            joined = []
-            for number in range(0, len(keys), options.TOTALS_COMBINE):
-                some = keys[number : number + options.TOTALS_COMBINE]
-                key = (f"{name}-{level}-{self._name}", number)
-                graph[key] = Task(key, join_totals, List(*(TaskRef(one) for one in some)), side.side)
-                joined.append(key)
-            level, keys = level + 1, joined
-        return TaskRef(keys[0])
-
-
-def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, asked: _Asked, meta: Any) -> Any:
-    """Give the totals as the step that asked for them would."""
-    found = total_of(left, right, how, asked.totals, asked.by, dropna=asked.dropna, sort=asked.sort)
-    if asked.by is None:
-        return found.iloc[0, 0]
-    if meta.ndim == 1:
-        return _typed(found[0], meta.dtype).rename(meta.name)
-    typed: Sequence[Any] = [_typed(found[at], dtype) for at, dtype in enumerate(meta.dtypes)]
-    frame = pd.DataFrame(dict(enumerate(typed)), index=found.index)
-    frame.columns = meta.columns
-    return frame
-
-
-def _typed(values: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
-    if values.dtype == dtype or (values.hasnans and np.dtype(dtype).kind in "iu"):
-        return values
-    return values.astype(dtype)

@@ -21,7 +21,23 @@ import pandas as pd
 
 from safeframe.facts.merge import How
 
-__all__ = ["MADE_OF", "SideTotals", "Total", "TotalColumn", "join_totals", "side_totals", "total_of"]
+__all__ = [
+    "MADE_OF",
+    "JoinedKeys",
+    "Piece",
+    "SideTotals",
+    "Total",
+    "TotalColumn",
+    "join_totals",
+    "of_pieces",
+    "piece_function",
+    "pieces_of",
+    "side_totals",
+    "total_of",
+]
+
+Piece = tuple[int, str]
+"""The number of a total, and the function of what it is made of."""
 
 _ROWS = "rows"
 _JOINED = {"sum": "sum", "count": "sum", "min": "min", "max": "max", "finite": "sum"}
@@ -40,6 +56,8 @@ class SideTotals:
     """Its key columns."""
     wanted: tuple[tuple[Any, str], ...]
     """Columns, and ``"sum"``, ``"count"``, ``"min"``, ``"max"`` or ``"finite"`` (the sum of values that are) of each."""
+    groups: tuple[tuple[Any, Any], ...] = ()
+    """Columns that tell a key's rows apart besides, and the type of each in the join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +89,11 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Keys as columns 0, 1, …; the number of rows, and each total by its column and function.
+        Keys as columns 0, 1, …; groups; the number of rows, and each total by its column and function.
     """
-    by = [_plain(partition[name]).rename(number) for number, name in enumerate(side.on)]
+    by: list[pd.Series[Any]] = [_plain(partition[name]).rename(number) for number, name in enumerate(side.on)]
+    for number, (name, dtype) in enumerate(side.groups):
+        by.append(partition[name].astype(dtype).rename(_group(number)))
     narrow = {name: "float64" for name, _ in side.wanted if partition[name].dtype == "float32"}
     grouped = (partition.astype(narrow) if narrow else partition).groupby(by, dropna=False, sort=False)
     totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped.size()}
@@ -130,14 +150,9 @@ def total_of(
     pandas.DataFrame
         A column for each total; one row for each group, or one in all.
     """
-    joined = _Joined(left, right, how)
-    numbers = list(range(len(totals)))
-    columns: dict[Any, npt.NDArray[Any]] = {}
-    functions: dict[Any, str] = {}
-    for number, total in zip(numbers, totals, strict=True):
-        for function in MADE_OF["mean"] if total.function == "mean" else (total.function,):
-            columns[number, function] = joined.total(function, total.column, total.other)
-            functions[number, function] = _JOINED.get(function, "sum")
+    joined = JoinedKeys(left, right, how)
+    columns = joined.pieces(totals)
+    functions = {key: piece_function(key) for key in columns}
     frame = pd.DataFrame(dict(enumerate(columns.values())))
     if by is None:
         # Of products no total is null: one that is no number is what infinite ones of both signs add up to.
@@ -155,8 +170,27 @@ def total_of(
         found = pd.DataFrame(
             {key: getattr(grouped[place], functions[key])() for place, key in enumerate(columns)}
         )
+    return of_pieces(found, totals)
+
+
+def pieces_of(totals: Sequence[Total]) -> list[Piece]:
+    """Name what totals are made of."""
+    return [
+        (number, function)
+        for number, total in enumerate(totals)
+        for function in (MADE_OF["mean"] if total.function == "mean" else (total.function,))
+    ]
+
+
+def piece_function(piece: Piece) -> str:
+    """Say how pieces of several keys become one."""
+    return _JOINED.get(piece[1], "sum")
+
+
+def of_pieces(found: pd.DataFrame, totals: Sequence[Total]) -> pd.DataFrame:
+    """Give totals, as columns 0, 1, …, of the pieces that they are made of."""
     out = {}
-    for number, total in zip(numbers, totals, strict=True):
+    for number, total in enumerate(totals):
         if total.function == "mean":
             out[number] = found[number, "sum"] / found[number, "count"]
         else:
@@ -164,12 +198,21 @@ def total_of(
     return pd.DataFrame(out, index=found.index)
 
 
-class _Joined:
-    """The keys of a join, and how many rows of either side each has."""
+class JoinedKeys:
+    """The keys of a join, and how many rows of either side each has.
+
+    Parameters
+    ----------
+    left, right
+        The totals of the sides. One of them may have several rows for a key, of a group each.
+    how
+        The join.
+    """
 
     def __init__(self, left: pd.DataFrame, right: pd.DataFrame, how: How) -> None:
         self._sides = {"left": left, "right": right}
-        keys: list[Any] = list(range(list(left.columns).index(_ROWS)))
+        labels: list[Any] = list(left.columns)
+        keys = [label for label in labels if isinstance(label, int)]
         # pandas matches the keys, nulls among them, as it would those of the rows.
         sides = [frame[keys].assign(**{name: np.arange(len(frame))}) for name, frame in self._sides.items()]
         kind: Any = "inner" if how == "cross" else how
@@ -184,6 +227,17 @@ class _Joined:
     def key(self, number: int) -> pd.Series[Any]:
         """Give the values of a key."""
         return self._keys[number]
+
+    def group(self, side: str, number: int) -> pd.Series[Any]:
+        """Give the values of a group, of a side that has a row for each."""
+        return self._sides[side][_group(number)].take(self._at[side]).reset_index(drop=True)
+
+    def pieces(self, totals: Sequence[Total]) -> dict[Piece, npt.NDArray[Any]]:
+        """Give what totals are made of, for each key."""
+        return {
+            (number, function): self.total(function, totals[number].column, totals[number].other)
+            for number, function in pieces_of(totals)
+        }
 
     @property
     def n_rows(self) -> npt.NDArray[np.int64]:
@@ -258,6 +312,10 @@ class _Joined:
 def _plain(keys: pd.Series[Any]) -> pd.Series[Any]:
     """Give categories as the values that they are: partitions have categories of their own."""
     return keys.astype(keys.dtype.categories.dtype) if isinstance(keys.dtype, pd.CategoricalDtype) else keys
+
+
+def _group(number: int) -> str:
+    return f"group {number}"
 
 
 def _label(name: Any, function: str) -> str:

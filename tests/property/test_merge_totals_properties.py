@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import safeframe
 from safeframe.engine.merge_nodes import SafeMerge
-from safeframe.engine.merge_totals import JoinTotals
+from safeframe.engine.totals_nodes import GroupTotals, JoinTotals
 from tests.property.merging import HOWS, in_dask
 from tests.property.strategies import key_frames, partitioned
 
@@ -43,7 +43,7 @@ KEYS = ["int64", "float", "string", "datetime", "datetime_tz", "bool", "uint16",
 
 def without_rows(collection):
     kinds = {type(node) for node in collection.optimize(fuse=False).expr.walk()}
-    return JoinTotals in kinds and not any(issubclass(kind, SafeMerge) for kind in kinds)
+    return bool(kinds & {JoinTotals, GroupTotals}) and not any(issubclass(kind, SafeMerge) for kind in kinds)
 
 
 def same(found, expected):
@@ -93,6 +93,94 @@ def test_by_one_of_two_keys(data, how):
             )
 
 
+GROUPS = [
+    "l",
+    "r",
+    "both_x",
+    "both_y",
+    ["k", "l"],
+    ["both_y", "k"],
+    ["r", "both_y"],
+    ["l", "r"],
+    ["k", "both_x"],
+]
+
+
+@settings(max_examples=100)
+@given(
+    data=st.data(),
+    kind=st.sampled_from(KEYS),
+    how=st.sampled_from(HOWS),
+    by=st.sampled_from(GROUPS),
+    dropna=st.booleans(),
+)
+def test_by_columns_of_one_side(data, kind, how, by, dropna):
+    left = data.draw(key_frames([kind], names=["k"], extra="l"))
+    right = data.draw(key_frames([kind], names=["k"], extra="r"))
+    # Few groups, some of them null, that keys share.
+    left = left.assign(l=left["l"] % 3, both=left["both"].where(left["both"] % 2 < 1) % 3)
+    right = right.assign(r=right["r"] % 4, both=right["both"].where(right["both"] % 2 < 1) % 3)
+
+    def question(merged):
+        grouped = merged.assign(x=merged["both_x"], y=merged["both_y"]).groupby(by, dropna=dropna)
+        return grouped.agg({"x": ["sum", "mean", "min"], "y": ["count", "max", "mean", "sum"]})
+
+    with dask.config.set(NATIVE):
+        sides = data.draw(partitioned(left)), data.draw(partitioned(right))
+        asked = question(safeframe.merge(*sides, how=how, on="k"))
+        found = asked.compute()
+    named = {*([by] if isinstance(by, str) else by)} - {"k"}
+    of_left, of_right = bool(named & {"l", "both_x"}), bool(named & {"r", "both_y"})
+    rows_of_others = how == "outer" or how == ("right" if of_left else "left")
+    if not (of_left and of_right) and (dropna or not rows_of_others):
+        assert without_rows(asked)
+    same(found.sort_index(), question(left.merge(right, how=how, on="k")).sort_index())
+
+
+def test_groups_of_categories_and_words_and_times():
+    rng = np.random.default_rng(0)
+    left = pd.DataFrame(
+        {
+            "k": rng.integers(0, 5, 60),
+            "word": rng.choice(["a", "b", None], 60),
+            "kind": pd.Categorical(rng.choice(["x", "y"], 60), ["x", "y", "z"]),
+            "at": pd.Timestamp("2026", tz="Europe/Vienna") + pd.to_timedelta(rng.integers(0, 3, 60), "h"),
+        }
+    )
+    right = pd.DataFrame({"k": rng.integers(2, 7, 30), "r": np.arange(30)})
+    expected = left.merge(right, on="k")
+    for settings_ in (NATIVE, {"scheduler": "sync"}):
+        with dask.config.set(settings_):
+            merged = safeframe.merge(in_dask(left, 3), in_dask(right, 2), on="k")
+            for by in ("word", "at", ["at", "word"], ["word", "k"]):
+                asked = merged.groupby(by)["r"].mean()
+                assert without_rows(asked)
+                found = asked.compute()
+                pd.testing.assert_series_equal(
+                    found, expected.groupby(by)["r"].mean(), check_index_type=settings_ is NATIVE
+                )
+                assert found.index.dtype == asked._meta.index.dtype
+            by_kind = merged.groupby("kind", observed=False)["r"].sum()
+            assert not without_rows(by_kind)
+            same(by_kind.compute(), expected.groupby("kind", observed=False)["r"].sum())
+
+
+def test_new_columns_and_filters_of_a_side_are_grouped_by():
+    rng = np.random.default_rng(0)
+    left = pd.DataFrame({"k": rng.integers(0, 5, 60), "l": np.arange(60)})
+    right = pd.DataFrame({"k": rng.integers(2, 7, 30), "r": np.arange(30)})
+
+    def question(merged):
+        made = merged.assign(hour=merged["l"] % 24)
+        return made[made["hour"] > 3].groupby("hour")["r"].sum()
+
+    with dask.config.set(NATIVE):
+        merged = safeframe.merge(in_dask(left, 3), in_dask(right, 2), on="k")
+        asked = question(merged)
+        assert without_rows(asked)
+        same(asked.compute(), question(left.merge(right, on="k")))
+
+
 def test_sums_of_integers_are_exact():
     left = pd.DataFrame({"k": [1, 1, 2], "a": [2**60, -(2**60) + 1, 3]})
     right = pd.DataFrame({"k": [1] * 3 + [2], "b": [1, 2, 2**52 + 1, 7]})
@@ -106,7 +194,7 @@ def test_sums_of_integers_are_exact():
 
 
 FALLS_BACK = {
-    "by a column of a side": lambda merged: merged.groupby("l")["r"].sum(),
+    "by columns of both sides": lambda merged: merged.groupby(["l", "r"])["k"].sum(),
     "a median": lambda merged: merged.groupby("k")["l"].median(),
     "a product's mean": lambda merged: (merged["l"] * merged["r"]).mean(),
     "a product by key": lambda merged: merged.assign(c=merged["l"] * merged["r"]).groupby("k")["c"].sum(),
