@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from safeframe.facts.merge import How
@@ -24,7 +25,7 @@ from safeframe.kernels.merge_totals import (
     of_pieces,
     piece_function,
     pieces_of,
-    side_totals,
+    row_totals,
 )
 
 __all__ = ["GroupedTotals", "group_totals", "join_group_totals", "totals_of_groups"]
@@ -69,11 +70,19 @@ def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTot
     pandas.DataFrame
         Groups as columns 0, 1, …, and a column for each piece after them.
     """
-    own = side_totals(partition, asked.own)
+    own = row_totals(partition, asked.own)
     joined = JoinedKeys(*((own, other) if asked.side == "left" else (other, own)), asked.how)
-    groups = [joined.key(at) if is_key else joined.group(asked.side, at) for at, is_key in asked.by]
-    pieces = dict(enumerate(joined.pieces(asked.totals).values(), start=len(groups)))
-    return _grouped(pd.DataFrame({**dict(enumerate(groups)), **pieces}), asked, sort=False).reset_index()
+    columns = [joined.key(at) if is_key else joined.group(asked.side, at) for at, is_key in asked.by]
+    groups = pd.DataFrame(dict(enumerate(columns)))
+    numbers = groups.groupby(list(groups), dropna=asked.dropna, sort=False).ngroup().to_numpy()
+    first = np.flatnonzero(~pd.Series(numbers).duplicated().to_numpy() & (numbers >= 0))
+    found = groups.take(first).reset_index(drop=True)
+    del groups, columns
+    # One piece after the other: a partition's rows are many beside its groups.
+    for place, piece in enumerate(pieces_of(asked.totals), start=len(asked.by)):
+        values = pd.Series(joined.piece(piece, asked.totals)).groupby(numbers, sort=False)
+        found[place] = getattr(values, piece_function(piece))().reindex(numbers[first]).to_numpy()
+    return found
 
 
 def join_group_totals(parts: Sequence[pd.DataFrame], asked: GroupedTotals) -> pd.DataFrame:

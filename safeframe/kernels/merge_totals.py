@@ -32,6 +32,7 @@ __all__ = [
     "of_pieces",
     "piece_function",
     "pieces_of",
+    "row_totals",
     "side_totals",
     "total_of",
 ]
@@ -43,6 +44,9 @@ _ROWS = "rows"
 _JOINED = {"sum": "sum", "count": "sum", "min": "min", "max": "max", "finite": "sum"}
 """How totals of one key from several partitions, or of several keys, become one."""
 
+
+_SUM_TYPES = {"b": np.int64, "i": np.int64, "u": np.uint64, "f": np.float64}
+"""Types of sums, by the kind of what is summed."""
 
 MADE_OF = {"mean": ("sum", "count"), "product": ("sum",), "product of infinite": ("finite", "min", "max")}
 """Totals of a side that a total is made of, where they are not the same."""
@@ -89,11 +93,9 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Keys as columns 0, 1, …; groups; the number of rows, and each total by its column and function.
+        Keys as columns 0, 1, …; the number of rows, and each total by its column and function.
     """
-    by: list[pd.Series[Any]] = [_plain(partition[name]).rename(number) for number, name in enumerate(side.on)]
-    for number, (name, dtype) in enumerate(side.groups):
-        by.append(partition[name].astype(dtype).rename(_group(number)))
+    by = [_plain(partition[name]).rename(number) for number, name in enumerate(side.on)]
     narrow = {name: "float64" for name, _ in side.wanted if partition[name].dtype == "float32"}
     grouped = (partition.astype(narrow) if narrow else partition).groupby(by, dropna=False, sort=False)
     totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped.size()}
@@ -105,6 +107,22 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
         else:
             totals[name, function] = getattr(grouped[name], function)()
     return _flat(totals).reset_index()
+
+
+def row_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
+    """Give what :func:`side_totals` does, and the groups, with each row by itself."""
+    columns: dict[Any, Any] = {number: _plain(partition[name]) for number, name in enumerate(side.on)}
+    for number, (name, dtype) in enumerate(side.groups):
+        columns[_group(number)] = partition[name].astype(dtype)
+    columns[_ROWS] = np.ones(len(partition), np.int64)
+    for name, function in side.wanted:
+        values = partition[name]
+        if function == "count":
+            values = values.notna().astype(np.int64)
+        elif function == "sum":
+            values = values.fillna(0).astype(_SUM_TYPES[values.dtype.kind])
+        columns[_label(name, function)] = values
+    return pd.DataFrame(columns)
 
 
 def join_totals(parts: Sequence[pd.DataFrame], side: SideTotals) -> pd.DataFrame:
@@ -151,7 +169,7 @@ def total_of(
         A column for each total; one row for each group, or one in all.
     """
     joined = JoinedKeys(left, right, how)
-    columns = joined.pieces(totals)
+    columns = {piece: joined.piece(piece, totals) for piece in pieces_of(totals)}
     functions = {key: piece_function(key) for key in columns}
     frame = pd.DataFrame(dict(enumerate(columns.values())))
     if by is None:
@@ -232,12 +250,10 @@ class JoinedKeys:
         """Give the values of a group, of a side that has a row for each."""
         return self._sides[side][_group(number)].take(self._at[side]).reset_index(drop=True)
 
-    def pieces(self, totals: Sequence[Total]) -> dict[Piece, npt.NDArray[Any]]:
-        """Give what totals are made of, for each key."""
-        return {
-            (number, function): self.total(function, totals[number].column, totals[number].other)
-            for number, function in pieces_of(totals)
-        }
+    def piece(self, piece: Piece, totals: Sequence[Total]) -> npt.NDArray[Any]:
+        """Give what a total is made of, for each key."""
+        number, function = piece
+        return self.total(function, totals[number].column, totals[number].other)
 
     @property
     def n_rows(self) -> npt.NDArray[np.int64]:
