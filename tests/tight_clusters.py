@@ -21,7 +21,7 @@ from safeframe.sizing.cluster import measure_budget
 __all__ = ["TightClusters"]
 
 _FORGOTTEN_SECONDS = 5.0
-_KEPT_NBYTES = 64 * 2**20
+_KEPT_NBYTES = 16 * 2**20
 
 
 class TightClusters:

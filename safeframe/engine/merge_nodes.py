@@ -51,16 +51,13 @@ __all__ = ["FilteredMerge", "SafeMerge"]
 class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     """A merge that runs by a plan.
 
-    Operands beyond dask's: the plan and the facts that it is made of, the schema
-    of the keys, the key ranges of the input partitions, and the keys. An index that is compared, or that the
-    result has, is a column of its side; ``left_on`` and ``right_on`` name the
-    columns that no projection may take away.
+    Operands beyond dask's: the plan and the facts that it is made of (among them
+    the key ranges of the input partitions), the schema of the keys, and the keys.
+    An index that is compared, or that the result has, is a column of its side;
+    ``left_on`` and ``right_on`` name the columns that no projection may take away.
     """
 
-    _parameters = [
-        *Merge._parameters,
-        *("plan", "schema", "left_keys", "right_keys", "keys", "given_divisions", "facts"),
-    ]
+    _parameters = [*Merge._parameters, "plan", "schema", "keys", "given_divisions", "facts"]
 
     @functools.cached_property
     def _spec(self) -> JoinSpec:
@@ -165,11 +162,11 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
     def _in_order(self, left: Any, right: Any, limit: CellLimit) -> Any:
         """Leave the sides that are in key order in their partitions, and stage the others."""
         plan: Plan = self.plan
-        spec, run, ordered = self._spec, self._name, plan.ordered
+        spec, run, ordered, known = self._spec, self._name, plan.ordered, self.facts
         assert ordered is not None, "looked at by the caller"
         sides = {
-            "left": (left, spec.left, self.left_keys, ordered.left),
-            "right": (right, spec.right, self.right_keys, ordered.right),
+            "left": (left, spec.left, known.left.keys.partitions, ordered.left),
+            "right": (right, spec.right, known.right.keys.partitions, ordered.right),
         }
         moved = {name: (frame, side) for name, (frame, side, _, touched) in sides.items() if touched is None}
         sealed = None

@@ -209,8 +209,6 @@ def merged(
         indicator=asked.indicator,
         plan=plan,
         schema=sizes.schema,
-        left_keys=sizes.left_facts.keys.partitions,
-        right_keys=sizes.right_facts.keys.partitions,
         keys=sizes.keys,
         given_divisions=result_divisions(sizes, plan),
         facts=facts,
