@@ -49,9 +49,9 @@ def reserved(monkeypatch):
 def test_the_next_test_has_the_same_workers_and_is_charged_what_they_kept(reserved):
     clusters = TightClusters()
     first = clusters.give({"n_workers": 2})
-    reserved.reserved_nbytes += 20 * MIB
+    reserved.reserved_nbytes += 10 * MIB
     assert clusters.give({"n_workers": 2}) is first
-    assert first.kept_nbytes == 20 * MIB
+    assert first.kept_nbytes == 10 * MIB
     reserved.reserved_nbytes -= 40 * MIB
     assert clusters.give({"n_workers": 2}) is first
     assert first.kept_nbytes == 0
