@@ -32,14 +32,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile(
-    "ci",
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=300)
 settings.register_profile("nightly", parent=settings.get_profile("ci"), max_examples=3000, derandomize=False)
 # A first look at a failure, without the minutes that shrinking it takes.
 settings.register_profile(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ def counted(merge: Any, parent: Any) -> Any:
     """Give what stands for the number of a merge's rows, or None where they have to be made."""
     if merge.how in ("leftsemi", "leftanti"):
         return None
-    if not all(_same_keys(merge._spec, number) for number in range(len(merge._spec.left.on))):
+    if not _all_same_keys(merge._spec):
         return None
     return _totals(merge, Asked((Total("size", None),), None, dropna=True, sort=True), parent)
 
@@ -120,9 +120,7 @@ def _totals(merge: Any, asked: Asked, parent: Any) -> Any:
     other = "right" if grouped == "left" else "left"
     frame, own = sides[grouped]
     # Rows of the other side alone have no value to group by: they are in no group.
-    how: How = merge.how if merge.how == grouped else "inner"
-    if merge.how == "outer":
-        how = "left" if grouped == "left" else "right"
+    how = cast("How", grouped if merge.how in (grouped, "outer") else "inner")
     numbers = iter(range(len(own.groups)))
     by = tuple(
         (group.of, True) if isinstance(group.of, int) else (next(numbers), False) for group in asked.by
@@ -247,21 +245,17 @@ def _groups_of(
     other_rows = merge.how == "outer" or (merge.how in ("left", "right") and merge.how not in sides)
     if len(sides) > 1 or (other_rows and not dropna):
         return None
-    return tuple(groups) if all(_same_keys(spec, number) for number in range(len(spec.left.on))) else None
+    return tuple(groups) if _all_same_keys(spec) else None
 
 
 def _column_of_one_side(spec: JoinSpec, name: Any) -> TotalColumn | None:
     column = _source(spec, name)
     if column is None or (column.left is not None and column.right is not None):
         return None
-    side, at = ("left", column.left) if column.left is not None else ("right", column.right)
-    own = spec.left if side == "left" else spec.right
-    assert at is not None, "a column is of one side at least"
-    dtype, result = own.dtypes[at], spec.meta[name].dtype
+    found, dtype = _own(spec, column)
+    result = spec.meta[name].dtype
     widened = isinstance(dtype, np.dtype) and dtype.kind in "iu" and result == np.dtype("float64")
-    if isinstance(dtype, pd.CategoricalDtype) or not (dtype == result or widened):
-        return None
-    return TotalColumn(side, own.names[at])
+    return None if isinstance(dtype, pd.CategoricalDtype) or not (dtype == result or widened) else found
 
 
 def _key_number(spec: JoinSpec, name: Any) -> int | None:
@@ -284,6 +278,10 @@ def _same_keys(spec: JoinSpec, number: int) -> bool:
     return bool(spec.left.dtypes[left] == spec.right.dtypes[right])
 
 
+def _all_same_keys(spec: JoinSpec) -> bool:
+    return all(_same_keys(spec, number) for number in range(len(spec.left.on)))
+
+
 def _source(spec: JoinSpec, name: Any) -> OutputColumn | None:
     names = list(spec.meta.columns)
     at = names.index(name) if name in names else len(spec.output)
@@ -300,13 +298,19 @@ def _total(spec: JoinSpec, function: str, name: Any) -> Total | None:
     kinds = _SUMMED if function in ("sum", "mean") else _COMPARED
     if function != "count" and not (isinstance(dtype, np.dtype) and dtype.kind in kinds):
         return None
-    if not all(_same_keys(spec, number) for number in range(len(spec.left.on))):
+    if not _all_same_keys(spec):
         return None
     if column.left is not None and column.right is not None:
         return Total(function, TotalColumn("key", spec.left.key_positions.index(column.left)))
+    found, own = _own(spec, column)
+    if function != "count" and not (isinstance(own, np.dtype) and own.kind in kinds):
+        return None
+    return Total(function, found)
+
+
+def _own(spec: JoinSpec, column: OutputColumn) -> tuple[TotalColumn, Any]:
+    """Give a column as its side has it, and its type there."""
     side, at = ("left", column.left) if column.left is not None else ("right", column.right)
     assert at is not None, "a column is of one side at least"
     own = spec.left if side == "left" else spec.right
-    if function != "count" and not (isinstance(own.dtypes[at], np.dtype) and own.dtypes[at].kind in kinds):
-        return None
-    return Total(function, TotalColumn(side, own.names[at]))
+    return TotalColumn(side, own.names[at]), own.dtypes[at]

@@ -81,10 +81,8 @@ class WholeSide(Expr):  # type: ignore[misc]
         return _tree(self, join_totals, join_totals, self.side)
 
 
-class JoinTotals(Expr):  # type: ignore[misc]
-    """Totals of a merge, from those of its sides."""
-
-    _parameters: ClassVar[list[str]] = ["left", "right", "how", "asked", "meta", "given_divisions"]
+class _Result(Expr):  # type: ignore[misc]
+    """What stands for the step that asked: it has that one's meta and divisions."""
 
     @property
     def _meta(self) -> Any:
@@ -92,6 +90,12 @@ class JoinTotals(Expr):  # type: ignore[misc]
 
     def _divisions(self) -> Any:
         return self.operand("given_divisions")
+
+
+class JoinTotals(_Result):
+    """Totals of a merge, from those of its sides."""
+
+    _parameters: ClassVar[list[str]] = ["left", "right", "how", "asked", "meta", "given_divisions"]
 
     def _layer(self) -> dict[Any, Any]:
         sides = [TaskRef((side._name, 0)) for side in (self.left, self.right)]
@@ -117,17 +121,10 @@ class GroupParts(Blockwise):  # type: ignore[misc]
         return _fused(self, GroupParts(lowered(self.frame), self.other.lower_completely(), self.asked))
 
 
-class GroupTotals(Expr):  # type: ignore[misc]
+class GroupTotals(_Result):
     """Totals of a merge by columns of one side."""
 
     _parameters: ClassVar[list[str]] = ["parts", "asked", "meta", "given_divisions"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.operand("given_divisions")
 
     def _layer(self) -> dict[Any, Any]:
         return _tree(self, join_group_totals, finished_groups, self.asked, self._meta)
@@ -139,8 +136,10 @@ def _fused(node: Any, concrete: Any) -> Any:
     return None if fused._name == node._name else fused
 
 
-def _tree(node: Any, join: Callable[..., Any], finish: Callable[..., Any], *arguments: Any) -> dict[Any, Any]:
-    """Join what the partitions below a node have, a few at a time; the last step takes all arguments."""
+def _tree(
+    node: Any, join: Callable[..., Any], finish: Callable[..., Any], asked: Any, *more: Any
+) -> dict[Any, Any]:
+    """Join what the partitions below a node have, a few at a time; the last step is told more."""
     graph: dict[Any, Any] = {}
     level, keys = 0, list(node.parts.__dask_keys__())
     while len(keys) > options.TOTALS_COMBINE:
@@ -148,11 +147,11 @@ def _tree(node: Any, join: Callable[..., Any], finish: Callable[..., Any], *argu
         for number in range(0, len(keys), options.TOTALS_COMBINE):
             some = keys[number : number + options.TOTALS_COMBINE]
             key = (f"joined-{level}-{node._name}", number)
-            graph[key] = Task(key, join, List(*(TaskRef(one) for one in some)), arguments[0])
+            graph[key] = Task(key, join, List(*(TaskRef(one) for one in some)), asked)
             joined.append(key)
         level, keys = level + 1, joined
     key = (node._name, 0)
-    graph[key] = Task(key, finish, List(*(TaskRef(one) for one in keys)), *arguments)
+    graph[key] = Task(key, finish, List(*(TaskRef(one) for one in keys)), asked, *more)
     return graph
 
 
