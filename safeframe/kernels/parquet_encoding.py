@@ -13,6 +13,7 @@ they are: it would look for a third of the time of writing them. Figures: decisi
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,17 +66,20 @@ def writer_options(table: pa.Table, *, rows: int, compression: Compression = "au
     encoding: dict[str, str] = {}
     dictionary: list[str] = []
     stubborn: set[str] = set()
+    leaves = {field.name: _column_leaves(field) for field in table.schema}
+    times = Counter(leaf for paths in leaves.values() for leaf in paths)
     for path, column in zip(table.schema.names, table.columns, strict=True):
-        if _is_delta(column.type):
+        if any(times[leaf] > 1 for leaf in leaves[path]):
+            # pyarrow knows columns by their paths: "a.b" is a column of that name and b in a column a.
+            continue
+        if pa.types.is_nested(_storage(column.type)):
+            dictionary.extend(leaves[path])
+        elif _is_delta(column.type):
             if _prefers_dictionary(column, rows):
                 dictionary.append(path)
             else:
                 encoding[path] = "DELTA_BINARY_PACKED"
-        elif pa.types.is_nested(column.type):
-            dictionary.extend(_leaves(pa.schema([table.schema.field(path)])))
-        elif pa.types.is_dictionary(column.type) or (
-            not pa.types.is_boolean(column.type) and _repeats(column, rows)
-        ):
+        elif pa.types.is_dictionary(column.type) or (_is_countable(column.type) and _repeats(column, rows)):
             dictionary.append(path)
         elif pa.types.is_floating(column.type) and not _gets_smaller(column):
             stubborn.add(path)
@@ -129,6 +133,19 @@ def _is_delta(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or (pa.types.is_temporal(kind) and not pa.types.is_interval(kind)))
 
 
+def _is_countable(kind: pa.DataType) -> bool:
+    """Whether Arrow counts the different values of a type, and a dictionary of them could be worth it."""
+    return not (pa.types.is_boolean(kind) or pa.types.is_null(kind) or isinstance(kind, pa.BaseExtensionType))
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+def _column_leaves(field: pa.Field) -> list[str]:
+    return _leaves(pa.schema([field])) if pa.types.is_nested(_storage(field.type)) else [field.name]
+
+
 def _codecs(schema: pa.Schema, compression: Compression, stubborn: set[str]) -> str | dict[str, str]:
     """Give one codec, or one for each column where they differ; ``stubborn`` ones have none of their own accord."""
     if not isinstance(compression, Mapping) and not (compression == "auto" and stubborn):
@@ -138,15 +155,7 @@ def _codecs(schema: pa.Schema, compression: Compression, stubborn: set[str]) -> 
         for name in schema.names
     }
     # pyarrow knows a nested column by its leaves.
-    return {
-        leaf: codecs[name]
-        for name in schema.names
-        for leaf in (
-            _leaves(pa.schema([schema.field(name)]))
-            if pa.types.is_nested(schema.field(name).type)
-            else [name]
-        )
-    }
+    return {leaf: codecs[field.name] for field in schema for leaf in _column_leaves(field)}
 
 
 def _codec(codec: str | None) -> str:

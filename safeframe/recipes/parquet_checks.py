@@ -133,12 +133,13 @@ def check_room(nbytes: int, certain: float, place: str) -> None:
 
 def file_schema(ddf: dd.DataFrame, *, write_index: bool) -> pa.Schema:
     """Give the schema of all files, from the frame's types."""
-    meta = meta_nonempty(ddf._meta)
-    if write_index and meta.index.name is None:
-        meta.index = meta.index.rename(INDEX_LABEL)
     try:
+        meta = meta_nonempty(ddf._meta)
+        if write_index and meta.index.name is None:
+            meta.index = meta.index.rename(INDEX_LABEL)
         schema = pa.Schema.from_pandas(meta, preserve_index=write_index)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        # dask has no rows to show of some types, intervals among them.
         msg = f"The frame's types cannot be written: {error}."
         raise UnsupportedError(msg, hint="Cast the column to a type that parquet has, or drop it.") from error
     # Partitions have categories of their own, and more of them than the meta.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 
 import dask
@@ -11,11 +13,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import safeframe
 from safeframe.recipes.to_parquet import to_parquet
 
 NATIVE = {"scheduler": "sync", "dataframe.convert-string": False}
@@ -132,3 +136,57 @@ def test_not_larger_than_with_the_defaults(tmp_path):
     frame.to_parquet(tmp_path / "stock.parquet", index=False)
     stock = (tmp_path / "stock.parquet").stat().st_size
     assert (tmp_path / "out" / "part.0.parquet").stat().st_size <= stock
+
+
+def arrow(values, kind):
+    return pd.array(values * 50, dtype=pd.ArrowDtype(kind))
+
+
+TYPES = {
+    "null": arrow([None, None], pa.null()),
+    "period": pd.period_range("2000-01", periods=100, freq="M"),
+    "decimal": arrow([Decimal("1.50"), None], pa.decimal128(10, 2)),
+    "wide decimal": arrow([Decimal("1.5"), None], pa.decimal256(50, 3)),
+    "date": arrow([datetime.date(1, 1, 1), None], pa.date32()),
+    "time": arrow([datetime.time(23, 59, 59, 999999), None], pa.time64("us")),
+    "duration": arrow([datetime.timedelta(1), None], pa.duration("s")),
+    "timedelta": pd.to_timedelta(range(100), unit="h"),
+    "time zone": pd.date_range("2020-03-29", periods=100, freq="h", tz="Europe/Paris"),
+    "bytes": arrow([b"\0\1", None], pa.binary()),
+    "fixed bytes": arrow([b"abcd", None], pa.binary(4)),
+    "list": arrow([[1, None], None], pa.list_(pa.int64())),
+    "struct": arrow([{"a": 1, "b": "x"}, None], pa.struct([("a", pa.int64()), ("b", pa.string())])),
+    "map": arrow([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
+    "categories": pd.Categorical(["b", "a"] * 50, categories=["b", "a", "unused"], ordered=True),
+    "no category": pd.Categorical([None] * 100, categories=["a"]),
+    "times as categories": pd.Categorical(pd.to_datetime([0, 1] * 50, unit="D")),
+    "half": np.arange(100).astype("float16"),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("column", ["x", "a.b", ""])
+def test_types_are_written_as_dask_writes_them(tmp_path, name, column):
+    frame = pd.DataFrame({column: TYPES[name], "a": arrow([{"b": 1}, None], pa.struct([("b", pa.int64())]))})
+    with dask.config.set(NATIVE):
+        ddf = dd.from_pandas(frame, npartitions=3)
+        to_parquet(ddf, tmp_path / "ours", row_group_rows=20)
+        ddf.to_parquet(tmp_path / "dask")
+    for number in range(3):
+        ours, other = (pq.read_table(tmp_path / way / f"part.{number}.parquet") for way in ("ours", "dask"))
+        assert ours.schema.names == other.schema.names
+        assert ours.to_pylist() == other.to_pylist()
+        # dask takes the width of a categorical's codes from each partition.
+        assert [str(t).replace("int8", "int32") for t in other.schema.types] == list(
+            map(str, ours.schema.types)
+        )
+
+
+def test_types_that_parquet_cannot_hold_are_refused_before_anything_runs(tmp_path):
+    for values in (pd.interval_range(0, 4), np.arange(4) * 1j):
+        ran = []
+        ddf = dd.from_map(ran.append, [0], meta=pd.DataFrame({"x": values}).iloc[:0])
+        with pytest.raises(safeframe.UnsupportedError, match="types cannot be written"):
+            to_parquet(ddf, tmp_path / "out")
+        assert ran == []
+    assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from safeframe.errors import ValidationError
@@ -63,6 +65,26 @@ def test_codecs_of_some_columns_reach_their_leaves():
         "a": "snappy",
         "b.list.element": "zstd",
     }
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.table({"x": pa.nulls(9)}),
+        pa.table({"x": pa.array(pd.period_range("2000", periods=9, freq="M"))}),
+        pa.table({"x": pa.array(pd.interval_range(0, 9))}),
+        pa.table({"x": pa.array([None] * 9, pa.map_(pa.string(), pa.int64()))}),
+        pa.table({"a.b": range(9), "a": [{"b": 1}] * 9}),
+        pa.table({"a.list.element": ["x"] * 9, "a": [["y", None]] * 9}),
+        pa.table({"": range(9), ".": [0.5] * 9, "x.key_value.key": ["x"] * 9, "é ✓": [True] * 9}),
+    ],
+    ids=lambda table: str(table.schema.types),
+)
+@pytest.mark.parametrize("compression", ["auto", None, "zstd"])
+def test_any_type_and_any_name_can_be_written(tmp_path, table, compression):
+    options = writer_options(table, rows=len(table), compression=compression)
+    pq.write_table(table, tmp_path / "x.parquet", **options)
+    assert pq.read_table(tmp_path / "x.parquet").to_pylist() == table.to_pylist()
 
 
 def test_an_unknown_codec():
