@@ -1,9 +1,9 @@
 """Columns between pandas, Arrow batches and gathered results.
 
 Covers: one column at a time: its Arrow form for staging (integers narrowed to
-what their values need), its return as the very dtype of the frame, and taking
-rows of it by position, with or without missing ones.
-Does not cover: files, keys, joins.
+what their values need), its return as the very dtype of the frame, and the dtype
+that it has where values are missing.
+Does not cover: files, keys, joins, taking rows (``taken_rows``).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = [
     "Column",
     "as_column",
     "as_fixed",
+    "as_missing",
     "as_promised",
     "as_series",
     "fixed_column",
     "floats_to_arrow",
     "from_arrow",
-    "gather",
     "has_fixed_width",
     "join_fixed",
     "missing_dtype",
@@ -202,25 +202,11 @@ def as_column(series: pd.Series[Any]) -> Column:
     return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
 
 
-def gather(column: Column, positions: Positions, *, missing: bool) -> Column:
-    """Take rows by position.
-
-    Parameters
-    ----------
-    column
-        Values.
-    positions
-        Row numbers; -1 for a missing value, which is allowed only with ``missing``.
-    missing
-        Whether the result has the dtype that can hold missing values, whether
-        or not these positions have any.
-    """
-    if not missing:
-        return column.take(positions)
-    if isinstance(column, np.ndarray):
-        column = column.astype(missing_dtype(column.dtype), copy=False)
-    taken: Column = pd.api.extensions.take(column, positions, allow_fill=True)
-    return taken
+def as_missing(column: Column) -> Column:
+    """Return values as the dtype that they have where some are missing."""
+    return (
+        column.astype(missing_dtype(column.dtype), copy=False) if isinstance(column, np.ndarray) else column
+    )
 
 
 def repeat(column: Column, repeats: Positions) -> Column:

@@ -13,13 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.errors import SchemaMismatchError
-from safeframe.kernels.columns import Block, Column, as_column, as_series, gather, repeat
+from safeframe.kernels.columns import Block, Column, as_column, as_series, repeat
 from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_output import OutputColumn
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.lookup_join import lookup_join
 from safeframe.kernels.order import Positions, counts_of, stable_order
+from safeframe.kernels.taken_rows import TakenRows
 from safeframe.kernels.virtual_join import JoinedRows, join_runs
 
 __all__ = [
@@ -89,17 +90,33 @@ def join_counted(
 
 
 def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
-    """Put result rows together from the positions of their two sides."""
+    """Put result rows together from the positions of their two sides.
+
+    Raises
+    ------
+    RowConservationError
+        When a row lacks one of a side that was planned to have one for each.
+    """
     dtypes = spec.meta.dtypes
+    taken = (
+        TakenRows(rows.left_items, missing=spec.left_missing, side="left"),
+        TakenRows(
+            # No right row is part of a semi or anti join.
+            rows.right_rows,
+            missing=spec.right_missing or spec.how in ("leftsemi", "leftanti"),
+            side="right",
+        ),
+    )
     columns = [
-        _column(column, left, right, rows, spec, dtypes.iloc[i]) for i, column in enumerate(spec.output)
+        _column(column, left, right, rows, taken, spec, dtypes.iloc[i])
+        for i, column in enumerate(spec.output)
     ]
     if spec.indicator:
         columns.append(_indicator(rows, spec, dtypes.iloc[-1]))
     frame = frame_of_columns(columns, spec.meta.columns, len(rows))
     if spec.index is not None:
         index = spec.meta.index
-        values = _column(spec.index, left, right, rows, spec, index.dtype)
+        values = _column(spec.index, left, right, rows, taken, spec, index.dtype)
         frame.index = pd.Index(values, dtype=values.dtype, name=index.name, copy=False)
     return frame
 
@@ -116,13 +133,19 @@ def _indicator(rows: JoinedRows, spec: JoinSpec, dtype: pd.CategoricalDtype) -> 
 
 
 def _column(
-    column: OutputColumn, left: Block, right: Block, rows: JoinedRows, spec: JoinSpec, dtype: Any
+    column: OutputColumn,
+    left: Block,
+    right: Block,
+    rows: JoinedRows,
+    taken_rows: tuple[TakenRows, TakenRows],
+    spec: JoinSpec,
+    dtype: Any,
 ) -> Column:
     if column.left is None:
         assert column.right is not None
-        return gather(right[column.right], rows.right_rows, missing=spec.right_missing)
+        return taken_rows[1].of(right[column.right])
     if column.right is None or not spec.left_missing:
-        items = gather(left[column.left], rows.left_items, missing=spec.left_missing and column.right is None)
+        items = taken_rows[0].of(left[column.left])
         if column.right is not None:
             items = as_key(items, dtype)
         return repeat(items, rows.repeats)

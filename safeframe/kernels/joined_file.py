@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from safeframe.kernels.columns import Block, Column, as_series, gather
+from safeframe.kernels.columns import Block, Column, as_missing, as_series
 from safeframe.kernels.join_cell import as_key, dense_ids
 from safeframe.kernels.join_output import OutputColumn
 from safeframe.kernels.join_spec import JoinSpec
@@ -22,6 +22,7 @@ from safeframe.kernels.joined_groups import JoinedGroups
 from safeframe.kernels.order import Positions, counts_of, stable_order
 from safeframe.kernels.parquet_groups import ColumnSource, GroupedFile
 from safeframe.kernels.parquet_values import physical_column
+from safeframe.kernels.taken_rows import no_match
 from safeframe.kernels.virtual_join import VirtualJoin, join_runs, product_run
 
 __all__ = ["FileColumn", "JoinedForm", "Runs", "shard_runs", "write_joined"]
@@ -103,6 +104,11 @@ def write_joined(
     int
         Result rows.
 
+    Raises
+    ------
+    RowConservationError
+        When a row has no match and each was planned to have one.
+
     Notes
     -----
     Memory: the blocks, once more in key order and once more in Arrow, and one
@@ -111,11 +117,22 @@ def write_joined(
     n_left = len(left[0]) if left else 0
     n_right = len(right[0]) if right else 0
     join, left_order, right_order = runs or (product_run(n_left, n_right, form.spec.how), None, None)
+    _check_matches(join, form.spec)
     file = GroupedFile(sink, form.schema, _columns(left, right, left_order, right_order, form))
     for pages in JoinedGroups(join, n_left, form.group_rows).pages(*part):
         file.write_group(pages)
     file.close()
     return file.n_rows
+
+
+def _check_matches(join: VirtualJoin, spec: JoinSpec) -> None:
+    """Raise when a key has rows of one side alone, and none was planned to: its values would be null in the file."""
+    for side, missing, rows in (
+        ("left", spec.left_missing, join.left_len),
+        ("right", spec.right_missing or spec.how in ("leftsemi", "leftanti"), join.right_len),
+    ):
+        if not missing and len(rows) and int(rows.min()) == 0:
+            raise no_match(side, int(np.count_nonzero(rows == 0)))
 
 
 def _columns(
@@ -168,7 +185,7 @@ def _columns(
 
 def _may_miss(values: Column, missing: bool) -> Column:
     """Give values as the type that the result has where rows without a match are filled up."""
-    return gather(values, np.arange(len(values)), missing=True) if missing else values
+    return as_missing(values) if missing else values
 
 
 def _arrow_columns(columns: Mapping[str, Column], form: JoinedForm) -> dict[str, pa.ChunkedArray]:

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.columns import Block, gather
+from safeframe.kernels.columns import Block
 from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.order import Positions
+from safeframe.kernels.taken_rows import TakenRows
 from safeframe.kernels.virtual_join import cell_range
 
 __all__ = ["lookup_join"]
@@ -51,6 +52,11 @@ def lookup_join(
     pandas.DataFrame or None
         None where neither side can.
 
+    Raises
+    ------
+    RowConservationError
+        When a row has no match and each was planned to have one.
+
     Notes
     -----
     Memory: 8 bytes for each number and for each row that looks up, and the result.
@@ -77,6 +83,7 @@ def lookup_join(
         rows = slice(*cell_range(len(found), *part))
     found = found[rows]
     missing = spec.right_missing if asked == 1 else spec.left_missing
+    taken = TakenRows(found, missing=missing, side=("left", "right")[asked])
     columns = []
     for column in spec.output:
         of = (column.left, column.right)
@@ -85,7 +92,7 @@ def lookup_join(
             columns.append(sides[asking][own][rows])
         else:
             assert other is not None, "a column is of one side at least"
-            columns.append(gather(sides[asked][other], found, missing=missing))
+            columns.append(taken.of(sides[asked][other]))
     return frame_of_columns(columns, spec.meta.columns, len(found))
 
 

@@ -1,4 +1,4 @@
-"""Columns to Arrow and back, and rows taken by position, against pandas."""
+"""Columns to Arrow and back, against pandas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from safeframe.errors import SchemaMismatchError, UnsupportedError
-from safeframe.kernels.columns import floats_to_arrow, from_arrow, gather, to_arrow
+from safeframe.kernels.columns import floats_to_arrow, from_arrow, to_arrow
 
 COLUMNS = {
     "int64": pd.Series([1, 2, 300]),
@@ -41,13 +41,6 @@ def test_a_column_comes_back_as_it_was(series):
 @pytest.mark.parametrize("series", COLUMNS.values(), ids=COLUMNS.keys())
 def test_no_pieces_make_an_empty_column(series):
     assert pd.Series(from_arrow([], series.dtype)).dtype == series.dtype
-
-
-@pytest.mark.parametrize("series", COLUMNS.values(), ids=COLUMNS.keys())
-def test_missing_rows_are_those_of_reindex(series):
-    values = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
-    taken = pd.Series(gather(values, np.array([2, -1, 0]), missing=True))
-    pd.testing.assert_series_equal(taken, series.reindex([2, 99, 0]).reset_index(drop=True))
 
 
 def test_integers_are_staged_as_narrow_as_they_are():
