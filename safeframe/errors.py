@@ -4,7 +4,7 @@
 
     SafeframeError
     ├── MemoryBudgetError      (MemoryError)          a plan, or a run, that needs more than it may use
-    ├── OutputTooLargeError    (ValueError)           a join predicted to be larger than max_output
+    ├── OutputTooLargeError    (ValueError)           a result larger than max_output, or than a graph can hold
     ├── StagingError           (OSError)              the staging directory cannot be used
     │   └── StagingFullError                          ... or has no room
     ├── SchemaMismatchError    (TypeError)            key types, or a partition's types, that do not agree
@@ -77,7 +77,7 @@ class MemoryBudgetError(SafeframeError, MemoryError):
 
 
 class OutputTooLargeError(SafeframeError, ValueError):
-    """A join's predicted output is larger than ``max_output`` allows."""
+    """A predicted result is larger than ``max_output`` allows, or has more partitions than a dask graph can hold."""
 
 
 class StagingError(SafeframeError, OSError):

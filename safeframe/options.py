@@ -60,6 +60,14 @@ MAX_PARTITION_NBYTES = 128 * MIB
 MAX_OUTPUT_PARTITIONS = 100_000
 """More tasks than that and the scheduler, not the data, is the bound."""
 
+MAX_GRAPH_PARTITIONS = 1_000_000
+"""Output partitions of a plan that runs: a task takes some 2 KB of the client and of the scheduler each, and the
+scheduler places a few thousand of them a second."""
+
+MAX_COLLECTION_PARTITIONS = 10_000_000
+"""Output partitions of a merge that need not be made, since it can be written or added up without its rows: each
+expression made of it has a tuple of 8 B for each."""
+
 OUTPUT_COPIES = 3.0
 """Copies of an output partition that exist at once in a cell and what consumes it: the frame,
 its Arrow or row-group form, and encoded pages (measured: docs/decisions)."""

@@ -79,7 +79,8 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         return self._spec.meta
 
     def _divisions(self) -> Any:
-        return self.given_divisions
+        # Unknown ones are no operand: there may be millions, and a token takes each.
+        return self.given_divisions or (None,) * (self.plan.output_partitions + 1)
 
     @functools.cached_property
     def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
@@ -136,10 +137,10 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             return self._in_order(left, right, limit)
         if plan.table is not None:
             table, base = JoinTable(spec, plan.table), plan.staging_directory or ""
-            return table_cells(left, right, table, self._name, base, limit, self.given_divisions)
+            return table_cells(left, right, table, self._name, base, limit, self.divisions)
         if plan.strategy == "broadcast":
             assert plan.build_side is not None, "a broadcast has one"
-            return broadcast_cells(left, right, spec, plan.build_side, limit, self.given_divisions)
+            return broadcast_cells(left, right, spec, plan.build_side, limit, self.divisions)
         if plan.strategy == "p2p":
             return moved_cells(left, right, spec, plan, limit)
         layout = plan.layout
@@ -147,7 +148,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         run = self._name
         staged = self._staged([(left, spec.left), (right, spec.right)])
         sealed = Seal(run, seal_merge, (spec, layout, limit), *staged)
-        return ExchangeCells(sealed, staged_cell, spec.meta, self.given_divisions, run, None)
+        return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, run, None)
 
     def _staged(self, sides: list[tuple[Any, SideSpec]]) -> list[Any]:
         """Stage lowered frames by the shards of the plan."""
@@ -178,9 +179,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             None if touched is None else ordered_partitions(frame, name, keys, touched, facts, run, sealed)
             for name, (frame, _, keys, touched) in sides.items()
         ]
-        return OrderedCells(
-            *parts, facts, sealed, run, plan.layout, ordered, limit, self.given_divisions, None
-        )
+        return OrderedCells(*parts, facts, sealed, run, plan.layout, ordered, limit, self.divisions, None)
 
 
 class FilteredMerge(SafeMerge):

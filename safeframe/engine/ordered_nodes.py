@@ -29,6 +29,7 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.ordered_layout import OrderedLayout, TouchedParts
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.single_key import Range
+from safeframe.planning.ordered_parts import cell_parts
 
 __all__ = ["JoinFacts", "OrderedCells", "OrderedPartitions", "ordered_partitions"]
 
@@ -153,9 +154,9 @@ class OrderedCells(Cells):
     def _filtered_task(self, name: Any, index: int) -> Any:
         layout: ShardLayout = self.layout
         ordered: OrderedLayout = self.ordered
-        shard, number, cells = layout.cell_location(index)
-        left, left_ranges = _inputs(self.left, ordered.left, index)
-        right, right_ranges = _inputs(self.right, ordered.right, index)
+        location = shard, number, cells = layout.cell_location(index)
+        left, left_ranges = self._inputs("left", location)
+        right, right_ranges = self._inputs("right", location)
         nulls = layout.null_shard and shard == layout.n_shards - 1
         place = CellPlace(
             shard=shard,
@@ -172,11 +173,13 @@ class OrderedCells(Cells):
         facts = TaskRef((self.facts._name, 0))
         return Task(name, ordered_cell, left, right, sealed, facts, place, self.limit)
 
-
-def _inputs(side: Any, touched: TouchedParts | None, cell: int) -> tuple[Any, tuple[Range, ...]]:
-    if touched is None:
-        return List(), ()
-    entries = touched.of_cell(cell)
-    refs = [TaskRef((side._name, number)) for number in touched.parts[entries].tolist()]
-    ranges = zip(touched.begin[entries].tolist(), touched.end[entries].tolist(), strict=True)
-    return List(*refs), tuple(ranges)
+    def _inputs(self, side: str, location: tuple[int, int, int]) -> tuple[Any, tuple[Range, ...]]:
+        """Return the partitions of a side that a cell reads, and the rows that it takes of each."""
+        ordered: OrderedLayout = self.ordered
+        touched = ordered.left if side == "left" else ordered.right
+        if touched is None:
+            return List(), ()
+        parts, begin, end = cell_parts(touched, ordered, self.facts.spec.how, side, location)
+        name = getattr(self, side)._name
+        refs = [TaskRef((name, number)) for number in parts.tolist()]
+        return List(*refs), tuple(zip(begin.tolist(), end.tolist(), strict=True))

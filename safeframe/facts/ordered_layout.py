@@ -16,27 +16,26 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TouchedParts:
-    """The partitions of one side that each cell reads.
+    """The partitions of one side that the cells of each shard read.
 
-    Those of cell ``c`` are entries ``offsets[c]`` to ``offsets[c + 1]`` of the
-    other arrays, in the order in which their rows are joined.
+    Those of shard ``s`` are entries ``offsets[s]`` to ``offsets[s + 1]`` of the
+    other arrays, in the order in which their rows are joined. Which rows of them
+    a cell reads follows from its number: nothing here grows with the result.
     """
 
     offsets: Numbers
-    """Where each cell's entries begin; one more than there are cells."""
+    """Where each shard's entries begin; one more than there are shards."""
     parts: Numbers
     """Partition numbers."""
-    begin: Numbers
-    """First row, among the partition's rows of the shard's one key (or of its nulls); -1 for a shard of several keys."""
-    end: Numbers
-    """Row behind the last one; -1 for a shard of several keys."""
+    rows: Numbers
+    """Rows of the shard's one key (or of its nulls) in the partition; -1 for a shard of several keys."""
 
-    def of_cell(self, cell: int) -> slice:
-        """Give the entries of a cell."""
-        return slice(int(self.offsets[cell]), int(self.offsets[cell + 1]))
+    def of_shard(self, shard: int) -> slice:
+        """Return the entries of a shard."""
+        return slice(int(self.offsets[shard]), int(self.offsets[shard + 1]))
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        arrays = (self.offsets, self.parts, self.begin, self.end)
+        arrays = (self.offsets, self.parts, self.rows)
         return ("TouchedParts", *(array.tobytes() for array in arrays))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from safeframe.errors import MemoryBudgetError, StagingFullError
+from safeframe import options
+from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFullError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.key_table import KeyTable
@@ -13,9 +15,9 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.p2p import P2PSettings
-from safeframe.facts.plan_text import plan_text
+from safeframe.facts.plan_text import about, plan_text
 from safeframe.facts.write import WritePlan
-from safeframe.units import format_nbytes
+from safeframe.units import format_count, format_nbytes
 
 __all__ = ["Candidate", "Plan", "Step"]
 
@@ -146,8 +148,13 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every step keeps to the worker's memory and to the free disk."""
-        return not self.over_budget and not self._staging_full
+        """Whether every step keeps to the worker's memory and to the free disk, and a graph can hold the tasks."""
+        return not self.over_budget and not self._staging_full and not self.too_many_partitions
+
+    @property
+    def too_many_partitions(self) -> bool:
+        """Whether the result has more partitions than a dask graph can hold."""
+        return self.output_partitions > options.MAX_GRAPH_PARTITIONS
 
     @property
     def _staging_full(self) -> bool:
@@ -162,7 +169,10 @@ class Plan:
             When a step's projected peak is above what a worker may use.
         StagingFullError
             When the staging directory has less room than the exchange needs.
+        OutputTooLargeError
+            When the result has more partitions than a dask graph can hold.
         """
+        self.check_partitions()
         if self.over_budget:
             worst = self.over_budget[0]
             projected = self.budget.projected_worker_nbytes(worst.task_peak_nbytes)
@@ -191,6 +201,47 @@ class Plan:
             )
             hint = "Free some disk, or name a directory with more room in staging=."
             raise StagingFullError(msg, hint=hint, needed_nbytes=self.staging_nbytes, free_nbytes=free)
+
+    def check_partitions(self) -> None:
+        """Raise when the result has more partitions than a dask graph can hold.
+
+        Raises
+        ------
+        OutputTooLargeError
+            With the number of partitions, and what makes fewer.
+        """
+        if not self.too_many_partitions:
+            return
+        most = options.MAX_GRAPH_PARTITIONS
+        msg = (
+            f"The {self.recipe} makes {format_count(self.output_partitions)} partitions of up to "
+            f"{format_nbytes(self.largest_partition_nbytes)}, {about(self.output_rows)}"
+            f"{format_count(self.output_rows.expected)} rows and {format_nbytes(self.output_nbytes.expected)} in all, "
+            f"and a dask graph can hold {format_count(most)}."
+        )
+        hints = []
+        write = self.write
+        if (
+            write is not None
+            and self.output_partitions <= options.MAX_COLLECTION_PARTITIONS
+            and write.files <= most
+        ):
+            hints.append(
+                f"Write it with safeframe.to_parquet: {format_count(write.files)} files, "
+                f"{format_nbytes(write.file_nbytes)} in all, are made without its rows."
+            )
+        larger = math.ceil(self.output_nbytes.expected / most)
+        if options.OUTPUT_COPIES * larger <= self.budget.task_nbytes:
+            hints.append(f"Ask for larger partitions: partition_size= above {format_nbytes(larger)}.")
+        hints.append("Aggregate or deduplicate the input first.")
+        hint = " ".join(hints)
+        raise OutputTooLargeError(
+            msg,
+            hint=hint,
+            output_partitions=self.output_partitions,
+            max_output_partitions=most,
+            output_rows=self.output_rows.expected,
+        )
 
     def __str__(self) -> str:
         return plan_text(self)

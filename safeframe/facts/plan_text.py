@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from safeframe import options
 from safeframe.facts.estimate import Estimate
 from safeframe.units import format_count, format_nbytes
 
 if TYPE_CHECKING:
     from safeframe.facts.plan import Plan, Step
 
-__all__ = ["plan_text"]
+__all__ = ["about", "plan_text"]
 
 _LABEL_WIDTH = 10
 _HEAVIEST = 3
@@ -61,7 +62,7 @@ def _output(plan: Plan) -> list[str]:
     rows, nbytes = plan.output_rows, plan.output_nbytes
     lines = [
         (
-            f"{_about(rows)}{format_count(rows.expected)} rows, {format_nbytes(nbytes.expected)} in memory "
+            f"{about(rows)}{format_count(rows.expected)} rows, {format_nbytes(nbytes.expected)} in memory "
             f"({plan.row_nbytes:g} B a row)"
         )
     ]
@@ -157,6 +158,11 @@ def _too_large(plan: Plan) -> list[str]:
         f"{format_nbytes(plan.budget.projected_worker_nbytes(step.task_peak_nbytes))}, and {allowed} is allowed"
         for step in plan.over_budget
     ]
+    if plan.too_many_partitions:
+        lines.append(
+            f"partitions: {format_count(plan.output_partitions)}, and a dask graph can hold "
+            f"{format_count(options.MAX_GRAPH_PARTITIONS)}"
+        )
     free = plan.staging_free_nbytes
     if free is not None and plan.staging_nbytes > free:
         lines.append(
@@ -166,7 +172,8 @@ def _too_large(plan: Plan) -> list[str]:
     return lines
 
 
-def _about(estimate: Estimate) -> str:
+def about(estimate: Estimate) -> str:
+    """Return the word before a figure: ``"exactly "`` or ``"about "``."""
     return "exactly " if estimate.exact else "about "
 
 

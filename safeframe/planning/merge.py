@@ -37,12 +37,30 @@ from safeframe.planning.merge_staged import by_staged
 from safeframe.planning.merge_write import plan_write
 from safeframe.planning.shards import LayoutFigures, lay_out
 
-__all__ = ["MERGE_STRATEGIES", "ORDERED_STRATEGIES", "plan_merge"]
+__all__ = ["MERGE_STRATEGIES", "ORDERED_STRATEGIES", "check_strategy", "plan_merge"]
 
 MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 ORDERED_STRATEGIES = ("sorted", "sorted-one-side", "staged")
 """Those that can give their result in the order of its keys."""
+
+
+def check_strategy(strategy: str | None, *, in_order: bool) -> None:
+    """Refuse a strategy that a merge, or one whose result is in key order, does not have.
+
+    Raises
+    ------
+    ValidationError
+        With those that there are.
+    """
+    names = ORDERED_STRATEGIES if in_order else MERGE_STRATEGIES
+    if strategy is not None and strategy not in names:
+        msg = f"strategy={strategy!r} is not a strategy of {_recipe(in_order=in_order)}."
+        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(names)}.")
+
+
+def _recipe(*, in_order: bool) -> str:
+    return "sorted_merge" if in_order else "merge"
 
 
 def plan_merge(facts: MergeFacts) -> Plan:
@@ -89,14 +107,11 @@ def plan_merge(facts: MergeFacts) -> Plan:
         "staged": lambda: by_staged(facts, widths, figures),
         "p2p": lambda: by_p2p(facts, widths, loads),
     }
-    recipe = "sorted_merge" if facts.ordered else "merge"
+    recipe = _recipe(in_order=facts.ordered)
+    check_strategy(facts.strategy, in_order=facts.ordered)
     if facts.ordered:
         # The other ways do not give the result in the order of its keys.
         rungs = {name: rungs[name] for name in ORDERED_STRATEGIES}
-    if facts.strategy is not None and facts.strategy not in rungs:
-        msg = f"strategy={facts.strategy!r} is not a strategy of {recipe}."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(rungs)}.")
-
     rejected = []
     taken: tuple[str, Choice] | None = None
     for name, rung in rungs.items():

@@ -69,7 +69,7 @@ def by_order(
     for name in staying:
         side, width = sides[name]
         touched[name] = touched_parts(side.keys.partitions, figures, facts.how, name)
-        rows, n_parts = held_rows(side.keys.partitions, touched[name])
+        rows, n_parts = held_rows(side.keys.partitions, touched[name], figures, name)
         held += int(rows * width)
         most.append(str(n_parts))
         largest = int(side.keys.partitions.rows.max(initial=0))

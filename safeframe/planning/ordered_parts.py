@@ -22,11 +22,11 @@ import numpy.typing as npt
 
 from safeframe.facts.keys import Counts, PartitionKeys
 from safeframe.facts.merge import How
-from safeframe.facts.ordered_layout import TouchedParts
+from safeframe.facts.ordered_layout import OrderedLayout, TouchedParts
 from safeframe.kernels.single_key import Range, single_key_ranges
 from safeframe.planning.shards import LayoutFigures
 
-__all__ = ["first_disorder", "held_rows", "touched_parts"]
+__all__ = ["cell_parts", "first_disorder", "held_rows", "touched_parts"]
 
 Numbers = npt.NDArray[np.int64]
 
@@ -44,7 +44,7 @@ def first_disorder(parts: PartitionKeys) -> tuple[int, int] | None:
 
 
 def touched_parts(parts: PartitionKeys, figures: LayoutFigures, how: How, side: str) -> TouchedParts:
-    """Say which rows of which partitions each cell reads.
+    """Find the partitions that the cells of each shard read.
 
     Parameters
     ----------
@@ -61,37 +61,115 @@ def touched_parts(parts: PartitionKeys, figures: LayoutFigures, how: How, side: 
     numbers = np.flatnonzero(parts.full)
     low, high = _reach(parts, numbers, figures)
     nulls = np.flatnonzero(parts.null_rows > 0)
-    offsets, entries = [0], []
+    unread = side == "right" and how in ("leftsemi", "leftanti")  # of a key that is known one by one
+    counts = np.zeros(layout.n_shards, np.int64)
+    found: list[Numbers] = []
+    key_rows: list[Numbers] = []
     for shard in np.flatnonzero(layout.cells).tolist():
-        cells = int(layout.cells[shard])
         null_shard = layout.null_shard and shard == layout.n_shards - 1
-        if not layout.single_key[shard]:
-            own = numbers[low[shard] : high[shard]]
-            whole = np.full((len(own), 3), -1, np.int64)
-            whole[:, 0] = own
-            entries += [whole] * cells
-            offsets += [offsets[-1] + len(own) * (cell + 1) for cell in range(cells)]
-            continue
         own = nulls if null_shard else numbers[low[shard] : high[shard]]
-        rows = parts.null_rows[own] if null_shard else _key_rows(parts, own, figures, shard, side)
-        sides = int(figures.left_rows[shard]), int(figures.right_rows[shard])
-        for cell in range(cells):
-            ranges = single_key_ranges(*sides, how, cell, cells)[0 if side == "left" else 1]
-            entries.append(_rows_of_ranges(own, rows, ranges))
-            offsets.append(offsets[-1] + len(entries[-1]))
-    joined = np.concatenate(entries) if entries else np.empty((0, 3), np.int64)
+        if layout.single_key[shard]:
+            rows = parts.null_rows[own] if null_shard else _key_rows(parts, own, figures, shard, side)
+            some = (rows > 0) & (not unread)
+            own, rows = own[some], rows[some]
+        else:
+            rows = np.full(len(own), -1, np.int64)
+        counts[shard] = len(own)
+        found.append(own)
+        key_rows.append(rows)
+    none = np.empty(0, np.int64)
     return TouchedParts(
-        offsets=np.array(offsets, np.int64), parts=joined[:, 0], begin=joined[:, 1], end=joined[:, 2]
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        parts=np.concatenate([none, *found]),
+        rows=np.concatenate([none, *key_rows]),
     )
 
 
-def held_rows(parts: PartitionKeys, touched: TouchedParts) -> tuple[int, int]:
-    """Count the rows and the number of all partitions that a cell touches, at most."""
-    cell = np.repeat(np.arange(len(touched.offsets) - 1), np.diff(touched.offsets))
-    # A cell may read a partition twice: at the end of a key's rows, and again at their beginning.
-    once = np.unique(np.stack([cell, touched.parts]), axis=1)
-    rows = np.bincount(once[0], weights=parts.rows[once[1]])
-    return int(rows.max(initial=0)), int(np.bincount(once[0]).max(initial=0))
+def cell_parts(
+    touched: TouchedParts, ordered: OrderedLayout, how: How, side: str, location: tuple[int, int, int]
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Find the partitions that one cell reads, and which rows of each.
+
+    Parameters
+    ----------
+    touched
+        The partitions that its shard reads.
+    ordered
+        The rows of both sides in each shard.
+    how
+        Which rows stay.
+    side
+        ``"left"`` or ``"right"``.
+    location
+        Of the cell: its shard, its number within the shard, and the shard's cells.
+
+    Returns
+    -------
+    tuple of arrays
+        Partition numbers; the first row, among the partition's rows of the shard's one key, and the row behind
+        the last one, both -1 for a shard of several keys.
+    """
+    shard, number, cells = location
+    entries = touched.of_shard(shard)
+    own, rows = touched.parts[entries], touched.rows[entries]
+    if (rows < 0).any():
+        return own, rows, rows
+    sides = int(ordered.left_rows[shard]), int(ordered.right_rows[shard])
+    ranges = single_key_ranges(*sides, how, number, cells)[0 if side == "left" else 1]
+    found = _rows_of_ranges(own, rows, ranges)
+    return found[:, 0], found[:, 1], found[:, 2]
+
+
+def held_rows(
+    parts: PartitionKeys, touched: TouchedParts, figures: LayoutFigures, side: str
+) -> tuple[int, int]:
+    """Bound the rows and the number of all partitions that a cell touches."""
+    layout = figures.layout
+    most_rows = most_parts = 0
+    for shard in np.flatnonzero(np.diff(touched.offsets)).tolist():
+        entries = touched.of_shard(shard)
+        whole = parts.rows[touched.parts[entries]]
+        held, count = int(whole.sum()), len(whole)
+        if layout.single_key[shard] and layout.cells[shard] > 1:
+            window = _window(figures, shard, side)
+            held, count = _most_in_window(whole, touched.rows[entries], window, around=side == "right")
+        most_rows, most_parts = max(most_rows, held), max(most_parts, count)
+    return most_rows, most_parts
+
+
+def _window(figures: LayoutFigures, shard: int, side: str) -> int:
+    """Bound the rows of a side's key that one cell of a shard of one key reads, one after the other."""
+    left, right = int(figures.left_rows[shard]), int(figures.right_rows[shard])
+    made = -(-max(left, 1) * max(right, 1) // int(figures.layout.cells[shard]))
+    # A cell may begin and end in the middle of a left row's partners.
+    return made if side == "right" or not right else -(-made // right) + 1
+
+
+def _most_in_window(whole: Counts, rows: Counts, window: int, *, around: bool) -> tuple[int, int]:
+    """Bound what partitions of ``rows`` of a key hold in all where so many of these rows, in a row, touch them.
+
+    Parameters
+    ----------
+    whole
+        Rows of each partition.
+    rows
+        Those of the key.
+    window
+        Rows of the key that are read.
+    around
+        Whether they may go on at the beginning.
+    """
+    n, total = len(rows), int(rows.sum())
+    if window >= total:
+        return int(whole.sum()), n
+    if around:
+        whole, rows = np.tile(whole, 2), np.tile(rows, 2)
+    # The most partitions are touched by a window that begins with the last row of one.
+    ends, held = np.cumsum(rows), np.cumsum(whole)
+    last = np.minimum(np.searchsorted(ends, ends[:n] - 1 + window, side="left"), len(ends) - 1)
+    counts = np.minimum(last - np.arange(n) + 1, n)
+    touched = held[last] - held[:n] + whole[:n]
+    return int(min(touched.max(), whole[:n].sum())), int(counts.max())
 
 
 def _reach(parts: PartitionKeys, numbers: Numbers, figures: LayoutFigures) -> tuple[Numbers, Numbers]:

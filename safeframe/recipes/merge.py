@@ -12,15 +12,22 @@ from safeframe.engine._dask import new_collection
 from safeframe.engine.merge_nodes import SafeMerge
 from safeframe.engine.runs import check_staging
 from safeframe.facts.keys import KeyStatistics
-from safeframe.facts.merge import How
+from safeframe.facts.merge import How, MergeEstimate
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Plan
+from safeframe.planning.merge import check_strategy
 from safeframe.planning.merge import plan_merge as make_plan
 from safeframe.recipes.frames import check_frame
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.join_sizes import JoinSizes, size_join
-from safeframe.recipes.merge_checks import check_validate, refuse_larger, warn_of_explosion
+from safeframe.recipes.merge_checks import (
+    check_validate,
+    check_validate_kind,
+    refuse_larger,
+    refuse_partitions,
+    warn_of_explosion,
+)
 from safeframe.recipes.merge_divisions import result_divisions
 from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.recipes.merge_p2p import look_at_p2p
@@ -118,7 +125,8 @@ def merge(
         When the keys' types cannot be compared, or, while it runs, when a
         column of keys would have to round an integer to a float.
     OutputTooLargeError
-        When the result is predicted to be larger than ``max_output``.
+        When the result may be larger than ``max_output``, or would have more
+        partitions than a dask graph can hold.
     UnsupportedError
         For arrays as keys, an index of several levels, and other values of ``how``.
     ValidationError
@@ -185,17 +193,14 @@ def merge(
     sizes, plan, facts = planned(
         left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
-        validate=validate, statistics=statistics,
+        validate=validate, max_output=max_output, statistics=statistics,
     )  # fmt: skip
-    return merged(sizes, plan, facts, asked, max_output)
+    return merged(sizes, plan, facts, asked)
 
 
-def merged(
-    sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments, max_output: str | int | None
-) -> dd.DataFrame:
+def merged(sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments) -> dd.DataFrame:
     """Make the collection of a planned merge, for a recipe that the user called."""
-    if max_output is not None:
-        refuse_larger(sizes.estimate, parse_nbytes(max_output, argument="max_output"))
+    refuse_partitions(plan)
     warn_of_explosion(sizes.estimate, stacklevel=3)
     if plan.strategy != "p2p" and plan.staging_directory is not None:
         check_staging(plan.staging_directory)
@@ -259,12 +264,13 @@ def plan_merge(
     >>> int(safeframe.plan_merge(left, right, on="k", how="outer").output_rows)
     6
     """
-    del max_output
+    if max_output is not None:
+        parse_nbytes(max_output, argument="max_output")
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
     return planned(
         left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
-        validate=validate, statistics=statistics,
+        validate=validate, max_output=None, statistics=statistics,
     )[1]  # fmt: skip
 
 
@@ -278,10 +284,19 @@ def planned(
     memory: str | int | None,
     staging: str | None,
     validate: str | None,
+    max_output: str | int | None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None,
     check_order: Callable[[JoinSizes], None] | None = None,
 ) -> tuple[JoinSizes, Plan, MergeFacts]:
-    """Size and plan a merge; with ``check_order``, one whose result is in key order."""
+    """Size and plan a merge; with ``check_order``, one whose result is in key order.
+
+    What is wrong in itself is refused before anything is read, and what the sizes
+    forbid before anything is laid out.
+    """
+    max_nbytes = None if max_output is None else parse_nbytes(max_output, argument="max_output")
+    if validate is not None:
+        check_validate_kind(validate)
+    check_strategy(strategy, in_order=check_order is not None)
     if partition_size is None:
         partition_size = config.get("partition-size")
     partition_nbytes = (
@@ -292,6 +307,10 @@ def planned(
     in_order = check_order is not None
     recipe = "sorted_merge" if in_order else "merge"
     where = staging_facts(staging)
+
+    def check_size(estimate: MergeEstimate) -> None:
+        if max_nbytes is not None:
+            refuse_larger(estimate, max_nbytes)
 
     def facts(sizes: JoinSizes, p2p: tuple[P2PFacts, P2PFacts] | None = None, why: str = "") -> MergeFacts:
         return MergeFacts(
@@ -311,7 +330,7 @@ def planned(
     if not in_order and strategy in (None, "broadcast") and validate is None and statistics is None:
         looked_up = table_merge(
             check_frame(left, "left"), check_frame(right, "right"), asked,
-            budget=budget, staging=where, partition_nbytes=partition_nbytes,
+            budget=budget, staging=where, partition_nbytes=partition_nbytes, check_size=check_size,
         )  # fmt: skip
         if looked_up is not None:
             return *looked_up, facts(looked_up[0])
@@ -320,6 +339,7 @@ def planned(
         check_order(sizes)
     if validate is not None:
         check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
+    check_size(sizes.estimate)
     p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
     known = facts(sizes, p2p, p2p_refused)
     return sizes, make_plan(known), known

@@ -9,9 +9,12 @@ from safeframe import options
 from safeframe.errors import OutputExplosionWarning, OutputTooLargeError, ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
+from safeframe.facts.plan import Plan
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["check_validate", "refuse_larger", "warn_of_explosion"]
+__all__ = ["check_validate", "check_validate_kind", "refuse_larger", "refuse_partitions", "warn_of_explosion"]
+
+_KINDS = {"1:1": "one_to_one", "1:m": "one_to_many", "m:1": "many_to_one", "m:m": "many_to_many"}
 
 
 def refuse_larger(estimate: MergeEstimate, max_nbytes: int) -> None:
@@ -56,6 +59,35 @@ def warn_of_explosion(estimate: MergeEstimate, *, stacklevel: int) -> None:
     warnings.warn(OutputExplosionWarning(msg), stacklevel=stacklevel + 1)
 
 
+def refuse_partitions(plan: Plan) -> None:
+    """Raise when the result has more partitions than a collection, or than a graph, can hold.
+
+    A merge that can be written without its rows may have more than a graph: of it, none is made.
+
+    Raises
+    ------
+    OutputTooLargeError
+        With the number of partitions.
+    """
+    if plan.write is None or plan.output_partitions > options.MAX_COLLECTION_PARTITIONS:
+        plan.check_partitions()
+
+
+def check_validate_kind(validate: str) -> str:
+    """Return the kind of merge in full.
+
+    Raises
+    ------
+    ValidationError
+        When it is no kind of merge.
+    """
+    meaning = _KINDS.get(str(validate), validate)
+    if meaning not in _KINDS.values():
+        msg = f"validate={validate!r} is not a kind of merge."
+        raise ValidationError(msg, hint=f"Use one of {', '.join(map(repr, [*_KINDS, *_KINDS.values()]))}.")
+    return meaning
+
+
 def check_validate(validate: str, left: KeyStatistics, right: KeyStatistics) -> None:
     """Raise when a side that should have each key once has one more often.
 
@@ -64,11 +96,7 @@ def check_validate(validate: str, left: KeyStatistics, right: KeyStatistics) -> 
     ValidationError
         When it does not hold, or is no kind of merge.
     """
-    long = {"1:1": "one_to_one", "1:m": "one_to_many", "m:1": "many_to_one", "m:m": "many_to_many"}
-    meaning = long.get(validate, validate)
-    if meaning not in long.values():
-        msg = f"validate={validate!r} is not a kind of merge."
-        raise ValidationError(msg, hint=f"Use one of {', '.join(map(repr, [*long, *long.values()]))}.")
+    meaning = check_validate_kind(validate)
     for name, one, side in (
         ("left", meaning.startswith("one"), left),
         ("right", meaning.endswith("one"), right),

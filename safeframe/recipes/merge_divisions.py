@@ -13,22 +13,21 @@ from safeframe.recipes.join_sizes import JoinSizes
 __all__ = ["result_divisions"]
 
 
-def result_divisions(sizes: JoinSizes, plan: Plan) -> tuple[Any, ...]:
-    """Give the divisions of the result: all None where they are not known.
+def result_divisions(sizes: JoinSizes, plan: Plan) -> tuple[Any, ...] | None:
+    """Give the divisions of the result, or None where they are not known.
 
     They are known where the index is the key, each partition a range of it, and
     rows within a partition in its order.
     """
-    unknown = (None,) * (plan.output_partitions + 1)
     if plan.strategy == "p2p" or not _index_is_key(sizes) or not in_key_order(sizes.schema):
-        return unknown
+        return None
     if plan.build_side is not None:
         probe = sizes.left if plan.build_side == "right" else sizes.right
         return tuple(probe.divisions)
     if plan.layout is None:
-        return unknown
+        return None
     left, right = sizes.left_facts.keys.partitions, sizes.right_facts.keys.partitions
-    return join_divisions(plan.layout, sizes.schema, left, right) or unknown
+    return join_divisions(plan.layout, sizes.schema, left, right)
 
 
 def _index_is_key(sizes: JoinSizes) -> bool:

@@ -6,6 +6,8 @@ Does not cover: any other merge (``join_sizes``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import dask.dataframe as dd
 import numpy as np
 
@@ -42,8 +44,11 @@ def table_merge(
     budget: Budget,
     staging: StagingFacts,
     partition_nbytes: int | None,
+    check_size: Callable[[MergeEstimate], None],
 ) -> tuple[JoinSizes, Plan] | None:
     """Size and plan a merge that looks up in a table, or give None where one has to know more.
+
+    ``check_size`` refuses a result that is too large, before any key is read.
 
     Notes
     -----
@@ -90,13 +95,15 @@ def table_merge(
     )
     if not can_be_mapped(facts, least):
         return None
+    estimate = _estimate(sides, asked, rows, facts.output_row_nbytes)
+    # Without a table the merge has these rows and more.
+    check_size(estimate)
     frame, on = (
         (sides.right, sides.keys.right.on) if build_side == "right" else (sides.left, sides.keys.left.on)
     )
     keys = look_at_keys(frame, on, schema, rows=least.rows, build_side=build_side)
     if isinstance(keys, str) or not can_be_mapped(facts, keys):
         return None
-    estimate = _estimate(sides, asked, rows, facts.output_row_nbytes)
     statistics = [
         KeyStatistics.uncounted(on=side.names, schema=schema, rows=counted)
         for side, counted in zip((sides.keys.left, sides.keys.right), rows, strict=True)

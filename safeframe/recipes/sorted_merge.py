@@ -17,6 +17,7 @@ from safeframe.planning.ordered_parts import first_disorder
 from safeframe.recipes.join_sizes import JoinSizes
 from safeframe.recipes.merge import merged, planned
 from safeframe.recipes.merge_keys import KeyArguments
+from safeframe.units import parse_nbytes
 
 __all__ = ["plan_sorted_merge", "sorted_merge"]
 
@@ -125,9 +126,9 @@ def sorted_merge(
     sizes, plan, facts = planned(
         left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
-        validate=validate, statistics=statistics, check_order=_order_check(sort=sort),
+        validate=validate, max_output=max_output, statistics=statistics, check_order=_order_check(sort=sort),
     )  # fmt: skip
-    return merged(sizes, plan, facts, asked, max_output)
+    return merged(sizes, plan, facts, asked)
 
 
 def plan_sorted_merge(
@@ -173,12 +174,13 @@ def plan_sorted_merge(
     >>> safeframe.plan_sorted_merge(left, right, on="k").strategy
     'sorted'
     """
-    del max_output
+    if max_output is not None:
+        parse_nbytes(max_output, argument="max_output")
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
     return planned(
         left, right, asked,
         strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
-        validate=validate, statistics=statistics, check_order=_order_check(sort=sort),
+        validate=validate, max_output=None, statistics=statistics, check_order=_order_check(sort=sort),
     )[1]  # fmt: skip
 
 

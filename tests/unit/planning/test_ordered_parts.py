@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safeframe.facts.keys import PartitionKeys
+from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.kernels.single_key import single_key_ranges
 from safeframe.planning.key_loads import KeyLoads
-from safeframe.planning.ordered_parts import first_disorder, held_rows, touched_parts
+from safeframe.planning.ordered_parts import cell_parts, first_disorder, held_rows, touched_parts
 from safeframe.planning.shards import lay_out
 
 HOWS = ("inner", "left", "right", "outer")
@@ -70,9 +71,11 @@ def loads_of(left, right, how):
     cut=st.booleans(),
     whole=st.booleans(),
     partition=st.sampled_from([80, 400]),
+    side=st.sampled_from(["left", "right"]),
 )
-def test_every_row_that_a_result_row_comes_from_is_read(left, right, how, cut, whole, partition):
-    keys = keys_of(left)
+def test_every_row_that_a_result_row_comes_from_is_read(left, right, how, cut, whole, partition, side):
+    own = left if side == "left" else right
+    keys = keys_of(own)
     loads = loads_of(left, right, how)
     figures = lay_out(
         loads,
@@ -84,21 +87,24 @@ def test_every_row_that_a_result_row_comes_from_is_read(left, right, how, cut, w
         cuts=keys.first[keys.full] if cut else None,
         whole_keys=whole,
     )
-    touched = touched_parts(keys, figures, how, "left")
+    touched = touched_parts(keys, figures, how, side)
     layout = figures.layout
-    assert len(touched.offsets) == layout.n_cells + 1
+    assert len(touched.offsets) == layout.n_shards + 1
+    ordered = OrderedLayout(
+        left=touched, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
+    )
     starts = [*layout.starts.tolist(), 2**64]
     held = []
     for cell in range(layout.n_cells):
-        shard, number, cells = layout.cell_location(cell)
-        entries = touched.of_cell(cell)
-        parts = touched.parts[entries].tolist()
+        location = shard, number, cells = layout.cell_location(cell)
+        found_parts, begins, ends = cell_parts(touched, ordered, how, side, location)
+        parts = found_parts.tolist()
         held.append(sum(int(keys.rows[part]) for part in set(parts)))
         nulls = layout.null_shard and shard == layout.n_shards - 1
         # The rows of the shard: partition and place among the rows of their key in it.
         rows = [
             (number_of, code, at)
-            for number_of, (part, null) in enumerate(left)
+            for number_of, (part, null) in enumerate(own)
             for code, at in (
                 [("null", at) for at in range(null)]
                 if nulls
@@ -114,14 +120,12 @@ def test_every_row_that_a_result_row_comes_from_is_read(left, right, how, cut, w
             sizes = int(figures.left_rows[shard]), int(figures.right_rows[shard])
             wanted = [
                 row
-                for low, high in single_key_ranges(*sizes, how, number, cells)[0]
+                for low, high in single_key_ranges(*sizes, how, number, cells)[0 if side == "left" else 1]
                 for row in rows[low:high]
             ]
             found = [
                 (part, rows[0][1], at)
-                for part, begin, end in zip(
-                    parts, touched.begin[entries].tolist(), touched.end[entries].tolist(), strict=True
-                )
+                for part, begin, end in zip(parts, begins.tolist(), ends.tolist(), strict=True)
                 for at in range(begin, end)
             ]
             assert found == wanted
@@ -133,10 +137,13 @@ def test_every_row_that_a_result_row_comes_from_is_read(left, right, how, cut, w
             len(parts)
             == len(set(parts))
             == (max(parts) - min(parts) + 1 if parts else 0)
-            - sum(not left[part][0] for part in range(min(parts, default=0), max(parts, default=-1) + 1))
+            - sum(not own[part][0] for part in range(min(parts, default=0), max(parts, default=-1) + 1))
         )
-    rows, _ = held_rows(keys, touched)
-    assert rows == max(held, default=0)
+    rows, count = held_rows(keys, touched, figures, side)
+    assert max(held, default=0) <= rows <= keys.rows.sum()
+    assert count <= len(keys.rows)
+    if not (layout.single_key & (layout.cells > 1)).any():
+        assert rows == max(held, default=0)
 
 
 def test_cells_end_where_partitions_do():
@@ -147,8 +154,8 @@ def test_cells_end_where_partitions_do():
     free = lay_out(loads, **options, partition_nbytes=1000)
     cut = lay_out(loads, **options, partition_nbytes=1000, cuts=keys.first)
     assert cut.layout.starts.tolist() == list(range(0, 40, 2))
-    assert held_rows(keys, touched_parts(keys, cut, "left", "left")) == (10, 1)
-    assert held_rows(keys, touched_parts(keys, free, "left", "left"))[1] == 2
+    assert held_rows(keys, touched_parts(keys, cut, "left", "left"), cut, "left") == (10, 1)
+    assert held_rows(keys, touched_parts(keys, free, "left", "left"), free, "left")[1] == 2
 
 
 def test_keys_stay_whole_where_they_fit():
