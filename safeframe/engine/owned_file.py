@@ -5,6 +5,10 @@ them: a file goes when the last object that names it does. With the scheduler of
 processes, which is the one that bags are computed by, tasks run elsewhere and
 their results pass through this process; those are the objects that count, and a
 manifest made of others is here before they are gone.
+
+Whether a run's files are owned by objects is in the name of its directory, and
+never asked of a client: objects are unpickled in the event loop of a worker, where
+a client that is made waits for that same loop, for ever.
 """
 
 from __future__ import annotations
@@ -16,9 +20,8 @@ from collections import Counter
 from typing import Any
 
 from safeframe.engine._dask import inside_worker
-from safeframe.engine.staging_directory import holds_session
+from safeframe.engine.staging_directory import holds_session, is_owned_run
 from safeframe.engine.staging_store import store_for
-from safeframe.sizing.cluster import current_client
 
 __all__ = ["OwnedFile"]
 
@@ -65,7 +68,7 @@ class OwnedFile:
 def _rebuilt(kind: type[OwnedFile], arguments: tuple[Any, ...]) -> OwnedFile:
     made = kind(*arguments)
     # In the process that computes without a cluster: what came back of a task in another process.
-    if made.path and current_client() is None and holds_session(made.path):
+    if is_owned_run(made.path) and holds_session(made.path):
         made.own_file()
     return made
 

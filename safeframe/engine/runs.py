@@ -7,7 +7,7 @@ from typing import Any
 
 from safeframe.engine.remote_session import RemoteSession
 from safeframe.engine.run_failures import forget_failure
-from safeframe.engine.staging_directory import Session, StagingJanitor, open_session
+from safeframe.engine.staging_directory import OWNED, Session, StagingJanitor, open_session
 from safeframe.sizing.cluster import current_client
 
 __all__ = ["check_staging", "prepare_runs", "start_run"]
@@ -65,13 +65,14 @@ def start_run(base: str, run: str, *, wait: bool = True) -> str:
     Notes
     -----
     With a distributed client the scheduler is told, once per client and
-    session, to remove what its runs leave.
+    session, to remove what its runs leave. Without one the name of the directory
+    says that the objects that name its files remove them.
     """
     session = open_session(base)
     client = current_client()
     if client is not None:
         _send_janitor(client, session, wait=wait)
-    directory = session.run_directory(run)
+    directory = session.run_directory(run if client is not None else f"{run}{OWNED}")
     forget_failure(directory)
     return directory
 

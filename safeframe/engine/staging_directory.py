@@ -4,7 +4,7 @@
 
     <base>/safeframe-<user>/<session>/         one per process that computes, mode 0700
         lock                                   held while that process lives
-        <run>/                                 one per exchange
+        <run>/                                 one per exchange; <run>.owned where no cluster runs it
             <attempt>.staged                    one per staged partition
 
 Files go away, whichever comes first:
@@ -12,7 +12,7 @@ Files go away, whichever comes first:
 - on a cluster, when the scheduler forgets or releases the run's sealed
   manifest (:class:`StagingJanitor`, a scheduler plugin);
 - without a cluster, when the last reference to the manifest goes
-  (``weakref.finalize``, in :mod:`safeframe.engine.staging`);
+  (``weakref.finalize``, in :mod:`safeframe.engine.owned_file`);
 - when the scheduler closes; when the process exits;
 - after a crash, when the next session on that base starts: a session whose
   lock can be taken has no owner.
@@ -43,12 +43,23 @@ from safeframe.engine.staging_store import store_for
 from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import is_remote
 
-__all__ = ["SEAL_PREFIX", "Session", "StagingJanitor", "holds_session", "open_session"]
+__all__ = [
+    "OWNED",
+    "SEAL_PREFIX",
+    "Session",
+    "StagingJanitor",
+    "holds_session",
+    "is_owned_run",
+    "open_session",
+]
 
 logger = logging.getLogger(__name__)
 
 SEAL_PREFIX = "safeframe-seal-"
 """The key of a run's sealed manifest is this and the run's name."""
+
+OWNED = ".owned"
+"""How the directory of a run is named whose files the objects that name them remove (``owned_file``)."""
 
 _sessions: dict[tuple[int, str], Session | RemoteSession] = {}
 _sessions_lock = threading.Lock()
@@ -119,7 +130,14 @@ def holds_session(path: str) -> bool:
     """Whether a path is in a session of this process."""
     own = os.getpid()
     # Copied: another thread may open a session meanwhile.
-    return any(pid == own and path.startswith(str(held.directory)) for (pid, _), held in [*_sessions.items()])
+    return any(
+        pid == own and path.startswith(f"{held.directory}/") for (pid, _), held in [*_sessions.items()]
+    )
+
+
+def is_owned_run(path: str) -> bool:
+    """Whether a path is in a run whose files the objects that name them remove."""
+    return f"{OWNED}/" in path
 
 
 class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from safeframe.engine.exchange import fetch, seal
+from safeframe.engine.runs import start_run
 from safeframe.engine.staging import stage_files, stage_group
-from safeframe.engine.staging_directory import open_session
 from safeframe.errors import RowConservationError, StagingError
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.facts.layout import ShardLayout
@@ -93,7 +93,7 @@ def test_files_go_with_the_manifest(tmp_path):
 
 
 def test_a_manifest_that_comes_back_of_another_process_keeps_its_file(tmp_path):
-    directory = Path(open_session(str(tmp_path)).run_directory("run"))
+    directory = Path(start_run(str(tmp_path), "run"))
     router = JoinRouter(SIDE.on, SIDE.schema, layout())
     staged = stage_group([lambda: FRAME], SIDE, router, str(directory))
     copy = pickle.loads(pickle.dumps(staged))
