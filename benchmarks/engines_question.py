@@ -1,7 +1,8 @@
 """The whole question in each engine: both tables by their key, four features, their merge.
 
-Covers: safeframe by the very script of its documentation; stock dask as the question's
-author had it; one query of DuckDB and of Polars, which need no order before.
+Covers: safeframe by the very scripts of its documentation, with lag features as a recipe and by
+a function of the author's; stock dask as the question's author had it; one query of DuckDB and
+of Polars, which need no order before.
 Does not cover: the process that it is done in (:mod:`benchmarks.engines`).
 """
 
@@ -26,38 +27,58 @@ if TYPE_CHECKING:
     from benchmarks.situations import Dataset
     from benchmarks.tight import TightCluster
 
-__all__ = ["QUESTION_WORK", "documented_script"]
+__all__ = ["QUESTION_WORK", "SCRIPTS", "documented_script", "run_script"]
 
 _PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "question.md"
-_MARK = "# The three steps"
+SCRIPTS = {"question": "# The three steps", "script": "# The author's script"}
+"""The first line of each task's script in the documentation."""
 _LAGS = range(4)
 
 
-def documented_script() -> str:
-    """Give the script of the documentation.
+def documented_script(task: str) -> str:
+    """Return the script of the documentation for a task.
 
     Examples
     --------
-    >>> "safeframe.groupby_lag_transform(" in documented_script()
+    >>> "safeframe.groupby_lag_transform(" in documented_script("question")
     True
     """
     blocks = re.findall(r"^```python\n(.*?)^```", _PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    return str(next(block for block in blocks if block.startswith(_MARK)))
+    return str(next(block for block in blocks if block.startswith(SCRIPTS[task])))
+
+
+def run_script(task: str, dataset: Dataset, directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Run the script of the documentation in a directory, and return the names that it leaves.
+
+    Parameters
+    ----------
+    task
+        Which script.
+    dataset
+        What it reads.
+    directory
+        Where it finds that, as links, and writes.
+    """
+    # The script writes over what it reads: links, which are replaced and not written to.
+    for name in ("left", "right"):
+        shutil.copytree(dataset.directory / name, Path(directory, name), copy_function=os.link)
+    names: dict[str, Any] = {}
+    before = Path.cwd()
+    os.chdir(directory)
+    try:
+        exec(compile(documented_script(task), str(_PAGE), "exec"), names)  # noqa: S102  # what a reader would run
+    finally:
+        os.chdir(before)
+    return names
 
 
 def _safeframe_question(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
-    # The script writes over what it reads: links, which are replaced and not written to.
-    for name in ("left", "right"):
-        shutil.copytree(dataset.directory / name, Path(request.scratch, name), copy_function=os.link)
-    names: dict[str, Any] = {}
-    before = Path.cwd()
-    os.chdir(request.scratch)
-    try:
-        exec(compile(documented_script(), str(_PAGE), "exec"), names)  # noqa: S102  # what a reader would run
-    finally:
-        os.chdir(before)
+    names = run_script(dataset.situation.task, dataset, request.scratch)
     Path(request.scratch, "merged").rename(Path(request.output, "merged"))
-    return plan_figures(names["left"], names["merged"])
+    made = [
+        names[name] for name in ("left", "merged") if dataset.situation.task == "question" or name == "merged"
+    ]
+    return plan_figures(*made)
 
 
 def _dask_question(request: Request, dataset: Dataset, tight: TightCluster) -> dict[str, Any]:
@@ -108,9 +129,13 @@ def _polars_question(request: Request, dataset: Dataset, tight: None) -> dict[st
 
 
 QUESTION_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
-    ("safeframe", "question"): _safeframe_question,
-    ("dask", "question"): _dask_question,
-    ("duckdb", "question"): _duckdb_question,
-    ("polars", "question"): _polars_question,
+    (engine, task): work
+    for task in SCRIPTS
+    for engine, work in {
+        "safeframe": _safeframe_question,
+        "dask": _dask_question,
+        "duckdb": _duckdb_question,
+        "polars": _polars_question,
+    }.items()
 }
 """What to do, by engine and task."""

@@ -57,6 +57,18 @@ MIN_PARTITION_NBYTES = 1 * MIB
 MAX_PARTITION_NBYTES = 128 * MIB
 """Larger output partitions are what dask's own guidance advises against."""
 
+PARTITION_WIDENING = 3.0
+"""How many times wider a step of the user's may make the rows of a default partition, which any recipe then still
+takes as input on the same workers: a few columns of features on a narrow table are as much."""
+
+KEPT_PARTITION_NBYTES = 4 * MIB
+"""Mean size from which on no recipe gives fewer partitions than its input had: smaller ones are worth
+joining, larger ones are what the user chose, and steps that follow reckon with them."""
+
+STAYING_WIDENING = 2.0
+"""How many times larger a merge may make a partition that stays where it is, by default, than it came: a few
+columns from the side that is held whole, and not a multiple of its rows."""
+
 MAX_OUTPUT_PARTITIONS = 100_000
 """More tasks than that and the scheduler, not the data, is the bound."""
 

@@ -48,9 +48,10 @@ class Situation:
     """The key, the same on both sides."""
     how: Literal["left", "inner"] = "left"
     """The join."""
-    task: Literal["merge", "estimate", "group", "question"] = "merge"
+    task: Literal["merge", "estimate", "group", "question", "script"] = "merge"
     """Whether the join is written, its rows are only foretold, or a column of it is averaged by key;
-    or it is written after both sides were put in order, and the left one got its features."""
+    or it is written after both sides were put in order, and the left one got its features, by a recipe or by
+    a function of the author's."""
     trial: bool = False
     """Whether it is also done by hand in pyarrow, without a library for joins."""
     disk_row_nbytes: float | None = None
@@ -87,7 +88,7 @@ class Situation:
     @property
     def writes(self) -> bool:
         """Whether the result is files."""
-        return self.task in ("merge", "question")
+        return self.task in ("merge", "question", "script")
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -269,6 +270,15 @@ JOINS: dict[str, Situation] = {
             name="question",
             title="the question's three steps at the size of q3: index and balance, four lag features, merge",
             task="question",
+        ),
+        Situation(
+            name="question_script",
+            title="the question's own script at a tenth, call by call, with the author's function: 10⁹ rows as parquet",
+            task="script",
+            left=replace(QUESTION_LEFT, rows_per_file=100_000),
+            right=replace(_Q_RIGHT, rows_per_file=100_000),
+            key=_QUESTION_KEY,
+            disk_row_nbytes=2.0,
         ),
         replace(
             _Q3,

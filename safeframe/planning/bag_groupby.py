@@ -15,7 +15,7 @@ from safeframe.errors import ValidationError
 from safeframe.facts.bag_facts import BagFacts
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.plan import Plan, Step
-from safeframe.planning.memory import bag_partition_peak_nbytes, bag_stage_peak_nbytes
+from safeframe.planning.memory import bag_partition_peak_nbytes, bag_stage_peak_nbytes, least_partitions
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["BagLayout", "plan_bag_groupby"]
@@ -61,7 +61,8 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
     upper_nbytes = int(items.upper * sizes.item_nbytes)
     most = max(int(task / options.BAG_COPIES), options.MIN_PARTITION_NBYTES)
     target = min(most // 2, options.MAX_PARTITION_NBYTES)
-    n = facts.npartitions or max(1, math.ceil(upper_nbytes / target))
+    least = least_partitions(items.expected * sizes.item_nbytes, sizes.partitions, budget)
+    n = facts.npartitions or max(least, math.ceil(upper_nbytes / target))
     # No partition has more than there is; and where the user's are to be larger than those planned here, it
     # is theirs that are promised.
     everything = upper_nbytes + options.BAG_GROUP_NBYTES * items.upper

@@ -105,7 +105,7 @@ def default_lag_partition_nbytes(facts: LagFacts) -> int:
     row = (_cell_nbytes(facts, 10**6, 0)) / 10**6
     rows = max(0.0, options.LAG_TASK_FRACTION * task_nbytes - fixed) / row
     return max(
-        min(default_partition_nbytes(task_nbytes), int(rows * width)),
+        min(default_partition_nbytes(task_nbytes, width), int(rows * width)),
         min(options.MIN_PARTITION_NBYTES, 2**16),
     )
 
@@ -266,10 +266,10 @@ def _others(facts: LagFacts) -> tuple[str, ...]:
 
 def _moved(facts: LagFacts, rejected: Sequence[Candidate]) -> LagPlan:
     sort = facts.sort
-    if sort.partition_nbytes is None and sort.npartitions is None:
-        # The result is wider than what an exchange alone would make.
-        sort = replace(sort, partition_nbytes=default_lag_partition_nbytes(facts))
-    plan, figures, settings = plan_sort(sort, len(sort.quantiles.partition_rows))
+    # The result is wider than what an exchange alone would make.
+    plan, figures, settings = plan_sort(
+        sort, len(sort.quantiles.partition_rows), default_nbytes=default_lag_partition_nbytes(facts)
+    )
     rows = figures.largest_rows
     if plan.strategy == "p2p":
         peak = _p2p_cell_nbytes(facts, rows)

@@ -7,6 +7,7 @@ test can tell the terms apart.
 from __future__ import annotations
 
 from safeframe import options
+from safeframe.facts.budget import Budget
 
 __all__ = [
     "bag_partition_peak_nbytes",
@@ -20,6 +21,8 @@ __all__ = [
     "default_shard_nbytes",
     "group_peak_nbytes",
     "joined_file_peak_nbytes",
+    "largest_partition_nbytes",
+    "least_partitions",
     "p2p_cell_peak_nbytes",
     "sorted_cell_peak_nbytes",
     "sorted_shard_peak_nbytes",
@@ -186,13 +189,78 @@ def sorted_cell_peak_nbytes(
     )
 
 
-def default_partition_nbytes(task_nbytes: int) -> int:
+def default_partition_nbytes(task_nbytes: int, row_nbytes: float) -> int:
     """Choose the target for an output partition from a task's budget.
 
-    A sixth: its copies, its positions and its shard's rows then fill most of
-    the budget and never all of it.
+    As much as can be made :data:`~safeframe.options.PARTITION_WIDENING` times as wide by a step of the user's,
+    and then be staged by any recipe: the partition in its copies, those that
+    wait with it in theirs, and codes and order per row.
+
+    Parameters
+    ----------
+    task_nbytes
+        What one task may use.
+    row_nbytes
+        Bytes of a row of the partition, as it is made.
+
+    Examples
+    --------
+    >>> default_partition_nbytes(340 * 2**20, 32.0) // 2**20
+    17
     """
-    return min(max(task_nbytes // 6, options.MIN_PARTITION_NBYTES), options.MAX_PARTITION_NBYTES)
+    copies = options.PARTITION_WIDENING * (options.STAGE_COPIES + options.GROUP_COPIES)
+    per_row = (options.ROW_INDEX_NBYTES + options.STAGED_ROW_NBYTES) / max(row_nbytes, 1.0)
+    return _within_sense(task_nbytes / (copies + per_row))
+
+
+def largest_partition_nbytes(task_nbytes: int) -> int:
+    """Give the most that a partition may have by default, where there is a reason for more than the usual.
+
+    A sixth of a task's budget: its copies, its positions and its shard's rows then
+    fill most of that and never all of it.
+    """
+    return _within_sense(task_nbytes / 6)
+
+
+def _within_sense(nbytes: float) -> int:
+    return min(max(int(nbytes), options.MIN_PARTITION_NBYTES), options.MAX_PARTITION_NBYTES)
+
+
+def least_partitions(total_nbytes: float, inputs: int, budget: Budget) -> int:
+    """Choose how many partitions a result has at the least, where the user does not say.
+
+    As many as its input, unless their mean would be below
+    :data:`~safeframe.options.KEPT_PARTITION_NBYTES`; and one for each thread of the workers, where
+    the input has as many or there is enough to cut.
+
+    Parameters
+    ----------
+    total_nbytes
+        Bytes of the result.
+    inputs
+        Partitions of the input, of two the larger number.
+    budget
+        The workers.
+
+    Examples
+    --------
+    >>> from safeframe.facts.budget import Budget
+    >>> budget = Budget(
+    ...     n_workers=4,
+    ...     threads_per_worker=1,
+    ...     allowed_nbytes=1000,
+    ...     reserved_nbytes=300,
+    ...     transport_nbytes=0,
+    ...     headroom_fraction=0.8,
+    ...     measured=True,
+    ... )
+    >>> [least_partitions(mib * 2**20, 100, budget) for mib in (1, 100, 1000)]
+    [4, 25, 100]
+    """
+    threads = budget.n_workers * budget.threads_per_worker
+    kept = min(inputs, int(total_nbytes // options.KEPT_PARTITION_NBYTES))
+    busy = min(threads, max(inputs, int(total_nbytes // options.MIN_PARTITION_NBYTES)))
+    return max(1, kept, busy)
 
 
 def default_shard_nbytes(task_nbytes: int) -> int:

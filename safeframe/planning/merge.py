@@ -24,12 +24,9 @@ from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Candidate, Plan
 from safeframe.planning.key_loads import key_loads, loads_in_order
-from safeframe.planning.memory import (
-    default_partition_nbytes,
-    default_shard_nbytes,
-)
+from safeframe.planning.memory import default_shard_nbytes
 from safeframe.planning.merge_broadcast import by_broadcast
-from safeframe.planning.merge_choice import Choice, bounding_widths
+from safeframe.planning.merge_choice import Choice, bounding_widths, output_target
 from safeframe.planning.merge_one_side import by_one_side
 from safeframe.planning.merge_p2p import by_p2p
 from safeframe.planning.merge_sorted import by_sorted
@@ -83,8 +80,8 @@ def plan_merge(facts: MergeFacts) -> Plan:
         on these inputs.
     """
     task_nbytes = max(facts.budget.task_nbytes, 0)
-    partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
     widths = bounding_widths(facts)
+    target = output_target(facts, widths, task_nbytes)
     loads = loads_in_order(key_loads(facts.left.keys, facts.right.keys, facts.how), facts.left.keys.schema)
 
     def laid_out(cuts: Codes | None = None) -> LayoutFigures:
@@ -94,7 +91,8 @@ def plan_merge(facts: MergeFacts) -> Plan:
             right_row_nbytes=widths.right,
             output_row_nbytes=widths.output,
             shard_nbytes=default_shard_nbytes(task_nbytes),
-            partition_nbytes=partition_nbytes,
+            partition_nbytes=target.partition_nbytes,
+            packed_nbytes=target.packed_nbytes,
             cuts=cuts,
             whole_keys=facts.ordered,
         )
@@ -102,7 +100,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
     figures = laid_out()
     rungs: dict[str, Callable[[], Choice | str]] = {
         "sorted": lambda: by_sorted(facts, widths, laid_out),
-        "broadcast": lambda: by_broadcast(facts, widths, partition_nbytes),
+        "broadcast": lambda: by_broadcast(facts, widths, target.partition_nbytes),
         "sorted-one-side": lambda: by_one_side(facts, widths, laid_out),
         "staged": lambda: by_staged(facts, widths, figures),
         "p2p": lambda: by_p2p(facts, widths, loads),
@@ -161,7 +159,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         output_rows=facts.estimate.rows,
         output_nbytes=facts.estimate.nbytes,
         output_partitions=choice.output_partitions,
-        partition_nbytes=choice.partition_nbytes or partition_nbytes,
+        partition_nbytes=choice.partition_nbytes or target.partition_nbytes,
         largest_partition_nbytes=math.ceil(choice.largest_rows * widths.output),
         row_nbytes=widths.output,
         staging_nbytes=choice.staging_nbytes,

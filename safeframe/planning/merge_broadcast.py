@@ -9,9 +9,7 @@ from safeframe.facts.merge import How
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.key_loads import key_loads
-from safeframe.planning.memory import (
-    broadcast_cell_peak_nbytes,
-)
+from safeframe.planning.memory import broadcast_cell_peak_nbytes, largest_partition_nbytes
 from safeframe.planning.merge_choice import Choice, Widths
 from safeframe.units import format_nbytes
 
@@ -53,10 +51,19 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
     largest = int(probe_side.keys.partitions.rows.max(initial=0))
     output_rows = _largest_partition_output(facts, build, largest)
     output_nbytes = int(output_rows * widths.output)
-    if output_nbytes > partition_nbytes:
+    most = partition_nbytes
+    if facts.partition_nbytes is None:
+        # Partitions that stay are as large as they came, and may become somewhat wider; where the other ways
+        # would bring all rows to one task, as wide as a task can make them.
+        sixth = largest_partition_nbytes(max(facts.budget.task_nbytes, 0))
+        alone = facts.how == "cross" or facts.staging.directory is None
+        most = max(
+            most, sixth if alone else min(int(options.STAYING_WIDENING * largest * probe_width), sixth)
+        )
+    if output_nbytes > most:
         return (
             f"one partition of the other side can make {format_nbytes(output_nbytes)} of result with the "
-            f"{build} side, above the target of {format_nbytes(partition_nbytes)}"
+            f"{build} side, above {format_nbytes(most)}"
         )
     peak = broadcast_cell_peak_nbytes(
         partition_rows=largest,
@@ -66,6 +73,12 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
         output_rows=output_rows,
         output_nbytes=output_nbytes,
     )
+    projected = facts.budget.projected_worker_nbytes(max(peak, 3 * build_nbytes))
+    if projected > facts.budget.usable_nbytes and facts.strategy is None:
+        return (
+            f"a partition, the {build} side and their result would take a worker to {format_nbytes(projected)}, "
+            f"above {format_nbytes(facts.budget.usable_nbytes)}"
+        )
     partitions = len(probe_side.keys.partitions.rows)
     steps = (
         Step(
@@ -90,6 +103,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
         steps=steps,
         output_partitions=max(1, partitions),
         largest_rows=output_rows,
+        partition_nbytes=most,
         build_side=build,
     )
 

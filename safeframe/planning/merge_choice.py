@@ -1,4 +1,4 @@
-"""What a rung of a merge's ladder says, and the widths of rows that all of them reckon with."""
+"""What a rung of a merge's ladder says; the widths of rows and the target that all of them reckon with."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.plan import Step
+from safeframe.planning.memory import default_partition_nbytes, largest_partition_nbytes, least_partitions
 from safeframe.planning.p2p_layout import P2PLayout
 
-__all__ = ["Choice", "Widths", "bounding_widths"]
+__all__ = ["Choice", "Target", "Widths", "bounding_widths", "output_target"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,4 +55,33 @@ def bounding_widths(facts: MergeFacts) -> Widths:
         left=bound(left.row_nbytes, left.exact_widths),
         right=bound(right.row_nbytes, right.exact_widths),
         output=bound(facts.estimate.row_nbytes, left.exact_widths and right.exact_widths),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """How large output partitions are to be."""
+
+    partition_nbytes: int
+    """Bytes that none exceeds."""
+    packed_nbytes: int
+    """Bytes up to which keys that stay whole share one: less where there would be too few partitions."""
+
+
+def output_target(facts: MergeFacts, widths: Widths, task_nbytes: int) -> Target:
+    """Choose how large output partitions are: what the user says, or what leaves room for steps that follow."""
+    if facts.partition_nbytes is not None:
+        return Target(partition_nbytes=facts.partition_nbytes, packed_nbytes=facts.partition_nbytes)
+    nbytes = facts.estimate.rows.expected * widths.output
+    default = default_partition_nbytes(task_nbytes, widths.output)
+    # So many partitions that the scheduler is the bound: then rather fewer, and larger.
+    default = max(
+        default, min(largest_partition_nbytes(task_nbytes), int(nbytes / options.MAX_OUTPUT_PARTITIONS))
+    )
+    inputs = max(len(side.keys.partitions.rows) for side in (facts.left, facts.right))
+    share = int(nbytes // least_partitions(nbytes, inputs, facts.budget)) + 1
+    # A key is cut where it is worth a partition of its own, and not for the number of them alone.
+    return Target(
+        partition_nbytes=min(default, max(share, options.KEPT_PARTITION_NBYTES)),
+        packed_nbytes=min(default, share),
     )

@@ -18,8 +18,8 @@ from safeframe import options
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.key_loads import KeyLoads
-from safeframe.planning.memory import default_partition_nbytes, default_shard_nbytes, p2p_cell_peak_nbytes
-from safeframe.planning.merge_choice import Choice, Widths
+from safeframe.planning.memory import default_shard_nbytes, p2p_cell_peak_nbytes
+from safeframe.planning.merge_choice import Choice, Widths, output_target
 from safeframe.planning.p2p_layout import bounding_row_nbytes, lay_out_sends, p2p_task_nbytes
 from safeframe.planning.shards import LayoutFigures, lay_out
 from safeframe.units import format_count, format_nbytes
@@ -37,7 +37,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
     if left.unavailable:
         return left.unavailable
     task_nbytes = p2p_task_nbytes(facts.budget)
-    partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
+    target = output_target(facts, widths, task_nbytes)
     left_width, right_width = bounding_row_nbytes(left), bounding_row_nbytes(right)
     figures = lay_out(
         loads,
@@ -45,7 +45,8 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
         right_row_nbytes=right_width,
         output_row_nbytes=widths.output,
         shard_nbytes=default_shard_nbytes(task_nbytes),
-        partition_nbytes=partition_nbytes,
+        partition_nbytes=target.partition_nbytes,
+        packed_nbytes=target.packed_nbytes,
     )
     layout = figures.layout
     sides = {"send left partitions": left, "send right partitions": right}
@@ -98,7 +99,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
         largest_rows=figures.cell_rows,
         layout=layout,
         staging_nbytes=p2p.tightest_nbytes,
-        partition_nbytes=partition_nbytes,
+        partition_nbytes=target.partition_nbytes,
         p2p=p2p,
         advice=advice,
     )

@@ -171,4 +171,5 @@ def _target(facts: TableFacts) -> int:
     """Bytes that an output partition may have: where the user does not say, as it comes, since steps tell what it takes."""
     if facts.partition_nbytes is not None:
         return facts.partition_nbytes
-    return max(default_partition_nbytes(max(facts.budget.task_nbytes, 0)), _largest_nbytes(facts))
+    width = _output_width(facts)
+    return max(default_partition_nbytes(max(facts.budget.task_nbytes, 0), width), _largest_nbytes(facts))

@@ -16,7 +16,7 @@ from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.shuffle_keys import ShuffleKeys
 from safeframe.planning.hash_sizes import heaviest_rows, largest_shard_rows, shards_for
-from safeframe.planning.memory import default_partition_nbytes
+from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p_layout import (
     P2PLayout,
     bounding_row_nbytes,
@@ -57,9 +57,12 @@ def plan_p2p_shuffle(
     keys = facts.keys
     assert keys is not None, "a shuffle by key has key statistics"
     width = bounding_row_nbytes(facts)
-    target = partition_nbytes or default_partition_nbytes(p2p_task_nbytes(facts.budget))
+    target = partition_nbytes or default_partition_nbytes(p2p_task_nbytes(facts.budget), width)
     if npartitions is None:
         npartitions = shards_for(keys, max(1, int(target // max(width, 1))))
+        if partition_nbytes is None:
+            least = least_partitions(keys.rows * width, len(facts.partition_rows), facts.budget)
+            npartitions = max(npartitions, least)
     largest_rows = largest_shard_rows(keys, npartitions)
     layout = lay_out_p2p(facts, n_shards=npartitions, largest_rows=largest_rows, even=True)
     heaviest = heaviest_rows(keys)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.quantiles import KeyQuantiles
 
-__all__ = ["RangeFigures", "cut_evenly", "cut_to_size"]
+__all__ = ["RangeFigures", "cut_evenly", "cut_into", "cut_to_size"]
 
 _MOST_GROWTH = 2.0
 """How many times more partitions than bytes ask for are tried, to get below a size."""
@@ -63,6 +63,19 @@ def cut_to_size(quantiles: KeyQuantiles, partition_rows: int, *, split: bool) ->
         return figures
     # A heavy key is in the way: more cuts elsewhere do not help.
     return cut_evenly(quantiles, max(least, int(least * 1.1)), split=split)
+
+
+def cut_into(quantiles: KeyQuantiles, least: int, *, split: bool) -> RangeFigures:
+    """Cut into no fewer than ``least`` partitions, where there are keys enough.
+
+    Keys that are heavier than a partition, and stay whole, take the place of others.
+    """
+    figures = cut_evenly(quantiles, least, split=split)
+    n = least
+    while figures.layout.n_cells < least and n < _MOST_GROWTH * least:
+        n = max(n + 1, int(n * _GROWTH))
+        figures = cut_evenly(quantiles, n, split=split)
+    return figures
 
 
 def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:

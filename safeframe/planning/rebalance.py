@@ -28,8 +28,8 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import Counts
 from safeframe.facts.partition_sizes import PartitionSizes, RebalanceFacts, RebalanceLayout
 from safeframe.facts.plan import Candidate, Plan, Step
-from safeframe.kernels.row_cuts import Places, bounded_cuts
-from safeframe.planning.memory import default_partition_nbytes
+from safeframe.kernels.row_cuts import Places
+from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.rebalance_cuts import Goal, alike, cut
 from safeframe.units import format_count, format_nbytes
 
@@ -73,12 +73,7 @@ def plan_rebalance(facts: RebalanceFacts) -> tuple[Plan, RebalanceLayout]:
         When a row is larger than the bound, or the strategy asked for cannot run.
     """
     sizes = facts.sizes
-    goal = Goal(
-        limit_nbytes=None
-        if facts.npartitions is not None
-        else facts.partition_nbytes or default_partition_nbytes(max(facts.budget.task_nbytes, 0)),
-        n=facts.npartitions,
-    )
+    goal = _goal(facts)
     if facts.strategy is not None and facts.strategy not in REBALANCE_STRATEGIES:
         msg = f"strategy={facts.strategy!r} is not a strategy of rebalance_partitions."
         raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(REBALANCE_STRATEGIES)}.")
@@ -122,6 +117,20 @@ def plan_rebalance(facts: RebalanceFacts) -> tuple[Plan, RebalanceLayout]:
         staging_directory=facts.staging.directory if strategy == "staged" else None,
     )
     return plan, choice.layout
+
+
+def _goal(facts: RebalanceFacts) -> Goal:
+    if facts.npartitions is not None:
+        return Goal(limit_nbytes=None, n=facts.npartitions)
+    if facts.partition_nbytes is not None:
+        return Goal(limit_nbytes=facts.partition_nbytes, n=None)
+    sizes = facts.sizes
+    row_nbytes = sizes.total_nbytes / max(1, sizes.total_rows)
+    return Goal(
+        limit_nbytes=default_partition_nbytes(max(facts.budget.task_nbytes, 0), row_nbytes),
+        n=None,
+        least=least_partitions(sizes.total_nbytes, len(sizes.rows), facts.budget),
+    )
 
 
 def reads_in_slices(facts: RebalanceFacts) -> npt.NDArray[np.bool_]:
@@ -197,7 +206,9 @@ def _untouched(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
         assert goal.limit_nbytes is not None, "a goal is a number or a bound"
         if whole.max(initial=0) > goal.limit_nbytes:
             return f"the largest partition has {format_nbytes(whole.max())}, above {format_nbytes(goal.limit_nbytes)}"
-        fewer = len(bounded_cuts(_whole_line(sizes), goal.limit_nbytes)) - 1
+        if n < goal.least:
+            return f"there are {format_count(n)} partitions, and {format_count(goal.least)} are worth while"
+        fewer = len(goal.bounded(_whole_line(sizes))) - 1
         if fewer < options.REBALANCE_FEW_FACTOR * n and facts.strategy is None:
             return f"{format_count(n)} partitions can be joined to {format_count(fewer)}"
         why = f"no partition is above {format_nbytes(goal.limit_nbytes)}, and they are not needlessly small"
@@ -227,7 +238,9 @@ def _merged(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
         largest = int(sizes.nbytes.max(initial=0)) + sizes.frame_nbytes
         if largest > goal.limit_nbytes:
             return f"a partition has {format_nbytes(largest)}, above {format_nbytes(goal.limit_nbytes)}"
-        numbers = bounded_cuts(line, goal.limit_nbytes)
+        if goal.least > len(sizes.rows):
+            return f"there are only {format_count(len(sizes.rows))} partitions to join"
+        numbers = goal.bounded(line)
         whole = line.sizes(numbers)
     divisions: tuple[Any, ...] = (None,) * len(numbers)
     if facts.divisions is not None and len(np.unique(numbers)) == len(numbers):

@@ -28,6 +28,17 @@ class Goal:
     """Bytes that none may exceed; None where their number is given."""
     n: int | None
     """How many; None where they are bounded."""
+    least: int = 1
+    """How many there are at the least, where they are bounded and there are places enough to cut at."""
+
+    def bounded(self, line: Line) -> Counts:
+        """Cut under the bound: into as few parts as there can be, but for ``least``."""
+        assert self.limit_nbytes is not None, "a goal is a number or a bound"
+        cuts = bounded_cuts(line, self.limit_nbytes)
+        if len(cuts) - 1 >= self.least:
+            return cuts
+        more = np.unique(line.even(self.least))
+        return more if len(more) > len(cuts) and line.sizes(more).max() <= self.limit_nbytes else cuts
 
 
 def alike(nbytes: Counts) -> bool:
@@ -96,5 +107,4 @@ def _between_values(
 def _goal_cuts(line: Line, goal: Goal) -> Counts:
     if goal.n is not None:
         return line.even(goal.n)
-    assert goal.limit_nbytes is not None, "a goal is a number or a bound"
-    return bounded_cuts(line, goal.limit_nbytes)
+    return goal.bounded(line)

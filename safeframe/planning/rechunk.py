@@ -23,7 +23,7 @@ from safeframe.planning.memory import (
     chunk_output_peak_nbytes,
     chunk_pass_peak_nbytes,
     chunk_stage_peak_nbytes,
-    default_partition_nbytes,
+    largest_partition_nbytes,
 )
 from safeframe.units import format_nbytes
 
@@ -185,7 +185,7 @@ def _output(facts: RechunkFacts, before: ChunkGrid, target: ChunkGrid, made_nbyt
 
 def _advice(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid) -> str:
     largest = max(chunk_nbytes(source, facts.itemsize), chunk_nbytes(target, facts.itemsize))
-    fitting = format_nbytes(default_partition_nbytes(max(facts.budget.task_nbytes, 0)))
+    fitting = format_nbytes(largest_partition_nbytes(max(facts.budget.task_nbytes, 0)))
     return (
         f"Ask for chunks of some {fitting}: the largest here has {format_nbytes(largest)}."
         if chunk_nbytes(target, facts.itemsize) == largest

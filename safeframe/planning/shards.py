@@ -52,6 +52,7 @@ def lay_out(
     output_row_nbytes: float,
     shard_nbytes: int,
     partition_nbytes: int,
+    packed_nbytes: int | None = None,
     cuts: Codes | None = None,
     whole_keys: bool = False,
 ) -> LayoutFigures:
@@ -67,6 +68,8 @@ def lay_out(
         Bytes of both sides that a shard of several keys may hold.
     partition_nbytes
         Bytes that a cell may have.
+    packed_nbytes
+        Bytes up to which several keys share a cell, where that is less.
     cuts
         Codes, ascending, in front of which shards end where that leaves them at
         least half of what they may hold: those that the partitions of a side in
@@ -77,19 +80,25 @@ def lay_out(
     margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
     input_nbytes = loads.left * left_row_nbytes + loads.right * right_row_nbytes
     output_nbytes = loads.output * output_row_nbytes
+    packed = partition_nbytes if packed_nbytes is None else min(packed_nbytes, partition_nbytes)
     reread_nbytes = 0.0 if whole_keys else partition_nbytes * options.SHARD_REREAD_FRACTION
     target_rows = max(1.0, partition_nbytes // max(output_row_nbytes, 1e-9))
     # Keys that stay whole are packed for one cell, its margin kept free and the last bit of a float's sum.
-    packed_nbytes = (
-        target_rows * output_row_nbytes / margin * (1 - 1e-9) if whole_keys else float(partition_nbytes)
-    )
+    most = target_rows * output_row_nbytes / margin * (1 - 1e-9) if whole_keys else float(partition_nbytes)
     one_key = loads.known if loads.several is None else loads.known & ~loads.several
     alone = one_key & (
         (input_nbytes > shard_nbytes) | ((output_nbytes > partition_nbytes) & (input_nbytes > reread_nbytes))
     )
     cut_keys = np.empty(0, np.int64) if cuts is None else np.unique(np.searchsorted(loads.codes, cuts))
     firsts, lasts = _pack(
-        input_nbytes, output_nbytes, alone, shard_nbytes, packed_nbytes, max(reread_nbytes, 1.0), cut_keys
+        input_nbytes,
+        output_nbytes,
+        alone,
+        shard_nbytes,
+        min(most, packed),
+        # Where shards are cut for the number of partitions, each of them makes one.
+        max(reread_nbytes, 1.0) if packed == partition_nbytes else 1.0,
+        cut_keys,
     )
     begins = loads.codes if cuts is None else _begins(loads.codes, cuts)
     starts, single, shard_of_pack = _starts(loads.codes, begins, firsts, alone)

@@ -16,7 +16,7 @@ from safeframe.facts.plan import Candidate, Plan
 from safeframe.facts.shuffle_facts import ShuffleFacts
 from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.hash_sizes import heaviest_rows, largest_shard_rows, shards_for
-from safeframe.planning.memory import default_partition_nbytes
+from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["plan_shuffle"]
@@ -32,9 +32,13 @@ def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, tuple[int, int]]:
     tuple of int
         Input partitions that one stage task joins, and bytes that those which wait may take.
     """
-    partition_nbytes = facts.partition_nbytes or default_partition_nbytes(max(facts.budget.task_nbytes, 0))
     width = facts.row_nbytes
+    partition_nbytes = facts.partition_nbytes or default_partition_nbytes(
+        max(facts.budget.task_nbytes, 0), width
+    )
     n = facts.npartitions or shards_for(facts.keys, max(1, int(partition_nbytes / max(width, 1e-9))))
+    if facts.npartitions is None and facts.partition_nbytes is None:
+        n = max(n, least_partitions(facts.keys.rows * width, len(facts.partition_rows), facts.budget))
     largest_rows = largest_shard_rows(facts.keys, n)
     group = group_size(facts.partition_rows, width, facts.budget, self_made=facts.self_made)
     held = held_nbytes(facts.partition_rows, width, facts.budget, group, fixed_width=facts.fixed_width)

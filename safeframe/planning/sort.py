@@ -20,9 +20,9 @@ from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.sort_facts import SortFacts
 from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
-from safeframe.planning.memory import default_partition_nbytes, sorted_cell_peak_nbytes
+from safeframe.planning.memory import default_partition_nbytes, least_partitions, sorted_cell_peak_nbytes
 from safeframe.planning.p2p_layout import lay_out_p2p
-from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_to_size
+from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_into, cut_to_size
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["SORT_STRATEGIES", "plan_sort", "staged_group"]
@@ -31,7 +31,9 @@ SORT_STRATEGIES = ("sorted", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 
 
-def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigures, P2PSettings | None]:
+def plan_sort(
+    facts: SortFacts, output_partitions: int, *, default_nbytes: int | None = None
+) -> tuple[Plan, RangeFigures, P2PSettings | None]:
     """Choose the strategy and say what it costs.
 
     Parameters
@@ -40,6 +42,8 @@ def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigu
         Keys, sizes and budget.
     output_partitions
         Partitions of the result when no exchange is needed.
+    default_nbytes
+        The target for an output partition where the user gives none; None for that of any recipe.
 
     Returns
     -------
@@ -56,8 +60,10 @@ def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigu
         When the facts name a strategy that does not exist, or that cannot run.
     """
     task_nbytes = max(facts.budget.task_nbytes, 0)
-    partition_nbytes = facts.partition_nbytes or default_partition_nbytes(task_nbytes)
     width = facts.output_row_nbytes
+    partition_nbytes = (
+        facts.partition_nbytes or default_nbytes or default_partition_nbytes(task_nbytes, width)
+    )
     strategy, rejected = _choose(facts, partition_nbytes)
     split = facts.split_keys and strategy != "p2p"  # which cannot cut a key
     if facts.npartitions is not None:
@@ -65,6 +71,11 @@ def plan_sort(facts: SortFacts, output_partitions: int) -> tuple[Plan, RangeFigu
     else:
         rows = max(1, int(partition_nbytes / max(width, 1e-9)))
         figures = cut_to_size(facts.quantiles, rows, split=split)
+        if facts.partition_nbytes is None:
+            inputs = len(facts.quantiles.partition_rows)
+            least = least_partitions(facts.quantiles.total_rows * width, inputs, facts.budget)
+            if figures.layout.n_cells < least:
+                figures = cut_into(facts.quantiles, least, split=split)
     if strategy == "sorted":
         return _in_place(facts, partition_nbytes, rejected, output_partitions), figures, None
     reasons = [

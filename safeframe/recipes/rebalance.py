@@ -30,6 +30,9 @@ from safeframe.units import parse_nbytes
 
 __all__ = ["plan_rebalance", "rebalance_partitions"]
 
+_INDEX_NBYTES = 8.0
+"""Bytes of a row of a frame without columns: its partitions are the smallest, and places to cut at the closest."""
+
 
 def rebalance_partitions(
     ddf: dd.DataFrame,
@@ -210,7 +213,7 @@ def _planned(
         source=source,
         partition_nbytes=partition_nbytes
         if partition_nbytes is not None or npartitions is not None
-        else default_partition_nbytes(max(budget.task_nbytes, 0)),
+        else default_partition_nbytes(max(budget.task_nbytes, 0), _INDEX_NBYTES),
         npartitions=npartitions,
         keyed=divisions is not None,
     )

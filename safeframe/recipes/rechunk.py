@@ -19,7 +19,7 @@ from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationEr
 from safeframe.facts.plan import Plan
 from safeframe.facts.rechunk_facts import RechunkFacts
 from safeframe.kernels.chunk_grid import ChunkGrid
-from safeframe.planning.memory import default_partition_nbytes
+from safeframe.planning.memory import largest_partition_nbytes
 from safeframe.planning.rechunk import plan_rechunk as make_plan
 from safeframe.recipes.given_budget import given_budget
 from safeframe.sizing.cluster import staging_facts
@@ -149,7 +149,7 @@ class _Planned:
 def _planned(array: Any, chunks: Any, memory: str | int | None, staging: str | None) -> _Planned:
     _check(array)
     budget = given_budget(memory)
-    target = _target(array, chunks, default_partition_nbytes(max(budget.task_nbytes, 0)))
+    target = _target(array, chunks, largest_partition_nbytes(max(budget.task_nbytes, 0)))
     own = partition_tasks(array)
     source = tuple(tuple(int(length) for length in axis) for axis in array.chunks)
     plan, grids = make_plan(

@@ -55,7 +55,7 @@ def test_methods_give_what_the_recipes_give():
     )
     assert int(LEFT.safe.plan_merge(RIGHT, on="k").output_rows) == 5
     assert merged.safe.explain() is safeframe.explain(merged)
-    assert LEFT.safe.set_index("k").divisions == (1, 2)
+    assert LEFT.safe.set_index("k").divisions == (1, 2, 2)
     assert str(LEFT.safe.estimate()) == str(safeframe.estimate(LEFT))
     assert LEFT.safe.key_statistics("k").rows == 3
 

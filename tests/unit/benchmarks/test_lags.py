@@ -11,7 +11,7 @@ import pytest
 from benchmarks import run
 from benchmarks.check_lags import check_lags
 from benchmarks.engines_lags import LAG_WORK
-from benchmarks.engines_question import QUESTION_WORK, documented_script
+from benchmarks.engines_question import QUESTION_WORK, SCRIPTS, documented_script
 from benchmarks.situations import ALL_ENGINES, CLUSTER_ENGINES, JOINS, LAGS, LagDataset
 
 SMALL = 0.001
@@ -150,6 +150,7 @@ class TestEngines:
 
 
 def test_the_script_is_the_documentations():
-    script = documented_script()
-    assert script.startswith("# The three steps")
-    assert "Client" not in script
+    for task, first in SCRIPTS.items():
+        script = documented_script(task)
+        assert script.startswith(first)
+        assert "Client" not in script

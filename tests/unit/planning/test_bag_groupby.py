@@ -90,7 +90,7 @@ def test_partitions_are_staged_together_only_where_their_tasks_make_them():
 
 def test_nothing_at_all():
     plan, layout = plan_bag_groupby(facts(3, items=0, staged=0.0, item=8.0))
-    assert (plan.output_partitions, layout.group, plan.fits) == (1, 1, True)
+    assert (plan.output_partitions, layout.group, plan.fits) == (3, 1, True)
 
 
 def test_nowhere_to_stage():

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
+from safeframe import options
 from safeframe.planning import memory
+from safeframe.planning.exchange import held_nbytes
+from tests.unit.planning.budgets import budget_of
+
+MIB = 2**20
 
 
 def test_stage():
@@ -33,14 +41,44 @@ def test_sorted_holds_the_touched_partitions():
     assert peak == 5003 + 2 * 1009 + 40 * 7 + 24 * 11 + 3 * 2003
 
 
-def test_defaults_keep_a_cell_within_its_task():
-    for task_nbytes in (32 * 2**20, 250 * 2**20, 700 * 2**20):
-        partition, shard = (
-            memory.default_partition_nbytes(task_nbytes),
-            memory.default_shard_nbytes(task_nbytes),
-        )
-        # Rows of 24 B in and 32 B out, as narrow as two numeric columns and a key are.
-        peak = memory.cell_peak_nbytes(
-            input_rows=shard // 24, input_nbytes=shard, output_rows=partition // 32, output_nbytes=partition
-        )
-        assert peak <= task_nbytes
+@pytest.mark.parametrize("task_nbytes", [32 * MIB, 250 * MIB, 700 * MIB])
+@pytest.mark.parametrize("width", [8, 32, 200])
+def test_defaults_keep_a_cell_within_its_task(task_nbytes, width):
+    partition = memory.default_partition_nbytes(task_nbytes, width)
+    shard = memory.default_shard_nbytes(task_nbytes)
+    # Rows of 24 B in, as narrow as two numeric columns and a key are.
+    peak = memory.cell_peak_nbytes(
+        input_rows=shard // 24, input_nbytes=shard, output_rows=partition // width, output_nbytes=partition
+    )
+    assert peak <= task_nbytes
+
+
+@pytest.mark.parametrize("task_nbytes", [32 * MIB, 250 * MIB, 700 * MIB])
+@pytest.mark.parametrize("width", [8, 32, 200])
+@pytest.mark.parametrize("fixed_width", [True, False])
+def test_a_default_partition_may_be_widened_three_fold_and_staged_by_any_recipe(
+    task_nbytes, width, fixed_width
+):
+    partition = memory.default_partition_nbytes(task_nbytes, width)
+    rows = np.array([partition // width])
+    wide = options.PARTITION_WIDENING * width
+    assert options.PARTITION_WIDENING == 3
+    assert memory.stage_peak_nbytes(partition_rows=rows[0], partition_nbytes=3 * partition) <= task_nbytes
+    budget = budget_of(int(task_nbytes / 0.8) + 1, reserved_nbytes=0)
+    held = held_nbytes(rows, wide, budget, 1, fixed_width=fixed_width)
+    assert memory.group_peak_nbytes(partition_nbytes=3 * partition, held_nbytes=held) <= task_nbytes
+
+
+@pytest.mark.parametrize(
+    ("mib", "inputs", "least"),
+    [
+        (1000, 100, 100),  # as many as there were
+        (100, 100, 25),  # smaller than 4 MiB they would be
+        (4, 100, 4),  # four workers of one thread
+        (0.001, 8, 4),
+        (0.001, 1, 1),  # too little to cut
+        (100, 1, 4),
+    ],
+)
+def test_there_are_no_fewer_partitions_than_there_were_or_threads(mib, inputs, least):
+    assert memory.least_partitions(mib * MIB, inputs, budget_of(100 * MIB, reserved_nbytes=0)) == least

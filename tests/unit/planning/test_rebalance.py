@@ -57,7 +57,7 @@ def facts_of(mib, **changes):
 
 
 def test_the_ladder():
-    assert plan_rebalance(facts_of([40] * 5))[0].strategy == "untouched"
+    assert plan_rebalance(facts_of([15] * 5))[0].strategy == "untouched"
     assert plan_rebalance(facts_of([1] * 50))[0].strategy == "merged"
     assert plan_rebalance(facts_of([60] * 5, npartitions=6))[0].strategy == "sliced"
     assert plan_rebalance(facts_of([100, 40], partition_nbytes=10 * MIB))[0].strategy == "staged"

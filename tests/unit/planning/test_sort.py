@@ -14,6 +14,7 @@ from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.facts.sort_facts import SortFacts
+from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.sort import SORT_STRATEGIES, plan_sort, staged_group
 from tests.unit.planning.budgets import budget_of
 
@@ -179,10 +180,25 @@ def test_a_size_is_kept_with_as_few_partitions_as_keep_it():
     assert least <= plan.output_partitions <= 1.2 * least
 
 
-def test_a_sixth_of_a_task_s_memory_is_the_size_where_none_is_asked_for():
-    plan = plan_of()
-    assert plan.partition_nbytes == budget().task_nbytes // 6
+def test_a_partition_leaves_room_to_be_widened_where_no_size_is_asked_for():
+    plan = plan_of(rows=400_000)  # partitions of 30 MiB
+    assert plan.partition_nbytes == default_partition_nbytes(budget().task_nbytes, ROW) < 14 * MIB
     assert plan.largest_partition_nbytes <= plan.partition_nbytes
+
+
+@pytest.mark.parametrize("split_keys", [True, False])
+@pytest.mark.parametrize("nulls", [0, 1000])
+@pytest.mark.parametrize(("partitions", "rows"), [(40, 60_000), (40, 100_000), (3, 10_000)])
+def test_there_are_no_fewer_partitions_than_there_were(partitions, rows, nulls, split_keys):
+    plan = plan_of(partitions=partitions, rows=rows, nulls=nulls, split_keys=split_keys)
+    kept = rows * ROW >= options.KEPT_PARTITION_NBYTES
+    assert plan.output_partitions >= (partitions if kept else 2)
+    assert plan.output_partitions <= 2 * partitions
+
+
+def test_the_user_s_number_and_size_stand():
+    assert plan_of(npartitions=3).output_partitions == 3
+    assert plan_of(partition_nbytes=100 * MIB).output_partitions <= 5
 
 
 def test_a_heavy_key_stays_whole_where_it_must_and_is_said():
