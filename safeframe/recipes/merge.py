@@ -89,8 +89,9 @@ def merge(
         None to let the plan choose.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. By default the configured ``safeframe.partition-size``, or else a
-        sixth of what one task may use.
+        int. By default the
+        configured ``safeframe.partition-size``, or else what leaves room for the
+        steps that follow.
     memory
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.

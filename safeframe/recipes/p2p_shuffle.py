@@ -47,8 +47,9 @@ def p2p_shuffle(
         them to ``partition_size``.
     partition_size
         Bytes that a partition should have in memory at most, as ``"64MiB"`` or
-        an int. By default the configured ``safeframe.partition-size``, or else
-        a sixth of what one task may use.
+        an int. By default the
+        configured ``safeframe.partition-size``, or else what leaves room for the
+        steps that follow.
     memory
         Bytes that one worker may use. By default the smallest connected
         worker's limit.

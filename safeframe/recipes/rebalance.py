@@ -52,8 +52,8 @@ def rebalance_partitions(
     partition_size
         Bytes that no output partition exceeds in memory, strings and objects
         deep and the index included, as ``"64MiB"`` or an int. By default the
-        configured ``safeframe.partition-size``, or else a sixth of what one
-        task may use.
+        configured ``safeframe.partition-size``, or else what leaves room for the
+        steps that follow.
     npartitions
         How many output partitions there are, as even in bytes as can be.
     memory

@@ -40,8 +40,9 @@ def set_index(
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
         int. All rows of a key are in one partition, so that a key with more
-        rows makes a larger one; the plan says so. By default the configured
-        ``safeframe.partition-size``, or else a sixth of what one task may use.
+        rows makes a larger one; the plan says so. By default the
+        configured ``safeframe.partition-size``, or else what leaves room for the
+        steps that follow.
     strategy
         ``"sorted"``, ``"staged"`` or ``"p2p"``; None to let the plan choose.
     memory

@@ -63,8 +63,8 @@ def shuffle(
     partition_size
         Bytes that a partition should have in memory at most, as ``"64MiB"`` or
         an int; a key with more rows makes a larger one. By default the
-        configured ``safeframe.partition-size``, or else a sixth of what one
-        task may use.
+        configured ``safeframe.partition-size``, or else what leaves room for the
+        steps that follow.
     memory
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.

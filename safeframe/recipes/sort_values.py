@@ -47,8 +47,9 @@ def sort_values(
         Partitions of the result, about; a key never has to fit one of them.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. A key with more rows fills several. By default the configured
-        ``safeframe.partition-size``, or else a sixth of what one task may use.
+        int. A key with more rows fills several. By default the
+        configured ``safeframe.partition-size``, or else what leaves room for the
+        steps that follow.
     strategy
         ``"sorted"``, ``"staged"`` or ``"p2p"``; None to let the plan choose.
     memory
