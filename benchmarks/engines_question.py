@@ -128,14 +128,12 @@ def _polars_question(request: Request, dataset: Dataset, tight: None) -> dict[st
     return {}
 
 
-QUESTION_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
-    (engine, task): work
-    for task in SCRIPTS
-    for engine, work in {
-        "safeframe": _safeframe_question,
-        "dask": _dask_question,
-        "duckdb": _duckdb_question,
-        "polars": _polars_question,
-    }.items()
+_ENGINES: dict[str, Callable[..., dict[str, Any]]] = {
+    "safeframe": _safeframe_question,
+    "dask": _dask_question,
+    "duckdb": _duckdb_question,
+    "polars": _polars_question,
 }
+
+QUESTION_WORK = {(engine, task): work for task in SCRIPTS for engine, work in _ENGINES.items()}
 """What to do, by engine and task."""
