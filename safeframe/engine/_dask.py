@@ -14,6 +14,7 @@ from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr import _expr, _groupby, _reductions
 from dask.dataframe.dask_expr._accessor import FunctionMap, PropertyMap
 from dask.dataframe.dask_expr._expr import (
+    And,
     Assign,
     AsType,
     Binop,
@@ -24,7 +25,9 @@ from dask.dataframe.dask_expr._expr import (
     Filter,
     Fused,
     Index,
+    Isin,
     Literal,
+    Map,
     PartitionsFiltered,
     Projection,
     RenameFrame,
@@ -32,7 +35,9 @@ from dask.dataframe.dask_expr._expr import (
     UFuncElemwise,
     Unaryop,
     determine_column_projection,
+    is_filter_pushdown_available,
 )
+from dask.dataframe.dask_expr._expr import _DelayedExpr as DelayedExpr
 from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, GroupByApplyConcatApply
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
@@ -56,6 +61,7 @@ from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
 __all__ = [
     "Accessed",
     "Alias",
+    "And",
     "AsType",
     "Assign",
     "BaseSetIndexSortValues",
@@ -64,6 +70,7 @@ __all__ = [
     "BlockwiseIO",
     "DataFrameShuffleSpec",
     "DataNode",
+    "DelayedExpr",
     "Elemwise",
     "Expr",
     "Fillna",
@@ -74,9 +81,11 @@ __all__ = [
     "GroupByApplyConcatApply",
     "GroupbyAggregation",
     "Index",
+    "Isin",
     "Len",
     "List",
     "Literal",
+    "Map",
     "Merge",
     "P2PBarrierTask",
     "P2POutOfDiskError",
@@ -97,6 +106,7 @@ __all__ = [
     "groupby_reductions",
     "handle_transfer_errors",
     "inside_worker",
+    "is_filter_pushdown_available",
     "lowered",
     "new_collection",
     "p2p_barrier",

@@ -30,6 +30,7 @@ from safeframe.engine._dask import (
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.merge_chains import PickedColumns, keys_stay_whole, told_by_plan
+from safeframe.engine.merge_filters import moved_filter
 from safeframe.engine.merge_p2p_nodes import moved_cells
 from safeframe.engine.merge_tasks import (
     seal_merge,
@@ -41,7 +42,7 @@ from safeframe.engine.probe_nodes import broadcast_cells, table_cells
 from safeframe.engine.runs import start_run
 from safeframe.engine.tally import announce
 from safeframe.facts.plan import Plan
-from safeframe.kernels.join_spec import JoinSpec, SideSpec, join_spec
+from safeframe.kernels.join_spec import JoinSpec, SideSpec, column_places, join_spec
 from safeframe.kernels.join_table import JoinTable
 from safeframe.kernels.routing import JoinRouter
 
@@ -89,21 +90,43 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Filter) and self._stays_in_place:
-            # The partitions of such a side are held to the very rows that were planned.
             return None
         told = told_by_plan(self, parent, dependents)
         if told is not None:
             return told
+        if isinstance(parent, Filter):
+            return self._filtered(parent, dependents)
         pushed = super()._simplify_up(parent, dependents)
-        if isinstance(pushed, Projection):
-            wanted = parent.operand("columns")
-            # A key that has a suffix keeps it only beside the column that it clashes with, which dask may drop.
-            if not set(wanted if isinstance(wanted, list) else [wanted]) <= set(pushed.frame.columns):
-                pushed = None
+        if isinstance(pushed, Projection) and not self._has_same_columns(pushed.frame, parent):
+            pushed = None
         if pushed is None and type(parent) is Projection:
             return PickedColumns(*parent.operands)
+        return pushed
+
+    def _filter_passthrough_available(self, parent: Any, dependents: Any) -> bool:
+        """Whether dask has to leave a filter where it is, for the merge to take it."""
+        return not self._stays_in_place and moved_filter(self, parent, dependents) is not None
+
+    def _filtered(self, parent: Any, dependents: Any) -> Any:
+        moved = moved_filter(self, parent, dependents)
+        if moved is None:
+            return None
         # Of the rows that a filter left on a side no statistics are known.
-        return FilteredMerge(*pushed.operands) if isinstance(pushed, SafeMerge) else pushed
+        merge = self.of_other_sides(moved.left, moved.right, self.plan, filtered=True)
+        return merge if moved.rest is None else Filter(merge, moved.rest.substitute(self, merge))
+
+    def _has_same_columns(self, narrower: Any, parent: Any) -> bool:
+        """Whether columns that are taken of this merge come from the same places in one of fewer columns.
+
+        A column keeps its suffix only next to the one that it clashes with, which dask may drop.
+        """
+        wanted = parent.operand("columns")
+        places = column_places(narrower._spec)
+        return all(
+            places.get(name) == place
+            for name, place in column_places(self._spec).items()
+            if name in (wanted if isinstance(wanted, list) else [wanted])
+        )
 
     def of_other_sides(self, left: Any, right: Any, plan: Plan, *, filtered: bool) -> SafeMerge:
         """Give this merge of frames with other columns, and of all rows or fewer."""
@@ -123,6 +146,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
 
     @property
     def _stays_in_place(self) -> bool:
+        """Whether the partitions of a side are held to the very rows that were planned, none filtered."""
         ordered = self.plan.ordered
         return ordered is not None and (ordered.left is not None or ordered.right is not None)
 

@@ -20,7 +20,7 @@ from safeframe.kernels.join_keys import JoinKeys
 from safeframe.kernels.join_output import OutputColumn, join_output
 from safeframe.kernels.key_examples import example_keys
 
-__all__ = ["JoinSpec", "SideSpec", "join_spec", "side_spec"]
+__all__ = ["JoinSpec", "SideSpec", "column_places", "join_spec", "side_spec"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +85,17 @@ class JoinSpec:
             self.left_missing,
             self.right_missing,
         )
+
+
+def column_places(spec: JoinSpec) -> dict[Any, tuple[Any, Any]]:
+    """Return where each column of a join comes from: its names on the left and on the right, None for neither."""
+    return {
+        name: (
+            None if source.left is None else spec.left.names[source.left],
+            None if source.right is None else spec.right.names[source.right],
+        )
+        for name, source in zip(spec.meta.columns, spec.output, strict=False)
+    }
 
 
 def side_spec(meta: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema) -> SideSpec:

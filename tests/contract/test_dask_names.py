@@ -194,6 +194,25 @@ def test_a_filter_is_the_expression_that_a_merge_is_asked_to_let_through() -> No
     assert isinstance(frame[frame.a > 5].expr, _dask.Filter)
 
 
+def test_a_condition_is_taken_apart_and_put_together() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    both = frame[(frame.a > 5) & frame.k.isin([1, 2]) & (frame.k.map(abs, meta=("k", "int64")) > 0)].expr
+    kinds = {type(part).__name__: part for part in both.walk()}
+    assert isinstance(both.predicate, _dask.And)
+    assert isinstance(kinds["Isin"], _dask.Isin)
+    assert isinstance(kinds["Map"], _dask.Map)
+    assert isinstance(kinds["Isin"].operand("values"), _dask.DelayedExpr)
+    column = next(part for part in both.walk() if isinstance(part, _dask.Projection))
+    assert column.operand("columns") in ("a", "k")
+    condition = both.predicate.substitute(column, frame.expr["a"])
+    assert isinstance(_dask.And(condition, both.predicate), _dask.And)
+    takers = {frame.expr._name: [weakref.ref(both)]}
+    assert _dask.is_filter_pushdown_available(frame.expr, both, takers)
+    other = frame[frame.a > 6].expr
+    takers[frame.expr._name].append(weakref.ref(other))
+    assert not _dask.is_filter_pushdown_available(frame.expr, both, takers)
+
+
 def test_the_barrier_of_a_shuffle_has_a_key_of_its_own_and_carries_what_the_scheduler_asks() -> None:
     spec = _dask.DataFrameShuffleSpec(
         id=_dask.ShuffleId("abc"),
