@@ -38,6 +38,7 @@ from safeframe.kernels.merge_totals import MADE_OF, SideTotals, Total, TotalColu
 
 __all__ = ["counted", "sum_of_products", "totals_instead", "totals_of_columns"]
 
+_SUMS = ("sum", "float sum")
 _SUMMED = "biuf"
 _COMPARED = "iufmM"
 
@@ -97,7 +98,12 @@ def sum_of_products(
         Whether they may be infinite.
     """
     asked = _asked(merge, result, parent, {result._meta.name: factors["left"]})
-    if asked is None or asked.by is not None or [total.function for total in asked.totals] != ["sum"]:
+    if (
+        asked is None
+        or asked.by is not None
+        or len(asked.totals) != 1
+        or asked.totals[0].function not in _SUMS
+    ):
         return None
     columns = []
     for name in factors.values():
@@ -296,16 +302,24 @@ def _total(spec: JoinSpec, function: str, name: Any) -> Total | None:
         return None
     dtype = spec.meta[name].dtype
     kinds = _SUMMED if function in ("sum", "mean") else _COMPARED
-    if function != "count" and not (isinstance(dtype, np.dtype) and dtype.kind in kinds):
-        return None
-    if not _all_same_keys(spec):
+    found, own = _own(spec, column)
+    if not _all_same_keys(spec) or (
+        function != "count" and not all(_is_of(one, kinds) for one in (dtype, own))
+    ):
         return None
     if column.left is not None and column.right is not None:
-        return Total(function, TotalColumn("key", spec.left.key_positions.index(column.left)))
-    found, own = _own(spec, column)
-    if function != "count" and not (isinstance(own, np.dtype) and own.kind in kinds):
-        return None
-    return Total(function, found)
+        found = TotalColumn("key", spec.left.key_positions.index(column.left))
+    # Integers that are floats where a side has no row are summed as floats, which do not wrap.
+    return Total("float sum" if function == "sum" and dtype.kind == "f" else function, found)
+
+
+def _is_of(dtype: Any, kinds: str) -> bool:
+    """Whether values have a type of some kinds, and one that sums of 64 bits hold."""
+    return (
+        isinstance(dtype, np.dtype)
+        and dtype.kind in kinds
+        and (dtype.kind != "f" or dtype.itemsize in (4, 8))
+    )
 
 
 def _own(spec: JoinSpec, column: OutputColumn) -> tuple[TotalColumn, Any]:

@@ -163,7 +163,7 @@ def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, asked: Asked, me
         else [(group.of, group.name) for group in asked.by if isinstance(group.of, int)]
     )
     found = total_of(left, right, how, asked.totals, by, dropna=asked.dropna, sort=asked.sort)
-    return found.iloc[0, 0] if by is None else _named(found, meta)
+    return _scalar(found.iloc[0, 0], meta) if by is None else _named(found, meta)
 
 
 def finished_groups(parts: Sequence[pd.DataFrame], asked: GroupedTotals, meta: Any) -> Any:
@@ -180,7 +180,23 @@ def _named(found: pd.DataFrame, meta: Any) -> Any:
     return frame
 
 
+def _scalar(value: Any, meta: Any) -> Any:
+    """Give a total of all rows in the type that was promised: a sum of 32-bit floats is one."""
+    dtype = getattr(meta, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == getattr(value, "dtype", dtype).kind == "f":
+        with np.errstate(over="ignore"):
+            return dtype.type(value)
+    return value
+
+
 def _typed(values: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+    """Give totals of groups in the type that was promised.
+
+    pandas gives sums of narrow integers the type of the column where all of them
+    fit, and 64 bits otherwise. What dask promises is the former.
+    """
     if values.dtype == dtype or (values.hasnans and np.dtype(dtype).kind in "iu"):
         return values
-    return values.astype(dtype)
+    with np.errstate(over="ignore"):
+        typed = values.astype(dtype)
+    return values if typed.dtype.kind in "iu" and (typed != values).any() else typed

@@ -23,10 +23,10 @@ from safeframe.kernels.merge_totals import (
     SideTotals,
     Total,
     of_pieces,
-    piece_function,
     pieces_of,
     row_totals,
 )
+from safeframe.kernels.total_pieces import joined_piece
 
 __all__ = ["GroupedTotals", "group_totals", "join_group_totals", "totals_of_groups"]
 
@@ -80,8 +80,9 @@ def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTot
     del groups, columns
     # One piece after the other: a partition's rows are many beside its groups.
     for place, piece in enumerate(pieces_of(asked.totals), start=len(asked.by)):
-        values = pd.Series(joined.piece(piece, asked.totals)).groupby(numbers, sort=False)
-        found[place] = getattr(values, piece_function(piece))().reindex(numbers[first]).to_numpy()
+        values = pd.Series(joined.piece(piece, asked.totals))
+        pieces = joined_piece(values, values.groupby(numbers, sort=False), piece[1])
+        found[place] = pieces.reindex(numbers[first]).to_numpy()
     return found
 
 
@@ -108,4 +109,6 @@ def _grouped(frame: pd.DataFrame, asked: GroupedTotals, *, sort: bool) -> pd.Dat
     by = list(range(len(asked.by)))
     grouped = frame.groupby(by, dropna=asked.dropna, sort=sort)
     pieces = enumerate(pieces_of(asked.totals), start=len(by))
-    return pd.DataFrame({place: getattr(grouped[place], piece_function(piece))() for place, piece in pieces})
+    return pd.DataFrame(
+        {place: joined_piece(frame[place], grouped[place], piece[1]) for place, piece in pieces}
+    )

@@ -4,9 +4,14 @@ Within a key every left row stands in as many result rows as there are right
 rows. So the sum of a left column is its sum on the left times the right rows;
 its least value is what it was.
 
+Sums of integers are made in 64 bits, whatever the width of the column, and wrap
+as pandas' do: sums and products modulo 2^64 do not depend on their order. Sums of
+floats, and the sums that means are made of, are made in 64-bit floats.
+
 Covers: totals per key of one partition, joining them, totals of the join by key
 or as a whole.
-Does not cover: where partitions come from (``engine``).
+Does not cover: adding up what totals are made of (``total_pieces``); where
+partitions come from (``engine``).
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.facts.merge import How
+from safeframe.kernels.total_pieces import check_countable, joined_piece, sum_type, whole_piece
 
 __all__ = [
     "MADE_OF",
@@ -30,7 +36,6 @@ __all__ = [
     "TotalColumn",
     "join_totals",
     "of_pieces",
-    "piece_function",
     "pieces_of",
     "row_totals",
     "side_totals",
@@ -41,14 +46,12 @@ Piece = tuple[int, str]
 """The number of a total, and the function of what it is made of."""
 
 _ROWS = "rows"
-_JOINED = {"sum": "sum", "count": "sum", "min": "min", "max": "max", "finite": "sum"}
-"""How totals of one key from several partitions, or of several keys, become one."""
 
-
-_SUM_TYPES = {"b": np.int64, "i": np.int64, "u": np.uint64, "f": np.float64}
-"""Types of sums, by the kind of what is summed."""
-
-MADE_OF = {"mean": ("sum", "count"), "product": ("sum",), "product of infinite": ("finite", "min", "max")}
+MADE_OF = {
+    "mean": ("float sum", "count"),
+    "product": ("sum",),
+    "product of infinite": ("finite", "min", "max"),
+}
 """Totals of a side that a total is made of, where they are not the same."""
 
 
@@ -59,7 +62,8 @@ class SideTotals:
     on: tuple[Any, ...]
     """Its key columns."""
     wanted: tuple[tuple[Any, str], ...]
-    """Columns, and ``"sum"``, ``"count"``, ``"min"``, ``"max"`` or ``"finite"`` (the sum of values that are) of each."""
+    """Columns, and ``"sum"``, ``"float sum"``, ``"count"``, ``"min"``, ``"max"`` or ``"finite"`` (the sum of values
+    that are) of each."""
     groups: tuple[tuple[Any, Any], ...] = ()
     """Columns that tell a key's rows apart besides, and the type of each in the join."""
 
@@ -79,8 +83,8 @@ class Total:
     """A total of the join."""
 
     function: str
-    """``"sum"``, ``"count"``, ``"mean"``, ``"min"``, ``"max"`` or ``"size"``; ``"product"`` or
-    ``"product of infinite"`` for the sum of two columns' products."""
+    """``"sum"`` of integers, ``"float sum"``, ``"count"``, ``"mean"``, ``"min"``, ``"max"`` or ``"size"``;
+    ``"product"`` or ``"product of infinite"`` for the sum of two columns' products."""
     column: TotalColumn | None
     """Of which column; None for the number of rows."""
     other: TotalColumn | None = None
@@ -96,16 +100,19 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
         Keys as columns 0, 1, …; the number of rows, and each total by its column and function.
     """
     by = [_plain(partition[name]).rename(number) for number, name in enumerate(side.on)]
-    narrow = {name: "float64" for name, _ in side.wanted if partition[name].dtype == "float32"}
-    grouped = (partition.astype(narrow) if narrow else partition).groupby(by, dropna=False, sort=False)
+    grouped = partition.groupby(by, dropna=False, sort=False)
     totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped.size()}
     for name, function in side.wanted:
-        if function == "finite":
-            # pandas' groups have no sum of some values.
-            finite = partition[name].where(np.isfinite(partition[name]))
-            totals[name, function] = finite.groupby(by, dropna=False, sort=False).sum()
-        else:
+        if function in ("min", "max"):
             totals[name, function] = getattr(grouped[name], function)()
+        elif function == "count":
+            totals[name, function] = grouped[name].count().astype(np.int64)
+        else:
+            # pandas narrows the sums of narrow integers where they fit: products of them would not.
+            values = _summands(partition[name], function)
+            totals[name, function] = joined_piece(
+                values, values.groupby(by, dropna=False, sort=False), function
+            ).astype(values.dtype)
     return _flat(totals).reset_index()
 
 
@@ -119,8 +126,8 @@ def row_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
         values = partition[name]
         if function == "count":
             values = values.notna().astype(np.int64)
-        elif function == "sum":
-            values = values.fillna(0).astype(_SUM_TYPES[values.dtype.kind])
+        elif function not in ("min", "max"):
+            values = _summands(values, function)
         columns[_label(name, function)] = values
     return pd.DataFrame(columns)
 
@@ -134,7 +141,8 @@ def join_totals(parts: Sequence[pd.DataFrame], side: SideTotals) -> pd.DataFrame
     grouped = whole.groupby(by, dropna=False, sort=False)
     totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped[_ROWS].sum()}
     for name, function in side.wanted:
-        totals[name, function] = getattr(grouped[_label(name, function)], _JOINED[function])()
+        label = _label(name, function)
+        totals[name, function] = joined_piece(whole[label], grouped[label], function)
     return _flat(totals).reset_index()
 
 
@@ -170,23 +178,14 @@ def total_of(
     """
     joined = JoinedKeys(left, right, how)
     columns = {piece: joined.piece(piece, totals) for piece in pieces_of(totals)}
-    functions = {key: piece_function(key) for key in columns}
     frame = pd.DataFrame(dict(enumerate(columns.values())))
     if by is None:
-        # Of products no total is null: one that is no number is what infinite ones of both signs add up to.
-        given = {key: {"skipna": False} if key[1] in MADE_OF else {} for key in columns}
-        with np.errstate(invalid="ignore"):
-            found = pd.DataFrame(
-                {
-                    key: [getattr(frame[place], functions[key])(**given[key])]
-                    for place, key in enumerate(columns)
-                }
-            )
+        found = pd.DataFrame({key: [whole_piece(frame[place], key[1])] for place, key in enumerate(columns)})
     else:
         keys = [joined.key(number).rename(name) for number, name in by]
         grouped = frame.groupby(keys, dropna=dropna, sort=sort)
         found = pd.DataFrame(
-            {key: getattr(grouped[place], functions[key])() for place, key in enumerate(columns)}
+            {key: joined_piece(frame[place], grouped[place], key[1]) for place, key in enumerate(columns)}
         )
     return of_pieces(found, totals)
 
@@ -200,17 +199,12 @@ def pieces_of(totals: Sequence[Total]) -> list[Piece]:
     ]
 
 
-def piece_function(piece: Piece) -> str:
-    """Say how pieces of several keys become one."""
-    return _JOINED.get(piece[1], "sum")
-
-
 def of_pieces(found: pd.DataFrame, totals: Sequence[Total]) -> pd.DataFrame:
     """Give totals, as columns 0, 1, …, of the pieces that they are made of."""
     out = {}
     for number, total in enumerate(totals):
         if total.function == "mean":
-            out[number] = found[number, "sum"] / found[number, "count"]
+            out[number] = found[number, "float sum"] / found[number, "count"]
         else:
             out[number] = found[number, total.function]
     return pd.DataFrame(out, index=found.index)
@@ -257,8 +251,20 @@ class JoinedKeys:
 
     @property
     def n_rows(self) -> npt.NDArray[np.int64]:
-        """Result rows of each key."""
-        return np.maximum(self._rows["left"], 1) * np.maximum(self._rows["right"], 1)
+        """Result rows of each key.
+
+        Raises
+        ------
+        OutputTooLargeError
+            Where 64 bits do not count those of one.
+        """
+        rows = self._multiplicities("left"), self._multiplicities("right")
+        check_countable(*rows)
+        return rows[0] * rows[1]
+
+    def _multiplicities(self, side: str) -> npt.NDArray[np.int64]:
+        """Count the result rows that a row of the other side stands in."""
+        return np.maximum(self._rows[side], 1)
 
     def total(
         self, function: str, column: TotalColumn | None, other_column: TotalColumn | None = None
@@ -274,13 +280,14 @@ class JoinedKeys:
         if column.side == "key":
             return self._total_of_key(function, column.name)
         other = "right" if column.side == "left" else "left"
-        own = self._taken(
-            column.side, _label(column.name, function), 0 if function in ("sum", "count") else None
-        )
         if function in ("min", "max"):
-            return own
-        times = np.maximum(self._rows[other], 1)
-        product: npt.NDArray[Any] = own * times.astype(own.dtype if own.dtype.kind in "iu" else times.dtype)
+            return self._taken(column.side, _label(column.name, function), None)
+        own = self._taken(column.side, _label(column.name, function), 0)
+        times = self._multiplicities(other)
+        if function == "count":
+            check_countable(own, times)
+        # Without a cast numpy would make floats of unsigned and signed integers.
+        product: npt.NDArray[Any] = own * times.astype(own.dtype)
         return product
 
     def _sum(self, column: TotalColumn, function: str = "sum") -> npt.NDArray[Any]:
@@ -308,8 +315,9 @@ class JoinedKeys:
             return np.where(there, self.n_rows, 0)
         if function in ("min", "max"):
             return values
-        times = self.n_rows.astype(values.dtype) if values.dtype.kind == "u" else self.n_rows
-        return np.where(there, values, values.dtype.type(0)) * times
+        dtype = sum_type(values.dtype, function)
+        products: npt.NDArray[Any] = np.where(there, values, 0).astype(dtype) * self.n_rows.astype(dtype)
+        return products
 
     def _taken(self, side: str, name: Any, missing: int | None) -> npt.NDArray[Any]:
         """Take a total of each key from a side; ``missing`` where that has no row, None for a null."""
@@ -323,6 +331,12 @@ class JoinedKeys:
         taken = np.zeros(len(at), values.dtype)
         taken[there] = values[at[there]]
         return taken
+
+
+def _summands(values: pd.Series[Any], function: str) -> pd.Series[Any]:
+    """Give what is added up for a sum, in the type of the sum; zero for a null."""
+    there = np.isfinite(values) if function == "finite" else values.notna()
+    return values.where(there, 0).astype(sum_type(values.dtype, function))
 
 
 def _plain(keys: pd.Series[Any]) -> pd.Series[Any]:

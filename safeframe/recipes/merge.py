@@ -155,6 +155,11 @@ def merge(
     zones. A null matches a null, as in pandas. Of ``uint64`` and signed
     integers or floats, and of numpy's and Arrow's times, one has to be cast.
 
+    **Aggregations** of the result that need none of its rows (sums, counts,
+    means, least and largest values) have the values and types of pandas'. Sums of
+    integers are made in 64 bits, and beyond them wrap as in pandas and dask.
+    Counts beyond 64 bits raise :class:`safeframe.OutputTooLargeError`.
+
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging one input partition (three times its
     bytes and 40 B per row) and making one output partition (three
