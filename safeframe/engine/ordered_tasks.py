@@ -30,6 +30,7 @@ from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, ValidationError
 from safeframe.facts.keys import Codes, KeySchema
 from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.categories import with_same_categories
 from safeframe.kernels.columns import Block, as_column, as_promised, as_series, from_arrow
 from safeframe.kernels.join_cell import join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
@@ -331,6 +332,6 @@ class _Side:
 def _joined(slices: Sequence[pd.DataFrame], side: SideSpec) -> Block:
     if not slices:
         return [from_arrow((), dtype) for dtype in side.dtypes]
-    frame = slices[0] if len(slices) == 1 else concat(slices, ignore_index=True)
+    frame = slices[0] if len(slices) == 1 else concat(with_same_categories(slices), ignore_index=True)
     # By position: pandas 2.2 may not find a name while another thread looks in the same index for the first time.
     return [as_column(frame.iloc[:, i]) for i in range(len(side.dtypes))]

@@ -30,6 +30,8 @@ from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staged_pieces import unreadable
 from safeframe.engine.staging import StagedFile, staging_error
 from safeframe.engine.worker import use_worker
+from safeframe.kernels.categories import with_same_categories
+from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_cell import frame_block, join_cell
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.join_table import JoinTable, look_up, slice_rows
@@ -53,8 +55,13 @@ _POPULATE_READ = 22
 
 def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec) -> pd.DataFrame:
     """Join a small side's partitions into one frame of the columns that the join uses."""
-    frames = [partition[list(side.names)] for partition in partitions]
-    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    frames = [
+        frame_of_columns(frame_block(partition, side), pd.Index(side.names), len(partition))
+        for partition in partitions
+    ]
+    if len(frames) == 1:
+        return frames[0]
+    return pd.concat(with_same_categories(frames), ignore_index=True)
 
 
 def broadcast_cell(

@@ -27,6 +27,7 @@ from safeframe.engine.staging import StagedFile, stage_group
 from safeframe.engine.tally import count_rows_out
 from safeframe.engine.worker import use_worker
 from safeframe.errors import MemoryBudgetError, RowConservationError
+from safeframe.kernels.categories import with_same_categories
 from safeframe.kernels.frame_spec import FrameSpec
 from safeframe.kernels.row_cuts import RowCuts
 from safeframe.sizing.parquet_slices import PartReader
@@ -165,7 +166,7 @@ def _joined(frames: list[pd.DataFrame], meta: pd.DataFrame) -> pd.DataFrame:
     if len(frames) == 1:
         return frames[0]
     # dask's own, which joins the categories of pieces as dask's compute does.
-    joined: pd.DataFrame = concat(frames)
+    joined: pd.DataFrame = concat(with_same_categories(frames))
     return joined
 
 

@@ -20,6 +20,7 @@ from safeframe.engine.exchange import Sealed, fetch, seal
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.categories import with_same_categories
 from safeframe.kernels.frame_spec import FrameSpec, with_index
 from safeframe.kernels.row_order import RowOrder, sorted_keys
 from safeframe.kernels.sort_block import BlockOrder
@@ -124,7 +125,7 @@ def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after
         first = int(np.searchsorted(codes, np.uint64(low), side="left"))
         end = len(codes) if after is None else int(np.searchsorted(codes, np.uint64(after), side="left"))
         parts.append(frame.iloc[first:end])
-    return indexed(pd.concat(parts) if len(parts) > 1 else parts[0], spec)
+    return indexed(pd.concat(with_same_categories(parts)) if len(parts) > 1 else parts[0], spec)
 
 
 def ordered_frame(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:

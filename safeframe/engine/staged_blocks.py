@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from safeframe import options
 from safeframe.kernels.allocator import trim
+from safeframe.kernels.categories import Coded
 from safeframe.kernels.order import NEARBY_ROWS, Positions
 from safeframe.kernels.row_layout import (
     Rows,
@@ -188,21 +189,21 @@ class _ArrowBlock:
         self.nbytes = 0
         self._dtypes = dtypes
         self._room_nbytes = held_nbytes
-        self._pieces: list[list[pa.Array]] = [[] for _ in dtypes]
+        self._pieces: list[list[pa.Array | Coded]] = [[] for _ in dtypes]
         self._taken_nbytes = 0
         self._batch: pa.RecordBatch | None = None
 
-    def converted(self, columns: Sequence[pd.Series[Any]]) -> list[pa.Array]:
+    def converted(self, columns: Sequence[pd.Series[Any]]) -> list[pa.Array | Coded]:
         """See :class:`Block`."""
         return [as_staged(series, dtype) for series, dtype in zip(columns, self._dtypes, strict=True)]
 
-    def takes(self, partition: list[pa.Array]) -> bool:
+    def takes(self, partition: list[pa.Array | Coded]) -> bool:
         """See :class:`Block`."""
         if self._room_nbytes is None or self._taken_nbytes == 0:
             return True
         return self._taken_nbytes + _waiting_nbytes(partition) <= self._room_nbytes
 
-    def add(self, partition: list[pa.Array], order: Positions | None) -> bool:
+    def add(self, partition: list[pa.Array | Coded], order: Positions | None) -> bool:
         """See :class:`Block`."""
         self._taken_nbytes += _waiting_nbytes(partition)
         self.nbytes += sum(array.nbytes for array in partition)
@@ -214,9 +215,9 @@ class _ArrowBlock:
         """See :class:`Block`."""
         wanted = None if order is None else pa.array(order[first:])
         arrays, types = [], []
-        while self._pieces:
+        for dtype in self._dtypes:
             # Popped, so that a column's pieces go before the next column is put in order.
-            array, kind = join_staged(self._pieces.pop(0))
+            array, kind = join_staged(self._pieces.pop(0), dtype)
             arrays.append(array.slice(first) if wanted is None else array.take(wanted))
             types.append(kind)
         self._batch = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
@@ -248,7 +249,7 @@ def _large_block(rows: int, layout: np.dtype[np.void]) -> Rows:
     return np.empty(rows, layout)
 
 
-def _waiting_nbytes(partition: Sequence[pa.Array]) -> int:
+def _waiting_nbytes(partition: Sequence[pa.Array | Coded]) -> int:
     """What a partition in Arrow takes until it is written, its order included."""
     nbytes = sum(array.nbytes for array in partition)
     n_rows = len(partition[0]) if partition else 0

@@ -10,11 +10,9 @@ Does not cover: keys of dataframes (``key_codes``).
 
 from __future__ import annotations
 
-import datetime
 import enum
 import math
 import numbers
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.errors import SchemaMismatchError, UnsupportedError
-from safeframe.kernels.key_objects import key_text, word_hashes
+from safeframe.kernels.key_objects import UnkeyedError, key_text, word_hashes
 
 __all__ = ["key_hashes", "number_keys"]
 
@@ -31,10 +29,6 @@ _NAN = math.nan
 _NAT = np.datetime64("NaT")
 _PLAIN = frozenset({int, str, bytes, bool, type(None)})
 """Types of keys that are equal to themselves."""
-_STABLE = (
-    numbers.Number, np.bool_, str, bytes, type(None), datetime.date, datetime.time, datetime.timedelta,
-    np.datetime64, np.timedelta64, enum.Enum, uuid.UUID,
-)  # fmt: skip
 _BYTES_SALT = np.uint64(0x5851F42D4C957F2D)
 
 
@@ -193,26 +187,11 @@ _HASHES = {
 
 def _text(key: Any) -> str:
     """Write a key so that equal ones read alike, and say of those that have no such writing that they have none."""
-    if isinstance(key, tuple):
-        return "\0tuple " + "\0".join(map(_text, key))
-    if isinstance(key, frozenset):
-        return "\0set " + "\0".join(sorted(map(_text, key)))
-    if key is _NAN or key is pd.NaT or key is pd.NA:
-        return f"\0{key}"
-    if isinstance(key, (np.datetime64, np.timedelta64)):
-        return "\0NaT" if np.isnat(key) else _text(key.astype(f"{key.dtype.kind}8[us]").item())
-    if isinstance(key, datetime.timedelta):
-        return f"\0span {key // datetime.timedelta(microseconds=1)}"
-    if isinstance(key, str):
-        return key if _encodable(key) else repr(key)
-    if isinstance(key, enum.Enum) and not isinstance(key, numbers.Number):
-        return f"\0enum {type(key).__module__} {type(key).__qualname__} {key.name}"
-    if isinstance(key, np.bool_):
-        return key_text(bool(key))
-    if not isinstance(key, _STABLE):
-        msg = f"key gave a {type(key).__module__}.{type(key).__qualname__}, whose hash may differ in every process."
+    try:
+        return key_text(key)
+    except UnkeyedError as error:
+        msg = f"key gave a {error}, whose hash may differ in every process."
         hint = (
             "Have it give a number, a string, bytes, a date or time, None, or a tuple or frozenset of such."
         )
-        raise UnsupportedError(msg, hint=hint)
-    return key_text(key)
+        raise UnsupportedError(msg, hint=hint) from error

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from pandas.api.types import union_categoricals
 
 from safeframe.errors import SchemaMismatchError, UnsupportedError
+from safeframe.kernels.categories import UNKNOWN, Coded, as_known, coded, decoded
+from safeframe.kernels.object_columns import objects_from_arrow, objects_to_arrow
 from safeframe.kernels.order import Positions
 
 __all__ = [
@@ -48,7 +49,7 @@ Block = Sequence[Column]
 _NARROW = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
-def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:
+def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array | Coded:
     """Give a column's Arrow form.
 
     Parameters
@@ -61,21 +62,27 @@ def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:
 
     Returns
     -------
-    pyarrow.Array
+    pyarrow.Array or Coded
         Integers, datetimes and booleans as integers as narrow as their values
-        allow; floats as they are, NaN included; anything else as Arrow infers it.
+        allow; floats as they are, NaN included; a categorical column in its two
+        parts; Python objects as ``object_columns`` writes them; anything else as
+        Arrow infers it.
 
     Raises
     ------
     SchemaMismatchError
         When the partition's type is not the frame's.
     UnsupportedError
-        When Arrow has no type for the values (mixed Python objects).
+        When Arrow has no type for the values, or a Python object is of a type that cannot be written.
     """
     if has_fixed_width(dtype):
         values, narrow = as_fixed(series, dtype)
         return pa.array(np.ascontiguousarray(values, narrow))
     series = as_promised(series, dtype)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return coded(series.array)
+    if series.dtype == object:
+        return objects_to_arrow(series)
     try:
         array = pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
@@ -107,7 +114,7 @@ def floats_to_arrow(values: npt.NDArray[np.floating[Any]]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers, n_missing)
 
 
-def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
+def from_arrow(arrays: Sequence[Any], dtype: Any) -> Column:
     """Join staged pieces of a column into one, as ``dtype``.
 
     Notes
@@ -120,14 +127,12 @@ def from_arrow(arrays: Sequence[pa.Array], dtype: Any) -> Column:
             (array.to_numpy(zero_copy_only=False) for array in arrays), sum(map(len, arrays)), dtype
         )
     if isinstance(dtype, pd.CategoricalDtype):
-        return _categorical(arrays, dtype)
+        return decoded(arrays, dtype)
+    if pd.api.types.is_object_dtype(dtype):
+        return objects_from_arrow(arrays)
     if not arrays:
         return pd.array([], dtype=dtype) if not isinstance(dtype, np.dtype) else np.empty(0, dtype)
     chunked = pa.chunked_array(one_type(arrays))
-    if isinstance(dtype, np.dtype):
-        values: npt.NDArray[Any] = chunked.to_pandas().to_numpy(dtype=object, copy=True)
-        values[pd.isna(values)] = np.nan  # pandas' own merge writes NaN into object columns
-        return values
     restore = getattr(dtype, "__from_arrow__", None)
     if restore is None:
         built: Column = pd.array(chunked.to_pandas(), dtype=dtype)
@@ -238,7 +243,13 @@ def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
     SchemaMismatchError
         When the partition's values have no place in that dtype.
     """
-    if series.dtype == dtype or _both_categorical(series.dtype, dtype):
+    if isinstance(dtype, pd.CategoricalDtype):
+        if isinstance(series.dtype, pd.CategoricalDtype):
+            known = as_known(series.array, dtype)
+            return series if known is series.array else pd.Series(known, index=series.index, name=series.name)
+        if UNKNOWN in dtype.categories:
+            dtype = pd.CategoricalDtype()
+    elif series.dtype == dtype:
         return series
     if len(series) == 0 or bool(series.isna().all()) or _same_family(series.dtype, dtype):
         try:
@@ -253,10 +264,6 @@ def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
     if pd.api.types.is_integer_dtype(dtype) and pd.api.types.is_float_dtype(series.dtype):
         hint += " Integers with missing values stay integers with dd.read_parquet(…, dtype_backend='numpy_nullable')."
     raise SchemaMismatchError(msg, hint=hint)
-
-
-def _both_categorical(one: Any, other: Any) -> bool:
-    return isinstance(one, pd.CategoricalDtype) and isinstance(other, pd.CategoricalDtype)
 
 
 def _same_family(found: Any, promised: Any) -> bool:
@@ -277,17 +284,6 @@ def _narrowest(values: npt.NDArray[Any]) -> np.dtype[Any]:
         if info.min <= low and high <= info.max:
             return np.dtype(narrow)
     return values.dtype
-
-
-def _categorical(arrays: Sequence[pa.Array], dtype: pd.CategoricalDtype) -> pd.Categorical:
-    parts = [pd.Categorical(array.to_pandas()) for array in arrays]
-    if not parts:
-        return pd.Categorical([], dtype=dtype)
-    categories = parts[0].categories
-    if all(part.categories.equals(categories) for part in parts[1:]):
-        codes = np.concatenate([part.codes for part in parts])
-        return pd.Categorical.from_codes(codes, categories=categories, ordered=dtype.ordered)
-    return union_categoricals(parts, ignore_order=True)
 
 
 def one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:

@@ -47,8 +47,10 @@ class FrameSpec:
         return made
 
     def _index(self, values: Column) -> pd.Index[Any]:
+        # Of categories that were not known, the values have those that there are.
+        kept = isinstance(values, pd.Categorical)
         index: pd.Index[Any] = pd.Index(
-            values, dtype=self.meta.index.dtype, name=self.meta.index.name, copy=False
+            values, dtype=None if kept else self.meta.index.dtype, name=self.meta.index.name, copy=False
         )
         return index
 
@@ -78,13 +80,4 @@ def with_index(frame: pd.DataFrame, name: Any, *, drop: bool) -> pd.DataFrame:
 
 
 def _promised(column: Column, dtype: Any) -> Column:
-    """Give categories as the frame has them, where it knows them."""
-    if (
-        isinstance(dtype, pd.CategoricalDtype)
-        and column.dtype != dtype
-        and "__UNKNOWN_CATEGORIES__" not in dtype.categories
-        and isinstance(column, pd.Categorical)
-        and set(column.categories) <= set(dtype.categories)
-    ):
-        return column.set_categories(dtype.categories, ordered=dtype.ordered)
     return column if not isinstance(column, np.ndarray) or column.dtype == dtype else column.astype(dtype)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.errors import SchemaMismatchError
-from safeframe.kernels.columns import Block, Column, as_column, as_series, repeat
+from safeframe.kernels.categories import join_categoricals
+from safeframe.kernels.columns import Block, Column, as_column, as_promised, as_series, repeat
 from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_output import OutputColumn
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
@@ -38,8 +39,11 @@ CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
 
 
 def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
-    """Take a side's columns out of a frame, in the order of its spec."""
-    return [as_column(frame[name]) for name in side.names]
+    """Take a side's columns out of a frame, in the order of its spec, as the frame promises them."""
+    return [
+        as_column(as_promised(frame[name], dtype))
+        for name, dtype in zip(side.names, side.dtypes, strict=True)
+    ]
 
 
 def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int) -> pd.DataFrame:
@@ -151,10 +155,12 @@ def _column(
         return repeat(items, rows.repeats)
     # A key that is one column: the left value, or the right one where there is no left row.
     keys = [as_key(left[column.left], dtype), as_key(right[column.right], dtype)]
-    both = pd.concat([as_series(key) for key in keys], ignore_index=True)
     left_rows = rows.left_rows
-    taken = both.take(np.where(left_rows >= 0, left_rows, len(keys[0]) + rows.right_rows))
-    return as_column(taken if isinstance(dtype, pd.CategoricalDtype) else taken.astype(dtype))
+    from_either = np.where(left_rows >= 0, left_rows, len(keys[0]) + rows.right_rows)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return join_categoricals(keys).take(from_either)
+    both = pd.concat([as_series(key) for key in keys], ignore_index=True)
+    return as_column(both.take(from_either).astype(dtype))
 
 
 def as_key(values: Column, dtype: Any) -> Column:

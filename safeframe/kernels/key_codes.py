@@ -226,7 +226,13 @@ def _by_word(
     """Call a function on the different strings of a column; None where it has other values."""
     try:
         array = pa.array(series, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+        UnicodeEncodeError,
+    ):
         return None
     if not _of_words(array.type):
         return None

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from safeframe.kernels.categories import UNKNOWN
+
 __all__ = ["example_keys", "known_categories"]
 
 _VALUES: tuple[list[Any], ...] = (
@@ -52,7 +54,7 @@ def known_categories(dtype: Any) -> bool:
     if not isinstance(dtype, pd.CategoricalDtype):
         return False
     categories: Any = dtype.categories  # None while there are none, whatever its type says
-    return categories is not None and len(categories) > 0 and "__UNKNOWN_CATEGORIES__" not in categories
+    return categories is not None and len(categories) > 0 and UNKNOWN not in categories
 
 
 def _of_categories(dtype: pd.CategoricalDtype, common: pd.Index[Any]) -> pd.Series[Any]:

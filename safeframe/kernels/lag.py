@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from safeframe.errors import SchemaMismatchError
+from safeframe.kernels.categories import join_categoricals
 from safeframe.kernels.columns import Column, as_column, as_promised, as_series
 from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.groups import begins_group, null_keys
@@ -219,8 +219,7 @@ def _joined(parts: Sequence[pd.Series[Any]]) -> Column:
         only: Column = columns[0]
         return only
     if all(isinstance(column, pd.Categorical) for column in columns):
-        joined: Column = union_categoricals(columns, ignore_order=True)
-        return joined
+        return join_categoricals(columns)
     if all(isinstance(column, np.ndarray) for column in columns):
         return np.concatenate(columns)
     if len({str(column.dtype) for column in columns}) > 1:

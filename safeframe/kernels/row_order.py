@@ -18,6 +18,7 @@ import pandas as pd
 
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.kernels.categories import UNKNOWN
 from safeframe.kernels.key_codes import Nulls, column_values, encode_keys, ordered_codes
 
 __all__ = ["RowOrder", "ranks_among", "rows_in_order", "sorted_keys"]
@@ -280,7 +281,7 @@ def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:
         With the column's name.
     """
     for name, dtype in zip(names, dtypes, strict=True):
-        if isinstance(dtype, pd.CategoricalDtype) and "__UNKNOWN_CATEGORIES__" in dtype.categories:
+        if isinstance(dtype, pd.CategoricalDtype) and UNKNOWN in dtype.categories:
             msg = f"The categories of column {name!r} are not known, and with them its order."
             hint = f"Make them known with ddf.categorize([{name!r}]), or sort by its values: .astype(str)."
             raise UnsupportedError(msg, hint=hint)

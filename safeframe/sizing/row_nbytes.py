@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from safeframe.kernels.categories import UNKNOWN
 from safeframe.sizing.frames import fixed_nbytes
 
 __all__ = ["FRAME_NBYTES", "RowSizes", "row_sizes"]
@@ -31,9 +32,6 @@ _POINTER_NBYTES = 8
 _OFFSET_NBYTES = 8
 _CODE_NBYTES = 4
 """Bytes of a code where categories differ from partition to partition, and may be many once joined."""
-
-_UNKNOWN_CATEGORIES = "__UNKNOWN_CATEGORIES__"
-"""dask's mark of a categorical column whose categories are known only once it is read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,7 +79,7 @@ def row_sizes(frame: pd.DataFrame, meta: pd.DataFrame) -> RowSizes:
     for column, promised in columns:
         array, dtype = column.array, column.dtype
         if isinstance(array, pd.Categorical):
-            unknown = isinstance(promised, pd.CategoricalDtype) and _UNKNOWN_CATEGORIES in promised.categories
+            unknown = isinstance(promised, pd.CategoricalDtype) and UNKNOWN in promised.categories
             # Joined, categories that differ become Python objects.
             values = array.categories.astype(object) if unknown else array.categories
             categories = int(values.memory_usage(deep=True))
