@@ -112,11 +112,13 @@ def _brought_to_order(
     frame: dd.DataFrame, by: Sequence[Any], order_by: Sequence[Any], ignore_index: bool
 ) -> LagSource | None:
     """Take the input of a frame that is brought to the order of the keys; None when it is another frame."""
-    expression = _before_steps(frame.expr, by)
+    expression, assigned = _before_steps(frame.expr)
     if not isinstance(expression, SafeSort) or expression.planned is None:
         return None
     before: PlannedSort = expression.planned
     order = before.order
+    if assigned & set(order.by):
+        return None  # rows stay in the order of values that are no longer there
     n = len(by)
     if order.by[:n] != tuple(by) or not all(order.ascending) or not order.na_last:
         return None
@@ -126,8 +128,8 @@ def _brought_to_order(
     gone = (before.index,) if before.index is not None and before.drop else ()
     if [name for name in source.columns if name not in gone] != list(frame.columns):
         return None
-    if before.index is not None and before.index not in source.columns:
-        return None  # a step chose columns of which it is none
+    if not {*order.by, *(() if before.index is None else (before.index,))} <= set(source.columns):
+        return None  # a step chose columns of which one that tells the order is none
     return LagSource(
         frame=source,
         order_by=order.by[n:],
@@ -144,26 +146,26 @@ def _brought_to_order(
 
 def _shuffled(frame: dd.DataFrame, by: Sequence[Any]) -> tuple[Plan, dd.DataFrame] | None:
     """Give the plan and the input of the shuffle that has every group in one partition; None when there is none."""
-    expression = _before_steps(frame.expr, by)
+    expression, assigned = _before_steps(frame.expr)
     if isinstance(expression, SafeSort) and expression.order is None:
-        on = expression.by
+        on = set(expression.by)
     elif isinstance(expression, SafeP2PShuffle):
-        on = expression.on
+        on = set(expression.on)
     else:
         return None
-    if not set(on) <= set(by):
+    if not on <= set(by) or on & assigned:
         return None
     return expression.plan, _with_steps(frame.expr, expression, expression.frame)
 
 
-def _before_steps(expression: Any, by: Sequence[Any]) -> Any:
-    """Give what is before steps that choose columns, or work some out row by row, and leave the keys as they are."""
-    steps = expression
+def _before_steps(expression: Any) -> tuple[Any, set[Any]]:
+    """Return what is before steps that choose columns or work some out row by row, and the columns worked out."""
+    steps, assigned = expression, set()
     while isinstance(steps, (Projection, Assign)):
-        if isinstance(steps, Assign) and set(steps.keys) & set(by):
-            return expression
+        if isinstance(steps, Assign):
+            assigned |= set(steps.keys)
         steps = steps.frame
-    return steps if _row_by_row(expression, steps) else expression
+    return (steps, assigned) if _row_by_row(expression, steps) else (expression, set())
 
 
 def _row_by_row(expression: Any, source: Any) -> bool:
