@@ -108,4 +108,5 @@ class SafeAccessor:
     shuffle = _Method(shuffle)
     sort_values = _Method(sort_values)
     sorted_merge = _Method(sorted_merge)
-    to_parquet = _Method(to_parquet)
+    # mypy would have its frame positional only, since **writer_options could have its name.
+    to_parquet = _Method(to_parquet)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ Does not cover: dask's public API, which modules import directly.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from dask.base import tokenize
@@ -201,6 +202,15 @@ def _fingerprint(expr: Any, done: dict[str, str]) -> str:
                 parts.append(tokenize(operand))
         done[expr._name] = tokenize(parts)
     return done[expr._name]
+
+
+def files_read(expr: Any) -> Iterator[str]:
+    """List the parquet files that an expression reads."""
+    for part in expr.walk():
+        if type(part).__name__ == "ReadParquetFSSpec":
+            yield from part._dataset_info["ds"].files
+        elif type(part).__name__ == "ReadParquetPyarrowFS":
+            yield from (fragment.fragment.path for fragment in part._dataset_info["fragments"])
 
 
 def inside_worker() -> bool:

@@ -12,6 +12,7 @@ Does not cover: the file itself (``kernels.joined_file``), the swap
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -115,7 +116,13 @@ def _moved(expr: Any) -> MovedColumns | str:
 
 
 def unwritable(target: ParquetTarget) -> str | None:
-    """Say which column cannot be written without rows, or None."""
+    """Say which column, or argument, cannot be written without rows, or None."""
+    if target.schema is None:
+        return "schema=None leaves the schema to each partition's rows"
+    if target.writer_options:
+        return f"{target.writer_options[0][0]}= is for pyarrow's writer of rows"
+    if len(target.schema) != len(target.dtypes) + target.write_index:
+        return "schema= leaves columns out"
     for field in target.schema:
         if not has_physical_form(field.type):
             return f"{field.name!r} has values of type {field.type}"
@@ -176,12 +183,13 @@ def joined_form(found: JoinedFrame, target: ParquetTarget) -> JoinedForm:
     if target.write_index:
         name = spec.meta.index.name or INDEX_LABEL
         columns.append(FileColumn(name, spec.index, spec.meta.index.dtype, _codec(target.compression, name)))
-    order = {name: number for number, name in enumerate(target.schema.names)}
     empty = pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in target.dtypes})
     empty.index = spec.meta.index.rename(spec.meta.index.name or INDEX_LABEL)
+    schema = arrow_table(empty, target).schema
+    order = {name: number for number, name in enumerate(schema.names)}
     return JoinedForm(
         spec=spec,
-        schema=arrow_table(empty, target).schema,
+        schema=schema,
         columns=tuple(sorted(columns, key=lambda column: order[column.name])),
         # Larger ones than the plan has would not be in its memory.
         group_rows=min(target.group_rows or write.group_rows, write.group_rows),
@@ -197,9 +205,9 @@ def write_part(
 ) -> WrittenFile:
     """Write one file of a merge, or find it written."""
     use_worker(sealed.left.directory or sealed.right.directory)
-    name = f"part.{number}.parquet"
+    name = target.file_name(number)
     if target.resume and (rows := _finished(target, name)) is not None:
-        return WrittenFile(name, rows)
+        return WrittenFile(name, rows, Path(target.path_of(name)).stat().st_ino)
     left, right, runs, part = _blocks(sealed, write, form.spec, number)
     rows = max(len(block[0]) if block else 0 for block in (left, right))
     nbytes = sum(int(getattr(column, "nbytes", 8 * rows)) for block in (left, right) for column in block)
@@ -242,6 +250,6 @@ def _blocks(
 def _finished(target: ParquetTarget, name: str) -> int | None:
     """Count the rows of a file that an earlier run has written; None where there is none."""
     try:
-        return int(pq.read_metadata(f"{target.directory}/{name}").num_rows)
+        return int(pq.read_metadata(target.path_of(name)).num_rows)
     except (FileNotFoundError, pa.ArrowInvalid):
         return None

@@ -7,26 +7,30 @@ Does not cover: what the tasks do (``parquet_tasks``).
 from __future__ import annotations
 
 import atexit
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
 
 from safeframe.engine._dask import Blockwise, Expr, List, Task, TaskRef, lowered
 from safeframe.engine.atomic_swap import Swap
+from safeframe.engine.dataset_entries import generation_of
 from safeframe.engine.joined_resume import save_division
 from safeframe.engine.joined_write import joined_files
-from safeframe.engine.parquet_tasks import ParquetTarget, WrittenFile, commit, write_file
+from safeframe.engine.parquet_commit import Begun, commit, local_entries
+from safeframe.engine.parquet_tasks import ParquetTarget, WrittenFile, write_file
+from safeframe.errors import ValidationError
 
 __all__ = ["CommitFiles", "JoinedToParquet", "SafeToParquet", "WriteFiles", "close_target", "open_target"]
 
-_open: dict[str, Swap] = {}
+_open: dict[str, tuple[Swap, Begun]] = {}
+"""Writes that this process has begun, by their tokens."""
 
 
 class SafeToParquet(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """A write that becomes files, and their commit, when the graph is made."""
 
-    _parameters = ["frame", "target", "token"]
+    _parameters = ["frame", "target", "token", "known"]
 
     @property
     def _meta(self) -> Any:
@@ -37,13 +41,15 @@ class SafeToParquet(Expr):  # type: ignore[misc]  # dask's expressions are untyp
 
     def _lower(self) -> Any:
         written = WriteFiles(lowered(self.frame), self.target).simplify().fuse()
-        return CommitFiles(written, self.target, open_target(self.target, self.token))
+        return CommitFiles(
+            written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)
+        )
 
 
 class JoinedToParquet(Expr):  # type: ignore[misc]
     """A write of a merge without its rows."""
 
-    _parameters = ["left", "right", "form", "plan", "target", "token"]
+    _parameters = ["left", "right", "form", "plan", "target", "token", "known"]
 
     @property
     def _meta(self) -> Any:
@@ -54,11 +60,11 @@ class JoinedToParquet(Expr):  # type: ignore[misc]
 
     def _lower(self) -> Any:
         sides = lowered(self.left), lowered(self.right)
-        inode = open_target(self.target, self.token)
+        begun = opened_target(self.target, self.token, self.plan.write.files, self.known)
         if self.target.is_local:
             save_division(self.target.directory, self.plan.write)
         written = joined_files(*sides, self.form, self.plan, self.target, self.token)
-        return CommitFiles(written, self.target, inode)
+        return CommitFiles(written, self.target, begun)
 
 
 class WriteFiles(Blockwise):  # type: ignore[misc]
@@ -82,7 +88,7 @@ def write_partition(frame: pd.DataFrame, target: ParquetTarget, number: int) -> 
 class CommitFiles(Expr):  # type: ignore[misc]
     """All files to their place, in one task."""
 
-    _parameters = ["files", "target", "inode"]
+    _parameters = ["files", "target", "begun"]
 
     @property
     def _meta(self) -> Any:
@@ -94,24 +100,50 @@ class CommitFiles(Expr):  # type: ignore[misc]
     def _layer(self) -> dict[Any, Any]:
         files = List(*(TaskRef(key) for key in self.files.__dask_keys__()))
         key = (self._name, 0)
-        return {key: Task(key, commit, self.target, self.inode, files)}
+        return {key: Task(key, commit, self.target, self.begun, files)}
 
 
-def open_target(target: ParquetTarget, token: str) -> int:
-    """Make the directory that is written, once per process, and give its inode."""
+def open_target(
+    target: ParquetTarget, token: str, npartitions: int, known: Collection[str], *, later: bool = False
+) -> Begun:
+    """Make the directory that is written, and return what there was.
+
+    Raises
+    ------
+    StagingError
+        When it cannot be made.
+    ValidationError
+        When another write to the target runs, or has just ended and may not be overwritten.
+    """
     if not target.is_local:
-        return 0
-    swap = _open.get(token)
-    if swap is None or not swap.directory.exists():
+        return Begun()
+    swap = Swap(target.target, token, inside=target.inside, keep=target.resume, later=later)
+    swap.open()
+    entries = local_entries(target, npartitions, known)
+    if entries.data and not (target.overwrite or target.append):
+        swap.close()
+        msg = f"{target.target!r} came into being, with files, while this write was prepared."
+        raise ValidationError(msg, hint="Write to another path, or say overwrite=True.")
+    begun = Begun(swap.directory.stat().st_ino, generation_of(swap.target, entries.data))
+    _open[token] = swap, begun
+    return begun
+
+
+def opened_target(target: ParquetTarget, token: str, npartitions: int, known: Collection[str]) -> Begun:
+    """Return what there was when the write began, which is now if it is one for later."""
+    if not target.is_local:
+        return Begun()
+    if token in _open:
+        swap, begun = _open[token]
+        if swap.directory.exists():
+            return begun
         close_target(token)
-        swap = _open[token] = Swap(target.target, token, keep=target.resume)
-        swap.open()
-    return Path(target.directory).stat().st_ino
+    return open_target(target, token, npartitions, known, later=True)
 
 
 def close_target(token: str) -> None:
     """Remove what a write has left beside its target."""
-    swap = _open.pop(token, None)
+    swap, _ = _open.pop(token, (None, None))
     if swap is not None:
         swap.close()
 

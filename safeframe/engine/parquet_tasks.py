@@ -1,30 +1,29 @@
-"""What the tasks of ``to_parquet`` do: write one file, and take them all to their place.
+"""What the tasks of ``to_parquet`` do: write one file.
 
-Covers: a partition as a file in row groups, the check of rows, the commit.
-Does not cover: the graph (``parquet_nodes``), encodings (``kernels.parquet_encoding``).
+Covers: a partition as a file in row groups.
+Does not cover: the graph (``parquet_nodes``), encodings (``kernels.parquet_encoding``), how files get
+to their place (``parquet_commit``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import shutil
+import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from safeframe.engine.atomic_swap import PLAN_NAME, exchange_directories
+from safeframe.engine.in_place import NEW
 from safeframe.errors import (
-    RowConservationError,
     SchemaMismatchError,
     StagingError,
     StagingFullError,
@@ -41,8 +40,8 @@ __all__ = [
     "ParquetTarget",
     "WrittenFile",
     "arrow_table",
-    "commit",
     "conversion_error",
+    "disk_error",
     "put_file",
     "write_file",
 ]
@@ -61,17 +60,29 @@ class ParquetTarget:
     """The dataset: a local directory, or a prefix of an object store."""
     directory: str
     """Where files are written: beside the target, or the target itself where remote."""
-    protocol: str
-    """``"file"``, or what fsspec calls the store."""
-    storage_options: tuple[tuple[str, Any], ...]
-    """Arguments for fsspec's file system."""
-    schema: pa.Schema
-    """Of all files."""
+    fs: Any
+    """fsspec's file system of an object store; None for local files."""
+    schema: pa.Schema | None
+    """Of all files; None where each has that of its partition."""
     dtypes: tuple[tuple[Any, Any], ...]
     """Columns and types that the frame promises."""
     write_index: bool
     compression: Compression
     overwrite: bool
+    append: bool
+    """Whether files are added to those of the dataset."""
+    inside: bool
+    """Whether files are written in a directory of the target, under names that no reader takes for the dataset's."""
+    first: int
+    """Number of the first file."""
+    name_function: Callable[[int], str] | None
+    """How a file is called, of its number; None for ``part.N.parquet``."""
+    custom_metadata: tuple[tuple[bytes, bytes], ...]
+    """Added to each footer."""
+    metadata_file: bool
+    """Whether ``_metadata`` is written."""
+    writer_options: tuple[tuple[str, Any], ...]
+    """Arguments of pyarrow's writer that the user gave."""
     group_rows: int | None
     """Rows of a row group; None to take them from ``group_nbytes``."""
     group_nbytes: int
@@ -86,11 +97,16 @@ class ParquetTarget:
     @property
     def is_local(self) -> bool:
         """Whether files are written beside the target and swapped."""
-        return self.protocol == "file"
+        return self.fs is None
 
-    def file_system(self) -> Any:
-        """Give fsspec's file system of the target."""
-        return fsspec.filesystem(self.protocol, **dict(self.storage_options))
+    def file_name(self, number: int) -> str:
+        """Return how the file of a partition is called."""
+        number += self.first
+        return f"part.{number}.parquet" if self.name_function is None else self.name_function(number)
+
+    def path_of(self, name: str) -> str:
+        """Return where a file is written."""
+        return f"{self.directory}/{name}{NEW if self.inside else ''}"
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,8 @@ class WrittenFile:
 
     name: str
     rows: int
+    inode: int = 0
+    """Of a local file: by it the file is known again at its place."""
 
 
 def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:
@@ -123,7 +141,7 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
         _write(frame, target, sink)
         return len(frame)
 
-    return put_file(target, f"part.{number}.parquet", write, int(frame.memory_usage().sum()))
+    return put_file(target, target.file_name(number), write, int(frame.memory_usage().sum()))
 
 
 def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
@@ -145,83 +163,44 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
     StagingError, StagingFullError
         When the file cannot be written.
     """
-    path = f"{target.directory}/{name}"
+    path = target.path_of(name)
     if not target.is_local:
-        with target.file_system().open(path, "wb") as sink:
+        with target.fs.open(path, "wb") as sink:
             return WrittenFile(name, write(sink))
     # A task that runs twice, on two workers, never gives a file of both.
     partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
     try:
         with partial.open("wb") as sink:
             rows = write(sink)
+            inode = os.fstat(sink.fileno()).st_ino
         partial.rename(path)
     except OSError as error:
-        raise _disk_error(error, nbytes, target) from error
+        raise disk_error(error, nbytes, target) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-    return WrittenFile(name, rows)
-
-
-def commit(target: ParquetTarget, inode: int, files: Sequence[WrittenFile]) -> None:
-    """Check the rows of all files, and take them to their place.
-
-    Parameters
-    ----------
-    inode
-        Of the directory that was written: should this task run twice, the
-        second time finds it in its place.
-
-    Raises
-    ------
-    RowConservationError
-        When a file has other rows than were written to it, or is not there.
-    """
-    if not target.is_local:
-        fs = target.file_system()
-        _check_rows(target, files, fs)
-        return
-    place = Path(target.target)
-    if place.exists() and place.stat().st_ino == inode:
-        return
-    _check_rows(target, files, None)
-    directory = Path(target.directory)
-    (directory / PLAN_NAME).unlink(missing_ok=True)
-    exchange_directories(directory, place, overwrite=target.overwrite)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile], fs: Any) -> None:
-    for file in files:
-        path = f"{target.directory}/{file.name}"
-        try:
-            rows = pq.read_metadata(path, filesystem=fs).num_rows
-        except FileNotFoundError:
-            rows = 0 if file.rows else -1
-        if rows != file.rows:
-            msg = f"{file.name} has {max(rows, 0):,} rows, and {file.rows:,} were written to it."
-            hint = "The target is as it was. Run it again; should it happen again, please report it."
-            raise RowConservationError(msg, hint=hint, rows=rows, expected=file.rows)
-    total = sum(file.rows for file in files)
-    if target.rows is not None and total != target.rows:
-        msg = f"The files have {total:,} rows, and the keys call for {target.rows:,}."
-        hint = "The target is as it was. Did an input change since the merge was made? Make it anew."
-        raise RowConservationError(msg, hint=hint, rows=total, expected=target.rows)
-    if len({file.name for file in files}) != len(files):
-        msg = f"{len(files)} partitions were written to fewer files."
-        raise RowConservationError(msg, hint="The target is as it was. Run it again.")
+    return WrittenFile(name, rows, inode)
 
 
 def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
     first = arrow_table(frame.iloc[:group_rows], target)
-    options = writer_options(first, rows=len(first), compression=target.compression)
+    options = _writer_options(first, target)
     with pq.ParquetWriter(sink, first.schema, **options) as writer:
         writer.write_table(first, row_group_size=max(len(first), 1))
         del first
         for start in range(group_rows, len(frame), group_rows):
             table = arrow_table(frame.iloc[start : start + group_rows], target)
             writer.write_table(table, row_group_size=len(table))
+
+
+def _writer_options(first: pa.Table, target: ParquetTarget) -> dict[str, Any]:
+    options = writer_options(first, rows=len(first), compression=target.compression)
+    given = dict(target.writer_options)
+    if not given.keys().isdisjoint(("use_dictionary", "column_encoding", "use_byte_stream_split")):
+        # pyarrow refuses an encoding for what has a dictionary.
+        options = {"compression": options["compression"], "use_dictionary": "column_encoding" not in given}
+    return options | given
 
 
 def _row_nbytes(frame: pd.DataFrame) -> float:
@@ -231,26 +210,33 @@ def _row_nbytes(frame: pd.DataFrame) -> float:
 
 def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
     """Convert rows to the schema of all files, with what pandas has to know to read them back."""
+    try:
+        table = _arrow_table(frame, target)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise conversion_error(error, target) from error
+    if not target.custom_metadata:
+        return table
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **dict(target.custom_metadata)})
+
+
+def _arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+    if target.schema is None:
+        return pa.Table.from_pandas(frame, preserve_index=target.write_index, nthreads=1)
     floats = {
         name: values
         for name in frame.columns
         if (values := _plain_floats(frame[name], target.schema)) is not None
     }
-    try:
-        if not floats:
-            return _table(frame, target.schema, target)
-        others = [name for name in frame.columns if name not in floats]
-        rest = _table(
-            frame[others], pa.schema([field for field in target.schema if field.name not in floats]), target
-        )
-        # What pandas has to know is of all columns, and of types alone.
-        schema = _table(frame.iloc[:0], target.schema, target).schema
-        arrays = [
-            floats_to_arrow(floats[name]) if name in floats else rest.column(name) for name in schema.names
-        ]
-        return pa.Table.from_arrays(arrays, schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        raise conversion_error(error, target) from error
+    if not floats:
+        return _table(frame, target.schema, target)
+    others = [name for name in frame.columns if name not in floats]
+    rest = _table(
+        frame[others], pa.schema([field for field in target.schema if field.name not in floats]), target
+    )
+    # What pandas has to know is of all columns, and of types alone.
+    schema = _table(frame.iloc[:0], target.schema, target).schema
+    arrays = [floats_to_arrow(floats[name]) if name in floats else rest.column(name) for name in schema.names]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _table(frame: pd.DataFrame, schema: pa.Schema, target: ParquetTarget) -> pa.Table:
@@ -293,7 +279,8 @@ def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
     return frame
 
 
-def _disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingError:
+def disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingError:
+    """Say why a file could not be written."""
     if isinstance(error, StagingError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -52,7 +52,7 @@ class WriteProgress:
 
     def line(self) -> str:
         """Say how far the write is; the time that remains is that of files like those since the first look."""
-        for path in self._directory.glob("part.*.parquet"):
+        for path in self._directory.glob("[!.]*"):
             if path.name not in self._seen:
                 try:
                     self._seen[path.name] = pq.read_metadata(path).num_rows

@@ -1,22 +1,27 @@
 """What ``to_parquet`` looks at before it writes: columns, the target, room on the disk.
 
-Covers: refusals, in words, and the schema of all files.
+Covers: refusals, in words.
 Does not cover: writing.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import dask.dataframe as dd
-import fsspec
-import pyarrow as pa
-from dask.dataframe.utils import meta_nonempty
 
+from safeframe.engine.dataset_entries import Entries
+from safeframe.engine.parquet_commit import local_entries
 from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
-from safeframe.errors import OutputTooLargeError, StagingFullError, UnsupportedError, ValidationError
+from safeframe.errors import (
+    OutputTooLargeError,
+    SchemaMismatchError,
+    StagingFullError,
+    UnsupportedError,
+    ValidationError,
+)
 from safeframe.sizing.disk import free_nbytes
 from safeframe.units import format_nbytes
 
@@ -24,17 +29,17 @@ __all__ = [
     "check_columns",
     "check_room",
     "check_target",
-    "file_schema",
-    "located",
     "refuse_larger_files",
     "remove_remote",
 ]
 
-_OURS = ("_metadata", "_common_metadata")
 
-
-def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
-    """Refuse columns that parquet cannot name."""
+def check_columns(ddf: Any, *, write_index: bool) -> None:
+    """Refuse what is no dask dataframe, and columns that parquet cannot name."""
+    if not isinstance(ddf, dd.DataFrame):
+        msg = f"to_parquet writes dask dataframes, and this is a {type(ddf).__name__}."
+        hint = "Wrap pandas' with dask.dataframe.from_pandas(df, npartitions=1); make a frame of a series by to_frame()."
+        raise SchemaMismatchError(msg, hint=hint)
     columns = list(ddf.columns)
     wrong = [name for name in columns if not isinstance(name, str)]
     if wrong:
@@ -53,60 +58,51 @@ def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
         raise UnsupportedError(msg, hint="Rename the index first, or say write_index=False.")
 
 
-def located(path: str | os.PathLike[str], storage_options: dict[str, Any] | None) -> tuple[str, str]:
-    """Give what fsspec calls the store, and the path in it."""
-    text = os.fspath(path)
-    fs, place = fsspec.core.url_to_fs(text, **(storage_options or {}))
-    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-    if protocol in ("file", "local"):
-        # Through links: the directory that a link names is swapped, not the link.
-        return "file", str(Path(place).expanduser().resolve())
-    return protocol, place.rstrip("/")
+def check_target(target: ParquetTarget, npartitions: int, known: Collection[str]) -> Entries:
+    """Refuse a target whose files must not be replaced; return what lies there.
 
-
-def check_target(
-    protocol: str, place: str, storage_options: dict[str, Any] | None, *, overwrite: bool
-) -> None:
-    """Refuse a target whose files must not be replaced."""
-    if protocol == "file":
-        _check_directory(Path(place), overwrite=overwrite)
-        return
-    fs = fsspec.filesystem(protocol, **(storage_options or {}))
-    if not fs.exists(place) or not fs.find(place):
-        return
-    if overwrite:
-        msg = f"{protocol}://{place} cannot be overwritten: object stores have no swap that is done at once."
-        raise UnsupportedError(
-            msg, hint="Write to a new prefix, and remove the old one when readers are done."
-        )
-    msg = f"{protocol}://{place} has files already."
-    raise ValidationError(msg, hint="Write to a new prefix.")
-
-
-def _check_directory(place: Path, *, overwrite: bool) -> None:
-    if not place.exists():
-        return
-    if not place.is_dir():
+    Raises
+    ------
+    ValidationError
+        When it has files and may not be overwritten, or a parquet file that is not of the dataset.
+    UnsupportedError
+        When files of an object store are to be overwritten.
+    """
+    if not target.is_local:
+        _check_prefix(target)
+        return Entries()
+    place = Path(target.target)
+    if place.exists() and not place.is_dir():
         msg = f"{str(place)!r} is a file; a dataset is a directory."
         raise ValidationError(msg, hint="Name a directory.")
-    found = list(place.iterdir())
-    if found and not overwrite:
-        msg = f"{str(place)!r} exists and has {len(found)} entries."
+    entries = local_entries(target, npartitions, known)
+    if target.append:
+        return entries
+    if not target.overwrite and (entries.data or entries.strange_parquet):
+        msg = f"{str(place)!r} exists and has {len(entries.data or (entries.strange_parquet,))} entries."
         raise ValidationError(msg, hint="Say overwrite=True to replace it, or write to another path.")
-    strange = [
-        entry.name
-        for entry in found
-        if not (
-            entry.is_file()
-            and (entry.suffix in (".parquet", ".parq") or entry.name in _OURS or entry.name.startswith("."))
+    if entries.strange_parquet is not None:
+        msg = (
+            f"{str(place)!r} has a parquet file that is not of the dataset, {entries.strange_parquet!r}. It is not "
+            "removed, and would be read along with the new files."
         )
-    ]
-    if strange:
-        msg = f"{str(place)!r} has what is not a parquet file, and is not removed: {strange[0]!r}."
         raise ValidationError(msg, hint="Move it away first, or write to another path.")
-    if found and place in (Path.cwd(), *Path.cwd().parents):
+    if entries.data and place in (Path.cwd(), *Path.cwd().parents):
         msg = f"{str(place)!r} is, or contains, the working directory."
         raise ValidationError(msg, hint="Change to another directory first, or write to another path.")
+    return entries
+
+
+def _check_prefix(target: ParquetTarget) -> None:
+    fs, place = target.fs, target.target
+    if target.append or not fs.exists(place) or not fs.find(place):
+        return
+    if target.overwrite:
+        msg = f"{place!r} cannot be overwritten: object stores have no swap that is done at once."
+        hint = "Write to a new prefix, and remove the old one when readers are done."
+        raise UnsupportedError(msg, hint=hint)
+    msg = f"{place!r} has files already."
+    raise ValidationError(msg, hint="Write to a new prefix.")
 
 
 def refuse_larger_files(nbytes: int, max_nbytes: int) -> None:
@@ -131,33 +127,11 @@ def check_room(nbytes: int, certain: float, place: str) -> None:
         raise StagingFullError(msg, hint=hint, needed_nbytes=needed, free_nbytes=free)
 
 
-def file_schema(ddf: dd.DataFrame, *, write_index: bool) -> pa.Schema:
-    """Give the schema of all files, from the frame's types."""
-    try:
-        meta = meta_nonempty(ddf._meta)
-        if write_index and meta.index.name is None:
-            meta.index = meta.index.rename(INDEX_LABEL)
-        schema = pa.Schema.from_pandas(meta, preserve_index=write_index)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        # dask has no rows to show of some types, intervals among them.
-        msg = f"The frame's types cannot be written: {error}."
-        raise UnsupportedError(msg, hint="Cast the column to a type that parquet has, or drop it.") from error
-    # Partitions have categories of their own, and more of them than the meta.
-    fields = [
-        field.with_type(pa.dictionary(pa.int32(), field.type.value_type, field.type.ordered))
-        if pa.types.is_dictionary(field.type)
-        else field
-        for field in schema
-    ]
-    return pa.schema(fields)
-
-
 def remove_remote(target: ParquetTarget, npartitions: int) -> None:
     """Remove the files of a write that failed, where they are at their place already."""
     if target.is_local:
         return
-    fs = target.file_system()
     for number in range(npartitions):
-        path = f"{target.directory}/part.{number}.parquet"
-        if fs.exists(path):
-            fs.rm(path)
+        path = target.path_of(target.file_name(number))
+        if target.fs.exists(path):
+            target.fs.rm(path)

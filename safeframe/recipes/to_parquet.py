@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dask
 import dask.dataframe as dd
+import pyarrow as pa
 from dask.base import tokenize
 
 from safeframe import options
-from safeframe.engine._dask import fingerprint, new_collection
-from safeframe.engine.atomic_swap import Swap
+from safeframe.engine._dask import files_read, fingerprint, new_collection
+from safeframe.engine.atomic_swap import Swap, recover, writes_inside
 from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
 from safeframe.engine.merge_nodes import FilteredMerge
-from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target
-from safeframe.engine.parquet_tasks import ParquetTarget
+from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target, open_target
+from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
 from safeframe.engine.write_progress import WriteProgress, progress_lines
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
@@ -26,12 +29,21 @@ from safeframe.kernels.joined_file import JoinedForm
 from safeframe.kernels.parquet_encoding import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
 from safeframe.recipes.given_budget import given_budget
+from safeframe.recipes.parquet_append import appended_to
+from safeframe.recipes.parquet_arguments import (
+    Schema,
+    check_engine,
+    check_file_names,
+    check_partition_on,
+    checked_writer_options,
+    file_schema,
+    footer_metadata,
+    located,
+)
 from safeframe.recipes.parquet_checks import (
     check_columns,
     check_room,
     check_target,
-    file_schema,
-    located,
     refuse_larger_files,
     remove_remote,
 )
@@ -41,20 +53,32 @@ __all__ = ["to_parquet"]
 
 
 def to_parquet(
-    ddf: dd.DataFrame,
+    ddf: Any,
     path: str | os.PathLike[str],
     *,
-    overwrite: bool = False,
     compression: Compression = "auto",
     write_index: bool = True,
+    append: bool = False,
+    overwrite: bool = False,
+    ignore_divisions: bool = False,
+    partition_on: Sequence[str] | str | None = None,
+    storage_options: dict[str, Any] | None = None,
+    custom_metadata: Mapping[Any, Any] | None = None,
+    write_metadata_file: bool | None = None,
+    compute: bool = True,
+    compute_kwargs: dict[str, Any] | None = None,
+    schema: Schema = "infer",
+    name_function: Callable[[int], str] | None = None,
+    filesystem: Any = None,
+    engine: str | None = None,
     row_group_rows: int | None = None,
     memory: str | int | None = None,
-    storage_options: dict[str, Any] | None = None,
-    compute: bool = True,
     strategy: str | None = None,
     max_output: str | int | None = None,
     resume: bool = False,
     progress: bool = False,
+    row_group_size: int | None = None,
+    **writer_options: Any,
 ) -> Any:
     """Write a dask dataframe to parquet files, all of them or none.
 
@@ -64,26 +88,49 @@ def to_parquet(
         The frame.
     path
         A directory, or a URL that fsspec knows.
-    overwrite
-        Whether files at ``path`` may be replaced: at once, when all new ones
-        are there. It may be the path that ``ddf`` is read from. Local paths only.
     compression
         ``"auto"`` (snappy, none for floats that it does not help), a codec for all columns, a dictionary of codecs by
         column, or None.
     write_index
         Whether to write the index, as dask and pandas do.
-    row_group_rows
-        Rows of a row group. By default as many as an eighth of what one task
-        may use holds, 64 MiB at most; a merge that is written without its rows
-        never has larger ones.
-    memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+    append
+        Whether to add files to those at ``path``, numbered from where these end. Columns
+        and types have to agree.
+    overwrite
+        Whether the files of a dataset at ``path`` may be replaced: at once, when all new ones
+        are there. It may be the path that ``ddf`` is read from. What is not of the dataset stays. Local paths only.
+    ignore_divisions
+        With ``append``, whether the index may begin before that of the files ends.
+    partition_on
+        Refused: there are no directories by the values of columns.
     storage_options
         Arguments for fsspec's file system.
+    custom_metadata
+        Keys and values for the footer of each file.
+    write_metadata_file
+        Whether to write ``_metadata``, with the footers of all files; None to do so where
+        ``append`` finds one.
     compute
         Whether to write now. Otherwise a lazy object is returned that writes
         when it is computed, commit included.
+    compute_kwargs
+        Arguments for :func:`dask.compute`.
+    schema
+        ``"infer"`` for the frame's types, a dictionary of types for some columns, a
+        ``pyarrow.Schema`` of the columns to write, or None for files that each have the schema of their partition.
+    name_function
+        How a file is called, of its number; ``part.N.parquet`` by default. Names end in ``.parquet``.
+    filesystem
+        ``"fsspec"``, ``"arrow"``, or a file system of either.
+    engine
+        ``"pyarrow"``, or None.
+    row_group_rows
+        Rows of a row group. By default as many as an eighth of what one task
+        may use holds, 64 MiB at most; a merge that is written without its rows
+        never has larger ones. ``row_group_size`` is another name for it.
+    memory
+        Bytes that one worker may use. By default the smallest connected
+        worker's limit; without a client, what the machine leaves.
     strategy
         ``"rows"`` to make every row, ``"blocks"`` to write a merge without its
         rows or to be told why that cannot be; None to let the plan choose.
@@ -98,6 +145,10 @@ def to_parquet(
     progress
         Whether to say on standard error, every few seconds, how many files and
         rows are written and how long the rest may take. Local paths only.
+    row_group_size
+        See ``row_group_rows``.
+    **writer_options
+        Further arguments of :func:`pyarrow.parquet.write_table`, as ``coerce_timestamps``.
 
     Returns
     -------
@@ -107,12 +158,12 @@ def to_parquet(
     Raises
     ------
     ValidationError
-        When ``path`` has files and may not be overwritten, or has files that
-        are not parquet.
+        When ``path`` has files and may not be overwritten, or a parquet file that is not of the
+        dataset; when another write to it runs, or has changed it meanwhile; when an argument makes no sense.
     UnsupportedError
         When parquet cannot hold the columns; when an object store is to be overwritten.
     SchemaMismatchError
-        When a partition's columns are not those of the frame.
+        When a partition's columns are not those of the frame, or appended ones not those of the files.
     OutputTooLargeError
         When the files are predicted to be larger than ``max_output``.
     MemoryBudgetError
@@ -125,7 +176,13 @@ def to_parquet(
     Notes
     -----
     **Files.** ``part.0.parquet``, ``part.1.parquet``, … in the order of the
-    partitions, of one schema, without ``_metadata``.
+    partitions, of one schema. Files of the dataset are those, by whichever number, those that ``name_function``
+    would name, and ``_metadata``; no others are ever removed.
+
+    **All or none.** The new files are written to a hidden directory beside the target, and the two change
+    places. Owner and mode of the target stay. A mount point cannot be renamed, nor can a directory whose parent may
+    not be written, or that has directories of somebody else in it: there, the hidden directory is inside, and files
+    are moved at the end. A process that is killed just then leaves files of both; the next write moves the rest first.
 
     **Merges.** A merge that repeats its rows many times, with columns and
     filters that are of one side each, is written without making its rows, where
@@ -137,7 +194,7 @@ def to_parquet(
     **Memory.** A partition, and one row group of it twice: at most three times
     the partition. Each partition is written by the task that makes it.
 
-    **Disk.** The new files beside the old ones until the swap. Nothing is
+    **Disk.** That of the target: the new files beside the old ones until the swap. Nothing is
     flushed: a killed process loses nothing, a power cut may.
 
     **Passes.** One.
@@ -152,58 +209,97 @@ def to_parquet(
     ...     len(dd.read_parquet(f"{directory}/out"))
     3
     """
-    if row_group_rows is not None and row_group_rows < 1:
-        msg = f"row_group_rows={row_group_rows} is not a number of rows."
+    group_rows = row_group_rows if row_group_size is None else row_group_size
+    if group_rows is not None and group_rows < 1:
+        msg = f"{'row_group_rows' if row_group_size is None else 'row_group_size'}={group_rows} is not a number of rows."
         raise ValidationError(msg, hint="Give 1 or more, or None.")
     if strategy not in (None, "rows", "blocks"):
         msg = f"strategy={strategy!r} is not a way to write parquet."
         raise ValidationError(msg, hint='Use "rows" or "blocks", or leave it out.')
+    if append and (overwrite or resume):
+        msg = f"append=True and {'overwrite' if overwrite else 'resume'}=True exclude each other."
+        raise ValidationError(msg, hint="Say one of them.")
+    check_engine(engine)
+    check_partition_on(partition_on)
+    if (
+        isinstance(schema, pa.Schema)
+        and (getattr(ddf._meta.index, "name", None) or INDEX_LABEL) not in schema.names
+    ):
+        write_index = False  # as dask has it
     check_columns(ddf, write_index=write_index)
     check_compression(compression, [*ddf.columns])
-    protocol, place = located(path, storage_options)
-    check_target(protocol, place, storage_options, overwrite=overwrite)
+    fs, place = located(path, storage_options, filesystem)
+    if fs is None:
+        recover(Path(place))
+    check_file_names(name_function, 0, ddf.npartitions)
+    checked = file_schema(ddf, schema, write_index=write_index)
+    found = appended_to(fs, place, name_function, ddf.npartitions) if append else None
+    if found is not None:
+        checked = found.in_order(checked)
+        found.check_nullable(ddf)
+        if not ignore_divisions:
+            found.check_divisions(ddf)
     budget = given_budget(memory)
     target = ParquetTarget(
         target=place,
         directory=place,
-        protocol=protocol,
-        storage_options=tuple((storage_options or {}).items()),
-        schema=file_schema(ddf, write_index=write_index),
+        fs=fs,
+        schema=checked,
         dtypes=tuple(zip(ddf._meta.columns, ddf._meta.dtypes, strict=True)),
         write_index=write_index,
         compression=compression,
         overwrite=overwrite,
-        group_rows=row_group_rows,
+        append=found is not None,
+        inside=False,
+        first=0 if found is None else found.first,
+        name_function=name_function,
+        custom_metadata=footer_metadata(custom_metadata),
+        metadata_file=bool(found and found.has_metadata)
+        if write_metadata_file is None
+        else write_metadata_file,
+        writer_options=checked_writer_options(writer_options, checked),
+        group_rows=group_rows,
         group_nbytes=row_group_nbytes(budget.task_nbytes),
         as_rows=strategy == "rows",
     )
+    known = _files_read_from(ddf, place) if target.is_local else ()
+    entries = check_target(target, ddf.npartitions, known)
     merge = _without_rows(ddf, target, strategy, resume=resume)
+    npartitions = ddf.npartitions
     if merge is not None:
         target = replace(target, rows=merge.merge.counted_rows)
+        npartitions = merge.plan.written.output_partitions
+    check_file_names(name_function, target.first, npartitions)
     file_nbytes, certain = _file_nbytes(ddf, merge)
     if max_output is not None:
         # Of rows that are made only the least that they take is known.
-        foretold = file_nbytes if merge is not None else int(file_nbytes * certain)
-        refuse_larger_files(foretold, parse_nbytes(max_output, argument="max_output"))
+        predicted = file_nbytes if merge is not None else int(file_nbytes * certain)
+        refuse_larger_files(predicted, parse_nbytes(max_output, argument="max_output"))
     token = uuid.uuid4().hex[:12]
-    if protocol == "file":
+    if target.is_local:
         check_room(file_nbytes, certain, place)
+        inside = writes_inside(Path(place), entries)
         if merge is not None:
-            token = _token_of(joined_form(merge, target), merge, target, resume=resume) or token
-        target = replace(target, directory=str(Swap(place, token).directory), resume=resume)
+            token = _token_of(joined_form(merge, target), merge, target, inside, resume=resume) or token
+        directory = str(Swap(place, token, inside=inside).directory)
+        target = replace(target, directory=directory, inside=inside, resume=resume)
         if merge is not None and resume:
-            merge = merge.divided_as_before(target.directory)
-    written = new_collection(_expression(ddf, merge, target, token))
+            merge = merge.divided_as_before(directory)
+            npartitions = merge.plan.written.output_partitions
+    written = new_collection(_expression(ddf, merge, target, token, known))
     if not compute:
         return written
+    open_target(target, token, npartitions, known)
     try:
         with _progress(ddf, merge, target) if progress and target.is_local else contextlib.nullcontext():
-            dask.compute(written)
+            dask.compute(written, **(compute_kwargs or {}))
     except BaseException:
-        remove_remote(target, ddf.npartitions if merge is None else merge.plan.written.output_partitions)
+        remove_remote(target, npartitions)
         raise
     finally:
         close_target(token)
+        if fs is not None:
+            fs.invalidate_cache(place)
     return None
 
 
@@ -227,11 +323,23 @@ def _without_rows(
     return None
 
 
-def _expression(ddf: dd.DataFrame, merge: JoinedFrame | None, target: ParquetTarget, token: str) -> Any:
+def _files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:
+    """List the files of a directory that a frame is read from, and which are therefore of the dataset there."""
+    names: dict[str, list[str]] = {}
+    for path in files_read(ddf.expr):
+        directory, _, name = path.rpartition("/")
+        names.setdefault(directory, []).append(name)
+    found = (some for directory, some in names.items() if str(Path(directory).resolve()) == place)
+    return tuple(sorted({name for some in found for name in some}))
+
+
+def _expression(
+    ddf: dd.DataFrame, merge: JoinedFrame | None, target: ParquetTarget, token: str, known: tuple[str, ...]
+) -> Any:
     if merge is None:
-        return SafeToParquet(ddf.expr, target, token)
+        return SafeToParquet(ddf.expr, target, token, known)
     sides = merge.merge.left, merge.merge.right
-    return JoinedToParquet(*sides, joined_form(merge, target), merge.plan, target, token)
+    return JoinedToParquet(*sides, joined_form(merge, target), merge.plan, target, token, known)
 
 
 def _progress(
@@ -256,11 +364,15 @@ def _file_nbytes(ddf: dd.DataFrame, merge: JoinedFrame | None) -> tuple[int, flo
     return (int(plan.output_nbytes.lower), options.FILE_FRACTION) if isinstance(plan, Plan) else (0, 0.0)
 
 
-def _token_of(form: JoinedForm, merge: JoinedFrame, target: ParquetTarget, *, resume: bool) -> str | None:
+def _token_of(
+    form: JoinedForm, merge: JoinedFrame, target: ParquetTarget, inside: bool, *, resume: bool
+) -> str | None:
     """Name a write by what it writes, so that a later run finds its files; None while another does just that."""
     sides = fingerprint(merge.merge.left), fingerprint(merge.merge.right)
-    token: str = tokenize(*sides, replace(form, group_rows=target.group_rows or 0))[:12]
-    if not Swap(target.target, token).busy:
+    token: str = tokenize(
+        *sides, replace(form, group_rows=target.group_rows or 0), target.custom_metadata, target.name_function
+    )[:12]
+    if not Swap(target.target, token, inside=inside).busy:
         return token
     if resume:
         msg = f"Another process writes the same merge to {target.target!r} now."

@@ -314,6 +314,15 @@ def test_a_parquet_source_tells_its_parts_and_its_reader(tmp_path: Path) -> None
     assert list(read.project_columns(["a"])(part)) == ["a"]
 
 
+@pytest.mark.parametrize("filesystem", ["fsspec", "arrow"])
+def test_a_parquet_source_tells_its_files(tmp_path: Path, filesystem: str) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        FRAME.to_parquet(tmp_path / name)
+    ddf = dd.read_parquet(tmp_path, filesystem=filesystem)
+    wanted = {str(tmp_path / name) for name in ("a.parquet", "b.parquet")}
+    assert set(_dask.files_read((ddf[ddf["a"] > 1] + 1).expr)) == wanted
+
+
 def test_rows_of_a_frame_are_counted_by_its_index() -> None:
     counted = _dask.Len(_Numbered(dd.from_map(_one_row, [1, 2]).expr)).simplify()
     # What stands for the index of a merge, and answers, is asked only as long as this is so.

@@ -14,7 +14,7 @@ from safeframe.engine.parquet_tasks import arrow_table
 
 def target(frame, *, write_index):
     schema = pa.Schema.from_pandas(frame, preserve_index=write_index)
-    return SimpleNamespace(schema=schema, write_index=write_index, dtypes=())
+    return SimpleNamespace(schema=schema, write_index=write_index, dtypes=(), custom_metadata=())
 
 
 FRAME = pd.DataFrame(
