@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from safeframe.deploy.checks import Finding
@@ -87,6 +88,8 @@ def _failures(answers: Mapping[str, object]) -> dict[str, str]:
 
 
 def _write(path: str) -> None:
+    if not is_remote(path):
+        Path(path).parent.parent.mkdir(parents=True, exist_ok=True)
     store_for(path).write(path, lambda sink: sink.write(_WORD))
 
 

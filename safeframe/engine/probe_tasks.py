@@ -137,7 +137,7 @@ def write_slice(side: SealedSide, number: int) -> TableSlice:
 
 
 def _write_at(path: str, start: int, data: memoryview) -> None:
-    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Path(path).parent.mkdir(mode=0o700, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         while data:

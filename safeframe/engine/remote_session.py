@@ -58,9 +58,10 @@ class RemoteSession:
 
     def __init__(self, base: str, user: str) -> None:
         self.base = base
+        self._pid = os.getpid()
         store = remote_store(base)
         prefix = f"safeframe-{re.sub(r'[^A-Za-z0-9_.]', '_', user)}-{_host()}-"
-        self.directory = f"{base}/{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.directory = f"{base}/{prefix}{self._pid}-{uuid.uuid4().hex[:8]}"
         with _in_words(base):
             self._try_out(store)
             _sweep(store, base, prefix)
@@ -85,6 +86,9 @@ class RemoteSession:
 
     def close(self) -> None:
         """Remove everything that this session staged."""
+        if os.getpid() != self._pid:
+            # A fork of the process that it is of: what is here is not the fork's to remove.
+            return
         atexit.unregister(self.close)
         remote_store(self.base).remove_run(self.directory)
 

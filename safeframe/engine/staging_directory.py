@@ -3,7 +3,7 @@
 ::
 
     <base>/safeframe-<user>/<session>/         one per process that computes, mode 0700
-        lock                                   held while that process lives
+        lock                                   held while that process lives; says what this is
         <run>/                                 one per exchange; <run>.owned where no cluster runs it
             <attempt>.staged                    one per staged partition
 
@@ -15,7 +15,8 @@ Files go away, whichever comes first:
   (``weakref.finalize``, in :mod:`safeframe.engine.owned_file`);
 - when the scheduler closes; when the process exits;
 - after a crash, when the next session on that base starts: a session whose
-  lock can be taken has no owner.
+  lock can be taken has no owner. Only what has our marker is removed, and the
+  marker is written once the lock is held.
 
 Covers: sessions in directories, and the scheduler's plugin for both kinds.
 Does not cover: sessions in object stores, which know no locks (``remote_session``).
@@ -26,10 +27,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
-import getpass
 import logging
 import os
 import shutil
+import stat
 import threading
 import uuid
 from pathlib import Path
@@ -37,6 +38,7 @@ from typing import Any
 
 from distributed import SchedulerPlugin
 
+from safeframe.engine.private_directory import is_own, private_directories, private_directory, user_name
 from safeframe.engine.remote_session import RemoteSession
 from safeframe.engine.remote_store import remote_store
 from safeframe.engine.staging_store import store_for
@@ -61,6 +63,10 @@ SEAL_PREFIX = "safeframe-seal-"
 OWNED = ".owned"
 """How the directory of a run is named whose files the objects that name them remove (``owned_file``)."""
 
+_LOCK = "lock"
+_MARKER = b"A session of safeframe, which removes this directory when its process ends, or is found dead.\n"
+_TRIES = 100
+
 _sessions: dict[tuple[int, str], Session | RemoteSession] = {}
 _sessions_lock = threading.Lock()
 
@@ -76,19 +82,16 @@ class Session:
     Raises
     ------
     StagingError
-        When it cannot be created or written.
+        When it cannot be created or written, or cannot be private.
     """
 
     def __init__(self, base: str) -> None:
         self.base = base
-        user = Path(base).expanduser() / f"safeframe-{_user()}"
+        self._pid = os.getpid()
         try:
-            user.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sweep(user)
-            self.directory = user / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            self.directory.mkdir(mode=0o700)
-            self._lock = (self.directory / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.directory, self._lock = _started(Path(base).expanduser())
+        except StagingError:
+            raise
         except OSError as error:
             msg = f"The staging directory {base!r} cannot be written: {error.strerror or error}."
             hint = (
@@ -103,9 +106,11 @@ class Session:
 
     def close(self) -> None:
         """Remove everything that this session staged."""
+        if os.getpid() != self._pid:
+            # A fork of the process that it is of: what is here is not the fork's to remove.
+            return
         atexit.unregister(self.close)
-        self._lock.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        _remove_session(self.directory, self._lock)
         with contextlib.suppress(OSError):
             self.directory.parent.rmdir()
 
@@ -122,7 +127,7 @@ def open_session(base: str) -> Session | RemoteSession:
     with _sessions_lock:
         session = _sessions.get(key)
         if session is None or (isinstance(session, Session) and not session.directory.exists()):
-            session = _sessions[key] = RemoteSession(base, _user()) if is_remote(base) else Session(base)
+            session = _sessions[key] = RemoteSession(base, user_name()) if is_remote(base) else Session(base)
         return session
 
 
@@ -195,23 +200,74 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
                 )
 
 
-def _sweep(user: Path) -> None:
-    """Remove the sessions of processes that no longer live."""
-    for session in user.iterdir():
-        try:
-            lock = (session / "lock").open("r+")
-        except OSError:
-            continue
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            shutil.rmtree(session, ignore_errors=True)
+def _started(base: Path) -> tuple[Path, int]:
+    """Make a session's directory, and take its lock.
+
+    A process that ends may remove the directory of its user, once empty, before
+    there is a session in it: then it is made again.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            user = private_directory(base)
+            for directory in {user, *private_directories(base)}:
+                _sweep(directory)
+            return _locked(user / f"{os.getpid()}-{uuid.uuid4().hex}")
+    msg = f"its directory for {user_name()} was removed {_TRIES} times while a session was made in it"
+    raise OSError(msg)
 
 
-def _user() -> str:
+def _locked(session: Path) -> tuple[Path, int]:
+    """Make a session's directory, which is marked as one once its lock is held."""
+    session.mkdir(mode=0o700)
+    lock = os.open(session / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(lock, _MARKER)
+    except OSError:
+        _remove_session(session, lock)
+        raise
+    return session, lock
+
+
+def _sweep(user: Path) -> None:
+    """Remove the sessions of processes that no longer live, and nothing else."""
+    for session in list(user.iterdir()):
+        with contextlib.suppress(OSError):
+            lock = os.open(session / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            if _is_dead(session, lock):
+                _remove_session(session, lock)
+            else:
+                os.close(lock)
+
+
+def _is_dead(session: Path, lock: int) -> bool:
+    """Whether a directory is a session's, of this user, whose process lives no longer; its lock is held then."""
+    try:
+        found = session.lstat()
+        if not (stat.S_ISDIR(found.st_mode) and is_own(found) and is_own(os.fstat(lock))):
+            return False
+        # The marker first: it was written under the lock, so that a lock that is free has been let go of.
+        if os.pread(lock, len(_MARKER) + 1, 0) != _MARKER:
+            return False
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_session(session: Path, lock: int) -> None:
+    """Remove a session whose lock is held: that goes last, so that what an interruption leaves is swept."""
+    with contextlib.suppress(OSError):
+        for path in list(session.iterdir()):
+            if path.name == _LOCK:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    # Closed before it is removed: a file that is open stays under another name on some file systems.
+    os.close(lock)
+    with contextlib.suppress(OSError):
+        if [path.name for path in session.iterdir()] == [_LOCK]:
+            (session / _LOCK).unlink()
+            session.rmdir()

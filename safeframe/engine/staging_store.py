@@ -75,7 +75,8 @@ class LocalStore:
         """See :class:`Store`."""
         partial = f"{path}.partial"
         try:
-            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Its directory alone: what is above it is private, and is not to come back once it is gone.
+            Path(path).parent.mkdir(mode=0o700, exist_ok=True)
             with contextlib.ExitStack() as stack:
                 target = stack.enter_context(DirectFile(partial)) if path.endswith(DIRECT) else partial
                 # Buffered: a batch of many small columns is otherwise two calls for each.

@@ -12,14 +12,30 @@ A slash in the query itself is therefore written as ``%2F``.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from safeframe.errors import ValidationError
 
 __all__ = ["is_remote", "location_and_path", "staging_base"]
 
-_SECRET_WORDS = ("secret", "password", "passwd", "token", "signature", "account_key", "access_key", "sas")
-_SECRET_NAMES = ("sig", "key", "pwd", "connection_string")
+# As they are without what separates words: account_key, accountKey and account-key are one.
+_SECRET_WORDS = (
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "signature",
+    "credential",
+    "accountkey",
+    "accesskey",
+    "apikey",
+    "applicationkey",
+    "privatekey",
+    "sas",
+)
+_SECRET_NAMES = ("sig", "key", "pwd", "pass", "connectionstring")
 
 
 def is_remote(path: str) -> bool:
@@ -83,7 +99,7 @@ def _has_secret(head: str, query: str) -> bool:
     # A secret may itself have a slash, which then looks like the end of the host.
     if ":" in login or ("@" in head and ":" in head.rpartition("@")[0]):
         return True
-    return any(
-        name.lower() in _SECRET_NAMES or any(word in name.lower() for word in _SECRET_WORDS)
-        for name, _ in parse_qsl(query, keep_blank_values=True)
-    )
+    # A semicolon separates options too, for some libraries.
+    given = parse_qsl(query.replace(";", "&"), keep_blank_values=True)
+    names = [re.sub(r"[\W_]", "", name).lower() for name, _ in given]
+    return any(name in _SECRET_NAMES or any(word in name for word in _SECRET_WORDS) for name in names)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import dask
@@ -14,7 +11,6 @@ import pandas as pd
 import pytest
 
 import safeframe
-from safeframe.engine.staging_directory import Session
 
 
 def frames(rows=200_000):
@@ -71,30 +67,3 @@ def test_a_directory_that_cannot_be_made(tmp_path):
     ):
         safeframe.merge(left, right, on="k", strategy="staged", staging=str(tmp_path / "file" / "below"))
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
-
-
-def test_a_session_is_private_and_goes_when_it_is_closed(tmp_path):
-    session = Session(str(tmp_path))
-    assert session.directory.stat().st_mode & 0o777 == 0o700
-    assert session.directory.parent.stat().st_mode & 0o777 == 0o700
-    session.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_next_session_removes_what_a_crash_left_and_nothing_else(tmp_path):
-    script = (
-        "import os, sys; from safeframe.engine.staging_directory import Session; "
-        "session = Session(sys.argv[1]); "
-        "os.makedirs(session.run_directory('run')); "
-        "open(session.run_directory('run') + '/rows.staged', 'w').close(); "
-        "os._exit(1)"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, env=os.environ)
-    assert len(staged_files(tmp_path)) == 1
-    living = Session(str(tmp_path))
-    assert staged_files(tmp_path) == []
-    other = Session(str(tmp_path))
-    assert living.directory.exists(), "a session whose process lives is left alone"
-    other.close()
-    living.close()
-    assert list(tmp_path.iterdir()) == []

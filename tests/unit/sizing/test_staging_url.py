@@ -58,6 +58,16 @@ def test_names_go_behind_the_options(url, parts):
         "abfs://c@a.dfs.core.windows.net/a?sig=hunter2&se=1",
         "abfs://c@a.dfs.core.windows.net/a?ACCOUNT_KEY=hunter2",
         "gs://bucket/a?token=hunter2",
+        "s3://bucket/a?apikey=hunter2",
+        "s3://bucket/a?x-api-key=hunter2",
+        "b2://bucket/a?application_key=hunter2",
+        "b2://bucket/a?applicationKey=hunter2",
+        "sftp://host/a?passphrase=hunter2",
+        "abfs://c@a.dfs.core.windows.net/a?credential=hunter2",
+        "abfs://c@a.dfs.core.windows.net/a?AccountKey=hunter2",
+        "abfs://c@a.dfs.core.windows.net/a?sas=hunter2",
+        "s3://bucket/a?X-Amz-Signature=hunter2",
+        "s3://bucket/a?region=eu;password=hunter2",
     ],
 )
 def test_secrets_are_refused_and_not_repeated(url):
