@@ -116,13 +116,17 @@ def open_target(
         When another write to the target runs, or has just ended and may not be overwritten.
     """
     if not target.is_local:
+        target.fs.makedirs(target.target, exist_ok=True)
         return Begun()
     swap = Swap(target.target, token, inside=target.inside, keep=target.resume, later=later)
     swap.open()
     entries = local_entries(target, npartitions, known)
-    if entries.data and not (target.overwrite or target.append):
+    taken = set(entries.data)
+    if target.append:
+        taken &= {target.file_name(number) for number in range(npartitions)}
+    if taken and not target.overwrite:
         swap.close()
-        msg = f"{target.target!r} came into being, with files, while this write was prepared."
+        msg = f"{target.target!r} has got files since this write was prepared: {min(taken)!r}."
         raise ValidationError(msg, hint="Write to another path, or say overwrite=True.")
     begun = Begun(swap.directory.stat().st_ino, generation_of(swap.target, entries.data))
     _open[token] = swap, begun
@@ -131,8 +135,6 @@ def open_target(
 
 def opened_target(target: ParquetTarget, token: str, npartitions: int, known: Collection[str]) -> Begun:
     """Return what there was when the write began, which is now if it is one for later."""
-    if not target.is_local:
-        return Begun()
     if token in _open:
         swap, begun = _open[token]
         if swap.directory.exists():

@@ -27,6 +27,7 @@ from fsspec.implementations.local import LocalFileSystem
 from safeframe.engine.dataset_entries import METADATA_NAMES, PARQUET_SUFFIXES
 from safeframe.engine.parquet_tasks import INDEX_LABEL
 from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.kernels.parquet_encoding import Compression, codec_of
 
 __all__ = [
     "Schema",
@@ -124,7 +125,7 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
         _check_names([*schema], names)
         try:
             fields = pa.schema(dict(schema))
-        except (pa.ArrowException, TypeError) as error:
+        except (pa.ArrowException, TypeError, ValueError, KeyError) as error:
             msg = f"schema= does not give types: {error}."
             raise ValidationError(
                 msg, hint="Give types of pyarrow, as in {'name': pyarrow.string()}."
@@ -223,7 +224,9 @@ def footer_metadata(custom: Mapping[Any, Any] | None) -> tuple[tuple[bytes, byte
     return tuple(found)
 
 
-def checked_writer_options(given: dict[str, Any], schema: pa.Schema | None) -> tuple[tuple[str, Any], ...]:
+def checked_writer_options(
+    given: dict[str, Any], schema: pa.Schema | None, compression: Compression
+) -> tuple[tuple[str, Any], ...]:
     """Return the arguments that are for pyarrow's writer.
 
     Raises
@@ -240,7 +243,9 @@ def checked_writer_options(given: dict[str, Any], schema: pa.Schema | None) -> t
             )
     if given:
         try:
-            pq.write_table((schema or pa.schema([])).empty_table(), io.BytesIO(), **given)
+            empty = (schema or pa.schema([])).empty_table()
+            codecs = {name: codec_of(compression, name, auto="snappy") for name in empty.schema.names}
+            pq.write_table(empty, io.BytesIO(), compression=codecs or "snappy", **given)
         except (pa.ArrowException, TypeError, ValueError, KeyError) as error:
             msg = f"pyarrow's writer does not take {', '.join(map(repr, given))}: {error}."
             raise ValidationError(msg, hint="Look at pyarrow.parquet.write_table.") from error

@@ -257,7 +257,7 @@ def to_parquet(
         metadata_file=bool(found and found.has_metadata)
         if write_metadata_file is None
         else write_metadata_file,
-        writer_options=checked_writer_options(writer_options, checked),
+        writer_options=checked_writer_options(writer_options, checked, compression),
         group_rows=group_rows,
         group_nbytes=row_group_nbytes(budget.task_nbytes),
         as_rows=strategy == "rows",
