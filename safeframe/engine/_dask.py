@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from dask._task_spec import convert_legacy_graph
 from dask.base import tokenize
 from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr import _expr, _groupby, _reductions
@@ -29,6 +30,7 @@ from dask.dataframe.dask_expr._expr import (
     Isin,
     Literal,
     Map,
+    Partitions,
     PartitionsFiltered,
     Projection,
     RenameFrame,
@@ -42,9 +44,8 @@ from dask.dataframe.dask_expr._expr import _DelayedExpr as DelayedExpr
 from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, GroupByApplyConcatApply
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
-from dask.dataframe.dask_expr._repartition import Repartition
 from dask.dataframe.dask_expr._shuffle import BaseSetIndexSortValues
-from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph, FusedIO
+from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
@@ -90,6 +91,7 @@ __all__ = [
     "Merge",
     "P2PBarrierTask",
     "P2POutOfDiskError",
+    "Partitions",
     "PartitionsFiltered",
     "Projection",
     "RenameFrame",
@@ -101,6 +103,7 @@ __all__ = [
     "Unaryop",
     "barrier_key",
     "concat",
+    "convert_legacy_graph",
     "determine_column_projection",
     "fingerprint",
     "get_worker_plugin",
@@ -152,34 +155,11 @@ def row_functions() -> tuple[type, ...]:
 
 
 def lowered(expr: Any) -> Any:
-    """Bring an expression to its concrete form, with the partitions that it was planned with."""
-    return unfused(expr).lower_completely()
+    """Return the concrete form of an expression, with the partitions that it was planned with.
 
-
-def unfused(expr: Any) -> Any:
-    """Undo the optimiser's merging of input partitions.
-
-    dask's tune pass may read several parquet partitions as one once columns
-    were projected away. A plan's memory is a formula of the partitions that
-    were there when it was made, so they are read one by one.
+    dask's tune pass, which joins partitions of parquet files, is left out.
     """
-    return _unfused(expr, {})
-
-
-def _unfused(expr: Any, done: dict[str, Any]) -> Any:
-    if isinstance(expr, FusedIO):
-        return expr.operand("_expr")
-    if expr._name not in done:
-        # What stands beside partitions that are read together was joined to as many.
-        joined = {side.npartitions for side in expr.dependencies() if isinstance(side, FusedIO)}
-        operands = []
-        for operand in expr.operands:
-            if isinstance(operand, Repartition) and operand.operand("new_partitions") in joined:
-                operand = operand.frame
-            operands.append(_unfused(operand, done) if isinstance(operand, Expr) else operand)
-        changed = any(new is not old for new, old in zip(operands, expr.operands, strict=True))
-        done[expr._name] = type(expr)(*operands) if changed else expr
-    return done[expr._name]
+    return expr.lower_completely().simplify()
 
 
 def fingerprint(expr: Any) -> str:

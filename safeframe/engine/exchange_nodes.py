@@ -31,7 +31,6 @@ from safeframe.engine._dask import (
     TaskRef,
     lowered,
 )
-from safeframe.engine.fusion import Cells
 from safeframe.engine.staging import StagedFile, stage_files, stage_group
 from safeframe.engine.staging_directory import SEAL_PREFIX
 from safeframe.kernels.routing import Router, StagedColumns
@@ -162,10 +161,10 @@ class Seal(Expr):  # type: ignore[misc]
         return {key: task, (self._name, 0): Alias((self._name, 0), key)}
 
 
-class ExchangeCells(Cells):
+class ExchangeCells(Expr):  # type: ignore[misc]
     """Output partitions: each made by ``make(manifest, number)``."""
 
-    _parameters = ["sealed", "make", "meta", "given_divisions", "run", "_partitions"]
+    _parameters = ["sealed", "make", "meta", "given_divisions", "run"]
 
     @property
     def _meta(self) -> Any:
@@ -174,7 +173,7 @@ class ExchangeCells(Cells):
     def _divisions(self) -> Any:
         return self.given_divisions
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         return Task(name, self.make, TaskRef(seal_key(self.run)), index)
 
 

@@ -5,38 +5,27 @@ that task runs. Apart, a worker makes the next cell while the last one waits
 for its write. dask fuses by itself in ``persist`` and ``optimize``, and not in
 ``compute`` (2026.8), which ``to_parquet`` uses.
 
-Covers: what all cells of a recipe have in common; taking a cell's only consumer into its task, once everything is concrete.
-Does not cover: fusing what comes before a stage (``Expr.fuse`` does).
+Covers: taking a cell's only consumer into its task, once everything is concrete.
+Does not cover: the cells (``planned_nodes``), and fusing what comes before a
+stage (``Expr.fuse`` does).
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-from safeframe.engine._dask import Blockwise, BlockwiseIO, Fused, PartitionsFiltered
+from safeframe.engine._dask import Blockwise, Fused, Partitions, PartitionsFiltered
 
-__all__ = ["Cells", "FusedCells", "fused_with_consumer"]
-
-
-class Cells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]  # dask's expressions are untyped
-    """Output partitions, each a task that takes what it needs of anything before it.
-
-    A subclass names ``_partitions`` last among its parameters, and makes the tasks.
-    """
-
-    _defaults: ClassVar[dict[str, Any]] = {"_partitions": None}
-
-    def _broadcast_dep(self, dep: Any) -> bool:
-        return True
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
+__all__ = ["FusedCells", "fused_with_consumer"]
 
 
 class FusedCells(Fused):  # type: ignore[misc]
     """Cells and the blockwise steps after them, as one task each."""
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if isinstance(parent, Partitions):
+            # Of the steps as they were: dask selects partitions of what they take.
+            return Partitions(self.exprs[0], parent.partitions)
         return fused_with_consumer(self, parent, dependents)
 
 

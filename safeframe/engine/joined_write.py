@@ -24,7 +24,6 @@ from safeframe.engine._dask import Expr, Task, TaskRef
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import fetch
 from safeframe.engine.exchange_nodes import Seal, seal_key, stage
-from safeframe.engine.fusion import Cells
 from safeframe.engine.joined_resume import as_divided_before
 from safeframe.engine.merge_columns import MovedColumns, NeedsRowsError, moved_columns
 from safeframe.engine.merge_nodes import SafeMerge
@@ -129,16 +128,16 @@ def unwritable(target: ParquetTarget) -> str | None:
     return None
 
 
-class JoinedFiles(Cells):
+class JoinedFiles(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """Files of a merge, each a task that reads a shard's blocks."""
 
-    _parameters: ClassVar[list[str]] = ["sealed", "form", "write", "target", "run", "_partitions"]
+    _parameters: ClassVar[list[str]] = ["sealed", "form", "write", "target", "run"]
     _meta = pd.Series([], dtype=object)
 
     def _divisions(self) -> Any:
         return (None,) * (self.write.files + 1)
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         arguments = (self.form, self.operand("write"), self.target, index)
         return Task(name, write_part, TaskRef(seal_key(self.run)), *arguments)
 
@@ -166,7 +165,7 @@ def joined_files(
     ]
     limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
     sealed = Seal(run, seal_merge, (spec, write.layout, limit), *staged)
-    return JoinedFiles(sealed, form, write, target, run, None)
+    return JoinedFiles(sealed, form, write, target, run)
 
 
 def joined_form(found: JoinedFrame, target: ParquetTarget) -> JoinedForm:

@@ -23,18 +23,15 @@ import pandas as pd
 from safeframe.engine._dask import (
     Blockwise,
     Expr,
-    Fused,
     List,
     Projection,
     Task,
     TaskRef,
     determine_column_projection,
     lowered,
-    unfused,
 )
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, in_memory, own_tasks, part_of, stage
-from safeframe.engine.fusion import Cells, FusedCells
 from safeframe.engine.lag_tasks import (
     Part,
     lag_cell,
@@ -45,6 +42,7 @@ from safeframe.engine.lag_tasks import (
     seal_lag,
 )
 from safeframe.engine.p2p_nodes import by_p2p
+from safeframe.engine.planned_nodes import Planned
 from safeframe.engine.runs import start_run
 from safeframe.engine.sort_tasks import SortSpec
 from safeframe.engine.tally import announce
@@ -93,7 +91,7 @@ class LagMoves:
         )  # fmt: skip
 
 
-class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class SafeLag(Planned):
     """Rows with columns shifted within groups, by a plan."""
 
     _parameters = ["frame", "plan", "lags", "transform", "moves", "given_divisions"]
@@ -141,7 +139,7 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             rows=int(plan.output_rows),
         )
 
-    def _lower(self) -> Any:
+    def _concrete(self) -> Any:
         plan: Plan = self.plan
         plan.validate()
         announce(plan)
@@ -149,24 +147,25 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         moves: LagMoves = self.moves
         if plan.strategy == "whole":
             self._check_partitions(frame)
-            made = LagShards(
+            return LagShards(
                 frame, lag_whole, spec, lags, self._meta, self.given_divisions, self._name
             ).fuse()
-            return FusedCells(*made.operands) if isinstance(made, Fused) else made
         if plan.strategy == "halo":
             return self._in_place(frame)
         assert moves.router is not None, "planned with rows that move"
         if plan.strategy == "p2p":
             assert moves.p2p is not None, "planned with P2P"
             moved = by_p2p(frame, moves.router, moves.p2p, plan)
-            return LagShards(moved, lag_shard, spec, lags, self._meta, self.given_divisions, self._name)
+            return LagShards(
+                moved, lag_shard, spec, lags, self._meta, self.given_divisions, self._name
+            ).fuse()
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
         staged = stage(frame, spec.frame, moves.router, directory, moves.group)
         # Rows of one key, as they were staged, are in the frame's order, and columns may ask for another one.
         staged_in_order = moves.across or moves.order.by == lags.by
         sealed = Seal(run, seal_lag, (spec, plan.layout, lags, staged_in_order, moves.across), staged)
-        return ExchangeCells(sealed, lag_cell, self._meta, self.given_divisions, run, None)
+        return ExchangeCells(sealed, lag_cell, self._meta, self.given_divisions, run)
 
     def _check_partitions(self, frame: Any) -> None:
         plan: Plan = self.plan
@@ -180,7 +179,7 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         fused = frame.fuse()
         edges = None
         if halo.tails.any() or halo.heads.any():
-            narrow = unfused(self.frame)[self.lags.needed].simplify().lower_completely().fuse()
+            narrow = lowered(self.frame[self.lags.needed].simplify()).fuse()
             # A frame that has to be computed first is not computed twice.
             source = narrow if own_tasks(narrow) is not None and own_tasks(fused) is not None else fused
             edges = PartitionEdges(source, self.lags, halo, self._name)
@@ -193,7 +192,6 @@ class SafeLag(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             self._meta,
             self.given_divisions,
             self._name,
-            None,
         )
 
 
@@ -227,12 +225,10 @@ class PartitionEdges(Expr):  # type: ignore[misc]
         return graph
 
 
-class LagPartitions(Cells):
+class LagPartitions(Expr):  # type: ignore[misc]
     """Partitions that stay, with their shifted columns."""
 
-    _parameters = [
-        "frame", "edges", "spec", "lags", "moves", "meta", "given_divisions", "run", "_partitions",
-    ]  # fmt: skip
+    _parameters = ["frame", "edges", "spec", "lags", "moves", "meta", "given_divisions", "run"]
 
     @property
     def _meta(self) -> Any:
@@ -250,7 +246,7 @@ class LagPartitions(Cells):
     def _divisions(self) -> Any:
         return self.given_divisions
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         moves: LagMoves = self.moves
         part = part_of(self.frame, self._own_tasks, index)
         halo = moves.halo

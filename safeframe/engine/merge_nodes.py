@@ -38,6 +38,7 @@ from safeframe.engine.merge_tasks import (
 )
 from safeframe.engine.ordered_nodes import JoinFacts, OrderedCells, ordered_partitions
 from safeframe.engine.ordered_tasks import seal_moved
+from safeframe.engine.planned_nodes import Planned
 from safeframe.engine.probe_nodes import broadcast_cells, table_cells
 from safeframe.engine.runs import start_run
 from safeframe.engine.tally import announce
@@ -49,7 +50,7 @@ from safeframe.kernels.routing import JoinRouter
 __all__ = ["FilteredMerge", "SafeMerge"]
 
 
-class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
+class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are untyped
     """A merge that runs by a plan.
 
     Operands beyond dask's: the plan and the facts that it is made of (among them
@@ -150,7 +151,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         ordered = self.plan.ordered
         return ordered is not None and (ordered.left is not None or ordered.right is not None)
 
-    def _lower(self) -> Any:
+    def _concrete(self) -> Any:
         plan: Plan = self.plan
         plan.validate()
         announce(plan)
@@ -172,7 +173,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
         run = self._name
         staged = self._staged([(left, spec.left), (right, spec.right)])
         sealed = Seal(run, seal_merge, (spec, layout, limit), *staged)
-        return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, run, None)
+        return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, run)
 
     def _staged(self, sides: list[tuple[Any, SideSpec]]) -> list[Any]:
         """Stage lowered frames by the shards of the plan."""
@@ -203,7 +204,7 @@ class SafeMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
             None if touched is None else ordered_partitions(frame, name, keys, touched, facts, run, sealed)
             for name, (frame, _, keys, touched) in sides.items()
         ]
-        return OrderedCells(*parts, facts, sealed, run, plan.layout, ordered, limit, self.divisions, None)
+        return OrderedCells(*parts, facts, sealed, run, plan.layout, ordered, limit, self.divisions)
 
 
 class FilteredMerge(SafeMerge):

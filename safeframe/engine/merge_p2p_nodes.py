@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from safeframe.engine._dask import Task, TaskRef
+from safeframe.engine._dask import Expr, Task, TaskRef
 from safeframe.engine.cell_limit import CellLimit
-from safeframe.engine.fusion import Cells
 from safeframe.engine.merge_tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p_nodes import send_shards
 from safeframe.facts.plan import Plan
@@ -45,13 +44,13 @@ def moved_cells(left: Any, right: Any, spec: JoinSpec, plan: Plan, limit: CellLi
         limit=limit,
         roomy_nbytes=plan.budget.projected_worker_nbytes(0),
     )
-    return MovedCells(*sent, merge, None)
+    return MovedCells(*sent, merge)
 
 
-class MovedCells(Cells):
+class MovedCells(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """Output partitions: each joins the two halves of its shard."""
 
-    _parameters = ["left", "right", "merge", "_partitions"]
+    _parameters = ["left", "right", "merge"]
 
     @property
     def _meta(self) -> Any:
@@ -60,7 +59,7 @@ class MovedCells(Cells):
     def _divisions(self) -> Any:
         return (None,) * (self.merge.layout.n_cells + 1)
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         return Task(
             name, moved_cell, TaskRef(self.left.key), TaskRef(self.right.key), self.operand("merge"), index
         )

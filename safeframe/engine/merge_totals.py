@@ -182,15 +182,13 @@ def _asked(merge: Any, result: Any, parent: Any, names: Mapping[Any, Any]) -> As
         if not (columns and plain) or None in totals:
             return None
         return Asked(tuple(total for total in totals if total), None, dropna=True, sort=True)
-    if result.ndim != 2 or parent._meta is None:
-        return None
     function = groupby_reductions().get(type(parent))
+    if result.ndim != 2 or (function is None and type(parent) is not GroupbyAggregation):
+        return None
     if function is not None:
         wanted = [(function, name) for name in _result_columns(parent, function)]
-    elif type(parent) is GroupbyAggregation:
-        wanted = _aggregated(parent)
     else:
-        return None
+        wanted = _aggregated(parent)
     dropna = parent.operand("dropna") is not False
     by = _groups_of(merge, parent, names, dropna=dropna)
     totals = [_total(spec, one, names.get(name)) for one, name in wanted]

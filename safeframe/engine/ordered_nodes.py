@@ -21,7 +21,6 @@ import numpy as np
 
 from safeframe.engine._dask import Expr, List, Task, TaskRef
 from safeframe.engine.exchange_nodes import own_tasks, part_of, seal_key
-from safeframe.engine.fusion import Cells
 from safeframe.engine.ordered_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import PartitionKeys
@@ -128,7 +127,7 @@ class OrderedPartitions(Expr):  # type: ignore[misc]
         return graph
 
 
-class OrderedCells(Cells):
+class OrderedCells(Expr):  # type: ignore[misc]
     """Output partitions in key order, from partitions of sides that stay and shards of those that moved."""
 
     _parameters = [
@@ -141,7 +140,6 @@ class OrderedCells(Cells):
         "ordered",
         "limit",
         "given_divisions",
-        "_partitions",
     ]
 
     @property
@@ -151,7 +149,7 @@ class OrderedCells(Cells):
     def _divisions(self) -> Any:
         return self.given_divisions
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         layout: ShardLayout = self.layout
         ordered: OrderedLayout = self.ordered
         location = shard, number, cells = layout.cell_location(index)

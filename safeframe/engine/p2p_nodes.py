@@ -32,9 +32,9 @@ from safeframe.engine._dask import (
     determine_column_projection,
     lowered,
 )
-from safeframe.engine.fusion import Cells
 from safeframe.engine.p2p_settings import set_buffers
 from safeframe.engine.p2p_tasks import SHARD_LABEL, P2PForm, receive_shard, send_partition, settle
+from safeframe.engine.planned_nodes import Planned, cells_of
 from safeframe.engine.tally import announce
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 
-class SafeP2PShuffle(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class SafeP2PShuffle(Planned):
     """A shuffle by key that runs by a plan."""
 
     _parameters = ["frame", "plan", "settings", "on", "schema"]
@@ -82,7 +82,7 @@ class SafeP2PShuffle(Expr):  # type: ignore[misc]  # dask's expressions are unty
         narrower = type(self)(self.frame[columns], *self.operands[1:])
         return type(parent)(narrower, *parent.operands[1:])
 
-    def _lower(self) -> Any:
+    def _concrete(self) -> Any:
         plan: Plan = self.plan
         plan.validate()
         announce(plan)
@@ -134,7 +134,7 @@ def exchange(
     form = P2PForm.of(expr._meta, shard, order)
     slice_nbytes = options.P2P_HAND_OVER_NBYTES if settings is None else settings.slice_nbytes
     barrier = _sent(expr, form, n_shards, slice_nbytes, roomy_nbytes)
-    return P2POutput(barrier, form, n_shards, barrier.send_name, roomy_nbytes)
+    return cells_of(P2POutput(barrier, form, n_shards, barrier.send_name, roomy_nbytes))
 
 
 class P2PSend(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
@@ -192,11 +192,11 @@ class P2PBarrier(Expr):  # type: ignore[misc]
         return {key: P2PBarrierTask(key, settle, token, List(*sent), spec=spec)}
 
 
-class P2POutput(Cells):
+class P2POutput(Blockwise):  # type: ignore[misc]
     """The rows of each shard."""
 
-    _parameters = ["barrier", "form", "n_shards", "send_name", "roomy_nbytes", "final", "_partitions"]
-    _defaults: ClassVar[dict[str, Any]] = {**Cells._defaults, "final": False}
+    _parameters = ["barrier", "form", "n_shards", "send_name", "roomy_nbytes", "final"]
+    _defaults: ClassVar[dict[str, Any]] = {"final": False}
 
     @functools.cached_property
     def _meta(self) -> Any:
@@ -205,7 +205,7 @@ class P2POutput(Cells):
     def _divisions(self) -> Any:
         return (None,) * (self.n_shards + 1)
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         barrier = self.barrier
         return Task(
             name,

@@ -19,6 +19,7 @@ from safeframe.engine.joined_resume import save_division
 from safeframe.engine.joined_write import joined_files
 from safeframe.engine.parquet_commit import Begun, commit, local_entries
 from safeframe.engine.parquet_tasks import ParquetTarget, WrittenFile, write_file
+from safeframe.engine.planned_nodes import Planned
 from safeframe.errors import ValidationError
 
 __all__ = ["CommitFiles", "JoinedToParquet", "SafeToParquet", "WriteFiles", "close_target", "open_target"]
@@ -27,7 +28,7 @@ _open: dict[str, tuple[Swap, Begun]] = {}
 """Writes that this process has begun, by their tokens."""
 
 
-class SafeToParquet(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class SafeToParquet(Planned):
     """A write that becomes files, and their commit, when the graph is made."""
 
     _parameters = ["frame", "target", "token", "known"]
@@ -39,14 +40,14 @@ class SafeToParquet(Expr):  # type: ignore[misc]  # dask's expressions are untyp
     def _divisions(self) -> Any:
         return (None, None)
 
-    def _lower(self) -> Any:
+    def _concrete(self) -> Any:
         written = WriteFiles(lowered(self.frame), self.target).simplify().fuse()
         return CommitFiles(
             written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)
         )
 
 
-class JoinedToParquet(Expr):  # type: ignore[misc]
+class JoinedToParquet(Planned):
     """A write of a merge without its rows."""
 
     _parameters = ["left", "right", "form", "plan", "target", "token", "known"]
@@ -58,7 +59,7 @@ class JoinedToParquet(Expr):  # type: ignore[misc]
     def _divisions(self) -> Any:
         return (None, None)
 
-    def _lower(self) -> Any:
+    def _concrete(self) -> Any:
         sides = lowered(self.left), lowered(self.right)
         begun = opened_target(self.target, self.token, self.plan.write.files, self.known)
         if self.target.is_local:

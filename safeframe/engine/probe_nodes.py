@@ -18,10 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from safeframe.engine._dask import Blockwise, Expr, Fused, List, Task, TaskRef
+from safeframe.engine._dask import Blockwise, Expr, List, Task, TaskRef
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import Seal, seal_key, stage
-from safeframe.engine.fusion import FusedCells, fused_with_consumer
 from safeframe.engine.probe_tasks import (
     broadcast_cell,
     collect_side,
@@ -44,7 +43,7 @@ def broadcast_cells(
 ) -> Any:
     """Give the expression of a join with a side that every worker holds whole."""
     probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
-    return _fused(BroadcastCells(probe, BuildSide(build, side), spec, build_side, limit, divisions))
+    return BroadcastCells(probe, BuildSide(build, side), spec, build_side, limit, divisions).fuse()
 
 
 def table_cells(
@@ -59,12 +58,7 @@ def table_cells(
     staged = stage(build, table.build, router, start_run(base, side_run))
     side = Seal(side_run, seal_side, (table, f"{start_run(base, run)}/table{STAGED}"), staged)
     sealed = Seal(run, seal_table, (table, limit), TableSlices(side, side_run, slices.n_shards))
-    return _fused(TableCells(probe, sealed, table.spec.meta, divisions))
-
-
-def _fused(cells: Any) -> Any:
-    fused = cells.fuse()
-    return FusedCells(*fused.operands) if isinstance(fused, Fused) else fused
+    return TableCells(probe, sealed, table.spec.meta, divisions).fuse()
 
 
 class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -93,9 +87,6 @@ class _ProbeCells(Blockwise):  # type: ignore[misc]
 
     def _broadcast_dep(self, dep: Any) -> bool:
         return bool(dep._name == self.build._name)
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        return fused_with_consumer(self, parent, dependents)
 
 
 class BroadcastCells(_ProbeCells):

@@ -30,7 +30,7 @@ from safeframe.engine._dask import (
     lowered,
 )
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, own_tasks
-from safeframe.engine.fusion import Cells
+from safeframe.engine.planned_nodes import Planned
 from safeframe.engine.rebalance_tasks import (
     Piece,
     Pieces,
@@ -59,7 +59,7 @@ def stands_alone(expr: Any) -> bool:
     return own_tasks(lowered(expr).fuse()) is not None
 
 
-class SafeRebalance(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class SafeRebalance(Planned):
     """A frame cut anew by a plan.
 
     Operands: the frame, the plan, where it is cut, and the parquet source and
@@ -85,7 +85,7 @@ class SafeRebalance(Expr):  # type: ignore[misc]  # dask's expressions are untyp
         narrow = type(self)(self.frame[columns], *self.operands[1:])
         return type(parent)(narrow, *parent.operands[1:])
 
-    def _lower(self) -> Any:
+    def _concrete(self) -> Any:
         plan: Plan = self.plan
         plan.validate()
         announce(plan)
@@ -99,9 +99,9 @@ class SafeRebalance(Expr):  # type: ignore[misc]  # dask's expressions are untyp
         if plan.strategy != "staged":
             # Even untouched partitions are made by our tasks, which are one with what consumes them.
             if own is not None:
-                return GatheredPieces(own, cutting, frame._meta, self.layout.divisions, limit, None)
+                return GatheredPieces(own, cutting, frame._meta, self.layout.divisions, limit)
             slices = Slices(frame, cutting)
-            return JoinedPieces(frame, slices, cutting, self.layout.divisions, limit, None)
+            return JoinedPieces(frame, slices, cutting, self.layout.divisions, limit)
         spec = FrameSpec(meta=frame._meta, with_index=True)
         directory = start_run(plan.staging_directory or "", self._name)
         source = None if self.source is None else self.source.projected(list(frame._meta.columns))
@@ -109,9 +109,7 @@ class SafeRebalance(Expr):  # type: ignore[misc]  # dask's expressions are untyp
             None if own is not None else frame, own, source, self.sliced, cutting, spec, directory
         )
         sealed = Seal(self._name, seal_rows, (spec, cutting.cuts, limit), staged)
-        return ExchangeCells(
-            sealed, rebalanced_partition, frame._meta, self.layout.divisions, self._name, None
-        )
+        return ExchangeCells(sealed, rebalanced_partition, frame._meta, self.layout.divisions, self._name)
 
 
 class _Tasks:
@@ -149,10 +147,10 @@ class _Cutting:
         return "safeframe-cutting", self.bounds.tobytes(), self.cuts.tobytes()
 
 
-class GatheredPieces(Cells):
+class GatheredPieces(Expr):  # type: ignore[misc]
     """Output partitions that each make the input that they take slices of."""
 
-    _parameters = ["tasks", "pieces", "meta", "given_divisions", "limit", "_partitions"]
+    _parameters = ["tasks", "pieces", "meta", "given_divisions", "limit"]
 
     @property
     def _meta(self) -> Any:
@@ -161,7 +159,7 @@ class GatheredPieces(Cells):
     def _divisions(self) -> Any:
         return self.given_divisions
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         pieces = self.pieces.pieces(index)
         parts = [self.tasks.parts[piece.number] for piece in pieces]
         return Task(name, gather_pieces, Pieces(pieces, parts), self._meta, self.limit)
@@ -196,10 +194,10 @@ class Slices(Expr):  # type: ignore[misc]
         return {(index, piece.number): (self._name, i) for i, (index, piece) in enumerate(self._all)}
 
 
-class JoinedPieces(Cells):
+class JoinedPieces(Expr):  # type: ignore[misc]
     """Output partitions of whole input partitions and of slices of them."""
 
-    _parameters = ["frame", "slices", "pieces", "given_divisions", "limit", "_partitions"]
+    _parameters = ["frame", "slices", "pieces", "given_divisions", "limit"]
 
     @property
     def _meta(self) -> Any:
@@ -208,7 +206,7 @@ class JoinedPieces(Cells):
     def _divisions(self) -> Any:
         return self.given_divisions
 
-    def _filtered_task(self, name: Any, index: int) -> Any:
+    def _task(self, name: Any, index: int) -> Any:
         pieces = self.pieces.pieces(index)
         refs = [
             TaskRef(

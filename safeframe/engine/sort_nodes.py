@@ -28,6 +28,7 @@ from safeframe.engine._dask import (
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.p2p_nodes import by_p2p
+from safeframe.engine.planned_nodes import Planned
 from safeframe.engine.runs import start_run
 from safeframe.engine.sort_tasks import (
     SortSpec,
@@ -48,7 +49,7 @@ from safeframe.planning.alignment import Alignment
 __all__ = ["SafeSort"]
 
 
-class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class SafeSort(Planned):
     """Rows brought to an order by a plan."""
 
     planned: Any = None
@@ -90,14 +91,14 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             rows=int(plan.output_rows),
         )
 
-    def _lower(self) -> Any:
+    def _concrete(self) -> Any:
         plan: Plan = self.plan
         _check(plan, keys_whole=self.index_column is not None)
         announce(plan)
         frame, spec = lowered(self.frame), self._spec
         if plan.strategy == "sorted":
             if self.alignment is None:
-                return InPlace(frame, spec, self._meta, self.given_divisions)
+                return InPlace(frame, spec, self._meta, self.given_divisions).fuse()
             return AlignedCells(frame, spec, self._meta, self.given_divisions, self.alignment)
         router: Router = self.router
         if plan.strategy == "p2p":
@@ -105,12 +106,12 @@ class SafeSort(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             if nulls_first and plan.layout is not None and plan.layout.null_shard:
                 router = NullsFirst(self.router)
             moved = by_p2p(frame, router, self.p2p, plan)
-            return OrderedShards(moved, spec, self._meta, self.given_divisions)
+            return OrderedShards(moved, spec, self._meta, self.given_divisions).fuse()
         run = self._name
         directory = start_run(plan.staging_directory or "", run)
         staged = stage(frame, spec.frame, router, directory, self.group)
         sealed = Seal(run, seal_sort, (spec, plan.layout), staged)
-        return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run, None)
+        return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run)
 
 
 def _check(plan: Plan, *, keys_whole: bool) -> None:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from safeframe import options
 from safeframe.engine._dask import Blockwise, Expr, List, Task, TaskRef, lowered
+from safeframe.engine.planned_nodes import Planned
 from safeframe.facts.merge import How
 from safeframe.kernels.merge_groups import GroupedTotals, group_totals, join_group_totals, totals_of_groups
 from safeframe.kernels.merge_totals import Total, TotalColumn, join_totals, side_totals, total_of
@@ -78,11 +79,14 @@ class WholeSide(Expr):  # type: ignore[misc]
         return (None, None)
 
     def _layer(self) -> dict[Any, Any]:
-        return _tree(self, join_totals, join_totals, self.side)
+        return _tree(self, (self._name, 0), join_totals, join_totals, self.side)
 
 
-class _Result(Expr):  # type: ignore[misc]
-    """What stands for the step that asked: it has that one's meta and divisions."""
+class _Result(Planned):
+    """What stands for the step that asked: it has that one's meta and divisions.
+
+    Where the step has several partitions, each has as many of the rows as the others.
+    """
 
     @property
     def _meta(self) -> Any:
@@ -90,6 +94,25 @@ class _Result(Expr):  # type: ignore[misc]
 
     def _divisions(self) -> Any:
         return self.operand("given_divisions")
+
+    def _concrete(self) -> Any:
+        return type(self)(
+            *(part.lower_completely() if isinstance(part, Expr) else part for part in self.operands)
+        )
+
+    @property
+    def _key(self) -> tuple[str, int]:
+        """The key of all rows."""
+        return (self._name if self.npartitions == 1 else f"all-{self._name}", 0)
+
+    def _parts(self) -> dict[Any, Any]:
+        """Return the tasks that part the rows."""
+        if self.npartitions == 1:
+            return {}
+        return {
+            key: Task(key, part_of_rows, TaskRef(self._key), key[1], self.npartitions)
+            for key in self.__dask_keys__()
+        }
 
 
 class JoinTotals(_Result):
@@ -99,8 +122,9 @@ class JoinTotals(_Result):
 
     def _layer(self) -> dict[Any, Any]:
         sides = [TaskRef((side._name, 0)) for side in (self.left, self.right)]
-        key = (self._name, 0)
-        return {key: Task(key, finished, *sides, self.operand("how"), self.asked, self._meta)}
+        key = self._key
+        task = Task(key, finished, *sides, self.operand("how"), self.asked, self._meta)
+        return {key: task, **self._parts()}
 
 
 class GroupParts(Blockwise):  # type: ignore[misc]
@@ -127,7 +151,10 @@ class GroupTotals(_Result):
     _parameters: ClassVar[list[str]] = ["parts", "asked", "meta", "given_divisions"]
 
     def _layer(self) -> dict[Any, Any]:
-        return _tree(self, join_group_totals, finished_groups, self.asked, self._meta)
+        return {
+            **_tree(self, self._key, join_group_totals, finished_groups, self.asked, self._meta),
+            **self._parts(),
+        }
 
 
 def _fused(node: Any, concrete: Any) -> Any:
@@ -137,7 +164,7 @@ def _fused(node: Any, concrete: Any) -> Any:
 
 
 def _tree(
-    node: Any, join: Callable[..., Any], finish: Callable[..., Any], asked: Any, *more: Any
+    node: Any, key: Any, join: Callable[..., Any], finish: Callable[..., Any], asked: Any, *more: Any
 ) -> dict[Any, Any]:
     """Join what the partitions below a node have, a few at a time; the last step is told more."""
     graph: dict[Any, Any] = {}
@@ -146,13 +173,16 @@ def _tree(
         joined = []
         for number in range(0, len(keys), options.TOTALS_COMBINE):
             some = keys[number : number + options.TOTALS_COMBINE]
-            key = (f"joined-{level}-{node._name}", number)
-            graph[key] = Task(key, join, List(*(TaskRef(one) for one in some)), asked)
-            joined.append(key)
+            joined.append((f"joined-{level}-{node._name}", number))
+            graph[joined[-1]] = Task(joined[-1], join, List(*(TaskRef(one) for one in some)), asked)
         level, keys = level + 1, joined
-    key = (node._name, 0)
     graph[key] = Task(key, finish, List(*(TaskRef(one) for one in keys)), asked, *more)
     return graph
+
+
+def part_of_rows(found: Any, number: int, parts: int) -> Any:
+    """Return the rows of one of several equal parts."""
+    return found.iloc[len(found) * number // parts : len(found) * (number + 1) // parts]
 
 
 def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, asked: Asked, meta: Any) -> Any:

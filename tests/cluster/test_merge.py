@@ -10,13 +10,13 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from dask.dataframe.dask_expr._expr import Fused
 from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
 from safeframe.engine.exchange_nodes import StagePartitions
 from safeframe.engine.p2p_nodes import P2PSend
+from tests.expressions import every_node
 from tests.property.merging import same_rows
 
 
@@ -69,7 +69,7 @@ def test_without_a_client_on_threads(tables):
 @by_either
 def test_an_unused_column_neither_is_read_nor_moves(small_cluster, tables, strategy):
     picked = merge_of(tables, strategy=strategy)[["k", "r"]]
-    inner = [part for fused in picked.optimize().expr.find_operations(Fused) for part in fused.exprs]
+    inner = list(every_node(picked.optimize().expr))
     moved = [part.columns_.names for part in inner if isinstance(part, StagePartitions)]
     moved += [tuple(part.form.columns) for part in inner if isinstance(part, P2PSend)]
     assert sorted(moved) == [("k",), ("k", "r")]

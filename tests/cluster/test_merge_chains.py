@@ -15,6 +15,7 @@ from safeframe.engine._dask import Filter, Literal
 from safeframe.engine.exchange_nodes import Seal, StagePartitions
 from safeframe.engine.fusion import FusedCells
 from safeframe.engine.merge_nodes import SafeMerge
+from tests.expressions import every_node, nodes_of
 from tests.property.test_merge_properties import same_rows
 
 HOWS = ("inner", "left", "right", "outer")
@@ -61,15 +62,11 @@ def expected_of(tables, **given):
 
 def nodes(collection, *kinds):
     """Find expressions of some kinds in what is about to run."""
-    expr = collection.optimize(fuse=False).expr
-    parts = [part for node in expr.walk() for part in getattr(node, "exprs", [node])]
-    found = {part._name: part for part in parts if isinstance(part, kinds)}
-    return list(found.values())
+    return nodes_of(collection, *kinds)
 
 
 def shuffles(collection):
-    expr = collection.optimize(fuse=False).expr
-    return [type(node).__name__ for node in expr.walk() if "Shuffle" in type(node).__name__]
+    return [type(node).__name__ for node in nodes_of(collection, object) if "Shuffle" in type(node).__name__]
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
@@ -323,7 +320,7 @@ def test_steps_before_and_after_are_in_the_tasks_of_the_merge(tables):
     doubled = (merged[["l", "r"]] * 2).assign(s=1)
     expr = doubled.optimize(fuse=False).expr
     assert isinstance(expr, FusedCells)
-    tasks = {type(part).__name__ for fused in expr.walk() for part in getattr(fused, "exprs", [])}
+    tasks = {type(part).__name__ for node in every_node(expr) for part in getattr(node, "exprs", [])}
     assert {"StagePartitions", "ReadParquetFSSpec"} <= tasks
     expected = left.compute().assign(l=lambda f: f.l + 1).merge(right.compute(), on="k")
     assert doubled["l"].sum().compute() == 2 * expected["l"].sum()

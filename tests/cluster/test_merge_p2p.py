@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import safeframe
 from safeframe.engine._dask import P2PBarrierTask
 from safeframe.engine.fusion import FusedCells
-from safeframe.engine.merge_p2p_nodes import MovedCells
+from safeframe.engine.planned_nodes import Cells
 from safeframe.recipes import merge as recipe
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 from tests.property.test_merge_properties import same_rows
@@ -177,7 +177,7 @@ def test_cells_are_one_task_with_what_takes_them(small_cluster):
     merged = safeframe.merge(as_dask(left), as_dask(right), on="k", strategy="p2p")
     doubled = (merged[["l", "r"]] * 2).optimize(fuse=False).expr
     assert isinstance(doubled, FusedCells)
-    assert list(doubled.find_operations(MovedCells)) == []
+    assert list(doubled.find_operations(Cells)) == []
     assert doubled.npartitions == safeframe.explain(merged).output_partitions
 
 

@@ -19,6 +19,7 @@ from safeframe import options
 from safeframe.engine.rebalance_nodes import GatheredPieces, JoinedPieces
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 from safeframe.sizing.parquet_slices import sliced_parquet
+from tests.expressions import nodes_of
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_futures_are_sliced_where_they_are(small_cluster, table):
     wait(source)
     result = rebalance_partitions(source, npartitions=4)
     assert safeframe.explain(result).strategy == "sliced"
-    assert list(result.optimize(fuse=False).expr.find_operations(JoinedPieces))
+    assert nodes_of(result, JoinedPieces)
     pd.testing.assert_frame_equal(result.compute(), source.compute())
 
 
@@ -72,7 +73,7 @@ def test_projections_and_partitions_reach_the_source(table):
         source = dd.read_parquet(table)
         result = rebalance_partitions(source, npartitions=4, strategy="sliced")
         narrow = result[["n", "t"]]
-        cells = next(narrow.optimize(fuse=False).expr.find_operations(GatheredPieces))
+        (cells,) = nodes_of(narrow, GatheredPieces)
         assert list(cells._meta.columns) == ["n", "t"]
         pd.testing.assert_frame_equal(narrow.compute(), source[["n", "t"]].compute())
         assert result["n"].sum().compute() == source["n"].sum().compute()

@@ -11,12 +11,12 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from dask.dataframe.dask_expr._expr import Fused
 from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
 from safeframe.engine.exchange_nodes import StageGroups, StagePartitions
+from tests.expressions import every_node
 
 ROWS = 6000
 STRING = "str" if pd.__version__ >= "3" else "string[pyarrow]"
@@ -82,10 +82,7 @@ def right_divisions(collection) -> None:
 
 
 def staged_parts(collection):
-    inner = list(collection.optimize().expr.walk())
-    inner += [part for fused in inner if isinstance(fused, Fused) for part in fused.exprs]
-    inner += [part for node in inner if isinstance(node, StageGroups) for part in node.frame.walk()]
-    inner += [part for fused in inner if isinstance(fused, Fused) for part in fused.exprs]
+    inner = list(every_node(collection.optimize().expr))
     staged = {
         tuple(map(str, part.columns_.meta.columns))
         for part in inner

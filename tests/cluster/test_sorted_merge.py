@@ -10,16 +10,15 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from dask.dataframe.dask_expr._expr import Fused
 from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
 from safeframe.engine.exchange_nodes import StagePartitions
 from safeframe.engine.fusion import FusedCells
-from safeframe.engine.ordered_nodes import OrderedPartitions
 from safeframe.engine.ordered_tasks import checked_part
 from safeframe.engine.staging_directory import SEAL_PREFIX
+from tests.expressions import every_node
 
 
 @pytest.fixture
@@ -57,17 +56,7 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 def fused_parts(collection):
-    nodes = list(collection.optimize().expr.walk())
-    for node in nodes:
-        nodes += [
-            part
-            for fused in (node, getattr(node, "frame", None))
-            if isinstance(fused, Fused)
-            for part in fused.exprs
-        ]
-        if isinstance(node, OrderedPartitions):  # what it reads is part of its own tasks
-            nodes += [part for step in node.frame.walk() for part in getattr(step, "exprs", [step])]
-    return nodes
+    return list(every_node(collection.optimize().expr))
 
 
 @pytest.mark.parametrize("how", ["inner", "left", "outer"])

@@ -16,7 +16,6 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from dask._expr import optimize_until
 
 from safeframe.engine import _dask
 
@@ -85,6 +84,22 @@ class _Counted(_dask.PartitionsFiltered, _dask.BlockwiseIO):
         return _dask.Task(name, _one_row, index)
 
 
+class _Tuned(_dask.Expr):
+    """An expression that becomes concrete in the tune pass, as recipes do."""
+
+    _parameters = ["frame"]  # noqa: RUF012
+
+    @property
+    def _meta(self) -> pd.DataFrame:
+        return self.frame._meta
+
+    def _divisions(self) -> Any:
+        return self.frame.divisions
+
+    def _tune_down(self) -> Any:
+        return _Counted(self.frame.npartitions, None)
+
+
 def _one_row(number: int) -> pd.DataFrame:
     return pd.DataFrame({"n": [number]})
 
@@ -144,29 +159,27 @@ def test_a_source_can_be_asked_for_some_of_its_partitions() -> None:
     assert list(chosen.optimize(fuse=False).expr.operand("_partitions")) == [1, 3]
 
 
-@pytest.mark.parametrize("filesystem", ["fsspec", "arrow"])
-def test_fused_reading_is_undone(tmp_path: Path, filesystem: str) -> None:
+def test_tuning_asks_a_node_before_what_it_is_made_of(tmp_path: Path) -> None:
     for number in range(6):
         wide = pd.DataFrame({f"c{i}": range(1_000) for i in range(40)})
         wide.to_parquet(tmp_path / f"{number}.parquet")
-    frame = dd.read_parquet(str(tmp_path), filesystem=filesystem)[["c0"]] + 1
-    fused = frame.optimize(fuse=False).expr
-    assert fused.npartitions < 6, "dask no longer merges input partitions; `unfused` can go"
-    assert _dask.unfused(fused).npartitions == 6
+    frame = dd.read_parquet(str(tmp_path))[["c0"]] + 1
+    assert frame.optimize(fuse=False).npartitions < 6, "dask no longer joins partitions that it reads"
+    tuned = _dask.new_collection(_Tuned(frame.expr)).optimize(fuse=False)
+    assert tuned.npartitions == 6
 
 
-def test_what_is_beside_fused_reading_is_undone_with_it(tmp_path: Path) -> None:
-    for number in range(6):
-        wide = pd.DataFrame({f"c{i}": range(1_000) for i in range(40)})
-        wide.to_parquet(tmp_path / f"{number}.parquet")
-    frame = dd.read_parquet(str(tmp_path))[["c0"]]
-    few = optimize_until(frame[frame.c0 % 2 == 0].expr, "tuned-logical")
-    assert "Repartition" in {type(node).__name__ for node in few.walk()}, (
-        "dask joins what is beside it otherwise"
-    )
-    expression = _dask.lowered(few)
-    assert expression.npartitions == 6
-    assert len(_dask.new_collection(expression).compute()) == 3_000
+def test_a_graph_has_tasks_alone_once_it_is_converted() -> None:
+    graph = _dask.convert_legacy_graph({"a": 1, "b": (int, "a"), "c": _dask.Task("c", int, "7")})
+    assert all(hasattr(task, "dependencies") for task in graph.values())
+    assert graph["b"].dependencies == {"a"}
+    assert dask.get({**graph, "d": graph["c"].substitute({}, key="d")}, ["b", "d"]) == (1, 7)
+
+
+def test_partitions_of_a_frame_are_an_expression_over_it() -> None:
+    chosen = dd.from_pandas(FRAME, npartitions=2).partitions[[1]].expr
+    assert isinstance(chosen, _dask.Partitions)
+    assert (type(chosen.frame).__name__, list(chosen.partitions)) == ("FromPandas", [1])
 
 
 def test_lowering_keeps_the_partitions(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import safeframe
 from safeframe.engine.merge_nodes import SafeMerge
 from safeframe.engine.merge_values import MergeValue
+from tests.expressions import nodes_of
 from tests.property.merging import HOWS, in_dask
 from tests.property.strategies import key_frames, partitioned
 from tests.property.test_merge_totals_properties import NATIVE, same, without_rows
@@ -177,7 +178,7 @@ def test_what_is_wanted_beside_its_total_is_made_once():
         merged = safeframe.merge(in_dask(left, 3), in_dask(right, 2), on="k")
         made = merged["l"] * 2
         total, values = dask.compute(made.sum(), made)
-        kinds = [type(node) for node in made.optimize(fuse=False).expr.walk()]
+        kinds = [type(node) for node in nodes_of(made, object)]
     assert total == values.sum()
     assert MergeValue not in kinds
 
