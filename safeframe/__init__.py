@@ -5,6 +5,7 @@ from safeframe import config as config
 from safeframe.deploy.local_cluster import LocalCluster
 from safeframe.deploy.tune import tune
 from safeframe.errors import (
+    ClusterError,
     KeyNotFoundError,
     MemoryBudgetError,
     OutputExplosionWarning,
@@ -42,6 +43,7 @@ from safeframe.report.measure import Measurement, measure
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClusterError",
     "Estimate",
     "FrameEstimate",
     "FrameProfile",

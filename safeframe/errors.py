@@ -11,6 +11,7 @@
     ├── KeyNotFoundError       (KeyError)             a column that is not there
     ├── RowConservationError   (RuntimeError)         an exchange that lost or gained rows
     ├── UnsupportedError       (NotImplementedError)  asked for something safeframe does not do
+    ├── ClusterError           (ConnectionError)      a cluster whose workers do not answer
     └── ValidationError        (ValueError)           arguments, or data, that break a stated rule
 
     SafeframeWarning (UserWarning)
@@ -27,6 +28,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "ClusterError",
     "KeyNotFoundError",
     "MemoryBudgetError",
     "OutputExplosionWarning",
@@ -106,6 +108,10 @@ class UnsupportedError(SafeframeError, NotImplementedError):
 
 class ValidationError(SafeframeError, ValueError):
     """An argument, or the data, breaks a stated rule."""
+
+
+class ClusterError(SafeframeError, ConnectionError):
+    """No worker of a cluster answers."""
 
 
 class SafeframeWarning(UserWarning):

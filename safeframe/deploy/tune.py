@@ -29,6 +29,7 @@ from safeframe.deploy.worker_state import (
     require_synchronous,
 )
 from safeframe.kernels.allocator import keep_pages
+from safeframe.sizing.live_workers import register_on_workers
 from safeframe.sizing.page_return import PageReturn
 
 __all__ = ["SmallWorkerSettings", "Tuning", "tune"]
@@ -106,8 +107,8 @@ def tune(client: Any) -> Tuning:
     }
     for value in wanted.values():
         client.register_plugin(Saturation(float(value)))
-    client.register_plugin(SmallWorkerSettings())
-    client.register_plugin(PageReturn())
+    register_on_workers(client, SmallWorkerSettings())
+    register_on_workers(client, PageReturn())
     states = gather_states(client)
     after = find_deviations(states, client.run_on_scheduler(observe_scheduler))
     return Tuning(workers=len(states), changed=_gone(before, after), unchanged=after)

@@ -20,6 +20,7 @@ from dask.utils import parse_bytes
 from distributed import WorkerPlugin
 
 from safeframe.facts.p2p import P2PSettings
+from safeframe.sizing.live_workers import register_on_workers
 
 __all__ = ["P2PBuffers", "set_buffers"]
 
@@ -68,4 +69,4 @@ class P2PBuffers(WorkerPlugin):  # type: ignore[misc]  # distributed's plugin ba
 
 def set_buffers(client: Any, settings: P2PSettings) -> None:
     """Hold all workers of a client, and those that join, to these buffers."""
-    client.register_plugin(P2PBuffers(settings), name=P2PBuffers.name)
+    register_on_workers(client, P2PBuffers(settings))

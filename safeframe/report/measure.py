@@ -22,6 +22,7 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.plan import Plan
 from safeframe.report.sampler import Sampler
 from safeframe.sizing.cluster import current_client
+from safeframe.sizing.live_workers import ask_workers, register_on_workers, unregister_on_workers
 from safeframe.units import format_count, format_nbytes, format_seconds
 
 __all__ = ["Measurement", "measure"]
@@ -215,12 +216,12 @@ def _watch_self() -> Iterator[Any]:
 @contextmanager
 def _watch_workers(client: Any) -> Iterator[Any]:
     name = f"safeframe-measure-{uuid.uuid4().hex[:8]}"
-    client.register_plugin(_WatchPlugin(name), name=name)
-    before = set(client.run(_is_watched, name))
+    register_on_workers(client, _WatchPlugin(name))
+    before = set(ask_workers(client, _is_watched, name))
     try:
-        yield lambda: (_found(client.run(_collect, name)), before)
+        yield lambda: (_found(ask_workers(client, _collect, name)), before)
     finally:
-        client.unregister_worker_plugin(name)
+        unregister_on_workers(client, name)
 
 
 def _found(answers: Mapping[str, _Seen | None]) -> dict[str, _Seen]:

@@ -25,6 +25,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.sizing.disk import free_nbytes
+from safeframe.sizing.live_workers import ask_workers, living_workers, register_on_workers
 from safeframe.sizing.page_return import PageReturn
 from safeframe.sizing.staging_url import is_remote, staging_base
 
@@ -100,10 +101,9 @@ def _prepare(client: Any) -> Mapping[str, int]:
     """Set all workers up for tasks of ours, and ask what each of them holds."""
     if client not in _with_page_return:
         # Allocators that keep pages need someone who gives them back before dask pauses the worker.
-        client.register_plugin(PageReturn(), name=PageReturn.name)
+        register_on_workers(client, PageReturn())
         _with_page_return.add(client)
-    resident: Mapping[str, int] = client.run(_prepared_resident_nbytes)
-    return resident
+    return ask_workers(client, _prepared_resident_nbytes)
 
 
 def _prepared_resident_nbytes() -> int:
@@ -173,10 +173,10 @@ def _workers(client: Any) -> dict[str, Any]:
         )
         workers: dict[str, Any] = identity["workers"]
     else:
-        workers = client.scheduler_info(n_workers=-1)["workers"]
+        workers = living_workers(client)
         if not workers:
             client.wait_for_workers(1)
-            workers = client.scheduler_info(n_workers=-1)["workers"]
+            workers = living_workers(client)
     return workers
 
 

@@ -33,6 +33,7 @@ from safeframe.kernels.object_kinds import object_kind
 from safeframe.sizing.cluster import current_client, measure_budget
 from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.frames import count_partition_rows, profile_frame
+from safeframe.sizing.live_workers import ask_workers
 from safeframe.sizing.partition_tasks import each_partition
 
 __all__ = ["p2p_facts"]
@@ -96,9 +97,10 @@ def p2p_facts(
     unavailable = _unavailable(client)
     workers: list[_Worker] = []
     if client is not None and not unavailable:
-        workers = [answer for answer in client.run(_ask).values() if isinstance(answer, _Worker)]
-        if len(workers) < budget.n_workers:
-            unavailable = f"{budget.n_workers - len(workers)} workers have no P2P plugin"
+        answers = ask_workers(client, _ask).values()
+        workers = [answer for answer in answers if answer is not None]
+        if len(workers) < len(answers):
+            unavailable = f"{len(answers) - len(workers)} workers have no P2P plugin"
     return P2PFacts(
         budget=budget,
         live=_largest(workers) if workers else None,

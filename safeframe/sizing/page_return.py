@@ -32,7 +32,7 @@ class PageReturn(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         self._callback: PeriodicCallback | None = None
 
     def setup(self, worker: Any) -> None:
-        """See :meth:`distributed.WorkerPlugin.setup`."""
+        """See :meth:`distributed.WorkerPlugin.setup`; on workers that join too, before their first task."""
         self._callback = PeriodicCallback(lambda: self.look(worker), options.PAGE_RETURN_LOOK_MS)
         self._callback.start()
 

@@ -17,6 +17,7 @@ BASES = {
     "SchemaMismatchError": TypeError,
     "StagingError": OSError,
     "StagingFullError": OSError,
+    "ClusterError": ConnectionError,
     "UnsupportedError": NotImplementedError,
     "ValidationError": ValueError,
 }
