@@ -15,7 +15,8 @@
     └── ValidationError        (ValueError)           arguments, or data, that break a stated rule
 
     SafeframeWarning (UserWarning)
-    └── OutputExplosionWarning                        a join that multiplies its input
+    ├── OutputExplosionWarning                        a join that multiplies its input
+    └── PartitionSizeWarning                          an output partition larger than its sample allows
 
 Each message says what was asked, both numbers in units, which limit, and ends
 with a hint that can be acted on. The figures are attributes too, in
@@ -33,6 +34,7 @@ __all__ = [
     "MemoryBudgetError",
     "OutputExplosionWarning",
     "OutputTooLargeError",
+    "PartitionSizeWarning",
     "RowConservationError",
     "SafeframeError",
     "SafeframeWarning",
@@ -120,3 +122,7 @@ class SafeframeWarning(UserWarning):
 
 class OutputExplosionWarning(SafeframeWarning):
     """A join multiplies its input; the message has the exact figures."""
+
+
+class PartitionSizeWarning(SafeframeWarning):
+    """An output partition has more bytes than the sample of its strings and objects allows."""

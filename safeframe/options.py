@@ -127,6 +127,23 @@ SAMPLE_MARGIN = 1.5
 WIDTH_MARGIN = 1.25
 """Factor on bytes per row that come from a sample of rows (strings), when they bound something."""
 
+WIDTH_SPREAD = 4.0
+"""Times the expected bytes per row up to which the widest part that was looked at bounds all others: one odd
+partition is not to make many times as many output partitions."""
+
+NOTED_PARTITION_NBYTES = 2**16
+"""Smaller output partitions are not held against their sample: a few rows are often longer than the average."""
+
+WIDTH_SAMPLES = 16
+"""Partitions whose strings are looked at, at most, evenly spread."""
+
+WIDTH_SAMPLE_VALUES = 2**21
+"""Strings that are looked at in all of them, about, but two partitions at the least: a second of one core."""
+
+WIDTH_FOOTERS = 64
+"""Parquet files whose footers are read, besides those of the partitions that are looked at, to learn whether
+strings are longer elsewhere."""
+
 RESERVED_DEFAULT_NBYTES = 192 * MIB
 """A worker's memory before any data, where it cannot be asked (an asynchronous client)."""
 

@@ -59,6 +59,10 @@ class Sealed:
         """Count the rows of a shard."""
         return int(self.rows[self.starts[shard] : self.starts[shard + 1]].sum())
 
+    def shard_nbytes(self, shard: int) -> int:
+        """Count the bytes of a shard, as they are in files."""
+        return int(self.nbytes[self.starts[shard] : self.starts[shard + 1]].sum())
+
 
 def seal(staged: Sequence[StagedFile], dtypes: tuple[Any, ...], n_shards: int) -> Sealed:
     """Join the manifests of one frame, and check that every row is in one of them.

@@ -163,7 +163,7 @@ def joined_files(
         stage(frame, side, JoinRouter(side.on, side.schema, write.layout), directory)
         for frame, side in ((left, spec.left), (right, spec.right))
     ]
-    limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
+    limit = CellLimit.of(plan)
     sealed = Seal(run, seal_merge, (spec, write.layout, limit), *staged)
     return JoinedFiles(sealed, form, write, target, run)
 

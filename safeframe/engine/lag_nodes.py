@@ -135,7 +135,7 @@ class SafeLag(Planned):
             order=moves.order,
             index=moves.index,
             drop=moves.drop,
-            limit=CellLimit(plan.largest_partition_nbytes, plan.row_nbytes),
+            limit=CellLimit.of(plan),
             rows=int(plan.output_rows),
         )
 

@@ -41,7 +41,7 @@ from safeframe.kernels.row_functions import (
     values_used,
 )
 from safeframe.planning.merge_write import plan_wider_write
-from safeframe.sizing.frames import fixed_nbytes
+from safeframe.sizing.fixed_widths import fixed_nbytes
 
 __all__ = ["MadeColumns", "MovedColumns", "NeedsRowsError", "moved_columns", "moved_factors"]
 

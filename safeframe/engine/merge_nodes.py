@@ -157,7 +157,7 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
         announce(plan)
         left, right = lowered(self.left), lowered(self.right)
         spec = self._spec
-        limit = CellLimit(plan.largest_partition_nbytes, plan.row_nbytes)
+        limit = CellLimit.of(plan)
         if plan.ordered is not None:
             return self._in_order(left, right, limit)
         if plan.table is not None:

@@ -79,6 +79,7 @@ def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
     if sealed.layout.single_key[shard]:
         frame = _single_key(sealed, shard, number, cells)
     else:
+        sealed.limit.may_read(sealed.left.shard_nbytes(shard) + sealed.right.shard_nbytes(shard))
         left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
         frame = join_cell(left, right, sealed.spec, number, cells)
     return sealed.limit.passed(frame)

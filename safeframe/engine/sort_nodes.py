@@ -87,7 +87,7 @@ class SafeSort(Planned):
             order=self.order,
             index=self.index_column,
             drop=self.drop,
-            limit=CellLimit(plan.largest_partition_nbytes, plan.row_nbytes),
+            limit=CellLimit.of(plan),
             rows=int(plan.output_rows),
         )
 

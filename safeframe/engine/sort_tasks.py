@@ -102,6 +102,7 @@ def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
         rows = sealed.rows.shard_rows(shard)
         block = fetch(sealed.rows, shard, [(rows * number // cells, rows * (number + 1) // cells)])
     else:
+        spec.limit.may_read(sealed.rows.shard_nbytes(shard))
         order = None if spec.order is None else BlockOrder(spec.frame, spec.order)
         block = fetch(sealed.rows, shard, order=order)
     return indexed(spec.frame.frame(block), spec)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import warnings
+
+import distributed
 
 from safeframe.engine._dask import inside_worker
 from safeframe.kernels.allocator import keep_pages, trim
 
-__all__ = ["use_worker"]
+__all__ = ["use_worker", "warn_user"]
 
 _lock = threading.Lock()
 _phase = ""
@@ -33,3 +36,11 @@ def use_worker(phase: str = "") -> None:
             _phase = phase
     if changed:
         trim()
+
+
+def warn_user(warning: Warning) -> None:
+    """Issue a warning where the user sees it: from a worker, in the client too."""
+    if inside_worker():
+        distributed.warn(str(warning), type(warning))
+    else:
+        warnings.warn(warning, stacklevel=2)

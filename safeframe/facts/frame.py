@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safeframe.facts.estimate import Estimate
+from safeframe.facts.width import Width, added
 
 __all__ = ["ColumnProfile", "FrameProfile"]
 
@@ -21,6 +22,15 @@ class ColumnProfile:
     """Mean bytes per row in memory, deep."""
     exact: bool
     """Whether every row takes just that (fixed-width types), or it was sampled."""
+    sampled: Width | None = None
+    """What the sample says of a width that is not exact."""
+
+    @property
+    def width(self) -> Width:
+        """Bytes per row, and how well they are known."""
+        if self.exact:
+            return Width.fixed(self.row_nbytes)
+        return Width.guessed(self.row_nbytes) if self.sampled is None else self.sampled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +47,23 @@ class FrameProfile:
     """Rows of the frame."""
     largest_partition_rows: Estimate
     """Rows of the largest partition."""
+    index_sampled: Width | None = None
+    """What the sample says of the index' width; None where that is fixed."""
+
+    @property
+    def width(self) -> Width:
+        """Bytes per row in memory, all columns, index left out, and how well they are known."""
+        return added(column.width for column in self.columns)
+
+    @property
+    def index_width(self) -> Width:
+        """Bytes per row of the index, and how well they are known."""
+        return Width.fixed(self.index_row_nbytes) if self.index_sampled is None else self.index_sampled
+
+    @property
+    def kept_index_width(self) -> Width:
+        """The same once rows have moved: of a range, a number a row is left."""
+        return self.index_width if self.index_row_nbytes else Width.fixed(8.0)
 
     @property
     def row_nbytes(self) -> float:
@@ -51,9 +78,9 @@ class FrameProfile:
     @property
     def nbytes(self) -> Estimate:
         """Bytes of the frame in memory."""
-        return self.rows.scaled(self.row_nbytes)
+        return self.width.of(self.rows)
 
     @property
     def largest_partition_nbytes(self) -> Estimate:
         """Bytes of the largest partition in memory."""
-        return self.largest_partition_rows.scaled(self.row_nbytes)
+        return self.width.of(self.largest_partition_rows)

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import FrameProfile
+from safeframe.facts.interval_text import format_interval
 from safeframe.facts.keys import Counts
-from safeframe.units import format_count, format_nbytes
+from safeframe.facts.width import Width
+from safeframe.units import format_count
 
 __all__ = ["FrameEstimate"]
 
@@ -51,19 +53,14 @@ class FrameEstimate:
         return self.profile.row_nbytes + self.profile.index_row_nbytes
 
     @property
+    def width(self) -> Width:
+        """Bytes of one row in memory, with its index, and how well they are known."""
+        return self.profile.width + self.profile.index_width
+
+    @property
     def nbytes(self) -> Estimate:
-        """Bytes of the frame in memory; an estimate where a column's width was sampled."""
-        nbytes = int(self.rows.expected * self.row_nbytes)
-        if self.profile.exact_widths:
-            return Estimate.computed(nbytes)
-        fixed = self.profile.index_row_nbytes + sum(c.row_nbytes for c in self.profile.columns if c.exact)
-        return Estimate(
-            lower=int(self.rows.expected * fixed),
-            expected=nbytes,
-            upper=2 * nbytes,
-            method="sample",
-            exact=False,
-        )
+        """Bytes of the frame in memory: an interval where a column's width, or the index', was sampled."""
+        return self.width.of(self.rows)
 
     @property
     def partition_nbytes(self) -> npt.NDArray[np.int64]:
@@ -76,18 +73,22 @@ class FrameEstimate:
         return int(self.partition_nbytes.max(initial=0))
 
     @property
+    def largest_partition(self) -> Estimate:
+        """Bytes of the partition with the most rows, as :attr:`nbytes`."""
+        return self.width.of(self.profile.largest_partition_rows)
+
+    @property
     def skew(self) -> float:
         """Rows of the largest partition for each row of a mean one; 1.0 when all are alike."""
         mean = self.rows.expected / max(1, len(self.partition_rows))
         return float(self.partition_rows.max(initial=0)) / mean if mean else 1.0
 
     def __str__(self) -> str:
-        about = "" if self.profile.exact_widths else "about "
         empty = int((self.partition_rows == 0).sum())
         return (
-            f"{format_count(self.rows.expected)} rows, {about}{format_nbytes(self.nbytes.expected)} in memory "
+            f"{format_count(self.rows.expected)} rows, {format_interval(self.nbytes)} in memory "
             f"({self.row_nbytes:.4g} B a row)\n"
             f"  {format_count(len(self.partition_rows))} partitions, {format_count(empty)} of them empty; the largest "
-            f"has {format_count(self.partition_rows.max(initial=0))} rows, {about}"
-            f"{format_nbytes(self.largest_partition_nbytes)}: {self.skew:.3g} times the mean"
+            f"has {format_count(self.partition_rows.max(initial=0))} rows, "
+            f"{format_interval(self.largest_partition)}: {self.skew:.3g} times the mean"
         )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from safeframe.facts.estimate import Estimate
-from safeframe.units import format_count, format_nbytes
+from safeframe.facts.interval_text import format_interval
+from safeframe.facts.width import Width
+from safeframe.units import format_count
 
 __all__ = ["How", "KeyFanout", "MergeEstimate"]
 
@@ -51,13 +53,20 @@ class MergeEstimate:
     """Right rows whose key the left side lacks."""
     heaviest: tuple[KeyFanout, ...]
     """The keys that make most of the result, heaviest first."""
+    row_width: Width | None = None
+    """How well ``row_nbytes`` is known; None where it is of fixed-width types alone."""
     keys: int | None = None
     """Different keys of both sides, at most; None where that was not asked."""
 
     @property
     def nbytes(self) -> Estimate:
-        """Bytes of the result in memory."""
-        return self.rows.scaled(self.row_nbytes)
+        """Bytes of the result in memory: an interval where rows or bytes per row rest on a sample."""
+        return self.width.of(self.rows)
+
+    @property
+    def width(self) -> Width:
+        """Bytes of a result row, and how well they are known."""
+        return Width.fixed(self.row_nbytes) if self.row_width is None else self.row_width
 
     @property
     def fanout(self) -> float:
@@ -69,7 +78,7 @@ class MergeEstimate:
         lines = [
             (
                 f"{self.how} merge{_on(self.on)}: {about} {format_count(self.rows.expected)} rows, "
-                f"{format_nbytes(self.nbytes.expected)} in memory"
+                f"{format_interval(self.nbytes)} in memory"
             ),
         ]
         if not self.rows.exact:

@@ -9,6 +9,7 @@ import numpy as np
 from safeframe.facts.budget import Budget
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.shuffle_keys import ShuffleKeys
+from safeframe.facts.width import Width
 
 __all__ = ["P2PDisk", "P2PFacts", "P2PSettings"]
 
@@ -67,6 +68,11 @@ class P2PFacts:
     """Bytes that P2P writes besides rows for each piece: a schema and its padding."""
     keys: ShuffleKeys | None = None
     """Rows per key; None where shards are numbered already."""
+
+    @property
+    def output_width(self) -> Width:
+        """Bytes of a row of a shuffle's result, and how well they are known."""
+        return self.profile.width + Width.fixed(self.index_row_nbytes)
 
     @property
     def row_nbytes(self) -> float:

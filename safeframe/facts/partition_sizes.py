@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from safeframe.facts.budget import Budget
-from safeframe.facts.estimate import Method
+from safeframe.facts.estimate import Estimate, Method
 from safeframe.facts.keys import Counts
 from safeframe.facts.merge_facts import StagingFacts
 
 __all__ = ["PartitionSizes", "RebalanceFacts", "RebalanceLayout"]
+
+_LEAST_FRACTION = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,6 +48,16 @@ class PartitionSizes:
     def total_rows(self) -> int:
         """Rows of the frame."""
         return int(self.rows.sum())
+
+    @property
+    def output_nbytes(self) -> Estimate:
+        """Bytes of all partitions once rows are cut and joined: exact where all rows take the same."""
+        total = self.total_nbytes
+        if self.row_nbytes is not None and float(self.row_nbytes).is_integer():
+            return Estimate.computed(total, method=self.method)
+        # A row's null bits count as bytes, up to one of nine, and each piece with all that it may add.
+        least = int(total * _LEAST_FRACTION) - self.piece_nbytes * len(self.rows)
+        return Estimate(lower=max(0, least), expected=total, upper=total, method=self.method, exact=False)
 
     @property
     def total_nbytes(self) -> int:

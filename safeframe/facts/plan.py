@@ -10,12 +10,14 @@ from safeframe import options
 from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFullError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
+from safeframe.facts.interval_text import about, format_interval
 from safeframe.facts.key_table import KeyTable
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.p2p import P2PSettings
-from safeframe.facts.plan_text import about, plan_text
+from safeframe.facts.plan_text import plan_text
+from safeframe.facts.width import Width
 from safeframe.facts.write import WritePlan
 from safeframe.units import format_count, format_nbytes
 
@@ -77,7 +79,7 @@ class Plan:
     largest_partition_nbytes: int
     """Upper bound of the largest output partition, in bytes."""
     row_nbytes: float
-    """Bytes of one result row, as the plan reckons them."""
+    """Bytes of one result row, as the plan reckons them: a bound where they are known from a sample."""
     staging_nbytes: int
     """Bytes that pass through the staging directory; 0 when nothing is staged."""
     staging_free_nbytes: int | None
@@ -85,6 +87,8 @@ class Plan:
     store."""
     staging_directory: str | None
     """Where rows are staged; None when nothing is staged."""
+    output_width: Width | None = None
+    """How well bytes per row are known; None where all types have a fixed width."""
     layout: ShardLayout | None = None
     """How rows are divided, for the engine."""
     merge: MergeEstimate | None = None
@@ -103,6 +107,14 @@ class Plan:
     """How ``to_parquet`` writes the result without its rows; None where it makes them."""
     write_refused: str = ""
     """Why it makes them; empty where it does not, and of recipes whose rows all differ."""
+
+    @property
+    def largest_possible_nbytes(self) -> int:
+        """The largest output partition if its rows are as wide as the sample allows, in bytes."""
+        width = self.output_width
+        if width is None or width.exact:
+            return self.largest_partition_nbytes
+        return math.ceil(self.largest_partition_nbytes * max(1.0, width.most / max(self.row_nbytes, 1e-9)))
 
     @property
     def input_rows(self) -> int:
@@ -216,7 +228,7 @@ class Plan:
         msg = (
             f"The {self.recipe} makes {format_count(self.output_partitions)} partitions of up to "
             f"{format_nbytes(self.largest_partition_nbytes)}, {about(self.output_rows)}"
-            f"{format_count(self.output_rows.expected)} rows and {format_nbytes(self.output_nbytes.expected)} in all, "
+            f"{format_count(self.output_rows.expected)} rows and {format_interval(self.output_nbytes)} in all, "
             f"and a dask graph can hold {format_count(most)}."
         )
         hints = []

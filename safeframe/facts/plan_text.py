@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from safeframe import options
 from safeframe.facts.estimate import Estimate
+from safeframe.facts.interval_text import about
 from safeframe.units import format_count, format_nbytes
 
 if TYPE_CHECKING:
     from safeframe.facts.plan import Plan, Step
 
-__all__ = ["about", "plan_text"]
+__all__ = ["plan_text"]
 
 _LABEL_WIDTH = 10
 _HEAVIEST = 3
@@ -62,14 +63,17 @@ def _output(plan: Plan) -> list[str]:
     rows, nbytes = plan.output_rows, plan.output_nbytes
     lines = [
         (
-            f"{about(rows)}{format_count(rows.expected)} rows, {format_nbytes(nbytes.expected)} in memory "
-            f"({plan.row_nbytes:g} B a row)"
+            f"{about(rows)}{format_count(rows.expected)} rows, {_roughly(nbytes)}{format_nbytes(nbytes.expected)} "
+            f"in memory ({_row(plan)})"
         )
     ]
     if not rows.exact:
         lines.append(
-            f"between {format_count(rows.lower)} and {format_count(rows.upper)} rows, "
-            f"{format_nbytes(nbytes.lower)} and {format_nbytes(nbytes.upper)} ({rows.method})"
+            f"between {format_count(rows.lower)} and {format_count(rows.upper)} rows ({rows.method})"
+        )
+    if format_nbytes(nbytes.lower) != format_nbytes(nbytes.upper):
+        lines.append(
+            f"between {format_nbytes(nbytes.lower)} and {format_nbytes(nbytes.upper)} in memory ({nbytes.method})"
         )
     if plan.merge is None:
         return lines
@@ -86,13 +90,31 @@ def _output(plan: Plan) -> list[str]:
     return lines
 
 
+def _roughly(nbytes: Estimate) -> str:
+    return "about " if format_nbytes(nbytes.lower) != format_nbytes(nbytes.upper) else ""
+
+
+def _row(plan: Plan) -> str:
+    """Print the bytes of a row that the line's bytes are made of, and those that partitions are reckoned with."""
+    width = plan.output_width
+    if width is None or width.exact:
+        return f"{plan.row_nbytes:g} B a row"
+    return f"{width.expected:.4g} B a row; reckoned with {plan.row_nbytes:.4g} B"
+
+
 def _partitions(plan: Plan) -> list[str]:
-    return [
+    largest = format_nbytes(plan.largest_partition_nbytes)
+    lines = [
         (
-            f"{format_count(plan.output_partitions)}, the largest at most {format_nbytes(plan.largest_partition_nbytes)} "
+            f"{format_count(plan.output_partitions)}, the largest at most {largest} "
             f"(target {format_nbytes(plan.partition_nbytes)})"
         )
     ]
+    if plan.largest_possible_nbytes > plan.largest_partition_nbytes:
+        lines.append(
+            f"widths are those of a sample: with rows as wide as it allows, {format_nbytes(plan.largest_possible_nbytes)}"
+        )
+    return lines
 
 
 def _memory(plan: Plan) -> list[str]:
@@ -170,11 +192,6 @@ def _too_large(plan: Plan) -> list[str]:
             f"{plan.staging_directory}"
         )
     return lines
-
-
-def about(estimate: Estimate) -> str:
-    """Return the word before a figure: ``"exactly "`` or ``"about "``."""
-    return "exactly " if estimate.exact else "about "
 
 
 def _plural(count: int, noun: str) -> str:

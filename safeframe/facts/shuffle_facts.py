@@ -9,6 +9,7 @@ from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Counts
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.shuffle_keys import ShuffleKeys
+from safeframe.facts.width import Width
 
 __all__ = ["ShuffleFacts"]
 
@@ -24,7 +25,9 @@ class ShuffleFacts:
     profile: FrameProfile
     """Rows and bytes."""
     row_nbytes: float
-    """Bytes of one row as it is moved, the index with it."""
+    """Bytes of one row as it is moved, the index with it; as they bound rather than expect it."""
+    output_width: Width
+    """Bytes of one row of the result, and how well they are known."""
     budget: Budget
     """What one worker may use."""
     staging: StagingFacts

@@ -9,6 +9,7 @@ from safeframe.facts.frame import FrameProfile
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.quantiles import KeyQuantiles
+from safeframe.facts.width import Width
 
 __all__ = ["SortFacts"]
 
@@ -26,7 +27,9 @@ class SortFacts:
     row_nbytes: float
     """Bytes of one row as it is moved, the index with it where it is kept."""
     output_row_nbytes: float
-    """Bytes of one row of the result."""
+    """Bytes of one row of the result, as they bound rather than expect it."""
+    output_width: Width
+    """Bytes of one row of the result, and how well they are known."""
     budget: Budget
     """What one worker may use."""
     staging: StagingFacts

@@ -15,6 +15,7 @@ from safeframe.errors import ValidationError
 from safeframe.facts.bag_facts import BagFacts
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.plan import Plan, Step
+from safeframe.facts.width import Width
 from safeframe.planning.memory import bag_partition_peak_nbytes, bag_stage_peak_nbytes, least_partitions
 from safeframe.units import format_count, format_nbytes
 
@@ -113,7 +114,7 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
         steps=steps,
         budget=budget,
         output_rows=items,
-        output_nbytes=items.scaled(sizes.item_nbytes),
+        output_nbytes=_item_width(sizes.item_nbytes).of(items),
         output_partitions=n,
         partition_nbytes=target,
         largest_partition_nbytes=largest,
@@ -126,6 +127,11 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
         else "Make the bag in smaller partitions.",
     )
     return plan, layout
+
+
+def _item_width(item_nbytes: float) -> Width:
+    """Return the width of items that some partitions were looked at for: it is that of the widest of these."""
+    return Width(least=0.0, expected=item_nbytes, most=item_nbytes, widest=item_nbytes, exact=False)
 
 
 def _items(facts: BagFacts) -> Estimate:

@@ -158,6 +158,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         budget=facts.budget if choice.p2p is None else choice.p2p.budget,
         output_rows=facts.estimate.rows,
         output_nbytes=facts.estimate.nbytes,
+        output_width=facts.estimate.width,
         output_partitions=choice.output_partitions,
         partition_nbytes=choice.partition_nbytes or target.partition_nbytes,
         largest_partition_nbytes=math.ceil(choice.largest_rows * widths.output),

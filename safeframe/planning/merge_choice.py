@@ -46,15 +46,10 @@ class Widths:
 
 def bounding_widths(facts: MergeFacts) -> Widths:
     """Give bytes per row that bound rather than expect, where they come from a sample."""
-
-    def bound(row_nbytes: float, exact: bool) -> float:
-        return row_nbytes if exact else row_nbytes * options.WIDTH_MARGIN
-
-    left, right = facts.left.profile, facts.right.profile
     return Widths(
-        left=bound(left.row_nbytes, left.exact_widths),
-        right=bound(right.row_nbytes, right.exact_widths),
-        output=bound(facts.estimate.row_nbytes, left.exact_widths and right.exact_widths),
+        left=facts.left.profile.width.bounding,
+        right=facts.right.profile.width.bounding,
+        output=facts.estimate.width.bounding,
     )
 
 

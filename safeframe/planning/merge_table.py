@@ -46,7 +46,7 @@ class TableFacts:
     row_nbytes: int
     """Bytes of a row of the table."""
     output_row_nbytes: float
-    """Bytes of a row of the result."""
+    """Bytes of a row of the result, as they bound rather than expect it."""
     budget: Budget
     """What one worker may use."""
     staging: StagingFacts
@@ -100,10 +100,11 @@ def plan_table_merge(facts: TableFacts, keys: KeyTable, estimate: MergeEstimate)
         budget=facts.budget,
         output_rows=estimate.rows,
         output_nbytes=estimate.nbytes,
+        output_width=estimate.width,
         output_partitions=max(1, facts.probe.partitions),
         partition_nbytes=_target(facts),
         largest_partition_nbytes=_largest_nbytes(facts),
-        row_nbytes=_output_width(facts),
+        row_nbytes=facts.output_row_nbytes,
         staging_nbytes=_staged_nbytes(facts, keys),
         staging_free_nbytes=facts.staging.free_nbytes,
         staging_directory=facts.staging.directory,
@@ -116,11 +117,9 @@ def plan_table_merge(facts: TableFacts, keys: KeyTable, estimate: MergeEstimate)
 
 def _steps(facts: TableFacts, keys: KeyTable) -> tuple[Step, ...]:
     table_nbytes = keys.nbytes(facts.row_nbytes)
-    width = facts.build.row_nbytes * _margin(facts.build)
+    width = facts.build.width.bounding
     places = min(keys.slice_places(facts.row_nbytes), keys.span)
-    probe_nbytes = math.ceil(
-        facts.probe.largest_partition_rows.upper * facts.probe.row_nbytes * _margin(facts.probe)
-    )
+    probe_nbytes = math.ceil(facts.probe.largest_partition_rows.upper * facts.probe.width.bounding)
     output_nbytes = _largest_nbytes(facts)
     return (
         stage_step(keys.build_side, facts.build_rows, width),
@@ -151,25 +150,16 @@ def _steps(facts: TableFacts, keys: KeyTable) -> tuple[Step, ...]:
 
 def _staged_nbytes(facts: TableFacts, keys: KeyTable) -> int:
     """Bytes of the table, and of the rows that it is made of."""
-    return keys.nbytes(facts.row_nbytes) + math.ceil(keys.rows * facts.build.row_nbytes)
-
-
-def _margin(*sides: FrameProfile) -> float:
-    """Widths that come from a sample are bounded rather than expected."""
-    return 1.0 if all(side.exact_widths for side in sides) else options.WIDTH_MARGIN
-
-
-def _output_width(facts: TableFacts) -> float:
-    return facts.output_row_nbytes * _margin(facts.build, facts.probe)
+    return keys.nbytes(facts.row_nbytes) + math.ceil(keys.rows * facts.build.width.bounding)
 
 
 def _largest_nbytes(facts: TableFacts) -> int:
-    return math.ceil(facts.probe.largest_partition_rows.upper * _output_width(facts))
+    return math.ceil(facts.probe.largest_partition_rows.upper * facts.output_row_nbytes)
 
 
 def _target(facts: TableFacts) -> int:
     """Bytes that an output partition may have: where the user does not say, as it comes, since steps tell what it takes."""
     if facts.partition_nbytes is not None:
         return facts.partition_nbytes
-    width = _output_width(facts)
+    width = facts.output_row_nbytes
     return max(default_partition_nbytes(max(facts.budget.task_nbytes, 0), width), _largest_nbytes(facts))

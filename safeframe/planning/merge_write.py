@@ -16,6 +16,7 @@ from safeframe.facts.frame import ColumnProfile
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
+from safeframe.facts.width import added as added_widths
 from safeframe.facts.write import WritePlan
 from safeframe.kernels.joined_groups import PAGE_ROWS, rectangle_shape
 from safeframe.kernels.order import Positions
@@ -46,9 +47,12 @@ def plan_wider_write(
         replace(side, profile=replace(side.profile, columns=(*side.profile.columns, *added)))
         for side, added in ((facts.left, left), (facts.right, right))
     ]
-    row_nbytes = facts.estimate.row_nbytes + sum(column.row_nbytes for column in (*left, *right))
+    width = facts.estimate.width + added_widths(column.width for column in (*left, *right))
     wider = replace(
-        facts, left=sides[0], right=sides[1], estimate=replace(facts.estimate, row_nbytes=row_nbytes)
+        facts,
+        left=sides[0],
+        right=sides[1],
+        estimate=replace(facts.estimate, row_nbytes=width.expected, row_width=width),
     )
     loads = loads_in_order(key_loads(facts.left.keys, facts.right.keys, facts.how), facts.left.keys.schema)
     return plan_write(wider, bounding_widths(wider), loads)

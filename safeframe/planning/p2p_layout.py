@@ -239,8 +239,8 @@ def refuse_unavailable(facts: P2PFacts) -> None:
 
 def bounding_row_nbytes(facts: P2PFacts) -> float:
     """Give the bytes that P2P moves for a row, as they bound rather than expect it."""
-    margin = 1.0 if facts.profile.exact_widths else options.WIDTH_MARGIN
-    return facts.row_nbytes * margin
+    width = facts.profile.width
+    return facts.row_nbytes if width.exact else facts.row_nbytes * width.bounding / max(width.expected, 1.0)
 
 
 def _settings(frames: Collection[P2PFacts], n_shards: int, even: bool) -> tuple[P2PSettings, int]:

@@ -107,7 +107,7 @@ def plan_rebalance(facts: RebalanceFacts) -> tuple[Plan, RebalanceLayout]:
         steps=choice.steps,
         budget=facts.budget,
         output_rows=Estimate.computed(sizes.total_rows, method=sizes.method),
-        output_nbytes=Estimate.computed(sizes.total_nbytes, method=sizes.method),
+        output_nbytes=sizes.output_nbytes,
         output_partitions=choice.layout.n_partitions,
         partition_nbytes=goal.limit_nbytes or largest,
         largest_partition_nbytes=largest,

@@ -18,7 +18,7 @@ from safeframe.planning.join_size import estimate_join
 from safeframe.recipes.frames import check_frame
 from safeframe.recipes.given_statistics import given_statistics
 from safeframe.recipes.merge_keys import KeyArguments, KeyedSides, keyed_sides
-from safeframe.recipes.row_width import result_row_nbytes
+from safeframe.recipes.row_width import missing_sides, result_row_width
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.key_bounds import bounded_schema
 from safeframe.sizing.keys import gather_key_statistics
@@ -77,7 +77,8 @@ def size_join(
     else:
         found = given_statistics(statistics, schema, *frames)
     profiles = [profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)]
-    row_nbytes = result_row_nbytes(sides, *profiles)
+    estimate = estimate_join(found[0], found[1], asked.how, row_nbytes=0.0, on=keys.left.names)
+    width = result_row_width(sides, profiles[0], profiles[1], missing_sides(asked.how, estimate))
     return JoinSizes(
         left=left,
         right=right,
@@ -86,7 +87,7 @@ def size_join(
         schema=schema,
         left_facts=SideFacts(keys=found[0], profile=profiles[0]),
         right_facts=SideFacts(keys=found[1], profile=profiles[1]),
-        estimate=estimate_join(found[0], found[1], asked.how, row_nbytes=row_nbytes, on=keys.left.names),
+        estimate=replace(estimate, row_nbytes=width.expected, row_width=width),
     )
 
 

@@ -15,6 +15,7 @@ from safeframe.facts.keys import Counts
 from safeframe.facts.lag import GroupEdges, LagFacts
 from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.facts.sort_facts import SortFacts
+from safeframe.facts.width import Width
 from safeframe.kernels.lag_spec import LagSpec
 from safeframe.kernels.range_router import range_router
 from safeframe.kernels.row_order import RowOrder
@@ -24,7 +25,8 @@ from safeframe.planning.sort import staged_group
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.lag_source import LagSource
 from safeframe.recipes.sorting import PlannedSort, SortOptions, known_divisions, order_facts, row_order
-from safeframe.sizing.frames import count_partition_rows, fixed_nbytes
+from safeframe.sizing.fixed_widths import fixed_nbytes
+from safeframe.sizing.frames import count_partition_rows
 from safeframe.sizing.group_edges import gather_groups
 from safeframe.sizing.quantiles import gather_quantiles
 
@@ -202,14 +204,16 @@ def _facts(
         quantiles=quantiles,
         budget=budget,
     )
-    widths = {column.name: column.row_nbytes for column in facts.profile.columns}
-    made = 0.0
+    widths = {column.name: column.width for column in facts.profile.columns}
+    made, output_width = 0.0, facts.output_width
     for one in spec.columns:
         fixed = fixed_nbytes(one.dtype)
-        made += max(widths[str(one.column)], 64.0) if fixed is None else fixed
+        made += max(widths[str(one.column)].bounding, 64.0) if fixed is None else fixed
+        output_width += widths[str(one.column)] if fixed is None else Width.fixed(fixed)
     return replace(
         facts,
         output_row_nbytes=facts.output_row_nbytes + made,
+        output_width=output_width,
         ordered="rows have to come beside those of their group",
         held_rows=0,
     )

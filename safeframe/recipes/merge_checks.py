@@ -7,6 +7,7 @@ from typing import Any
 
 from safeframe import options
 from safeframe.errors import OutputExplosionWarning, OutputTooLargeError, ValidationError
+from safeframe.facts.interval_text import about, format_interval
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
@@ -18,27 +19,31 @@ _KINDS = {"1:1": "one_to_one", "1:m": "one_to_many", "m:1": "many_to_one", "m:m"
 
 
 def refuse_larger(estimate: MergeEstimate, max_nbytes: int) -> None:
-    """Raise when the result is predicted to be larger than the user allows.
+    """Raise when the result may be larger than the user allows: by the upper end, where its size is an interval.
 
     Raises
     ------
     OutputTooLargeError
         With rows and bytes, and the heaviest keys.
     """
-    nbytes = estimate.nbytes.expected
-    if nbytes <= max_nbytes:
+    nbytes = estimate.nbytes
+    if nbytes.upper <= max_nbytes:
         return
     msg = (
-        f"The {estimate.how} merge{_on(estimate)} would make "
-        f"{format_count(estimate.rows.expected)} rows, {format_nbytes(nbytes)} in memory, and max_output= "
+        f"The {estimate.how} merge{_on(estimate)} would make {about(estimate.rows)}"
+        f"{format_count(estimate.rows.expected)} rows, {format_interval(nbytes)} in memory, and max_output= "
         f"allows {format_nbytes(max_nbytes)}. {_heaviest(estimate)}"
     )
-    hint = "Aggregate or deduplicate one side on the key first, merge on more columns, or raise max_output=."
+    hint = (
+        "Aggregate or deduplicate one side on the key first, merge on more columns, or raise max_output= to "
+        f"{format_nbytes(nbytes.upper)} or more."
+    )
     raise OutputTooLargeError(
         msg,
         hint=hint,
         output_rows=estimate.rows.expected,
-        output_nbytes=nbytes,
+        output_nbytes=nbytes.expected,
+        largest_output_nbytes=nbytes.upper,
         max_output_nbytes=max_nbytes,
     )
 
@@ -47,10 +52,9 @@ def warn_of_explosion(estimate: MergeEstimate, *, stacklevel: int) -> None:
     """Warn when a merge multiplies its input, and the result is large."""
     if estimate.fanout < options.EXPLOSION_FACTOR or estimate.rows.expected < options.EXPLOSION_ROWS:
         return
-    about = "makes" if estimate.rows.exact else "makes about"
     msg = (
-        f"This {estimate.how} merge{_on(estimate)} {about} {format_count(estimate.rows.expected)} "
-        f"rows, {format_nbytes(estimate.nbytes.expected)} in memory: {estimate.fanout:,.1f} rows for each of "
+        f"This {estimate.how} merge{_on(estimate)} makes {about(estimate.rows)}{format_count(estimate.rows.expected)} "
+        f"rows, {format_interval(estimate.nbytes)} in memory: {estimate.fanout:,.1f} rows for each of "
         f"the {format_count(max(estimate.left_rows, estimate.right_rows))} rows of its larger side. "
         f"{_heaviest(estimate)}"
         "\n\nHint: if that is not what you want, aggregate or deduplicate one side on the key first, or merge "

@@ -18,12 +18,13 @@ from safeframe.facts.keys import Counts, KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.merge_facts import SideFacts, StagingFacts
 from safeframe.facts.plan import Plan
+from safeframe.facts.width import Width
 from safeframe.kernels.join_spec import join_spec
 from safeframe.kernels.join_table import JoinTable, refused
 from safeframe.planning.merge_table import TableFacts, can_be_mapped, plan_table_merge
 from safeframe.recipes.join_sizes import JoinSizes, side_schema
 from safeframe.recipes.merge_keys import KeyArguments, KeyedSides, keyed_sides
-from safeframe.recipes.row_width import result_row_nbytes
+from safeframe.recipes.row_width import result_row_width
 from safeframe.sizing.cluster import on_one_host
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.key_table import look_at_keys
@@ -83,19 +84,20 @@ def table_merge(
     profiles = profile_frame(sides.left, rows[0]), profile_frame(sides.right, rows[1])
     build, probe = profiles[::-1] if build_side == "right" else profiles
     least = KeyTable(base=0, span=int(build_rows.sum()), rows=int(build_rows.sum()), build_side=build_side)
+    width = result_row_width(sides, *profiles, (asked.how == "right", asked.how == "left"))
     facts = TableFacts(
         build=build,
         build_rows=build_rows,
         probe=probe,
         row_nbytes=JoinTable(spec, least).layout.itemsize,
-        output_row_nbytes=result_row_nbytes(sides, *profiles),
+        output_row_nbytes=width.bounding,
         budget=budget,
         staging=staging,
         partition_nbytes=partition_nbytes,
     )
     if not can_be_mapped(facts, least):
         return None
-    estimate = _estimate(sides, asked, rows, facts.output_row_nbytes)
+    estimate = _estimate(sides, asked, rows, width)
     # Without a table the merge has these rows and more.
     check_size(estimate)
     frame, on = (
@@ -122,7 +124,7 @@ def table_merge(
 
 
 def _estimate(
-    sides: KeyedSides, asked: KeyArguments, rows: tuple[Counts, Counts], row_nbytes: float
+    sides: KeyedSides, asked: KeyArguments, rows: tuple[Counts, Counts], width: Width
 ) -> MergeEstimate:
     left, right = (int(np.sum(counted)) for counted in rows)
     unmatched = [
@@ -133,7 +135,8 @@ def _estimate(
         how=asked.how,
         on=sides.keys.left.names,
         rows=Estimate.computed(kept, method="footer"),
-        row_nbytes=row_nbytes,
+        row_nbytes=width.expected,
+        row_width=width,
         left_rows=left,
         right_rows=right,
         left_unmatched_rows=unmatched[0],

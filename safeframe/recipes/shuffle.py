@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import dask.dataframe as dd
 
-from safeframe import config, options
+from safeframe import config
 from safeframe.engine._dask import new_collection
 from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
@@ -234,13 +234,14 @@ def _planned(given: _Given, strategy: str | None, staging: str | None) -> _Plann
             msg, hint="Gather them with safeframe.key_statistics(ddf, on), or leave them out."
         )
     profile = profile_frame(frame, keys.partitions.rows)
-    margin = 1.0 if profile.exact_widths else options.WIDTH_MARGIN
+    width = profile.width + profile.kept_index_width
     plan, group = make_plan(
         ShuffleFacts(
             keys=ShuffleKeys.of(keys),
             partition_rows=keys.partitions.rows,
             profile=profile,
-            row_nbytes=(profile.row_nbytes + (profile.index_row_nbytes or 8.0)) * margin,
+            row_nbytes=width.bounding,
+            output_width=width,
             budget=budget,
             staging=where,
             partition_nbytes=None if size is None else parse_nbytes(size, argument="partition_size"),

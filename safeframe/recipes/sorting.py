@@ -10,7 +10,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
-from safeframe import config, options
+from safeframe import config
 from safeframe.engine._dask import new_collection
 from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
@@ -200,12 +200,12 @@ def order_facts(
     if quantiles is None:
         quantiles = gather_quantiles(frame, order)
     profile = profile_frame(frame, quantiles.partition_rows)
-    margin = 1.0 if profile.exact_widths else options.WIDTH_MARGIN
-    index_nbytes = (profile.index_row_nbytes or 8.0) if with_index else 0.0
-    width = (profile.row_nbytes + index_nbytes) * margin
+    width = profile.width
+    if with_index:
+        width += profile.kept_index_width
     output_width = width
     if index is not None and not drop:
-        output_width += next(c.row_nbytes for c in profile.columns if c.name == str(index)) * margin
+        output_width += next(c.width for c in profile.columns if c.name == str(index))
     size = given.partition_size if given.partition_size is not None else config.get("partition-size")
     alignment = _alignment(quantiles, order) if index is not None else None
     staging = staging_facts(given.staging)
@@ -214,8 +214,9 @@ def order_facts(
         recipe=recipe,
         quantiles=quantiles,
         profile=profile,
-        row_nbytes=width,
-        output_row_nbytes=output_width,
+        row_nbytes=width.bounding,
+        output_row_nbytes=output_width.bounding,
+        output_width=output_width,
         budget=budget,
         staging=staging,
         p2p=p2p_facts(frame, budget=budget, partition_rows=quantiles.partition_rows) if by_p2p else None,

@@ -118,7 +118,7 @@ def estimate_merge(
     Notes
     -----
     **Eager.** As :func:`safeframe.key_statistics`, both sides in one
-    computation; strings and the like are measured on two partitions of each side.
+    computation; strings and the like are measured on a few partitions of each side.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def estimate(ddf: dd.DataFrame) -> FrameEstimate:
     Notes
     -----
     **Eager.** One column of each partition is read to count rows; strings and
-    the like are measured on two partitions.
+    the like are measured on a few partitions, and are an interval.
 
     Examples
     --------

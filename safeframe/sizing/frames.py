@@ -16,14 +16,11 @@ import pandas as pd
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import Counts
+from safeframe.sizing.fixed_widths import fixed_nbytes
 from safeframe.sizing.partition_tasks import each_partition
+from safeframe.sizing.sampled_widths import INDEX, sampled_widths
 
-__all__ = ["count_partition_rows", "fixed_nbytes", "profile_frame"]
-
-_DEFAULT_VARIABLE_NBYTES = 64.0
-"""Bytes per row of a variable-width column of which no row could be looked at."""
-
-_INDEX = "__index__"
+__all__ = ["count_partition_rows", "profile_frame"]
 
 
 def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> FrameProfile:
@@ -39,8 +36,9 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
     Notes
     -----
     **Eager.** Columns of fixed width are known from their types. The bytes of
-    strings, objects and categories are measured on the first and the middle
-    partition that have rows, reading only these columns of them. Without
+    strings, objects and categories are measured on up to ``options.WIDTH_SAMPLES``
+    partitions that have rows, reading only these columns of them, and are an
+    interval; footers of parquet files tell whether they are longer elsewhere. Without
     ``partition_rows``, one column of every partition is read to count rows.
 
     Examples
@@ -55,7 +53,7 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
     meta = ddf._meta
     fixed = [fixed_nbytes(dtype) for dtype in meta.dtypes]
     index_nbytes = _index_nbytes(meta.index)
-    sampled = _sampled_widths(
+    sampled = sampled_widths(
         ddf,
         [name for name, nbytes in zip(meta.columns, fixed, strict=True) if nbytes is None],
         partition_rows,
@@ -65,14 +63,16 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
         ColumnProfile(
             name=str(name),
             dtype=str(dtype),
-            row_nbytes=sampled[name] if nbytes is None else nbytes,
+            row_nbytes=sampled[name].expected if nbytes is None else nbytes,
             exact=nbytes is not None,
+            sampled=sampled[name] if nbytes is None else None,
         )
         for name, dtype, nbytes in zip(meta.columns, meta.dtypes, fixed, strict=True)
     )
     return FrameProfile(
         columns=columns,
-        index_row_nbytes=sampled[_INDEX] if index_nbytes is None else index_nbytes,
+        index_row_nbytes=sampled[INDEX].expected if index_nbytes is None else index_nbytes,
+        index_sampled=sampled[INDEX] if index_nbytes is None else None,
         partitions=len(partition_rows),
         rows=Estimate.computed(int(partition_rows.sum())),
         largest_partition_rows=Estimate.computed(int(partition_rows.max(initial=0))),
@@ -97,54 +97,7 @@ def _rows(frame: pd.DataFrame) -> Counts:
     return np.array([len(frame)], np.int64)
 
 
-def fixed_nbytes(dtype: Any) -> float | None:
-    """Give the bytes of a value, None where they differ from row to row."""
-    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(dtype):
-        return None
-    if isinstance(dtype, np.dtype):
-        return float(dtype.itemsize)
-    if isinstance(dtype, pd.ArrowDtype):
-        try:
-            return float(dtype.pyarrow_dtype.bit_width + 1) / 8  # and a bit that tells nulls
-        except ValueError:
-            return None
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return 8.0
-    numpy_dtype = getattr(dtype, "numpy_dtype", None)
-    if isinstance(numpy_dtype, np.dtype) and pd.api.types.is_numeric_dtype(dtype):
-        return float(numpy_dtype.itemsize + 1)  # and a byte that tells nulls
-    return None
-
-
 def _index_nbytes(index: pd.Index[Any]) -> float | None:
     if isinstance(index, pd.RangeIndex):
         return 0.0
     return None if isinstance(index, pd.MultiIndex) else fixed_nbytes(index.dtype)
-
-
-def _sampled_widths(
-    ddf: dd.DataFrame, names: list[Any], partition_rows: Counts, *, with_index: bool
-) -> dict[Any, float]:
-    """Measure bytes per row on the first and the middle partition that have rows."""
-    full = np.flatnonzero(partition_rows)
-    if not names and not with_index:
-        return {}
-    if len(full) == 0:
-        return dict.fromkeys([*names, _INDEX], _DEFAULT_VARIABLE_NBYTES)
-    chosen = sorted({int(full[0]), int(full[len(full) // 2])})
-    with dask.config.set({"optimization.tune.active": False}):
-        sample = ddf.partitions[chosen][names]
-        measured: tuple[dict[Any, float], ...] = dask.compute(*each_partition(sample, _nbytes, _added))
-    total = _added(list(measured))
-    rows = int(partition_rows[chosen].sum())
-    return {name: nbytes / rows for name, nbytes in total.items()}
-
-
-def _nbytes(frame: pd.DataFrame) -> dict[Any, float]:
-    usage = frame.memory_usage(index=False, deep=True)
-    nbytes = dict(zip(frame.columns, usage.astype(float).tolist(), strict=True))
-    return {**nbytes, _INDEX: float(frame.index.memory_usage(deep=True))}
-
-
-def _added(parts: list[dict[Any, float]]) -> dict[Any, float]:
-    return {name: sum(part[name] for part in parts) for name in parts[0]}

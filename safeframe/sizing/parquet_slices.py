@@ -27,10 +27,10 @@ from dask.delayed import delayed
 from safeframe import options
 from safeframe.errors import RowConservationError
 from safeframe.facts.keys import Counts
-from safeframe.sizing.frames import fixed_nbytes
+from safeframe.sizing.fixed_widths import fixed_nbytes
 from safeframe.units import format_count
 
-__all__ = ["PartReader", "SlicedParquet", "footer_rows", "sliced_parquet"]
+__all__ = ["PartReader", "SlicedParquet", "footer_rows", "plain_parts", "sliced_parquet"]
 
 _VARIABLE_NBYTES = 64
 """Bytes of a value of variable width, to begin with, when the rows of a slice are chosen."""
@@ -180,19 +180,10 @@ class SlicedParquet:
 
 def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
     """Give the parquet source of a frame that is nothing but that, or None."""
-    expr = _plain_read(ddf)
-    if expr is None or type(expr).__name__ != "ReadParquetFSSpec":
+    source = _plain_source(ddf)
+    if source is None:
         return None
-    plan, read = expr._plan, expr._io_func
-    parts = plan["parts"]
-    if (
-        plan["empty"]
-        or plan["common_kwargs"].get("partitions")
-        or read.engine.__name__ != "ArrowDatasetEngine"
-    ):
-        return None
-    if not all(_is_one_file(part) for part in parts):
-        return None
+    read, parts = source
     # A footer is read once for each file; a part without row groups has all of its file.
     paths = sorted({part["piece"][0] for part in parts})
     step = max(1, -(-len(paths) // options.KEY_MIN_TASKS))
@@ -211,6 +202,41 @@ def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
         meta=ddf._meta,
         variable=[name for name, dtype in ddf._meta.dtypes.items() if fixed_nbytes(dtype) is None],
     )
+
+
+def plain_parts(
+    ddf: dd.DataFrame,
+) -> tuple[fsspec.AbstractFileSystem, list[tuple[str, tuple[int, ...] | None]]] | None:
+    """Return where each partition of a parquet source is, its file and row groups, or None where it is no such source.
+
+    No footer is read. Of a partition that is a whole file, the row groups are None.
+    """
+    source = _plain_source(ddf)
+    if source is None:
+        return None
+    read, parts = source
+    found = []
+    for part in parts:
+        chosen = part["piece"][1]
+        whole = chosen is None or chosen == [None]
+        found.append((part["piece"][0], None if whole else _groups_of(part, 0)))
+    return read.fs, found
+
+
+def _plain_source(ddf: dd.DataFrame) -> tuple[Any, Any] | None:
+    """Return dask's reader and parts of a frame that is nothing but a parquet source of one file a part, or None."""
+    expr = _plain_read(ddf)
+    if expr is None or type(expr).__name__ != "ReadParquetFSSpec":
+        return None
+    plan, read = expr._plan, expr._io_func
+    parts = plan["parts"]
+    if (
+        plan["empty"]
+        or plan["common_kwargs"].get("partitions")
+        or read.engine.__name__ != "ArrowDatasetEngine"
+    ):
+        return None
+    return (read, parts) if all(_is_one_file(part) for part in parts) else None
 
 
 def footer_rows(ddf: dd.DataFrame) -> Counts | None:

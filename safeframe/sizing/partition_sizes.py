@@ -22,7 +22,7 @@ from dask.delayed import delayed
 from safeframe import options
 from safeframe.facts.keys import Counts
 from safeframe.facts.partition_sizes import PartitionSizes
-from safeframe.sizing.frames import fixed_nbytes
+from safeframe.sizing.fixed_widths import fixed_nbytes
 from safeframe.sizing.parquet_slices import PartReader, SlicedParquet, footer_rows
 from safeframe.sizing.partition_tasks import each_partition
 from safeframe.sizing.row_nbytes import FRAME_NBYTES, row_sizes

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from safeframe.kernels.categories import UNKNOWN
-from safeframe.sizing.frames import fixed_nbytes
+from safeframe.sizing.fixed_widths import fixed_nbytes
 
 __all__ = ["FRAME_NBYTES", "RowSizes", "row_sizes"]
 

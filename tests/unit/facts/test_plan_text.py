@@ -9,6 +9,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.merge import KeyFanout, MergeEstimate
 from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.facts.width import Width
 
 MIB = 2**20
 
@@ -91,10 +92,23 @@ def test_the_projection_in_the_text_is_the_formula() -> None:
 
 def test_an_inexact_result_prints_its_interval_and_where_it_comes_from() -> None:
     rows = Estimate(lower=7_001, expected=7_919, upper=9_973, method="sketch", exact=False)
-    lines = str(replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(1024))).splitlines()
-    assert lines[3:5] == [
-        "  output      about 7,919 rows, 7.73 MiB in memory (41 B a row)",
-        "              between 7,001 and 9,973 rows, 6.84 MiB and 9.74 MiB (sketch)",
+    lines = str(replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(41))).splitlines()
+    assert lines[3:6] == [
+        "  output      about 7,919 rows, about 317 KiB in memory (41 B a row)",
+        "              between 7,001 and 9,973 rows (sketch)",
+        "              between 280 KiB and 399 KiB in memory (sketch)",
+    ]
+
+
+def test_widths_of_a_sample_print_what_they_allow() -> None:
+    width = Width(least=29, expected=31, most=82, widest=37, exact=False)
+    plan = replace(PLAN, output_width=width, output_nbytes=width.of(ROWS))
+    assert plan.largest_possible_nbytes == 118 * MIB
+    assert str(plan).splitlines()[3:7] == [
+        "  output      exactly 7,919 rows, about 240 KiB in memory (31 B a row; reckoned with 41 B)",
+        "              between 224 KiB and 634 KiB in memory (sample)",
+        "  partitions  1,009, the largest at most 59 MiB (target 61 MiB)",
+        "              widths are those of a sample: with rows as wide as it allows, 118 MiB",
     ]
 
 

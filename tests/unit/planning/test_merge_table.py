@@ -94,7 +94,8 @@ def test_room_decides():
     assert not can_be_mapped(replace(one, staging=small), table(11_000_000)), "the disk"
     assert can_be_mapped(replace(one, staging=replace(small, free_nbytes=416_000_016)), table(11_000_000))
     assert can_be_mapped(replace(one, staging=replace(small, free_nbytes=None)), table(11_000_000))
-    wide = profile(100_000_000, 100, 24, exact=False)
-    assert planned(replace(one, probe=wide)).largest_partition_nbytes > 40_000_000, (
+    wide = profile(100_000_000, 100, 64, exact=False)
+    known = replace(one, probe=profile(100_000_000, 100, 64))
+    assert planned(replace(one, probe=wide)).task_peak_nbytes > planned(known).task_peak_nbytes, (
         "sampled widths are bounded"
     )

@@ -14,6 +14,7 @@ from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.facts.sort_facts import SortFacts
+from safeframe.facts.width import Width
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.sort import SORT_STRATEGIES, plan_sort, staged_group
 from tests.unit.planning.budgets import budget_of
@@ -72,7 +73,8 @@ def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
         "self_made": True,
         "fixed_width": False,
     }
-    return SortFacts(**(given | changes))
+    given |= changes
+    return SortFacts(output_width=Width.fixed(given["output_row_nbytes"]), **given)
 
 
 def plan_of(*args, **changes):

@@ -118,7 +118,11 @@ def test_an_estimate_from_given_statistics_reads_no_fixed_width_data(frame):
 def test_bytes_of_a_merge_count_what_missing_rows_widen(frame):
     left = dd.from_pandas(frame[["k"]].assign(small=np.int8(1)), npartitions=1)
     right = dd.from_pandas(frame[["k", "v"]], npartitions=1)
-    assert safeframe.estimate_merge(left, right, on="k").row_nbytes == 24
+    assert safeframe.estimate_merge(left, right, on="k").row_nbytes == 17
+    # Every left row has a match.
+    assert safeframe.estimate_merge(left, right[right["k"] > 0], on="k", how="right").row_nbytes == 17
+    assert safeframe.estimate_merge(left, right, on="k", how="right").row_nbytes == 17
+    assert safeframe.estimate_merge(left[left["k"] > 1], right, on="k", how="right").row_nbytes == 24
 
 
 def test_sampled_statistics_gathered_apart_are_brought_together():

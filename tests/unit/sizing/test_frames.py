@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import safeframe
+from safeframe.facts.frame_estimate import FrameEstimate
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 
 
@@ -42,7 +44,7 @@ def test_variable_widths_are_near_what_pandas_measures(dtype):
     assert s.row_nbytes == pytest.approx(sum(pieces) / 2000, rel=0.02)
 
 
-def test_only_variable_columns_of_two_partitions_are_read():
+def test_only_variable_columns_of_some_partitions_are_read():
     seen = []
 
     def part(number, columns=None):
@@ -50,10 +52,55 @@ def test_only_variable_columns_of_two_partitions_are_read():
         frame = pd.DataFrame({"s": ["word"] * 3, "a": [1, 2, 3]})
         return frame if columns is None else frame[columns]
 
-    ddf = dd.from_map(part, range(9), meta=part(0))
+    ddf = dd.from_map(part, range(151), meta=part(0))
     seen.clear()
-    profile_frame(ddf, np.full(9, 3))
-    assert sorted(seen) == [(0, ("s",)), (4, ("s",))]
+    profile_frame(ddf, np.full(151, 3))
+    assert sorted(seen) == [(number, ("s",)) for number in range(0, 151, 10)]
+    seen.clear()
+    profile_frame(ddf, np.full(151, 10**7))  # large ones are few
+    assert sorted(number for number, _ in seen) == [0, 150]
+
+
+def test_what_is_sampled_is_an_interval(tmp_path):
+    lengths = [4000, 10, 10, 10, 10]
+    pieces = [pd.DataFrame({"a": 1.0, "s": ["x" * length] * 50}) for length in lengths]
+    ddf = dd.from_map(lambda i: pieces[i], range(5), meta=pieces[0].iloc[:0])
+    profile = profile_frame(ddf)
+    true = sum(int(piece.memory_usage(index=False, deep=True).sum()) for piece in pieces)
+    assert not profile.nbytes.exact
+    assert int(profile.nbytes) == true
+    assert profile.nbytes.lower < true < profile.nbytes.upper
+    assert profile.nbytes.method == "sample"
+    assert profile.width.widest == pytest.approx(4000, rel=0.05)
+    assert profile.width.bounding == pytest.approx(4 * true / 250, rel=0.25)
+    assert "between" in str(FrameEstimate(profile=profile, partition_rows=np.full(5, 50)))
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_footers_tell_of_longer_strings_elsewhere(tmp_path, convert, monkeypatch):
+    monkeypatch.setattr("safeframe.options.WIDTH_SAMPLES", 2)
+    lengths = [10, 10, 700, 10, 10]
+    for number, length in enumerate(lengths):
+        words = [f"{row}".ljust(length, "x") for row in range(500)]
+        pd.DataFrame({"a": 1.0, "s": words}).to_parquet(tmp_path / f"{number}.parquet")
+    with dask.config.set({"dataframe.convert-string": convert}):
+        ddf = dd.read_parquet(tmp_path)
+        profile = profile_frame(ddf)
+        true = sum(
+            part.memory_usage(index=False, deep=True).sum() for part in dask.compute(*ddf.to_delayed())
+        )
+    width = profile.width
+    assert width.expected == pytest.approx(true / 2500, rel=0.05)
+    assert 700 < width.widest < 1.1 * 770
+    assert profile.nbytes.lower < true < profile.nbytes.upper
+    # Columns made of them have no footers.
+    assert profile_frame(ddf.assign(t=ddf["s"])).width.widest < 300
+
+
+def test_an_index_of_strings_is_not_exact():
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index(["one", "two"], dtype=object))
+    found = safeframe.estimate(dd.from_pandas(frame, npartitions=1))
+    assert not found.nbytes.exact
 
 
 def test_empty_partitions_are_not_the_sample():

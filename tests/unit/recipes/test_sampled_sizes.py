@@ -1,0 +1,120 @@
+"""Sizes of strings are known from a sample: they are intervals, and what is beyond them is noticed."""
+
+from __future__ import annotations
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+import safeframe
+from safeframe.errors import MemoryBudgetError, OutputTooLargeError, PartitionSizeWarning
+
+KIB = 2**10
+
+
+@pytest.fixture(autouse=True)
+def _sync():
+    with dask.config.set(scheduler="sync"):
+        yield
+
+
+def uneven(tmp_path, n=8, short=(0, 4), length=4000):
+    """Partitions of strings, short in some of them."""
+    pieces = [
+        pd.DataFrame(
+            {
+                "k": np.arange(i * 200, i * 200 + 200),
+                "s": ["x" * (10 if i in short else length) + str(j) for j in range(200)],
+            }
+        )
+        for i in range(n)
+    ]
+    return dd.from_map(lambda i: pieces[i], range(n), meta=pieces[0].iloc[:0])
+
+
+def shuffled(n):
+    keys = np.random.default_rng(0).permutation(n)
+    return dd.from_pandas(pd.DataFrame({"k": keys, "b": np.arange(n)}), npartitions=2)
+
+
+RECIPES = {
+    "merge": lambda ddf, **options: safeframe.merge(
+        ddf, shuffled(1600), on="k", strategy="staged", **options
+    ),
+    "set_index": lambda ddf, **options: safeframe.set_index(ddf, "k", strategy="staged", **options),
+    "sort_values": lambda ddf, **options: safeframe.sort_values(ddf, "k", strategy="staged", **options),
+    "shuffle": lambda ddf, **options: safeframe.shuffle(ddf, "k", **options),
+    "rebalance": lambda ddf, **options: safeframe.rebalance_partitions(ddf, **options),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_partitions_keep_to_their_size_where_strings_differ(recipe, tmp_path):
+    made = RECIPES[recipe](uneven(tmp_path), partition_size="128KiB", staging=str(tmp_path))
+    plan = safeframe.explain(made)
+    sizes = [part.memory_usage(deep=True).sum() for part in dask.compute(*made.to_delayed())]
+    assert max(sizes) <= 1.05 * plan.largest_partition_nbytes
+    assert plan.output_nbytes.lower <= sum(sizes) <= plan.output_nbytes.upper + 200 * len(sizes)
+    if recipe != "rebalance":  # which measures every row
+        assert not plan.output_nbytes.exact
+        assert plan.output_nbytes.method == "sample"
+
+
+def test_max_output_looks_at_the_upper_end(tmp_path):
+    left, right = uneven(tmp_path), shuffled(1600)
+    estimate = safeframe.estimate_merge(left, right, on="k").nbytes
+    assert estimate.lower < estimate.expected < estimate.upper
+    for allowed in (estimate.lower, estimate.expected, estimate.upper - 1):
+        with pytest.raises(OutputTooLargeError, match="between") as raised:
+            safeframe.merge(left, right, on="k", staging=str(tmp_path), max_output=allowed)
+        assert raised.value.figures["largest_output_nbytes"] == estimate.upper
+    safeframe.merge(left, right, on="k", staging=str(tmp_path), max_output=estimate.upper)
+
+
+@pytest.mark.parametrize("recipe", ["merge", "set_index", "sort_values", "shuffle"])
+def test_a_partition_beyond_the_sample_is_told_of(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("safeframe.options.WIDTH_SAMPLES", 2)
+    ddf = uneven(tmp_path, short=(0, 7))
+    made = RECIPES[recipe](ddf, partition_size="128KiB", staging=str(tmp_path))
+    assert safeframe.explain(made).largest_possible_nbytes < 2**20
+    with pytest.warns(PartitionSizeWarning, match="were possible by the strings that were looked at"):
+        assert len(dask.compute(*made.to_delayed())) == made.npartitions
+
+
+@pytest.mark.parametrize("recipe", ["merge", "set_index", "sort_values", "shuffle"])
+def test_a_partition_that_no_task_can_hold_is_refused_before_it_is_read(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("safeframe.options.WIDTH_SAMPLES", 2)
+    monkeypatch.setattr("safeframe.options.FETCH_COPIES", 2**14)  # as if strings were longer still
+    ddf = uneven(tmp_path, short=(0, 7), length=40_000)
+    made = RECIPES[recipe](ddf, partition_size="1MiB", staging=str(tmp_path))
+    with pytest.raises(MemoryBudgetError, match="are staged for one output partition"):
+        made.compute()
+
+
+def test_what_has_a_fixed_width_is_exact(tmp_path):
+    left, right = shuffled(1600), shuffled(1600)
+    for how in ("inner", "left", "outer"):
+        plan = safeframe.plan_merge(left, right, on="k", how=how, staging=str(tmp_path))
+        assert plan.output_nbytes.exact
+        assert plan.largest_possible_nbytes == plan.largest_partition_nbytes
+        result = safeframe.merge(left, right, on="k", how=how, staging=str(tmp_path)).compute()
+        assert int(plan.output_nbytes) == result.memory_usage(index=False, deep=True).sum()
+
+
+@pytest.mark.parametrize("how", ["inner", "left", "right", "outer"])
+@pytest.mark.parametrize("matched", [True, False])
+def test_bytes_of_narrow_types_are_those_that_come(how, matched, tmp_path):
+    frame = pd.DataFrame({"k": np.arange(100)})
+    for dtype in ("int8", "float32", "bool", "datetime64[s]", "Int16", "complex64"):
+        frame[dtype] = np.zeros(100, "int8").astype(dtype if dtype != "Int16" else "int16")
+        frame[dtype] = frame[dtype].astype(dtype)
+    left = dd.from_pandas(frame, npartitions=2)
+    right = dd.from_pandas(frame.assign(k=frame["k"] + (0 if matched else 50)), npartitions=3)
+    merged = safeframe.merge(left, right, on="k", how=how, staging=str(tmp_path))
+    nbytes = safeframe.explain(merged).output_nbytes
+    made = merged.compute().memory_usage(index=False, deep=True).sum()
+    assert nbytes.lower <= made <= nbytes.upper
+    if nbytes.exact:
+        assert int(nbytes) == made
