@@ -16,7 +16,8 @@
 
     SafeframeWarning (UserWarning)
     ├── OutputExplosionWarning                        a join that multiplies its input
-    └── PartitionSizeWarning                          an output partition larger than its sample allows
+    ├── PartitionSizeWarning                          an output partition larger than its sample allows
+    └── RoundedIntegersWarning                        a join that makes floats of integers beyond 2**53
 
 Each message says what was asked, both numbers in units, which limit, and ends
 with a hint that can be acted on. The figures are attributes too, in
@@ -35,6 +36,7 @@ __all__ = [
     "OutputExplosionWarning",
     "OutputTooLargeError",
     "PartitionSizeWarning",
+    "RoundedIntegersWarning",
     "RowConservationError",
     "SafeframeError",
     "SafeframeWarning",
@@ -126,3 +128,7 @@ class OutputExplosionWarning(SafeframeWarning):
 
 class PartitionSizeWarning(SafeframeWarning):
     """An output partition has more bytes than the sample of its strings and objects allows."""
+
+
+class RoundedIntegersWarning(SafeframeWarning):
+    """A join whose rows may lack a match rounds integers beyond 2**53, as pandas does; the message has the columns."""

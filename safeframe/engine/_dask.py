@@ -45,7 +45,7 @@ from dask.dataframe.dask_expr._groupby import GroupbyAggregation, GroupByApply, 
 from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr._shuffle import BaseSetIndexSortValues
-from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph
+from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph, FromPandas
 from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
@@ -78,6 +78,7 @@ __all__ = [
     "Fillna",
     "Filter",
     "FromGraph",
+    "FromPandas",
     "Fused",
     "GroupByApply",
     "GroupByApplyConcatApply",

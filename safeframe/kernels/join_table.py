@@ -38,6 +38,7 @@ from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_codes import encode_keys
 from safeframe.kernels.row_layout import Rows, pack
+from safeframe.kernels.taken_rows import no_match
 
 __all__ = ["JoinTable", "look_up", "refused", "slice_rows"]
 
@@ -92,9 +93,19 @@ class JoinTable:
         return [(other, dtypes.iloc[i]) for i, (_, other) in enumerate(self.sources) if other is not None]
 
     @property
+    def missing(self) -> bool:
+        """Whether a row that looks up may find none."""
+        return self.spec.right_missing if self.keys.build_side == "right" else self.spec.left_missing
+
+    @property
+    def marks(self) -> bool:
+        """Whether the table tells which of its places are filled: where it has others, and none of them is to be found."""
+        return not self.missing and self.keys.span > self.keys.rows
+
+    @property
     def layout(self) -> np.dtype[np.void]:
         """The layout of the table's rows: whole words, so that a row is taken at once."""
-        kinds = [_stored(dtype) for _, dtype in self.looked_up]
+        kinds = [_stored(dtype) for _, dtype in self.looked_up] + [np.dtype(np.bool_)] * self.marks
         offsets = np.cumsum([0, *(kind.itemsize for kind in kinds)])
         words = max(1, -(-int(offsets[-1]) // 8))
         names = [str(i) for i in range(len(kinds))]
@@ -120,7 +131,9 @@ def refused(spec: JoinSpec, build_side: str) -> str:
         if own is not None and probe.dtypes[own] != dtype:
             return f"the key column {probe.names[own]!r} changes its type"
         if own is None and (
-            other is None or not has_fixed_width(dtype) or missing_dtype(build.dtypes[other]) != dtype
+            other is None
+            or not has_fixed_width(dtype)
+            or dtype not in (build.dtypes[other], missing_dtype(build.dtypes[other]))
         ):
             return f"the table's rows have a fixed width, and the {build_side} side has a column of {dtype}"
     return ""
@@ -153,7 +166,8 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
     filled = np.zeros(len(rows), np.bool_)
     inside = places[(places >= 0) & (places < n_places)]
     filled[inside] = True
-    if len(inside) < len(places) or int(filled.sum()) < len(places):
+    whole = table.missing or table.marks or bool(filled[:n_places].all())
+    if len(inside) < len(places) or int(filled.sum()) < len(places) or not whole:
         msg = (
             f"The {keys.build_side} side was planned to have each key once, from the smallest to the largest: of "
             f"{len(places):,} rows {int(filled.sum()):,} have a key of their own among these."
@@ -163,6 +177,8 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
     for at, dtype in table.looked_up:
         own, _ = as_fixed(as_series(block[at]), side.dtypes[at])
         values.append(own if _is_time(dtype) else own.astype(dtype, copy=False))
+    if table.marks:
+        values.append(np.ones(len(places), np.bool_))
     if values:
         packed: Rows = np.empty(len(places), layout)
         pack(packed, values)
@@ -173,8 +189,11 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
 def _missing(table: JoinTable, n_rows: int) -> Rows:
     layout = table.layout
     rows: Rows = np.zeros(n_rows, layout)
-    for name, (_, dtype) in zip(layout.names or (), table.looked_up, strict=True):
-        rows[name] = np.iinfo(np.int64).min if _is_time(dtype) else np.nan
+    for name, (_, dtype) in zip(layout.names or (), table.looked_up, strict=False):
+        if _is_time(dtype):
+            rows[name] = np.iinfo(np.int64).min
+        elif dtype.kind == "f":
+            rows[name] = np.nan
     return rows
 
 
@@ -190,6 +209,11 @@ def look_up(frame: pd.DataFrame, rows: Rows, table: JoinTable) -> pd.DataFrame:
     table
         What it is.
 
+    Raises
+    ------
+    RowConservationError
+        When a row finds none where the plan has one for each.
+
     Notes
     -----
     Memory: the columns that are looked up, and a few words for each of some thousand rows.
@@ -203,15 +227,21 @@ def look_up(frame: pd.DataFrame, rows: Rows, table: JoinTable) -> pd.DataFrame:
     made = [fixed_column(len(frame), dtype) for _, dtype in table.looked_up]
     names = rows.dtype.names or ()
     plain = _as_words(rows)
-    for start in range(0, len(frame), _STEP) if made else ():
+    for start in range(0, len(frame), _STEP) if made or not table.missing else ():
         places = _places(key.iloc[start : start + _STEP], side.schema, table.keys)
         taken = plain.take(places, mode="clip").view(rows.dtype)
-        for (_, target), name in zip(made, names, strict=True):
+        if not table.missing:
+            found = places < table.keys.span
+            if table.marks:
+                found &= taken[names[-1]]
+            if not found.all():
+                raise no_match(table.keys.build_side, int(np.count_nonzero(~found)))
+        for (_, target), name in zip(made, names, strict=False):
             target[start : start + _STEP] = taken[name]
-    found = iter(made)
+    looked_up = iter(made)
     columns: list[Column] = []
     for at, _ in table.sources:
-        columns.append(next(found)[0]() if at is None else own[at])
+        columns.append(next(looked_up)[0]() if at is None else own[at])
     return frame_of_columns(columns, table.spec.meta.columns, len(frame))
 
 

@@ -32,6 +32,7 @@ from safeframe.recipes.merge_divisions import result_divisions
 from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.recipes.merge_p2p import look_at_p2p
 from safeframe.recipes.merge_table import table_merge
+from safeframe.recipes.rounded_integers import warn_of_rounding
 from safeframe.sizing.cluster import staging_facts
 from safeframe.units import parse_nbytes
 
@@ -142,12 +143,22 @@ def merge(
     -----
     OutputExplosionWarning
         When the merge multiplies its input.
+    RoundedIntegersWarning
+        When integers beyond 2**53 become floats, as in pandas, because rows may
+        lack a match.
 
     Notes
     -----
     **Eager.** The keys of both sides are read once, when this function is
     called, to count rows per key. Not so in a left or right merge of parquet files
-    whose smaller side has each key once: there that side's keys alone are read.
+    whose smaller side has each key once: there that side's keys alone are read, and
+    the other's only where it decides the type of integers. Where rows may lack a
+    match, it is looked how large 64-bit integers are: in parquet footers, or in
+    partitions that are in memory, or else in three partitions.
+
+    **Integers** stay integers where each row has a match, and are floats as in
+    pandas otherwise. Where keys were sampled (``key-capacity``), rows may lack a
+    match as far as anyone knows before the run, and integers are floats.
 
     **Keys.** Integers of all widths are compared as integers, integers with
     floats as numbers and never through a rounding cast, strings whatever stores
@@ -224,6 +235,7 @@ def merged(sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments)
         given_divisions=result_divisions(sizes, plan),
         facts=facts,
     )
+    warn_of_rounding(expression._spec, sizes.left, sizes.right, stacklevel=3)
     return cast("dd.DataFrame", new_collection(expression))
 
 

@@ -7,27 +7,32 @@ Does not cover: any other merge (``join_sizes``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.key_table import KeyTable
-from safeframe.facts.keys import Counts, KeyStatistics
+from safeframe.facts.keys import Counts, KeySchema, KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.merge_facts import SideFacts, StagingFacts
 from safeframe.facts.plan import Plan
 from safeframe.facts.width import Width
-from safeframe.kernels.join_spec import join_spec
+from safeframe.kernels.join_spec import JoinSpec, join_spec
 from safeframe.kernels.join_table import JoinTable, refused
+from safeframe.kernels.key_codes import encode_keys
 from safeframe.planning.merge_table import TableFacts, can_be_mapped, plan_table_merge
 from safeframe.recipes.join_sizes import JoinSizes, side_schema
 from safeframe.recipes.merge_keys import KeyArguments, KeyedSides, keyed_sides
 from safeframe.recipes.row_width import result_row_width
 from safeframe.sizing.cluster import on_one_host
 from safeframe.sizing.frames import profile_frame
-from safeframe.sizing.key_table import look_at_keys
+from safeframe.sizing.integer_range import footer_ranges
+from safeframe.sizing.key_table import Presence, count_unmatched, look_at_keys
 from safeframe.sizing.parquet_slices import footer_rows
 from safeframe.sizing.staging_url import is_remote
 
@@ -54,7 +59,9 @@ def table_merge(
     Notes
     -----
     **Eager.** Footers of both sides; where all else allows for a table, one
-    pass over the key column of the smaller side.
+    pass over the key column of the smaller side. Where that has integers, which are
+    floats if a row finds none, one over the key column of the other side as well,
+    unless footers tell that each row finds one.
     """
     if asked.how not in ("left", "right") or staging.directory is None or is_remote(staging.directory):
         return None
@@ -68,17 +75,7 @@ def table_merge(
         return None
     sides = keyed_sides(left, right, asked)
     schema = side_schema(sides)
-    spec = join_spec(
-        sides.left._meta,
-        sides.right._meta,
-        sides.keys,
-        how=asked.how,
-        suffixes=asked.suffixes,
-        indicator=asked.indicator,
-        schema=schema,
-        left_missing=build_side == "left",
-        right_missing=build_side == "right",
-    )
+    spec = _spec(sides, asked, schema, missing=build_side)
     if refused(spec, build_side):
         return None
     profiles = profile_frame(sides.left, rows[0]), profile_frame(sides.right, rows[1])
@@ -103,9 +100,20 @@ def table_merge(
     frame, on = (
         (sides.right, sides.keys.right.on) if build_side == "right" else (sides.left, sides.keys.left.on)
     )
-    keys = look_at_keys(frame, on, schema, rows=least.rows, build_side=build_side)
-    if isinstance(keys, str) or not can_be_mapped(facts, keys):
+    found = look_at_keys(frame, on, schema, rows=least.rows, build_side=build_side)
+    if isinstance(found, str) or not can_be_mapped(facts, found[0]):
         return None
+    keys, presence = found
+    if any(dtype != spec.meta.dtypes.iloc[i] for i, dtype in _looked_up(JoinTable(spec, keys))):
+        # Whether integers stay integers depends on it.
+        unmatched = _unmatched(sides, schema, keys, presence)
+        if not unmatched:
+            table = JoinTable(_spec(sides, asked, schema, missing=None), keys)
+            width = result_row_width(sides, *profiles, (False, False))
+            facts = replace(facts, row_nbytes=table.layout.itemsize, output_row_nbytes=width.bounding)
+            if not can_be_mapped(facts, keys):
+                return None
+        estimate = _estimate(sides, asked, rows, width, unmatched)
     statistics = [
         KeyStatistics.uncounted(on=side.names, schema=schema, rows=counted)
         for side, counted in zip((sides.keys.left, sides.keys.right), rows, strict=True)
@@ -123,13 +131,55 @@ def table_merge(
     return sizes, plan_table_merge(facts, keys, estimate)
 
 
+def _spec(sides: KeyedSides, asked: KeyArguments, schema: KeySchema, *, missing: str | None) -> JoinSpec:
+    """Describe the join; ``missing`` is the side of which rows may be missing."""
+    return join_spec(
+        sides.left._meta,
+        sides.right._meta,
+        sides.keys,
+        how=asked.how,
+        suffixes=asked.suffixes,
+        indicator=asked.indicator,
+        schema=schema,
+        left_missing=missing == "left",
+        right_missing=missing == "right",
+    )
+
+
+def _looked_up(table: JoinTable) -> list[tuple[int, Any]]:
+    """Return the places in the result, and the types in the table's side, of what is looked up."""
+    places = enumerate(table.sources)
+    return [(i, table.build.dtypes[other]) for i, (_, other) in places if other is not None]
+
+
+def _unmatched(sides: KeyedSides, schema: KeySchema, keys: KeyTable, presence: Presence) -> int:
+    """Count the rows that look up and find none."""
+    frame, on = (
+        (sides.left, sides.keys.left.on) if keys.build_side == "right" else (sides.right, sides.keys.right.on)
+    )
+    if keys.span == keys.rows:
+        # Where each place is filled the smallest and the largest key tell of all others.
+        ends = footer_ranges(frame, on).get(on[0])
+        if ends is not None and not ends.nulls:
+            series = pd.Series([ends.least, ends.most]).astype(frame._meta[on[0]].dtype)
+            if presence.of(encode_keys([series], schema)[0]).all():
+                return 0
+    return count_unmatched(frame, on, schema, presence)
+
+
 def _estimate(
-    sides: KeyedSides, asked: KeyArguments, rows: tuple[Counts, Counts], width: Width
+    sides: KeyedSides,
+    asked: KeyArguments,
+    rows: tuple[Counts, Counts],
+    width: Width,
+    unmatched_rows: int | None = None,
 ) -> MergeEstimate:
     left, right = (int(np.sum(counted)) for counted in rows)
     unmatched = [
         Estimate(lower=0, expected=0, upper=number, method="footer", exact=False) for number in (left, right)
     ]
+    if unmatched_rows is not None:
+        unmatched[asked.how == "right"] = Estimate.computed(unmatched_rows)
     kept = left if asked.how == "left" else right
     return MergeEstimate(
         how=asked.how,

@@ -89,6 +89,9 @@ def sorted_merge(
     -----
     OutputExplosionWarning
         When the merge multiplies its input.
+    RoundedIntegersWarning
+        When integers beyond 2**53 become floats, as in pandas, because rows may
+        lack a match.
 
     Notes
     -----

@@ -15,6 +15,7 @@ import dask.dataframe as dd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from dask.delayed import delayed
 
 from safeframe.facts.key_table import KeyTable
 from safeframe.facts.keys import KeySchema
@@ -22,7 +23,7 @@ from safeframe.kernels.key_codes import encode_keys
 from safeframe.sizing.partition_tasks import each_partition, key_columns, project
 from safeframe.units import format_count
 
-__all__ = ["look_at_keys"]
+__all__ = ["Presence", "count_unmatched", "look_at_keys"]
 
 _SPARSITY = 4
 """Places of a table for each of its rows, at most."""
@@ -31,6 +32,32 @@ _NEAR_NBYTES = 2**20
 """Bytes of bits that are joined whatever their number."""
 
 Bits = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Presence:
+    """Which keys are there."""
+
+    base: int
+    """The code of the first bit."""
+    bits: Bits
+    """A bit for each code."""
+
+    def of(self, codes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Tell which codes are there."""
+        # A code below the base wraps around to a large number.
+        places = codes - np.uint64(self.base)
+        inside = places < np.uint64(8 * len(self.bits))
+        places[~inside] = 0
+        bits = (
+            self.bits[(places >> np.uint64(3)).view(np.int64)]
+            if len(self.bits)
+            else np.zeros(len(codes), np.uint8)
+        )
+        there: npt.NDArray[np.bool_] = (bits >> (7 - (places & np.uint64(7))).astype(np.uint8) & 1).view(
+            np.bool_
+        )
+        return there & inside
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +72,7 @@ class _Found:
 
 def look_at_keys(
     ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, rows: int, build_side: str
-) -> KeyTable | str:
+) -> tuple[KeyTable, Presence] | str:
     """Describe the table of a side's rows, or say why there is none.
 
     Parameters
@@ -82,7 +109,36 @@ def look_at_keys(
         return f"the {build_side} side's {format_count(rows)} keys are spread over more than {format_count(most)} numbers"
     if (distinct := int(np.count_nonzero(there))) < found.rows:
         return f"the {build_side} side has {format_count(distinct)} keys in {format_count(found.rows)} rows"
-    return KeyTable(base=found.base + first, span=span, rows=found.rows, build_side=build_side)
+    assert found.there is not None, "there is one where there are bits"
+    keys = KeyTable(base=found.base + first, span=span, rows=found.rows, build_side=build_side)
+    return keys, Presence(found.base, found.there)
+
+
+def count_unmatched(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, presence: Presence) -> int:
+    """Count the rows of the other side whose key is not there.
+
+    Notes
+    -----
+    **Eager.** The key column is read once.
+
+    **Memory.** A task holds the key column of one partition twice, and the bits.
+    """
+    # Sent once to each worker, rather than with each task.
+    bits = delayed(presence, pure=False)
+    parts = each_partition(project(ddf, on), _count_unmatched, _added, tuple(on), schema, bits)
+    return _added(list(dask.compute(*parts)))
+
+
+def _count_unmatched(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, presence: Presence) -> int:
+    codes, null = encode_keys(key_columns(frame, on), schema)
+    there = presence.of(codes)
+    if null is not None:
+        there &= ~null
+    return len(there) - int(np.count_nonzero(there))
+
+
+def _added(parts: list[int]) -> int:
+    return sum(parts)
 
 
 def _look(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, most: int) -> _Found:

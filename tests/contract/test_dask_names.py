@@ -404,6 +404,12 @@ def test_steps_that_look_at_a_row_alone_are_known_and_can_be_taken_of_another_fr
     assert taken.compute()["c"].tolist() == (-(FRAME.a + 1) * 2 > 3).tolist()
 
 
+def test_a_pandas_frame_is_the_only_leaf_of_what_is_made_of_it() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    leaves = [node for node in frame.assign(b=1)[["b"]].expr.walk() if not node.dependencies()]
+    assert {type(leaf) for leaf in leaves} == {_dask.FromPandas}
+
+
 def test_a_frame_that_was_persisted_is_its_partitions_under_their_names() -> None:
     kept = dd.from_pandas(FRAME, npartitions=2).map_partitions(_add, [1]).persist()
     assert isinstance(kept.expr, _dask.FromGraph)

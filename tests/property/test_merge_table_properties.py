@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import tempfile
+import warnings
 from pathlib import Path
 
 import dask
@@ -48,7 +49,7 @@ def build_sides(draw, kind):
     return pd.DataFrame(
         {
             "k": KEY_KINDS[kind](codes),
-            "i": draw(st.lists(st.integers(-(2**53), 2**53), min_size=n, max_size=n)),
+            "i": draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n)),
             "f": np.array(draw(st.lists(floats, min_size=n, max_size=n)), "float32"),
             "t": pd.Series(np.arange(n), dtype="int64").astype("datetime64[us]").dt.tz_localize("UTC"),
             "both": np.arange(n) / 2,
@@ -75,16 +76,18 @@ def test_rows_of_pandas(data, kind, how):
             read = [frame.compute().reset_index(drop=True) for frame in frames]
         if how == "right":
             frames, read = frames[::-1], read[::-1]
-        collection, plan, found = merged_collection(*frames, how=how, on="k", staging=directory)
         expected = read[0].merge(read[1], how=how, on="k")
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            _, plan, found = merged_collection(*frames, how=how, on="k", staging=directory)
+        rounded = expected["i"].dtype == "float64" and bool((build["i"].astype(object).abs() > 2**53).any())
+        assert any(one.category is safeframe.RoundedIntegersWarning for one in warned) == rounded
         keys = build["k"]
         if plan.table is not None:
             assert keys.is_unique
             assert keys.notna().all()
             assert plan.output_rows.exact
             assert plan.strategy == "broadcast"
-            # Whether a key is missing is not known before, so that integers become floats in any case.
-            expected = expected.astype(dict(collection._meta.dtypes))
             pd.testing.assert_frame_equal(found, expected, check_exact=True)
         else:
             order = ["n", "i", "f"]

@@ -25,7 +25,11 @@ BASES = {
 
 def test_every_error_is_listed_here() -> None:
     raised = {name for name in errors.__all__ if issubclass(getattr(errors, name), Exception)}
-    assert raised - {"SafeframeWarning", "OutputExplosionWarning", "PartitionSizeWarning"} == set(BASES)
+    warned = {name for name in raised if issubclass(getattr(errors, name), errors.SafeframeWarning)}
+    assert warned == {
+        "SafeframeWarning", "OutputExplosionWarning", "PartitionSizeWarning", "RoundedIntegersWarning",
+    }  # fmt: skip
+    assert raised - warned == set(BASES)
 
 
 @pytest.mark.parametrize(("name", "base"), BASES.items())
@@ -58,6 +62,7 @@ def test_a_full_staging_directory_is_a_staging_error() -> None:
     assert issubclass(errors.StagingFullError, errors.StagingError)
 
 
-def test_the_explosion_warning_is_ours_and_a_user_warning() -> None:
+def test_warnings_are_ours_and_user_warnings() -> None:
     assert issubclass(errors.OutputExplosionWarning, errors.SafeframeWarning)
+    assert issubclass(errors.RoundedIntegersWarning, errors.SafeframeWarning)
     assert issubclass(errors.SafeframeWarning, UserWarning)

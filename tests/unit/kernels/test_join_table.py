@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from safeframe.errors import SchemaMismatchError, ValidationError
+from safeframe.errors import RowConservationError, SchemaMismatchError, ValidationError
 from safeframe.facts.key_table import KeyTable
 from safeframe.kernels.columns import as_column
 from safeframe.kernels.join_keys import JoinKeys, SideKeys
@@ -14,6 +14,11 @@ from safeframe.kernels.join_spec import JoinSpec, join_spec
 from safeframe.kernels.join_table import JoinTable, look_up, refused, slice_rows
 from safeframe.kernels.key_codes import encode_keys
 from safeframe.kernels.key_schema import common_schema
+
+KEYS = JoinKeys(
+    left=SideKeys(on=("k",), names=("k",), given=("k",)),
+    right=SideKeys(on=("k",), names=("k",), given=("k",)),
+)
 
 
 def spec_of(left, right, how="left", indicator=False, on=("k", "k")) -> JoinSpec:
@@ -161,3 +166,33 @@ def test_a_key_whose_type_changes():
     left, right = pd.DataFrame({"k": np.array([1], "int32")}), pd.DataFrame({"k": [1], "b": [1.0]})
     assert right.merge(left, how="right", on="k")["k"].dtype == "int64", "pandas gives the left side's type"
     assert "the key column 'k' changes its type" in refused(spec_of(right, left, "right"), "left")
+
+
+@pytest.mark.parametrize("keys", [[7, 8, 9], [7, 9, 12]])
+@pytest.mark.parametrize("column", ["int64", "uint64", "float64", "datetime64[s]"])
+def test_integers_stay_where_each_row_finds_one_and_a_row_that_does_not_is_noticed(keys, column):
+    left = pd.DataFrame({"k": [9, 7, 7]})
+    large = np.array([2**53 + 1, 2**53 + 3, 2**62 + 1]) if "int" in column else np.arange(3)
+    right = pd.DataFrame({"k": keys, "b": large.astype(column)})
+    spec = spec_of(left, right)
+    spec = join_spec(
+        left.iloc[:0], right.iloc[:0], KEYS, how="left", suffixes=("_x", "_y"), indicator=False,
+        schema=spec.left.schema, left_missing=False, right_missing=False,
+    )  # fmt: skip
+    table, rows = table_of(spec, right, "right")
+    pd.testing.assert_frame_equal(look_up(left, rows, table), left.merge(right, how="left", on="k"))
+    for other in (6, 8, 10, 13, -(2**63)):
+        if other not in keys:
+            with pytest.raises(RowConservationError, match="1 or more rows have no match on the right side"):
+                look_up(pd.DataFrame({"k": [7, other]}), rows, table)
+
+
+def test_a_table_whose_places_were_all_filled_is_refused_with_others():
+    left, right = pd.DataFrame({"k": [1]}), pd.DataFrame({"k": [1, 2, 3], "b": [4, 5, 6]})
+    spec = join_spec(
+        left.iloc[:0], right.iloc[:0], KEYS, how="left", suffixes=("_x", "_y"), indicator=False,
+        schema=spec_of(left, right).left.schema, left_missing=False, right_missing=False,
+    )  # fmt: skip
+    table, _ = table_of(spec, right, "right")
+    with pytest.raises(ValidationError, match="of 2 rows 2 have a key of their own"):
+        slice_rows([as_column(right[name].iloc[::2]) for name in ("k", "b")], table, 0)

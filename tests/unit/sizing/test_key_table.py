@@ -11,7 +11,7 @@ import pytest
 from safeframe.facts.key_table import KeyTable
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.sizing import key_table
-from safeframe.sizing.key_table import look_at_keys
+from safeframe.sizing.key_table import count_unmatched, look_at_keys
 
 INT = KeySchema(columns=(KeyColumn(kind="int"),))
 ZERO = 2**63
@@ -20,7 +20,19 @@ ZERO = 2**63
 def look(keys, npartitions=3, dtype="int64"):
     frame = dd.from_pandas(pd.DataFrame({"k": pd.array(keys, dtype)}), npartitions=npartitions, sort=False)
     with dask.config.set(scheduler="sync"):
-        return look_at_keys(frame, ("k",), INT, rows=len(keys), build_side="right")
+        found = look_at_keys(frame, ("k",), INT, rows=len(keys), build_side="right")
+    return found if isinstance(found, str) else found[0]
+
+
+def unmatched(build, probe, dtype="int64", npartitions=3):
+    """Count the rows of one side that the other has no key for."""
+    frames = [
+        dd.from_pandas(pd.DataFrame({"k": pd.array(keys, dtype)}), npartitions=npartitions, sort=False)
+        for keys in (build, probe)
+    ]
+    with dask.config.set(scheduler="sync"):
+        _, presence = look_at_keys(frames[0], ("k",), INT, rows=len(build), build_side="right")
+        return count_unmatched(frames[1], ("k",), INT, presence)
 
 
 @pytest.mark.parametrize("first", [-1000, -3, 0, 5, 2**62])
@@ -34,6 +46,16 @@ def test_the_ends_of_the_integers():
     keys = [2**63 - 2, 2**63 - 1, 2**63 - 3]
     assert look(keys) == KeyTable(base=2**64 - 3, span=3, rows=3, build_side="right")
     assert look([-(2**63), -(2**63) + 2]) == KeyTable(base=0, span=3, rows=2, build_side="right")
+
+
+@pytest.mark.parametrize("first", [-(2**63), -1000, -3, 0, 5, 2**63 - 301])
+def test_rows_without_a_key_of_the_other_side(first):
+    rng = np.random.default_rng(2)
+    build = first + rng.permutation(300)[:200]
+    probe = np.concatenate([first + rng.integers(0, 300, 500), [-(2**63), 2**63 - 1, 0]])
+    assert unmatched(build, probe) == int((~np.isin(probe, build)).sum())
+    assert unmatched(build, rng.choice(build, 50)) == 0
+    assert unmatched([1, 2, 3], [1, None, 2, 7], "Int64") == 2
 
 
 @pytest.mark.parametrize(
