@@ -200,7 +200,8 @@ def guarded(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of another user, in a directory with the sticky bit
+            Path(lock.name).unlink()
         lock.close()
 
 
@@ -326,7 +327,8 @@ def _sweep(target: Path, but: Path | None = None) -> None:
             continue
         discard(directory.with_name(f"{directory.name}.old"), target)
         discard(directory, target)
-        lock.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            lock.unlink()
 
 
 def _refuse_running(target: Path) -> None:
@@ -368,7 +370,7 @@ def _lock_of(directory: Path) -> Path:
 
 def _is_held(path: Path) -> bool:
     try:
-        with path.open("r+") as lock:
+        with _opened(path, "r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -377,14 +379,23 @@ def _is_held(path: Path) -> bool:
     return False
 
 
+def _opened(path: Path, mode: str) -> IO[str]:
+    """Open a file to lock it: one that another user has left can be locked, though not written."""
+    try:
+        return path.open(mode)
+    except PermissionError:
+        return path.open("r")
+
+
 def _locked(path: Path, *, wait: bool = True) -> IO[str]:
     """Open and lock a file; again, should somebody remove it in between."""
     while True:
-        lock = path.open("a+")
+        lock = _opened(path, "a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                lock.truncate(0)
+                if lock.writable():
+                    lock.truncate(0)
                 return lock
         except FileNotFoundError:
             pass

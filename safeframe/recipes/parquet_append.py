@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dask.dataframe as dd
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dask.utils import natural_sort_key
@@ -59,14 +60,18 @@ class Appended:
                 raise SchemaMismatchError(msg, hint=hint)
         return pa.schema([schema.field(name) for name in self.schema.names])
 
-    def check_nullable(self, ddf: dd.DataFrame) -> None:
-        """Refuse pandas' nullable types where the files have numpy's, and the other way round."""
+    def check_pandas(self, ddf: dd.DataFrame) -> None:
+        """Refuse what Arrow has one type for and pandas has two: categories, numbers that may be null."""
         known = {
             column["field_name"]: column for column in (self.schema.pandas_metadata or {}).get("columns", [])
         }
         for name, dtype in zip(ddf.columns, ddf._meta.dtypes, strict=True):
-            theirs = str(known.get(name, {}).get("numpy_type", dtype))
-            if theirs != str(dtype) and theirs.lower() == str(dtype).lower():
+            if name not in known:
+                continue
+            column, categories = known[name], isinstance(dtype, pd.CategoricalDtype)
+            theirs = "category" if column["pandas_type"] == "categorical" else str(column["numpy_type"])
+            numbers = pd.api.types.is_numeric_dtype(dtype) and theirs != str(dtype)
+            if numbers or categories != (theirs == "category"):
                 msg = f"{name!r} is {dtype} in the frame and {theirs} in the files to append to."
                 raise SchemaMismatchError(msg, hint="Cast the column first.")
 
@@ -102,7 +107,7 @@ class Appended:
 def _plain(kind: pa.DataType) -> pa.DataType:
     """Leave out what files of one column may differ by."""
     if pa.types.is_dictionary(kind):
-        return pa.dictionary(pa.int32(), _plain(kind.value_type), kind.ordered)
+        return _plain(kind.value_type)  # as which categories of numbers come back; check_pandas tells them
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):

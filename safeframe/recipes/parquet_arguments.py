@@ -61,11 +61,21 @@ def check_partition_on(partition_on: Any) -> None:
         raise UnsupportedError(msg, hint=hint)
 
 
-def located(
-    path: str | os.PathLike[str], storage_options: dict[str, Any] | None, filesystem: Any = None
-) -> tuple[Any, str]:
+def located(path: Any, storage_options: dict[str, Any] | None, filesystem: Any = None) -> tuple[Any, str]:
     """Return fsspec's file system of an object store, or None for local files, and the path in it."""
-    fs, place = _file_system(os.fspath(path), storage_options or {}, filesystem)
+    if not isinstance(path, (str, os.PathLike)):
+        msg = f"path={path!r} is no path."
+        raise ValidationError(msg, hint="Name a directory, or a URL that fsspec knows.")
+    try:
+        fs, place = _file_system(os.fspath(path), storage_options or {}, filesystem)
+    except ValidationError:
+        raise
+    except ImportError as error:
+        msg = f"{path!r} cannot be reached: {error}."
+        raise UnsupportedError(msg, hint="Install what it names.") from error
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        msg = f"{path!r} cannot be reached: {error}."
+        raise ValidationError(msg, hint="Look at the URL, storage_options= and filesystem=.") from error
     if isinstance(fs, LocalFileSystem):
         try:
             # Through links: the directory that a link names is written, and the link stays.

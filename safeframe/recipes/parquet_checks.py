@@ -18,6 +18,7 @@ from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
 from safeframe.errors import (
     OutputTooLargeError,
     SchemaMismatchError,
+    StagingError,
     StagingFullError,
     UnsupportedError,
     ValidationError,
@@ -72,10 +73,15 @@ def check_target(target: ParquetTarget, npartitions: int, known: Collection[str]
         _check_prefix(target)
         return Entries()
     place = Path(target.target)
-    if place.exists() and not place.is_dir():
-        msg = f"{str(place)!r} is a file; a dataset is a directory."
+    file = next((path for path in (place, *place.parents) if path.exists() and not path.is_dir()), None)
+    if file is not None:
+        msg = f"{str(file)!r} is a file; a dataset is a directory."
         raise ValidationError(msg, hint="Name a directory.")
-    entries = local_entries(target, npartitions, known)
+    try:
+        entries = local_entries(target, npartitions, known)
+    except OSError as error:
+        msg = f"{str(place)!r} cannot be looked at: {error.strerror or error}."
+        raise StagingError(msg, hint="Name a directory that you may read.", directory=str(place)) from error
     if target.append:
         return entries
     if not target.overwrite and (entries.data or entries.strange_parquet):

@@ -236,7 +236,7 @@ def to_parquet(
     found = appended_to(fs, place, name_function, ddf.npartitions) if append else None
     if found is not None:
         checked = found.in_order(checked)
-        found.check_nullable(ddf)
+        found.check_pandas(ddf)
         if not ignore_divisions:
             found.check_divisions(ddf)
     budget = given_budget(memory)

@@ -253,6 +253,20 @@ def test_somebody_elses_directory_stays_his(closed):
     assert names(closed.parent) == ["data"]
 
 
+def test_what_another_user_left_holds_nobody_up(closed):
+    closed.parent.chmod(0o1777)
+    place = closed.parent / "other"
+    left = closed.parent / ".other.safeframe-0123456789ab"
+    left.mkdir()
+    for lock in (closed.parent / ".other.safeframe.lock", left.with_name(f"{left.name}.lock")):
+        lock.write_text("running")
+        lock.chmod(0o644)
+    with as_nobody():
+        to_parquet(frame(0), place)
+        to_parquet(frame(1), place, overwrite=True)
+    assert rows(place) == [*range(1, 101)]
+
+
 def test_a_directory_that_may_not_be_written(closed):
     closed.chmod(0o750)
     ran = []

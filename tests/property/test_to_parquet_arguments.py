@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 
 import dask
@@ -219,6 +220,47 @@ def test_what_is_refused_is_refused_before_anything_runs(tmp_path, arguments, er
 def test_what_is_no_dask_dataframe(tmp_path, what):
     with pytest.raises(safeframe.SchemaMismatchError, match="writes dask dataframes"):
         to_parquet(what, tmp_path / "out")
+
+
+@pytest.mark.parametrize("path", [None, 3, "nonsense://x", "file/inside", "file", "loop"])
+def test_paths_that_are_none(tmp_path, path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with contextlib.chdir(tmp_path), pytest.raises(safeframe.ValidationError):
+        to_parquet(dask_frame(), path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fits"),
+    [
+        (pd.Categorical([1, 2]), pd.Categorical([2, 3]), True),
+        (pd.Categorical(["a", "b"]), ["a", "b"], False),
+        (["a", "b"], pd.Categorical(["a", "b"]), False),
+        ([True, False], pd.array([True, None], dtype="boolean"), False),
+        ([1, 2], pd.array([1, 2], dtype="int64[pyarrow]"), False),
+        (pd.array([1, None], dtype="Int8"), pd.array([None, 3], dtype="Int8"), True),
+        (pd.array([1.0, 2], dtype="float32"), [1.0, 2.0], False),
+        (pd.date_range("2020", periods=2, unit="us"), pd.date_range("2020", periods=2, unit="ns"), False),
+    ],
+    ids=str,
+)
+def test_types_that_follow_each_other(tmp_path, old, new, fits):
+    first, second = (
+        dd.from_pandas(pd.DataFrame({"x": values}, index=[at, at + 1]), npartitions=1)
+        for at, values in ((0, old), (2, new))
+    )
+    first.to_parquet(tmp_path / "dask")
+    to_parquet(first, tmp_path / "ours")
+    if fits:
+        second.to_parquet(tmp_path / "dask", append=True)
+        to_parquet(second, tmp_path / "ours", append=True)
+        ours, other = (dd.read_parquet(tmp_path / way).compute() for way in ("ours", "dask"))
+        assert repr(ours) == repr(other)
+    else:
+        with pytest.raises(ValueError, match="Appended dtypes differ"):
+            second.to_parquet(tmp_path / "dask", append=True)
+        with pytest.raises(safeframe.SchemaMismatchError, match=r"'x' is .* in the frame and"):
+            to_parquet(second, tmp_path / "ours", append=True)
 
 
 def test_values_that_a_type_does_not_hold(tmp_path):
