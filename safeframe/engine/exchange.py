@@ -19,9 +19,12 @@ from typing import Any
 import numpy as np
 
 from safeframe.engine.conservation import conserved, rows_lost
+from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staged_blocks import Ints
 from safeframe.engine.staged_pieces import Piece, PiecesOrder, read_pieces
 from safeframe.engine.staging import StagedFile
+from safeframe.facts.planned_keys import PlannedKeys
+from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns import Column
 
 __all__ = ["Sealed", "fetch", "seal"]
@@ -64,22 +67,21 @@ class Sealed:
         return int(self.nbytes[self.starts[shard] : self.starts[shard + 1]].sum())
 
 
-def seal(staged: Sequence[StagedFile], dtypes: tuple[Any, ...], n_shards: int) -> Sealed:
+def seal(
+    staged: Sequence[StagedFile], dtypes: tuple[Any, ...], n_shards: int, planned: PlannedKeys | None = None
+) -> Sealed:
     """Join the manifests of one frame, and check that every row is in one of them.
 
     Raises
     ------
     RowConservationError
-        When a group gave out other than the rows it took in.
+        When a group gave out other than the rows it took in, or the frame has other rows than were planned.
     """
-    for number, file in enumerate(staged):
-        conserved(file.rows_in, int(file.rows.sum()) + file.rows_dropped, f"group {number} of the exchange")
-        if isinstance(file.form, np.dtype):
-            # Such rows do not say how many they are: a piece lies where those before it end.
-            misplaced = np.flatnonzero(np.diff(file.offsets) != file.rows * file.form.itemsize)
-            if len(misplaced):
-                there = int(np.diff(file.offsets)[misplaced[0]]) // file.form.itemsize
-                raise rows_lost(file.path, int(file.rows[misplaced[0]]), there)
+    with run_of_task(next((file.path.rpartition("/")[0] for file in staged if file.path), "")):
+        if planned is not None:
+            keys = sum(file.checksum for file in staged) % 2**64
+            check_planned(planned, sum(file.rows_in for file in staged), keys)
+        _check_files(staged)
     shards = np.concatenate([file.shards for file in staged])
     order = np.argsort(shards, kind="stable")
     files = np.repeat(np.arange(len(staged)), [len(file.shards) for file in staged])
@@ -92,6 +94,18 @@ def seal(staged: Sequence[StagedFile], dtypes: tuple[Any, ...], n_shards: int) -
         nbytes=np.concatenate([np.diff(file.offsets) for file in staged])[order],
         rows=np.concatenate([file.rows for file in staged])[order],
     )
+
+
+def _check_files(staged: Sequence[StagedFile]) -> None:
+    """Raise unless every row of each group is in its file, and where that says."""
+    for number, file in enumerate(staged):
+        conserved(file.rows_in, int(file.rows.sum()) + file.rows_dropped, f"group {number} of the exchange")
+        if isinstance(file.form, np.dtype):
+            # Such rows do not say how many they are: a piece lies where those before it end.
+            misplaced = np.flatnonzero(np.diff(file.offsets) != file.rows * file.form.itemsize)
+            if len(misplaced):
+                there = int(np.diff(file.offsets)[misplaced[0]]) // file.form.itemsize
+                raise rows_lost(file.path, int(file.rows[misplaced[0]]), there)
 
 
 def fetch(

@@ -40,6 +40,7 @@ from safeframe.engine.runs import start_run
 from safeframe.engine.tally import announce, count_rows_out
 from safeframe.engine.worker import use_worker
 from safeframe.facts.plan import Plan
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.facts.write import WritePlan
 from safeframe.kernels.columns import Block
 from safeframe.kernels.join_spec import JoinSpec
@@ -143,7 +144,13 @@ class JoinedFiles(Expr):  # type: ignore[misc]  # dask's expressions are untyped
 
 
 def joined_files(
-    left: Any, right: Any, form: JoinedForm, plan: Plan, target: ParquetTarget, token: str
+    left: Any,
+    right: Any,
+    form: JoinedForm,
+    plan: Plan,
+    planned: tuple[PlannedKeys, PlannedKeys],
+    target: ParquetTarget,
+    token: str,
 ) -> Expr:
     """Give the expression that writes a merge's files, of its lowered sides.
 
@@ -164,7 +171,7 @@ def joined_files(
         for frame, side in ((left, spec.left), (right, spec.right))
     ]
     limit = CellLimit.of(plan)
-    sealed = Seal(run, seal_merge, (spec, write.layout, limit), *staged)
+    sealed = Seal(run, seal_merge, (spec, write.layout, limit, planned), *staged)
     return JoinedFiles(sealed, form, write, target, run)
 
 

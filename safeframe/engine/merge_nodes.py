@@ -39,10 +39,13 @@ from safeframe.engine.merge_tasks import (
 from safeframe.engine.ordered_nodes import JoinFacts, OrderedCells, ordered_partitions
 from safeframe.engine.ordered_tasks import seal_moved
 from safeframe.engine.planned_nodes import Planned
-from safeframe.engine.probe_nodes import broadcast_cells, table_cells
+from safeframe.engine.planned_rows import PlannedRows
+from safeframe.engine.probe_nodes import ProbeFacts, broadcast_cells, table_cells
 from safeframe.engine.runs import start_run
 from safeframe.engine.tally import announce
+from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Plan
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.join_spec import JoinSpec, SideSpec, column_places, join_spec
 from safeframe.kernels.join_table import JoinTable
 from safeframe.kernels.routing import JoinRouter
@@ -141,6 +144,27 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
         rows = self.plan.output_rows
         return rows.expected if rows.exact else None
 
+    @property
+    def planned_keys(self) -> tuple[PlannedKeys, PlannedKeys]:
+        """What was counted of the left and of the right side, which the run is held to."""
+        return self._planned_keys(filtered=False)
+
+    def _planned_keys(self, *, filtered: bool) -> tuple[PlannedKeys, PlannedKeys]:
+        facts: MergeFacts = self.facts
+        return (
+            PlannedKeys.of("The left side", facts.left.keys, filtered=filtered),
+            PlannedKeys.of("The right side", facts.right.keys, filtered=filtered),
+        )
+
+    def _probe_facts(self, build_side: str) -> ProbeFacts:
+        facts: MergeFacts = self.facts
+        left, right = self.planned_keys
+        build, probe, side = (
+            (right, left, facts.left) if build_side == "right" else (left, right, facts.right)
+        )
+        rows = None if probe.fewer else PlannedRows(probe.name, side.keys.partitions.rows)
+        return ProbeFacts(build=build, probe=rows)
+
     def keys_stay_whole(self, by: list[Any]) -> bool:
         """Whether all result rows that agree in some columns are in one partition."""
         return keys_stay_whole(self._spec, self.plan.layout, by)
@@ -162,17 +186,19 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
             return self._in_order(left, right, limit)
         if plan.table is not None:
             table, base = JoinTable(spec, plan.table), plan.staging_directory or ""
-            return table_cells(left, right, table, self._name, base, limit, self.divisions)
+            planned = self._probe_facts(plan.table.build_side)
+            return table_cells(left, right, table, self._name, base, planned, limit, self.divisions)
         if plan.strategy == "broadcast":
             assert plan.build_side is not None, "a broadcast has one"
-            return broadcast_cells(left, right, spec, plan.build_side, limit, self.divisions)
+            planned = self._probe_facts(plan.build_side)
+            return broadcast_cells(left, right, spec, plan.build_side, planned, limit, self.divisions)
         if plan.strategy == "p2p":
-            return moved_cells(left, right, spec, plan, limit)
+            return moved_cells(left, right, spec, plan, self.planned_keys, limit)
         layout = plan.layout
         assert layout is not None, "the strategy staged has a layout"
         run = self._name
         staged = self._staged([(left, spec.left), (right, spec.right)])
-        sealed = Seal(run, seal_merge, (spec, layout, limit), *staged)
+        sealed = Seal(run, seal_merge, (spec, layout, limit, self.planned_keys), *staged)
         return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, run)
 
     def _staged(self, sides: list[tuple[Any, SideSpec]]) -> list[Any]:
@@ -198,7 +224,7 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
         sealed = None
         if moved:
             staged = self._staged(list(moved.values()))
-            sealed = Seal(run, seal_moved, (tuple(moved), spec, plan.layout), *staged)
+            sealed = Seal(run, seal_moved, (tuple(moved), spec, plan.layout, self.planned_keys), *staged)
         facts = JoinFacts(spec)
         parts = [
             None if touched is None else ordered_partitions(frame, name, keys, touched, facts, run, sealed)
@@ -214,3 +240,8 @@ class FilteredMerge(SafeMerge):
     def counted_rows(self) -> int | None:
         """Nothing: see :attr:`SafeMerge.counted_rows`."""
         return None
+
+    @property
+    def planned_keys(self) -> tuple[PlannedKeys, PlannedKeys]:
+        """See :attr:`SafeMerge.planned_keys`: there may be fewer of either."""
+        return self._planned_keys(filtered=True)

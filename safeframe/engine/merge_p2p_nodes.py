@@ -18,13 +18,21 @@ from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.merge_tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p_nodes import send_shards
 from safeframe.facts.plan import Plan
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.routing import JoinRouter
 
 __all__ = ["MovedCells", "moved_cells"]
 
 
-def moved_cells(left: Any, right: Any, spec: JoinSpec, plan: Plan, limit: CellLimit) -> Any:
+def moved_cells(
+    left: Any,
+    right: Any,
+    spec: JoinSpec,
+    plan: Plan,
+    planned: tuple[PlannedKeys, PlannedKeys],
+    limit: CellLimit,
+) -> Any:
     """Give the expression that moves two lowered frames and joins them.
 
     Where both are one frame with the same key, it is moved once.
@@ -33,9 +41,11 @@ def moved_cells(left: Any, right: Any, spec: JoinSpec, plan: Plan, limit: CellLi
     assert layout is not None, "the strategy p2p has a layout"
     assert settings is not None, "the strategy p2p has buffers"
     sent = [
-        send_shards(frame, JoinRouter(side.on, side.schema, layout), settings, plan)
-        for frame, side in ((left, spec.left), (right, spec.right))
+        send_shards(frame, JoinRouter(side.on, side.schema, layout), settings, plan, keys)
+        for frame, side, keys in zip((left, right), (spec.left, spec.right), planned, strict=True)
     ]
+    if sent[0].send_name == sent[1].send_name:
+        sent[1] = sent[0]
     merge = MovedMerge(
         left=MovedSide(sent[0].token, sent[0].form),
         right=MovedSide(sent[1].token, sent[1].form),

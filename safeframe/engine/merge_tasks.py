@@ -22,6 +22,7 @@ from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.errors import ValidationError
 from safeframe.facts.layout import ShardLayout
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.columns import Block, as_series
 from safeframe.kernels.join_cell import frame_block, join_cell, join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
@@ -61,11 +62,22 @@ def seal_merge(
     spec: JoinSpec,
     layout: ShardLayout,
     limit: CellLimit,
+    planned: tuple[PlannedKeys, PlannedKeys],
 ) -> SealedMerge:
-    """Join all manifests of a merge into one, and check that no row is missing."""
+    """Join all manifests of a merge into one, and check that no row is missing.
+
+    Raises
+    ------
+    RowConservationError
+        When one is, or a side has other rows, or keys, than were planned.
+    """
+    sides = [
+        seal([file for files in staged for file in files], side.dtypes, layout.n_shards, keys)
+        for staged, side, keys in zip((left, right), (spec.left, spec.right), planned, strict=True)
+    ]
     return SealedMerge(
-        left=seal([file for files in left for file in files], spec.left.dtypes, layout.n_shards),
-        right=seal([file for files in right for file in files], spec.right.dtypes, layout.n_shards),
+        left=sides[0],
+        right=sides[1],
         spec=spec,
         layout=layout,
         limit=limit,

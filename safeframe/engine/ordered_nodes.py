@@ -22,10 +22,10 @@ import numpy as np
 from safeframe.engine._dask import Expr, List, Task, TaskRef
 from safeframe.engine.exchange_nodes import own_tasks, part_of, seal_key
 from safeframe.engine.ordered_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
-from safeframe.errors import ValidationError
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.ordered_layout import OrderedLayout, TouchedParts
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.single_key import Range
 from safeframe.planning.ordered_parts import cell_parts
@@ -55,12 +55,12 @@ def ordered_partitions(
 
     Raises
     ------
-    ValidationError
+    RowConservationError
         When there are other partitions than were planned.
     """
     if frame.npartitions != len(keys.rows):
         msg = f"The {name} side has {frame.npartitions} partitions, and had {len(keys.rows)} when the merge was planned."
-        raise ValidationError(msg, hint="Make the collection anew: its source has changed.")
+        raise data_changed(msg, planned=len(keys.rows), found=frame.npartitions)
     return OrderedPartitions(frame.fuse(), name, keys, np.unique(touched.parts).tolist(), facts, run, sealed)
 
 

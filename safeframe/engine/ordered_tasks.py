@@ -27,10 +27,11 @@ from safeframe.engine.exchange import Sealed, fetch, seal
 from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
-from safeframe.errors import RowConservationError, ValidationError
 from safeframe.facts.keys import Codes, KeySchema
 from safeframe.facts.layout import ShardLayout
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.categories import with_same_categories
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns import Block, as_column, as_promised, as_series, from_arrow
 from safeframe.kernels.join_cell import join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
@@ -42,11 +43,6 @@ from safeframe.sizing.partition_tasks import PartitionTask
 from safeframe.units import format_count
 
 __all__ = ["CellPlace", "PlannedPart", "SealedSides", "checked_part", "ordered_cell", "seal_moved"]
-
-_CHANGED = (
-    "The data changed after the merge was planned, or what makes the partition gives other rows each time: "
-    "make the collection anew, or persist() the side before merging it."
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -127,9 +123,7 @@ def checked_part(
     Raises
     ------
     RowConservationError
-        When it has other rows.
-    ValidationError
-        When it has other keys.
+        When it has other rows, or other keys.
     SchemaMismatchError
         When its types are not the frame's.
     """
@@ -146,7 +140,7 @@ def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart, side: Sid
             f"Partition {planned.number} of the {planned.name} side has {format_count(len(frame))} rows, and had "
             f"{format_count(planned.rows)} when the merge was planned."
         )
-        raise RowConservationError(msg, hint=_CHANGED, rows_in=planned.rows, rows_out=len(frame))
+        raise data_changed(msg, planned=planned.rows, found=len(frame))
     series = [
         as_promised(column, dtype).reset_index(drop=True)
         for column, dtype in zip(side.series(frame), side.dtypes, strict=True)
@@ -179,7 +173,7 @@ def _check(codes: Codes, keys: pd.Series[Any], planned: PlannedPart, schema: Key
             f"{where} has {format_count(nulls)} rows without a key, and had {format_count(planned.null_rows)} when "
             "the merge was planned."
         )
-        raise ValidationError(msg, hint=_CHANGED, found=nulls, planned=planned.null_rows)
+        raise data_changed(msg, planned=planned.null_rows, found=nulls)
     if len(codes) == 0:
         return
     if (int(codes[0]), int(codes[-1])) != (planned.first, planned.last):
@@ -192,26 +186,27 @@ def _check(codes: Codes, keys: pd.Series[Any], planned: PlannedPart, schema: Key
             f"{where} holds keys from {found[0]!r} to {found[1]!r}, and held keys from {found[2]!r} to {found[3]!r} "
             "when the merge was planned: they would be missed where they are now."
         )
-        raise ValidationError(msg, hint=_CHANGED)
+        raise data_changed(msg, planned=planned.rows, found=planned.rows)
     if key_checksum(*count_ordered(codes)) != planned.checksum:
         msg = f"{where} holds other keys than when the merge was planned, though in the same range."
-        raise ValidationError(msg, hint=_CHANGED)
+        raise data_changed(msg, planned=planned.rows, found=planned.rows)
 
 
 def seal_moved(*given: Any) -> SealedSides:
     """Join the manifests of the sides that were moved, and check that no row is missing.
 
     Called with each moved side's manifests, then the names of these sides, the
-    join, and the shards.
+    join, the shards, and what was planned of the left and of the right side.
     """
     names: tuple[str, ...]
     spec: JoinSpec
     layout: ShardLayout
-    *sides, names, spec, layout = given
-    sealed = {
-        name: seal(_flat(staged), (spec.left if name == "left" else spec.right).dtypes, layout.n_shards)
-        for name, staged in zip(names, sides, strict=True)
-    }
+    planned: tuple[PlannedKeys, PlannedKeys]
+    *sides, names, spec, layout, planned = given
+    sealed = {}
+    for name, staged in zip(names, sides, strict=True):
+        side, keys = (spec.left, planned[0]) if name == "left" else (spec.right, planned[1])
+        sealed[name] = seal(_flat(staged), side.dtypes, layout.n_shards, keys)
     return SealedSides(left=sealed.get("left"), right=sealed.get("right"))
 
 
@@ -280,7 +275,7 @@ def _check_one_key(name: str, rows: int, planned: int) -> None:
             f"A key of the {name} side has {format_count(rows)} rows, and had {format_count(planned)} when the merge "
             "was planned."
         )
-        raise RowConservationError(msg, hint=_CHANGED, rows_in=planned, rows_out=rows)
+        raise data_changed(msg, planned=planned, found=rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

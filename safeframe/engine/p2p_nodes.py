@@ -38,8 +38,9 @@ from safeframe.engine.planned_nodes import Planned, cells_of
 from safeframe.engine.tally import announce
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.hash_router import HashRouter
-from safeframe.kernels.routing import NOWHERE, Router
+from safeframe.kernels.routing import Router
 from safeframe.sizing.cluster import current_client
 
 __all__ = [
@@ -90,16 +91,28 @@ class SafeP2PShuffle(Planned):
         return by_p2p(lowered(self.frame), router, self.settings, plan, final=True)
 
 
-def by_p2p(frame: Any, router: Router, settings: P2PSettings, plan: Plan, *, final: bool = False) -> Any:
+def _rows_of(plan: Plan) -> PlannedKeys:
+    """Return the rows of a recipe that has as many as its frame."""
+    return PlannedKeys(name="The frame", rows=int(plan.output_rows))
+
+
+def by_p2p(
+    frame: Any,
+    router: Router,
+    settings: P2PSettings,
+    plan: Plan,
+    *,
+    final: bool = False,
+) -> Any:
     """Give the expression that moves a lowered frame's rows to their shards, in input order.
 
     With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
     """
-    barrier = send_shards(frame, router, settings, plan)
+    barrier = send_shards(frame, router, settings, plan, _rows_of(plan))
     return P2POutput(barrier, barrier.form, router.n_shards, barrier.send_name, _roomy_nbytes(plan), final)
 
 
-def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan) -> Any:
+def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan, planned: PlannedKeys) -> Any:
     """Give the expression that sends a lowered frame's rows to their shards, and waits until they are there."""
     client = current_client()
     if client is not None and not client.asynchronous:
@@ -109,16 +122,24 @@ def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan) -
         column += "_"
     numbered = NumberedShards(frame, router, column)
     form = P2PForm.of(numbered._meta, column, None, frame._meta.columns)
-    return _sent(numbered, form, router.n_shards, settings.slice_nbytes, _roomy_nbytes(plan))
+    return _sent(numbered, form, router.n_shards, settings.slice_nbytes, _roomy_nbytes(plan), router, planned)
 
 
 def _roomy_nbytes(plan: Plan) -> int:
     return plan.budget.projected_worker_nbytes(0)
 
 
-def _sent(expr: Any, form: P2PForm, n_shards: int, slice_nbytes: int, roomy_nbytes: int | None) -> Any:
-    send = P2PSend(lowered(expr), form, n_shards, slice_nbytes, roomy_nbytes)
-    return P2PBarrier(send.fuse(), form, n_shards, send._name)
+def _sent(
+    expr: Any,
+    form: P2PForm,
+    n_shards: int,
+    slice_nbytes: int,
+    roomy_nbytes: int | None,
+    router: Router | None = None,
+    planned: PlannedKeys | None = None,
+) -> Any:
+    send = P2PSend(lowered(expr), form, n_shards, slice_nbytes, roomy_nbytes, router)
+    return P2PBarrier(send.fuse(), form, n_shards, send._name, planned)
 
 
 def exchange(
@@ -140,7 +161,7 @@ def exchange(
 class P2PSend(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
     """Hand each partition to P2P."""
 
-    _parameters = ["frame", "form", "n_shards", "slice_nbytes", "roomy_nbytes"]
+    _parameters = ["frame", "form", "n_shards", "slice_nbytes", "roomy_nbytes", "router"]
     _meta = pd.Series([], dtype=object)
 
     def _task(self, name: Any, index: int) -> Any:
@@ -155,13 +176,14 @@ class P2PSend(Blockwise):  # type: ignore[misc]  # dask's expressions are untype
             self.n_shards,
             self.slice_nbytes,
             self.roomy_nbytes,
+            self.router,
         )
 
 
 class P2PBarrier(Expr):  # type: ignore[misc]
     """Wait until every row is where it belongs, and tell how many there are."""
 
-    _parameters = ["sent", "form", "n_shards", "send_name"]
+    _parameters = ["sent", "form", "n_shards", "send_name", "planned"]
     _meta = pd.Series([], dtype=object)
 
     @property
@@ -189,7 +211,7 @@ class P2PBarrier(Expr):  # type: ignore[misc]
             drop_column=True,
         )
         sent = [TaskRef(key) for key in self.sent.__dask_keys__()]
-        return {key: P2PBarrierTask(key, settle, token, List(*sent), spec=spec)}
+        return {key: P2PBarrierTask(key, settle, token, List(*sent), self.planned, spec=spec)}
 
 
 class P2POutput(Blockwise):  # type: ignore[misc]
@@ -226,13 +248,9 @@ class NumberedShards(Blockwise):  # type: ignore[misc]
 
     @staticmethod
     def operation(frame: pd.DataFrame, router: Any, column: str) -> pd.DataFrame:
-        """See :meth:`dask.dataframe.dask_expr.Blockwise.operation`; rows that are not wanted stay behind."""
-        shards = np.asarray(router.shards(frame, 0), np.int64)
-        wanted = shards != NOWHERE
-        if not wanted.all():
-            frame, shards = frame[wanted], shards[wanted]
+        """See :meth:`dask.dataframe.dask_expr.Blockwise.operation`."""
         numbered = frame.copy(deep=False)
-        numbered[column] = shards
+        numbered[column] = np.asarray(router.shards(frame, 0), np.int64)
         return numbered
 
     @functools.cached_property

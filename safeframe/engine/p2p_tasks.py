@@ -32,10 +32,15 @@ from safeframe.engine.tally import count_rows_out
 from safeframe.engine.worker import use_worker
 from safeframe.errors import RowConservationError, SchemaMismatchError, StagingFullError, UnsupportedError
 from safeframe.facts.keys import Counts
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.allocator import trim
+from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns import as_promised
+from safeframe.kernels.key_codes import encode_keys
+from safeframe.kernels.key_counts import rows_checksum
 from safeframe.kernels.object_kinds import object_kind
 from safeframe.kernels.order import counts_of
+from safeframe.kernels.routing import NOWHERE, JoinRouter, Router
 from safeframe.units import format_count
 
 __all__ = [
@@ -167,6 +172,10 @@ class SentPartition:
     """Rows per shard."""
     kinds: dict[Any, str]
     """What object columns hold."""
+    rows_in: int
+    """Rows of the partition, those that go nowhere too."""
+    checksum: int = 0
+    """Of their keys; see :class:`safeframe.kernels.routing.Routes`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,6 +197,7 @@ def send_partition(
     n_shards: int,
     nbytes: int,
     roomy_nbytes: int | None,
+    router: Router | None = None,
 ) -> SentPartition:
     """Hand a partition's rows to P2P, a slice at a time.
 
@@ -207,6 +217,8 @@ def send_partition(
         Bytes of a slice.
     roomy_nbytes
         What the worker may hold before; None for anything.
+    router
+        What numbered the shards: rows that it sends nowhere are left out. None where no such rows are.
 
     Raises
     ------
@@ -221,6 +233,11 @@ def send_partition(
     """
     use_worker()
     _make_room(roomy_nbytes)
+    rows_in, checksum = len(frame), 0
+    if isinstance(router, JoinRouter):
+        checksum = rows_checksum(*encode_keys([frame[name] for name in router.on], router.schema))
+    if router is not None and not (wanted := (frame[form.shard] != NOWHERE).to_numpy()).all():
+        frame = frame[wanted]
     sent, kinds = form.outbound(frame)
     shards = sent[SHARD_LABEL].to_numpy()
     if len(shards) and (int(shards.min()) < 0 or int(shards.max()) >= n_shards):
@@ -235,7 +252,7 @@ def send_partition(
     run_ids = set()
     for at, first in enumerate(range(0, max(len(sent), 1), step)):
         run_ids.add(_hand_over(sent.iloc[first : first + step], number * numbers + at, token))
-    return SentPartition(run_ids=tuple(run_ids), rows=rows, kinds=kinds)
+    return SentPartition(run_ids=tuple(run_ids), rows=rows, kinds=kinds, rows_in=rows_in, checksum=checksum)
 
 
 def _hand_over(rows: pd.DataFrame, number: int, token: str) -> int:
@@ -253,14 +270,19 @@ def _hand_over(rows: pd.DataFrame, number: int, token: str) -> int:
     return run_id
 
 
-def settle(token: str, sent: Sequence[SentPartition]) -> SettledRows:
+def settle(token: str, sent: Sequence[SentPartition], planned: PlannedKeys | None = None) -> SettledRows:
     """Wait until all that was sent has arrived, and add up the rows of each shard.
 
     Raises
     ------
+    RowConservationError
+        When there are other rows, or keys, than were planned.
     SchemaMismatchError
         When an object column holds one thing here and another there.
     """
+    if planned is not None:
+        checksum = sum(part.checksum for part in sent) % 2**64
+        check_planned(planned, sum(part.rows_in for part in sent), checksum)
     for name in sent[0].kinds:
         kinds = sorted({part.kinds[name] for part in sent} - {"empty"})
         if len(kinds) > 1:

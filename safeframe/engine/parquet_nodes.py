@@ -50,7 +50,7 @@ class SafeToParquet(Planned):
 class JoinedToParquet(Planned):
     """A write of a merge without its rows."""
 
-    _parameters = ["left", "right", "form", "plan", "target", "token", "known"]
+    _parameters = ["left", "right", "form", "plan", "planned", "target", "token", "known"]
 
     @property
     def _meta(self) -> Any:
@@ -64,7 +64,7 @@ class JoinedToParquet(Planned):
         begun = opened_target(self.target, self.token, self.plan.write.files, self.known)
         if self.target.is_local:
             save_division(self.target.directory, self.plan.write)
-        written = joined_files(*sides, self.form, self.plan, self.target, self.token)
+        written = joined_files(*sides, self.form, self.plan, self.planned, self.target, self.token)
         return CommitFiles(written, self.target, begun)
 
 

@@ -14,6 +14,7 @@ Does not cover: what the tasks do (``probe_tasks``).
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ import pandas as pd
 from safeframe.engine._dask import Blockwise, Expr, List, Task, TaskRef
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import Seal, seal_key, stage
+from safeframe.engine.planned_rows import PlannedRows
 from safeframe.engine.probe_tasks import (
     broadcast_cell,
     collect_side,
@@ -31,23 +33,52 @@ from safeframe.engine.probe_tasks import (
 )
 from safeframe.engine.runs import start_run
 from safeframe.engine.staging_store import STAGED
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.join_spec import JoinSpec
 from safeframe.kernels.join_table import JoinTable
 from safeframe.kernels.routing import JoinRouter
 
-__all__ = ["broadcast_cells", "table_cells"]
+__all__ = ["ProbeFacts", "broadcast_cells", "table_cells"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ProbeFacts:
+    """What was planned of the two sides of such a join."""
+
+    build: PlannedKeys
+    """The side that every task has."""
+    probe: PlannedRows | None
+    """The side whose partitions stay; None where a filter may have left fewer rows."""
+
+    def rows_of(self, frame: Any) -> PlannedRows | None:
+        """Return the rows that the partitions of the lowered side are held to."""
+        return None if self.probe is None else self.probe.check(frame.npartitions)
 
 
 def broadcast_cells(
-    left: Any, right: Any, spec: JoinSpec, build_side: str, limit: CellLimit, divisions: Any
+    left: Any,
+    right: Any,
+    spec: JoinSpec,
+    build_side: str,
+    planned: ProbeFacts,
+    limit: CellLimit,
+    divisions: Any,
 ) -> Any:
     """Give the expression of a join with a side that every worker holds whole."""
     probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
-    return BroadcastCells(probe, BuildSide(build, side), spec, build_side, limit, divisions).fuse()
+    whole = BuildSide(build, side, planned.build)
+    return BroadcastCells(probe, whole, spec, build_side, limit, planned.rows_of(probe), divisions).fuse()
 
 
 def table_cells(
-    left: Any, right: Any, table: JoinTable, run: str, base: str, limit: CellLimit, divisions: Any
+    left: Any,
+    right: Any,
+    table: JoinTable,
+    run: str,
+    base: str,
+    planned: ProbeFacts,
+    limit: CellLimit,
+    divisions: Any,
 ) -> Any:
     """Give the expression of a join with a side in a table that every worker maps."""
     probe, build = (left, right) if table.keys.build_side == "right" else (right, left)
@@ -56,15 +87,16 @@ def table_cells(
     side_run = f"{run}-side"
     router = JoinRouter(table.build.on, table.build.schema, slices)
     staged = stage(build, table.build, router, start_run(base, side_run))
-    side = Seal(side_run, seal_side, (table, f"{start_run(base, run)}/table{STAGED}"), staged)
+    path = f"{start_run(base, run)}/table{STAGED}"
+    side = Seal(side_run, seal_side, (table, path, planned.build), staged)
     sealed = Seal(run, seal_table, (table, limit), TableSlices(side, side_run, slices.n_shards))
-    return TableCells(probe, sealed, table.spec.meta, divisions).fuse()
+    return TableCells(probe, sealed, planned.rows_of(probe), table.spec.meta, divisions).fuse()
 
 
 class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """The small side of a broadcast, as one frame."""
 
-    _parameters = ["frame", "side"]
+    _parameters = ["frame", "side", "planned"]
 
     @property
     def _meta(self) -> Any:
@@ -76,7 +108,7 @@ class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     def _layer(self) -> dict[Any, Any]:
         key = (self._name, 0)
         parts = List(*(TaskRef(part) for part in self.frame.__dask_keys__()))
-        return {key: Task(key, collect_side, parts, self.side)}
+        return {key: Task(key, collect_side, parts, self.side, self.planned)}
 
 
 class _ProbeCells(Blockwise):  # type: ignore[misc]
@@ -88,16 +120,22 @@ class _ProbeCells(Blockwise):  # type: ignore[misc]
     def _broadcast_dep(self, dep: Any) -> bool:
         return bool(dep._name == self.build._name)
 
+    def _blockwise_arg(self, arg: Any, i: int) -> Any:
+        if isinstance(arg, PlannedRows):
+            return arg.of_part(i)
+        # By the key that the janitor knows: a table's file goes when nobody needs that any more.
+        return TaskRef(seal_key(arg.run)) if isinstance(arg, Seal) else super()._blockwise_arg(arg, i)
+
 
 class BroadcastCells(_ProbeCells):
     """Each partition of the large side, joined with the small one."""
 
-    _parameters = ["probe", "build", "spec", "build_side", "limit", "given_divisions"]
+    _parameters = ["probe", "build", "spec", "build_side", "limit", "planned", "given_divisions"]
     operation = staticmethod(broadcast_cell)
 
     @functools.cached_property
     def _args(self) -> list[Any]:
-        return list(self.operands[:5])
+        return list(self.operands[:6])
 
     @property
     def _meta(self) -> Any:
@@ -107,16 +145,12 @@ class BroadcastCells(_ProbeCells):
 class TableCells(_ProbeCells):
     """Each partition of one side, with what a table has of its keys."""
 
-    _parameters = ["probe", "build", "meta", "given_divisions"]
+    _parameters = ["probe", "build", "planned", "meta", "given_divisions"]
     operation = staticmethod(table_cell)
 
     @functools.cached_property
     def _args(self) -> list[Any]:
-        return list(self.operands[:2])
-
-    def _blockwise_arg(self, arg: Any, i: int) -> Any:
-        # By the key that the janitor knows: the table's file goes when nobody needs that any more.
-        return TaskRef(seal_key(arg.run)) if isinstance(arg, Seal) else super()._blockwise_arg(arg, i)
+        return list(self.operands[:3])
 
     @property
     def _meta(self) -> Any:

@@ -26,15 +26,20 @@ import pandas as pd
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import Sealed, fetch, seal
 from safeframe.engine.owned_file import OwnedFile
+from safeframe.engine.planned_rows import PartRows, as_planned
 from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staged_pieces import unreadable
 from safeframe.engine.staging import StagedFile, staging_error
 from safeframe.engine.worker import use_worker
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.categories import with_same_categories
+from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.join_cell import frame_block, join_cell
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.join_table import JoinTable, look_up, slice_rows
+from safeframe.kernels.key_codes import encode_keys
+from safeframe.kernels.key_counts import rows_checksum
 from safeframe.kernels.row_layout import Rows
 
 __all__ = [
@@ -53,15 +58,24 @@ _POPULATE_READ = 22
 """``MADV_POPULATE_READ`` of Linux 5.14, which Python has no name for."""
 
 
-def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec) -> pd.DataFrame:
-    """Join a small side's partitions into one frame of the columns that the join uses."""
+def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec, planned: PlannedKeys) -> pd.DataFrame:
+    """Join a small side's partitions into one frame of the columns that the join uses.
+
+    Raises
+    ------
+    RowConservationError
+        When it has other rows, or keys, than were planned.
+    """
     frames = [
         frame_of_columns(frame_block(partition, side), pd.Index(side.names), len(partition))
         for partition in partitions
     ]
-    if len(frames) == 1:
-        return frames[0]
-    return pd.concat(with_same_categories(frames), ignore_index=True)
+    frame = frames[0]
+    if len(frames) > 1:
+        frame = pd.concat(with_same_categories(frames), ignore_index=True)
+    checksum = rows_checksum(*encode_keys([frame[name] for name in side.on], side.schema))
+    check_planned(planned, len(frame), checksum)
+    return frame
 
 
 def broadcast_cell(
@@ -70,9 +84,11 @@ def broadcast_cell(
     spec: JoinSpec,
     build_side: str,
     limit: CellLimit,
+    planned: PartRows | None = None,
 ) -> pd.DataFrame:
     """Join one partition with the side that every worker holds whole."""
     use_worker()
+    as_planned(partition, planned)
     left, right = (partition, build) if build_side == "right" else (build, partition)
     return limit.passed(join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1))
 
@@ -105,10 +121,13 @@ class SealedTable:
     """What a cell may not exceed."""
 
 
-def seal_side(staged: Sequence[Sequence[StagedFile]], table: JoinTable, path: str) -> SealedSide:
-    """Check that no row of the table's side is missing."""
+def seal_side(
+    staged: Sequence[Sequence[StagedFile]], table: JoinTable, path: str, planned: PlannedKeys
+) -> SealedSide:
+    """Check that no row of the table's side is missing, and none is new."""
     files = [file for files in staged for file in files]
-    return SealedSide(rows=seal(files, table.build.dtypes, table.slices.n_shards), table=table, path=path)
+    rows = seal(files, table.build.dtypes, table.slices.n_shards, planned)
+    return SealedSide(rows=rows, table=table, path=path)
 
 
 def write_slice(side: SealedSide, number: int) -> TableSlice:
@@ -152,15 +171,18 @@ def seal_table(slices: Sequence[TableSlice], table: JoinTable, limit: CellLimit)
     return SealedTable(slices=tuple(slices), table=table, limit=limit)
 
 
-def table_cell(partition: pd.DataFrame, sealed: SealedTable) -> pd.DataFrame:
+def table_cell(partition: pd.DataFrame, sealed: SealedTable, planned: PartRows | None = None) -> pd.DataFrame:
     """Join one partition with the table, which is mapped meanwhile.
 
     Raises
     ------
+    RowConservationError
+        When the partition has other rows than were planned.
     StagingError
         When the file is gone.
     """
     use_worker("look up")
+    as_planned(partition, planned)
     whole = _mapped(sealed.slices[0].path, sealed.table)
     return sealed.limit.passed(look_up(partition, whole, sealed.table))
 

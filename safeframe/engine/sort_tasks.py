@@ -15,15 +15,18 @@ import numpy as np
 import pandas as pd
 
 from safeframe.engine.cell_limit import CellLimit
-from safeframe.engine.conservation import conserved
 from safeframe.engine.exchange import Sealed, fetch, seal
+from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.facts.layout import ShardLayout
+from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.categories import with_same_categories
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.frame_spec import FrameSpec, with_index
 from safeframe.kernels.row_order import RowOrder, sorted_keys
 from safeframe.kernels.sort_block import BlockOrder
+from safeframe.units import format_count
 
 __all__ = [
     "SealedSort",
@@ -81,11 +84,13 @@ def seal_sort(staged: Sequence[Sequence[StagedFile]], spec: SortSpec, layout: Sh
     RowConservationError
         When rows are missing, or there are more than were counted.
     """
-    sealed = seal([file for files in staged for file in files], spec.frame.dtypes, layout.n_shards)
-    rows = int(sealed.rows.sum())
-    conserved(spec.rows, rows, "the exchange as a whole")
-    unused = [sealed.shard_rows(shard) for shard in np.flatnonzero(layout.cells == 0).tolist()]
-    conserved(rows, rows - sum(unused), "the shards that have a partition")
+    planned = PlannedKeys(name="The frame", rows=spec.rows)
+    sealed = seal([file for files in staged for file in files], spec.frame.dtypes, layout.n_shards, planned)
+    unused = sum(sealed.shard_rows(shard) for shard in np.flatnonzero(layout.cells == 0).tolist())
+    if unused:
+        with run_of_task(sealed.directory):
+            msg = f"{format_count(unused)} rows have keys that no partition was planned for."
+            raise data_changed(msg, planned=0, found=unused)
     return SealedSort(rows=sealed, spec=spec, layout=layout)
 
 

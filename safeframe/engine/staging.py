@@ -30,7 +30,7 @@ from safeframe.engine.staging_store import DIRECT, STAGED, store_for
 from safeframe.engine.worker import use_worker
 from safeframe.errors import StagingError, StagingFullError
 from safeframe.kernels.order import nearby_order, stable_order
-from safeframe.kernels.routing import Router, StagedColumns
+from safeframe.kernels.routing import Router, StagedColumns, routes_of
 from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
@@ -42,7 +42,15 @@ class StagedFile(OwnedFile):
     """What a group of input partitions became: a file, and where in it each shard's rows are."""
 
     def __init__(
-        self, path: str, form: Form, shards: Ints, rows: Ints, offsets: Ints, rows_in: int, rows_dropped: int
+        self,
+        path: str,
+        form: Form,
+        shards: Ints,
+        rows: Ints,
+        offsets: Ints,
+        rows_in: int,
+        rows_dropped: int,
+        checksum: int = 0,
     ) -> None:
         super().__init__(path)
         self.form = form
@@ -57,10 +65,14 @@ class StagedFile(OwnedFile):
         """Rows of the input partitions."""
         self.rows_dropped = rows_dropped
         """Rows that no result row can come from."""
+        self.checksum = checksum
+        """Of the keys of the input's rows; see :class:`safeframe.kernels.routing.Routes`."""
 
     def arguments(self) -> tuple[Any, ...]:
         """See :class:`OwnedFile`."""
-        return self.path, self.form, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped
+        return (
+            self.path, self.form, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped, self.checksum,
+        )  # fmt: skip
 
 
 def stage_group(
@@ -140,6 +152,7 @@ class _Waiting:
     def __init__(self, router: Router, block: Block[Any]) -> None:
         self.block = block
         self.rows = 0
+        self._checksum = 0
         self._router = router
         self._shards: list[npt.NDArray[np.integer[Any]]] = []
 
@@ -147,7 +160,9 @@ class _Waiting:
         """Take in a partition, converted as the block holds it."""
         # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
         narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
-        shards: npt.NDArray[np.integer[Any]] = (self._router.shards(frame, first_row) + 1).astype(narrow)
+        routes = routes_of(self._router, frame, first_row)
+        self._checksum = (self._checksum + routes.checksum) % 2**64
+        shards: npt.NDArray[np.integer[Any]] = (routes.shards + 1).astype(narrow)
         order = nearby_order(shards)
         self._shards.append(
             shards[order] if self.block.add(partition, order) and order is not None else shards
@@ -168,13 +183,14 @@ class _Waiting:
         present = np.flatnonzero(counts)
         rows = counts[present]
         if len(present) == 0:
-            return StagedFile("", (), present, rows, np.zeros(1, np.int64), self.rows, dropped)
+            nowhere = np.zeros(1, np.int64)
+            return StagedFile("", (), present, rows, nowhere, self.rows, dropped, self._checksum)
         order = stable_order(shards)
         del shards
         form = self.block.put_in_order(order, dropped)
         del order
         path, offsets = _write(self.block, rows, directory)
-        staged = StagedFile(path, form, present, rows, offsets, self.rows, dropped)
+        staged = StagedFile(path, form, present, rows, offsets, self.rows, dropped, self._checksum)
         staged.own_file()
         return staged
 

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.errors import ValidationError
 from safeframe.facts.key_table import KeyTable
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns import (
     Block,
     Column,
@@ -153,7 +153,7 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
 
     Raises
     ------
-    ValidationError
+    RowConservationError
         When a key has no place in the slice, or occurs twice: the data are not
         those that were looked at.
     """
@@ -172,7 +172,7 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
             f"The {keys.build_side} side was planned to have each key once, from the smallest to the largest: of "
             f"{len(places):,} rows {int(filled.sum()):,} have a key of their own among these."
         )
-        raise ValidationError(msg, hint="The data have changed: make the collection anew.")
+        raise data_changed(msg, planned=len(places), found=int(filled.sum()))
     values = []
     for at, dtype in table.looked_up:
         own, _ = as_fixed(as_series(block[at]), side.dtypes[at])

@@ -17,13 +17,27 @@ import pandas as pd
 
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.key_codes import encode_keys
+from safeframe.kernels.key_counts import rows_checksum
 from safeframe.kernels.order import shard_of
+from safeframe.units import format_count
 
-__all__ = ["NOWHERE", "JoinRouter", "Router", "StagedColumns"]
+__all__ = ["NOWHERE", "JoinRouter", "Router", "Routes", "StagedColumns", "routes_of"]
 
 NOWHERE = -1
 """The shard of a row that nothing can come out of."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Routes:
+    """Where the rows of a partition go, and what tells that they are the rows that were planned."""
+
+    shards: npt.NDArray[np.integer[Any]]
+    """The shard of each row, :data:`NOWHERE` for rows that are not wanted."""
+    checksum: int = 0
+    """Of the keys of all rows, those that are not wanted too (``key_counts.rows_checksum``); 0 where a router
+    takes none."""
 
 
 class Router(Protocol):
@@ -56,6 +70,13 @@ class StagedColumns(Protocol):
         """Take them out of a partition."""
 
 
+def routes_of(router: Router, frame: pd.DataFrame, first_row: int) -> Routes:
+    """Ask a router where the rows of a partition go."""
+    if isinstance(router, JoinRouter):
+        return router.routes(frame)
+    return Routes(router.shards(frame, first_row))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JoinRouter:
     """Sends a row of one side of a join to the shard of its key."""
@@ -74,14 +95,27 @@ class JoinRouter:
 
     def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
         """See :class:`Router`."""
+        return self.routes(frame).shards
+
+    def routes(self, frame: pd.DataFrame) -> Routes:
+        """Return the shard of each row, and a checksum of all keys.
+
+        Raises
+        ------
+        RowConservationError
+            When a key is null and none was when the shards were cut.
+        """
         codes, null = encode_keys([frame[name] for name in self.on], self.schema)
         shards = shard_of(codes, self.layout.starts)
         if null is not None:
-            shards[null] = self.layout.n_shards - 1 if self.layout.null_shard else 0
+            if not self.layout.null_shard and (nulls := int(np.count_nonzero(null))):
+                msg = f"{format_count(nulls)} rows have no key in {list(self.on)!r}, and none had when the plan was made."
+                raise data_changed(msg, planned=0, found=nulls)
+            shards[null] = self.layout.n_shards - 1
         unused = self.layout.cells == 0
         if unused.any():
             shards[unused[shards]] = NOWHERE
-        return shards
+        return Routes(shards, rows_checksum(codes, null))
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return "JoinRouter", self.on, repr(self.schema), self.layout.__dask_tokenize__()

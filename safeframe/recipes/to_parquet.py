@@ -339,7 +339,9 @@ def _expression(
     if merge is None:
         return SafeToParquet(ddf.expr, target, token, known)
     sides = merge.merge.left, merge.merge.right
-    return JoinedToParquet(*sides, joined_form(merge, target), merge.plan, target, token, known)
+    return JoinedToParquet(
+        *sides, joined_form(merge, target), merge.plan, merge.merge.planned_keys, target, token, known
+    )
 
 
 def _progress(

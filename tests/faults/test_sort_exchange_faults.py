@@ -85,7 +85,7 @@ def test_rows_that_changed_since_they_were_counted(tmp_path, recipe, now):
     assert safeframe.explain(ordered).strategy == "staged"
     changing.rows = now
     with pytest.raises(
-        safeframe.RowConservationError, match=rf"4,000 rows went in and {4 * now:,} came out"
+        safeframe.RowConservationError, match=rf"has {4 * now:,} rows, and had 4,000 when the plan was made"
     ) as info:
         ordered.compute()
     check_error(info.value, RuntimeError)
@@ -133,10 +133,10 @@ def batches_that_trade_places(staged):
 
 
 DAMAGES = [
-    (last_batch_out_of_the_manifest, r"group \d of the exchange: "),
-    (last_batch_out_of_every_count, "the exchange as a whole: "),
-    (file_cut_short, r"\.staged: "),
-    (batches_that_trade_places, r"\.staged: "),
+    (last_batch_out_of_the_manifest, r"group \d of the exchange: .* rows went in and .* came out"),
+    (last_batch_out_of_every_count, r"The frame has .* rows, and had 20,000 when the plan was made"),
+    (file_cut_short, r"\.staged: .* rows went in and .* came out"),
+    (batches_that_trade_places, r"\.staged: .* rows went in and .* came out"),
 ]
 """What is done to a staged file, and which of the three counts notices it."""
 
@@ -159,9 +159,7 @@ def test_a_dropped_batch_is_noticed(tmp_path, monkeypatch, recipe, damage, where
     if form == "arrow":
         source = source.assign(text="word")
     ordered = recipe(source, "k", npartitions=7, staging=str(tmp_path))
-    with pytest.raises(
-        safeframe.RowConservationError, match=rf"{where}.* rows went in and .* came out"
-    ) as info:
+    with pytest.raises(safeframe.RowConservationError, match=where) as info:
         ordered.compute()
     assert damaged
     check_error(info.value, RuntimeError)

@@ -61,7 +61,7 @@ def test_a_row_without_a_shard(shard):
 
 
 def sent_of(kind):
-    return SentPartition(run_ids=(1,), rows=np.array([1, 2]), kinds={"o": kind})
+    return SentPartition(run_ids=(1,), rows=np.array([1, 2]), kinds={"o": kind}, rows_in=3)
 
 
 def test_object_columns_hold_one_thing_in_all_partitions(monkeypatch):
