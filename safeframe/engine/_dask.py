@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dask._task_spec import convert_legacy_graph
+from dask.array.rechunk import _balance_chunksizes as balanced_chunks
 from dask.base import tokenize
 from dask.dataframe.api import new_collection
 from dask.dataframe.dask_expr import _expr, _groupby, _reductions
@@ -102,6 +103,7 @@ __all__ = [
     "TaskRef",
     "UFuncElemwise",
     "Unaryop",
+    "balanced_chunks",
     "barrier_key",
     "concat",
     "convert_legacy_graph",

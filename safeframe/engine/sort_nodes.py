@@ -34,6 +34,7 @@ from safeframe.engine.sort_tasks import (
     SortSpec,
     aligned_cell,
     indexed,
+    kept_in_order,
     ordered_cell,
     ordered_frame,
     seal_sort,
@@ -63,7 +64,9 @@ class SafeSort(Planned):
     @property
     def _meta(self) -> Any:
         meta = self.frame._meta
-        return meta if self.index_column is None else with_index(meta, self.index_column, drop=self.drop)
+        if self.index_column is not None:
+            return with_index(meta, self.index_column, drop=self.drop)
+        return meta if self.with_index else meta.reset_index(drop=True)
 
     def _divisions(self) -> Any:
         return self.given_divisions
@@ -143,7 +146,7 @@ class InPlace(Blockwise):  # type: ignore[misc]
     @staticmethod
     def operation(frame: pd.DataFrame, spec: SortSpec, meta: Any, given_divisions: Any) -> pd.DataFrame:
         """Set the index of a partition."""
-        return indexed(frame, spec)
+        return indexed(kept_in_order(frame, spec), spec)
 
 
 class AlignedCells(Expr):  # type: ignore[misc]

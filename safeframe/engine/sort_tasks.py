@@ -24,7 +24,7 @@ from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.categories import with_same_categories
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.frame_spec import FrameSpec, with_index
-from safeframe.kernels.row_order import RowOrder, sorted_keys
+from safeframe.kernels.row_order import RowOrder, rows_in_order, sorted_keys
 from safeframe.kernels.sort_block import BlockOrder
 from safeframe.units import format_count
 
@@ -34,6 +34,7 @@ __all__ = [
     "aligned_cell",
     "in_order",
     "indexed",
+    "kept_in_order",
     "ordered_cell",
     "ordered_frame",
     "seal_sort",
@@ -117,7 +118,23 @@ def indexed(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
     """Finish an output partition: its index, and the look whether it is as large as planned."""
     if spec.index is not None:
         frame = with_index(frame, spec.index, drop=spec.drop)
+    elif not spec.frame.with_index:
+        frame = frame.reset_index(drop=True)
     return spec.limit.passed(frame)
+
+
+def kept_in_order(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
+    """Give a partition back that is taken as it is, if it is still in order.
+
+    Raises
+    ------
+    RowConservationError
+        When it is not.
+    """
+    if spec.order is not None and not rows_in_order(frame, spec.order):
+        msg = f"A partition was in the order of {spec.order.by[0]!r} when the plan was made, and is not now."
+        raise data_changed(msg, planned=spec.rows, found=spec.rows)
+    return frame
 
 
 def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after: int | None) -> pd.DataFrame:
@@ -126,7 +143,7 @@ def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after
     assert spec.order is not None, "partitions are aligned by their order"
     parts = []
     for frame in frames:
-        codes, _ = spec.order.codes(frame)
+        codes, _ = spec.order.codes(kept_in_order(frame, spec))
         # In order, so that the rows are together.
         first = int(np.searchsorted(codes, np.uint64(low), side="left"))
         end = len(codes) if after is None else int(np.searchsorted(codes, np.uint64(after), side="left"))

@@ -55,6 +55,10 @@ class MergeFacts:
     """The user's target for an output partition in bytes; None to derive one."""
     strategy: str | None
     """The user's strategy; None to choose."""
+    npartitions: int | None = None
+    """Partitions that the user wants of the result, about; None to derive them."""
+    may_broadcast: bool = True
+    """Whether a side may be held whole by each worker."""
     ordered: bool = False
     """Whether the result has to be in key order, keys whole where they fit a partition."""
     p2p: tuple[P2PFacts, P2PFacts] | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from safeframe.facts.budget import Budget
 from safeframe.facts.frame import FrameProfile
+from safeframe.facts.keys import Codes
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.quantiles import KeyQuantiles
@@ -51,5 +52,7 @@ class SortFacts:
     """What P2P would meet; None where it is not looked at."""
     self_made: bool
     """Whether each partition is made by its own task alone, so that a stage task can make several."""
+    cuts: Codes | None = None
+    """Codes, or places among the sampled keys, of the user's divisions, the last one's end included."""
     fixed_width: bool
     """Whether all columns are numbers or times, which wait to be staged as rows side by side."""

@@ -226,7 +226,9 @@ def _within_sense(nbytes: float) -> int:
     return min(max(int(nbytes), options.MIN_PARTITION_NBYTES), options.MAX_PARTITION_NBYTES)
 
 
-def least_partitions(total_nbytes: float, inputs: int, budget: Budget) -> int:
+def least_partitions(
+    total_nbytes: float, inputs: int, budget: Budget, *, small_are_joined: bool = False
+) -> int:
     """Choose how many partitions a result has at the least, where the user does not say.
 
     As many as its input, unless their mean would be below
@@ -241,6 +243,9 @@ def least_partitions(total_nbytes: float, inputs: int, budget: Budget) -> int:
         Partitions of the input, of two the larger number.
     budget
         The workers.
+    small_are_joined
+        Whether small partitions are there to be joined into such as a task takes, rather
+        than into those that are just large enough.
 
     Examples
     --------
@@ -259,6 +264,8 @@ def least_partitions(total_nbytes: float, inputs: int, budget: Budget) -> int:
     """
     threads = budget.n_workers * budget.threads_per_worker
     kept = min(inputs, int(total_nbytes // options.KEPT_PARTITION_NBYTES))
+    if small_are_joined and kept < inputs:
+        kept = 1
     busy = min(threads, max(inputs, int(total_nbytes // options.MIN_PARTITION_NBYTES)))
     return max(1, kept, busy)
 

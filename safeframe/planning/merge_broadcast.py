@@ -11,13 +11,15 @@ from safeframe.facts.plan import Step
 from safeframe.planning.key_loads import key_loads
 from safeframe.planning.memory import broadcast_cell_peak_nbytes, largest_partition_nbytes
 from safeframe.planning.merge_choice import Choice, Widths
-from safeframe.units import format_nbytes
+from safeframe.units import format_count, format_nbytes
 
 __all__ = ["by_broadcast"]
 
 
 def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Choice | str:
     """Hold one side whole on each worker, where it is small and no partition's result is too large."""
+    if not facts.may_broadcast:
+        return "broadcast=False was given"
     reasons = []
     for build in _build_sides(facts.how):
         choice = _broadcast_of(build, facts, widths, partition_nbytes)
@@ -51,6 +53,12 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
     largest = int(probe_side.keys.partitions.rows.max(initial=0))
     output_rows = _largest_partition_output(facts, build, largest)
     output_nbytes = int(output_rows * widths.output)
+    partitions = len(probe_side.keys.partitions.rows)
+    if facts.npartitions not in (None, partitions) and facts.strategy is None:
+        return (
+            f"with the {build} side whole there are {format_count(partitions)} partitions, and "
+            f"{format_count(facts.npartitions or 0)} are asked for"
+        )
     most = partition_nbytes
     if facts.partition_nbytes is None:
         # Partitions that stay are as large as they came, and may become somewhat wider; where the other ways
@@ -79,7 +87,6 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             f"a partition, the {build} side and their result would take a worker to {format_nbytes(projected)}, "
             f"above {format_nbytes(facts.budget.usable_nbytes)}"
         )
-    partitions = len(probe_side.keys.partitions.rows)
     steps = (
         Step(
             kind=f"collect the {build} side",

@@ -68,6 +68,9 @@ def output_target(facts: MergeFacts, widths: Widths, task_nbytes: int) -> Target
     if facts.partition_nbytes is not None:
         return Target(partition_nbytes=facts.partition_nbytes, packed_nbytes=facts.partition_nbytes)
     nbytes = facts.estimate.rows.expected * widths.output
+    if facts.npartitions is not None:
+        share = int(nbytes / facts.npartitions) + 1
+        return Target(partition_nbytes=share, packed_nbytes=share)
     default = default_partition_nbytes(task_nbytes, widths.output)
     # So many partitions that the scheduler is the bound: then rather fewer, and larger.
     default = max(

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from safeframe.facts.keys import Codes
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.quantiles import KeyQuantiles
 
-__all__ = ["RangeFigures", "cut_evenly", "cut_into", "cut_to_size"]
+__all__ = ["RangeFigures", "cut_at", "cut_evenly", "cut_into", "cut_to_size"]
 
 _MOST_GROWTH = 2.0
 """How many times more partitions than bytes ask for are tried, to get below a size."""
@@ -63,6 +64,46 @@ def cut_to_size(quantiles: KeyQuantiles, partition_rows: int, *, split: bool) ->
         return figures
     # A heavy key is in the way: more cuts elsewhere do not help.
     return cut_evenly(quantiles, max(least, int(least * 1.1)), split=split)
+
+
+def cut_at(quantiles: KeyQuantiles, cuts: Codes) -> RangeFigures:
+    """Cut where the user says: one partition from each cut to the next, the last one's end and nulls included.
+
+    Parameters
+    ----------
+    quantiles
+        The sampled keys.
+    cuts
+        Codes, ascending, one more than there are partitions; no key lies outside.
+    """
+    starts = cuts[:-1]
+    at = np.searchsorted(quantiles.codes, starts, side="left")
+    known = np.append(quantiles.codes, starts[-1])[at] == starts
+    known &= at < len(quantiles.codes)
+    below = np.append(quantiles.below, quantiles.key_rows)
+    error = np.append(quantiles.below_error, 0.0)
+    # A cut between two sampled keys has no fewer rows below it than the first of them, and no more than the second.
+    first = np.where(known, at, np.maximum(at - 1, 0))
+    least = np.maximum(below[first] - error[first], 0.0)
+    least[0] = 0.0
+    most = np.append((below[at] + error[at])[1:], float(quantiles.key_rows))
+    upper = np.clip(np.ceil(most - least), 0, quantiles.key_rows)
+    upper[-1] += quantiles.null_rows
+    n = len(starts)
+    layout = ShardLayout(
+        starts=starts,
+        single_key=np.zeros(n, np.bool_),
+        cells=np.ones(n, np.int64),
+        null_shard=False,
+    )
+    largest = int(upper.max(initial=0))
+    return RangeFigures(
+        layout=layout,
+        first_keys=np.zeros(n, np.int64),
+        largest_rows=largest,
+        largest_shard_rows=largest,
+        mean_rows=quantiles.total_rows / n,
+    )
 
 
 def cut_into(quantiles: KeyQuantiles, least: int, *, split: bool) -> RangeFigures:

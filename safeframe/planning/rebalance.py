@@ -129,7 +129,7 @@ def _goal(facts: RebalanceFacts) -> Goal:
     return Goal(
         limit_nbytes=default_partition_nbytes(max(facts.budget.task_nbytes, 0), row_nbytes),
         n=None,
-        least=least_partitions(sizes.total_nbytes, len(sizes.rows), facts.budget),
+        least=least_partitions(sizes.total_nbytes, len(sizes.rows), facts.budget, small_are_joined=True),
     )
 
 

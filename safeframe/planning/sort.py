@@ -22,7 +22,7 @@ from safeframe.facts.sort_facts import SortFacts
 from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.memory import default_partition_nbytes, least_partitions, sorted_cell_peak_nbytes
 from safeframe.planning.p2p_layout import lay_out_p2p
-from safeframe.planning.ranges import RangeFigures, cut_evenly, cut_into, cut_to_size
+from safeframe.planning.ranges import RangeFigures, cut_at, cut_evenly, cut_into, cut_to_size
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["SORT_STRATEGIES", "plan_sort", "staged_group"]
@@ -66,7 +66,9 @@ def plan_sort(
     )
     strategy, rejected = _choose(facts, partition_nbytes)
     split = facts.split_keys and strategy != "p2p"  # which cannot cut a key
-    if facts.npartitions is not None:
+    if facts.cuts is not None:
+        figures = cut_at(facts.quantiles, facts.cuts)
+    elif facts.npartitions is not None:
         figures = cut_evenly(facts.quantiles, facts.npartitions, split=split)
     else:
         rows = max(1, int(partition_nbytes / max(width, 1e-9)))

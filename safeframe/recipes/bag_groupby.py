@@ -21,6 +21,7 @@ from safeframe.facts.bag_facts import BagFacts
 from safeframe.facts.plan import Plan
 from safeframe.planning.bag_groupby import BagLayout
 from safeframe.planning.bag_groupby import plan_bag_groupby as make_plan
+from safeframe.recipes.dask_arguments import exchange_strategy, no_effect
 from safeframe.recipes.given_budget import given_budget
 from safeframe.sizing.bag_sizes import sample_bag
 from safeframe.sizing.cluster import staging_facts
@@ -31,12 +32,17 @@ __all__ = ["bag_groupby", "plan_bag_groupby"]
 
 def bag_groupby(
     bag: db.Bag,
-    key: Callable[[Any], Any],
+    key: Callable[[Any], Any] | None = None,
     *,
     npartitions: int | None = None,
     split_large_groups: bool = False,
     memory: str | int | None = None,
     staging: str | None = None,
+    grouper: Callable[[Any], Any] | None = None,
+    method: str | None = None,
+    blocksize: int = 2**20,
+    max_branch: int | None = None,
+    shuffle: str | None = None,
 ) -> db.Bag:
     """Bring the items of a dask bag together by key.
 
@@ -59,6 +65,12 @@ def bag_groupby(
         worker's limit; without a client, what the machine leaves.
     staging
         A directory, or URL of an object store, that all workers reach.
+    grouper
+        dask's name of ``key``.
+    method, shuffle
+        dask's ways, ``"disk"`` and ``"tasks"``: taken, and without effect, since neither has a bound.
+    blocksize, max_branch
+        Taken, and without effect: they tune these ways.
 
     Returns
     -------
@@ -106,6 +118,7 @@ def bag_groupby(
     >>> sorted(safeframe.bag_groupby(bag, lambda x: x % 3).compute(scheduler="threads"))
     [(0, [0, 3, 6, 9]), (1, [1, 4, 7]), (2, [2, 5, 8])]
     """
+    key = _key(key, grouper, method, shuffle, blocksize=blocksize, max_branch=max_branch)
     planned = _planned(bag, key, npartitions, split_large_groups, memory, staging)
     plan, layout = planned.plan, planned.layout
     prepare_runs(plan.staging_directory or "")
@@ -134,12 +147,17 @@ def bag_groupby(
 
 def plan_bag_groupby(
     bag: db.Bag,
-    key: Callable[[Any], Any],
+    key: Callable[[Any], Any] | None = None,
     *,
     npartitions: int | None = None,
     split_large_groups: bool = False,
     memory: str | int | None = None,
     staging: str | None = None,
+    grouper: Callable[[Any], Any] | None = None,
+    method: str | None = None,
+    blocksize: int = 2**20,
+    max_branch: int | None = None,
+    shuffle: str | None = None,
 ) -> Plan:
     """Say how :func:`bag_groupby` would run, with the same arguments.
 
@@ -160,7 +178,19 @@ def plan_bag_groupby(
     >>> plan.output_rows, plan.fits
     (Estimate(10, computed), True)
     """
+    key = _key(key, grouper, method, shuffle, blocksize=blocksize, max_branch=max_branch)
     return _planned(bag, key, npartitions, split_large_groups, memory, staging).plan
+
+
+def _key(key: Any, grouper: Any, method: Any, shuffle: Any, **numbers: Any) -> Any:
+    """Look at dask's arguments, and give the function."""
+    no_effect(**numbers)
+    for name, value in {"method": method, "shuffle": shuffle}.items():
+        exchange_strategy("bag_groupby", value, None, argument=name, with_p2p=False)
+    if (key is None) == (grouper is None):
+        msg = f"{'No key is' if key is None else 'key= and grouper= both are'} given."
+        raise ValidationError(msg, hint="Give a function of one item, as operator.itemgetter('name').")
+    return grouper if key is None else key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

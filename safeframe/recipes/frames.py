@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import dask.dataframe as dd
 import pandas as pd
 
+from safeframe import options
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 
-__all__ = ["as_names", "check_frame", "check_keys", "no_such_column"]
+__all__ = ["Side", "as_frame", "as_names", "check_frame", "check_keys", "no_such_column"]
+
+Side: TypeAlias = dd.DataFrame | dd.Series | pd.DataFrame | pd.Series
+"""What may be a side of a merge."""
+
+
+def as_frame(side: Any, argument: str) -> dd.DataFrame:
+    """Make a dask dataframe of what may be a side of a merge: of dask's or pandas', a frame or a series with a name.
+
+    A pandas frame is cut into partitions of some 16 MiB, in the order of its rows.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is none of these.
+    ValidationError
+        When a series has no name, or two columns have one.
+    UnsupportedError
+        For an index or columns of several levels.
+    """
+    if isinstance(side, (pd.Series, dd.Series)):
+        if side.name is None:
+            msg = f"{argument} is a series without a name."
+            raise ValidationError(msg, hint="Name it first: series.rename('name').")
+        side = side.to_frame()
+    if isinstance(side, pd.DataFrame):
+        if side.index.nlevels > 1:
+            msg = f"{argument} has an index of {side.index.nlevels} levels."
+            raise UnsupportedError(msg, hint="Make its levels columns first: .reset_index().")
+        if side.columns.nlevels == 1 and side.columns.is_unique:
+            nbytes = int(side.memory_usage(deep=True).sum())
+            n = max(1, math.ceil(nbytes / options.PANDAS_PARTITION_NBYTES))
+            side = dd.from_pandas(side, npartitions=min(n, max(1, len(side))), sort=False)
+    return check_frame(side, argument)
 
 
 def check_frame(frame: Any, argument: str) -> dd.DataFrame:
@@ -23,15 +58,15 @@ def check_frame(frame: Any, argument: str) -> dd.DataFrame:
     ValidationError
         When two of its columns have the same name.
     """
-    if isinstance(frame, pd.DataFrame):
+    if isinstance(frame, pd.DataFrame) and frame.columns.nlevels == 1 and frame.columns.is_unique:
         msg = f"{argument} is a pandas dataframe, and a dask dataframe was expected."
         raise SchemaMismatchError(msg, hint="Wrap it: dask.dataframe.from_pandas(df, npartitions=1).")
-    if not isinstance(frame, dd.DataFrame):
+    if not isinstance(frame, (dd.DataFrame, pd.DataFrame)):
         msg = f"{argument} is a {type(frame).__name__}, and a dask dataframe was expected."
         raise SchemaMismatchError(
             msg, hint="Make one with dask.dataframe.read_parquet, from_pandas or from_map."
         )
-    columns = frame._meta.columns
+    columns = frame.columns if isinstance(frame, pd.DataFrame) else frame._meta.columns
     if columns.nlevels > 1:
         msg = f"{argument} has columns of {columns.nlevels} levels."
         raise UnsupportedError(msg, hint="Flatten the column names to one level first.")

@@ -15,7 +15,7 @@ from safeframe.kernels.join_keys import JoinKeys, SideKeys
 from safeframe.kernels.join_output import JoinOutput
 from safeframe.kernels.key_schema import common_schema
 from safeframe.planning.join_size import estimate_join
-from safeframe.recipes.frames import check_frame
+from safeframe.recipes.frames import as_frame
 from safeframe.recipes.given_statistics import given_statistics
 from safeframe.recipes.merge_keys import KeyArguments, KeyedSides, keyed_sides
 from safeframe.recipes.row_width import missing_sides, result_row_width
@@ -64,7 +64,7 @@ def size_join(
     if asked.how not in HOWS:
         msg = f"how={asked.how!r} is not supported by safeframe.{recipe}."
         raise UnsupportedError(msg, hint=f"Use one of {', '.join(map(repr, HOWS))}.")
-    sides = keyed_sides(check_frame(left, "left"), check_frame(right, "right"), asked)
+    sides = keyed_sides(as_frame(left, "left"), as_frame(right, "right"), asked)
     left, right, keys = sides.left, sides.right, sides.keys
     schema = side_schema(sides)
     frames = (left, keys.left), (right, keys.right)

@@ -18,7 +18,8 @@ from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Plan
 from safeframe.planning.merge import check_strategy
 from safeframe.planning.merge import plan_merge as make_plan
-from safeframe.recipes.frames import check_frame
+from safeframe.recipes.dask_arguments import MergeMoves, merge_moves
+from safeframe.recipes.frames import Side, as_frame
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.join_sizes import JoinSizes, size_join
 from safeframe.recipes.merge_checks import (
@@ -40,8 +41,8 @@ __all__ = ["merge", "merged", "plan_merge", "planned"]
 
 
 def merge(
-    left: dd.DataFrame,
-    right: dd.DataFrame,
+    left: Side,
+    right: Side,
     how: How = "inner",
     on: Any = None,
     left_on: Any = None,
@@ -58,13 +59,18 @@ def merge(
     max_output: str | int | None = None,
     validate: str | None = None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None = None,
+    shuffle_method: str | None = None,
+    npartitions: int | str | None = None,
+    broadcast: bool | float | None = None,
+    sort: bool = False,
+    copy: bool | None = None,
 ) -> dd.DataFrame:
     """Merge two dask dataframes on columns or indexes, with every output partition bounded.
 
     Parameters
     ----------
     left, right
-        The two sides.
+        The two sides; each a dataframe, or a series with a name, of dask or of pandas.
     how
         Which rows stay: ``"inner"``, ``"left"``, ``"right"`` or ``"outer"`` as
         in pandas; ``"leftsemi"`` for the left rows that have a match, each
@@ -107,6 +113,18 @@ def merge(
         statistics.
     statistics
         The two sides' key statistics, when they were gathered before.
+    shuffle_method
+        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
+        ``"tasks"`` leave the choice to the plan.
+    npartitions
+        Partitions of the result, about: each has that share of its bytes, and
+        keys stay together where they fit. ``"auto"`` leaves it to the plan.
+    broadcast
+        As dask takes it: True is ``strategy="broadcast"``, False keeps the plan
+        from it; a number, dask's bias, leaves the choice to the plan.
+    sort, copy
+        Of pandas: ``sort=True`` is refused, for :func:`sorted_merge` gives the
+        order of keys; ``copy`` has no effect, as a result is never a view.
 
     Returns
     -------
@@ -207,9 +225,13 @@ def merge(
     0     9      6
     """
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
+    moves = merge_moves(
+        "merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
+        npartitions=npartitions, broadcast=broadcast, sort=sort, copy=copy,
+    )  # fmt: skip
     sizes, plan, facts = planned(
         left, right, asked,
-        strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
+        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=max_output, statistics=statistics,
     )  # fmt: skip
     return merged(sizes, plan, facts, asked)
@@ -240,8 +262,8 @@ def merged(sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments)
 
 
 def plan_merge(
-    left: dd.DataFrame,
-    right: dd.DataFrame,
+    left: Side,
+    right: Side,
     how: How = "inner",
     on: Any = None,
     left_on: Any = None,
@@ -258,6 +280,11 @@ def plan_merge(
     max_output: str | int | None = None,
     validate: str | None = None,
     statistics: tuple[KeyStatistics, KeyStatistics] | None = None,
+    shuffle_method: str | None = None,
+    npartitions: int | str | None = None,
+    broadcast: bool | float | None = None,
+    sort: bool = False,
+    copy: bool | None = None,
 ) -> Plan:
     """Say how :func:`merge` would run, and what it would cost, without running it.
 
@@ -285,19 +312,23 @@ def plan_merge(
     if max_output is not None:
         parse_nbytes(max_output, argument="max_output")
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
+    moves = merge_moves(
+        "merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
+        npartitions=npartitions, broadcast=broadcast, sort=sort, copy=copy,
+    )  # fmt: skip
     return planned(
         left, right, asked,
-        strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
+        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=None, statistics=statistics,
     )[1]  # fmt: skip
 
 
 def planned(
-    left: dd.DataFrame,
-    right: dd.DataFrame,
+    left: Side,
+    right: Side,
     asked: KeyArguments,
     *,
-    strategy: str | None,
+    moves: MergeMoves,
     partition_size: str | int | None,
     memory: str | int | None,
     staging: str | None,
@@ -314,6 +345,7 @@ def planned(
     max_nbytes = None if max_output is None else parse_nbytes(max_output, argument="max_output")
     if validate is not None:
         check_validate_kind(validate)
+    strategy = moves.strategy
     check_strategy(strategy, in_order=check_order is not None)
     if partition_size is None:
         partition_size = config.get("partition-size")
@@ -340,14 +372,18 @@ def planned(
             staging=where,
             partition_nbytes=partition_nbytes,
             strategy=strategy,
+            npartitions=moves.npartitions,
+            may_broadcast=moves.may_broadcast,
             ordered=in_order,
             p2p=p2p,
             p2p_refused=why,
         )
 
-    if not in_order and strategy in (None, "broadcast") and validate is None and statistics is None:
+    left, right = as_frame(left, "left"), as_frame(right, "right")
+    may_look_up = moves.may_broadcast and moves.npartitions is None and strategy in (None, "broadcast")
+    if not in_order and may_look_up and validate is None and statistics is None:
         looked_up = table_merge(
-            check_frame(left, "left"), check_frame(right, "right"), asked,
+            left, right, asked,
             budget=budget, staging=where, partition_nbytes=partition_nbytes, check_size=check_size,
         )  # fmt: skip
         if looked_up is not None:

@@ -19,6 +19,7 @@ from safeframe.facts.plan import Plan
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.rebalance import plan_rebalance as make_plan
 from safeframe.planning.rebalance import reads_in_slices
+from safeframe.recipes.dask_arguments import refuse
 from safeframe.recipes.frames import check_frame
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.resizing import resized
@@ -30,6 +31,7 @@ from safeframe.units import parse_nbytes
 
 __all__ = ["plan_rebalance", "rebalance_partitions"]
 
+_RECIPE = "rebalance_partitions"
 _INDEX_NBYTES = 8.0
 """Bytes of a row of a frame without columns: its partitions are the smallest, and places to cut at the closest."""
 
@@ -42,6 +44,9 @@ def rebalance_partitions(
     memory: str | int | None = None,
     staging: str | None = None,
     strategy: str | None = None,
+    divisions: Any = None,
+    freq: Any = None,
+    force: bool = False,
 ) -> dd.DataFrame:
     """Cut a dask dataframe anew, by bytes, into partitions that are bounded and alike.
 
@@ -65,6 +70,8 @@ def rebalance_partitions(
     strategy
         ``"untouched"``, ``"merged"``, ``"sliced"`` or ``"staged"``; None to
         let the plan choose.
+    divisions, freq, force
+        Of dask's ``repartition``; refused, in words.
 
     Returns
     -------
@@ -116,6 +123,7 @@ def rebalance_partitions(
     >>> even.map_partitions(len).compute().tolist(), even.known_divisions
     ([25, 25, 25, 25], True)
     """
+    _refuse_dask_arguments(divisions, freq, force=force)
     again = _resized(ddf, partition_size, npartitions, memory, staging, strategy)
     if again is not None:
         return make_collection(again)
@@ -141,6 +149,9 @@ def plan_rebalance(
     memory: str | int | None = None,
     staging: str | None = None,
     strategy: str | None = None,
+    divisions: Any = None,
+    freq: Any = None,
+    force: bool = False,
 ) -> Plan:
     """Say how :func:`rebalance_partitions` would run, with the same arguments.
 
@@ -161,8 +172,20 @@ def plan_rebalance(
     >>> safeframe.plan_rebalance(frame, partition_size="1MiB").strategy
     'merged'
     """
+    _refuse_dask_arguments(divisions, freq, force=force)
     again = _resized(ddf, partition_size, npartitions, memory, staging, strategy)
     return (again or _planned(ddf, partition_size, npartitions, memory, staging, strategy)).plan
+
+
+def _refuse_dask_arguments(divisions: Any, freq: Any, *, force: bool) -> None:
+    why = "it cuts by bytes, or into so many partitions"
+    if divisions is not None:
+        hint = "Give them to safeframe.set_index(divisions=), or use ddf.repartition(divisions=), which has no bound."
+        refuse(_RECIPE, "divisions", divisions, why, hint)
+    if freq is not None:
+        refuse(_RECIPE, "freq", freq, why, "Use ddf.repartition(freq=), which has no bound.")
+    if force:
+        refuse(_RECIPE, "force", force, "it goes with divisions=", "Leave it out.")
 
 
 def _resized(

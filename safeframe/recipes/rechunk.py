@@ -11,6 +11,7 @@ import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
+from safeframe.engine._dask import balanced_chunks
 from safeframe.engine.planned_layer import PlannedLayer, flat_keys, partition_tasks
 from safeframe.engine.rechunk_graph import RechunkGraph
 from safeframe.engine.rechunk_tasks import ChunkSpec
@@ -21,15 +22,25 @@ from safeframe.facts.rechunk_facts import RechunkFacts
 from safeframe.kernels.chunk_grid import ChunkGrid
 from safeframe.planning.memory import largest_partition_nbytes
 from safeframe.planning.rechunk import plan_rechunk as make_plan
+from safeframe.recipes.dask_arguments import no_effect, refuse
 from safeframe.recipes.given_budget import given_budget
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.partition_tasks import PartitionTask
+from safeframe.units import parse_nbytes
 
 __all__ = ["plan_rechunk", "rechunk"]
 
 
 def rechunk(
-    array: da.Array, chunks: Any, *, memory: str | int | None = None, staging: str | None = None
+    array: da.Array,
+    chunks: Any = "auto",
+    *,
+    memory: str | int | None = None,
+    staging: str | None = None,
+    threshold: float | None = None,
+    block_size_limit: str | int | None = None,
+    balance: bool = False,
+    method: str | None = None,
 ) -> da.Array:
     """Give a dask array in other chunks.
 
@@ -47,6 +58,15 @@ def rechunk(
         worker's limit; without a client, what the machine leaves.
     staging
         A directory, or URL of an object store, that all workers reach.
+    threshold
+        Taken, and without effect: it bounds dask's intermediate graphs, and there are none.
+    block_size_limit
+        Bytes of a chunk where ``"auto"`` leaves its length open; by default a
+        sixth of what one task may use.
+    balance
+        Whether chunks are made of lengths as equal as dask makes them.
+    method
+        ``"tasks"`` has no effect, and ``"p2p"`` is refused: the plan has a way of its own.
 
     Returns
     -------
@@ -97,7 +117,10 @@ def rechunk(
     >>> rows.numblocks, float(rows.sum().compute())
     ((12, 1), 240000.0)
     """
-    planned = _planned(array, chunks, memory, staging)
+    given = _Given(
+        chunks=chunks, threshold=threshold, block_size_limit=block_size_limit, balance=balance, method=method
+    )
+    planned = _planned(array, given, memory, staging)
     plan = planned.plan
     if plan.staging_directory is not None:
         prepare_runs(plan.staging_directory)
@@ -115,7 +138,15 @@ def rechunk(
 
 
 def plan_rechunk(
-    array: da.Array, chunks: Any, *, memory: str | int | None = None, staging: str | None = None
+    array: da.Array,
+    chunks: Any = "auto",
+    *,
+    memory: str | int | None = None,
+    staging: str | None = None,
+    threshold: float | None = None,
+    block_size_limit: str | int | None = None,
+    balance: bool = False,
+    method: str | None = None,
 ) -> Plan:
     """Say how :func:`rechunk` would run, with the same arguments.
 
@@ -136,7 +167,36 @@ def plan_rechunk(
     >>> plan.strategy, plan.output_partitions, plan.fits
     ('staged', 12, True)
     """
-    return _planned(array, chunks, memory, staging).plan
+    given = _Given(
+        chunks=chunks, threshold=threshold, block_size_limit=block_size_limit, balance=balance, method=method
+    )
+    return _planned(array, given, memory, staging).plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Given:
+    """What decides the chunks, and dask's arguments of how they are made."""
+
+    chunks: Any
+    threshold: float | None
+    block_size_limit: str | int | None
+    balance: bool
+    method: str | None
+
+    def target(self, array: da.Array, limit_nbytes: int) -> tuple[tuple[int, ...], ...]:
+        """Work out the chunks."""
+        no_effect(threshold=self.threshold)
+        if self.method not in (None, "tasks"):
+            if self.method != "p2p":
+                msg = f"method={self.method!r} is no way of dask's to rechunk."
+                raise ValidationError(msg, hint="Leave it out.")
+            refuse(
+                "rechunk", "method", self.method, "what P2P holds of an array has no bound", "Leave it out."
+            )
+        if self.block_size_limit is not None:
+            limit_nbytes = parse_nbytes(self.block_size_limit, argument="block_size_limit")
+        chunks = _target(array, self.chunks, limit_nbytes)
+        return tuple(map(balanced_chunks, chunks)) if self.balance else chunks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,10 +206,10 @@ class _Planned:
     own: list[PartitionTask] | None
 
 
-def _planned(array: Any, chunks: Any, memory: str | int | None, staging: str | None) -> _Planned:
+def _planned(array: Any, given: _Given, memory: str | int | None, staging: str | None) -> _Planned:
     _check(array)
     budget = given_budget(memory)
-    target = _target(array, chunks, largest_partition_nbytes(max(budget.task_nbytes, 0)))
+    target = given.target(array, largest_partition_nbytes(max(budget.task_nbytes, 0)))
     own = partition_tasks(array)
     source = tuple(tuple(int(length) for length in axis) for axis in array.chunks)
     plan, grids = make_plan(

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 import dask.dataframe as dd
+import pandas as pd
 
-from safeframe.errors import UnsupportedError
+from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.kernels.row_order import RowOrder
+from safeframe.planning.sort import plan_sort
+from safeframe.recipes.dask_arguments import (
+    as_npartitions,
+    exchange_strategy,
+    no_effect,
+    refuse,
+    refuse_options,
+)
 from safeframe.recipes.frames import check_frame
+from safeframe.recipes.index_column import IndexColumn, index_column
 from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection, plan_order, row_order
 
 __all__ = ["plan_set_index", "set_index"]
 
+_RECIPE = "set_index"
+
 
 def set_index(
     ddf: dd.DataFrame,
-    column: Any,
+    /,
+    column: Any = None,
     *,
     drop: bool = True,
-    npartitions: int | None = None,
+    npartitions: int | str | None = None,
     partition_size: str | int | None = None,
     strategy: str | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
+    divisions: Sequence[Any] | None = None,
+    sorted: bool = False,  # noqa: A002  # dask's name
+    sort: bool = True,
+    shuffle_method: str | None = None,
+    upsample: float = 1.0,
+    append: bool = False,
+    inplace: bool = False,
+    compute: bool | None = None,
+    other: Any = None,
+    **options: Any,
 ) -> dd.DataFrame:
     """Order a dask dataframe by a column and make that its index, with known divisions.
 
@@ -32,11 +59,13 @@ def set_index(
     ddf
         The frame.
     column
-        The column that becomes the index. The present index is dropped.
+        The column that becomes the index, or a series made of the frame, as
+        ``ddf["a"] + 1``, whose values do. The present index is dropped.
     drop
         Whether the column goes from the columns.
     npartitions
         Partitions of the result; fewer when there are not as many keys.
+        ``"auto"`` leaves it to the plan.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
         int. All rows of a key are in one partition, so that a key with more
@@ -50,6 +79,26 @@ def set_index(
         worker's limit; without a client, what the machine leaves.
     staging
         A directory, or URL of an object store, that all workers reach.
+    divisions
+        The keys that partitions begin with and, at the end, the largest key or
+        one above it: the divisions of the result. No key may lie outside. Rows
+        without a key go to the last partition, as in dask.
+    sorted
+        Whether the rows are in order already. That is looked at: where they
+        are not, the call is refused.
+    sort
+        False to set the index of each partition and move no row; divisions are unknown then.
+    shuffle_method
+        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
+        ``"tasks"`` leave the choice to the plan.
+    upsample
+        Taken, and without effect: as many keys are sampled as make partitions even.
+    append, inplace, compute
+        Refused where they are true, in words.
+    other
+        dask's name of ``column``.
+    **options
+        Refused: options of dask's shuffles.
 
     Returns
     -------
@@ -64,7 +113,8 @@ def set_index(
     UnsupportedError
         When several columns are named, or the values have no order.
     ValidationError
-        When arguments contradict each other.
+        When arguments contradict each other, ``sorted=True`` does not hold, or keys
+        lie outside of ``divisions``.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
@@ -96,23 +146,38 @@ def set_index(
     >>> indexed.divisions, indexed.compute()["v"].tolist()
     ((1, 2, 3), [1, 3, 2, 0])
     """
-    return make_collection(
-        _planned(ddf, column, drop, SortOptions(
-            npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
-        ))
+    given = _given(
+        ddf, column, other, options, drop=drop, npartitions=npartitions, partition_size=partition_size,
+        strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
+        shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
     )  # fmt: skip
+    if not given.sort:
+        found = given.found
+        return found.named(found.frame.set_index(found.column, drop=found.drop, sort=False))
+    return given.found.named(make_collection(_planned(given)))
 
 
 def plan_set_index(
     ddf: dd.DataFrame,
-    column: Any,
+    /,
+    column: Any = None,
     *,
     drop: bool = True,
-    npartitions: int | None = None,
+    npartitions: int | str | None = None,
     partition_size: str | int | None = None,
     strategy: str | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
+    divisions: Sequence[Any] | None = None,
+    sorted: bool = False,  # noqa: A002  # dask's name
+    sort: bool = True,
+    shuffle_method: str | None = None,
+    upsample: float = 1.0,
+    append: bool = False,
+    inplace: bool = False,
+    compute: bool | None = None,
+    other: Any = None,
+    **options: Any,
 ) -> Plan:
     """Say what :func:`safeframe.set_index` would do, with the same arguments.
 
@@ -132,21 +197,121 @@ def plan_set_index(
     >>> safeframe.plan_set_index(frame, "k", npartitions=2).output_partitions
     2
     """
-    return _planned(ddf, column, drop, SortOptions(
-        npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
-    )).plan  # fmt: skip
+    given = _given(
+        ddf, column, other, options, drop=drop, npartitions=npartitions, partition_size=partition_size,
+        strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
+        shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
+    )  # fmt: skip
+    return _planned(given).plan if given.sort else _as_they_are(given)
 
 
-def _planned(ddf: Any, column: Any, drop: bool, given: SortOptions) -> PlannedSort:
-    frame = check_frame(ddf, "ddf")
-    if isinstance(column, (list, tuple)) and len(column) == 1 and column not in list(frame.columns):
-        column = column[0]
-    if isinstance(column, (list, dd.Series)) or (
-        isinstance(column, tuple) and column not in list(frame.columns)
-    ):
-        msg = f"An index of {column if isinstance(column, (list, tuple)) else type(column).__name__} is not supported."
-        raise UnsupportedError(
-            msg, hint="Name one column; a series can be made one with ddf.assign(name=series)."
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Given:
+    """The arguments, checked."""
+
+    found: IndexColumn
+    order: RowOrder
+    options: SortOptions
+    sort: bool
+    in_order: bool
+
+
+def _given(
+    ddf: Any,
+    column: Any,
+    other: Any,
+    options: Mapping[str, Any],
+    *,
+    drop: bool,
+    npartitions: Any,
+    partition_size: str | int | None,
+    strategy: str | None,
+    memory: str | int | None,
+    staging: str | None,
+    divisions: Sequence[Any] | None,
+    in_order: bool,
+    sort: bool,
+    shuffle_method: str | None,
+    upsample: float,
+    append: bool,
+    inplace: bool,
+    compute: bool | None,
+) -> _Given:
+    refuse_options(_RECIPE, options, signature(set_index).parameters)
+    if append:
+        refuse(_RECIPE, "append", append, "dask has no index of several levels", "Leave it out.")
+    if inplace:
+        refuse(_RECIPE, "inplace", inplace, "dask's frames cannot be changed", "Use what it returns.")
+    if compute:
+        refuse(_RECIPE, "compute", compute, "its result is lazy", "Call .persist() on the result.")
+    no_effect(upsample=upsample)
+    if (column is None) == (other is None):
+        msg = f"{'No column is' if column is None else 'column= and other= both are'} named."
+        raise ValidationError(msg, hint="Name one column, or give one series.")
+    n = as_npartitions(npartitions)
+    if (in_order or not sort) and n is not None:
+        msg = f"npartitions={n} cannot be kept with {'sorted=True' if in_order else 'sort=False'}, which move no rows."
+        raise ValidationError(
+            msg, hint="Leave one of them out, or use safeframe.rebalance_partitions afterwards."
         )
-    order = row_order(frame, [column], ascending=[True], na_last=True)
-    return plan_order(frame, order, given, recipe="set_index", index=column, drop=drop, with_index=False)
+    if not sort and divisions is not None:
+        msg = "divisions= cannot be kept with sort=False, which looks at no key."
+        raise ValidationError(msg, hint="Leave one of them out.")
+    if divisions is not None and (isinstance(divisions, str) or not pd.api.types.is_list_like(divisions)):
+        msg = f"divisions={divisions!r} is no list of values."
+        raise ValidationError(msg, hint="Give ascending values, one more than there are to be partitions.")
+    frame = check_frame(ddf, "ddf")
+    if in_order and divisions is not None and len(divisions) != frame.npartitions + 1:
+        msg = f"divisions= are {len(divisions)}, and with sorted=True {frame.npartitions} partitions have {frame.npartitions + 1}."
+        raise ValidationError(msg, hint="Leave sorted= out: rows are then moved to the divisions.")
+    found = index_column(frame, other if column is None else column, drop=drop)
+    return _Given(
+        found=found,
+        order=row_order(found.frame, [found.column], ascending=[True], na_last=True),
+        options=SortOptions(
+            npartitions=n,
+            partition_size=partition_size,
+            strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),
+            memory=memory,
+            staging=staging,
+            divisions=None if divisions is None else list(divisions),
+        ),
+        sort=sort,
+        in_order=in_order,
+    )
+
+
+def _planned(given: _Given) -> PlannedSort:
+    found = given.found
+    planned = plan_order(
+        found.frame,
+        given.order,
+        given.options,
+        recipe=_RECIPE,
+        index=found.column,
+        drop=found.drop,
+        with_index=False,
+    )
+    facts = planned.facts
+    # Nulls, and keys without codes, say nothing about the order: such rows are brought to it.
+    if (
+        given.in_order
+        and facts.ordered
+        and facts.quantiles.partitions is not None
+        and not facts.quantiles.null_rows
+    ):
+        msg = f"sorted=True does not hold: {facts.ordered}."
+        raise ValidationError(msg, hint="Leave sorted= out: the rows are then brought to their order.")
+    return planned
+
+
+def _as_they_are(given: _Given) -> Plan:
+    """Plan an index of partitions whose rows stay as they are."""
+    planned = _planned(replace(given, in_order=False))
+    facts = replace(
+        planned.facts, ordered="", held_rows=0, strategy="sorted", npartitions=None, partition_nbytes=None
+    )
+    plan = plan_sort(facts, len(facts.quantiles.partition_rows))[0]
+    return replace(
+        plan, reasons=("sort=False was given: rows stay where they are, in the order that they have",)
+    )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, cast
 
 import dask.dataframe as dd
+import pandas as pd
+from dask import is_dask_collection
 
 from safeframe import config
 from safeframe.engine._dask import new_collection
@@ -21,6 +25,7 @@ from safeframe.kernels.hash_router import HashRouter
 from safeframe.kernels.key_schema import common_schema
 from safeframe.kernels.row_layout import rows_have_fixed_width
 from safeframe.planning.shuffle import plan_shuffle as make_plan
+from safeframe.recipes.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
 from safeframe.recipes.frames import as_names, check_frame, check_keys
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
@@ -32,19 +37,26 @@ from safeframe.units import parse_nbytes
 
 __all__ = ["plan_shuffle", "shuffle"]
 
+_RECIPE = "shuffle"
 _STRATEGIES = ("staged", "p2p")
 
 
 def shuffle(
     ddf: dd.DataFrame,
-    on: Any,
+    /,
+    on: Any = None,
     *,
-    npartitions: int | None = None,
+    npartitions: int | str | None = None,
     strategy: str | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
     statistics: KeyStatistics | None = None,
+    ignore_index: bool = False,
+    shuffle_method: str | None = None,
+    on_index: bool = False,
+    force: bool = False,
+    **options: Any,
 ) -> dd.DataFrame:
     """Bring all rows of a key into one partition.
 
@@ -56,7 +68,8 @@ def shuffle(
         Key column, or a list of them.
     npartitions
         Partitions of the result. By default as many as keep the largest of
-        them to ``partition_size``.
+        them to ``partition_size``, and no fewer than there were. ``"auto"``
+        leaves it to the plan.
     strategy
         ``"staged"``: through a place that all workers reach. ``"p2p"``: as
         :func:`safeframe.p2p_shuffle`. None for staged where there is such a place.
@@ -72,6 +85,17 @@ def shuffle(
         A directory, or URL of an object store, that all workers reach.
     statistics
         Key statistics of ``ddf``, when they were gathered before.
+    ignore_index
+        Whether the index is dropped, and counts from zero in each partition.
+    shuffle_method
+        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
+        ``"tasks"`` leave the choice to the plan.
+    on_index
+        Refused where it is true: keys are columns.
+    force
+        Taken, and without effect: rows are always brought together.
+    **options
+        Refused: options of dask's shuffles.
 
     Returns
     -------
@@ -105,17 +129,21 @@ def shuffle(
     >>> int(shuffled.map_partitions(lambda part: part["k"].nunique()).compute().sum())
     2
     """
+    del force  # the rows are always brought together
+    _check_dask_arguments(on, options, on_index=on_index)
     given = _Given(
         ddf=ddf,
         on=on,
-        npartitions=npartitions,
+        npartitions=as_npartitions(npartitions),
         partition_size=partition_size,
         memory=memory,
         statistics=statistics,
     )
-    planned = _planned(given, strategy, staging)
+    strategy = exchange_strategy(_RECIPE, shuffle_method, strategy)
+    planned = _planned(given, strategy, staging, with_index=not ignore_index)
     if planned is None:
-        return p2p_shuffle(**given.arguments())
+        moved = p2p_shuffle(**given.arguments())
+        return moved.reset_index(drop=True) if ignore_index else moved
     if planned.plan.staging_directory is not None:
         check_staging(planned.plan.staging_directory)
     expression = SafeSort(
@@ -128,7 +156,7 @@ def shuffle(
         index_column=None,
         drop=True,
         group=planned.group,
-        with_index=True,
+        with_index=not ignore_index,
         alignment=None,
         p2p=None,
     )
@@ -137,14 +165,20 @@ def shuffle(
 
 def plan_shuffle(
     ddf: dd.DataFrame,
-    on: Any,
+    /,
+    on: Any = None,
     *,
-    npartitions: int | None = None,
+    npartitions: int | str | None = None,
     strategy: str | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
     statistics: KeyStatistics | None = None,
+    ignore_index: bool = False,
+    shuffle_method: str | None = None,
+    on_index: bool = False,
+    force: bool = False,
+    **options: Any,
 ) -> Plan:
     """Say what :func:`safeframe.shuffle` would do, with the same arguments.
 
@@ -164,15 +198,18 @@ def plan_shuffle(
     >>> safeframe.plan_shuffle(frame, "k", npartitions=3).output_partitions
     3
     """
+    del force  # the rows are always brought together
+    _check_dask_arguments(on, options, on_index=on_index)
     given = _Given(
         ddf=ddf,
         on=on,
-        npartitions=npartitions,
+        npartitions=as_npartitions(npartitions),
         partition_size=partition_size,
         memory=memory,
         statistics=statistics,
     )
-    planned = _planned(given, strategy, staging)
+    strategy = exchange_strategy(_RECIPE, shuffle_method, strategy)
+    planned = _planned(given, strategy, staging, with_index=not ignore_index)
     if planned is not None:
         return planned.plan
     return replace(plan_p2p_shuffle(**given.arguments()), recipe="shuffle")
@@ -199,7 +236,23 @@ class _Planned:
     group: tuple[int, int]
 
 
-def _planned(given: _Given, strategy: str | None, staging: str | None) -> _Planned | None:
+def _check_dask_arguments(on: Any, options: Mapping[str, Any], *, on_index: bool) -> None:
+    refuse_options(_RECIPE, options, signature(shuffle).parameters)
+    if on_index:
+        refuse(
+            _RECIPE, "on_index", on_index, "its keys are columns", "Make the index one: ddf.reset_index()."
+        )
+    if is_dask_collection(on) or isinstance(on, (pd.Series, pd.DataFrame)):
+        hint = "Make it a column first, as with ddf.assign(key=...)."
+        refuse(_RECIPE, "on", type(on).__name__, "its keys are columns", hint)
+    if on is None:
+        msg = "No column is named."
+        raise ValidationError(msg, hint="Name one column, or a list of them, in on=.")
+
+
+def _planned(
+    given: _Given, strategy: str | None, staging: str | None, *, with_index: bool
+) -> _Planned | None:
     """Plan a staged shuffle; None where P2P is to move the rows."""
     if strategy not in (None, *_STRATEGIES):
         msg = f"strategy={strategy!r} is not a strategy of shuffle."
@@ -234,7 +287,7 @@ def _planned(given: _Given, strategy: str | None, staging: str | None) -> _Plann
             msg, hint="Gather them with safeframe.key_statistics(ddf, on), or leave them out."
         )
     profile = profile_frame(frame, keys.partitions.rows)
-    width = profile.width + profile.kept_index_width
+    width = profile.width + profile.kept_index_width if with_index else profile.width
     plan, group = make_plan(
         ShuffleFacts(
             keys=ShuffleKeys.of(keys),

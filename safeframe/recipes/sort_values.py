@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import dask.dataframe as dd
@@ -10,24 +11,39 @@ import numpy as np
 
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.recipes.dask_arguments import (
+    as_npartitions,
+    exchange_strategy,
+    no_effect,
+    refuse,
+    refuse_options,
+)
 from safeframe.recipes.frames import as_names, check_frame
 from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection, plan_order, row_order
 
 __all__ = ["plan_sort_values", "sort_values"]
 
+_RECIPE = "sort_values"
+
 
 def sort_values(
     ddf: dd.DataFrame,
+    /,
     by: Any,
     *,
     ascending: bool | Sequence[bool] = True,
     na_position: str = "last",
-    ignore_index: bool = False,
-    npartitions: int | None = None,
+    ignore_index: bool | None = False,
+    npartitions: int | str | None = None,
     partition_size: str | int | None = None,
     strategy: str | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
+    sort_function: Callable[..., Any] | None = None,
+    sort_function_kwargs: Mapping[str, Any] | None = None,
+    upsample: float = 1.0,
+    shuffle_method: str | None = None,
+    **options: Any,
 ) -> dd.DataFrame:
     """Order a dask dataframe by one or more columns.
 
@@ -45,6 +61,7 @@ def sort_values(
         Whether the index is dropped, and counts from zero in each partition.
     npartitions
         Partitions of the result, about; a key never has to fit one of them.
+        ``"auto"`` leaves it to the plan.
     partition_size
         Bytes that an output partition may have in memory, as ``"64MiB"`` or an
         int. A key with more rows fills several. By default the
@@ -57,6 +74,15 @@ def sort_values(
         worker's limit; without a client, what the machine leaves.
     staging
         A directory, or URL of an object store, that all workers reach.
+    sort_function, sort_function_kwargs
+        Refused, in words: the order by ``by`` also decides which partition a row goes to.
+    upsample
+        Taken, and without effect: as many keys are sampled as make partitions even.
+    shuffle_method
+        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
+        ``"tasks"`` leave the choice to the plan.
+    **options
+        Refused: options of dask's shuffles.
 
     Returns
     -------
@@ -70,7 +96,7 @@ def sort_values(
     KeyNotFoundError
         When there is no such column.
     UnsupportedError
-        When the values have no order.
+        When the values have no order, and for arguments of dask's that are refused.
     ValidationError
         When arguments contradict each other.
     StagingError
@@ -95,25 +121,32 @@ def sort_values(
     0  2  1.5
     1  1  NaN
     """
-    return make_collection(
-        _planned(ddf, by, ascending, na_position, ignore_index, SortOptions(
-            npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
-        ))
+    given = _given(
+        options, npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory,
+        staging=staging, sort_function=sort_function, sort_function_kwargs=sort_function_kwargs, upsample=upsample,
+        shuffle_method=shuffle_method,
     )  # fmt: skip
+    return make_collection(_planned(ddf, by, ascending, na_position, bool(ignore_index), given))
 
 
 def plan_sort_values(
     ddf: dd.DataFrame,
+    /,
     by: Any,
     *,
     ascending: bool | Sequence[bool] = True,
     na_position: str = "last",
-    ignore_index: bool = False,
-    npartitions: int | None = None,
+    ignore_index: bool | None = False,
+    npartitions: int | str | None = None,
     partition_size: str | int | None = None,
     strategy: str | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
+    sort_function: Callable[..., Any] | None = None,
+    sort_function_kwargs: Mapping[str, Any] | None = None,
+    upsample: float = 1.0,
+    shuffle_method: str | None = None,
+    **options: Any,
 ) -> Plan:
     """Say what :func:`safeframe.sort_values` would do, with the same arguments.
 
@@ -133,9 +166,44 @@ def plan_sort_values(
     >>> safeframe.plan_sort_values(frame, "k", npartitions=2).fits
     True
     """
-    return _planned(ddf, by, ascending, na_position, ignore_index, SortOptions(
-        npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
-    )).plan  # fmt: skip
+    given = _given(
+        options, npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory,
+        staging=staging, sort_function=sort_function, sort_function_kwargs=sort_function_kwargs, upsample=upsample,
+        shuffle_method=shuffle_method,
+    )  # fmt: skip
+    return _planned(ddf, by, ascending, na_position, bool(ignore_index), given).plan
+
+
+def _given(
+    options: Mapping[str, Any],
+    *,
+    npartitions: Any,
+    partition_size: str | int | None,
+    strategy: str | None,
+    memory: str | int | None,
+    staging: str | None,
+    sort_function: Any,
+    sort_function_kwargs: Any,
+    upsample: float,
+    shuffle_method: str | None,
+) -> SortOptions:
+    refuse_options(_RECIPE, options, signature(sort_values).parameters)
+    why, hint = (
+        "one order decides where rows go and how they lie",
+        "Sort by a column that the function makes.",
+    )
+    if sort_function is not None:
+        refuse(_RECIPE, "sort_function", getattr(sort_function, "__name__", sort_function), why, hint)
+    if sort_function_kwargs:
+        refuse(_RECIPE, "sort_function_kwargs", dict(sort_function_kwargs), why, hint)
+    no_effect(upsample=upsample)
+    return SortOptions(
+        npartitions=as_npartitions(npartitions),
+        partition_size=partition_size,
+        strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),
+        memory=memory,
+        staging=staging,
+    )
 
 
 def _planned(

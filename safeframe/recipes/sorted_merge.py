@@ -14,6 +14,8 @@ from safeframe.facts.merge import How
 from safeframe.facts.plan import Plan
 from safeframe.kernels.key_codes import decode_codes
 from safeframe.planning.ordered_parts import first_disorder
+from safeframe.recipes.dask_arguments import merge_moves
+from safeframe.recipes.frames import Side
 from safeframe.recipes.join_sizes import JoinSizes
 from safeframe.recipes.merge import merged, planned
 from safeframe.recipes.merge_keys import KeyArguments
@@ -23,8 +25,8 @@ __all__ = ["plan_sorted_merge", "sorted_merge"]
 
 
 def sorted_merge(
-    left: dd.DataFrame,
-    right: dd.DataFrame,
+    left: Side,
+    right: Side,
     how: How = "inner",
     on: Any = None,
     left_on: Any = None,
@@ -41,6 +43,9 @@ def sorted_merge(
     statistics: tuple[KeyStatistics, KeyStatistics] | None = None,
     staging: str | None = None,
     sort: bool = False,
+    shuffle_method: str | None = None,
+    npartitions: int | str | None = None,
+    broadcast: bool | float | None = None,
 ) -> dd.DataFrame:
     """Merge two dask dataframes whose partitions are in key order, and keep that order.
 
@@ -60,6 +65,8 @@ def sorted_merge(
     sort
         Whether a side that is not in key order is brought to it, through the
         staging directory, rather than refused.
+    shuffle_method, npartitions, broadcast
+        As for :func:`merge`; there is no P2P and no broadcast that keeps the order.
 
     Returns
     -------
@@ -126,17 +133,21 @@ def sorted_merge(
     3  4      8    NaN
     """
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
+    moves = merge_moves(
+        "sorted_merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
+        npartitions=npartitions, broadcast=broadcast,
+    )  # fmt: skip
     sizes, plan, facts = planned(
         left, right, asked,
-        strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
+        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=max_output, statistics=statistics, check_order=_order_check(sort=sort),
     )  # fmt: skip
     return merged(sizes, plan, facts, asked)
 
 
 def plan_sorted_merge(
-    left: dd.DataFrame,
-    right: dd.DataFrame,
+    left: Side,
+    right: Side,
     how: How = "inner",
     on: Any = None,
     left_on: Any = None,
@@ -153,6 +164,9 @@ def plan_sorted_merge(
     statistics: tuple[KeyStatistics, KeyStatistics] | None = None,
     staging: str | None = None,
     sort: bool = False,
+    shuffle_method: str | None = None,
+    npartitions: int | str | None = None,
+    broadcast: bool | float | None = None,
 ) -> Plan:
     """Say how :func:`sorted_merge` would run, and what it would cost, without running it.
 
@@ -180,9 +194,13 @@ def plan_sorted_merge(
     if max_output is not None:
         parse_nbytes(max_output, argument="max_output")
     asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
+    moves = merge_moves(
+        "sorted_merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
+        npartitions=npartitions, broadcast=broadcast,
+    )  # fmt: skip
     return planned(
         left, right, asked,
-        strategy=strategy, partition_size=partition_size, memory=memory, staging=staging,
+        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=None, statistics=statistics, check_order=_order_check(sort=sort),
     )[1]  # fmt: skip
 

@@ -21,6 +21,7 @@ from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
 from safeframe.facts.quantiles import KeyQuantiles
 from safeframe.facts.sort_facts import SortFacts
+from safeframe.kernels.division_router import DivisionRouter, division_router
 from safeframe.kernels.key_codes import decode_codes
 from safeframe.kernels.key_schema import common_schema
 from safeframe.kernels.range_router import range_router
@@ -31,6 +32,7 @@ from safeframe.planning.ranges import RangeFigures
 from safeframe.planning.sort import plan_sort, staged_group
 from safeframe.recipes.frames import check_keys
 from safeframe.recipes.given_budget import given_budget
+from safeframe.recipes.given_divisions import cut_by
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.p2p import p2p_facts
@@ -62,6 +64,8 @@ class SortOptions:
     """What one worker may use."""
     staging: str | None
     """Where rows are staged."""
+    divisions: Sequence[Any] | None = None
+    """The keys that partitions of the result begin with, and the last one's last."""
 
     def checked(self) -> SortOptions:
         """Refuse what contradicts itself.
@@ -77,6 +81,10 @@ class SortOptions:
             raise ValidationError(msg, hint="Give an int of at least 1, or leave it out.")
         if n is not None and self.partition_size is not None:
             msg = f"npartitions={n} and partition_size={self.partition_size!r} cannot both be kept."
+            raise ValidationError(msg, hint="Give one of them.")
+        if self.divisions is not None and (n is not None or self.partition_size is not None):
+            other = "npartitions=" if n is not None else "partition_size="
+            msg = f"divisions= and {other} cannot both be kept."
             raise ValidationError(msg, hint="Give one of them.")
         return self
 
@@ -105,6 +113,8 @@ class PlannedSort:
     """Whether the input's index is kept."""
     settings: P2PSettings | None
     """Buffers that P2P is held to, when it moves the rows."""
+    divisions: DivisionRouter | None = None
+    """Where the user cuts the order; None where the plan does."""
     alignment: Alignment | None
     """Which keys partitions share, where the order is there already and matters; None when they share none."""
 
@@ -148,6 +158,7 @@ def plan_order(
     quantiles: KeyQuantiles | None = None,
 ) -> PlannedSort:
     """Gather the facts and make the plan."""
+    divisions = None if given.divisions is None else division_router(order, given.divisions)
     facts, alignment = order_facts(
         frame,
         order,
@@ -160,6 +171,8 @@ def plan_order(
         quantiles=quantiles,
     )
     quantiles = facts.quantiles
+    if divisions is not None:
+        facts, alignment = cut_by(divisions, facts), None
     n_in_place = len(alignment.starts) if alignment is not None else len(quantiles.partition_rows)
     plan, figures, settings = plan_sort(facts, n_in_place)
     return PlannedSort(
@@ -172,6 +185,7 @@ def plan_order(
         index=index,
         drop=drop,
         with_index=with_index,
+        divisions=divisions,
         alignment=alignment,
         settings=settings,
     )
@@ -247,7 +261,7 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
     expression = SafeSort(
         planned.frame,
         plan=plan,
-        router=range_router(planned.order, layout, planned.quantiles),
+        router=planned.divisions or range_router(planned.order, layout, planned.quantiles),
         order=planned.order,
         by=planned.order.by,
         given_divisions=known_divisions(planned),
@@ -292,6 +306,8 @@ def known_divisions(planned: PlannedSort) -> tuple[Any, ...]:
     n = planned.plan.output_partitions
     unknown = (None,) * (n + 1)
     quantiles, order = planned.quantiles, planned.order
+    if planned.divisions is not None:
+        return planned.divisions.given
     if planned.index is None or len(quantiles.codes) == 0:
         return unknown
     if (planned.figures.layout.cells > 1).any() and planned.plan.strategy != "sorted":

@@ -539,3 +539,11 @@ def test_a_fingerprint_is_of_the_files_and_not_of_the_process(tmp_path: Path) ->
     assert first == seen() == f"{_dask.fingerprint(dd.read_parquet(tmp_path)[['a']].expr)}\n"
     FRAME.assign(a=1.0).to_parquet(tmp_path / "one.parquet")
     assert first != seen()
+
+
+def test_chunks_are_balanced_as_dask_does() -> None:
+    import dask.array as da
+
+    chunks = (7,) * 8 + (4,)
+    wanted = da.ones(60, chunks=6).rechunk((chunks,), balance=True).chunks
+    assert (_dask.balanced_chunks(chunks),) == wanted

@@ -74,7 +74,7 @@ def test_uneven_partitions(tight, tmp_path, strategy):
 
 
 def test_partitions_that_are_right_already(tight, tmp_path):
-    ddf = dd.from_map(made, range(24), [1_000_000] * 24)
+    ddf = dd.from_map(made, range(48), [500_000] * 48)
     assert run(tight, rebalance_partitions(ddf), tmp_path / "out").strategy == "untouched"
 
 
