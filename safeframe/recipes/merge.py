@@ -33,7 +33,7 @@ from safeframe.recipes.merge_divisions import result_divisions
 from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.recipes.merge_p2p import look_at_p2p
 from safeframe.recipes.merge_table import table_merge
-from safeframe.recipes.rounded_integers import warn_of_rounding
+from safeframe.recipes.rounded_integers import match_counted, warn_of_rounding
 from safeframe.sizing.cluster import staging_facts
 from safeframe.units import parse_nbytes
 
@@ -176,7 +176,8 @@ def merge(
 
     **Integers** stay integers where each row has a match, and are floats as in
     pandas otherwise. Where keys were sampled (``key-capacity``), rows may lack a
-    match as far as anyone knows before the run, and integers are floats.
+    match as far as anyone knows before the run, and integers are floats; beyond
+    2**53 it is found out for keys that are whole numbers or times near each other.
 
     **Keys.** Integers of all widths are compared as integers, integers with
     floats as numbers and never through a rounding cast, strings whatever stores
@@ -394,6 +395,7 @@ def planned(
     if validate is not None:
         check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
     check_size(sizes.estimate)
+    sizes = match_counted(sizes, asked.how)
     p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
     known = facts(sizes, p2p, p2p_refused)
     return sizes, make_plan(known), known

@@ -23,7 +23,7 @@ from safeframe.kernels.key_codes import encode_keys
 from safeframe.sizing.partition_tasks import each_partition, key_columns, project
 from safeframe.units import format_count
 
-__all__ = ["Presence", "count_unmatched", "look_at_keys"]
+__all__ = ["Presence", "count_unmatched", "key_presence", "look_at_keys"]
 
 _SPARSITY = 4
 """Places of a table for each of its rows, at most."""
@@ -112,6 +112,18 @@ def look_at_keys(
     assert found.there is not None, "there is one where there are bits"
     keys = KeyTable(base=found.base + first, span=span, rows=found.rows, build_side=build_side)
     return keys, Presence(found.base, found.there)
+
+
+def key_presence(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, rows: int) -> Presence | None:
+    """Tell which keys a side of so many rows has, as often as they come; None where they are too far from each other.
+
+    Notes
+    -----
+    **Eager.** As :func:`look_at_keys`.
+    """
+    parts = each_partition(project(ddf, on), _look, _joined, tuple(on), schema, _SPARSITY * rows)
+    found = _joined(list(dask.compute(*parts)))
+    return None if found.there is None else Presence(found.base, found.there)
 
 
 def count_unmatched(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, presence: Presence) -> int:

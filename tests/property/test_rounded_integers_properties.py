@@ -88,3 +88,29 @@ def test_what_is_small_or_narrow_or_nullable_is_not_warned_of(tmp_path):
         pd.testing.assert_frame_equal(
             merged.compute().reset_index(drop=True), left.merge(right, how="left", on="k")
         )
+
+
+@pytest.mark.parametrize("null", [False, True])
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("missing", [0, 1])
+def test_integers_stay_exact_where_keys_are_sampled(how, missing, null, tmp_path):
+    keys = np.random.default_rng(0).permutation(3000)
+    left = pd.DataFrame({"k": keys, "a": np.arange(3000) + LARGE})
+    right = pd.DataFrame({"k": np.append(keys[: 3000 - missing], keys[:100])})
+    right["b"] = np.arange(len(right)) + LARGE
+    if null:
+        left, right = (side.astype({"k": "Int64"}) for side in (left, right))
+        left.loc[5, "k"] = right.loc[5, "k"] = pd.NA
+    expected = left.merge(right, how=how, on="k").sort_values(["a", "b"], ignore_index=True)
+    rounded = [name for name in ("a", "b") if expected[name].dtype == "float64"]
+    assert not rounded or missing or null
+    with dask.config.set({"scheduler": "sync", "safeframe.key-capacity": 1024}):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            merged = safeframe.merge(
+                in_dask(left, 3), in_dask(right, 3), how=how, on="k", staging=str(tmp_path)
+            )
+        found = merged.compute().sort_values(["a", "b"], ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    assert dict(merged.dtypes) == dict(expected.dtypes)
+    assert [one.category for one in warned] == [safeframe.RoundedIntegersWarning] * len(rounded)
