@@ -43,7 +43,7 @@ class Entries:
     directories: tuple[str, ...] = ()
     """Directories of somebody else."""
     strange_parquet: str | None = None
-    """A parquet file, by its path in the directory, that is not of the dataset and would be read along with it."""
+    """A parquet file (or what is called one), by its path in the directory, that is not of the dataset and would be read along with it."""
 
 
 def entries_of(
@@ -85,7 +85,8 @@ def entries_of(
             continue
         if entry.is_dir():
             directories.append(name)
-            strange = strange or next(_parquet_below(entry.path, name), None)
+            below = [name] if name.endswith(PARQUET_SUFFIXES) else _parquet_below(entry.path, name)
+            strange = strange or next(iter(below), None)
         elif _PART.fullmatch(name) or name in METADATA_NAMES or name in named:
             data.append(name)
         elif name.endswith(PARQUET_SUFFIXES):

@@ -33,7 +33,7 @@ from safeframe.errors import RowConservationError, SchemaMismatchError, Validati
 
 __all__ = ["Begun", "commit", "local_entries"]
 
-_FIXED = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP)
+_FIXED = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
 """Why a directory cannot be renamed, or a file have two names."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dask
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -334,6 +335,23 @@ def test_a_parquet_file_that_would_be_read_along_is_no_ours(place, name):
         to_parquet(frame(0), place, overwrite=True)
     assert (place / name).read_text() == "not looked at"
     assert len(names(place)) == 5
+
+
+def test_a_directory_that_is_called_as_a_file_of_ours(place):
+    (place / "part.7.parquet").mkdir()
+    for how in ("overwrite", "append"):
+        with pytest.raises(safeframe.SafeframeError, match=r"part\.7\.parquet"):
+            to_parquet(frame(100), place, **{how: True})
+    assert names(place) == [*PARTS, "part.7.parquet"]
+
+
+def test_a_mounted_disk_that_fills_up(small_disk):
+    to_parquet(frame(0), small_disk)
+    values = pd.DataFrame({"x": np.random.default_rng(0).random(400_000)})
+    with pytest.raises(safeframe.StagingFullError, match="is full"):
+        to_parquet(dd.from_pandas(values, npartitions=4), small_disk, overwrite=True)
+    assert names(small_disk) == PARTS
+    assert rows(small_disk) == [*range(100)]
 
 
 def test_the_files_that_a_frame_is_read_from_are_of_the_dataset(tmp_path):
