@@ -34,7 +34,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import uuid
 from collections.abc import Iterator
@@ -43,6 +42,7 @@ from typing import IO
 
 from safeframe.engine.dataset_entries import METADATA_NAMES, PARQUET_SUFFIXES, WORK_NAME, Entries
 from safeframe.engine.directory_owner import can_be_kept, take_over
+from safeframe.engine.file_lock import is_held, locked
 from safeframe.engine.in_place import MARKER, finish_moves
 from safeframe.errors import StagingError, ValidationError
 from safeframe.sizing.disk import is_mount_point
@@ -137,7 +137,7 @@ class Swap:
                 _refuse_running(self.target)
                 _recover(self.target)
                 _sweep(self.target, but=self.directory if self.keep else None)
-                self._lock = _locked(_lock_of(self.directory), wait=False)
+                self._lock = locked(_lock_of(self.directory), wait=False)
                 self._lock.write(_LATER if self.later else _RUNNING)
                 self._lock.flush()
                 self._make()
@@ -162,7 +162,7 @@ class Swap:
     @property
     def busy(self) -> bool:
         """Whether another process, or another write of this one, holds the lock."""
-        return _is_held(_lock_of(self.directory))
+        return is_held(_lock_of(self.directory))
 
     def close(self) -> None:
         """Remove the directory, whichever rows it has by now, and let go of the lock."""
@@ -192,7 +192,7 @@ class Swap:
 @contextlib.contextmanager
 def guarded(target: Path) -> Iterator[None]:
     """Keep other writes to a target from beginning, and from ending, while the block runs."""
-    lock = _locked(
+    lock = locked(
         target / ".safeframe.lock"
         if _is_fixed(target)
         else target.with_name(f".{target.name}.safeframe.lock")
@@ -323,7 +323,7 @@ def _sweep(target: Path, but: Path | None = None) -> None:
         path.with_suffix("") if path.suffix in (".lock", ".old") else path for path in _left(target)
     }:
         lock = _lock_of(directory)
-        if directory == but or _is_held(lock):
+        if directory == but or is_held(lock):
             continue
         discard(directory.with_name(f"{directory.name}.old"), target)
         discard(directory, target)
@@ -333,7 +333,7 @@ def _sweep(target: Path, but: Path | None = None) -> None:
 
 def _refuse_running(target: Path) -> None:
     for lock in _left(target):
-        if lock.suffix == ".lock" and _is_held(lock) and lock.read_text() == _RUNNING:
+        if lock.suffix == ".lock" and is_held(lock) and lock.read_text() == _RUNNING:
             msg = f"Another write to {str(target)!r} runs now, in this process or in another one."
             raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
 
@@ -366,41 +366,3 @@ def _named(directory: Path, prefix: str) -> list[Path]:
 
 def _lock_of(directory: Path) -> Path:
     return directory.with_name(f"{directory.name}.lock")
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with _opened(path, "r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _opened(path: Path, mode: str) -> IO[str]:
-    """Open a file to lock it: one that another user has left can be locked, though not written."""
-    try:
-        return path.open(mode)
-    except PermissionError:
-        return path.open("r")
-
-
-def _locked(path: Path, *, wait: bool = True) -> IO[str]:
-    """Open and lock a file; again, should somebody remove it in between."""
-    while True:
-        lock = _opened(path, "a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                if lock.writable():
-                    lock.truncate(0)
-                return lock
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            lock.close()
-            msg = f"Another write of the same rows to {path.name!r} runs now."
-            raise ValidationError(msg, hint="Wait for it to end, or write to another path.") from None
-        lock.close()
