@@ -128,6 +128,22 @@ def test_a_stopped_run_goes_on_from_its_finished_files(tables):
     assert beside(tables) == []
 
 
+def test_a_stopped_run_inside_of_its_target_goes_on(tables):
+    """A mount point, say; here a directory that holds somebody else's."""
+    (tables / "out" / "theirs").mkdir(parents=True)
+    with fails_at("part.4.parquet"), pytest.raises(OSError, match="told to"):
+        write(merge_of(tables), tables, resume=True)
+    assert not list((tables / "out").glob("*.parquet"))
+    written = []
+    with counted_writes(written):
+        write(merge_of(tables), tables, resume=True)
+    (tables / "out" / "theirs").rmdir()
+    files = [path.name for path in (tables / "out").iterdir()]
+    assert 0 < len(written) < len(files)
+    assert all(name.startswith("part.") for name in files)
+    assert sums_of(tables) == expected_of(tables)
+
+
 def test_a_stopped_run_with_new_columns_goes_on(tables):
     def made():
         merged = merge_of(tables)
