@@ -39,6 +39,7 @@ def plan_text(plan: Plan) -> str:
     blocks = (
         ("", [f"{plan.recipe}: {'FITS' if plan.fits else 'DOES NOT FIT'}"]),
         ("strategy", [plan.strategy, *(f"because {reason}" for reason in plan.reasons)]),
+        ("fits", _fits(plan)),
         ("output", _output(plan)),
         ("partitions", _partitions(plan)),
         ("memory", _memory(plan)),
@@ -57,6 +58,36 @@ def _block(label: str, lines: Iterable[str]) -> Iterable[str]:
         return
     for number, line in enumerate(lines):
         yield f"  {label if number == 0 else '':<{_LABEL_WIDTH}}  {line}"
+
+
+def _fits(plan: Plan) -> list[str]:
+    """Print what has to have room for the plan, one by one: the verdict is of workers and staging alone."""
+    workers = "do not fit" if plan.over_budget else "fit"
+    projected, allowed = plan.projected_worker_nbytes, plan.budget.allowed_nbytes
+    return [
+        f"workers: {workers} ({format_nbytes(projected)} of {format_nbytes(allowed)} each)",
+        f"staging: {_staging_fits(plan)}",
+        f"target: {_target(plan)}",
+    ]
+
+
+def _staging_fits(plan: Plan) -> str:
+    if plan.staging_directory is None:
+        return "none is needed"
+    needed, free = plan.staging_nbytes, plan.staging_free_nbytes
+    if free is None:
+        return f"{format_nbytes(needed)} needed, and its room is not known"
+    verdict = "fits" if needed <= free else "does not fit"
+    return f"{verdict} ({format_nbytes(needed)} of {format_nbytes(free)} free)"
+
+
+def _target(plan: Plan) -> str:
+    """Print what the result takes where it is written: its disk is known only once there is one."""
+    least, most = int(plan.output_nbytes.lower * options.FILE_FRACTION), plan.output_nbytes.upper
+    rows = f"{format_nbytes(least)} to {format_nbytes(most)} on disk if its rows are written"
+    if plan.write is not None:
+        rows += f", about {format_nbytes(plan.write.file_nbytes)} without them"
+    return f"not looked at; {rows}"
 
 
 def _output(plan: Plan) -> list[str]:
@@ -97,7 +128,7 @@ def _roughly(nbytes: Estimate) -> str:
 def _row(plan: Plan) -> str:
     """Print the bytes of a row that the line's bytes are made of, and those that partitions are reckoned with."""
     width = plan.output_width
-    if width is None or width.exact:
+    if width is None or width.expected == plan.row_nbytes:
         return f"{plan.row_nbytes:g} B a row"
     return f"{width.expected:.4g} B a row; reckoned with {plan.row_nbytes:.4g} B"
 
@@ -118,6 +149,14 @@ def _partitions(plan: Plan) -> list[str]:
 
 
 def _memory(plan: Plan) -> list[str]:
+    budget = plan.budget
+    if budget.projected_worker_nbytes(0) >= budget.allowed_nbytes:
+        before = "and by what moves rows" if budget.transport_nbytes else "before any data"
+        return [*_memory_lines(plan), f"nothing is left for a task: all that is allowed is taken {before}"]
+    return _memory_lines(plan)
+
+
+def _memory_lines(plan: Plan) -> list[str]:
     budget = plan.budget
     source = "measured" if budget.measured else "assumed"
     return [

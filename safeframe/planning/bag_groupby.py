@@ -86,16 +86,16 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
                 held_nbytes=layout.held_nbytes,
             ),
             reason=(
-                f"a partition of {format_nbytes(partition)} as Python objects, {format_nbytes(block)} of it with their "
-                f"keys and {options.BAG_ROW_NBYTES} B an item, and {format_nbytes(layout.held_nbytes)} that wait to "
-                "be written"
+                f"a partition of {format_nbytes(partition)} as Python objects, {format_nbytes(block)} × 2 of it with "
+                f"their keys, {options.BAG_ROW_NBYTES} B for each of {format_count(block_items)} items of these, and "
+                f"{format_nbytes(layout.held_nbytes)} that wait to be written"
             ),
         ),
         Step(
             kind="gather groups",
             tasks=n,
             task_peak_nbytes=bag_partition_peak_nbytes(partition_nbytes=largest),
-            reason=f"{format_nbytes(largest)} of groups as Python objects × {options.BAG_COPIES:g}",
+            reason=f"groups of {format_nbytes(largest)} × {options.BAG_COPIES:g}, as Python objects",
         ),
     )
     large = "is given out in pieces" if facts.split_large_groups else "is refused"

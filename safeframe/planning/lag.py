@@ -21,7 +21,12 @@ from safeframe.facts.lag import Halo, LagFacts
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.planning.halo import plan_halo
-from safeframe.planning.memory import cell_peak_nbytes, default_partition_nbytes, p2p_cell_peak_nbytes
+from safeframe.planning.memory import (
+    cell_peak_nbytes,
+    cell_reason,
+    default_partition_nbytes,
+    p2p_cell_peak_nbytes,
+)
 from safeframe.planning.ranges import RangeFigures
 from safeframe.planning.sort import plan_sort
 from safeframe.units import format_count, format_nbytes
@@ -133,12 +138,13 @@ def _p2p_cell_nbytes(facts: LagFacts, rows: int) -> int:
 def _cell_reason(facts: LagFacts, rows: int, beside: int, *, by_p2p: bool = False) -> str:
     read = int((rows + beside) * facts.sort.row_nbytes)
     made = int(rows * facts.sort.output_row_nbytes)
-    more = f", {format_count(beside)} of them beside its own" if beside else ""
+    more = f", {format_count(beside)} rows of it besides its own" if beside else ""
     copies = options.P2P_RECEIVE_COPIES if by_p2p else options.FETCH_COPIES
     return (
-        f"{format_count(rows + beside)} rows{more}, of {format_nbytes(read)} × {copies:g} and "
-        f"{options.ROW_INDEX_NBYTES} B each, and a result of {format_nbytes(made)} × {options.OUTPUT_COPIES:g} "
-        f"and {options.POSITION_NBYTES} B a row"
+        cell_reason(
+            input_rows=rows + beside, input_nbytes=read, output_rows=rows, output_nbytes=made, copies=copies
+        )
+        + more
     )
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from safeframe import options
 from safeframe.facts.budget import Budget
+from safeframe.units import format_count, format_nbytes
 
 __all__ = [
     "bag_partition_peak_nbytes",
     "bag_stage_peak_nbytes",
     "broadcast_cell_peak_nbytes",
     "cell_peak_nbytes",
+    "cell_reason",
     "chunk_output_peak_nbytes",
     "chunk_pass_peak_nbytes",
     "chunk_stage_peak_nbytes",
@@ -89,6 +91,17 @@ def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, ou
         + options.ROW_INDEX_NBYTES * input_rows
         + options.POSITION_NBYTES * output_rows
         + int(options.OUTPUT_COPIES * output_nbytes)
+    )
+
+
+def cell_reason(
+    *, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int, copies: float
+) -> str:
+    """Return the terms of :func:`cell_peak_nbytes` in words, of input in so many copies."""
+    return (
+        f"input of {format_nbytes(input_nbytes)} × {copies:g}, result of {format_nbytes(output_nbytes)} × "
+        f"{options.OUTPUT_COPIES:g}, {options.ROW_INDEX_NBYTES} B for each of {format_count(input_rows)} input rows and "
+        f"{options.POSITION_NBYTES} B for each of {format_count(output_rows)} result rows"
     )
 
 

@@ -9,7 +9,7 @@ from safeframe.facts.merge import How
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.key_loads import key_loads
-from safeframe.planning.memory import broadcast_cell_peak_nbytes, largest_partition_nbytes
+from safeframe.planning.memory import broadcast_cell_peak_nbytes, cell_reason, largest_partition_nbytes
 from safeframe.planning.merge_choice import Choice, Widths
 from safeframe.units import format_count, format_nbytes
 
@@ -73,9 +73,17 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             f"one partition of the other side can make {format_nbytes(output_nbytes)} of result with the "
             f"{build} side, above {format_nbytes(most)}"
         )
+    partition_nbytes_read = int(largest * probe_width)
+    cell = cell_reason(
+        input_rows=largest + build_side.keys.rows,
+        input_nbytes=partition_nbytes_read + build_nbytes,
+        output_rows=output_rows,
+        output_nbytes=output_nbytes,
+        copies=options.FETCH_COPIES,
+    )
     peak = broadcast_cell_peak_nbytes(
         partition_rows=largest,
-        partition_nbytes=int(largest * probe_width),
+        partition_nbytes=partition_nbytes_read,
         build_rows=build_side.keys.rows,
         build_nbytes=build_nbytes,
         output_rows=output_rows,
@@ -98,11 +106,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             kind="join each partition",
             tasks=partitions,
             task_peak_nbytes=peak,
-            reason=(
-                f"a partition of {format_nbytes(largest * probe_width)}, the {build} side of "
-                f"{format_nbytes(build_nbytes)}, result of {format_nbytes(output_nbytes)} × "
-                f"{options.OUTPUT_COPIES:g}"
-            ),
+            reason=f"the {build} side of {format_nbytes(build_nbytes)}, and with a partition of the other one {cell}",
         ),
     )
     return Choice(

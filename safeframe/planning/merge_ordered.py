@@ -14,12 +14,12 @@ from safeframe.facts.keys import Codes
 from safeframe.facts.merge_facts import MergeFacts, SideFacts
 from safeframe.facts.ordered_layout import OrderedLayout, TouchedParts
 from safeframe.facts.plan import Step
-from safeframe.planning.memory import sorted_cell_peak_nbytes, stage_peak_nbytes
+from safeframe.planning.memory import cell_reason, sorted_cell_peak_nbytes, stage_peak_nbytes
 from safeframe.planning.merge_choice import Choice, Widths
-from safeframe.planning.merge_staged import stage_step
+from safeframe.planning.merge_staged import stage_reason, stage_step
 from safeframe.planning.ordered_parts import first_disorder, held_rows, touched_parts
 from safeframe.planning.shards import LayoutFigures
-from safeframe.units import format_count, format_nbytes
+from safeframe.units import format_nbytes
 
 __all__ = ["LayOut", "by_order", "not_in_order", "sides_of"]
 
@@ -65,7 +65,7 @@ def by_order(
     figures = lay_out(parts.first[parts.full])
     touched: dict[str, TouchedParts] = {}
     held, checked_peak, steps, most = 0, 0, [], []
-    largest_rows = 0
+    largest_rows, checked = 0, ""
     for name in staying:
         side, width = sides[name]
         touched[name] = touched_parts(side.keys.partitions, figures, facts.how, name)
@@ -74,9 +74,9 @@ def by_order(
         most.append(str(n_parts))
         largest = int(side.keys.partitions.rows.max(initial=0))
         largest_rows = max(largest_rows, largest)
-        checked_peak = max(
-            checked_peak, stage_peak_nbytes(partition_rows=largest, partition_nbytes=int(largest * width))
-        )
+        peak = stage_peak_nbytes(partition_rows=largest, partition_nbytes=int(largest * width))
+        if peak >= checked_peak:
+            checked_peak, checked = peak, stage_reason(largest, int(largest * width))
     held_nbytes = int(held * options.ORDERED_WAITING)
     moved = [name for name in sides if name not in staying]
     for name in moved:
@@ -87,28 +87,23 @@ def by_order(
             kind=f"check the {' and '.join(sorted(staying))} partitions",
             tasks=sum(len(sides[name][0].keys.partitions.rows) for name in staying),
             task_peak_nbytes=held_nbytes + checked_peak,
-            reason=(
-                f"{format_nbytes(held_nbytes)} that wait for their cells, a partition × {options.STAGE_COPIES:g} and "
-                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(largest_rows)} rows"
-            ),
+            reason=f"{format_nbytes(held_nbytes)} that wait for their cells, {checked}",
         )
     )
-    output_nbytes = int(figures.cell_rows * widths.output)
+    cell = {
+        "input_rows": figures.input_rows + largest_rows,
+        "input_nbytes": figures.input_nbytes,
+        "output_rows": figures.cell_rows,
+        "output_nbytes": int(figures.cell_rows * widths.output),
+    }
     steps.append(
         Step(
             kind="join cells of sorted partitions" + (" and staged shards" if moved else ""),
             tasks=figures.layout.n_cells,
-            task_peak_nbytes=sorted_cell_peak_nbytes(
-                held_nbytes=held_nbytes,
-                input_rows=figures.input_rows + largest_rows,
-                input_nbytes=figures.input_nbytes,
-                output_rows=figures.cell_rows,
-                output_nbytes=output_nbytes,
-            ),
+            task_peak_nbytes=sorted_cell_peak_nbytes(held_nbytes=held_nbytes, **cell),
             reason=(
-                f"up to {' + '.join(most)} partitions of {format_nbytes(held)} × {options.ORDERED_WAITING:g}, input "
-                f"of {format_nbytes(figures.input_nbytes)} × {options.FETCH_COPIES:g}, result of "
-                f"{format_nbytes(output_nbytes)} × {options.OUTPUT_COPIES:g}"
+                f"up to {' + '.join(most)} partitions of {format_nbytes(held)} × {options.ORDERED_WAITING:g}, "
+                f"{cell_reason(**cell, copies=options.FETCH_COPIES)}"
             ),
         )
     )

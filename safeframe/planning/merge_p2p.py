@@ -18,9 +18,14 @@ from safeframe import options
 from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.key_loads import KeyLoads
-from safeframe.planning.memory import default_shard_nbytes, p2p_cell_peak_nbytes
+from safeframe.planning.memory import cell_reason, default_shard_nbytes, p2p_cell_peak_nbytes
 from safeframe.planning.merge_choice import Choice, Widths, output_target
-from safeframe.planning.p2p_layout import bounding_row_nbytes, lay_out_sends, p2p_task_nbytes
+from safeframe.planning.p2p_layout import (
+    bounding_row_nbytes,
+    lay_out_sends,
+    p2p_task_nbytes,
+    transport_reason,
+)
 from safeframe.planning.shards import LayoutFigures, lay_out
 from safeframe.units import format_count, format_nbytes
 
@@ -58,23 +63,18 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
     input_nbytes = math.ceil(shard_nbytes[largest])
     input_rows = math.ceil((margin * (figures.left_rows + figures.right_rows)).max())
     output_nbytes = int(figures.cell_rows * widths.output)
-    peak = p2p_cell_peak_nbytes(
-        input_rows=input_rows,
-        input_nbytes=input_nbytes,
-        output_rows=figures.cell_rows,
-        output_nbytes=output_nbytes,
-    )
+    cell = {
+        "input_rows": input_rows,
+        "input_nbytes": input_nbytes,
+        "output_rows": figures.cell_rows,
+        "output_nbytes": output_nbytes,
+    }
+    peak = p2p_cell_peak_nbytes(**cell)
     cells = Step(
         kind="join cells of moved shards",
         tasks=layout.n_cells,
         task_peak_nbytes=peak,
-        reason=(
-            f"input of {format_nbytes(input_nbytes)} × {options.P2P_RECEIVE_COPIES:g}, result of "
-            f"{format_nbytes(output_nbytes)} × {options.OUTPUT_COPIES:g}, {options.ROW_INDEX_NBYTES} B for each of "
-            f"{format_count(input_rows)} input rows and {options.POSITION_NBYTES} B for each of "
-            f"{format_count(figures.cell_rows)} result rows, and P2P's buffers and messages "
-            f"{format_nbytes(p2p.held_nbytes)}"
-        ),
+        reason=(cell_reason(**cell, copies=options.P2P_RECEIVE_COPIES) + transport_reason(p2p.held_nbytes)),
     )
     reasons = [
         (

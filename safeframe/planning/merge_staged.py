@@ -8,13 +8,14 @@ from safeframe.facts.merge_facts import MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import (
     cell_peak_nbytes,
+    cell_reason,
     stage_peak_nbytes,
 )
 from safeframe.planning.merge_choice import Choice, Widths
 from safeframe.planning.shards import LayoutFigures
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["by_staged", "stage_step"]
+__all__ = ["by_staged", "stage_reason", "stage_step"]
 
 
 def stage_step(name: str, partition_rows: Counts, width: float) -> Step:
@@ -24,10 +25,15 @@ def stage_step(name: str, partition_rows: Counts, width: float) -> Step:
         kind=f"stage {name} partitions",
         tasks=len(partition_rows),
         task_peak_nbytes=stage_peak_nbytes(partition_rows=rows, partition_nbytes=int(rows * width)),
-        reason=(
-            f"a partition of {format_nbytes(rows * width)} × {options.STAGE_COPIES:g}, and "
-            f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows"
-        ),
+        reason=stage_reason(rows, int(rows * width)),
+    )
+
+
+def stage_reason(rows: int, nbytes: int) -> str:
+    """Return the terms of staging one partition in words."""
+    return (
+        f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, and "
+        f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows"
     )
 
 
@@ -39,21 +45,18 @@ def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choi
     left_rows, right_rows = facts.left.keys.partitions.rows, facts.right.keys.partitions.rows
     steps = [stage_step("left", left_rows, widths.left), stage_step("right", right_rows, widths.right)]
     output_nbytes = int(figures.cell_rows * widths.output)
+    cell = {
+        "input_rows": figures.input_rows,
+        "input_nbytes": figures.input_nbytes,
+        "output_rows": figures.cell_rows,
+        "output_nbytes": output_nbytes,
+    }
     steps.append(
         Step(
             kind="join cells of staged shards",
             tasks=layout.n_cells,
-            task_peak_nbytes=cell_peak_nbytes(
-                input_rows=figures.input_rows,
-                input_nbytes=figures.input_nbytes,
-                output_rows=figures.cell_rows,
-                output_nbytes=output_nbytes,
-            ),
-            reason=(
-                f"input of {format_nbytes(figures.input_nbytes)} × {options.FETCH_COPIES:g}, result of "
-                f"{format_nbytes(output_nbytes)} × {options.OUTPUT_COPIES:g}, and "
-                f"{options.POSITION_NBYTES} B for each of its {format_count(figures.cell_rows)} rows"
-            ),
+            task_peak_nbytes=cell_peak_nbytes(**cell),
+            reason=cell_reason(**cell, copies=options.FETCH_COPIES),
         )
     )
     return Choice(

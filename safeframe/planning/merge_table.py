@@ -130,7 +130,8 @@ def _steps(facts: TableFacts, keys: KeyTable) -> tuple[Step, ...]:
                 places=places, row_nbytes=facts.row_nbytes, input_row_nbytes=width
             ),
             reason=(
-                f"for each of {format_count(places)} places a row of {width:g} B × {options.FETCH_COPIES:g}, one of "
+                f"{table_slice_peak_nbytes(places=1, row_nbytes=facts.row_nbytes, input_row_nbytes=width)} B for each of "
+                f"{format_count(places)} places: a row of {width:g} B × {options.FETCH_COPIES:g}, one of "
                 f"{facts.row_nbytes} B × 2, and {options.ROW_INDEX_NBYTES} B"
             ),
         ),
@@ -141,8 +142,9 @@ def _steps(facts: TableFacts, keys: KeyTable) -> tuple[Step, ...]:
                 partition_nbytes=probe_nbytes, table_nbytes=table_nbytes, output_nbytes=output_nbytes
             ),
             reason=(
-                f"the table of {format_nbytes(table_nbytes)}, and a partition of {format_nbytes(probe_nbytes)} × "
-                f"{options.FETCH_COPIES:g} or its result of {format_nbytes(output_nbytes)} × {options.OUTPUT_COPIES:g}"
+                f"the table of {format_nbytes(table_nbytes)}, and the larger of a partition of "
+                f"{format_nbytes(probe_nbytes)} × {options.FETCH_COPIES:g} or its result of "
+                f"{format_nbytes(output_nbytes)} × {options.OUTPUT_COPIES:g}"
             ),
         ),
     )

@@ -104,13 +104,14 @@ def _counting(facts: P2PFacts, keys: ShuffleKeys, budget: Budget) -> Step:
         options.KEY_SUMMARY_COPIES * keys.summary_nbytes
     )
     room = (budget.allowed_nbytes - budget.projected_worker_nbytes(0)) // budget.threads_per_worker
+    # P2P's buffers are empty by then, and are in the projection all the same.
+    peak = max(0, min(nbytes - budget.transport_nbytes, room))
     return Step(
         kind="count keys",
         tasks=len(facts.partition_rows),
-        # P2P's buffers are empty by then, and are in the projection all the same.
-        task_peak_nbytes=max(0, min(nbytes - budget.transport_nbytes, room)),
+        task_peak_nbytes=peak,
         reason=(
-            f"a partition and {options.KEY_SUMMARY_COPIES:g} copies of a summary of "
-            f"{format_nbytes(keys.summary_nbytes)}, while P2P's buffers are empty"
+            f"{format_nbytes(peak)} besides what P2P's buffers take later: a partition and {options.KEY_SUMMARY_COPIES:g} copies of a summary of "
+            f"{format_nbytes(keys.summary_nbytes)}"
         ),
     )

@@ -34,6 +34,7 @@ __all__ = [
     "p2p_task_nbytes",
     "refuse_unavailable",
     "transport_nbytes",
+    "transport_reason",
 ]
 
 
@@ -148,8 +149,8 @@ def lay_out_p2p(facts: P2PFacts, *, n_shards: int, largest_rows: int, even: bool
         + options.POSITION_NBYTES * largest_rows,
         reason=(
             f"a partition of {format_nbytes(largest_nbytes)} × {options.P2P_RECEIVE_COPIES:g}, "
-            f"{options.POSITION_NBYTES} B for each of its {format_count(largest_rows)} rows, "
-            f"{_transport(layout.held_nbytes)}"
+            f"{options.POSITION_NBYTES} B for each of its {format_count(largest_rows)} rows"
+            f"{transport_reason(layout.held_nbytes)}"
         ),
     )
     return replace(layout, steps=(*layout.steps, receive))
@@ -208,13 +209,14 @@ def _sending(kind: str, facts: P2PFacts, settings: P2PSettings, held_nbytes: int
         reason=(
             f"a partition of {format_nbytes(partition_nbytes)} × {options.P2P_SEND_COPIES:g}, a slice of "
             f"{format_nbytes(settings.slice_nbytes)} × {options.P2P_SLICE_COPIES:g}, "
-            f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows, {_transport(held_nbytes)}"
+            f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows{transport_reason(held_nbytes)}"
         ),
     )
 
 
-def _transport(held_nbytes: int) -> str:
-    return f"and P2P's buffers and messages {format_nbytes(held_nbytes)}"
+def transport_reason(held_nbytes: int) -> str:
+    """Say that what P2P itself holds comes on top of a task: it is the budget's share for moving rows."""
+    return f"; P2P's buffers and messages come on top, with {format_nbytes(held_nbytes)}"
 
 
 def p2p_task_nbytes(budget: Budget) -> int:

@@ -335,7 +335,7 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
                 * _stage_peak_nbytes(partition_rows=nbytes // row, partition_nbytes=nbytes)
                 + options.SLICE_READ_NBYTES,
                 reason=(
-                    f"slices of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g} of partitions of up to "
+                    f"slices of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}: of partitions of up to "
                     f"{format_nbytes(sizes.nbytes.max())}"
                 ),
             )

@@ -231,8 +231,9 @@ def _in_place(
         tasks=output_partitions,
         task_peak_nbytes=_in_place_peak(facts),
         reason=(
-            f"partitions of {format_nbytes(nbytes)} that share a key, their slices, and the result × "
-            f"{options.OUTPUT_COPIES:g}"
+            f"partitions of {format_nbytes(nbytes)} that share a key, their slices of {format_nbytes(nbytes)} × "
+            f"{options.FETCH_COPIES:g}, {options.ROW_INDEX_NBYTES} B for each of {format_count(rows)} rows, and the "
+            f"result of {format_nbytes(nbytes)} × {options.OUTPUT_COPIES:g}"
             if facts.held_rows
             else f"a partition of {format_nbytes(nbytes)} × {options.OUTPUT_COPIES:g}"
         ),

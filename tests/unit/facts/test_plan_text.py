@@ -73,6 +73,9 @@ def test_a_plan_that_fits() -> None:
         merge: FITS
           strategy    staged
                       because rows pass through a directory that the workers share
+          fits        workers: fit (406 MiB of 997 MiB each)
+                      staging: fits (313 MiB of 821 MiB free)
+                      target: not looked at; 79.3 KiB to 317 KiB on disk if its rows are written
           output      exactly 7,919 rows, 317 KiB in memory (41 B a row)
           partitions  1,009, the largest at most 59 MiB (target 61 MiB)
           memory      projected 406 MiB of 997 MiB allowed per worker (41%)
@@ -93,7 +96,7 @@ def test_the_projection_in_the_text_is_the_formula() -> None:
 def test_an_inexact_result_prints_its_interval_and_where_it_comes_from() -> None:
     rows = Estimate(lower=7_001, expected=7_919, upper=9_973, method="sketch", exact=False)
     lines = str(replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(41))).splitlines()
-    assert lines[3:6] == [
+    assert lines[6:9] == [
         "  output      about 7,919 rows, about 317 KiB in memory (41 B a row)",
         "              between 7,001 and 9,973 rows (sketch)",
         "              between 280 KiB and 399 KiB in memory (sketch)",
@@ -104,7 +107,7 @@ def test_widths_of_a_sample_print_what_they_allow() -> None:
     width = Width(least=29, expected=31, most=82, widest=37, exact=False)
     plan = replace(PLAN, output_width=width, output_nbytes=width.of(ROWS))
     assert plan.largest_possible_nbytes == 118 * MIB
-    assert str(plan).splitlines()[3:7] == [
+    assert str(plan).splitlines()[6:10] == [
         "  output      exactly 7,919 rows, about 240 KiB in memory (31 B a row; reckoned with 41 B)",
         "              between 224 KiB and 634 KiB in memory (sample)",
         "  partitions  1,009, the largest at most 59 MiB (target 61 MiB)",
@@ -114,7 +117,7 @@ def test_widths_of_a_sample_print_what_they_allow() -> None:
 
 def test_a_merge_prints_its_fan_out_and_heaviest_keys() -> None:
     lines = str(replace(PLAN, merge=MERGE)).splitlines()
-    assert lines[4:7] == [
+    assert lines[7:10] == [
         "              left merge on item of 103 left and 97 right rows: 76.9 rows out for each row of the larger side",
         "              heaviest key 17: 53 × 89 → 4,717 rows",
         "              heaviest key None: 5 × 7 → 35 rows",
@@ -145,3 +148,27 @@ def test_a_plan_that_stages_nothing_says_so() -> None:
 def test_one_worker_and_an_assumed_reserve_read_well() -> None:
     budget = replace(BUDGET, n_workers=1, threads_per_worker=1, measured=False)
     assert "1 worker × 1 thread; 191 MiB taken before any data (assumed)" in str(replace(PLAN, budget=budget))
+
+
+def test_what_has_to_have_room_is_told_one_by_one() -> None:
+    rows = Estimate.computed(2**40)
+    huge = replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(8))
+    assert str(huge).splitlines()[0] == "merge: FITS"
+    assert str(huge).splitlines()[3:6] == [
+        "  fits        workers: fit (406 MiB of 997 MiB each)",
+        "              staging: fits (313 MiB of 821 MiB free)",
+        "              target: not looked at; 2 TiB to 8 TiB on disk if its rows are written",
+    ]
+    full = replace(PLAN, staging_free_nbytes=11 * MIB)
+    assert "staging: does not fit (313 MiB of 11 MiB free)" in str(full)
+    assert "staging: none is needed" in str(replace(PLAN, staging_directory=None, staging_free_nbytes=None))
+    store = replace(PLAN, staging_directory="s3://bucket", staging_free_nbytes=None)
+    assert "staging: 313 MiB needed, and its room is not known" in str(store)
+    small = replace(PLAN, budget=replace(BUDGET, allowed_nbytes=400 * MIB))
+    assert "workers: do not fit (406 MiB of 400 MiB each)" in str(small)
+
+
+def test_a_worker_that_is_full_before_any_data_is_said_to_be() -> None:
+    budget = replace(BUDGET, allowed_nbytes=100 * MIB, transport_nbytes=0)
+    text = str(replace(PLAN, budget=budget))
+    assert "nothing is left for a task: all that is allowed is taken before any data" in text
