@@ -103,8 +103,14 @@ def _widened(spec: JoinSpec, name: str, own: SideSpec) -> list[Any]:
     """Return the columns of a side that hold integers of 64 bits, and floats in the result."""
     widened = []
     for column, dtype in zip(spec.output, spec.meta.dtypes, strict=False):
-        at = column.left if name == "left" else column.right
-        if at is not None and dtype == np.dtype("float64") and own.dtypes[at] in (np.int64, np.uint64):
+        at, other = (column.left, column.right) if name == "left" else (column.right, column.left)
+        # A key that is one column of both sides is never missing.
+        if (
+            at is not None
+            and other is None
+            and dtype == np.dtype("float64")
+            and own.dtypes[at] in (np.int64, np.uint64)
+        ):
             widened.append(own.names[at])
     return list(dict.fromkeys(widened))
 
