@@ -47,7 +47,6 @@ from dask.dataframe.dask_expr._merge import Merge
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr._shuffle import BaseSetIndexSortValues
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph, FromPandas
-from dask.dataframe.dispatch import concat
 from dask.dataframe.utils import strip_unknown_categories
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from distributed.shuffle._core import (
@@ -105,7 +104,6 @@ __all__ = [
     "Unaryop",
     "balanced_chunks",
     "barrier_key",
-    "concat",
     "convert_legacy_graph",
     "determine_column_projection",
     "fingerprint",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from safeframe.engine.conservation import conserved, rows_lost
 from safeframe.engine.run_failures import run_of_task
@@ -24,8 +25,10 @@ from safeframe.engine.staged_blocks import Ints
 from safeframe.engine.staged_pieces import Piece, PiecesOrder, read_pieces
 from safeframe.engine.staging import StagedFile
 from safeframe.facts.planned_keys import PlannedKeys
+from safeframe.kernels.categories import joined_dtype
 from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns import Column
+from safeframe.kernels.key_examples import known_categories
 
 __all__ = ["Sealed", "fetch", "seal"]
 
@@ -82,6 +85,7 @@ def seal(
             keys = sum(file.checksum for file in staged) % 2**64
             check_planned(planned, sum(file.rows_in for file in staged), keys)
         _check_files(staged)
+    dtypes = tuple(_with_categories(dtype, staged, at) for at, dtype in enumerate(dtypes))
     shards = np.concatenate([file.shards for file in staged])
     order = np.argsort(shards, kind="stable")
     files = np.repeat(np.arange(len(staged)), [len(file.shards) for file in staged])
@@ -106,6 +110,15 @@ def _check_files(staged: Sequence[StagedFile]) -> None:
             if len(misplaced):
                 there = int(np.diff(file.offsets)[misplaced[0]]) // file.form.itemsize
                 raise rows_lost(file.path, int(file.rows[misplaced[0]]), there)
+
+
+def _with_categories(dtype: Any, staged: Sequence[StagedFile], at: int) -> Any:
+    """Return a column's type with the categories of all files, where the frame does not name any."""
+    if not isinstance(dtype, pd.CategoricalDtype) or known_categories(dtype):
+        return dtype
+    kinds = [file.form[at].categories for file in staged if isinstance(file.form, tuple) and file.form]
+    found = [kind for kind in kinds if kind is not None]
+    return joined_dtype(found) if found else dtype
 
 
 def fetch(

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.engine._dask import concat
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.conservation import conserved
 from safeframe.engine.exchange import Sealed, fetch, seal
@@ -30,9 +29,8 @@ from safeframe.engine.worker import use_worker
 from safeframe.facts.keys import Codes, KeySchema
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.planned_keys import PlannedKeys
-from safeframe.kernels.categories import with_same_categories
 from safeframe.kernels.changed_data import data_changed
-from safeframe.kernels.columns import Block, as_column, as_promised, as_series, from_arrow
+from safeframe.kernels.columns import Block, as_promised, as_series, from_arrow, join_columns
 from safeframe.kernels.join_cell import join_rows
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_codes import decode_codes, encode_keys
@@ -327,6 +325,6 @@ class _Side:
 def _joined(slices: Sequence[pd.DataFrame], side: SideSpec) -> Block:
     if not slices:
         return [from_arrow((), dtype) for dtype in side.dtypes]
-    frame = slices[0] if len(slices) == 1 else concat(with_same_categories(slices), ignore_index=True)
     # By position: pandas 2.2 may not find a name while another thread looks in the same index for the first time.
-    return [as_column(frame.iloc[:, i]) for i in range(len(side.dtypes))]
+    # Not by dask's concat, which gives columns with whole numbers for names, categorical ones among them, others' values.
+    return [join_columns([part.iloc[:, i] for part in slices]) for i in range(len(side.dtypes))]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import psutil
 import pyarrow as pa
@@ -38,7 +39,7 @@ from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns import as_promised
 from safeframe.kernels.key_codes import encode_keys
 from safeframe.kernels.key_counts import rows_checksum
-from safeframe.kernels.object_kinds import object_kind
+from safeframe.kernels.object_columns import objects_from_arrow, written_objects
 from safeframe.kernels.order import counts_of
 from safeframe.kernels.routing import NOWHERE, JoinRouter, Router
 from safeframe.units import format_count
@@ -104,21 +105,26 @@ class P2PForm:
         """The frame that P2P sees, without rows."""
         sent = self.meta.set_axis(self._labels, axis=1)
         sent.index = sent.index.set_names([None] * sent.index.nlevels)
-        return sent.astype({SHARD_LABEL: np.int64})
+        index = sent.index.dtype
+        sent.index = (
+            sent.index.astype(_sent_dtype(index)) if pd.api.types.is_object_dtype(index) else sent.index
+        )
+        dtypes = {name: _sent_dtype(dtype) for name, dtype in sent.dtypes.items()}
+        return sent.astype({**dtypes, SHARD_LABEL: np.int64})
 
     @property
     def _labels(self) -> list[str]:
         return [SHARD_LABEL if name == self.shard else f"c{i}" for i, name in enumerate(self.meta.columns)]
 
-    def outbound(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, str]]:
-        """Give a partition as P2P takes it, and what its object columns hold.
+    def outbound(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give a partition as P2P takes it: Python objects as bytes.
 
         Raises
         ------
         SchemaMismatchError
             When it has other columns or types than the frame promises.
         UnsupportedError
-            When an object column holds what Arrow would not give back.
+            When an object column holds what cannot be brought back.
         """
         if list(frame.columns) != list(self.meta.columns):
             msg = (
@@ -127,19 +133,15 @@ class P2PForm:
             )
             hint = "Make the partitions agree with the frame's meta, as with ddf.map_partitions(..., meta=)."
             raise SchemaMismatchError(msg, hint=hint)
-        columns = {}
-        kinds = {}
+        columns: dict[str, Any] = {}
         for name, label, dtype in zip(self.meta.columns, self._labels, self.meta.dtypes, strict=True):
             series = as_promised(frame[name], dtype)
             if label == SHARD_LABEL:
                 series = series.astype(np.int64)
-            elif pd.api.types.is_object_dtype(dtype):
-                kinds[name] = object_kind(series)
-            columns[label] = series
-        index = as_promised(frame.index.to_series(), self.meta.index.dtype).array
-        sent = pd.DataFrame(columns, copy=False)
-        sent.index = pd.Index(index, copy=False) if len(columns) else sent.index
-        return sent, kinds
+            columns[label] = _sent(series)
+        index = _sent(as_promised(frame.index.to_series(), self.meta.index.dtype))
+        # The column of shard numbers is there always. By position: an index may hold a value twice.
+        return pd.DataFrame(columns, index=pd.Index(index, copy=False), copy=False)
 
     def inbound(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Give what P2P made of a shard the names, the types and the order of the frame."""
@@ -150,7 +152,14 @@ class P2PForm:
                 frame = frame.take(np.argsort(numbers, kind="stable"))
         result = self.result
         frame.columns = result.columns
+        if pd.api.types.is_object_dtype(result.index.dtype):
+            frame.index = pd.Index(_received(frame.index.array), dtype=object)
         frame.index = frame.index.astype(result.index.dtype).set_names(result.index.names)
+        for at, dtype in enumerate(result.dtypes):
+            if pd.api.types.is_object_dtype(dtype):
+                # A series, since pandas would guess a type of strings.
+                values: Any = pd.Series(_received(frame.iloc[:, at].array), index=frame.index, dtype=object)
+                frame.isetitem(at, values)
         wrong = {
             name: dtype
             for name, dtype in result.dtypes.items()
@@ -162,6 +171,26 @@ class P2PForm:
         return ("P2PForm", normalize_token(self.meta), self.shard, self.order, list(self.columns))
 
 
+_WRITTEN = pd.ArrowDtype(pa.large_binary())
+
+
+def _sent_dtype(dtype: Any) -> Any:
+    return _WRITTEN if pd.api.types.is_object_dtype(dtype) else dtype
+
+
+def _sent(series: pd.Series[Any]) -> Any:
+    """Return a column's values as they are sent."""
+    if pd.api.types.is_object_dtype(series.dtype):
+        return pd.arrays.ArrowExtensionArray(written_objects(series))
+    return series.array
+
+
+def _received(written: Any) -> npt.NDArray[Any]:
+    """Return the objects that were sent."""
+    array = pa.array(written, pa.large_binary())
+    return objects_from_arrow(array.chunks if isinstance(array, pa.ChunkedArray) else [array])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SentPartition:
     """What one task sent."""
@@ -170,8 +199,6 @@ class SentPartition:
     """The runs of the shuffle that took its rows; more than one when it was started anew meanwhile."""
     rows: Counts
     """Rows per shard."""
-    kinds: dict[Any, str]
-    """What object columns hold."""
     rows_in: int
     """Rows of the partition, those that go nowhere too."""
     checksum: int = 0
@@ -238,7 +265,7 @@ def send_partition(
         checksum = rows_checksum(*encode_keys([frame[name] for name in router.on], router.schema))
     if router is not None and not (wanted := (frame[form.shard] != NOWHERE).to_numpy()).all():
         frame = frame[wanted]
-    sent, kinds = form.outbound(frame)
+    sent = form.outbound(frame)
     shards = sent[SHARD_LABEL].to_numpy()
     if len(shards) and (int(shards.min()) < 0 or int(shards.max()) >= n_shards):
         inside = int(((shards >= 0) & (shards < n_shards)).sum())
@@ -252,7 +279,7 @@ def send_partition(
     run_ids = set()
     for at, first in enumerate(range(0, max(len(sent), 1), step)):
         run_ids.add(_hand_over(sent.iloc[first : first + step], number * numbers + at, token))
-    return SentPartition(run_ids=tuple(run_ids), rows=rows, kinds=kinds, rows_in=rows_in, checksum=checksum)
+    return SentPartition(run_ids=tuple(run_ids), rows=rows, rows_in=rows_in, checksum=checksum)
 
 
 def _hand_over(rows: pd.DataFrame, number: int, token: str) -> int:
@@ -277,17 +304,10 @@ def settle(token: str, sent: Sequence[SentPartition], planned: PlannedKeys | Non
     ------
     RowConservationError
         When there are other rows, or keys, than were planned.
-    SchemaMismatchError
-        When an object column holds one thing here and another there.
     """
     if planned is not None:
         checksum = sum(part.checksum for part in sent) % 2**64
         check_planned(planned, sum(part.rows_in for part in sent), checksum)
-    for name in sent[0].kinds:
-        kinds = sorted({part.kinds[name] for part in sent} - {"empty"})
-        if len(kinds) > 1:
-            msg = f"Column {name!r} is of dtype object and holds {' in one partition and '.join(kinds)} in another."
-            raise SchemaMismatchError(msg, hint="Cast the column to one type before the recipe, or drop it.")
     rows: Counts = np.asarray(np.sum([part.rows for part in sent], axis=0), np.int64)
     try:
         run_id: int = p2p_barrier(token, *sorted({run_id for part in sent for run_id in part.run_ids}))

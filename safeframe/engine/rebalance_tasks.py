@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe import options
-from safeframe.engine._dask import concat, strip_unknown_categories
+from safeframe.engine._dask import strip_unknown_categories
 from safeframe.engine.conservation import conserved
 from safeframe.engine.exchange import Sealed, fetch, seal
 from safeframe.engine.staging import StagedFile, stage_group
@@ -165,9 +165,7 @@ def _joined(frames: list[pd.DataFrame], meta: pd.DataFrame) -> pd.DataFrame:
         return empty
     if len(frames) == 1:
         return frames[0]
-    # dask's own, which joins the categories of pieces as dask's compute does.
-    joined: pd.DataFrame = concat(with_same_categories(frames))
-    return joined
+    return pd.concat(with_same_categories(frames))
 
 
 def _as_planned(frame: pd.DataFrame, piece: Piece) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from safeframe.errors import UnsupportedError
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.width import Width, added
 
@@ -24,6 +25,8 @@ class ColumnProfile:
     """Whether every row takes just that (fixed-width types), or it was sampled."""
     sampled: Width | None = None
     """What the sample says of a width that is not exact."""
+    unwritable: str = ""
+    """What was seen in it that files do not bring back as it was; empty when there was nothing."""
 
     @property
     def width(self) -> Width:
@@ -69,6 +72,31 @@ class FrameProfile:
     def row_nbytes(self) -> float:
         """Bytes per row in memory, all columns, index left out."""
         return sum(column.row_nbytes for column in self.columns)
+
+    @property
+    def unwritable(self) -> str:
+        """Say which column cannot pass through files, or P2P, and why; empty when all can."""
+        return next(
+            (
+                f"Column {one.name!r} of dtype {one.dtype} holds {one.unwritable}"
+                for one in self.columns
+                if one.unwritable
+            ),
+            "",
+        )
+
+    def check_writable(self) -> None:
+        """Refuse to move rows that would not come back as they were.
+
+        Raises
+        ------
+        UnsupportedError
+            With the column, and the type of the value that was seen.
+        """
+        if self.unwritable:
+            msg = f"{self.unwritable}, which cannot be staged and brought back as it was."
+            hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
+            raise UnsupportedError(msg, hint=hint)
 
     @property
     def exact_widths(self) -> bool:

@@ -125,7 +125,12 @@ def with_same_categories(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
             if not _same(dtype, joined):
                 codes = _recoded(frame.iloc[:, at].cat.codes.to_numpy(), dtype, joined)
                 changed[number][at] = pd.Categorical.from_codes(codes, dtype=joined, validate=False)
-    return [_with(frame, columns) for frame, columns in zip(frames, changed, strict=True)]
+    same = [_with(frame, columns) for frame, columns in zip(frames, changed, strict=True)]
+    if len(same) > 1 and all(isinstance(frame.index, pd.CategoricalIndex) for frame in same):
+        dtypes_of: list[Any] = [frame.index.dtype for frame in same]
+        index_dtype = joined_dtype(dtypes_of)
+        return [frame.set_axis(frame.index.astype(index_dtype), axis=0) for frame in same]
+    return same
 
 
 def joined_dtype(dtypes: Sequence[pd.CategoricalDtype]) -> pd.CategoricalDtype:
@@ -134,9 +139,13 @@ def joined_dtype(dtypes: Sequence[pd.CategoricalDtype]) -> pd.CategoricalDtype:
     Categories of a column without any have a type of no meaning, and are left out.
     """
     distinct: list[pd.CategoricalDtype] = []
+    by_hash: dict[int, list[pd.CategoricalDtype]] = {}
     for dtype in dtypes:
-        if len(dtype.categories) and not any(_same(dtype, known) for known in distinct):
-            distinct.append(dtype)
+        if len(dtype.categories) and (not distinct or dtype is not distinct[-1]):
+            known = by_hash.setdefault(hash(dtype), [])
+            if not any(_same(dtype, other) for other in known):
+                known.append(dtype)
+                distinct.append(dtype)
     if not distinct:
         return dtypes[0]
     if len(distinct) == 1:
@@ -152,7 +161,8 @@ def joined_dtype(dtypes: Sequence[pd.CategoricalDtype]) -> pd.CategoricalDtype:
 
 def _known(dtype: pd.CategoricalDtype | None) -> bool:
     categories: Any = None if dtype is None else dtype.categories  # None as well for a dtype that names none
-    return categories is not None and UNKNOWN not in categories
+    # Not by "in", for which pandas makes a hash table that then counts among a frame's bytes.
+    return categories is not None and not (len(categories) == 1 and categories[0] == UNKNOWN)
 
 
 def _same(one: pd.CategoricalDtype, other: pd.CategoricalDtype) -> bool:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.errors import SchemaMismatchError, UnsupportedError
-from safeframe.kernels.categories import UNKNOWN, Coded, as_known, coded, decoded
+from safeframe.kernels.categories import UNKNOWN, Coded, as_known, coded, decoded, join_categoricals
 from safeframe.kernels.object_columns import objects_from_arrow, objects_to_arrow
 from safeframe.kernels.order import Positions
 
@@ -33,6 +33,7 @@ __all__ = [
     "floats_to_arrow",
     "from_arrow",
     "has_fixed_width",
+    "join_columns",
     "join_fixed",
     "missing_dtype",
     "one_type",
@@ -233,6 +234,28 @@ def missing_dtype(dtype: Any) -> Any:
     if not isinstance(dtype, np.dtype):
         return dtype
     return pd.api.extensions.take(np.zeros(1, dtype), np.array([-1]), allow_fill=True).dtype
+
+
+def join_columns(parts: Sequence[pd.Series[Any]]) -> Column:
+    """Join parts of a column.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When they are of several types.
+    """
+    columns: list[Any] = [as_column(part) for part in parts]
+    if len(columns) == 1:
+        only: Column = columns[0]
+        return only
+    if all(isinstance(column, pd.Categorical) for column in columns):
+        return join_categoricals(columns)
+    if all(isinstance(column, np.ndarray) for column in columns):
+        return np.concatenate(columns)
+    if len({str(column.dtype) for column in columns}) > 1:
+        msg = f"Column {parts[0].name!r} is {' and '.join(sorted({str(c.dtype) for c in columns}))} in neighbouring rows."
+        raise SchemaMismatchError(msg, hint="Make the partitions agree first, with ddf.astype.")
+    return as_column(pd.concat([as_series(column) for column in columns], ignore_index=True))
 
 
 def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:

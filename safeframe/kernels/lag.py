@@ -20,9 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.errors import SchemaMismatchError
-from safeframe.kernels.categories import join_categoricals
-from safeframe.kernels.columns import Column, as_column, as_promised, as_series
+from safeframe.kernels.columns import Column, as_column, as_promised, as_series, join_columns
 from safeframe.kernels.frame_spec import frame_of_columns
 from safeframe.kernels.groups import begins_group, null_keys
 from safeframe.kernels.lag_spec import LagColumn, LagSpec, lagged_dtype, transformed
@@ -84,7 +82,9 @@ def add_lags(
     )
 
     def column(name: Any) -> Column:
-        joined = _joined([*(part[name] for part in before), frame[name], *(part[name] for part in after)])
+        joined = join_columns(
+            [*(part[name] for part in before), frame[name], *(part[name] for part in after)]
+        )
         return joined if order is None else joined.take(order)
 
     keys = [as_series(column(name)) for name in spec.by]
@@ -211,18 +211,3 @@ def _inverse(order: Positions) -> Positions:
     inverse = np.empty(len(order), np.int64)
     inverse[order] = np.arange(len(order))
     return inverse
-
-
-def _joined(parts: Sequence[pd.Series[Any]]) -> Column:
-    columns: list[Any] = [as_column(part) for part in parts]
-    if len(columns) == 1:
-        only: Column = columns[0]
-        return only
-    if all(isinstance(column, pd.Categorical) for column in columns):
-        return join_categoricals(columns)
-    if all(isinstance(column, np.ndarray) for column in columns):
-        return np.concatenate(columns)
-    if len({str(column.dtype) for column in columns}) > 1:
-        msg = f"Column {parts[0].name!r} is {' and '.join(sorted({str(c.dtype) for c in columns}))} in neighbouring rows."
-        raise SchemaMismatchError(msg, hint="Make the partitions agree first, with ddf.astype.")
-    return as_column(pd.concat([as_series(column) for column in columns], ignore_index=True))

@@ -85,6 +85,11 @@ def _read_items(data: bytes) -> Iterator[Any]:
         at += length
 
 
+def _read_list(data: bytes) -> list[Any]:
+    items = tuple(_read_items(data))
+    return [*items]  # of a length that is known, so that no room is taken for more
+
+
 def _pairs(mapping: dict[Any, Any]) -> Iterator[Any]:
     for pair in mapping.items():
         yield from pair
@@ -296,7 +301,7 @@ _READERS: dict[bytes, Callable[[bytes], Any]] = {
     b"p": _read_period,
     b"I": _read_interval,
     b"(": lambda data: tuple(_read_items(data)),
-    b"[": lambda data: list(_read_items(data)),
+    b"[": _read_list,
     b"{": lambda data: set(_read_items(data)),
     b"<": lambda data: frozenset(_read_items(data)),
     b":": _read_dict,

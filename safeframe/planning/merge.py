@@ -56,6 +56,19 @@ def check_strategy(strategy: str | None, *, in_order: bool) -> None:
         raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(names)}.")
 
 
+def _check_writable(facts: MergeFacts, strategy: str, choice: Choice) -> None:
+    """Refuse to move a side whose rows would not come back as they were."""
+    if strategy in ("sorted", "broadcast"):
+        return
+    stays = choice.ordered
+    for side, part in (
+        (facts.left, None if stays is None else stays.left),
+        (facts.right, None if stays is None else stays.right),
+    ):
+        if part is None:
+            side.profile.check_writable()
+
+
 def _recipe(*, in_order: bool) -> str:
     return "sorted_merge" if in_order else "merge"
 
@@ -138,6 +151,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         hint = "Name a directory that all workers reach in staging=, or leave strategy= out."
         raise ValidationError(msg, hint=hint)
     strategy, choice = taken
+    _check_writable(facts, strategy, choice)
     free_nbytes, directory = None, None
     if choice.p2p is not None:
         free_nbytes, directory = choice.p2p.disk.free_nbytes, choice.p2p.disk.directory

@@ -32,6 +32,7 @@ def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, tuple[int, int]]:
     tuple of int
         Input partitions that one stage task joins, and bytes that those which wait may take.
     """
+    facts.profile.check_writable()
     width = facts.row_nbytes
     partition_nbytes = facts.partition_nbytes or default_partition_nbytes(
         max(facts.budget.task_nbytes, 0), width

@@ -65,6 +65,8 @@ def plan_sort(
         facts.partition_nbytes or default_nbytes or default_partition_nbytes(task_nbytes, width)
     )
     strategy, rejected = _choose(facts, partition_nbytes)
+    if strategy != "sorted":
+        facts.profile.check_writable()
     split = facts.split_keys and strategy != "p2p"  # which cannot cut a key
     if facts.cuts is not None:
         figures = cut_at(facts.quantiles, facts.cuts)

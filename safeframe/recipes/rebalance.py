@@ -14,6 +14,7 @@ from safeframe.engine._dask import new_collection
 from safeframe.engine.rebalance_nodes import SafeRebalance, stands_alone
 from safeframe.engine.runs import check_staging
 from safeframe.errors import ValidationError
+from safeframe.facts.keys import Counts
 from safeframe.facts.partition_sizes import RebalanceFacts, RebalanceLayout
 from safeframe.facts.plan import Plan
 from safeframe.planning.memory import default_partition_nbytes
@@ -25,6 +26,7 @@ from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.resizing import resized
 from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection
 from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.object_columns import unwritable_columns
 from safeframe.sizing.parquet_slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partition_sizes import measure_partitions
 from safeframe.units import parse_nbytes
@@ -250,7 +252,7 @@ def _planned(
         divisions=divisions,
         own_tasks=stands_alone(frame.expr),
         in_slices=source is not None,
-        unstageable=_unstageable(frame._meta),
+        unstageable=_unstageable(frame, sizes.rows),
     )
     plan, layout = make_plan(facts)
     sliced = tuple(np.flatnonzero(reads_in_slices(facts)).tolist()) if plan.strategy == "staged" else ()
@@ -272,19 +274,24 @@ def _goal(partition_size: str | int | None, npartitions: int | None) -> int | No
     return None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
 
 
-def _unstageable(meta: pd.DataFrame) -> str:
+def _unstageable(frame: Any, rows: Counts) -> str:
     """Say why rows of a frame cannot go through Arrow files and come back the same."""
+    meta = frame._meta
     if isinstance(meta.index, pd.MultiIndex):
         return f"the index has {meta.index.nlevels} levels, and staging keeps one"
     for name, dtype in (("the index", meta.index.dtype), *meta.dtypes.items()):
         if not _comes_back(dtype):
             return f"{name if name == 'the index' else f'column {name!r}'} of dtype {dtype} would not come back the same"
-    return ""
+    held = unwritable_columns(frame, rows)
+    return next(
+        (f"column {name!r} holds {what}, which would not come back the same" for name, what in held.items()),
+        "",
+    )
 
 
 def _comes_back(dtype: Any) -> bool:
     if isinstance(dtype, np.dtype):
-        return dtype.kind in "iufbmM"
+        return dtype.kind in "iufbmMO"
     if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype, pd.ArrowDtype, pd.DatetimeTZDtype)):
         return True
     return isinstance(getattr(dtype, "numpy_dtype", None), np.dtype)  # pandas' masked numbers

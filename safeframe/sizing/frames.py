@@ -17,6 +17,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import Counts
 from safeframe.sizing.fixed_widths import fixed_nbytes
+from safeframe.sizing.object_columns import unwritable_columns
 from safeframe.sizing.partition_tasks import each_partition
 from safeframe.sizing.sampled_widths import INDEX, sampled_widths
 
@@ -59,6 +60,7 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
         partition_rows,
         with_index=index_nbytes is None,
     )
+    unwritable = unwritable_columns(ddf, partition_rows)
     columns = tuple(
         ColumnProfile(
             name=str(name),
@@ -66,6 +68,7 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
             row_nbytes=sampled[name].expected if nbytes is None else nbytes,
             exact=nbytes is not None,
             sampled=sampled[name] if nbytes is None else None,
+            unwritable=unwritable.get(name, ""),
         )
         for name, dtype, nbytes in zip(meta.columns, meta.dtypes, fixed, strict=True)
     )

@@ -29,7 +29,6 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts, KeyStatistics
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.facts.shuffle_keys import ShuffleKeys
-from safeframe.kernels.object_kinds import object_kind
 from safeframe.sizing.cluster import current_client, measure_budget
 from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.frames import count_partition_rows, profile_frame
@@ -85,7 +84,7 @@ def p2p_facts(
     Notes
     -----
     **Eager.** One round trip to every worker; object and categorical columns
-    are looked at in one partition; rows are counted when they are not given.
+    are looked at in some partitions; rows are counted when they are not given.
     """
     _refuse_types(ddf._meta)
     if keys is not None and partition_rows is None:
@@ -93,6 +92,8 @@ def p2p_facts(
     if partition_rows is None:
         partition_rows = count_partition_rows(ddf)
     client = current_client()
+    profile = profile_frame(ddf, partition_rows)
+    profile.check_writable()
     budget = measure_budget() if budget is None else budget
     unavailable = _unavailable(client)
     workers: list[_Worker] = []
@@ -106,10 +107,10 @@ def p2p_facts(
         live=_largest(workers) if workers else None,
         disks=_disks(workers),
         unavailable=unavailable,
-        profile=profile_frame(ddf, partition_rows),
+        profile=profile,
         partition_rows=tuple(partition_rows.tolist()),
         index_row_nbytes=_index_nbytes(ddf._meta.index),
-        piece_header_nbytes=_piece_header_nbytes(ddf) + _look_inside(ddf, partition_rows),
+        piece_header_nbytes=_piece_header_nbytes(ddf) + _category_nbytes(ddf, partition_rows),
         keys=None if keys is None else ShuffleKeys.of(keys),
     )
 
@@ -206,9 +207,9 @@ def _piece_header_nbytes(ddf: dd.DataFrame) -> int:
     few = ddf._meta_nonempty
     few.columns = [f"c{i}" for i in range(len(few.columns))]
     few.index.names = [None] * few.index.nlevels
-    # dask fills columns of objects with objects that nothing knows.
+    # Objects are sent as bytes.
     few = few.assign(
-        **{name: "object" for name, dtype in few.dtypes.items() if pd.api.types.is_object_dtype(dtype)}
+        **{name: b"" for name, dtype in few.dtypes.items() if pd.api.types.is_object_dtype(dtype)}
     )
     table = pa.Table.from_pandas(few.assign(__shard__=np.int64(0)), preserve_index=True)
     sink = pa.BufferOutputStream()
@@ -221,14 +222,9 @@ def _index_nbytes(index: pd.Index[Any]) -> float:
     return float(np.dtype(index.dtype).itemsize) if isinstance(index.dtype, np.dtype) else 16.0
 
 
-def _look_inside(ddf: dd.DataFrame, partition_rows: Counts) -> int:
-    """Check object columns of one partition, and count the bytes of its categories."""
-    meta = ddf._meta
-    names = [
-        name
-        for name, dtype in meta.dtypes.items()
-        if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(dtype)
-    ]
+def _category_nbytes(ddf: dd.DataFrame, partition_rows: Counts) -> int:
+    """Count the bytes of the categories of one partition."""
+    names = [name for name, dtype in ddf._meta.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
     full = np.flatnonzero(partition_rows)
     if not names or len(full) == 0:
         return 0
@@ -239,14 +235,11 @@ def _look_inside(ddf: dd.DataFrame, partition_rows: Counts) -> int:
 
 
 def _categories_nbytes(frame: pd.DataFrame) -> int:
-    nbytes = 0
-    for name in frame.columns:
-        column = frame[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            nbytes += int(column.cat.categories.memory_usage(deep=True))
-        elif pd.api.types.is_object_dtype(column.dtype):
-            object_kind(column)
-    return nbytes
+    return sum(
+        int(frame[name].cat.categories.memory_usage(deep=True))
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype)
+    )
 
 
 def _total(counted: list[int]) -> int:

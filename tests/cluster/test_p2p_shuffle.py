@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from distributed import Client, LocalCluster, wait
 
+import safeframe
 from safeframe import errors, measure
 from safeframe.engine._dask import lowered, new_collection
 from safeframe.engine.p2p import p2p_exchange, p2p_facts
@@ -16,6 +17,7 @@ from safeframe.engine.p2p_nodes import SafeP2PShuffle
 from safeframe.engine.p2p_settings import P2PBuffers
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.statistics import key_statistics
+from tests.property.objects import identical
 
 
 def rows_of(number, rows=2000):
@@ -313,21 +315,38 @@ def test_columns_that_p2p_cannot_carry(small_cluster):
     complex_numbers = dd.from_pandas(pd.DataFrame({"k": [1, 2], "z": [1j, 2j]}), npartitions=1)
     with pytest.raises(errors.UnsupportedError, match="'z' is complex128"):
         p2p_shuffle(complex_numbers, "k")
-    mixed = pd.DataFrame({"k": [1, 2, 3], "o": pd.Series([1, "a", 2.5], dtype=object)})
+    mixed = pd.DataFrame({"k": [1, 2, 3], "o": pd.Series([1, "a", print], dtype=object)})
     with dask.config.set({"dataframe.convert-string": False}):
         mixed = dd.from_pandas(mixed, npartitions=1)
-        with pytest.raises(errors.UnsupportedError, match="'o' is of dtype object and holds mixed objects"):
+        with pytest.raises(errors.UnsupportedError, match="'o' of dtype object holds builtin_function"):
             p2p_shuffle(mixed, "k")
 
 
-def test_objects_of_one_kind_here_and_another_there(small_cluster):
-    def objects(number):
-        return pd.DataFrame({"k": [1, 2], "o": pd.Series([["a", "b"], [b"a", b"b"]][number], dtype=object)})
+def objects_in_parts(number):
+    values = [["a", 1, (2, 3.0)], [b"a", None, np.nan], [{"x": [1]}, 2**70, pd.NaT]][number]
+    index = pd.Index([number, "i", None], dtype=object, name="i")
+    return pd.DataFrame(
+        {"k": [0, 1, 2], "n": [number] * 3, "o": pd.Series(values, index=index, dtype=object)}
+    )
 
+
+@pytest.mark.parametrize("recipe", ["p2p_shuffle", "sort_values", "merge"])
+def test_objects_come_out_as_they_went_in(small_cluster, recipe):
+    parts = [objects_in_parts(number) for number in range(3)]
     with dask.config.set({"dataframe.convert-string": False}):
-        frame = dd.from_map(objects, [0, 1], meta=objects(0).iloc[:0])
-        with pytest.raises(errors.SchemaMismatchError, match="bytes in one partition and string in another"):
-            p2p_shuffle(frame, "k", npartitions=2).compute()
+        frame = dd.from_map(objects_in_parts, range(3), meta=parts[0].iloc[:0])
+        if recipe == "p2p_shuffle":
+            result = p2p_shuffle(frame, "k", npartitions=2)
+        elif recipe == "sort_values":
+            result = safeframe.sort_values(frame, "k", strategy="p2p")
+        else:
+            other = dd.from_pandas(pd.DataFrame({"k": [0, 1, 2]}), npartitions=2)
+            result = safeframe.merge(frame, other, on="k", strategy="p2p")
+        found = result.compute().sort_values(["n", "k"])
+    expected = pd.concat(parts)
+    assert identical(found["o"].tolist(), expected["o"].tolist())
+    if recipe != "merge":
+        assert identical(found.index.tolist(), expected.index.tolist())
 
 
 def test_partitions_that_break_the_promised_types(small_cluster):

@@ -286,13 +286,6 @@ def test_p2p_takes_the_limits_of_its_plugin_and_reads_the_size_of_messages_when_
     assert '"distributed.p2p.comm.concurrency"' in run
 
 
-def test_joining_frames_joins_their_categories() -> None:
-    frames = [pd.DataFrame({"c": pd.Categorical([value])}) for value in ("a", "b")]
-    joined = _dask.concat(frames)["c"]
-    assert joined.dtype == "category"
-    assert joined.tolist() == ["a", "b"]
-
-
 def test_categories_that_are_not_known_can_be_left_out() -> None:
     unknown = pd.DataFrame({"c": pd.Categorical([], categories=["__UNKNOWN_CATEGORIES__"])})
     assert list(_dask.strip_unknown_categories(unknown)["c"].cat.categories) == []

@@ -166,7 +166,7 @@ COLUMNS = {
 }
 
 
-UNSTAGEABLE = {"object strings", "mixed objects", "bytes", "complex", "period", "interval", "sparse"}
+UNSTAGEABLE = {"complex", "period", "interval", "sparse"}
 """Types that Arrow gives back as something else, or not at all."""
 
 
