@@ -222,6 +222,7 @@ def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
 def _arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
     if target.schema is None:
         return pa.Table.from_pandas(frame, preserve_index=target.write_index, nthreads=1)
+    frame = _with_text_categories(frame, target.schema)
     floats = {
         name: values
         for name in frame.columns
@@ -237,6 +238,30 @@ def _arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
     schema = _table(frame.iloc[:0], target.schema, target).schema
     arrays = [floats_to_arrow(floats[name]) if name in floats else rest.column(name) for name in schema.names]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _with_text_categories(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
+    """Refuse categories that are no strings where they were not known: Arrow would write them as strings.
+
+    Where a partition has none at all, their type means nothing.
+    """
+    for name, dtype in frame.dtypes.items():
+        if not isinstance(dtype, pd.CategoricalDtype) or name not in schema.names:
+            continue
+        kind, own = schema.field(name).type, dtype.categories
+        if (
+            pa.types.is_dictionary(kind)
+            and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+            and pd.api.types.infer_dtype(own) != "string"
+        ):
+            if len(own) == 0:
+                text: pd.Index[Any] = pd.Index([""])[:0]
+                frame = frame.assign(**{str(name): frame[name].cat.set_categories(text)})
+                continue
+            msg = f"The categories of column {name!r} are {own.dtype} in one partition, and the files have strings."
+            hint = f"Make them known first: ddf[{name!r}] = ddf[{name!r}].cat.as_known()."
+            raise SchemaMismatchError(msg, hint=hint)
+    return frame
 
 
 def _table(frame: pd.DataFrame, schema: pa.Schema, target: ParquetTarget) -> pa.Table:

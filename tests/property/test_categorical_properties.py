@@ -164,19 +164,18 @@ def test_keys(sides, how, plain, known, tmp_path):
 # Elsewhere ----------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings(
-    "ignore:The dtype of the 'categories':FutureWarning"
-)  # of Arrow: dask's own write has it
 @pytest.mark.parametrize("columns", CASES.values(), ids=CASES.keys())
 def test_written_to_parquet(columns, tmp_path):
     with dask.config.set(scheduler="sync"):
+        if columns[0].categories.dtype.kind in "iM":  # which nobody knows before the files' types are fixed
+            with pytest.raises(
+                safeframe.SchemaMismatchError, match="categories of column 'o' are (int|datetime)64"
+            ):
+                safeframe.to_parquet(in_dask(columns), str(tmp_path / "out"))
+            return
         safeframe.to_parquet(in_dask(columns), str(tmp_path / "out"))
-    back = pd.concat(
-        [
-            pd.read_parquet(tmp_path / f"out/part.{i}.parquet").astype({"o": object})
-            for i in range(len(columns))
-        ]
-    )
+    parts = [pd.read_parquet(tmp_path / f"out/part.{i}.parquet") for i in range(len(columns))]
+    back = pd.concat([part.astype({"o": object}) for part in parts])
     expected = [None if pd.isna(value) else value for column in columns for value in column]
     assert [None if pd.isna(value) else value for value in back["o"]] == expected
 
