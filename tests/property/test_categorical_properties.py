@@ -169,7 +169,7 @@ def test_written_to_parquet(columns, tmp_path):
     with dask.config.set(scheduler="sync"):
         if columns[0].categories.dtype.kind in "iM":  # which nobody knows before the files' types are fixed
             with pytest.raises(
-                safeframe.SchemaMismatchError, match="categories of column 'o' are (int|datetime)64"
+                safeframe.SchemaMismatchError, match=r"categories of column 'o' are (int|datetime)64"
             ):
                 safeframe.to_parquet(in_dask(columns), str(tmp_path / "out"))
             return
