@@ -7,7 +7,9 @@ in a name that ends in ``_nbytes``.
 
 from __future__ import annotations
 
+import math
 import re
+from typing import Any
 
 from safeframe.errors import ValidationError
 
@@ -32,7 +34,7 @@ _UNITS = {
 _SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*$")
 
 
-def parse_nbytes(size: str | int, *, argument: str = "size") -> int:
+def parse_nbytes(size: Any, *, argument: str = "size") -> int:
     """Turn ``"128MiB"`` or a number of bytes into an ``int`` of bytes.
 
     Parameters
@@ -58,7 +60,8 @@ def parse_nbytes(size: str | int, *, argument: str = "size") -> int:
     1536
     """
     hint = 'Write a size as "128MiB", "1GB" or an int of bytes.'
-    if isinstance(size, bool) or not isinstance(size, (str, int, float)):
+    known = isinstance(size, (str, int, float)) and not isinstance(size, bool)
+    if not known or (isinstance(size, float) and not math.isfinite(size)):
         msg = f"{argument}={size!r} is not a size."
         raise ValidationError(msg, hint=hint)
     if isinstance(size, str):

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import distributed
+from dask.utils import parse_bytes
 
+from safeframe.choices import check_count
 from safeframe.deploy.nanny import SmallWorkerNanny, saturation
 from safeframe.errors import UnsupportedError, ValidationError
 
@@ -76,6 +78,10 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
             msg = f"memory_limit={memory_limit!r} lets each worker use all of the machine's memory."
             hint = 'Give each worker a size, as memory_limit="1GiB", or an equal share with "auto".'
             raise ValidationError(msg, hint=hint)
+        _check_limit(memory_limit)
+        check_count(threads_per_worker, argument="threads_per_worker", what="a number of threads")
+        if n_workers != 0 or isinstance(n_workers, bool):  # none: a cluster that is to be scaled
+            check_count(n_workers, argument="n_workers", what="a number of workers")
         nanny = worker_class or SmallWorkerNanny
         if not kwargs.get("processes", True) or not issubclass(nanny, SmallWorkerNanny):
             msg = "Workers that are no processes of their own, started by our nanny, cannot have settings of their own."
@@ -92,4 +98,17 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
             worker_class=nanny,
             scheduler_kwargs={**(scheduler_kwargs or {}), "plugins": plugins},
             **kwargs,
+        )
+
+
+def _check_limit(memory_limit: str | float) -> None:
+    """Refuse what dask would not read, before it starts processes."""
+    try:
+        good = memory_limit == "auto" or float(parse_bytes(memory_limit)) > 0
+    except (ValueError, TypeError):
+        good = False
+    if not good or isinstance(memory_limit, bool):
+        msg = f"memory_limit={memory_limit!r} is not a size."
+        raise ValidationError(
+            msg, hint='Write a size as "1GiB" or an int of bytes, or "auto" for an equal share.'
         )

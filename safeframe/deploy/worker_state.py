@@ -19,11 +19,12 @@ import distributed
 import pandas as pd
 import psutil
 import pyarrow as pa
+from distributed import Client
 
 from safeframe import options
 from safeframe.deploy.machine import Directory, inspect_directory, swapped_nbytes
 from safeframe.deploy.settings import configured, is_users_own, small_worker_settings
-from safeframe.errors import UnsupportedError
+from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.kernels.allocator import keep_pages
 from safeframe.sizing.memory_group import MemoryGroup, memory_group
 
@@ -85,13 +86,18 @@ def gather_states(client: Any) -> dict[str, WorkerState | BaseException]:
 
 
 def require_synchronous(client: Any) -> None:
-    """Refuse a client whose answers have to be awaited.
+    """Refuse what is no client, and a client whose answers have to be awaited.
 
     Raises
     ------
+    ValidationError
+        When it is no client.
     UnsupportedError
         When the client is asynchronous.
     """
+    if not isinstance(client, Client):
+        msg = f"client={client!r} is not a distributed.Client."
+        raise ValidationError(msg, hint="Connect one to the cluster: distributed.Client(address).")
     if client.asynchronous:
         msg = "An asynchronous client cannot be asked from here, for its answers have to be awaited."
         raise UnsupportedError(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -98,10 +98,12 @@ def check_compression(compression: Compression, columns: list[str]) -> None:
     ValidationError
         Saying which.
     """
-    codecs = compression.values() if isinstance(compression, Mapping) else [compression]
+    codecs: Iterable[Any] = compression.values() if isinstance(compression, Mapping) else [compression]
     for codec in codecs:
-        known = codec is None or codec == "auto" or codec.lower() == "none"
-        if not known and not (isinstance(codec, str) and _is_available(codec)):
+        known = codec is None or (
+            isinstance(codec, str) and (codec == "auto" or codec.lower() == "none" or _is_available(codec))
+        )
+        if not known:
             msg = f"compression={codec!r} is no codec that parquet files can have here."
             raise ValidationError(msg, hint='Use "auto", "snappy", "lz4", "zstd", "gzip", "brotli" or None.')
     unknown = set(compression) - set(columns) if isinstance(compression, Mapping) else set()

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from safeframe import options
+from safeframe.choices import check_choice
 from safeframe.errors import ValidationError
 from safeframe.facts.lag import Halo, LagFacts
 from safeframe.facts.p2p import P2PSettings
@@ -67,9 +68,8 @@ def plan_lag(facts: LagFacts, *, only_in_place: bool = False) -> LagPlan | None:
         When the facts name a strategy that does not exist, or that cannot run.
     """
     asked = facts.sort.strategy
-    if asked is not None and asked not in LAG_STRATEGIES:
-        msg = f"strategy={asked!r} is not a strategy of {facts.sort.recipe}."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(LAG_STRATEGIES)}.")
+    if asked is not None:
+        check_choice(asked, LAG_STRATEGIES, argument="strategy", what=f"a strategy of {facts.sort.recipe}")
     halo = None
     if facts.edges is not None and not facts.edges.out_of_order:
         halo = plan_halo(facts.edges, facts.before, facts.after)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from safeframe.choices import check_choice
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import Codes
 from safeframe.facts.merge_facts import MergeFacts
@@ -51,9 +52,8 @@ def check_strategy(strategy: str | None, *, in_order: bool) -> None:
         With those that there are.
     """
     names = ORDERED_STRATEGIES if in_order else MERGE_STRATEGIES
-    if strategy is not None and strategy not in names:
-        msg = f"strategy={strategy!r} is not a strategy of {_recipe(in_order=in_order)}."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(names)}.")
+    if strategy is not None:
+        check_choice(strategy, names, argument="strategy", what=f"a strategy of {_recipe(in_order=in_order)}")
 
 
 def _check_writable(facts: MergeFacts, strategy: str, choice: Choice) -> None:

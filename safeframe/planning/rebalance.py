@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe import options
+from safeframe.choices import check_choice
 from safeframe.errors import ValidationError
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import Counts
@@ -74,9 +75,9 @@ def plan_rebalance(facts: RebalanceFacts) -> tuple[Plan, RebalanceLayout]:
     """
     sizes = facts.sizes
     goal = _goal(facts)
-    if facts.strategy is not None and facts.strategy not in REBALANCE_STRATEGIES:
-        msg = f"strategy={facts.strategy!r} is not a strategy of rebalance_partitions."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(REBALANCE_STRATEGIES)}.")
+    if facts.strategy is not None:
+        what = "a strategy of rebalance_partitions"
+        check_choice(facts.strategy, REBALANCE_STRATEGIES, argument="strategy", what=what)
     rungs: dict[str, Callable[[], _Choice | str]] = {
         "untouched": lambda: _untouched(facts, goal),
         "merged": lambda: _merged(facts, goal),

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 
 from safeframe import options
+from safeframe.choices import check_choice
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.p2p import P2PSettings
@@ -167,9 +168,8 @@ def _choose(facts: SortFacts, partition_nbytes: int) -> tuple[str, list[Candidat
         "staged": "" if facts.staging.directory is not None else facts.staging.unavailable,
         "p2p": facts.p2p.unavailable if facts.p2p is not None else "",
     }
-    if facts.strategy is not None and facts.strategy not in refusals:
-        msg = f"strategy={facts.strategy!r} is not a strategy of {facts.recipe}."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(SORT_STRATEGIES)}.")
+    if facts.strategy is not None:
+        check_choice(facts.strategy, refusals, argument="strategy", what=f"a strategy of {facts.recipe}")
     rejected = []
     taken = None
     for name, why in refusals.items():

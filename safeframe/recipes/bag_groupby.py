@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask.bag as db
-import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
+from safeframe.choices import check_count, check_flags
 from safeframe.engine.bag_cells import BagLimit
 from safeframe.engine.bag_graph import BagGraph
 from safeframe.engine.bag_tasks import BagSpec
@@ -211,14 +211,11 @@ def _planned(
     if not isinstance(bag, db.Bag):
         msg = f"bag is a {type(bag).__name__}, and a dask bag was expected."
         raise SchemaMismatchError(msg, hint="Make one with dask.bag.from_sequence or read_text.")
+    check_flags(split_large_groups=split_large_groups)
     if not callable(key):
         msg = f"key={key!r} cannot be called."
         raise ValidationError(msg, hint="Give a function of one item, as operator.itemgetter('name').")
-    if npartitions is not None and (
-        isinstance(npartitions, bool) or not isinstance(npartitions, (int, np.integer)) or npartitions < 1
-    ):
-        msg = f"npartitions={npartitions!r} is not a number of partitions."
-        raise ValidationError(msg, hint="Give an int of at least 1, or leave it out.")
+    check_count(npartitions, argument="npartitions", what="a number of partitions")
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(memory)
     where = staging_facts(staging)

@@ -7,7 +7,6 @@ Does not cover: arguments that mean the same on both sides, which are the recipe
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from safeframe.choices import check_flags, did_you_mean
 from safeframe.errors import UnsupportedError, ValidationError
 
 __all__ = [
@@ -64,6 +64,7 @@ def merge_moves(
     UnsupportedError
         When the recipe cannot do what they say.
     """
+    check_flags(sort=sort)
     del copy  # pandas' own, and without effect there as well
     if sort:
         refuse(
@@ -108,7 +109,7 @@ def merge_moves(
 
 def exchange_strategy(
     recipe: str,
-    shuffle_method: str | None,
+    shuffle_method: Any,
     strategy: str | None,
     *,
     with_p2p: bool = True,
@@ -128,9 +129,12 @@ def exchange_strategy(
     """
     if shuffle_method is None:
         return strategy
-    if shuffle_method not in _METHODS:
+    if not isinstance(shuffle_method, str) or shuffle_method not in _METHODS:
         msg = f"{argument}={shuffle_method!r} is no way of dask's to move rows."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(map(repr, _METHODS))}.")
+        raise ValidationError(
+            msg,
+            hint=f"{did_you_mean(shuffle_method, _METHODS)}Leave it out, or use one of {', '.join(map(repr, _METHODS))}.",
+        )
     if shuffle_method != "p2p":
         return strategy
     if not with_p2p:
@@ -207,6 +211,7 @@ def refuse_options(recipe: str, options: Mapping[str, Any], known: Iterable[str]
     for name, value in options.items():
         if name in _OF_SHUFFLES:
             refuse(recipe, name, value, "it tunes a shuffle of dask's that is not taken", "Leave it out.")
-        near = difflib.get_close_matches(name, list(known), n=1)
         msg = f"{recipe} has no argument {name}=."
-        raise ValidationError(msg, hint=f"Did you mean {near[0]}=?" if near else "Check the spelling.")
+        raise ValidationError(
+            msg, hint=f"{did_you_mean(f'{name}=', [f'{one}=' for one in known])}Check the spelling."
+        )

@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import dask.dataframe as dd
 import pandas as pd
+from dask.base import is_dask_collection
 
 from safeframe import options
+from safeframe.choices import did_you_mean
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 
 __all__ = ["Side", "as_frame", "as_names", "check_frame", "check_keys", "no_such_column"]
@@ -78,10 +80,27 @@ def check_frame(frame: Any, argument: str) -> dd.DataFrame:
 
 
 def as_names(on: Any) -> tuple[Any, ...]:
-    """Turn a column name, or a list of them, into a tuple."""
-    if isinstance(on, (list, tuple, pd.Index)):
-        return tuple(on)
-    return (on,)
+    """Turn a column name, or a list of them, into a tuple, and refuse what is no name.
+
+    Raises
+    ------
+    UnsupportedError
+        When it is a column itself, or something else that names nothing.
+    """
+    names = tuple(on) if isinstance(on, (list, tuple, pd.Index)) else (on,)
+    for name in names:
+        if is_dask_collection(name) or not _has_hash(name):
+            msg = f"A key is a {type(name).__name__}, and the name of a column is expected."
+            raise UnsupportedError(msg, hint="Make it a column first: ddf.assign(key=...).")
+    return names
+
+
+def _has_hash(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
@@ -93,6 +112,9 @@ def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
         In words, with the columns that there are.
     """
     columns = list(frame._meta.columns)
+    if not on:
+        msg = f"No column is named in {argument}."
+        raise ValidationError(msg, hint="Name one column, or a list of them.")
     for name in on:
         if name in columns:
             continue
@@ -110,4 +132,4 @@ def no_such_column(columns: Sequence[Any], name: Any, argument: str) -> KeyNotFo
     listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
     msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
     apart = ", or name the keys apart in left_on= and right_on=" if argument in ("left", "right") else ""
-    return KeyNotFoundError(msg, hint=f"Check the spelling{apart}.")
+    return KeyNotFoundError(msg, hint=f"{did_you_mean(name, columns)}Check the spelling{apart}.")

@@ -11,7 +11,7 @@ from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.kernels.join_keys import SideKeys
 from safeframe.sizing.keys import align_heavy_keys
 
-__all__ = ["given_statistics"]
+__all__ = ["check_statistics", "given_statistics"]
 
 
 def given_statistics(
@@ -61,3 +61,21 @@ def given_statistics(
             )
             raise ValidationError(msg, hint=hint)
     return align_heavy_keys([(ddf, keys.on) for ddf, keys in (left, right)], statistics)
+
+
+def check_statistics(statistics: Any, names: tuple[Any, ...], ddf: dd.DataFrame) -> None:
+    """Raise when statistics are not those of a frame's key.
+
+    Raises
+    ------
+    ValidationError
+        When they are of something else, or no statistics.
+    """
+    if not isinstance(statistics, KeyStatistics):
+        msg = f"statistics= are a {type(statistics).__name__}, and not what safeframe.key_statistics returns."
+    elif statistics.on != names or len(statistics.partitions.rows) != ddf.npartitions:
+        msg = f"statistics= are of {list(statistics.on)!r} in {len(statistics.partitions.rows)} partitions."
+    else:
+        return
+    hint = "Gather them with safeframe.key_statistics(ddf, on), or leave them out."
+    raise ValidationError(msg, hint=hint)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import dask.dataframe as dd
 
+from safeframe.choices import check_flags
 from safeframe.engine._dask import new_collection
 from safeframe.engine.lag_nodes import SafeLag
 from safeframe.engine.runs import check_staging
@@ -222,6 +223,7 @@ def _planned(
     given: SortOptions,
 ) -> PlannedLag:
     given = given.checked()
+    check_flags(dropna=dropna, ignore_index=ignore_index)
     keys = as_names(by) if not _is_column(ddf, by) else (by,)
     ordering = (
         () if order_by is None else as_names(order_by) if not _is_column(ddf, order_by) else (order_by,)

@@ -7,6 +7,7 @@ from typing import Any
 
 import dask.dataframe as dd
 
+from safeframe.choices import did_you_mean
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.facts.merge import MergeEstimate
@@ -51,6 +52,19 @@ class JoinSizes:
     """Rows and bytes of the result."""
 
 
+def check_how(how: Any, recipe: str) -> None:
+    """Refuse a kind of merge that there is not.
+
+    Raises
+    ------
+    UnsupportedError
+        With those that there are.
+    """
+    if not isinstance(how, str) or how not in HOWS:
+        msg = f"how={how!r} is not supported by safeframe.{recipe}."
+        raise UnsupportedError(msg, hint=f"{did_you_mean(how, HOWS)}Use one of {', '.join(map(repr, HOWS))}.")
+
+
 def size_join(
     left: Any, right: Any, asked: KeyArguments, statistics: Any, *, recipe: str, in_order: bool = False
 ) -> JoinSizes:
@@ -61,9 +75,7 @@ def size_join(
     KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
         When the arguments do not name two frames that can be joined.
     """
-    if asked.how not in HOWS:
-        msg = f"how={asked.how!r} is not supported by safeframe.{recipe}."
-        raise UnsupportedError(msg, hint=f"Use one of {', '.join(map(repr, HOWS))}.")
+    check_how(asked.how, recipe)
     sides = keyed_sides(as_frame(left, "left"), as_frame(right, "right"), asked)
     left, right, keys = sides.left, sides.right, sides.keys
     schema = side_schema(sides)

@@ -96,7 +96,7 @@ def _lags(lags: Any) -> list[int]:
 
 
 def _check_transform(transform: Any) -> None:
-    if transform is None or transform in _NAMED:
+    if transform is None or (isinstance(transform, str) and transform in _NAMED):
         return
     if isinstance(transform, np.ufunc):
         if transform.nin == 1 and transform.nout == 1:

@@ -8,6 +8,7 @@ from typing import Any
 import dask.dataframe as dd
 import numpy as np
 
+from safeframe.choices import check_choice
 from safeframe.engine.exchange_nodes import in_memory
 from safeframe.engine.lag_nodes import LagMoves
 from safeframe.facts.budget import Budget
@@ -19,7 +20,7 @@ from safeframe.facts.width import Width
 from safeframe.kernels.lag_spec import LagSpec
 from safeframe.kernels.range_router import range_router
 from safeframe.kernels.row_order import RowOrder
-from safeframe.planning.lag import LagPlan
+from safeframe.planning.lag import LAG_STRATEGIES, LagPlan
 from safeframe.planning.lag import plan_lag as make_plan
 from safeframe.planning.sort import staged_group
 from safeframe.recipes.given_budget import given_budget
@@ -90,6 +91,10 @@ def _whole(
     budget: Budget,
 ) -> PlannedLag | None:
     """Plan for groups that are whole within partitions, without a look at the keys; None where they are not."""
+    if given.strategy is not None:
+        check_choice(
+            given.strategy, LAG_STRATEGIES, argument="strategy", what="a strategy of groupby_lag_transform"
+        )
     if given.strategy not in (None, "whole"):
         return None
     if source.shuffled is None or source.unshuffled is None:

@@ -21,7 +21,7 @@ from safeframe.planning.merge import plan_merge as make_plan
 from safeframe.recipes.dask_arguments import MergeMoves, merge_moves
 from safeframe.recipes.frames import Side, as_frame
 from safeframe.recipes.given_budget import given_budget
-from safeframe.recipes.join_sizes import JoinSizes, size_join
+from safeframe.recipes.join_sizes import JoinSizes, check_how, size_join
 from safeframe.recipes.merge_checks import (
     check_validate,
     check_validate_kind,
@@ -348,6 +348,7 @@ def planned(
         check_validate_kind(validate)
     strategy = moves.strategy
     check_strategy(strategy, in_order=check_order is not None)
+    check_how(asked.how, "merge" if check_order is None else "sorted_merge")
     if partition_size is None:
         partition_size = config.get("partition-size")
     partition_nbytes = (

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from safeframe import options
+from safeframe.choices import check_choice
 from safeframe.errors import OutputExplosionWarning, OutputTooLargeError, ValidationError
 from safeframe.facts.interval_text import about, format_interval
 from safeframe.facts.keys import KeyStatistics
@@ -85,11 +86,8 @@ def check_validate_kind(validate: str) -> str:
     ValidationError
         When it is no kind of merge.
     """
-    meaning = _KINDS.get(str(validate), validate)
-    if meaning not in _KINDS.values():
-        msg = f"validate={validate!r} is not a kind of merge."
-        raise ValidationError(msg, hint=f"Use one of {', '.join(map(repr, [*_KINDS, *_KINDS.values()]))}.")
-    return meaning
+    check_choice(validate, [*_KINDS, *_KINDS.values()], argument="validate", what="a kind of merge")
+    return _KINDS.get(validate, validate)
 
 
 def check_validate(validate: str, left: KeyStatistics, right: KeyStatistics) -> None:

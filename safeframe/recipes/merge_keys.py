@@ -15,8 +15,8 @@ from typing import Any
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
-from dask import is_dask_collection
 
+from safeframe.choices import check_flags
 from safeframe.engine.key_column_nodes import added_column
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.merge import How
@@ -80,6 +80,9 @@ def keyed_sides(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) ->
         result clash.
     """
     keys = _join_keys(left, right, asked)
+    _check_suffixes(asked.suffixes)
+    if not isinstance(asked.indicator, str):
+        check_flags(indicator=asked.indicator)
     if asked.how in ("leftsemi", "leftanti"):
         right = right[[name for name in dict.fromkeys(keys.right.on) if name != keys.right.added]]
     try:
@@ -124,7 +127,7 @@ def side_keys(ddf: dd.DataFrame, names: Any, argument: str) -> SideKeys:
         _check_index(meta.index, argument)
         column = _free_name(meta, _INDEX)
         return SideKeys(on=(column,), names=(meta.index.name,), given=None, added=column)
-    given = _key_names(names)
+    given = as_names(names)
     on = []
     for name in given:
         if name in meta.columns:
@@ -214,16 +217,14 @@ def _is_given(value: Any) -> bool:
     return not (value is None or value is False)
 
 
-def _key_names(names: Any) -> tuple[Any, ...]:
-    """Turn names into a tuple, and refuse what is no name."""
-    listed = names if isinstance(names, (list, tuple, pd.Index)) else (names,)
-    for name in listed:
-        if is_dask_collection(name) or isinstance(
-            name, (np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray, list, dict)
-        ):
-            msg = f"A key is a {type(name).__name__}, and the name of a column is expected."
-            raise UnsupportedError(msg, hint="Make it a column first: ddf.assign(key=...).")
-    return as_names(names)
+def _check_suffixes(suffixes: Any) -> None:
+    if not (
+        isinstance(suffixes, (list, tuple))
+        and len(suffixes) == 2
+        and all(suffix is None or isinstance(suffix, str) for suffix in suffixes)
+    ):
+        msg = f"suffixes={suffixes!r} is no pair of strings."
+        raise ValidationError(msg, hint='Give one for each side, as ("_x", "_y"); None adds nothing.')
 
 
 def _check_index(index: pd.Index[Any], argument: str) -> None:

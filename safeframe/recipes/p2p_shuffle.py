@@ -8,6 +8,7 @@ from typing import Any, cast
 import dask.dataframe as dd
 
 from safeframe import config
+from safeframe.choices import check_count
 from safeframe.engine._dask import new_collection
 from safeframe.engine.p2p_nodes import SafeP2PShuffle
 from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullError, ValidationError
@@ -18,6 +19,7 @@ from safeframe.planning.p2p import plan_p2p_shuffle as make_plan
 from safeframe.planning.p2p_layout import P2PLayout
 from safeframe.recipes.frames import as_names, check_frame, check_keys
 from safeframe.recipes.given_budget import given_budget
+from safeframe.recipes.given_statistics import check_statistics
 from safeframe.sizing.keys import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.units import format_nbytes, parse_nbytes
@@ -154,9 +156,7 @@ def _planned(
     ddf = check_frame(ddf, "ddf")
     names = as_names(on)
     check_keys(ddf, names, "ddf")
-    if npartitions is not None and npartitions < 1:
-        msg = f"npartitions={npartitions!r} is not a number of partitions."
-        raise ValidationError(msg, hint="Give 1 or more, or leave it out.")
+    check_count(npartitions, argument="npartitions", what="a number of partitions")
     if npartitions is not None and partition_size is not None:
         msg = "npartitions= and partition_size= are two ways to say the same."
         raise ValidationError(msg, hint="Give one of them.")
@@ -171,11 +171,8 @@ def _planned(
     schema = common_schema(columns, columns, left_names=names, right_names=names)
     if statistics is None:
         statistics = gather_key_statistics([(ddf, names)], schema)[0]
-    elif statistics.on != names or len(statistics.partitions.rows) != ddf.npartitions:
-        msg = f"statistics= are of {list(statistics.on)!r} in {len(statistics.partitions.rows)} partitions."
-        raise ValidationError(
-            msg, hint="Gather them with safeframe.key_statistics(ddf, on), or leave them out."
-        )
+    else:
+        check_statistics(statistics, names, ddf)
     facts = p2p_facts(ddf, budget=budget, keys=statistics)
     plan, layout = make_plan(facts, npartitions=npartitions, partition_nbytes=partition_nbytes)
     return ddf, names, schema, plan, layout

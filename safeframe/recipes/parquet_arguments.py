@@ -33,6 +33,7 @@ __all__ = [
     "Schema",
     "check_engine",
     "check_file_names",
+    "check_mappings",
     "check_partition_on",
     "checked_writer_options",
     "file_schema",
@@ -48,26 +49,31 @@ _OURS = frozenset({"table", "where", "row_group_size", "compression", "filesyste
 
 def check_engine(engine: Any) -> None:
     """Refuse engines that are not pyarrow."""
-    if engine not in (None, "auto", "pyarrow", "arrow"):
+    if engine is not None and not (isinstance(engine, str) and engine in ("auto", "pyarrow", "arrow")):
         msg = f"engine={engine!r}: files are written by pyarrow alone."
         raise UnsupportedError(msg, hint="Leave engine= out.")
 
 
 def check_partition_on(partition_on: Any) -> None:
     """Refuse directories by the values of columns."""
-    if partition_on is not None and len(partition_on):
+    if partition_on is not None and (not isinstance(partition_on, (str, list, tuple)) or partition_on):
         msg = f"partition_on={partition_on!r}: one directory for each value is not written."
         hint = "Sort by the column with safeframe.set_index, so that readers skip row groups, or use ddf.to_parquet."
         raise UnsupportedError(msg, hint=hint)
 
 
+def check_mappings(**given: Any) -> None:
+    """Refuse options that are no dictionaries."""
+    for argument, value in given.items():
+        if value is not None and not isinstance(value, Mapping):
+            msg = f"{argument}={value!r} is no dictionary."
+            raise ValidationError(msg, hint="Give a dictionary, or leave it out.")
+
+
 def located(path: Any, storage_options: dict[str, Any] | None, filesystem: Any = None) -> tuple[Any, str]:
     """Return fsspec's file system of an object store, or None for local files, and the path in it."""
-    if not isinstance(path, (str, os.PathLike)):
-        msg = f"path={path!r} is no path."
-        raise ValidationError(msg, hint="Name a directory, or a URL that fsspec knows.")
     try:
-        fs, place = _file_system(os.fspath(path), storage_options or {}, filesystem)
+        fs, place = _file_system(_path_text(path), storage_options or {}, filesystem)
     except ValidationError:
         raise
     except ImportError as error:
@@ -86,14 +92,23 @@ def located(path: Any, storage_options: dict[str, Any] | None, filesystem: Any =
     return fs, place.rstrip("/")
 
 
+def _path_text(path: Any) -> str:
+    if isinstance(path, (str, os.PathLike)):
+        text = os.fspath(path)
+        if isinstance(text, str) and text:
+            return text
+    msg = f"path={path!r} names no directory."
+    raise ValidationError(msg, hint="Give a path or a URL, as a string or a pathlib.Path.")
+
+
 def _file_system(text: str, storage_options: dict[str, Any], filesystem: Any) -> tuple[Any, str]:
-    if filesystem in (None, "fsspec"):
+    if filesystem is None or (isinstance(filesystem, str) and filesystem == "fsspec"):
         fs, place = fsspec.core.url_to_fs(text, **storage_options)
         return fs, str(place)
     if storage_options:
         msg = "storage_options= are for a file system that is made of the path, and filesystem= is one."
         raise ValidationError(msg, hint="Give one of them.")
-    if filesystem in ("arrow", "pyarrow"):
+    if isinstance(filesystem, str) and filesystem in ("arrow", "pyarrow"):
         made, place = pafs.FileSystem.from_uri(text if "://" in text else str(Path(text).absolute()))
         filesystem = made
     elif isinstance(filesystem, fsspec.AbstractFileSystem):
@@ -125,7 +140,7 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
     if isinstance(schema, pa.Schema):
         _check_names(schema.names, names)
         return _storable(schema.remove_metadata())
-    if not (schema == "infer" or isinstance(schema, Mapping)):
+    if not ((isinstance(schema, str) and schema == "infer") or isinstance(schema, Mapping)):
         msg = f"schema={schema!r} is no schema."
         raise ValidationError(
             msg, hint='Give "infer", a pyarrow.Schema, a dictionary of types by column, or None.'

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe import config
+from safeframe.choices import check_flags
 from safeframe.engine._dask import new_collection
 from safeframe.engine.rebalance_nodes import SafeRebalance, stands_alone
 from safeframe.engine.runs import check_staging
@@ -180,6 +181,7 @@ def plan_rebalance(
 
 
 def _refuse_dask_arguments(divisions: Any, freq: Any, *, force: bool) -> None:
+    check_flags(force=force)
     why = "it cuts by bytes, or into so many partitions"
     if divisions is not None:
         hint = "Give them to safeframe.set_index(divisions=), or use ddf.repartition(divisions=), which has no bound."

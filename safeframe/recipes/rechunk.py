@@ -11,6 +11,7 @@ import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
+from safeframe.choices import check_flags
 from safeframe.engine._dask import balanced_chunks
 from safeframe.engine.planned_layer import PlannedLayer, flat_keys, partition_tasks
 from safeframe.engine.rechunk_graph import RechunkGraph
@@ -181,13 +182,14 @@ class _Given:
     threshold: float | None
     block_size_limit: str | int | None
     balance: bool
-    method: str | None
+    method: Any
 
     def target(self, array: da.Array, limit_nbytes: int) -> tuple[tuple[int, ...], ...]:
         """Work out the chunks."""
         no_effect(threshold=self.threshold)
-        if self.method not in (None, "tasks"):
-            if self.method != "p2p":
+        check_flags(balance=self.balance)
+        if self.method is not None and not (isinstance(self.method, str) and self.method == "tasks"):
+            if not isinstance(self.method, str) or self.method != "p2p":
                 msg = f"method={self.method!r} is no way of dask's to rechunk."
                 raise ValidationError(msg, hint="Leave it out.")
             refuse(
@@ -269,7 +271,7 @@ def _target(array: da.Array, chunks: Any, limit_nbytes: int) -> tuple[tuple[int,
             dtype=array.dtype,
             previous_chunks=array.chunks,
         )
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError, ArithmeticError) as error:
         msg = f"chunks={given!r} are not chunks of an array of shape {array.shape}: {error}."
         raise ValidationError(msg, hint="Give what dask.array.Array.rechunk takes.") from error
     return tuple(tuple(int(length) for length in axis) for axis in found)

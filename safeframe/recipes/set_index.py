@@ -10,6 +10,7 @@ from typing import Any
 import dask.dataframe as dd
 import pandas as pd
 
+from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.row_order import RowOrder
@@ -238,6 +239,9 @@ def _given(
     compute: bool | None,
 ) -> _Given:
     refuse_options(_RECIPE, options, signature(set_index).parameters)
+    if compute is not None:
+        check_flags(compute=compute)
+    check_flags(drop=drop, sort=sort, sorted=in_order, append=append, inplace=inplace)
     if append:
         refuse(_RECIPE, "append", append, "dask has no index of several levels", "Leave it out.")
     if inplace:

@@ -12,6 +12,7 @@ import pandas as pd
 from dask import is_dask_collection
 
 from safeframe import config
+from safeframe.choices import check_choice, check_flags
 from safeframe.engine._dask import new_collection
 from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
@@ -28,6 +29,7 @@ from safeframe.planning.shuffle import plan_shuffle as make_plan
 from safeframe.recipes.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
 from safeframe.recipes.frames import as_names, check_frame, check_keys
 from safeframe.recipes.given_budget import given_budget
+from safeframe.recipes.given_statistics import check_statistics
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.sorting import SortOptions
 from safeframe.sizing.cluster import staging_facts
@@ -130,6 +132,7 @@ def shuffle(
     2
     """
     del force  # the rows are always brought together
+    check_flags(ignore_index=ignore_index, on_index=on_index)
     _check_dask_arguments(on, options, on_index=on_index)
     given = _Given(
         ddf=ddf,
@@ -199,6 +202,7 @@ def plan_shuffle(
     3
     """
     del force  # the rows are always brought together
+    check_flags(ignore_index=ignore_index, on_index=on_index)
     _check_dask_arguments(on, options, on_index=on_index)
     given = _Given(
         ddf=ddf,
@@ -254,9 +258,8 @@ def _planned(
     given: _Given, strategy: str | None, staging: str | None, *, with_index: bool
 ) -> _Planned | None:
     """Plan a staged shuffle; None where P2P is to move the rows."""
-    if strategy not in (None, *_STRATEGIES):
-        msg = f"strategy={strategy!r} is not a strategy of shuffle."
-        raise ValidationError(msg, hint=f"Leave it out, or use one of {', '.join(_STRATEGIES)}.")
+    if strategy is not None:
+        check_choice(strategy, _STRATEGIES, argument="strategy", what="a strategy of shuffle")
     frame = check_frame(given.ddf, "ddf")
     names = as_names(given.on)
     check_keys(frame, names, "ddf")
@@ -281,11 +284,8 @@ def _planned(
     keys = given.statistics
     if keys is None:
         keys = gather_key_statistics([(frame, names)], schema)[0]
-    elif keys.on != names or len(keys.partitions.rows) != frame.npartitions:
-        msg = f"statistics= are of {list(keys.on)!r} in {len(keys.partitions.rows)} partitions."
-        raise ValidationError(
-            msg, hint="Gather them with safeframe.key_statistics(ddf, on), or leave them out."
-        )
+    else:
+        check_statistics(keys, names, frame)
     profile = profile_frame(frame, keys.partitions.rows)
     width = profile.width + profile.kept_index_width if with_index else profile.width
     plan, group = make_plan(

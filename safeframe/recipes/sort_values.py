@@ -9,6 +9,7 @@ from typing import Any
 import dask.dataframe as dd
 import numpy as np
 
+from safeframe.choices import check_choice, check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.recipes.dask_arguments import (
@@ -126,7 +127,7 @@ def sort_values(
         staging=staging, sort_function=sort_function, sort_function_kwargs=sort_function_kwargs, upsample=upsample,
         shuffle_method=shuffle_method,
     )  # fmt: skip
-    return make_collection(_planned(ddf, by, ascending, na_position, bool(ignore_index), given))
+    return make_collection(_planned(ddf, by, ascending, na_position, ignore_index, given))
 
 
 def plan_sort_values(
@@ -171,7 +172,7 @@ def plan_sort_values(
         staging=staging, sort_function=sort_function, sort_function_kwargs=sort_function_kwargs, upsample=upsample,
         shuffle_method=shuffle_method,
     )  # fmt: skip
-    return _planned(ddf, by, ascending, na_position, bool(ignore_index), given).plan
+    return _planned(ddf, by, ascending, na_position, ignore_index, given).plan
 
 
 def _given(
@@ -194,8 +195,10 @@ def _given(
     )
     if sort_function is not None:
         refuse(_RECIPE, "sort_function", getattr(sort_function, "__name__", sort_function), why, hint)
-    if sort_function_kwargs:
-        refuse(_RECIPE, "sort_function_kwargs", dict(sort_function_kwargs), why, hint)
+    if sort_function_kwargs is not None and (
+        not isinstance(sort_function_kwargs, Mapping) or sort_function_kwargs
+    ):
+        refuse(_RECIPE, "sort_function_kwargs", sort_function_kwargs, why, hint)
     no_effect(upsample=upsample)
     return SortOptions(
         npartitions=as_npartitions(npartitions),
@@ -207,10 +210,10 @@ def _given(
 
 
 def _planned(
-    ddf: Any, by: Any, ascending: Any, na_position: str, ignore_index: bool, given: SortOptions
+    ddf: Any, by: Any, ascending: Any, na_position: str, ignore_index: bool | None, given: SortOptions
 ) -> PlannedSort:
     frame = check_frame(ddf, "ddf")
-    names = as_names(by) if by not in list(frame.columns) else (by,)
+    names = (by,) if isinstance(by, tuple) and by in list(frame.columns) else as_names(by)
     directions = list(ascending) if isinstance(ascending, (list, tuple)) else [ascending] * len(names)
     if len(directions) != len(names):
         msg = f"ascending= has {len(directions)} values and by= names {len(names)} columns."
@@ -218,8 +221,8 @@ def _planned(
     if not all(isinstance(one, (bool, np.bool_)) for one in directions):
         msg = f"ascending={ascending!r} is neither True nor False."
         raise ValidationError(msg, hint="Give True or False, or a list with one of them for each column.")
-    if na_position not in ("first", "last"):
-        msg = f"na_position={na_position!r} is neither 'first' nor 'last'."
-        raise ValidationError(msg, hint="Use 'first' or 'last'.")
+    check_choice(na_position, ("first", "last"), argument="na_position", what="a place for nulls")
+    if ignore_index is not None:  # as dask has it by default
+        check_flags(ignore_index=ignore_index)
     order = row_order(frame, names, ascending=[bool(d) for d in directions], na_last=na_position == "last")
     return plan_order(frame, order, given, recipe="sort_values", with_index=not ignore_index, split_keys=True)

@@ -8,6 +8,7 @@ from typing import Any
 import dask.dataframe as dd
 import numpy as np
 
+from safeframe.choices import check_flags
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How
@@ -206,6 +207,8 @@ def plan_sorted_merge(
 
 
 def _order_check(*, sort: bool) -> Callable[[JoinSizes], None]:
+    check_flags(sort=sort)
+
     def check(sizes: JoinSizes) -> None:
         if not sizes.schema.ordered:
             kinds = ", ".join(column.kind for column in sizes.schema.columns)

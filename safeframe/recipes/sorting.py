@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe import config
+from safeframe.choices import check_choice
 from safeframe.engine._dask import new_collection
 from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
@@ -29,7 +30,7 @@ from safeframe.kernels.row_layout import rows_have_fixed_width
 from safeframe.kernels.row_order import RowOrder, check_orderable
 from safeframe.planning.alignment import Alignment, align
 from safeframe.planning.ranges import RangeFigures
-from safeframe.planning.sort import plan_sort, staged_group
+from safeframe.planning.sort import SORT_STRATEGIES, plan_sort, staged_group
 from safeframe.recipes.frames import check_keys
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.given_divisions import cut_by
@@ -222,6 +223,8 @@ def order_facts(
         output_width += next(c.width for c in profile.columns if c.name == str(index))
     size = given.partition_size if given.partition_size is not None else config.get("partition-size")
     alignment = _alignment(quantiles, order) if index is not None else None
+    if given.strategy is not None:
+        check_choice(given.strategy, SORT_STRATEGIES, argument="strategy", what=f"a strategy of {recipe}")
     staging = staging_facts(given.staging)
     by_p2p = given.strategy == "p2p" or (given.strategy is None and staging.directory is None)
     facts = SortFacts(

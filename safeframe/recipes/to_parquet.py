@@ -16,6 +16,7 @@ import pyarrow as pa
 from dask.base import tokenize
 
 from safeframe import options
+from safeframe.choices import check_choice, check_count, check_flags
 from safeframe.engine._dask import files_read, fingerprint, new_collection
 from safeframe.engine.atomic_swap import Swap, recover, writes_inside
 from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
@@ -28,12 +29,14 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.joined_file import JoinedForm
 from safeframe.kernels.parquet_encoding import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
+from safeframe.recipes.frames import check_frame
 from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.parquet_append import appended_to
 from safeframe.recipes.parquet_arguments import (
     Schema,
     check_engine,
     check_file_names,
+    check_mappings,
     check_partition_on,
     checked_writer_options,
     file_schema,
@@ -209,13 +212,29 @@ def to_parquet(
     ...     len(dd.read_parquet(f"{directory}/out"))
     3
     """
+    ddf = check_frame(ddf, "ddf")
     group_rows = row_group_rows if row_group_size is None else row_group_size
-    if group_rows is not None and group_rows < 1:
-        msg = f"{'row_group_rows' if row_group_size is None else 'row_group_size'}={group_rows} is not a number of rows."
-        raise ValidationError(msg, hint="Give 1 or more, or None.")
-    if strategy not in (None, "rows", "blocks"):
-        msg = f"strategy={strategy!r} is not a way to write parquet."
-        raise ValidationError(msg, hint='Use "rows" or "blocks", or leave it out.')
+    check_count(
+        group_rows,
+        argument="row_group_rows" if row_group_size is None else "row_group_size",
+        what="a number of rows",
+    )
+    if strategy is not None:
+        check_choice(strategy, ("rows", "blocks"), argument="strategy", what="a way to write parquet")
+    check_flags(
+        append=append,
+        overwrite=overwrite,
+        write_index=write_index,
+        ignore_divisions=ignore_divisions,
+        compute=compute,
+        resume=resume,
+        progress=progress,
+    )
+    check_mappings(
+        storage_options=storage_options, custom_metadata=custom_metadata, compute_kwargs=compute_kwargs
+    )
+    if write_metadata_file is not None:
+        check_flags(write_metadata_file=write_metadata_file)
     if append and (overwrite or resume):
         msg = f"append=True and {'overwrite' if overwrite else 'resume'}=True exclude each other."
         raise ValidationError(msg, hint="Say one of them.")

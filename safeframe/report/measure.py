@@ -18,7 +18,7 @@ from typing import Any
 from distributed import WorkerPlugin
 
 from safeframe.engine import tally
-from safeframe.errors import UnsupportedError
+from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.report.sampler import Sampler
 from safeframe.sizing.cluster import current_client
@@ -148,6 +148,7 @@ def measure(plan: Plan | None = None) -> Iterator[Measurement]:
     >>> m.peak_worker_nbytes > 0, m.seconds > 0, m.projected_worker_nbytes
     (True, True, None)
     """
+    _check_plan(plan)
     measured = Measurement()
     client = current_client()
     if client is not None and client.asynchronous:
@@ -270,3 +271,10 @@ def _new_axes() -> Any:
             msg, hint='Install it: pip install matplotlib, or safeframe with its "plot" extra.'
         ) from error
     return plt.subplots(figsize=(8, 4), layout="constrained")[1]
+
+
+def _check_plan(plan: Any) -> None:
+    if plan is not None and not isinstance(plan, Plan):
+        msg = f"plan={plan!r} is not a plan."
+        hint = "Give what safeframe.explain or a plan_… function returns, or leave it out."
+        raise ValidationError(msg, hint=hint)

@@ -8,6 +8,7 @@ Does not cover: deciding what to do with it (``planning``).
 from __future__ import annotations
 
 import gc
+import os
 import tempfile
 import time
 import weakref
@@ -21,6 +22,7 @@ from dask.base import get_scheduler
 from dask.system import CPU_COUNT
 
 from safeframe import options
+from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
@@ -145,7 +147,14 @@ def staging_facts(staging: str | None) -> StagingFacts:
     ValidationError
         When a URL has credentials in it.
     """
-    directory = staging or dask.config.get("safeframe.staging.directory", None)
+    directory = staging if staging is not None else dask.config.get("safeframe.staging.directory", None)
+    if isinstance(directory, os.PathLike):
+        directory = os.fspath(directory)
+    if directory is not None and not (isinstance(directory, str) and directory):
+        msg = f"staging={directory!r} is neither a directory nor a URL."
+        raise ValidationError(
+            msg, hint='Give it as a string, "/scratch" or "s3://bucket/scratch", or leave it out.'
+        )
     unavailable = ""
     if directory is None:
         client = current_client()
