@@ -11,6 +11,8 @@ from safeframe.facts.estimate import Estimate
 
 __all__ = ["Width", "added"]
 
+_NULL_BIT = 1 / 8
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Width:
@@ -39,12 +41,16 @@ class Width:
     widest: float
     """The average of the widest part that was looked at."""
     exact: bool
-    """Whether every row takes just that."""
+    """Whether every row takes just that, but for a bit that tells nulls."""
 
     @classmethod
     def fixed(cls, nbytes: float) -> Width:
-        """Return the width of a type whose values all take the same."""
-        return cls(least=nbytes, expected=nbytes, most=nbytes, widest=nbytes, exact=True)
+        """Return the width of a type whose values all take the same.
+
+        A part of a byte is that of Arrow's bits for nulls, which are left out where there are none.
+        """
+        least = nbytes if float(nbytes).is_integer() else nbytes - _NULL_BIT
+        return cls(least=least, expected=nbytes, most=nbytes, widest=nbytes, exact=True)
 
     @classmethod
     def guessed(cls, nbytes: float) -> Width:
@@ -75,7 +81,7 @@ class Width:
             expected=int(rows.expected * self.expected),
             upper=math.ceil(rows.upper * self.most),
             method=rows.method if self.exact else "sample",
-            exact=rows.exact and self.exact and float(self.expected).is_integer(),
+            exact=rows.exact and self.exact and self.least == self.most,
         )
 
 

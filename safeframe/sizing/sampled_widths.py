@@ -208,7 +208,7 @@ def _column_nbytes(
             rows[row] = group.num_rows
             for leaf in range(group.num_columns):
                 column = group.column(leaf)
-                place = at.get(column.path_in_schema.split(".", 1)[0], at.get(column.path_in_schema))
+                place = at.get(column.path_in_schema, at.get(column.path_in_schema.split(".", 1)[0]))
                 if place is not None:
                     nbytes[row, place] += column.total_uncompressed_size
         found.append((rows, nbytes))

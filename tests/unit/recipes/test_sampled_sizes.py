@@ -107,7 +107,7 @@ def test_what_has_a_fixed_width_is_exact(tmp_path):
 @pytest.mark.parametrize("matched", [True, False])
 def test_bytes_of_narrow_types_are_those_that_come(how, matched, tmp_path):
     frame = pd.DataFrame({"k": np.arange(100)})
-    for dtype in ("int8", "float32", "bool", "datetime64[s]", "Int16", "complex64"):
+    for dtype in ("int8", "float32", "bool", "datetime64[s]", "Int16", "complex64", "int32[pyarrow]"):
         frame[dtype] = np.zeros(100, "int8").astype(dtype if dtype != "Int16" else "int16")
         frame[dtype] = frame[dtype].astype(dtype)
     left = dd.from_pandas(frame, npartitions=2)
