@@ -74,7 +74,8 @@ class Mine:
     """Not of the library, and equal to nothing but itself."""
 
 
-@pytest.mark.parametrize("recipe", MOVED.values(), ids=MOVED.keys())
+# In a merge with one side in key order it is the other side that moves.
+@pytest.mark.parametrize("recipe", [MOVED[name] for name in MOVED if "one-side" not in name])
 def test_objects_of_other_classes_are_refused_before_anything_runs(recipe, tmp_path):
     with (
         dask.config.set(scheduler="sync", **{"dataframe.convert-string": False}),

@@ -34,6 +34,9 @@ def rebalanced(ddf, expected: pd.DataFrame, **arguments) -> tuple[safeframe.Plan
     full = [part for part in parts if len(part)]
     with dask.config.set({"dataframe.convert-string": False}):
         joined = dd.dispatch.concat(full) if full else parts[0]
+    if joined.index.dtype == object:
+        # Of several that it joins pandas makes an index of strings, of one it does not.
+        joined.index = joined.index.astype(expected.index.dtype)
     pd.testing.assert_frame_equal(joined, expected, check_categorical=False, check_index_type="equiv")
     sizes = [int(part.memory_usage(deep=True).sum()) for part in parts]
     assert len(parts) == plan.output_partitions == result.npartitions
