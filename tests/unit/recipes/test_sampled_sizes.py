@@ -108,8 +108,7 @@ def test_what_has_a_fixed_width_is_exact(tmp_path):
 def test_bytes_of_narrow_types_are_those_that_come(how, matched, tmp_path):
     frame = pd.DataFrame({"k": np.arange(100)})
     for dtype in ("int8", "float32", "bool", "datetime64[s]", "Int16", "complex64", "int32[pyarrow]"):
-        frame[dtype] = np.zeros(100, "int8").astype(dtype if dtype != "Int16" else "int16")
-        frame[dtype] = frame[dtype].astype(dtype)
+        frame[dtype] = pd.Series(np.zeros(100, "int16")).astype(dtype)
     left = dd.from_pandas(frame, npartitions=2)
     right = dd.from_pandas(frame.assign(k=frame["k"] + (0 if matched else 50)), npartitions=3)
     merged = safeframe.merge(left, right, on="k", how=how, staging=str(tmp_path))
