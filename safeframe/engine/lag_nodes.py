@@ -46,10 +46,10 @@ from safeframe.engine.planned_nodes import Planned
 from safeframe.engine.runs import start_run
 from safeframe.engine.sort_tasks import SortSpec
 from safeframe.engine.tally import announce
-from safeframe.errors import ValidationError
 from safeframe.facts.lag import Halo
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.frame_spec import FrameSpec, with_index
 from safeframe.kernels.lag import lagged_meta
 from safeframe.kernels.lag_spec import LagSpec
@@ -137,6 +137,7 @@ class SafeLag(Planned):
             drop=moves.drop,
             limit=CellLimit.of(plan),
             rows=int(plan.output_rows),
+            divisions=tuple(self.given_divisions),
         )
 
     def _concrete(self) -> Any:
@@ -171,7 +172,7 @@ class SafeLag(Planned):
         plan: Plan = self.plan
         if frame.npartitions != plan.output_partitions:
             msg = f"The frame has {frame.npartitions} partitions, and had {plan.output_partitions} when it was planned."
-            raise ValidationError(msg, hint="Make the collection anew: its source has changed.")
+            raise data_changed(msg, planned=plan.output_partitions, found=frame.npartitions)
 
     def _in_place(self, frame: Any) -> Any:
         halo: Halo = self.moves.halo

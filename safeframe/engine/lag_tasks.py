@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from safeframe.engine.exchange import fetch
+from safeframe.engine.planned_rows import as_planned
 from safeframe.engine.sort_tasks import SealedSort, SortSpec, in_order, indexed, seal_sort
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
-from safeframe.errors import RowConservationError, ValidationError
 from safeframe.facts.lag import HaloPiece
 from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.frame_spec import FrameSpec
 from safeframe.kernels.groups import begins_group
 from safeframe.kernels.lag import add_lags, edge_rows
@@ -27,7 +28,6 @@ from safeframe.kernels.lag_spec import LagSpec
 from safeframe.kernels.row_order import rows_in_order
 from safeframe.kernels.sort_block import BlockOrder
 from safeframe.sizing.partition_tasks import PartitionTask
-from safeframe.units import format_count
 
 __all__ = [
     "Edges",
@@ -40,11 +40,6 @@ __all__ = [
     "partition_with_halo",
     "seal_lag",
 ]
-
-_CHANGED = (
-    "The data changed after the plan was made, or what makes the partition gives other rows each time: make the "
-    "collection anew, or persist() the frame before."
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +109,7 @@ def partition_with_halo(
     frame = _made(part, planned)
     if spec.order is not None and not rows_in_order(frame, spec.order):
         msg = f"The rows of partition {planned.number} are not in order, and were when the plan was made."
-        raise ValidationError(msg, hint=_CHANGED)
+        raise data_changed(msg, planned=planned.rows, found=planned.rows)
     tails = [
         _piece(edges.tail, piece, last=True) for edges, piece in zip(before, planned.before, strict=True)
     ]
@@ -129,13 +124,7 @@ def _piece(rows: pd.DataFrame | None, piece: HaloPiece, *, last: bool) -> pd.Dat
 
 def _made(part: PartitionTask | pd.DataFrame, planned: Part) -> pd.DataFrame:
     frame = part.make() if isinstance(part, PartitionTask) else part
-    if len(frame) != planned.rows:
-        msg = (
-            f"Partition {planned.number} has {format_count(len(frame))} rows, and had {format_count(planned.rows)} "
-            "when the plan was made."
-        )
-        raise RowConservationError(msg, hint=_CHANGED, rows_in=planned.rows, rows_out=len(frame))
-    return frame
+    return as_planned(frame, ("the frame", planned.number, planned.rows))
 
 
 def lag_whole(frame: pd.DataFrame, spec: SortSpec, lags: LagSpec) -> pd.DataFrame:
@@ -182,7 +171,7 @@ def lag_cell(sealed: SealedLag, cell: int) -> pd.DataFrame:
     frame = spec.frame.frame(block)
     del block
     own = slice(low - first, high - first)
-    return indexed(add_lags(frame, lags, own=own, before=before, after=after), spec)
+    return indexed(add_lags(frame, lags, own=own, before=before, after=after), spec, cell)
 
 
 def _order(sealed: SealedLag, shard: int) -> BlockOrder | None:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import pandas as pd
 
-from safeframe.facts.keys import Counts
+from safeframe.facts.keys import Codes, Counts, PartitionKeys
 from safeframe.kernels.changed_data import data_changed
+from safeframe.kernels.row_order import RowOrder
 from safeframe.units import format_count
 
-__all__ = ["PartRows", "PlannedRows", "as_planned"]
+__all__ = ["PartOrder", "PartRows", "PlannedOrder", "PlannedRows", "as_planned", "in_planned_order"]
 
 PartRows = tuple[str, int, int]
 """What a frame is called in a message, the number of a partition, and its rows."""
+
+PartOrder = tuple[str, int, int, int, int]
+"""The same, and the partition's first and last code."""
 
 
 class PlannedRows:
@@ -55,6 +59,53 @@ class PlannedRows:
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return "PlannedRows", self.name, self.rows.tobytes()
+
+
+class PlannedOrder:
+    """What partitions that are in order already were planned with.
+
+    Parameters
+    ----------
+    keys
+        Rows and key range of each.
+    """
+
+    __slots__ = ("_rows", "keys")
+
+    def __init__(self, keys: PartitionKeys) -> None:
+        self.keys = keys
+        self._rows = PlannedRows("the frame", keys.rows)
+
+    def check(self, npartitions: int) -> PlannedOrder:
+        """Return this, once the frame has as many partitions; see :meth:`PlannedRows.check`."""
+        self._rows.check(npartitions)
+        return self
+
+    def of_part(self, number: int) -> PartOrder:
+        """Return what one partition was planned with."""
+        return *self._rows.of_part(number), int(self.keys.first[number]), int(self.keys.last[number])
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return "PlannedOrder", self.keys.__dask_tokenize__()
+
+
+def in_planned_order(frame: pd.DataFrame, order: RowOrder, planned: PartOrder) -> Codes:
+    """Return the codes of a partition's keys, once they are in order and reach as far as when it was planned.
+
+    Raises
+    ------
+    RowConservationError
+        When they are not, or it has other rows.
+    """
+    name, number, rows, first, last = planned
+    as_planned(frame, (name, number, rows))
+    codes, null = order.codes(frame)
+    if rows and (
+        null is not None or (int(codes[0]), int(codes[-1])) != (first, last) or (codes[1:] < codes[:-1]).any()
+    ):
+        msg = f"Partition {number} of {name} is not in order, or holds keys from or up to others, and did not when the plan was made."
+        raise data_changed(msg, planned=rows, found=rows)
+    return codes
 
 
 def as_planned(frame: pd.DataFrame, planned: PartRows | None) -> pd.DataFrame:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import pandas as pd
-
 from safeframe.engine._dask import (
     Blockwise,
     Expr,
@@ -29,14 +27,14 @@ from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange_nodes import ExchangeCells, Seal, stage
 from safeframe.engine.p2p_nodes import by_p2p
 from safeframe.engine.planned_nodes import Planned
+from safeframe.engine.planned_rows import PlannedOrder
 from safeframe.engine.runs import start_run
 from safeframe.engine.sort_tasks import (
     SortSpec,
     aligned_cell,
-    indexed,
-    kept_in_order,
     ordered_cell,
     ordered_frame,
+    placed_cell,
     seal_sort,
 )
 from safeframe.engine.tally import announce
@@ -58,7 +56,7 @@ class SafeSort(Planned):
 
     _parameters = [
         "frame", "plan", "router", "order", "by", "given_divisions", "index_column", "drop", "group", "with_index",
-        "alignment", "p2p",
+        "alignment", "p2p", "parts",
     ]  # fmt: skip
 
     @property
@@ -92,6 +90,7 @@ class SafeSort(Planned):
             drop=self.drop,
             limit=CellLimit.of(plan),
             rows=int(plan.output_rows),
+            divisions=tuple(self.given_divisions),
         )
 
     def _concrete(self) -> Any:
@@ -100,9 +99,10 @@ class SafeSort(Planned):
         announce(plan)
         frame, spec = lowered(self.frame), self._spec
         if plan.strategy == "sorted":
+            parts = PlannedOrder(self.parts).check(frame.npartitions)
             if self.alignment is None:
-                return InPlace(frame, spec, self._meta, self.given_divisions).fuse()
-            return AlignedCells(frame, spec, self._meta, self.given_divisions, self.alignment)
+                return InPlace(frame, spec, parts, self._meta, self.given_divisions).fuse()
+            return AlignedCells(frame, spec, self._meta, self.given_divisions, self.alignment, parts)
         router: Router = self.router
         if plan.strategy == "p2p":
             nulls_first = spec.order is not None and not spec.order.na_last
@@ -134,7 +134,12 @@ def _check(plan: Plan, *, keys_whole: bool) -> None:
 class InPlace(Blockwise):  # type: ignore[misc]
     """Partitions that are in order already."""
 
-    _parameters = ["frame", "spec", "meta", "given_divisions"]
+    _parameters = ["frame", "spec", "parts", "meta", "given_divisions"]
+    operation = staticmethod(placed_cell)
+
+    @functools.cached_property
+    def _args(self) -> list[Any]:
+        return list(self.operands[:3])
 
     @property
     def _meta(self) -> Any:
@@ -143,16 +148,14 @@ class InPlace(Blockwise):  # type: ignore[misc]
     def _divisions(self) -> Any:
         return self.given_divisions
 
-    @staticmethod
-    def operation(frame: pd.DataFrame, spec: SortSpec, meta: Any, given_divisions: Any) -> pd.DataFrame:
-        """Set the index of a partition."""
-        return indexed(kept_in_order(frame, spec), spec)
+    def _blockwise_arg(self, arg: Any, i: int) -> Any:
+        return arg.of_part(i) if isinstance(arg, PlannedOrder) else super()._blockwise_arg(arg, i)
 
 
 class AlignedCells(Expr):  # type: ignore[misc]
     """Partitions that are in order, each key given to the partition that it begins in."""
 
-    _parameters = ["frame", "spec", "meta", "given_divisions", "alignment"]
+    _parameters = ["frame", "spec", "meta", "given_divisions", "alignment", "parts"]
 
     @property
     def _meta(self) -> Any:
@@ -169,7 +172,9 @@ class AlignedCells(Expr):  # type: ignore[misc]
         for number, (first, after) in enumerate(inputs):
             key = (self._name, number)
             parts = List(*(TaskRef((self.frame._name, i)) for i in range(first, after)))
-            graph[key] = Task(key, aligned_cell, parts, self.spec, starts[number], starts[number + 1])
+            planned = [self.parts.of_part(i) for i in range(first, after)]
+            ends = starts[number], starts[number + 1]
+            graph[key] = Task(key, aligned_cell, parts, self.spec, *ends, planned)
         return graph
 
 
@@ -185,7 +190,5 @@ class OrderedShards(Blockwise):  # type: ignore[misc]
     def _divisions(self) -> Any:
         return self.given_divisions
 
-    @staticmethod
-    def operation(frame: pd.DataFrame, spec: SortSpec, meta: Any, given_divisions: Any) -> pd.DataFrame:
-        """Order the rows of one shard."""
-        return ordered_frame(frame, spec)
+    def _task(self, name: Any, index: int) -> Any:
+        return Task(name, ordered_frame, TaskRef((self.frame._name, index)), self.spec, index)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import Sealed, fetch, seal
+from safeframe.engine.planned_rows import PartOrder, in_planned_order
 from safeframe.engine.run_failures import run_of_task
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
@@ -24,7 +25,7 @@ from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.categories import with_same_categories
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.frame_spec import FrameSpec, with_index
-from safeframe.kernels.row_order import RowOrder, rows_in_order, sorted_keys
+from safeframe.kernels.row_order import RowOrder, sorted_keys
 from safeframe.kernels.sort_block import BlockOrder
 from safeframe.units import format_count
 
@@ -34,9 +35,9 @@ __all__ = [
     "aligned_cell",
     "in_order",
     "indexed",
-    "kept_in_order",
     "ordered_cell",
     "ordered_frame",
+    "placed_cell",
     "seal_sort",
 ]
 
@@ -57,11 +58,13 @@ class SortSpec:
     """What a partition may not exceed."""
     rows: int
     """Rows that there are in all."""
+    divisions: tuple[Any, ...]
+    """What the result's partitions promise to reach from and to; None where that is not known."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return (
             "SortSpec", self.frame.__dask_tokenize__(), self.order and self.order.__dask_tokenize__(), self.index, self.drop,
-            repr(self.limit), self.rows,
+            repr(self.limit), self.rows, repr(self.divisions),
         )  # fmt: skip
 
 
@@ -99,6 +102,7 @@ def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
     """Make one output partition from staged rows."""
     use_worker(sealed.rows.directory)
     spec, layout = sealed.spec, sealed.layout
+    number_out = cell
     if layout.null_shard and spec.order is not None and not spec.order.na_last:
         # Nulls are the last shard, and here the first partitions.
         nulls = int(layout.cells[-1])
@@ -111,39 +115,59 @@ def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
         spec.limit.may_read(sealed.rows.shard_nbytes(shard))
         order = None if spec.order is None else BlockOrder(spec.frame, spec.order)
         block = fetch(sealed.rows, shard, order=order)
-    return indexed(spec.frame.frame(block), spec)
+    return indexed(spec.frame.frame(block), spec, number_out)
 
 
-def indexed(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
-    """Finish an output partition: its index, and the look whether it is as large as planned."""
+def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> pd.DataFrame:
+    """Finish an output partition: its index, and the look whether it is as large, and where, as planned.
+
+    Raises
+    ------
+    RowConservationError
+        When it has keys outside the divisions of partition ``number``: whoever looks for them would not find them.
+    """
     if spec.index is not None:
         frame = with_index(frame, spec.index, drop=spec.drop)
+        if number is not None and spec.divisions[0] is not None and len(frame):
+            _check_divisions(frame.index, spec.divisions, number)
     elif not spec.frame.with_index:
         frame = frame.reset_index(drop=True)
     return spec.limit.passed(frame)
 
 
-def kept_in_order(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
-    """Give a partition back that is taken as it is, if it is still in order.
+def _check_divisions(index: pd.Index[Any], divisions: tuple[Any, ...], number: int) -> None:
+    low, high = divisions[number], divisions[number + 1]
+    if index[[0, -1]].isna().any():
+        index = index.dropna()  # nulls are behind every division
+        if not len(index):
+            return
+    first, last = index[0], index[-1]
+    last_of_all = number == len(divisions) - 2
+    if first < low or last > high or (last == high and not last_of_all):
+        msg = f"Partition {number} holds keys from {first!r} to {last!r}, and was planned for those from {low!r} to {high!r}."
+        raise data_changed(msg, planned=0, found=len(index))
 
-    Raises
-    ------
-    RowConservationError
-        When it is not.
-    """
-    if spec.order is not None and not rows_in_order(frame, spec.order):
-        msg = f"A partition was in the order of {spec.order.by[0]!r} when the plan was made, and is not now."
-        raise data_changed(msg, planned=spec.rows, found=spec.rows)
-    return frame
+
+def placed_cell(frame: pd.DataFrame, spec: SortSpec, planned: PartOrder) -> pd.DataFrame:
+    """Finish a partition that is in order already."""
+    assert spec.order is not None, "partitions are in an order"
+    in_planned_order(frame, spec.order, planned)
+    return indexed(frame, spec)
 
 
-def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after: int | None) -> pd.DataFrame:
+def aligned_cell(
+    frames: Sequence[pd.DataFrame],
+    spec: SortSpec,
+    low: int,
+    after: int | None,
+    planned: Sequence[PartOrder],
+) -> pd.DataFrame:
     """Make an output partition of the rows of neighbouring partitions whose key is in a range."""
     use_worker()
     assert spec.order is not None, "partitions are aligned by their order"
     parts = []
-    for frame in frames:
-        codes, _ = spec.order.codes(kept_in_order(frame, spec))
+    for frame, part in zip(frames, planned, strict=True):
+        codes = in_planned_order(frame, spec.order, part)
         # In order, so that the rows are together.
         first = int(np.searchsorted(codes, np.uint64(low), side="left"))
         end = len(codes) if after is None else int(np.searchsorted(codes, np.uint64(after), side="left"))
@@ -151,9 +175,9 @@ def aligned_cell(frames: Sequence[pd.DataFrame], spec: SortSpec, low: int, after
     return indexed(pd.concat(with_same_categories(parts)) if len(parts) > 1 else parts[0], spec)
 
 
-def ordered_frame(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
+def ordered_frame(frame: pd.DataFrame, spec: SortSpec, number: int) -> pd.DataFrame:
     """Put a partition that holds a whole shard in order, and finish it."""
-    return indexed(in_order(frame, spec), spec)
+    return indexed(in_order(frame, spec), spec, number)
 
 
 def in_order(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:

@@ -162,6 +162,7 @@ def shuffle(
         with_index=not ignore_index,
         alignment=None,
         p2p=None,
+        parts=None,
     )
     return cast("dd.DataFrame", new_collection(expression))
 

@@ -83,11 +83,10 @@ def sorted_merge(
     ------
     ValidationError
         When a side is not in key order and ``sort`` is not set: which one, where,
-        and both key ranges. Also when it is computed and a partition holds other
-        keys than when this function was called.
+        and both key ranges.
     RowConservationError
-        When it is computed and a partition has other rows than when this
-        function was called.
+        When it is computed and a side has other rows, or other keys, than when
+        this function was called.
     UnsupportedError
         When the key is of a type that is not counted in its order.
     KeyNotFoundError, SchemaMismatchError, OutputTooLargeError, StagingError, MemoryBudgetError

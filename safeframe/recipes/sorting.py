@@ -274,6 +274,7 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
         with_index=planned.with_index,
         alignment=planned.alignment if plan.strategy == "sorted" else None,
         p2p=planned.settings,
+        parts=planned.quantiles.partitions if plan.strategy == "sorted" else None,
     )
     object.__setattr__(expression, "planned", planned)  # plain attributes of an expression are its operands
     return cast("dd.DataFrame", new_collection(expression))

@@ -107,8 +107,12 @@ class Changing:
 @pytest.mark.parametrize(
     ("later", "kind", "words"),
     [
-        ([[0, 1], [1, 1, 2]], safeframe.RowConservationError, "Partition 0 has 2 rows, and had 3"),
-        ([[0, 0, 1], [2, 1, 1]], safeframe.ValidationError, "partition 1 are not in order, and were"),
+        (
+            [[0, 1], [1, 1, 2]],
+            safeframe.RowConservationError,
+            "Partition 0 of the frame has 2 rows, and had 3",
+        ),
+        ([[0, 0, 1], [2, 1, 1]], safeframe.RowConservationError, "partition 1 are not in order, and were"),
     ],
 )
 def test_partitions_that_changed_are_noticed(later, kind, words):
