@@ -200,8 +200,8 @@ class Plan:
                 f"taken before any data): {steps}."
             )
             hint = (
-                "Give each worker more memory or fewer threads, read smaller partitions "
-                "(blocksize= or split_row_groups=), or ask for a smaller partition_size=."
+                f"Give each worker {math.ceil(projected / 2**20)} MiB or more{self._fewer_threads(worst)}, read smaller "
+                "partitions (blocksize= or split_row_groups=), or ask for a smaller partition_size=."
             )
             hint = f"{self.advice} {hint}".lstrip()
             raise MemoryBudgetError(msg, hint=hint, projected_nbytes=projected, allowed_nbytes=allowed)
@@ -213,6 +213,17 @@ class Plan:
             )
             hint = "Free some disk, or name a directory with more room in staging=."
             raise StagingFullError(msg, hint=hint, needed_nbytes=self.staging_nbytes, free_nbytes=free)
+
+    def _fewer_threads(self, worst: Step) -> str:
+        """Say how many threads would do, where fewer would."""
+        budget = self.budget
+        left = budget.allowed_nbytes - budget.reserved_nbytes - budget.transport_nbytes
+        threads = min(left // max(worst.task_peak_nbytes, 1), budget.threads_per_worker - 1)
+        if threads < 1:
+            return ""
+        return (
+            f", or {threads} {'thread' if threads == 1 else 'threads'} instead of {budget.threads_per_worker}"
+        )
 
     def check_partitions(self) -> None:
         """Raise when the result has more partitions than a dask graph can hold.

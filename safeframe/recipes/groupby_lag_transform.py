@@ -11,6 +11,7 @@ from safeframe.choices import check_flags
 from safeframe.engine._dask import new_collection
 from safeframe.engine.lag_nodes import SafeLag
 from safeframe.engine.runs import check_staging
+from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.recipes.frames import as_names, check_keys
 from safeframe.recipes.lag_columns import NO_FILL, lag_spec
@@ -229,7 +230,11 @@ def _planned(
         () if order_by is None else as_names(order_by) if not _is_column(ddf, order_by) else (order_by,)
     )
     source = lag_source(ddf, keys, ordering, ignore_index=ignore_index)
-    check_keys(source.frame, as_names(columns) if not _is_column(ddf, columns) else (columns,), "ddf")
+    values = as_names(columns) if not _is_column(ddf, columns) else (columns,)
+    if not values:
+        msg = "columns= names no column."
+        raise ValidationError(msg, hint="Name one column, or a list of them.")
+    check_keys(source.frame, values, "ddf")
     spec = lag_spec(
         source.frame._meta,
         by=keys,

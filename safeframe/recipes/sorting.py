@@ -159,6 +159,8 @@ def plan_order(
     quantiles: KeyQuantiles | None = None,
 ) -> PlannedSort:
     """Gather the facts and make the plan."""
+    if given.strategy is not None:
+        check_choice(given.strategy, SORT_STRATEGIES, argument="strategy", what=f"a strategy of {recipe}")
     divisions = None if given.divisions is None else division_router(order, given.divisions)
     facts, alignment = order_facts(
         frame,
@@ -223,8 +225,6 @@ def order_facts(
         output_width += next(c.width for c in profile.columns if c.name == str(index))
     size = given.partition_size if given.partition_size is not None else config.get("partition-size")
     alignment = _alignment(quantiles, order) if index is not None else None
-    if given.strategy is not None:
-        check_choice(given.strategy, SORT_STRATEGIES, argument="strategy", what=f"a strategy of {recipe}")
     staging = staging_facts(given.staging)
     by_p2p = given.strategy == "p2p" or (given.strategy is None and staging.directory is None)
     facts = SortFacts(

@@ -111,3 +111,24 @@ def test_to_dict_is_plain_enough_for_json() -> None:
         "exact": True,
     }
     assert plain["steps"][0]["kind"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("threads", "words"),
+    [
+        (1, "Give each worker 1040 MiB or more, read"),
+        (4, "Give each worker 3739 MiB or more, or 1 thread instead of 4, read"),
+    ],
+)
+def test_the_hint_names_what_would_fit(threads: int, words: str) -> None:
+    budget = replace(
+        BUDGET,
+        threads_per_worker=threads,
+        allowed_nbytes=1039 * 2**20,
+        reserved_nbytes=139 * 2**20,
+        transport_nbytes=0,
+    )
+    plan = replace(_plan(_step("a", 900 * 2**20 - (threads == 4) + (threads == 1))), budget=budget)
+    with pytest.raises(MemoryBudgetError) as info:
+        plan.validate()
+    assert info.value.hint.startswith(words)
