@@ -74,7 +74,7 @@ def test_uneven_partitions(tight, tmp_path, strategy):
 
 
 def test_partitions_that_are_right_already(tight, tmp_path):
-    ddf = dd.from_map(made, range(48), [500_000] * 48)
+    ddf = dd.from_map(made, range(80), [300_000] * 80)
     assert run(tight, rebalance_partitions(ddf), tmp_path / "out").strategy == "untouched"
 
 
@@ -82,7 +82,7 @@ def test_many_small_partitions(tight, tmp_path):
     ddf = dd.from_map(made, range(60), [60_000] * 60)
     plan = run(tight, rebalance_partitions(ddf), tmp_path / "out")
     assert plan.strategy == "merged"
-    assert plan.output_partitions < 10
+    assert plan.output_partitions <= 12
 
 
 def test_strings_in_memory(tight, tmp_path):
