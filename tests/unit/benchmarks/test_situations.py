@@ -20,6 +20,7 @@ SMALL = {
     "zipf": 0.0005,
     "composite": 0.0006,
     "question": 0.001,
+    "question_script": 0.001,
     "q4": 0.0001,
     "q4_hundredth": 0.01,
     "q4_mean": 0.0001,
