@@ -8,6 +8,7 @@ Does not cover: dask's public API, which modules import directly.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from dask._task_spec import convert_legacy_graph
@@ -112,6 +113,7 @@ __all__ = [
     "handle_transfer_errors",
     "inside_worker",
     "is_filter_pushdown_available",
+    "is_lowering",
     "lowered",
     "new_collection",
     "p2p_barrier",
@@ -160,7 +162,19 @@ def lowered(expr: Any) -> Any:
 
     dask's tune pass, which joins partitions of parquet files, is left out.
     """
-    return expr.lower_completely().simplify()
+    token = _lowering.set(True)
+    try:
+        return expr.lower_completely().simplify()
+    finally:
+        _lowering.reset(token)
+
+
+_lowering: ContextVar[bool] = ContextVar("safeframe-lowering", default=False)
+
+
+def is_lowering() -> bool:
+    """Whether an expression is being lowered for what comes after it, by :func:`lowered`."""
+    return _lowering.get()
 
 
 def fingerprint(expr: Any) -> str:

@@ -5,7 +5,7 @@
     Planned                       abstract: projections and filters pass through it
     Cells ── BeforeCells          concrete: output partitions, and all that has to run before them
 
-A recipe is one abstract node until dask lowers it, and one concrete node from
+A recipe is one abstract node until dask optimises it, and one concrete node from
 then on. What the concrete node is made of (reads, stage tasks, shards) is kept
 out of the optimiser's sight: dask optimises an expression again whenever it is
 persisted, computed in part or turned into delayed objects, and would join
@@ -25,7 +25,17 @@ import functools
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from safeframe.engine._dask import Alias, BlockwiseIO, Expr, PartitionsFiltered, convert_legacy_graph
+import dask
+
+from safeframe.engine._dask import (
+    Alias,
+    BlockwiseIO,
+    DataNode,
+    Expr,
+    PartitionsFiltered,
+    convert_legacy_graph,
+    is_lowering,
+)
 from safeframe.engine.fusion import fused_with_consumer
 
 __all__ = ["BeforeCells", "Cells", "Hidden", "Planned", "cells_of"]
@@ -41,13 +51,25 @@ class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     def _concrete(self) -> Any:
         raise NotImplementedError
 
-    def _lower(self) -> Any:
-        return cells_of(self._concrete())
-
     def _tune_down(self) -> Any:
         # Before dask's tune pass reaches what comes before: it joins partitions of parquet files that were
         # projected to few columns, and a plan's memory is a formula of the partitions that it was made for.
-        return self._lower()
+        return cells_of(self._concrete())
+
+    def _lower(self) -> Any:
+        # Where dask makes a graph of a collection without optimising it, names have to stay: it combines an array
+        # of a frame's values with the frame by the name that the frame had before.
+        is_bare = dask.config.get("optimization.tune.active", True) and not is_lowering()
+        return None if is_bare else cells_of(self._concrete())
+
+    def _layer(self) -> dict[Any, Any]:
+        hidden = Hidden(self._concrete())
+        keys = self.__dask_keys__()
+        return {
+            **unordered(self._name),
+            **hidden.before(range(len(keys))),
+            **{key: named(hidden.output(number), key) for number, key in enumerate(keys)},
+        }
 
 
 class Hidden:
@@ -147,7 +169,8 @@ class BeforeCells(Expr):  # type: ignore[misc]
     def _layer(self) -> dict[Any, Any]:
         hidden: Hidden = self.hidden
         numbers = self.operand("numbers")
-        return hidden.before(range(hidden.tree.npartitions) if numbers is None else numbers)
+        tasks = hidden.before(range(hidden.tree.npartitions) if numbers is None else numbers)
+        return {**unordered(self._name), **tasks} if tasks else {}
 
     def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
         return []
@@ -156,6 +179,16 @@ class BeforeCells(Expr):  # type: ignore[misc]
 def cells_of(tree: Any) -> Cells:
     """Return the output partitions of an expression, as one concrete node."""
     return Cells(Hidden(tree), None)
+
+
+def unordered(name: str) -> dict[str, Any]:
+    """Return a key that is in no order with those of partitions.
+
+    ``dask.optimize`` takes the first of all keys of a graph, in order, for those
+    of the frame. With this one it raises, where it would return rows of other steps.
+    """
+    key = f"unordered-{name}"
+    return {key: DataNode(key, None)}
 
 
 def named(task: Any, key: Any) -> Any:

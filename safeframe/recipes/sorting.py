@@ -306,12 +306,15 @@ def _not_in_order(quantiles: KeyQuantiles, order: RowOrder) -> str:
 
 
 def known_divisions(planned: PlannedSort) -> tuple[Any, ...]:
-    """Give the divisions of the result; known where a column becomes the index."""
+    """Give the divisions of the result; known where a column becomes the index, or rows and their index stay."""
     n = planned.plan.output_partitions
     unknown = (None,) * (n + 1)
     quantiles, order = planned.quantiles, planned.order
     if planned.divisions is not None:
         return planned.divisions.given
+    stays = planned.plan.strategy == "sorted" and planned.alignment is None
+    if planned.index is None and stays and planned.with_index:
+        return tuple(planned.frame.divisions)
     if planned.index is None or len(quantiles.codes) == 0:
         return unknown
     if (planned.figures.layout.cells > 1).any() and planned.plan.strategy != "sorted":

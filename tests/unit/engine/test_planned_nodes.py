@@ -137,6 +137,41 @@ def test_persisted_pickled_and_delayed(result):
     assert rows == len(expected)
 
 
+def test_an_array_of_its_values_goes_with_the_frame(result):
+    frame = result.compute()
+    column = result.columns[0]
+    values = frame[column].to_numpy()
+    for collection in (result, result.assign(new=1)):
+        expected = frame.assign(new=1) if "new" in collection.columns else frame
+        same(collection.assign(z=collection[column].values).compute(), expected.assign(z=values))
+        exact = collection[column].to_dask_array(lengths=True)
+        same(collection.assign(z=exact).compute(), expected.assign(z=values))
+        chosen = (collection[column] > 20).values
+        same(collection.loc[chosen].compute(), expected[values > 20])
+
+
+def test_a_graph_that_was_not_optimised_has_the_names_of_the_frame(result):
+    assert result.__dask_keys__() == [(result._name, number) for number in range(result.npartitions)]
+    parts = dask.compute(*result.to_delayed(optimize_graph=False))
+    same(pd.concat(parts), result.compute())
+    with dask.config.set({"optimization.tune.active": False}):
+        optimised = result.optimize(fuse=False)
+        assert isinstance(optimised.expr, Cells)
+        same(optimised.compute(), result.compute())
+
+
+def test_rows_of_other_steps_are_never_taken_for_a_frame(result):
+    """dask.optimize takes the first keys of the whole graph, in order, for those of the frame."""
+    with pytest.raises(TypeError):
+        dask.optimize(result)
+    optimised = result.optimize(fuse=False)
+    if len(optimised.__dask_graph__()) > optimised.npartitions:
+        with pytest.raises(TypeError):
+            dask.optimize(optimised)
+    else:
+        same(dask.optimize(optimised)[0].compute(), result.compute())
+
+
 def tasks_for(collection):
     graph = dict(collection.optimize(fuse=False).__dask_graph__())
     return [task for task in graph.values() if isinstance(task, Task)]
@@ -200,3 +235,18 @@ def test_divisions_of_partitions_stay_in_order(table):
         found = indexed.loc[low : high - 1]
         assert found.npartitions == 1
         same(found.compute(), indexed.compute().loc[low : high - 1])
+
+
+TIMES = pd.DataFrame(
+    {"k": np.arange(96) % 7, "v": np.arange(96.0)},
+    index=pd.date_range("2024-01-01", periods=96, freq="h", name="t"),
+)
+
+
+def test_rows_that_are_in_order_keep_their_divisions_and_frequency():
+    times = dd.from_pandas(TIMES, npartitions=4)
+    in_order = safeframe.sort_values(times, "v")
+    assert in_order.divisions == times.divisions
+    assert [part.index.freq for part in parts_of(in_order)] == [TIMES.index.freq] * 4
+    pd.testing.assert_frame_equal(in_order.compute(), TIMES)
+    assert not safeframe.sort_values(times, "k", npartitions=2).known_divisions
