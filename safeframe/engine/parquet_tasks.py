@@ -12,7 +12,7 @@ import errno
 import os
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,8 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
 
 def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
+    if target.schema is None and len(frame) > group_rows:
+        target = replace(target, schema=_own_schema(frame, target))
     first = arrow_table(frame.iloc[:group_rows], target)
     options = _writer_options(first, target)
     with pq.ParquetWriter(sink, first.schema, **options) as writer:
@@ -192,6 +194,14 @@ def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
         for start in range(group_rows, len(frame), group_rows):
             table = arrow_table(frame.iloc[start : start + group_rows], target)
             writer.write_table(table, row_group_size=len(table))
+
+
+def _own_schema(frame: pd.DataFrame, target: ParquetTarget) -> pa.Schema:
+    """Return the schema of a partition: what its first row group alone has may be all null."""
+    try:
+        return pa.Schema.from_pandas(frame, preserve_index=target.write_index).remove_metadata()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise conversion_error(error, target) from error
 
 
 def _writer_options(first: pa.Table, target: ParquetTarget) -> dict[str, Any]:

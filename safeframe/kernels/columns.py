@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.errors import SchemaMismatchError, UnsupportedError
+from safeframe.kernels.arrow_dictionaries import as_values, dictionary_column, is_dictionary
 from safeframe.kernels.categories import UNKNOWN, Coded, as_known, coded, decoded, join_categoricals
 from safeframe.kernels.object_columns import objects_from_arrow, objects_to_arrow
 from safeframe.kernels.order import Positions
@@ -90,7 +91,7 @@ def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array | Coded:
         msg = f"Column {series.name!r} of dtype {dtype} cannot be staged: {error}."
         hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
         raise UnsupportedError(msg, hint=hint) from error
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return as_values(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
 
 
 def floats_to_arrow(values: npt.NDArray[np.floating[Any]]) -> pa.Array:
@@ -131,6 +132,8 @@ def from_arrow(arrays: Sequence[Any], dtype: Any) -> Column:
         return decoded(arrays, dtype)
     if pd.api.types.is_object_dtype(dtype):
         return objects_from_arrow(arrays)
+    if is_dictionary(dtype):
+        return dictionary_column(one_type(arrays) if arrays else [], dtype)
     if not arrays:
         return pd.array([], dtype=dtype) if not isinstance(dtype, np.dtype) else np.empty(0, dtype)
     chunked = pa.chunked_array(one_type(arrays))

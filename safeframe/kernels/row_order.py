@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
@@ -273,7 +275,7 @@ def _dtype_token(dtype: Any) -> object:
 
 
 def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:
-    """Refuse categories that are not known, since their order is not.
+    """Refuse types that have no order, and categories that are not known, since their order is not.
 
     Raises
     ------
@@ -285,3 +287,14 @@ def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:
             msg = f"The categories of column {name!r} are not known, and with them its order."
             hint = f"Make them known with ddf.categorize([{name!r}]), or sort by its values: .astype(str)."
             raise UnsupportedError(msg, hint=hint)
+        if isinstance(dtype, pd.ArrowDtype) and not _has_order(dtype):
+            msg = f"Column {name!r} is {dtype}, and Arrow has no order of such values."
+            raise UnsupportedError(msg, hint=f"Cast it first, as with ddf.astype({{{name!r}: 'str'}}).")
+
+
+def _has_order(dtype: pd.ArrowDtype) -> bool:
+    try:
+        pc.array_sort_indices(pa.array([], dtype.pyarrow_dtype))
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return False
+    return True

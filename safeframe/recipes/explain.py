@@ -6,6 +6,7 @@ from typing import Any
 
 from dask.highlevelgraph import HighLevelGraph
 
+from safeframe.engine._dask import Expr
 from safeframe.engine.planned_layer import PlannedLayer
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
@@ -44,8 +45,8 @@ def explain(collection: Any) -> Plan:
 def find_plan(collection: Any) -> Plan | None:
     """Give the plan of the last recipe among a collection's steps; None when there is none."""
     expr = getattr(collection, "expr", collection)
-    if not hasattr(expr, "walk"):
-        # An array or a bag. Not asked of a dataframe, whose graph is made by asking.
+    if not isinstance(expr, Expr):
+        # An array, a bag, or a delayed object, which has any attribute. Not asked of a dataframe, whose graph is made by asking.
         graph = getattr(collection, "dask", None)
         if isinstance(graph, HighLevelGraph):
             return _plan_of_layers(graph, list(collection.__dask_layers__()))

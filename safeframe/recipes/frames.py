@@ -89,7 +89,8 @@ def as_names(on: Any) -> tuple[Any, ...]:
     """
     names = tuple(on) if isinstance(on, (list, tuple, pd.Index)) else (on,)
     for name in names:
-        if is_dask_collection(name) or not _has_hash(name):
+        # pd.NA is equal to nothing in a way that has a truth value.
+        if is_dask_collection(name) or name is pd.NA or not _has_hash(name):
             msg = f"A key is a {type(name).__name__}, and the name of a column is expected."
             raise UnsupportedError(msg, hint="Make it a column first: ddf.assign(key=...).")
     return names

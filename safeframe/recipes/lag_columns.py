@@ -46,7 +46,9 @@ def lag_spec(
     ValidationError
         When they contradict each other, in words.
     """
-    sources = as_names(columns) if columns not in list(meta.columns) else (columns,)
+    there: list[Any] = list(meta.columns)
+    whole = isinstance(columns, tuple) and columns in there
+    sources = (columns,) if whole else as_names(columns)
     if not sources:
         msg = "columns= names no column."
         raise ValidationError(msg, hint="Name one column, or a list of them.")
@@ -129,6 +131,10 @@ def _names(names: Any, pairs: Sequence[tuple[Any, int]]) -> list[Any]:
 
 
 def _check_clashes(names: Sequence[Any], meta: pd.DataFrame) -> None:
+    for name in names:
+        if not pd.api.types.is_hashable(name):
+            msg = f"names= holds {name!r}, which cannot be the name of a column."
+            raise ValidationError(msg, hint="Give strings, as '{column}_lag_{lag}' makes them.")
     there = {*meta.columns, *(name for name in meta.index.names if name is not None)}
     for name in names:
         if name in there:

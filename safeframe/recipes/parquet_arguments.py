@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import dask.dataframe as dd
 import fsspec
+import pandas as pd
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
@@ -145,7 +146,7 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
         raise ValidationError(
             msg, hint='Give "infer", a pyarrow.Schema, a dictionary of types by column, or None.'
         )
-    inferred = _inferred(ddf, write_index=write_index)
+    fields = pa.schema([])
     if isinstance(schema, Mapping):
         _check_names([*schema], names)
         try:
@@ -155,14 +156,17 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
             raise ValidationError(
                 msg, hint="Give types of pyarrow, as in {'name': pyarrow.string()}."
             ) from error
-        for field in fields:
-            inferred = inferred.set(inferred.get_field_index(field.name), field)
-    return _storable(inferred)
+    # What is given is not inferred: of some types that is not possible.
+    rest = [name for name in ddf.columns if name not in fields.names]
+    inferred = _inferred(ddf._meta[rest], write_index=write_index)
+    return _storable(
+        pa.schema([(fields if name in fields.names else inferred).field(name) for name in names])
+    )
 
 
-def _inferred(ddf: dd.DataFrame, *, write_index: bool) -> pa.Schema:
+def _inferred(frame: pd.DataFrame, *, write_index: bool) -> pa.Schema:
     try:
-        meta = meta_nonempty(ddf._meta)
+        meta = meta_nonempty(frame)
         if write_index and meta.index.name is None:
             meta.index = meta.index.rename(INDEX_LABEL)
         schema = pa.Schema.from_pandas(meta, preserve_index=write_index)
@@ -190,7 +194,11 @@ def _storable(schema: pa.Schema) -> pa.Schema:
 
 def _no_place(error: Exception) -> UnsupportedError:
     msg = f"The frame's types cannot be written: {error}."
-    return UnsupportedError(msg, hint="Cast the column to a type that parquet has, or drop it.")
+    hint = (
+        "Cast the column to a type that parquet has, give its type, as with schema={'name': pyarrow.string()}, "
+        "or drop it."
+    )
+    return UnsupportedError(msg, hint=hint)
 
 
 def _check_names(given: Sequence[str], names: Sequence[Any]) -> None:

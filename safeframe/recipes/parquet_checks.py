@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import dask.dataframe as dd
 
@@ -17,7 +16,6 @@ from safeframe.engine.parquet_commit import local_entries
 from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
 from safeframe.errors import (
     OutputTooLargeError,
-    SchemaMismatchError,
     StagingError,
     StagingFullError,
     UnsupportedError,
@@ -35,12 +33,8 @@ __all__ = [
 ]
 
 
-def check_columns(ddf: Any, *, write_index: bool) -> None:
-    """Refuse what is no dask dataframe, and columns that parquet cannot name."""
-    if not isinstance(ddf, dd.DataFrame):
-        msg = f"to_parquet writes dask dataframes, and this is a {type(ddf).__name__}."
-        hint = "Wrap pandas' with dask.dataframe.from_pandas(df, npartitions=1); make a frame of a series by to_frame()."
-        raise SchemaMismatchError(msg, hint=hint)
+def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
+    """Refuse columns that parquet cannot name."""
     columns = list(ddf.columns)
     wrong = [name for name in columns if not isinstance(name, str)]
     if wrong:

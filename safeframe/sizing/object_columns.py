@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.facts.keys import Counts
+from safeframe.kernels.arrow_dictionaries import has_inner_dictionary
 from safeframe.kernels.object_columns import unwritable_objects
 from safeframe.sizing.partition_tasks import each_partition
 
@@ -50,6 +51,8 @@ def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, s
 
 def no_arrow(dtype: Any) -> str:
     """Name what values of a dtype are, where files have no type for it; empty where they have one."""
+    if has_inner_dictionary(dtype):
+        return "dictionaries in nested values"
     return "complex numbers" if pd.api.types.is_complex_dtype(dtype) else ""
 
 

@@ -22,7 +22,7 @@ FRAME = pd.DataFrame(
     {
         "i": np.arange(40),
         "f": np.arange(40) / 4,
-        "s": pd.Series([f"text {n % 3}" for n in range(40)], dtype="str"),
+        "s": pd.array([f"text {n % 3}" for n in range(40)], dtype="str"),
         "t": pd.date_range("2020", periods=40, unit="us"),
         "b": [True, False] * 20,
     },
@@ -218,7 +218,7 @@ def test_what_is_refused_is_refused_before_anything_runs(tmp_path, arguments, er
     "what", [FRAME, FRAME["i"], dask_frame()["i"], None, {"a": [1]}], ids=lambda w: type(w).__name__
 )
 def test_what_is_no_dask_dataframe(tmp_path, what):
-    with pytest.raises(safeframe.SchemaMismatchError, match="writes dask dataframes"):
+    with pytest.raises(safeframe.SchemaMismatchError, match="a dask dataframe was expected"):
         to_parquet(what, tmp_path / "out")
 
 
@@ -332,6 +332,23 @@ def test_a_merge_that_is_written_without_its_rows_honours_them(tmp_path, argumen
     own = [{k: v for k, v in t.schema.metadata.items() if k != b"pandas"} for t in tables.values()]
     assert own[0] == own[1]
     assert len(dd.read_parquet(tmp_path / "blocks")) == 3000 * (1 + ("append" in arguments))
+
+
+def test_a_schema_of_each_partition_is_that_of_all_of_its_row_groups(tmp_path):
+    frame = pd.DataFrame({"b": pd.Series([None] * 5 + [b"x"] * 5, dtype=object), "f": np.arange(10.0)})
+    with dask.config.set({"dataframe.convert-string": False}):
+        ddf = dd.from_pandas(frame, npartitions=1)
+        to_parquet(ddf, tmp_path / "out", schema=None, row_group_rows=3)
+    assert pq.read_table(tmp_path / "out")["b"].to_pylist() == frame["b"].tolist()
+
+
+def test_a_type_that_is_given_need_not_be_inferred(tmp_path):
+    with dask.config.set({"dataframe.convert-string": False}):
+        ddf = dd.from_pandas(FRAME.astype({"s": object}), npartitions=2)
+        with pytest.raises(safeframe.UnsupportedError, match=r"schema=\{'name'"):
+            to_parquet(ddf, tmp_path / "out")
+        to_parquet(ddf, tmp_path / "out", schema={"s": pa.string()})
+    assert pq.read_table(tmp_path / "out")["s"].to_pylist() == FRAME["s"].tolist()
 
 
 @pytest.mark.parametrize(

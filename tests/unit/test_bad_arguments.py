@@ -10,6 +10,7 @@ import dask.bag as db
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import safeframe
@@ -175,6 +176,38 @@ def test_what_was_probably_meant(name):
     with dask.config.set(scheduler="synchronous"), pytest.raises(safeframe.SafeframeError) as info:
         call()
     assert f"Did you mean {meant}" in str(info.value)
+
+
+ARROW = {
+    "dictionary": pa.array([str(n % 3) for n in range(20)]).dictionary_encode(),
+    "list": pa.array([[n] for n in range(20)]),
+}
+
+
+@pytest.mark.parametrize("recipe", ["set_index", "sort_values"])
+@pytest.mark.parametrize("kind", ARROW)
+def test_values_of_arrow_s_that_have_no_order(recipe, kind):
+    frame = PANDAS.assign(a=pd.Series(pd.arrays.ArrowExtensionArray(ARROW[kind])))
+    ddf = dd.from_pandas(frame, npartitions=2, sort=False)
+    with (
+        dask.config.set(scheduler="synchronous"),
+        pytest.raises(safeframe.UnsupportedError, match=r"'a' is .*no order(.|\n)*Hint: "),
+    ):
+        getattr(safeframe, recipe)(ddf, "a")
+
+
+def test_names_that_name_nothing():
+    left = dd.from_pandas(PANDAS, npartitions=2, sort=False)
+    many = {"by": "key", "lags": 1, "order_by": "a"}
+    with dask.config.set(scheduler="synchronous"):
+        with pytest.raises(safeframe.UnsupportedError, match="NAType"):
+            safeframe.shuffle(left, pd.NA)
+        with pytest.raises(safeframe.ValidationError, match=r"names= holds \['k'\]"):
+            safeframe.groupby_lag_transform(left, columns="a", names=[["k"]], **many)
+        made = safeframe.groupby_lag_transform(left, columns=pd.Index(["a"]), **many)
+        assert list(made.columns) == ["key", "a", "a_lag_1"]
+        with pytest.raises(safeframe.ValidationError, match="no step that a safeframe recipe made"):
+            safeframe.explain(dask.delayed(3))
 
 
 def test_a_misspelt_argument_is_python_s_own_error():

@@ -27,6 +27,12 @@ COLUMNS = {
     "boolean": pd.Series([True, None, False], dtype="boolean"),
     "arrow_int": pd.Series([1, None, 3], dtype="int64[pyarrow]"),
     "period": pd.Series(pd.period_range("2020", periods=3, freq="D")),
+    "arrow_dictionary": pd.Series(
+        pd.arrays.ArrowExtensionArray(pa.array(["a", None, "b"]).cast(pa.dictionary(pa.int8(), pa.string())))
+    ),
+    "arrow_dictionary_of_times": pd.Series(
+        pd.arrays.ArrowExtensionArray(pa.array([5, None, 5], pa.timestamp("us")).dictionary_encode())
+    ),
     "decimal": pd.Series([1, None, 3], dtype=pd.ArrowDtype(pa.decimal128(10, 2))),
 }
 
