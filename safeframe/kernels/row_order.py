@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.kernels.arrow_dictionaries import is_dictionary
 from safeframe.kernels.categories import UNKNOWN
 from safeframe.kernels.key_codes import Nulls, column_values, encode_keys, ordered_codes
 
@@ -287,7 +288,7 @@ def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:
             msg = f"The categories of column {name!r} are not known, and with them its order."
             hint = f"Make them known with ddf.categorize([{name!r}]), or sort by its values: .astype(str)."
             raise UnsupportedError(msg, hint=hint)
-        if isinstance(dtype, pd.ArrowDtype) and not _has_order(dtype):
+        if isinstance(dtype, pd.ArrowDtype) and (is_dictionary(dtype) or not _has_order(dtype)):
             msg = f"Column {name!r} is {dtype}, and Arrow has no order of such values."
             raise UnsupportedError(msg, hint=f"Cast it first, as with ddf.astype({{{name!r}: 'str'}}).")
 
