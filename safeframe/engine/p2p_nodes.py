@@ -211,7 +211,7 @@ class P2PBarrier(Expr):  # type: ignore[misc]
             drop_column=True,
         )
         sent = [TaskRef(key) for key in self.sent.__dask_keys__()]
-        return {key: P2PBarrierTask(key, settle, token, List(*sent), self.planned, spec=spec)}
+        return {key: P2PBarrierTask(key, settle, token, List(*sent), self.form, self.planned, spec=spec)}
 
 
 class P2POutput(Blockwise):  # type: ignore[misc]

@@ -35,6 +35,7 @@ from safeframe.errors import RowConservationError, SchemaMismatchError, StagingF
 from safeframe.facts.keys import Counts
 from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.allocator import trim
+from safeframe.kernels.categories import PooledCategories, same_categories
 from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns import as_promised
 from safeframe.kernels.key_codes import encode_keys
@@ -63,7 +64,10 @@ class P2PForm:
     """A frame's columns, and what they are called on their way.
 
     P2P takes strings for names, adds columns of its own and knows the index by
-    name; columns travel as ``c0``, ``c1``, … and the index without a name.
+    name; columns travel as ``c0``, ``c1``, … and the index without a name. Of a
+    categorical column only codes travel: P2P fails to join categories of several
+    types, or more of them than codes of a partition can number. Categories go
+    with what the task that sends has to tell.
     """
 
     meta: pd.DataFrame
@@ -105,10 +109,7 @@ class P2PForm:
         """The frame that P2P sees, without rows."""
         sent = self.meta.set_axis(self._labels, axis=1)
         sent.index = sent.index.set_names([None] * sent.index.nlevels)
-        index = sent.index.dtype
-        sent.index = (
-            sent.index.astype(_sent_dtype(index)) if pd.api.types.is_object_dtype(index) else sent.index
-        )
+        sent.index = pd.Index(sent.index.to_series().astype(_sent_dtype(sent.index.dtype)).array)
         dtypes = {name: _sent_dtype(dtype) for name, dtype in sent.dtypes.items()}
         return sent.astype({**dtypes, SHARD_LABEL: np.int64})
 
@@ -116,8 +117,17 @@ class P2PForm:
     def _labels(self) -> list[str]:
         return [SHARD_LABEL if name == self.shard else f"c{i}" for i, name in enumerate(self.meta.columns)]
 
-    def outbound(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Give a partition as P2P takes it: Python objects as bytes.
+    def outbound(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[pd.CategoricalDtype | None, ...]]:
+        """Return a partition as P2P takes it, and its categories.
+
+        Python objects are bytes, and categorical columns their codes.
+
+        Returns
+        -------
+        frame
+            The partition.
+        categories
+            Those of each categorical column, and of the index; None for those that the frame promises.
 
         Raises
         ------
@@ -134,17 +144,52 @@ class P2PForm:
             hint = "Make the partitions agree with the frame's meta, as with ddf.map_partitions(..., meta=)."
             raise SchemaMismatchError(msg, hint=hint)
         columns: dict[str, Any] = {}
+        categories: list[pd.CategoricalDtype | None] = []
         for name, label, dtype in zip(self.meta.columns, self._labels, self.meta.dtypes, strict=True):
             series = as_promised(frame[name], dtype)
             if label == SHARD_LABEL:
                 series = series.astype(np.int64)
             columns[label] = _sent(series)
-        index = _sent(as_promised(frame.index.to_series(), self.meta.index.dtype))
+            categories.extend(_own_categories(series.dtype, dtype))
+        index = as_promised(frame.index.to_series(), self.meta.index.dtype)
+        categories.extend(_own_categories(index.dtype, self.meta.index.dtype))
         # The column of shard numbers is there always. By position: an index may hold a value twice.
-        return pd.DataFrame(columns, index=pd.Index(index, copy=False), copy=False)
+        sent = pd.DataFrame(columns, index=pd.Index(_sent(index), copy=False), copy=False)
+        return sent, tuple(categories)
 
-    def inbound(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Give what P2P made of a shard the names, the types and the order of the frame."""
+    def pooled(self, sent: Sequence[SentPartition]) -> tuple[PooledCategories, ...]:
+        """Return the categories of each categorical column, and of the index, in all partitions."""
+        dtypes = [*self.meta.dtypes, self.meta.index.dtype]
+        promised = [dtype for dtype in dtypes if isinstance(dtype, pd.CategoricalDtype)]
+        return tuple(
+            PooledCategories.of([dtype if own is None else own for own in owns])
+            for dtype, *owns in zip(promised, *(part.categories for part in sent), strict=True)
+        )
+
+    def inbound(
+        self,
+        frame: pd.DataFrame,
+        categories: Sequence[PooledCategories] = (),
+        rows: npt.NDArray[Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return what P2P made of a shard with the names, the types and the order of the frame.
+
+        Parameters
+        ----------
+        frame
+            The shard, its rows in the order of the partitions that they come from.
+        categories
+            Those of each categorical column, and of the index.
+        rows
+            How many rows are of each partition; not needed where all have the same categories.
+        """
+        pools = iter(categories)
+        for at, dtype in enumerate(self.meta.drop(columns=self.shard).dtypes):
+            if isinstance(dtype, pd.CategoricalDtype):
+                frame.isetitem(at, next(pools).decoded(frame.iloc[:, at].to_numpy(), rows, dtype))
+        index = self.meta.index.dtype
+        if isinstance(index, pd.CategoricalDtype):
+            frame.index = pd.CategoricalIndex(next(pools).decoded(frame.index.to_numpy(), rows, index))
         if self.order is not None:
             label = self._labels[list(self.meta.columns).index(self.order)]
             numbers = frame.pop(label).to_numpy()
@@ -154,7 +199,9 @@ class P2PForm:
         frame.columns = result.columns
         if pd.api.types.is_object_dtype(result.index.dtype):
             frame.index = pd.Index(_received(frame.index.array), dtype=object)
-        frame.index = frame.index.astype(result.index.dtype).set_names(result.index.names)
+        if not isinstance(index, pd.CategoricalDtype):
+            frame.index = frame.index.astype(index)
+        frame.index = frame.index.set_names(result.index.names)
         for at, dtype in enumerate(result.dtypes):
             if pd.api.types.is_object_dtype(dtype):
                 # A series, since pandas would guess a type of strings.
@@ -175,6 +222,8 @@ _WRITTEN = pd.ArrowDtype(pa.large_binary())
 
 
 def _sent_dtype(dtype: Any) -> Any:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return np.dtype(np.int8)  # or of what has room for the categories that come
     return _WRITTEN if pd.api.types.is_object_dtype(dtype) else dtype
 
 
@@ -182,7 +231,16 @@ def _sent(series: pd.Series[Any]) -> Any:
     """Return a column's values as they are sent."""
     if pd.api.types.is_object_dtype(series.dtype):
         return pd.arrays.ArrowExtensionArray(written_objects(series))
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return series.cat.codes.to_numpy()
     return series.array
+
+
+def _own_categories(found: Any, promised: Any) -> list[pd.CategoricalDtype | None]:
+    """Return the categories of a column in a list: empty for another column, and None for those it promises."""
+    if not isinstance(promised, pd.CategoricalDtype):
+        return []
+    return [None if same_categories(found, promised) else found]
 
 
 def _received(written: Any) -> npt.NDArray[Any]:
@@ -203,6 +261,8 @@ class SentPartition:
     """Rows of the partition, those that go nowhere too."""
     checksum: int = 0
     """Of their keys; see :class:`safeframe.kernels.routing.Routes`."""
+    categories: tuple[pd.CategoricalDtype | None, ...] = ()
+    """See :meth:`P2PForm.outbound`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,6 +273,10 @@ class SettledRows:
     """The run of the shuffle."""
     rows: Counts
     """Rows per shard."""
+    categories: tuple[PooledCategories, ...] = ()
+    """Those of each categorical column, and of the index."""
+    sent_rows: npt.NDArray[Any] | None = None
+    """Rows per partition that sent and shard; None where all have the same categories."""
 
 
 def send_partition(
@@ -265,7 +329,7 @@ def send_partition(
         checksum = rows_checksum(*encode_keys([frame[name] for name in router.on], router.schema))
     if router is not None and not (wanted := (frame[form.shard] != NOWHERE).to_numpy()).all():
         frame = frame[wanted]
-    sent = form.outbound(frame)
+    sent, categories = form.outbound(frame)
     shards = sent[SHARD_LABEL].to_numpy()
     if len(shards) and (int(shards.min()) < 0 or int(shards.max()) >= n_shards):
         inside = int(((shards >= 0) & (shards < n_shards)).sum())
@@ -279,7 +343,9 @@ def send_partition(
     run_ids = set()
     for at, first in enumerate(range(0, max(len(sent), 1), step)):
         run_ids.add(_hand_over(sent.iloc[first : first + step], number * numbers + at, token))
-    return SentPartition(run_ids=tuple(run_ids), rows=rows, rows_in=rows_in, checksum=checksum)
+    return SentPartition(
+        run_ids=tuple(run_ids), rows=rows, rows_in=rows_in, checksum=checksum, categories=categories
+    )
 
 
 def _hand_over(rows: pd.DataFrame, number: int, token: str) -> int:
@@ -297,7 +363,9 @@ def _hand_over(rows: pd.DataFrame, number: int, token: str) -> int:
     return run_id
 
 
-def settle(token: str, sent: Sequence[SentPartition], planned: PlannedKeys | None = None) -> SettledRows:
+def settle(
+    token: str, sent: Sequence[SentPartition], form: P2PForm, planned: PlannedKeys | None = None
+) -> SettledRows:
     """Wait until all that was sent has arrived, and add up the rows of each shard.
 
     Raises
@@ -309,11 +377,17 @@ def settle(token: str, sent: Sequence[SentPartition], planned: PlannedKeys | Non
         checksum = sum(part.checksum for part in sent) % 2**64
         check_planned(planned, sum(part.rows_in for part in sent), checksum)
     rows: Counts = np.asarray(np.sum([part.rows for part in sent], axis=0), np.int64)
+    categories = form.pooled(sent)
+    sent_rows = None
+    if not all(pooled.same for pooled in categories):
+        # As narrow as they may be: each worker has them, for any number of partitions and shards.
+        narrow = np.min_scalar_type(int(rows.max(initial=0)))
+        sent_rows = np.stack([part.rows.astype(narrow) for part in sent])
     try:
         run_id: int = p2p_barrier(token, *sorted({run_id for part in sent for run_id in part.run_ids}))
     except P2POutOfDiskError as error:
         raise _disk_full() from error
-    return SettledRows(run_id, rows)
+    return SettledRows(run_id, rows, categories, sent_rows)
 
 
 def receive_shard(
@@ -337,7 +411,8 @@ def receive_shard(
         raise _lost(where, int(settled.rows[shard]), len(frame))
     if final:
         count_rows_out(len(frame))
-    return form.inbound(frame)
+    sent_rows = None if settled.sent_rows is None else settled.sent_rows[:, shard].astype(np.int64)
+    return form.inbound(frame, settled.categories, sent_rows)
 
 
 def _make_room(roomy_nbytes: int | None) -> None:

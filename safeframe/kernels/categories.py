@@ -6,7 +6,7 @@ which they come, as dask's own ``concat`` has it; categories of several types
 become those of one that holds them.
 
 Covers: joining columns, and frames with such columns; a column in two parts, as
-it is staged.
+it is staged; categories of all parts of a column, by which codes alone are read.
 Does not cover: keys (``key_codes``).
 """
 
@@ -24,12 +24,14 @@ import pyarrow as pa
 __all__ = [
     "UNKNOWN",
     "Coded",
+    "PooledCategories",
     "as_known",
     "coded",
     "decoded",
     "join_categoricals",
     "join_coded",
     "joined_dtype",
+    "same_categories",
     "with_same_categories",
 ]
 
@@ -53,6 +55,77 @@ class Coded:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PooledCategories:
+    """The categories of a column whose parts send nothing but codes."""
+
+    joined: pd.CategoricalDtype
+    """The categories of all."""
+    distinct: tuple[pd.CategoricalDtype, ...]
+    """Those of the parts, each once."""
+    which: npt.NDArray[np.intp]
+    """For each part, which of them it has."""
+
+    @classmethod
+    def of(cls, dtypes: Sequence[pd.CategoricalDtype]) -> PooledCategories:
+        """Make it of those of all parts."""
+        distinct: list[pd.CategoricalDtype] = []
+        by_hash: dict[int, list[int]] = {}
+        which = np.empty(len(dtypes), np.intp)
+        for part, dtype in enumerate(dtypes):
+            seen = by_hash.setdefault(hash(dtype), [])
+            number = next((i for i in seen if same_categories(distinct[i], dtype)), None)
+            if number is None:
+                number = len(distinct)
+                seen.append(number)
+                distinct.append(dtype)
+            which[part] = number
+        return cls(joined_dtype(distinct), tuple(distinct), which)
+
+    @property
+    def same(self) -> bool:
+        """Whether codes mean the same in all parts."""
+        return len(self.distinct) == 1
+
+    def decoded(
+        self,
+        codes: npt.NDArray[np.integer[Any]],
+        rows: npt.NDArray[Any] | None,
+        promised: pd.CategoricalDtype,
+    ) -> pd.Categorical:
+        """Return the column of some codes, those of one part after those of another.
+
+        Parameters
+        ----------
+        codes
+            The codes.
+        rows
+            How many are of each part; not needed where all are the same.
+        promised
+            The categories of the frame, for a column that has no others.
+
+        Examples
+        --------
+        >>> pooled = PooledCategories.of([pd.CategoricalDtype(["a", "b"]), pd.CategoricalDtype(["c", "a"])])
+        >>> column = pooled.decoded(np.array([1, 0, 0, 1]), np.array([2, 2]), pd.CategoricalDtype())
+        >>> column.tolist(), column.categories.tolist()
+        (['b', 'a', 'c', 'a'], ['a', 'b', 'c'])
+        """
+        if self.same:
+            recoded = _recoded(codes, self.joined, self.joined)
+        else:
+            assert rows is not None, "codes are told apart by them"
+            ends = np.cumsum(rows)
+            parts = [
+                _recoded(
+                    codes[ends[part] - rows[part] : ends[part]], self.distinct[self.which[part]], self.joined
+                )
+                for part in np.flatnonzero(rows).tolist()
+            ]
+            recoded = np.concatenate(parts) if parts else _recoded(codes, self.joined, self.joined)
+        return as_known(pd.Categorical.from_codes(recoded, dtype=self.joined, validate=False), promised)
 
 
 def coded(column: pd.Categorical) -> Coded:
@@ -122,7 +195,7 @@ def with_same_categories(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
             continue
         joined = joined_dtype(dtypes)
         for number, (frame, dtype) in enumerate(zip(frames, dtypes, strict=True)):
-            if not _same(dtype, joined):
+            if not same_categories(dtype, joined):
                 codes = _recoded(frame.iloc[:, at].cat.codes.to_numpy(), dtype, joined)
                 changed[number][at] = pd.Categorical.from_codes(codes, dtype=joined, validate=False)
     same = [_with(frame, columns) for frame, columns in zip(frames, changed, strict=True)]
@@ -141,9 +214,9 @@ def joined_dtype(dtypes: Sequence[pd.CategoricalDtype]) -> pd.CategoricalDtype:
     distinct: list[pd.CategoricalDtype] = []
     by_hash: dict[int, list[pd.CategoricalDtype]] = {}
     for dtype in dtypes:
-        if len(dtype.categories) and (not distinct or dtype is not distinct[-1]):
+        if len(dtype.categories) and _known(dtype) and (not distinct or dtype is not distinct[-1]):
             known = by_hash.setdefault(hash(dtype), [])
-            if not any(_same(dtype, other) for other in known):
+            if not any(same_categories(dtype, other) for other in known):
                 known.append(dtype)
                 distinct.append(dtype)
     if not distinct:
@@ -165,8 +238,8 @@ def _known(dtype: pd.CategoricalDtype | None) -> bool:
     return categories is not None and not (len(categories) == 1 and categories[0] == UNKNOWN)
 
 
-def _same(one: pd.CategoricalDtype, other: pd.CategoricalDtype) -> bool:
-    """Whether categories are the same, of one type and in one order."""
+def same_categories(one: pd.CategoricalDtype, other: pd.CategoricalDtype) -> bool:
+    """Return whether categories are the same, of one type and in one order."""
     if one is other:
         return True
     return (
@@ -182,7 +255,7 @@ def _recoded(
     """Number values by the joined categories."""
     n = len(joined.categories)
     narrow = next(kind for kind in (np.int8, np.int16, np.int32, np.int64) if n <= np.iinfo(kind).max)
-    if own.categories is joined.categories or _same(own, joined):
+    if own.categories is joined.categories or same_categories(own, joined):
         return codes.astype(narrow, copy=False)
     try:
         places = joined.categories.get_indexer(own.categories)

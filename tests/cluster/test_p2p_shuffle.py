@@ -18,6 +18,8 @@ from safeframe.engine.p2p_settings import P2PBuffers
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.statistics import key_statistics
 from tests.property.objects import identical
+from tests.property.recipes import in_parts
+from tests.property.test_categorical_properties import CASES, check_column, in_dask, parts_of, unknown
 
 
 def rows_of(number, rows=2000):
@@ -405,3 +407,21 @@ def test_the_disks_of_the_workers(small_cluster):
     assert disk.workers == 2
     assert disk.free_nbytes > 0
     assert not disk.in_memory
+
+
+@pytest.mark.parametrize("columns", CASES.values(), ids=CASES.keys())
+def test_categories_that_differ_by_partition(columns, small_cluster):
+    shuffled = safeframe.shuffle(in_dask(columns), "k", npartitions=3, strategy="p2p")
+    check_column(shuffled.compute().sort_values("k")["o"], columns)
+    keys = dd.from_pandas(pd.DataFrame({"k": range(250)}), npartitions=2)
+    merged = safeframe.merge(in_dask(columns), keys, on="k", how="left", strategy="p2p")
+    check_column(merged.compute().sort_values("k")["o"], columns)
+
+
+def test_categories_of_an_index_that_differ_by_partition(small_cluster):
+    columns = CASES["many"]
+    parts = [part.set_index("o") for part in parts_of(columns)]
+    ddf = in_parts(parts, meta=unknown(parts_of(columns)).set_index("o"))
+    found = safeframe.shuffle(ddf, "k", npartitions=3, strategy="p2p").compute()
+    assert found.index.name == "o"
+    check_column(found.reset_index().sort_values("k")["o"], columns)

@@ -18,7 +18,7 @@ FORM = P2PForm.of(FRAME, "shard", "at")
 
 
 def test_there_and_back():
-    sent = FORM.outbound(FRAME)
+    sent, _ = FORM.outbound(FRAME)
     assert list(sent.columns) == [SHARD_LABEL, "c1", "c2", "c3"]
     assert sent.index.name is None
     pd.testing.assert_frame_equal(sent.iloc[:0], FORM.sent)
@@ -41,14 +41,14 @@ def test_a_partition_with_other_columns():
 def test_a_partition_with_other_types():
     with pytest.raises(SchemaMismatchError, match="5 is object in one partition"):
         FORM.outbound(FRAME.astype({5: object}))
-    widened = FORM.outbound(FRAME.astype({5: "float32"}))
+    widened, _ = FORM.outbound(FRAME.astype({5: "float32"}))
     assert widened["c1"].dtype == "float64"
 
 
 @pytest.mark.parametrize("values", [[1, "a", None], [1, 2, 3], [[1], [2], [3]], [1.5, None, float("nan")]])
 def test_objects_come_back_as_they_were(values):
     frame = FRAME.assign(o=pd.Series(values, dtype=object, index=FRAME.index))
-    sent = FORM.outbound(frame)
+    sent, _ = FORM.outbound(frame)
     pd.testing.assert_frame_equal(sent.iloc[:0], FORM.sent)
     back = FORM.inbound(sent.drop(columns=SHARD_LABEL).copy())
     assert identical(back["o"].tolist(), frame.sort_values("at")["o"].tolist())
@@ -71,7 +71,7 @@ def test_a_row_without_a_shard(shard):
 def test_rows_that_were_sent_are_added_up(monkeypatch):
     sent = SentPartition(run_ids=(1,), rows=np.array([1, 2]), rows_in=3)
     monkeypatch.setattr("safeframe.engine.p2p_tasks.p2p_barrier", lambda token, *runs: max(runs))
-    settled = settle("token", [sent, sent])
+    settled = settle("token", [sent, sent], FORM)
     assert settled.rows.tolist() == [2, 4]
     assert settled.run_id == 1
 

@@ -9,6 +9,7 @@ from dask.dataframe.dispatch import concat
 
 from safeframe.kernels.categories import (
     UNKNOWN,
+    PooledCategories,
     as_known,
     coded,
     decoded,
@@ -96,3 +97,21 @@ def test_known_categories_are_those_that_are_promised():
     unknown = pd.CategoricalDtype([UNKNOWN])
     assert list(as_known(pd.Categorical(["z"]), unknown).categories) == ["z"]
     assert len(decoded([], unknown).categories) == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1, 0, 2), (2, 0, 1), (0, 0), (2, 2), (1,)])
+def test_codes_of_parts_are_read_as_the_parts_are_joined(pair, order):
+    columns = [[*pair, pd.Categorical([None, None])][i] for i in order]
+    pooled = PooledCategories.of([column.dtype for column in columns])
+    codes = np.concatenate([column.codes for column in columns])
+    rows = None if pooled.same else np.array([len(column) for column in columns])
+    found = pooled.decoded(codes, rows, pd.CategoricalDtype([UNKNOWN]))
+    pd.testing.assert_series_equal(pd.Series(found), pd.Series(join_categoricals(columns)))
+    assert (
+        len(pooled.decoded(codes[:0], np.zeros(len(columns), np.int64), pd.CategoricalDtype([UNKNOWN]))) == 0
+    )
+
+
+def test_the_mark_of_unknown_categories_is_none_of_them():
+    unknown = pd.Categorical([None], categories=[UNKNOWN])
+    assert join_categoricals([unknown, pd.Categorical([1])]).categories.tolist() == [1]
