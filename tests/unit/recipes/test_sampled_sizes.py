@@ -117,3 +117,15 @@ def test_bytes_of_narrow_types_are_those_that_come(how, matched, tmp_path):
     assert nbytes.lower <= made <= nbytes.upper
     if nbytes.exact:
         assert int(nbytes) == made
+
+
+@pytest.mark.parametrize("how", ["left", "outer", "inner"])
+@pytest.mark.parametrize("met", [0, 30])
+def test_rows_without_a_match_have_no_strings(how, met, tmp_path):
+    many = pd.DataFrame({"k": np.arange(400) % 40, "a": 1.0})
+    few = pd.DataFrame({"k": np.arange(met, met + 20) + 20, "s": "x" * 500, "o": [("y" * 300,)] * 20})
+    with dask.config.set({"dataframe.convert-string": False}):
+        left, right = (dd.from_pandas(side, npartitions=2) for side in (many, few))
+        merged = safeframe.merge(left, right, on="k", how=how, staging=str(tmp_path))
+        sizes = [part.memory_usage(deep=True).sum() for part in dask.compute(*merged.to_delayed())]
+    assert safeframe.explain(merged).output_nbytes.lower <= sum(sizes)
