@@ -102,6 +102,9 @@ def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
     """
     keys = keys.astype(_known_categories(order))
     try:
+        if len(order.by) > 1:  # pandas gives values of several types an order of its own then
+            for name in order.by:
+                _compare_mixed(keys[name])
         return keys.sort_values(
             list(order.by),
             ascending=list(order.ascending),
@@ -110,6 +113,12 @@ def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
         )
     except TypeError as error:
         raise _no_order(order.by, error) from error
+
+
+def _compare_mixed(column: pd.Series[Any]) -> None:
+    """Raise TypeError when a column has values of several types that do not compare."""
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in ("mixed", "mixed-integer"):
+        np.sort(column.dropna().to_numpy())
 
 
 def _no_order(names: Sequence[Any], error: TypeError) -> UnsupportedError:

@@ -95,11 +95,11 @@ def test_bad_options(recipe, arguments, error, builtin, message):
     ("column", "error", "builtin", "message"),
     [
         ("nope", safeframe.KeyNotFoundError, KeyError, r"ddf has no column 'nope'; it has 2: 'k', 'a'"),
-        (None, safeframe.KeyNotFoundError, KeyError, "no column None"),
+        (None, safeframe.ValidationError, ValueError, "No column is named"),
         (["k", "a"], safeframe.UnsupportedError, NotImplementedError, r"An index of \['k', 'a'\]"),
         (("k", "a"), safeframe.UnsupportedError, NotImplementedError, r"An index of \('k', 'a'\)"),
         ([], safeframe.UnsupportedError, NotImplementedError, r"An index of \[\]"),
-        (frame(**KEYS)["k"], safeframe.UnsupportedError, NotImplementedError, "Series(.|\n)*assign"),
+        (pd.Series(KEYS["k"]), safeframe.UnsupportedError, NotImplementedError, "pandas Series(.|\n)*ddf"),
     ],
 )
 def test_columns_that_cannot_become_an_index(column, error, builtin, message):
@@ -150,8 +150,9 @@ def test_frames_that_are_not_usable(recipe):
         recipe(pd.DataFrame(KEYS), "k")
     with pytest.raises(safeframe.SchemaMismatchError, match="ddf is a Series"):
         recipe(frame(**KEYS)["k"], "k")
-    with pytest.raises(safeframe.UnsupportedError, match=r"'k' is the index of ddf(.|\n)*reset_index"):
-        recipe(frame(**KEYS).set_index("k"), "k")
+    if recipe is safeframe.sort_values:
+        with pytest.raises(safeframe.UnsupportedError, match=r"'k' is the index of ddf(.|\n)*reset_index"):
+            recipe(frame(**KEYS).set_index("k"), "k")
     twice = pd.DataFrame([[1, 2]], columns=["k", "k"])
     with pytest.raises(safeframe.ValidationError, match="more than one column of the name 'k'"):
         recipe(dd.from_map(lambda _: twice, [0], meta=twice.iloc[:0]), "k")
