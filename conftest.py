@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-_IN_TURN = ("tests/cluster/", "tests/faults/", "tests/memory/", "docs/")
+_IN_TURN = ("tests/cluster/", "tests/faults/", "tests/memory/", "tests/conformance/test_workers", "docs/")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,0 +1,56 @@
+"""Calls that dask users make on a frame give the same on what a recipe returns, without a cluster.
+
+Each recipe is looked at from one source; all sources and schedulers, in ``test_everything``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.calls import DASK_FAILS, GROUPS, calls_of
+from tests.conformance.compare import computed
+from tests.conformance.results import LOCAL, RESULTS
+
+_SMALL_GROUPS = ("indexing", "partitions", "known-divisions", "mechanics")
+_LARGE_GROUPS = ("rows", "reducing", "grouping", "joining", "files")
+
+
+def _in_turn() -> list[tuple[str, str]]:
+    """Each result with one of its sources, all sources among them."""
+    return [
+        (name, RESULTS[name].sources[number % len(RESULTS[name].sources)])
+        for number, name in enumerate(LOCAL)
+    ]
+
+
+def test_there_are_calls_enough():
+    assert sum(map(len, GROUPS.values())) >= 250
+
+
+@pytest.mark.parametrize(("name", "source"), _in_turn())
+@pytest.mark.parametrize("scheduler", ["sync"], indirect=True)
+class TestCalls:
+    def test_rows_are_those_of_pandas(self, matrix, name, source, scheduler):
+        matrix.check_rows(name, source, scheduler)
+
+    def test_partitions_and_mechanics(self, matrix, name, source, scheduler):
+        matrix.check_calls(name, source, scheduler, _SMALL_GROUPS)
+
+    def test_rows_groups_and_files(self, matrix, name, source, scheduler):
+        matrix.check_calls(name, source, scheduler, _LARGE_GROUPS)
+
+
+@pytest.mark.parametrize("scheduler", ["sync"], indirect=True)
+def test_calls_that_are_listed_fail_in_dask(matrix, scheduler, tmp_path):
+    works = []
+    for call, name in DASK_FAILS.items():
+        _, same_in_dask = matrix.frames(name, "parquet", scheduler)
+        found = [
+            calls[call] for group in GROUPS if call in (calls := calls_of(group, same_in_dask, tmp_path))
+        ]
+        try:
+            computed(found[0](same_in_dask))
+        except Exception:  # noqa: BLE001  # whatever dask raises
+            continue
+        works.append(call)
+    assert works == []
