@@ -48,6 +48,7 @@ def _mean_and_count() -> dd.Aggregation:
 
 
 def _changed(d: dd.DataFrame) -> dd.DataFrame:
+    """d["z"] = d.a + 1"""
     copy = d.copy()
     copy["z"] = copy.a + 1
     return copy
@@ -378,7 +379,8 @@ MECHANICS = {
     "delayed-of-column": lambda d: dask.delayed(lambda column: column.sum())(d.a),
     "delayed-of-optimized": lambda d: dask.delayed(len)(d.optimize()),
     "delayed-several": lambda d: dask.delayed(lambda x, y: len(x) + y)(d, d.a.sum()),
-    "compute-several": lambda d: list(dask.compute(d, d.a.sum(), d.groupby("k").a.sum())),
+    "compute-several": lambda d: list(dask.compute(d, d.a.sum(), d.a.max())),
+    "compute-with-groups": lambda d: list(dask.compute(d.a.sum(), d.groupby("k").a.sum())),
     "compute-nested": lambda d: list(dask.compute({"sum": d.a.sum(), "rows": [d[["a"]]]})),
     "compute-same-twice": lambda d: list(dask.compute(d, d)),
     "compute-again": lambda d: [d.compute(), d.compute()],
@@ -412,44 +414,53 @@ MECHANICS = {
 
 
 def _csv(d: dd.DataFrame, path: str) -> Any:
+    """d.to_csv("*.csv", index=False)"""
     return len(pd.concat(pd.read_csv(name) for name in d.to_csv(f"{path}/*.csv", index=False)))
 
 
 def _csv_column(d: dd.DataFrame, path: str) -> Any:
+    """d[["b"]].to_csv("*.csv", index=False)"""
     return len(d[["b"]].to_csv(f"{path}/*.csv", index=False))
 
 
 def _csv_single(d: dd.DataFrame, path: str) -> Any:
+    """d.to_csv("one.csv", single_file=True, index=False)"""
     d.to_csv(f"{path}/one.csv", single_file=True, index=False)
     return len(pd.read_csv(f"{path}/one.csv"))
 
 
 def _parquet(d: dd.DataFrame, path: str) -> Any:
+    """d.to_parquet(path)"""
     d.to_parquet(path)
     return dd.read_parquet(path, calculate_divisions=False)
 
 
 def _parquet_column(d: dd.DataFrame, path: str) -> Any:
+    """d[["a"]].to_parquet(path, write_index=False)"""
     d[["a"]].to_parquet(path, write_index=False)
     return dd.read_parquet(path)
 
 
 def _parquet_partition_on(d: dd.DataFrame, path: str) -> Any:
+    """d[["a", "k"]].to_parquet(path, partition_on="k", write_index=False)"""
     d[["a", "k"]].to_parquet(path, partition_on="k", write_index=False)
     return len(dd.read_parquet(path))
 
 
 def _parquet_later(d: dd.DataFrame, path: str) -> Any:
+    """dask.compute(d.to_parquet(path, compute=False))"""
     dask.compute(d.to_parquet(path, compute=False))
     return dd.read_parquet(path, calculate_divisions=False)
 
 
 def _parquet_partitions(d: dd.DataFrame, path: str) -> Any:
+    """d.partitions[1:].to_parquet(path)"""
     d.partitions[1:].to_parquet(path)
     return dd.read_parquet(path, calculate_divisions=False)
 
 
 def _json(d: dd.DataFrame, path: str) -> Any:
+    """d[["i", "a"]].to_json("*.json")"""
     return len(d[["i", "a"]].to_json(f"{path}/*.json"))
 
 
@@ -493,6 +504,7 @@ FILTERS = {
 
 UNORDERED = {
     *WITHOUT_INDEX,
+    "compute-with-groups",
     "ordered-steps",
     *GROUPING,  # dask groups with or without an exchange
     "unique",
