@@ -524,7 +524,7 @@ DASK_FAILS = {
     "rolling-apply": "shuffle-staged",
     "groupby-rolling": "shuffle-staged",
     "dask-optimize-several": "shuffle-staged",
-    "combine-first": "merge-staged",
+    "combine-first": "lag-staged",
     "ffill": "lag-staged",
     "bfill": "lag-staged",
 }
