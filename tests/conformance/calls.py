@@ -489,8 +489,8 @@ GROUPS = {
 }
 """All calls. Those of files take a directory, too; some want divisions that are known."""
 
-WITHOUT_INDEX = {name for name in (*JOINING, *GROUPING) if "merge" in name}
-"""Merges by dask count the index of their result from zero in each partition, in no order that holds."""
+WITHOUT_INDEX = {name for name in (*JOINING, *GROUPING) if name.endswith("reset") or "merge" in name}
+"""Calls whose index counts from zero in each partition, of rows that a hash divides among them."""
 
 FILTERS = {
     *(name for name in INDEXING if name.startswith(("filter", "query", "loc-"))),
