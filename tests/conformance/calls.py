@@ -385,7 +385,7 @@ MECHANICS = {
     "compute-same-twice": lambda d: list(dask.compute(d, d)),
     "compute-again": lambda d: [d.compute(), d.compute()],
     "compute-unoptimized": lambda d: d.compute(optimize_graph=False),
-    "dask-optimize": lambda d: dask.optimize(d)[0],
+    # Of one frame alone, see test_local.
     "dask-optimize-several": lambda d: [part.compute() for part in dask.optimize(d, d.a.sum())],
     "pickle": lambda d: pickle.loads(pickle.dumps(d)),
     "pickle-of-filter": lambda d: pickle.loads(pickle.dumps(d[d.a > 0])),

@@ -29,6 +29,10 @@ Two things differ on purpose. The rows of a merge by columns have no order that 
 an index that counts rows from zero in each partition; both are as in the plan, not as in dask's own
 merge. And `len`, sums, means and groups of a merge are often worked out without its rows.
 
+`dask.optimize(frame)` (the function) raises on a result: dask 2026.8 takes the first keys of a graph
+for those of the frame, and returns rows of other steps even for a `map_partitions` of its own.
+`frame.optimize()`, the method, is what to use.
+
 Looked at are {n_calls} calls on {n_results} results: {results}.
 """
 

@@ -188,8 +188,8 @@ RESULTS = {
         Result(
             "merge-staged-index",
             lambda table: safeframe.merge(
-                table("left").assign(j=lambda frame: frame.i).set_index("j"),
-                table("numbered").set_index("j")[["b", "t"]],
+                safeframe.set_index(table("left").assign(j=lambda frame: frame.i), "j", partition_size=_SMALL),
+                safeframe.set_index(table("numbered"), "j", partition_size=_SMALL)[["b", "t"]],
                 left_index=True,
                 right_index=True,
                 strategy="staged",

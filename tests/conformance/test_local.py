@@ -5,6 +5,7 @@ Each recipe is looked at from one source; all sources and schedulers, in ``test_
 
 from __future__ import annotations
 
+import dask
 import pytest
 
 from tests.conformance.calls import DASK_FAILS, GROUPS, calls_of
@@ -55,3 +56,13 @@ def test_calls_that_are_listed_fail_in_dask(matrix, scheduler, tmp_path):
             continue
         works.append(call)
     assert works == []
+
+
+@pytest.mark.parametrize("scheduler", ["sync"], indirect=True)
+def test_optimizing_one_frame_raises_where_dask_gives_rows_of_other_steps(matrix, scheduler):
+    collection, same_in_dask = matrix.frames("merge-staged", "parquet", scheduler)
+    # dask.optimize takes the first keys of a graph for those of the frame, which holds for graphs of one step.
+    column = same_in_dask[["a"]].map_partitions(lambda frame: frame + 1)
+    assert not dask.optimize(column)[0].compute().equals(column.compute()), "dask has mended it"
+    with pytest.raises(TypeError):
+        dask.optimize(collection)[0].compute()
