@@ -5,7 +5,7 @@ A dataset's files are ``part.*.parquet``, those that the write's own
 Everything else belongs to somebody else and stays where it is. A parquet file
 among it would be read along with the dataset, which a write has to refuse.
 
-Covers: telling entries apart, and noticing that a dataset has changed.
+Covers: telling entries apart, their footers, and noticing that a dataset has changed.
 Does not cover: what is done about it (``atomic_swap``, ``recipes``).
 """
 
@@ -16,8 +16,22 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["METADATA_NAMES", "PARQUET_SUFFIXES", "Entries", "Generation", "entries_of", "generation_of"]
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from safeframe.errors import ValidationError
+
+__all__ = [
+    "METADATA_NAMES",
+    "PARQUET_SUFFIXES",
+    "Entries",
+    "Generation",
+    "entries_of",
+    "footer_of",
+    "generation_of",
+]
 
 METADATA_NAMES = ("_metadata", "_common_metadata")
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
@@ -117,3 +131,22 @@ def generation_of(place: Path, names: tuple[str, ...]) -> Generation:
             continue
         found.append((name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
     return frozenset(found)
+
+
+def footer_of(path: str, fs: Any) -> pq.FileMetaData:
+    """Read the footer of a file that is there before a write.
+
+    Raises
+    ------
+    ValidationError
+        When it has none.
+    """
+    try:
+        return pq.read_metadata(path, filesystem=fs)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        msg = f"{path!r} is no parquet file that can be read: {error}."
+        raise ValidationError(
+            msg, hint="Move it away, or write it again, before rows are appended."
+        ) from error

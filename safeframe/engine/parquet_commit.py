@@ -25,7 +25,14 @@ from safeframe.engine.atomic_swap import (
     guarded,
     writes_inside,
 )
-from safeframe.engine.dataset_entries import METADATA_NAMES, Entries, Generation, entries_of, generation_of
+from safeframe.engine.dataset_entries import (
+    METADATA_NAMES,
+    Entries,
+    Generation,
+    entries_of,
+    footer_of,
+    generation_of,
+)
 from safeframe.engine.directory_owner import is_alike, take_over
 from safeframe.engine.in_place import MARKER, NEW, finish_moves, move_inside
 from safeframe.engine.parquet_tasks import ParquetTarget, WrittenFile, disk_error
@@ -231,7 +238,7 @@ def _footers(target: ParquetTarget, files: Sequence[WrittenFile]) -> Iterable[An
 def _footers_there(target: ParquetTarget, written: set[str]) -> Iterable[Any]:
     """Read what is known of the files that are there before: in one, or file by file."""
     with contextlib.suppress(FileNotFoundError):
-        yield pq.read_metadata(f"{target.target}/{METADATA_NAMES[0]}", filesystem=target.fs)
+        yield footer_of(f"{target.target}/{METADATA_NAMES[0]}", target.fs)
         return
     if target.is_local:
         there = entries_of(Path(target.target), every=True).data
@@ -239,6 +246,6 @@ def _footers_there(target: ParquetTarget, written: set[str]) -> Iterable[Any]:
         there = tuple(path.rpartition("/")[2] for path in target.fs.ls(target.target, detail=False))
     for name in there:
         if name not in written and name not in METADATA_NAMES:
-            footer = pq.read_metadata(f"{target.target}/{name}", filesystem=target.fs)
+            footer = footer_of(f"{target.target}/{name}", target.fs)
             footer.set_file_path(name)
             yield footer

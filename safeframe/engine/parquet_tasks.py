@@ -165,8 +165,11 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
     """
     path = target.path_of(name)
     if not target.is_local:
-        with target.fs.open(path, "wb") as sink:
-            return WrittenFile(name, write(sink))
+        try:
+            with target.fs.open(path, "wb") as sink:
+                return WrittenFile(name, write(sink))
+        except OSError as error:
+            raise disk_error(error, nbytes, target) from error
     # A task that runs twice, on two workers, never gives a file of both.
     partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -318,7 +321,7 @@ def disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingErr
     """Say why a file could not be written."""
     if isinstance(error, StagingError):
         return error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if target.is_local and error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = free_nbytes(target.directory)
         msg = (
             f"The disk of {target.target!r} is full: {format_nbytes(nbytes)} in memory were "

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dask.utils import natural_sort_key
 
-from safeframe.engine.dataset_entries import METADATA_NAMES, PARQUET_SUFFIXES, entries_of
+from safeframe.engine.dataset_entries import METADATA_NAMES, PARQUET_SUFFIXES, entries_of, footer_of
 from safeframe.engine.parquet_tasks import INDEX_LABEL
 from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
 
@@ -125,7 +125,7 @@ def appended_to(
     UnsupportedError
         When its files are in directories by the values of columns.
     ValidationError
-        When a new file would have the name of one that is there.
+        When a new file would have the name of one that is there, or the last of these cannot be read.
     """
     if fs is None:
         entries = entries_of(Path(place), every=True)
@@ -140,7 +140,7 @@ def appended_to(
     if not files:
         return None
     has_metadata = METADATA_NAMES[0] in names
-    last = pq.read_metadata(f"{place}/{METADATA_NAMES[0] if has_metadata else files[-1]}", filesystem=fs)
+    last = footer_of(f"{place}/{METADATA_NAMES[0] if has_metadata else files[-1]}", fs)
     first = len(files)
     named = name_function or "part.{}.parquet".format
     if not {named(number) for number in range(first, first + npartitions)}.isdisjoint(files):

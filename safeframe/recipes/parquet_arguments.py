@@ -27,8 +27,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from safeframe.engine.dataset_entries import METADATA_NAMES, PARQUET_SUFFIXES
 from safeframe.engine.parquet_tasks import INDEX_LABEL
-from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.errors import StagingError, UnsupportedError, ValidationError
 from safeframe.kernels.parquet_encoding import Compression, codec_of
+from safeframe.sizing.staging_url import without_login
 
 __all__ = [
     "Schema",
@@ -72,17 +73,26 @@ def check_mappings(**given: Any) -> None:
 
 
 def located(path: Any, storage_options: dict[str, Any] | None, filesystem: Any = None) -> tuple[Any, str]:
-    """Return fsspec's file system of an object store, or None for local files, and the path in it."""
+    """Return fsspec's file system of an object store, or None for local files, and the path in it.
+
+    Raises
+    ------
+    ValidationError, UnsupportedError, StagingError
+        When there is no such place, or it does not answer.
+    """
+    text = _path_text(path)
     try:
-        fs, place = _file_system(_path_text(path), storage_options or {}, filesystem)
+        fs, place = _file_system(text, storage_options or {}, filesystem)
     except ValidationError:
         raise
     except ImportError as error:
-        msg = f"{path!r} cannot be reached: {error}."
-        raise UnsupportedError(msg, hint="Install what it names.") from error
+        raise UnsupportedError(_unreached(text, error), hint="Install what it names.") from error
     except (ValueError, TypeError, pa.ArrowException) as error:
-        msg = f"{path!r} cannot be reached: {error}."
-        raise ValidationError(msg, hint="Look at the URL, storage_options= and filesystem=.") from error
+        hint = "Look at the URL, storage_options= and filesystem=."
+        raise ValidationError(_unreached(text, error), hint=hint) from error
+    except OSError as error:
+        hint = "Look at the URL and storage_options=, and whether this machine may reach it."
+        raise StagingError(_unreached(text, error), hint=hint, directory=without_login(text)) from error
     if isinstance(fs, LocalFileSystem):
         try:
             # Through links: the directory that a link names is written, and the link stays.
@@ -91,6 +101,11 @@ def located(path: Any, storage_options: dict[str, Any] | None, filesystem: Any =
             msg = f"{place!r} cannot be followed: {error}."
             raise ValidationError(msg, hint="Name a directory.") from error
     return fs, place.rstrip("/")
+
+
+def _unreached(text: str, error: Exception) -> str:
+    shown = without_login(text)
+    return f"{shown!r} cannot be reached: {str(error).replace(text, shown)}."
 
 
 def _path_text(path: Any) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from safeframe.errors import ValidationError
 
-__all__ = ["is_remote", "location_and_path", "staging_base"]
+__all__ = ["is_remote", "location_and_path", "staging_base", "without_login"]
 
 # As they are without what separates words: account_key, accountKey and account-key are one.
 _SECRET_WORDS = (
@@ -92,6 +92,20 @@ def location_and_path(url: str) -> tuple[str, str]:
     authority, _, path = named.partition("/")
     parts = [part.strip("/") for part in (path, below)]
     return f"{scheme}://{authority}/{mark}{query}", "/".join(part for part in parts if part)
+
+
+def without_login(path: str) -> str:
+    """Return a path for messages: of a URL without what may be secret, a user's name and password, and the query.
+
+    Examples
+    --------
+    >>> without_login("ftp://user:word@host/data?sig=abc"), without_login("/data/@home")
+    ('ftp://host/data', '/data/@home')
+    """
+    if not is_remote(path):
+        return path
+    scheme, _, rest = path.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def _has_secret(head: str, query: str) -> bool:

@@ -380,3 +380,40 @@ def test_every_argument_of_dask_is_known():
         if ours[name].default != inspect.signature(dd.to_parquet).parameters[name].default
     }
     assert changed == {"compression"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense://user:hunter2@host/x?sig=hunter2",
+        "zip://x::file:///nowhere/hunter.zip",
+        "gs://k:hunter2@b/x",
+    ],
+)
+def test_a_place_that_does_not_answer_is_said_without_what_may_be_secret(url):
+    with pytest.raises(safeframe.SafeframeError, match="cannot be reached") as info:
+        to_parquet(dask_frame(), url)
+    assert "hunter2" not in str(info.value)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"write_metadata_file": True}], ids=str)
+@pytest.mark.parametrize("number", [1, 3])
+def test_files_that_cannot_be_read_are_not_appended_to(tmp_path, arguments, number):
+    to_parquet(dask_frame(), tmp_path / "out", write_index=False)
+    broken = tmp_path / "out" / f"part.{number}.parquet"
+    broken.write_bytes(b"broken")
+    if number == 3 or arguments:
+        with pytest.raises(safeframe.ValidationError, match=f"part.{number}.parquet' is no parquet file"):
+            to_parquet(dask_frame(), tmp_path / "out", append=True, write_index=False, **arguments)
+        assert len(list(tmp_path.rglob("*"))) == 5
+
+
+def test_a_store_that_cannot_be_written_is_said_in_words():
+    class Full(fsspec.get_filesystem_class("memory")):
+        cachable = False
+
+        def open(self, path, mode="rb", **kwargs):
+            raise OSError(28, "No space left")
+
+    with pytest.raises(safeframe.StagingError, match="No space left"):
+        to_parquet(dask_frame(), "full/out", filesystem=Full())
