@@ -213,9 +213,8 @@ def as_column(series: pd.Series[Any]) -> Column:
 
 def as_missing(column: Column) -> Column:
     """Return values as the dtype that they have where some are missing."""
-    return (
-        column.astype(missing_dtype(column.dtype), copy=False) if isinstance(column, np.ndarray) else column
-    )
+    dtype = missing_dtype(column.dtype)
+    return column if column.dtype == dtype else column.astype(dtype, copy=False)
 
 
 def repeat(column: Column, repeats: Positions) -> Column:
@@ -234,6 +233,10 @@ def missing_dtype(dtype: Any) -> Any:
     >>> missing_dtype(np.dtype("int64")), missing_dtype(np.dtype("bool"))
     (dtype('float64'), dtype('O'))
     """
+    if isinstance(dtype, pd.IntervalDtype) and dtype.subtype is not None:
+        return pd.IntervalDtype(missing_dtype(dtype.subtype), dtype.closed)
+    if isinstance(dtype, pd.SparseDtype):
+        return pd.SparseDtype(missing_dtype(dtype.subtype), dtype.fill_value)
     if not isinstance(dtype, np.dtype):
         return dtype
     return pd.api.extensions.take(np.zeros(1, dtype), np.array([-1]), allow_fill=True).dtype

@@ -69,7 +69,9 @@ def _width(dtype: Any, profile: ColumnProfile, *, missing: float) -> Width:
     if not width.exact:
         least = width.least * (1.0 - missing) + min(width.least, _OFFSET_NBYTES) * missing
         return replace(width, least=least)
-    if not isinstance(dtype, np.dtype):
-        return width
     turned = missing_dtype(dtype)
+    if isinstance(turned, pd.IntervalDtype) and turned.subtype is not None and turned != dtype:
+        return Width.fixed(2.0 * turned.subtype.itemsize)
+    if not isinstance(dtype, np.dtype) or pd.api.types.is_object_dtype(dtype):
+        return width
     return _OBJECTS if pd.api.types.is_object_dtype(turned) else Width.fixed(float(turned.itemsize))

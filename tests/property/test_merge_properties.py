@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dask
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
-from tests.property.merging import HOWS, examples, merged, same_rows
+from tests.property.merging import HOWS, examples, in_dask, merged, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 
@@ -120,3 +121,18 @@ def test_whole_numbers_beyond_two_to_the_53_never_meet_through_floats(tmp_path):
     )
     assert result["k"].tolist() == [2**53]
     assert int(plan.output_rows) == 1
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("strategy", ["staged", "broadcast"])
+@pytest.mark.parametrize("breaks", ["int64", "int8", "float64", "datetime64[ns]"])
+def test_intervals_that_have_no_match(breaks, strategy, how, tmp_path):
+    if strategy == "broadcast" and how == "outer":
+        return
+    intervals = pd.arrays.IntervalArray.from_breaks(np.arange(7).astype(breaks))
+    left = pd.DataFrame({"k": range(6), "l": range(6), "i": intervals})
+    right = pd.DataFrame({"k": range(3, 9), "r": range(6), "j": intervals})
+    result, _ = merged(
+        in_dask(left, 2), in_dask(right, 2), how=how, on="k", strategy=strategy, staging=str(tmp_path)
+    )
+    same_rows(result, left.merge(right, how=how, on="k"), ["l", "r"])

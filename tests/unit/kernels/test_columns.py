@@ -8,7 +8,14 @@ import pyarrow as pa
 import pytest
 
 from safeframe.errors import SchemaMismatchError
-from safeframe.kernels.columns import floats_to_arrow, from_arrow, to_arrow
+from safeframe.kernels.columns import (
+    as_column,
+    as_missing,
+    floats_to_arrow,
+    from_arrow,
+    missing_dtype,
+    to_arrow,
+)
 
 COLUMNS = {
     "int64": pd.Series([1, 2, 300]),
@@ -85,3 +92,22 @@ def test_floats_are_in_arrow_what_pandas_has(dtype, n, share):
     assert found.equals(expected)
     assert found.null_count == expected.null_count
     assert n == 0 or found.buffers()[1].address == values.ctypes.data, "not copied"
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        *COLUMNS.values(),
+        pd.Series(pd.interval_range(0, 3)),
+        pd.Series(pd.arrays.IntervalArray.from_breaks(np.arange(4, dtype="int32"), closed="left")),
+        pd.Series(pd.interval_range(pd.Timestamp("2020"), periods=3)),
+        pd.Series(pd.arrays.SparseArray([0, 1, 0])),
+        pd.Series(pd.arrays.SparseArray([True, False, True])),
+    ],
+    ids=lambda series: str(series.dtype),
+)
+def test_types_of_missing_values_are_those_that_pandas_takes(series):
+    column = as_column(series)
+    expected = pd.api.extensions.take(column, np.array([0, -1]), allow_fill=True).dtype
+    assert missing_dtype(series.dtype) == expected
+    assert as_missing(column).dtype == expected
