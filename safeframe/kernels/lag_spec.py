@@ -100,7 +100,7 @@ def transformed_dtype(column: pd.Series[Any], lag: int, spec: LagSpec) -> Any:
     error: Exception | None = None
     samples = [pd.Series([], dtype=column.dtype)]
     if not isinstance(column.dtype, pd.CategoricalDtype):
-        with contextlib.suppress(TypeError, ValueError):  # some types have no ones
+        with contextlib.suppress(TypeError, ValueError, NotImplementedError):  # some types have no ones
             samples.insert(0, pd.Series([1, 1], dtype=object).astype(column.dtype))
     if isinstance(spec.transform, (np.ufunc, str)):
         # Those of the user's own may know which values there are; of no rows these make anything.

@@ -295,7 +295,9 @@ class JoinedKeys:
 
     def _infinite_product(self, column: TotalColumn, other: TotalColumn) -> npt.NDArray[Any]:
         """Sum products of each key, of which those of zero and infinity are no number, and left out."""
-        total = self._sum(column, "finite") * self._sum(other, "finite")
+        first, second = self._sum(column, "finite"), self._sum(other, "finite")
+        # Finite values may have an infinite sum, and there be no row, or zeros alone, to multiply it by.
+        total = np.multiply(first, second, out=np.zeros(len(first)), where=(first != 0) & (second != 0))
         signs = []
         for one in (column, other):
             low, high = (self._taken(one.side, _label(one.name, name), None) for name in ("min", "max"))

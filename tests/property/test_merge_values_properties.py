@@ -146,6 +146,16 @@ def test_products_of_infinite_numbers(left, right):
         np.testing.assert_equal(found, (expected["a"] * expected["b"]).sum())
 
 
+def test_finite_numbers_whose_sum_is_infinite_are_multiplied_as_they_are():
+    left = pd.DataFrame({"k": [1, 1, 2, 2, 3], "a": [1e308, 1e308, 1e308, 1e308, np.inf]})
+    right = pd.DataFrame({"k": [2, 3], "b": [0.0, 0.25]})
+    with dask.config.set(NATIVE):
+        merged = safeframe.merge(in_dask(left, 1), in_dask(right, 1), on="k", how="left")
+        asked = (merged["a"] * merged["b"]).sum()
+        assert without_rows(asked)
+        assert asked.compute() == np.inf
+
+
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("name", ["l", "r", "k"])
 def test_rows_that_a_filter_leaves_are_counted(how, name):

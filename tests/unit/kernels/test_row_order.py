@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +124,16 @@ def test_values_without_an_order_are_said_in_words(values):
     frame = pd.DataFrame({"k": pd.Series(values, dtype=object), "n": [1, 2]})
     with pytest.raises(UnsupportedError, match=r"no order: (.|\n)*Hint: Cast"):
         ranks_among(frame, frame, order_of(frame))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.list_(pa.int8()), pa.struct([("a", pa.int8())]), pa.dictionary(pa.int32(), pa.string()), pa.float16()],
+    ids=str,
+)
+def test_types_of_arrow_that_pandas_does_not_compare_are_refused(kind):
+    with pytest.raises(UnsupportedError, match=r"'k'.*no order(.|\n)*astype\("):
+        check_orderable(["k"], [pd.ArrowDtype(kind)])
 
 
 def test_categories_that_are_not_known_are_refused():
