@@ -303,6 +303,8 @@ def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:
 
 
 def _has_order(dtype: pd.ArrowDtype) -> bool:
+    if pa.types.is_nested(dtype.pyarrow_dtype):
+        return False  # of structs Arrow has one, for some of its functions
     try:
         pc.array_sort_indices(pa.array([], dtype.pyarrow_dtype))
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError):

@@ -193,7 +193,9 @@ def test_types_do_not_depend_on_values(dtype, expected):
     assert lagged_dtype(dtype, 0, fills=False) == lagged_dtype(dtype, 3, fills=True) == dtype
 
 
-@pytest.mark.parametrize("kind", [pa.binary(), pa.binary(2), pa.list_(pa.int8()), pa.map_("str", pa.int8())], ids=str)
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.binary(2), pa.list_(pa.int8()), pa.map_("str", pa.int8())], ids=str
+)
 def test_a_type_of_arrow_that_has_no_ones_is_shifted_as_it_is(kind):
     meta = pd.DataFrame({"k": pd.Series([], dtype="int64"), "v": pd.Series([], dtype=pd.ArrowDtype(kind))})
     assert spec(meta).columns[0].dtype == pd.ArrowDtype(kind)

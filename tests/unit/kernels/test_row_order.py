@@ -128,7 +128,12 @@ def test_values_without_an_order_are_said_in_words(values):
 
 @pytest.mark.parametrize(
     "kind",
-    [pa.list_(pa.int8()), pa.struct([("a", pa.int8())]), pa.dictionary(pa.int32(), pa.string()), pa.float16()],
+    [
+        pa.list_(pa.int8()),
+        pa.struct([("a", pa.int8())]),
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.float16(),
+    ],
     ids=str,
 )
 def test_types_of_arrow_that_pandas_does_not_compare_are_refused(kind):
