@@ -17,7 +17,11 @@ from typing import Any
 import dask.config
 import yaml
 
-__all__ = ["defaults", "get"]
+from safeframe import options
+from safeframe.errors import ValidationError
+from safeframe.units import parse_nbytes
+
+__all__ = ["defaults", "get", "headroom", "key_capacity", "partition_nbytes"]
 
 
 def defaults() -> dict[str, Any]:
@@ -52,6 +56,59 @@ def get(name: str) -> Any:
     0.8
     """
     return dask.config.get(f"safeframe.{name}")
+
+
+def headroom() -> float:
+    """Return the share of a worker's memory that plans fill.
+
+    Raises
+    ------
+    ValidationError
+        When the setting is no share.
+
+    Examples
+    --------
+    >>> headroom()
+    0.8
+    """
+    value = dask.config.get("safeframe.headroom", options.HEADROOM_FRACTION)
+    try:
+        share = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        share = float("nan")
+    if not 0.0 < share <= 1.0:
+        msg = f"The setting safeframe.headroom={value!r} is no share of a worker's memory."
+        raise ValidationError(msg, hint="Set a number between 0 and 1, as 0.8.")
+    return share
+
+
+def key_capacity() -> int:
+    """Return how many distinct keys statistics count exactly.
+
+    Raises
+    ------
+    ValidationError
+        When the setting is no number of keys.
+    """
+    value = dask.config.get("safeframe.key-capacity", options.KEY_CAPACITY)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        msg = f"The setting safeframe.key-capacity={value!r} is no number of keys."
+        raise ValidationError(msg, hint="Set a whole number from 1 on, as 1048576.")
+    return value
+
+
+def partition_nbytes(given: str | int | None) -> int | None:
+    """Return the bytes of a partition that an argument names, or else the setting; None where neither does.
+
+    Raises
+    ------
+    ValidationError
+        When it is no size, by the name of the argument or of the setting.
+    """
+    if given is not None:
+        return parse_nbytes(given, argument="partition_size")
+    value = dask.config.get("safeframe.partition-size", None)
+    return None if value is None else parse_nbytes(value, argument="safeframe.partition-size")
 
 
 # Defaults give way to what the user has set: a file, the environment, or dask.config.set before this import.

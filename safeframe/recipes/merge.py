@@ -349,11 +349,7 @@ def planned(
     strategy = moves.strategy
     check_strategy(strategy, in_order=check_order is not None)
     check_how(asked.how, "merge" if check_order is None else "sorted_merge")
-    if partition_size is None:
-        partition_size = config.get("partition-size")
-    partition_nbytes = (
-        None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
-    )
+    partition_nbytes = config.partition_nbytes(partition_size)
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(memory)
     in_order = check_order is not None

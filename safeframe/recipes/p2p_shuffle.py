@@ -22,7 +22,7 @@ from safeframe.recipes.given_budget import given_budget
 from safeframe.recipes.given_statistics import check_statistics
 from safeframe.sizing.keys import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
-from safeframe.units import format_nbytes, parse_nbytes
+from safeframe.units import format_nbytes
 
 __all__ = ["p2p_shuffle", "plan_p2p_shuffle"]
 
@@ -160,11 +160,7 @@ def _planned(
     if npartitions is not None and partition_size is not None:
         msg = "npartitions= and partition_size= are two ways to say the same."
         raise ValidationError(msg, hint="Give one of them.")
-    if partition_size is None:
-        partition_size = config.get("partition-size")
-    partition_nbytes = (
-        None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
-    )
+    partition_nbytes = config.partition_nbytes(partition_size)
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(memory)
     columns = [ddf._meta[name] for name in names]

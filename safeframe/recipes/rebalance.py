@@ -30,7 +30,6 @@ from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.object_columns import unwritable_columns
 from safeframe.sizing.parquet_slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partition_sizes import measure_partitions
-from safeframe.units import parse_nbytes
 
 __all__ = ["plan_rebalance", "rebalance_partitions"]
 
@@ -271,9 +270,7 @@ def _goal(partition_size: str | int | None, npartitions: int | None) -> int | No
             msg = f"npartitions={npartitions!r} is not a number of partitions."
             raise ValidationError(msg, hint="Give a whole number from 1 on.")
         return None
-    if partition_size is None:
-        partition_size = config.get("partition-size")
-    return None if partition_size is None else parse_nbytes(partition_size, argument="partition_size")
+    return config.partition_nbytes(partition_size)
 
 
 def _unstageable(frame: Any, rows: Counts) -> str:

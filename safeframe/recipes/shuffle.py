@@ -35,7 +35,6 @@ from safeframe.recipes.sorting import SortOptions
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys import gather_key_statistics
-from safeframe.units import parse_nbytes
 
 __all__ = ["plan_shuffle", "shuffle"]
 
@@ -277,7 +276,7 @@ def _planned(
     if where.directory is None:
         msg = f"strategy='staged' cannot run this shuffle: {where.unavailable}."
         raise ValidationError(msg, hint="Name such a directory in staging=, or leave strategy= out.")
-    size = given.partition_size if given.partition_size is not None else config.get("partition-size")
+    partition_nbytes = config.partition_nbytes(given.partition_size)
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(given.memory)
     columns = [frame._meta[name] for name in names]
@@ -298,7 +297,7 @@ def _planned(
             output_width=width,
             budget=budget,
             staging=where,
-            partition_nbytes=None if size is None else parse_nbytes(size, argument="partition_size"),
+            partition_nbytes=partition_nbytes,
             npartitions=given.npartitions,
             self_made=self_made(frame),
             fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),

@@ -38,7 +38,7 @@ from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.sizing.quantiles import gather_quantiles
-from safeframe.units import format_count, parse_nbytes
+from safeframe.units import format_count
 
 __all__ = [
     "PlannedSort",
@@ -223,7 +223,6 @@ def order_facts(
     output_width = width
     if index is not None and not drop:
         output_width += next(c.width for c in profile.columns if c.name == str(index))
-    size = given.partition_size if given.partition_size is not None else config.get("partition-size")
     alignment = _alignment(quantiles, order) if index is not None else None
     staging = staging_facts(given.staging)
     by_p2p = given.strategy == "p2p" or (given.strategy is None and staging.directory is None)
@@ -237,7 +236,7 @@ def order_facts(
         budget=budget,
         staging=staging,
         p2p=p2p_facts(frame, budget=budget, partition_rows=quantiles.partition_rows) if by_p2p else None,
-        partition_nbytes=None if size is None else parse_nbytes(size, argument="partition_size"),
+        partition_nbytes=config.partition_nbytes(given.partition_size),
         npartitions=given.npartitions,
         strategy=given.strategy,
         split_keys=split_keys,

@@ -21,7 +21,7 @@ import psutil
 from dask.base import get_scheduler
 from dask.system import CPU_COUNT
 
-from safeframe import options
+from safeframe import config, options
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
@@ -70,7 +70,7 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
     Computed eagerly: with a client, one round trip to each worker, which
     loads the libraries that tasks need and reads the worker's resident memory.
     """
-    headroom = float(dask.config.get("safeframe.headroom", options.HEADROOM_FRACTION))
+    headroom = config.headroom()
     client = current_client()
     if client is None:
         threads = _local_threads()

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from dask.delayed import Delayed, delayed
 
-from safeframe import options
+from safeframe import config, options
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
 from safeframe.kernels.key_codes import decode_codes
@@ -73,7 +73,7 @@ def gather_key_statistics(
     at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes.
     """
     if capacity is None:
-        capacity = int(dask.config.get("safeframe.key-capacity", options.KEY_CAPACITY))
+        capacity = config.key_capacity()
     trees = [
         _tree(
             each_partition(project(ddf, on), _summarise, combine, on, schema, capacity, told=_threshold),

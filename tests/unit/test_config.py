@@ -9,10 +9,13 @@ from importlib import resources
 from typing import Any
 
 import dask.config
+import dask.dataframe as dd
+import pandas as pd
 import pytest
 import yaml
 
-from safeframe import config, options
+from safeframe import config, merge, options
+from safeframe.errors import ValidationError
 
 
 def test_defaults_are_loaded_under_the_library_name() -> None:
@@ -61,3 +64,30 @@ def test_the_environment_wins_over_the_default() -> None:
 def test_an_unknown_setting_is_an_error() -> None:
     with pytest.raises(KeyError, match="no-such-setting"):
         config.get("no-such-setting")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("headroom", "lots"),
+        ("headroom", None),
+        ("headroom", 0),
+        ("headroom", 2),
+        ("headroom", float("nan")),
+        ("headroom", True),
+        ("key-capacity", "many"),
+        ("key-capacity", None),
+        ("key-capacity", 0),
+        ("key-capacity", 1.5),
+        ("partition-size", "lots"),
+        ("partition-size", 0),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_said_by_its_name(name: str, value: Any) -> None:
+    frame = pd.DataFrame({"k": range(6), "v": 1.0})
+    left, right = dd.from_pandas(frame, npartitions=2), dd.from_pandas(frame[["k"]], npartitions=1)
+    with (
+        dask.config.set({f"safeframe.{name}": value, "scheduler": "sync"}),
+        pytest.raises(ValidationError, match=rf"safeframe\.{name}=(.|\n)*Hint: "),
+    ):
+        merge(left, right, on="k", strategy="staged")
