@@ -27,7 +27,7 @@ from safeframe.engine.staging import StagedFile, stage_group
 from safeframe.engine.tally import count_rows_out
 from safeframe.engine.worker import use_worker
 from safeframe.errors import MemoryBudgetError, RowConservationError
-from safeframe.kernels.categories import with_same_categories
+from safeframe.kernels.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.frame_spec import FrameSpec
 from safeframe.kernels.row_cuts import RowCuts
 from safeframe.sizing.parquet_slices import PartReader
@@ -163,9 +163,8 @@ def _joined(frames: list[pd.DataFrame], meta: pd.DataFrame) -> pd.DataFrame:
     if not frames:
         empty: pd.DataFrame = strip_unknown_categories(meta.iloc[:0])
         return empty
-    if len(frames) == 1:
-        return frames[0]
-    return pd.concat(with_same_categories(frames))
+    joined = frames[0] if len(frames) == 1 else pd.concat(with_same_categories(frames))
+    return with_promised_categories(joined, meta)
 
 
 def _as_planned(frame: pd.DataFrame, piece: Piece) -> None:

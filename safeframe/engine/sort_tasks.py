@@ -22,7 +22,7 @@ from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.planned_keys import PlannedKeys
-from safeframe.kernels.categories import with_same_categories
+from safeframe.kernels.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.frame_spec import FrameSpec, with_index
 from safeframe.kernels.row_order import RowOrder, sorted_keys
@@ -126,6 +126,7 @@ def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> p
     RowConservationError
         When it has keys outside the divisions of partition ``number``: whoever looks for them would not find them.
     """
+    frame = with_promised_categories(frame, spec.frame.meta)
     if spec.index is not None:
         frame = with_index(frame, spec.index, drop=spec.drop)
         if number is not None and spec.divisions[0] is not None and len(frame):

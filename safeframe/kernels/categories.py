@@ -32,6 +32,7 @@ __all__ = [
     "join_coded",
     "joined_dtype",
     "same_categories",
+    "with_promised_categories",
     "with_same_categories",
 ]
 
@@ -204,6 +205,36 @@ def with_same_categories(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
         index_dtype = joined_dtype(dtypes_of)
         return [frame.set_axis(frame.index.astype(index_dtype), axis=0) for frame in same]
     return same
+
+
+def with_promised_categories(frame: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose categorical columns have the categories that are promised, as :func:`as_known` does.
+
+    Columns of the frame that are not the promised ones, by place and name, stay as they are.
+
+    Examples
+    --------
+    >>> promised = pd.DataFrame({"o": pd.Categorical([], categories=["a", "b"])})
+    >>> found = with_promised_categories(pd.DataFrame({"o": pd.Categorical(["b"])}), promised)
+    >>> found["o"].cat.categories.tolist()
+    ['a', 'b']
+    """
+    changed: dict[int, pd.Categorical] = {}
+    named = zip(frame.columns, meta.dtypes.items(), strict=False)
+    for at, (own_name, (name, promised)) in enumerate(named):
+        if isinstance(promised, pd.CategoricalDtype) and own_name == name:
+            column: Any = frame.iloc[:, at].array
+            if isinstance(column, pd.Categorical):
+                known = as_known(column, promised)
+                if known is not column:
+                    changed[at] = known
+    frame = _with(frame, changed)
+    if isinstance(frame.index, pd.CategoricalIndex) and isinstance(meta.index, pd.CategoricalIndex):
+        column = frame.index.array
+        known = as_known(column, meta.index.dtype)
+        if known is not column:
+            return frame.set_axis(pd.CategoricalIndex(known, name=frame.index.name), axis=0)
+    return frame
 
 
 def joined_dtype(dtypes: Sequence[pd.CategoricalDtype]) -> pd.CategoricalDtype:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from safeframe.kernels.categories import UNKNOWN
+from safeframe.kernels.categories import UNKNOWN, as_known
 from safeframe.sizing.fixed_widths import fixed_nbytes
 
 __all__ = ["FRAME_NBYTES", "RowSizes", "row_sizes"]
@@ -80,6 +80,8 @@ def row_sizes(frame: pd.DataFrame, meta: pd.DataFrame) -> RowSizes:
         array, dtype = column.array, column.dtype
         if isinstance(array, pd.Categorical):
             unknown = isinstance(promised, pd.CategoricalDtype) and UNKNOWN in promised.categories
+            if isinstance(promised, pd.CategoricalDtype):
+                array = as_known(array, promised)  # as it comes out of a recipe
             # Joined, categories that differ become Python objects.
             values = array.categories.astype(object) if unknown else array.categories
             categories = int(values.memory_usage(deep=True))

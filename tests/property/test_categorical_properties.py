@@ -84,21 +84,39 @@ def test_a_column_keeps_its_values_and_is_categorical_everywhere(recipe, columns
         assert set(known.cat.categories) == set(known.compute().cat.categories)
 
 
+IN_PLACE = {
+    "sort-sorted": lambda ddf: safeframe.sort_values(ddf, "k", strategy="sorted"),
+    "set_index-sorted": lambda ddf: safeframe.set_index(ddf, "k", sorted=True),
+    "set_index-aligned": lambda ddf: safeframe.set_index(ddf, "k", divisions=[0, 3, 5]),
+    "lag-halo": lambda ddf: safeframe.groupby_lag_transform(
+        ddf.assign(g=0), "g", "o", [1], order_by="k", strategy="halo"
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    "recipe", [recipe for name, recipe in RECIPES.items() if name != "rebalance-in-place"]
+    "recipe",
+    [
+        *RECIPES.values(),
+        *(lambda parts, meta, _, f=f: f(in_parts(parts, meta=meta)) for f in IN_PLACE.values()),
+    ],
+    ids=[*RECIPES, *IN_PLACE],
 )
 def test_known_categories_are_those_of_every_partition(recipe, tmp_path):
-    # A partition may have seen fewer.
+    # A partition may have seen fewer, or, where all values are missing, have categories of another type.
     columns = [
         pd.Categorical(["a", None], dtype=KNOWN),
         pd.Categorical(["z"], ["z"], ordered=True),
         category([None]),
+        category([None], pd.Index([], dtype="int64")),
+        pd.Categorical(["b"], ["b"]),
     ]
     parts = parts_of(columns)
     with dask.config.set(scheduler="sync"):
         collection = recipe(parts, parts[0].iloc[:0], str(tmp_path))
         for part in dask.compute(*collection.to_delayed()):
             assert part["o"].dtype == KNOWN
+        assert collection.compute()["o"].dtype == KNOWN
         assert list(collection["o"].cat.categories) == list(KNOWN.categories)
 
 
