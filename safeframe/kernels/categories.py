@@ -229,7 +229,7 @@ def with_promised_categories(frame: pd.DataFrame, meta: pd.DataFrame) -> pd.Data
                 if known is not column:
                     changed[at] = known
     frame = _with(frame, changed)
-    if isinstance(frame.index, pd.CategoricalIndex) and isinstance(meta.index, pd.CategoricalIndex):
+    if isinstance(frame.index, pd.CategoricalIndex) and isinstance(meta.index.dtype, pd.CategoricalDtype):
         column = frame.index.array
         known = as_known(column, meta.index.dtype)
         if known is not column:

