@@ -190,16 +190,29 @@ def _refuse_types(meta: pd.DataFrame) -> None:
     for name, dtype in [*meta.dtypes.items(), ("the index", meta.index.dtype)]:
         empty = pd.Series([], dtype=dtype)
         why = ""
-        if isinstance(dtype, pd.SparseDtype) or pd.api.types.is_complex_dtype(dtype):
+        if isinstance(dtype, (pd.SparseDtype, pd.IntervalDtype)) or pd.api.types.is_complex_dtype(dtype):
             why = "P2P does not carry it"
         else:
             try:
                 pa.array(empty, from_pandas=True)
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
                 why = str(error)
+            else:
+                why = "" if _is_read_back(empty) else "P2P does not bring it back"
         if why:
             msg = f"Column {name!r} is {dtype}: {why}."
             raise UnsupportedError(msg, hint="Cast the column to another type first, or drop it.")
+
+
+def _is_read_back(empty: pd.Series[Any]) -> bool:
+    """Whether pandas finds a column's type again by what Arrow's metadata call it: not nested ones, or dictionaries."""
+    if not isinstance(empty.dtype, pd.ArrowDtype):
+        return True
+    try:
+        pa.Table.from_pandas(empty.to_frame("x"), preserve_index=False).to_pandas()
+    except (TypeError, ValueError, NotImplementedError):
+        return False
+    return True
 
 
 def _piece_header_nbytes(ddf: dd.DataFrame) -> int:

@@ -6,6 +6,7 @@ import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from safeframe.errors import UnsupportedError
@@ -55,6 +56,13 @@ def test_categories_travel_with_each_piece():
     [
         (np.array([1j, 2j]), "'z' is complex128"),
         (pd.arrays.SparseArray([0, 1]), r"'z' is Sparse\[int64, 0\]"),
+        (pd.arrays.IntervalArray.from_breaks([0, 1, 2]), r"'z' is interval\[int64, right\]"),
+        (pd.arrays.ArrowExtensionArray(pa.array([[1], []])), r"'z' is list<item: int64>\[pyarrow\]"),
+        (pd.arrays.ArrowExtensionArray(pa.array(["a", "b"]).dictionary_encode()), r"'z' is dictionary<"),
+        (
+            pd.arrays.ArrowExtensionArray(pa.array([b"ab", b"cd"], pa.binary(2))),
+            r"'z' is fixed_size_binary\[2\]",
+        ),
         (pd.Series([1, print], dtype=object), "'z' of dtype object holds builtin_function_or_method"),
     ],
 )
