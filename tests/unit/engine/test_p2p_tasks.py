@@ -9,6 +9,7 @@ from dask.base import tokenize
 
 from safeframe.engine.p2p_tasks import SHARD_LABEL, P2PForm, SentPartition, send_partition, settle
 from safeframe.errors import RowConservationError, SchemaMismatchError, UnsupportedError
+from safeframe.kernels.categories import UNKNOWN
 from tests.property.objects import identical
 
 ROWS = pd.Index([7, 8, 9], name="o")
@@ -52,6 +53,33 @@ def test_objects_come_back_as_they_were(values):
     pd.testing.assert_frame_equal(sent.iloc[:0], FORM.sent)
     back = FORM.inbound(sent.drop(columns=SHARD_LABEL).copy())
     assert identical(back["o"].tolist(), frame.sort_values("at")["o"].tolist())
+
+
+def test_codes_of_partitions_with_other_categories_come_back_in_the_order_of_rows(monkeypatch):
+    columns = [pd.Categorical(["b", None, "a"]), pd.Categorical([None] * 3), pd.Categorical(["c", "a", "b"])]
+    frames = [FRAME.assign(o=column, at=FRAME["at"] - 3 * i) for i, column in enumerate(columns)]
+    form = P2PForm.of(frames[0].assign(o=pd.Categorical([None] * 3, [UNKNOWN])), "shard", "at")
+    outbound = [form.outbound(frame) for frame in frames]
+    sent = [
+        SentPartition(run_ids=(1,), rows=np.array([1, 2]), rows_in=3, categories=categories)
+        for _, categories in outbound
+    ]
+    monkeypatch.setattr("safeframe.engine.p2p_tasks.p2p_barrier", lambda token, *runs: max(runs))
+    settled = settle("token", sent, form)
+    assert settled.sent_rows.tolist() == [[1, 2]] * 3
+    shard = pd.concat([frame[frame[SHARD_LABEL] == 1] for frame, _ in outbound])
+    back = form.inbound(shard.drop(columns=SHARD_LABEL), settled.categories, settled.sent_rows[:, 1])
+    expected = pd.concat([frame[frame["shard"] == 1].astype({"o": object}) for frame in frames])
+    assert back["o"].tolist()[:2] == ["b", "c"]
+    assert [*back["o"].dropna()] == [*expected.sort_values("at")["o"].dropna()]
+    assert list(back["o"].cat.categories) == ["a", "b", "c"]
+
+
+def test_categories_that_are_known_are_not_sent():
+    frame = FRAME.assign(o=pd.Categorical(["x", None, "y"], ["y", "x"]))
+    form = P2PForm.of(frame, "shard", "at")
+    assert form.outbound(frame.assign(o=frame["o"].cat.remove_unused_categories()))[1] == (None,)
+    assert form.outbound(frame.assign(o=pd.Categorical(["z", None, "y"])))[1] != (None,), "one that is not"
 
 
 def test_objects_that_would_not():
