@@ -199,11 +199,15 @@ class Plan:
                 f"{format_nbytes(allowed)} is allowed ({format_nbytes(self.budget.reserved_nbytes)} of it is "
                 f"taken before any data): {steps}."
             )
-            hint = (
-                f"Give each worker {math.ceil(projected / 2**20)} MiB or more{self._fewer_threads(worst)}, read smaller "
-                "partitions (blocksize= or split_row_groups=), or ask for a smaller partition_size=."
-            )
-            hint = f"{self.advice} {hint}".lstrip()
+            hint = f"Give each worker {math.ceil(projected / 2**20)} MiB or more"
+            if allowed > self.budget.projected_worker_nbytes(0):
+                hint += (
+                    f"{self._fewer_threads(worst)}, read smaller partitions (blocksize= or split_row_groups=), or ask "
+                    "for a smaller partition_size=."
+                )
+                hint = f"{self.advice} {hint}".lstrip()
+            else:
+                hint += ": what it takes before any data leaves nothing, however small the partitions are."
             raise MemoryBudgetError(msg, hint=hint, projected_nbytes=projected, allowed_nbytes=allowed)
         if self._staging_full:
             free = self.staging_free_nbytes or 0

@@ -22,7 +22,7 @@ from dask.base import get_scheduler
 from dask.system import CPU_COUNT
 
 from safeframe import config, options
-from safeframe.errors import ValidationError
+from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.merge_facts import StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
@@ -40,8 +40,20 @@ _with_page_return: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def current_client() -> Any | None:
-    """Give the distributed client that a compute would use now, if any."""
-    owner = getattr(get_scheduler(), "__self__", None)
+    """Return the distributed client that a compute would use now, if any.
+
+    Raises
+    ------
+    UnsupportedError
+        For an asynchronous client, whose answers have to be awaited.
+    """
+    try:
+        scheduler = get_scheduler()
+    except RuntimeError as error:
+        msg = f"Recipes look at workers and data when they are called: {error}."
+        hint = "Connect a second client to the same scheduler, without asynchronous=True, and call this in a thread."
+        raise UnsupportedError(msg, hint=hint) from error
+    owner = getattr(scheduler, "__self__", None)
     return owner if hasattr(owner, "scheduler_info") else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import dask.array as da
 import dask.bag as db
 import dask.dataframe as dd
@@ -70,3 +72,15 @@ def test_workers_in_the_client_s_process(tmp_path, protocol):
         Client(cluster) as client,
     ):
         check(client, tmp_path)
+
+
+def test_an_asynchronous_client_is_refused_in_words():
+    async def plan():
+        async with Client(processes=False, asynchronous=True, n_workers=1, dashboard_address=None):
+            left, right = dd.from_pandas(LEFT, npartitions=2), dd.from_pandas(RIGHT, npartitions=2)
+            with pytest.raises(safeframe.UnsupportedError, match="asynchronous Client"):
+                safeframe.merge(left, right, on="k", strategy="staged")
+            with pytest.raises(safeframe.UnsupportedError, match="asynchronous Client"):
+                safeframe.set_index(right, "k")
+
+    asyncio.run(plan())
