@@ -60,6 +60,7 @@ from distributed.shuffle._core import (
 )
 from distributed.shuffle._exceptions import P2POutOfDiskError
 from distributed.shuffle._shuffle import DataFrameShuffleSpec, shuffle_unpack
+from pyarrow.fs import LocalFileSystem
 
 __all__ = [
     "Accessed",
@@ -199,13 +200,45 @@ def _fingerprint(expr: Any, done: dict[str, str]) -> str:
     return done[expr._name]
 
 
+def every_part(expr: Any) -> Iterator[Any]:
+    """List an expression and all below it, in what dask has fused and in what its optimiser does not look into."""
+    waiting, seen = [expr], set()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        for operand in part.operands:
+            below = operand if isinstance(operand, list) else [operand]
+            waiting.extend(one for one in below if isinstance(one, Expr))
+        if "hidden" in part._parameters:  # of safeframe's own nodes
+            waiting.append(part.operand("hidden").tree)
+
+
 def files_read(expr: Any) -> Iterator[str]:
     """List the parquet files that an expression reads."""
-    for part in expr.walk():
+    for part in every_part(expr):
+        yield from _files_of(part)
+
+
+def local_files_read(expr: Any) -> Iterator[str]:
+    """List the parquet files that an expression reads from a file system of this machine."""
+    for part in every_part(expr):
+        where = None
         if type(part).__name__ == "ReadParquetFSSpec":
-            yield from part._dataset_info["ds"].files
+            where = part._dataset_info["ds"].filesystem
         elif type(part).__name__ == "ReadParquetPyarrowFS":
-            yield from (fragment.fragment.path for fragment in part._dataset_info["fragments"])
+            where = part.fs
+        if isinstance(where, LocalFileSystem):
+            yield from _files_of(part)
+
+
+def _files_of(part: Any) -> Iterator[str]:
+    if type(part).__name__ == "ReadParquetFSSpec":
+        yield from part._dataset_info["ds"].files
+    elif type(part).__name__ == "ReadParquetPyarrowFS":
+        yield from (fragment.fragment.path for fragment in part._dataset_info["fragments"])
 
 
 def inside_worker() -> bool:

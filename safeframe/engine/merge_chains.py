@@ -18,6 +18,7 @@ from typing import Any
 from safeframe.engine._dask import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal, Projection
 from safeframe.engine.merge_totals import totals_instead
 from safeframe.engine.merge_values import awaiting_totals
+from safeframe.engine.source_files import check_sources
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.join_spec import JoinSpec
 
@@ -31,7 +32,10 @@ class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyp
         if isinstance(parent, Len):
             # The merge, until it becomes one of its concrete forms.
             rows = getattr(self.frame, "counted_rows", None)
-            return None if rows is None else Literal(rows)
+            if rows is None:
+                return None
+            check_sources(self.frame.plan.sources)
+            return Literal(rows)
         return super()._simplify_up(parent, dependents)
 
 

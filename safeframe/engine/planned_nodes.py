@@ -37,6 +37,8 @@ from safeframe.engine._dask import (
     is_lowering,
 )
 from safeframe.engine.fusion import fused_with_consumer
+from safeframe.engine.source_files import check_sources
+from safeframe.facts.source_files import SourceFiles
 
 __all__ = ["BeforeCells", "Cells", "Hidden", "Planned", "cells_of"]
 
@@ -51,19 +53,28 @@ class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     def _concrete(self) -> Any:
         raise NotImplementedError
 
+    @property
+    def _sources(self) -> SourceFiles | None:
+        """The files that the plan was made of; None where there is no plan, or it was made of none."""
+        return self.operand("plan").sources if "plan" in self._parameters else None
+
+    def _hidden(self) -> Hidden:
+        check_sources(self._sources)
+        return Hidden(self._concrete(), self._sources)
+
     def _tune_down(self) -> Any:
         # Before dask's tune pass reaches what comes before: it joins partitions of parquet files that were
         # projected to few columns, and a plan's memory is a formula of the partitions that it was made for.
-        return cells_of(self._concrete())
+        return Cells(self._hidden(), None)
 
     def _lower(self) -> Any:
         # Where dask makes a graph of a collection without optimising it, names have to stay: it combines an array
         # of a frame's values with the frame by the name that the frame had before.
         is_bare = dask.config.get("optimization.tune.active", True) and not is_lowering()
-        return None if is_bare else cells_of(self._concrete())
+        return None if is_bare else Cells(self._hidden(), None)
 
     def _layer(self) -> dict[Any, Any]:
-        hidden = Hidden(self._concrete())
+        hidden = self._hidden()
         keys = self.__dask_keys__()
         return {
             **unordered(self._name),
@@ -79,10 +90,13 @@ class Hidden:
     ----------
     tree
         The expression.
+    sources
+        The files that its plan was made of, where they are known.
     """
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: Any, sources: SourceFiles | None = None) -> None:
         self.tree = tree
+        self.sources = sources
 
     @functools.cached_property
     def graph(self) -> dict[Any, Any]:
@@ -105,14 +119,14 @@ class Hidden:
                 waiting.extend(found[key].dependencies)
         return found
 
-    def __dask_tokenize__(self) -> tuple[str, str]:
-        return "safeframe-hidden", self.tree._name
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return "safeframe-hidden", self.tree._name, self.sources
 
     def __repr__(self) -> str:
         return repr(self.tree)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hidden, (self.tree,)
+        return Hidden, (self.tree, self.sources)
 
 
 class Cells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
@@ -145,6 +159,10 @@ class Cells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
         """Return the tasks before these partitions, as one expression."""
         return self._before
 
+    def _lower(self) -> None:
+        # What was optimised before is lowered again whenever it is computed, and files may have changed since.
+        check_sources(self.hidden.sources)
+
     def _filtered_task(self, name: Any, index: int) -> Any:
         return named(self.hidden.output(index), name)
 
@@ -171,6 +189,10 @@ class BeforeCells(Expr):  # type: ignore[misc]
         numbers = self.operand("numbers")
         tasks = hidden.before(range(hidden.tree.npartitions) if numbers is None else numbers)
         return {**unordered(self._name), **tasks} if tasks else {}
+
+    def _lower(self) -> None:
+        # Below cells that are fused with other steps, and not below those that are not.
+        check_sources(self.hidden.sources)
 
     def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from safeframe import options
@@ -17,6 +17,7 @@ from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.ordered_layout import OrderedLayout
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan_text import plan_text
+from safeframe.facts.source_files import SourceFiles
 from safeframe.facts.width import Width
 from safeframe.facts.write import WritePlan
 from safeframe.units import format_count, format_nbytes
@@ -107,6 +108,8 @@ class Plan:
     """How ``to_parquet`` writes the result without its rows; None where it makes them."""
     write_refused: str = ""
     """Why it makes them; empty where it does not, and of recipes whose rows all differ."""
+    sources: SourceFiles | None = field(default=None, repr=False)
+    """The files that its numbers were read from; None where they were read from no files that can be looked at."""
 
     @property
     def largest_possible_nbytes(self) -> int:
@@ -278,7 +281,7 @@ class Plan:
         plain = {
             name: _plain(getattr(self, name))
             for name in (f.name for f in fields(self))
-            if name not in ("layout", "ordered", "write")
+            if name not in ("layout", "ordered", "sources", "write")
         }
         plain["written_nbytes"] = None if self.write is None else self.write.file_nbytes
         plain["projected_worker_nbytes"] = self.projected_worker_nbytes

@@ -11,7 +11,7 @@ from safeframe.errors import RowConservationError
 from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.units import format_count
 
-__all__ = ["check_planned", "data_changed"]
+__all__ = ["check_planned", "data_changed", "files_changed"]
 
 _HINT = (
     "The data changed after the plan was made, or what makes the partitions gives other rows each time: make the "
@@ -22,6 +22,13 @@ _HINT = (
 def data_changed(message: str, *, planned: int, found: int) -> RowConservationError:
     """Return the error, with the number that was planned and the one that was found."""
     return RowConservationError(message, hint=_HINT, rows_in=planned, rows_out=found)
+
+
+def files_changed(first: str, files: int) -> RowConservationError:
+    """Return the error for files that are not those that a plan was made of, with one of them."""
+    others = "" if files == 1 else f" (and {format_count(files - 1)} more)"
+    msg = f"{first!r}{others} was written or removed after the plan was made."
+    return RowConservationError(msg, hint=_HINT, changed_files=files)
 
 
 def check_planned(planned: PlannedKeys, rows: int, checksum: int | None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from safeframe.choices import check_choice
 from safeframe.engine.exchange_nodes import in_memory
 from safeframe.engine.lag_nodes import LagMoves
+from safeframe.engine.source_files import source_files
 from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts
 from safeframe.facts.lag import GroupEdges, LagFacts
@@ -63,8 +64,11 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
     groups = row_order(source.frame, spec.by, ascending=[True] * len(spec.by), na_last=True)
     everything = (*spec.by, *source.order_by)
     order = row_order(source.frame, everything, ascending=[True] * len(everything), na_last=True)
-    whole = _whole(source, spec, groups, order, given, budget)
-    return whole if whole is not None else _looked_at(source, spec, groups, order, given, budget)
+    sources = source_files(source.frame)
+    planned = _whole(source, spec, groups, order, given, budget) or _looked_at(
+        source, spec, groups, order, given, budget
+    )
+    return replace(planned, lag=replace(planned.lag, plan=replace(planned.lag.plan, sources=sources)))
 
 
 def _inherited(given: SortOptions, source: LagSource) -> SortOptions:

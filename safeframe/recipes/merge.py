@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import dask.dataframe as dd
@@ -11,6 +12,7 @@ from safeframe import config
 from safeframe.engine._dask import new_collection
 from safeframe.engine.merge_nodes import SafeMerge
 from safeframe.engine.runs import check_staging
+from safeframe.engine.source_files import source_files
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeEstimate
 from safeframe.facts.merge_facts import MergeFacts
@@ -95,10 +97,8 @@ def merge(
         ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"``, ``"staged"`` or ``"p2p"``;
         None to let the plan choose.
     partition_size
-        Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. By default the
-        configured ``safeframe.partition-size``, or else what leaves room for the
-        steps that follow.
+        Bytes that an output partition may have in memory, as ``"64MiB"`` or an int. By default the
+        configured ``safeframe.partition-size``, or else what leaves room for the steps that follow.
     memory
         Bytes that one worker may use. By default the smallest connected
         worker's limit; without a client, what the machine leaves.
@@ -134,8 +134,7 @@ def merge(
         is the key; where one is, it is the index of the other side, as in
         pandas; a semi or anti join on an index has the left index. Any other
         index counts from zero in each partition. Divisions are known where the
-        index is a key of integers or times without nulls and no key fills
-        several partitions.
+        index is a key of integers or times without nulls and no key is cut.
 
     Raises
     ------
@@ -156,6 +155,8 @@ def merge(
         When the staging directory cannot be used.
     MemoryBudgetError
         When the collection is computed and its plan does not fit the workers.
+    RowConservationError
+        When it is computed or counted, and the data are not those that it was planned for.
 
     Warns
     -----
@@ -378,6 +379,7 @@ def planned(
         )
 
     left, right = as_frame(left, "left"), as_frame(right, "right")
+    sources = source_files(left, right)
     may_look_up = moves.may_broadcast and moves.npartitions is None and strategy in (None, "broadcast")
     if not in_order and may_look_up and validate is None and statistics is None:
         looked_up = table_merge(
@@ -385,7 +387,7 @@ def planned(
             budget=budget, staging=where, partition_nbytes=partition_nbytes, check_size=check_size,
         )  # fmt: skip
         if looked_up is not None:
-            return *looked_up, facts(looked_up[0])
+            return looked_up[0], replace(looked_up[1], sources=sources), facts(looked_up[0])
     sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)
     if check_order is not None:
         check_order(sizes)
@@ -395,4 +397,4 @@ def planned(
     sizes = match_counted(sizes, asked.how)
     p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
     known = facts(sizes, p2p, p2p_refused)
-    return sizes, make_plan(known), known
+    return sizes, replace(make_plan(known), sources=sources), known

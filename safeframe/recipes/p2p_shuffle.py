@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, cast
 
 import dask.dataframe as dd
@@ -11,6 +12,7 @@ from safeframe import config
 from safeframe.choices import check_count
 from safeframe.engine._dask import new_collection
 from safeframe.engine.p2p_nodes import SafeP2PShuffle
+from safeframe.engine.source_files import source_files
 from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullError, ValidationError
 from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.facts.plan import Plan
@@ -165,13 +167,14 @@ def _planned(
     budget = given_budget(memory)
     columns = [ddf._meta[name] for name in names]
     schema = common_schema(columns, columns, left_names=names, right_names=names)
+    sources = source_files(ddf)
     if statistics is None:
         statistics = gather_key_statistics([(ddf, names)], schema)[0]
     else:
         check_statistics(statistics, names, ddf)
     facts = p2p_facts(ddf, budget=budget, keys=statistics)
     plan, layout = make_plan(facts, npartitions=npartitions, partition_nbytes=partition_nbytes)
-    return ddf, names, schema, plan, layout
+    return ddf, names, schema, replace(plan, sources=sources), layout
 
 
 def _refuse(plan: Plan, layout: P2PLayout) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import dask.dataframe as dd
@@ -14,6 +14,7 @@ from safeframe.choices import check_flags
 from safeframe.engine._dask import new_collection
 from safeframe.engine.rebalance_nodes import SafeRebalance, stands_alone
 from safeframe.engine.runs import check_staging
+from safeframe.engine.source_files import source_files
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import Counts
 from safeframe.facts.partition_sizes import RebalanceFacts, RebalanceLayout
@@ -232,6 +233,7 @@ def _planned(
     partition_nbytes = _goal(partition_size, npartitions)
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(memory)
+    sources = source_files(frame)
     source = sliced_parquet(frame)
     divisions = tuple(frame.divisions) if frame.known_divisions else None
     sizes = measure_partitions(
@@ -256,6 +258,7 @@ def _planned(
         unstageable=_unstageable(frame, sizes.rows),
     )
     plan, layout = make_plan(facts)
+    plan = replace(plan, sources=sources)
     sliced = tuple(np.flatnonzero(reads_in_slices(facts)).tolist()) if plan.strategy == "staged" else ()
     return _Planned(frame=frame, facts=facts, plan=plan, layout=layout, source=source, sliced=sliced)
 

@@ -55,4 +55,6 @@ def resized(ddf: Any, given: SortOptions, *, recipe: str) -> PlannedSort | None:
     after = planned(split_keys=before.facts.split_keys)
     if after.plan.largest_partition_nbytes > after.plan.partition_nbytes and not before.facts.split_keys:
         after = planned(split_keys=True)
-    return replace(after, plan=replace(after.plan, reasons=(_REASON, *after.plan.reasons)))
+    # Its keys were read when the frame was brought to its order.
+    plan = replace(after.plan, reasons=(_REASON, *after.plan.reasons), sources=before.plan.sources)
+    return replace(after, plan=plan)

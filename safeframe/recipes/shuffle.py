@@ -17,6 +17,7 @@ from safeframe.engine._dask import new_collection
 from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
 from safeframe.engine.sort_nodes import SafeSort
+from safeframe.engine.source_files import source_files
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
@@ -281,6 +282,7 @@ def _planned(
     budget = given_budget(given.memory)
     columns = [frame._meta[name] for name in names]
     schema = common_schema(columns, columns, left_names=names, right_names=names)
+    sources = source_files(frame)
     keys = given.statistics
     if keys is None:
         keys = gather_key_statistics([(frame, names)], schema)[0]
@@ -305,5 +307,8 @@ def _planned(
         )
     )
     return _Planned(
-        frame=frame, plan=plan, router=HashRouter(names, schema, plan.output_partitions), group=group
+        frame=frame,
+        plan=replace(plan, sources=sources),
+        router=HashRouter(names, schema, plan.output_partitions),
+        group=group,
     )

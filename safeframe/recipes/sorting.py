@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import dask.dataframe as dd
@@ -16,6 +16,7 @@ from safeframe.engine._dask import new_collection
 from safeframe.engine.exchange_nodes import self_made
 from safeframe.engine.runs import check_staging
 from safeframe.engine.sort_nodes import SafeSort
+from safeframe.engine.source_files import source_files
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.p2p import P2PSettings
@@ -162,6 +163,7 @@ def plan_order(
     if given.strategy is not None:
         check_choice(given.strategy, SORT_STRATEGIES, argument="strategy", what=f"a strategy of {recipe}")
     divisions = None if given.divisions is None else division_router(order, given.divisions)
+    sources = source_files(frame)
     facts, alignment = order_facts(
         frame,
         order,
@@ -183,7 +185,7 @@ def plan_order(
         order=order,
         quantiles=quantiles,
         facts=facts,
-        plan=plan,
+        plan=replace(plan, sources=sources),
         figures=figures,
         index=index,
         drop=drop,

@@ -326,7 +326,16 @@ def test_a_parquet_source_tells_its_files(tmp_path: Path, filesystem: str) -> No
         FRAME.to_parquet(tmp_path / name)
     ddf = dd.read_parquet(tmp_path, filesystem=filesystem)
     wanted = {str(tmp_path / name) for name in ("a.parquet", "b.parquet")}
-    assert set(_dask.files_read((ddf[ddf["a"] > 1] + 1).expr)) == wanted
+    for frame in (ddf[ddf["a"] > 1] + 1, (ddf[["a"]] + 1).optimize()):
+        assert set(_dask.files_read(frame.expr)) == wanted
+        assert set(_dask.local_files_read(frame.expr)) == wanted
+
+
+def test_files_of_other_file_systems_are_not_local(tmp_path: Path) -> None:
+    dd.from_pandas(FRAME, npartitions=1).to_parquet(f"memory://{tmp_path}")
+    ddf = dd.read_parquet(f"memory://{tmp_path}")
+    assert list(_dask.files_read(ddf.expr))
+    assert not list(_dask.local_files_read(ddf.expr))
 
 
 def test_rows_of_a_frame_are_counted_by_its_index() -> None:

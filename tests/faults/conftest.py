@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from safeframe.engine import source_files
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
@@ -21,3 +23,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield directory
     finally:
         subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@pytest.fixture
+def _files_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that cannot be looked at from this process: what changes in them has to show in their rows."""
+    monkeypatch.setattr(source_files, "marked", lambda paths: None)

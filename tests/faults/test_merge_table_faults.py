@@ -31,6 +31,7 @@ def tables(tmp_path, keys=100):
     return dd.read_parquet(tmp_path / "left"), dd.read_parquet(tmp_path / "right")
 
 
+@pytest.mark.usefixtures("_files_are_not_seen")
 def test_a_key_that_comes_twice_by_now(tmp_path):
     left, right = tables(tmp_path)
     merged = safeframe.merge(left, right, on="k", how="left", staging=str(tmp_path / "staging"))

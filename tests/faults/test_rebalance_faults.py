@@ -142,6 +142,7 @@ def test_a_staged_batch_that_is_dropped(tmp_path, monkeypatch):
         result.compute()
 
 
+@pytest.mark.usefixtures("_files_are_not_seen")
 def test_a_file_that_is_written_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("safeframe.recipes.rebalance.reads_in_slices", lambda facts: np.ones(1, bool))
     path = tmp_path / "one.parquet"

@@ -1,0 +1,26 @@
+"""The files that the numbers of a plan were read from, and what marks each as the file that it was."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+__all__ = ["SourceFiles"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """Local files when a plan was made."""
+
+    paths: tuple[str, ...]
+    """Where they are."""
+    marks: bytes
+    """Size, time of the last write, and inode of each, as 64-bit integers."""
+
+    def __repr__(self) -> str:
+        return f"SourceFiles({len(self.paths)} files)"
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        # One number for all of them: a token is taken several times of an expression, and there may be thousands.
+        paths = "\0".join(self.paths).encode(errors="surrogateescape")
+        return "SourceFiles", hashlib.sha256(b"\0".join((paths, self.marks))).hexdigest()
