@@ -108,6 +108,7 @@ def by_p2p(
 
     With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
     """
+    assert router.n_shards == plan.output_partitions, "rows of a shard that is no partition would be lost"
     barrier = send_shards(frame, router, settings, plan, _rows_of(plan))
     return P2POutput(barrier, barrier.form, router.n_shards, barrier.send_name, _roomy_nbytes(plan), final)
 

@@ -153,16 +153,19 @@ def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
     cells = np.where(single, np.ceil(upper / target), 1).astype(np.int64)
     cells[upper <= 0] = 0  # the sample is of all rows, and none is here
     starts = quantiles.codes[firsts] + after.astype(np.uint64)
+    # Where shards are partitions as they come, through P2P, none is without one: nulls alone are the only shard.
+    null_shard = quantiles.null_rows > 0 and (split or n_keys > 0)
     if n_keys == 0:
         firsts, starts, single = np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.bool_)
-        upper, cells = np.zeros(1), np.array([0 if quantiles.null_rows else 1])
+        upper = np.array([0.0 if null_shard else float(quantiles.null_rows)])
+        cells = np.array([0 if null_shard else 1])
     starts[0] = 0
     shard_upper = upper
-    if quantiles.null_rows:
+    if null_shard:
         single = np.append(single, True)
         shard_upper = np.append(shard_upper, quantiles.null_rows)
         cells = np.append(cells, math.ceil(quantiles.null_rows / target) if split else 1)
-    layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=quantiles.null_rows > 0)
+    layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=null_shard)
     per_cell = np.ceil(shard_upper / np.maximum(cells, 1))[cells > 0]
     return RangeFigures(
         layout=layout,

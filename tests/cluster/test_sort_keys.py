@@ -136,6 +136,17 @@ def test_few_rows_and_empty_partitions(small_cluster, tmp_path, rows, recipe):
         right_divisions(result)
 
 
+@pytest.mark.parametrize("strategy", ["p2p", "staged"])
+@pytest.mark.parametrize("recipe", ["set_index", "sort_values"])
+def test_nulls_alone(small_cluster, tmp_path, recipe, strategy):
+    expected = pd.DataFrame({"k": np.full(7, np.nan), "row": np.arange(7)})
+    staging = str(tmp_path) if strategy == "staged" else None
+    result = getattr(safeframe, recipe)(
+        dd.from_pandas(expected, npartitions=3), "k", strategy=strategy, staging=staging
+    )
+    same_rows(result.compute(), expected if recipe == "sort_values" else expected.set_index("k"))
+
+
 def test_an_index_in_order_with_empty_partitions(small_cluster, tmp_path):
     frame = dd.from_map(
         lambda i: number_rows(i) if i % 2 else number_rows(i).iloc[:0], range(6), meta=number_rows(0).iloc[:0]

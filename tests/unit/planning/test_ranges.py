@@ -67,6 +67,14 @@ def test_only_nulls_and_nothing_at_all():
     assert cut_evenly(quantiles([]), 1, split=False).layout.n_cells == 1
 
 
+@pytest.mark.parametrize(("keys", "nulls"), [([], 0), ([], 7), ([1, 9, 1], 0), ([1, 9, 1], 7)])
+def test_where_no_key_is_split_each_shard_is_a_partition(keys, nulls):
+    """P2P makes its shards partitions, and rows of one that is none would be lost."""
+    figures = cut_evenly(quantiles(keys, nulls=nulls), 3, split=False)
+    assert figures.layout.n_cells == figures.layout.n_shards
+    assert figures.largest_rows >= nulls
+
+
 @pytest.mark.parametrize("rows", [17, 64, 100, 999])
 def test_a_size_is_kept(rows):
     figures = cut_to_size(quantiles([3] * 333, error=1), rows, split=False)
