@@ -130,6 +130,9 @@ def side_keys(ddf: dd.DataFrame, names: Any, argument: str) -> SideKeys:
     given = as_names(names)
     on = []
     for name in given:
+        if pd.api.types.is_scalar(name) and pd.isna(name):
+            msg = f"A key of {argument} is called {name!r}, which is no name."
+            raise ValidationError(msg, hint="Give the column a name first, as with .rename(columns=...).")
         if name in meta.columns:
             on.append(name)
         elif name is not None and name in meta.index.names:

@@ -122,6 +122,14 @@ def test_arguments_that_say_nothing_or_too_much(arguments, error, text):
         safeframe.plan_merge(in_dask(LEFT), in_dask(RIGHT), **arguments)
 
 
+@pytest.mark.parametrize("name", [None, np.nan])
+def test_a_key_that_has_no_name_is_refused(name):
+    left = LEFT.rename(columns={"k": name, "a": "k2"})
+    right = RIGHT.rename(columns={"a": "k2"})
+    with pytest.raises(safeframe.ValidationError, match=r"key of left is called .*no name(.|\n)*rename"):
+        safeframe.merge(in_dask(left), in_dask(right), left_on=[name, "k2"], right_on=["k", "k2"])
+
+
 def test_names_that_are_a_column_and_the_index_are_refused():
     both = LEFT.rename_axis("k")
     with pytest.raises(safeframe.ValidationError, match="ambiguous"):
