@@ -18,7 +18,16 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
-__all__ = ["DASK_FAILS", "FILTERS", "GROUPS", "IN_FILES", "UNORDERED", "WITHOUT_INDEX", "calls_of"]
+__all__ = [
+    "DASK_FAILS",
+    "FILTERS",
+    "GROUPS",
+    "IN_FILES",
+    "NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS",
+    "UNORDERED",
+    "WITHOUT_INDEX",
+    "calls_of",
+]
 
 
 def _low(d: dd.DataFrame) -> Any:
@@ -529,6 +538,11 @@ DASK_FAILS = {
     "bfill": "lag-staged",
 }
 """Calls that fail on dask's own frame of the same rows, each with one of the results that show it."""
+
+
+NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS = {"repartition-size"}
+"""Calls that dask itself never ends on Python 3.11, where the scheduler runs in this process: it computes while
+it holds the lock of ``cached_property``, for which the scheduler's thread waits."""
 
 
 def calls_of(
