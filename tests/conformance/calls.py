@@ -23,6 +23,7 @@ __all__ = [
     "FILTERS",
     "GROUPS",
     "IN_FILES",
+    "NOT_AFTER_P2P",
     "NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS",
     "UNORDERED",
     "WITHOUT_INDEX",
@@ -539,6 +540,9 @@ DASK_FAILS = {
 }
 """Calls that fail on dask's own frame of the same rows, each with one of the results that show it."""
 
+
+NOT_AFTER_P2P = {"to-bag", "to-bag-dict", "bag-of-delayed"}
+"""Calls that fail after any shuffle of dask's through P2P: a bag's optimiser renames the tasks that send."""
 
 NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS = {"repartition-size"}
 """Calls that dask itself never ends on Python 3.11, where the scheduler runs in this process: it computes while

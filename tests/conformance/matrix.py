@@ -12,6 +12,7 @@ import pandas as pd
 from tests.conformance.calls import (
     DASK_FAILS,
     FILTERS,
+    NOT_AFTER_P2P,
     NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS,
     UNORDERED,
     WITHOUT_INDEX,
@@ -56,10 +57,13 @@ class Matrix:
         """Hold every call to what dask's own frame answers; a failure says which differ, a line a call."""
         collection, same_in_dask = self.frames(name, source, scheduler)
         no_index = WITHOUT_INDEX | (FILTERS if RESULTS[name].counted_index else set())
+        left_out = NOT_AFTER_P2P if RESULTS[name].needs_workers else set()
+        if scheduler == "distributed":
+            left_out = left_out | NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS
         differences = []
         for group in groups:
             for call, function in calls_of(group, collection, self._directory).items():
-                if scheduler == "distributed" and call in NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS:
+                if call in left_out:
                     continue
                 index = call not in no_index
                 difference = _difference(call, function, collection, same_in_dask, index=index)

@@ -31,7 +31,9 @@ merge. And `len`, sums, means and groups of a merge are often worked out without
 
 `dask.optimize(frame)` (the function) raises on a result: dask 2026.8 takes the first keys of a graph
 for those of the frame, and returns rows of other steps even for a `map_partitions` of its own.
-`frame.optimize()`, the method, is what to use.
+`frame.optimize()`, the method, is what to use. Bags made of rows that P2P moved fail as they do after
+dask's own P2P shuffle. `repartition(partition_size=)` of any frame never ends in dask itself on Python
+3.11 where the scheduler runs in the client's process, as that of a `LocalCluster` does.
 
 Looked at are {n_calls} calls on {n_results} results: {results}.
 """

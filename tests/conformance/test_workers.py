@@ -1,8 +1,10 @@
-"""As ``test_local``, on distributed workers: what moves rows there, and calls of a client."""
+"""As ``test_local``, on distributed workers, and calls of a client. All recipes are in ``test_everything``."""
 
 from __future__ import annotations
 
 import dask
+import dask.dataframe as dd
+import pandas as pd
 import pytest
 from distributed import futures_of, wait
 
@@ -10,17 +12,8 @@ from tests.conformance.calls import UNORDERED
 from tests.conformance.compare import same
 from tests.conformance.results import RESULTS
 
-ON_WORKERS = [
-    *(name for name, result in RESULTS.items() if result.needs_workers),
-    "merge-broadcast",
-    "merge-table",
-    "merge-sorted-one-side",
-    "merge-staged",
-    "set_index-sorted",
-    "set_index-aligned",
-    "rebalance-staged",
-    "lag-halo",
-]
+# What moves rows there alone, and of the others one that is fused with its read and one that is staged.
+ON_WORKERS = ["merge-p2p", "set_index-p2p", "lag-p2p", "merge-broadcast", "merge-staged"]
 
 _GROUPS = ("partitions", "known-divisions", "mechanics")
 
@@ -67,3 +60,9 @@ class TestCalls:
         collection, same_in_dask = matrix.frames(name, RESULTS[name].sources[0], scheduler)
         expected = CALLS[call](small_cluster, same_in_dask)
         same(CALLS[call](small_cluster, collection), expected, ordered=call not in UNORDERED)
+
+
+def test_bags_of_what_p2p_moved_fail_in_dask_too(small_cluster):
+    frame = dd.from_pandas(pd.DataFrame({"k": range(40)}), npartitions=4).shuffle("k", shuffle_method="p2p")
+    with pytest.raises(RuntimeError, match="P2P"):
+        frame.to_bag().compute()
