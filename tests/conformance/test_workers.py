@@ -30,7 +30,7 @@ CALLS = {
     "delayed": lambda client, d: client.gather(client.compute(d.to_delayed())),
     "delayed-one": lambda client, d: client.compute(d.to_delayed()[-1]).result(),
     "optimized": lambda client, d: client.compute(d.optimize()).result(),
-    "optimize-graph": lambda client, d: client.compute(d[d.a > 0], optimize_graph=False).result(),
+    "optimize-graph": lambda client, d: client.compute(d.assign(z=d.a), optimize_graph=False).result(),
     "dask-delayed": lambda client, d: client.compute(dask.delayed(len)(d)).result(),
     "publish": lambda client, d: _published(client, d),
     "map-persisted": lambda client, d: client.gather(client.map(len, futures_of(d.persist()))),
