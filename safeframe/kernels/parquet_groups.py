@@ -248,7 +248,7 @@ def _page_maker(
             codes = np.where(positions >= 0, positions - rows.start, -1)
         else:
             codes = np.searchsorted(rows, positions)
-        if lookup is not None:
+        if lookup is not None and len(lookup):  # none of a row group whose rows have no match at all
             codes = np.where(codes >= 0, lookup[np.maximum(codes, 0)], -1)
         if column.side == "right":
             body, nulls = tiled_page(codes, page.times, n_codes=n_codes)

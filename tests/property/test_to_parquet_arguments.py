@@ -351,6 +351,20 @@ def test_a_type_that_is_given_need_not_be_inferred(tmp_path):
     assert pq.read_table(tmp_path / "out")["s"].to_pylist() == FRAME["s"].tolist()
 
 
+@pytest.mark.parametrize("how", ["left", "right", "outer"])
+def test_a_row_group_without_a_match_has_nulls_of_columns_with_nulls(tmp_path, how):
+    views = pd.DataFrame({"item": [1] * 50 + [0] * 10, "view": pd.array([None, *range(59)], "Int64")})
+    offers = pd.DataFrame({"item": [1] * 50 + [2] * 10, "offer": pd.array([None, *["text"] * 59], "str")})
+    left, right = (dd.from_pandas(side, npartitions=2, sort=False) for side in (views, offers))
+    merged = safeframe.merge(left, right, on="item", how=how)
+    expected = views.merge(offers, on="item", how=how)
+    to_parquet(merged, tmp_path / "out", write_index=False, strategy="blocks", row_group_rows=2)
+    got = pd.read_parquet(tmp_path / "out")
+    by = ["item", "view", "offer"]
+    got, expected = (rows.sort_values(by, ignore_index=True) for rows in (got, expected))
+    pd.testing.assert_frame_equal(got, expected, check_dtype=False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
