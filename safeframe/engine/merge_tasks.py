@@ -17,7 +17,8 @@ import pandas as pd
 
 from safeframe.engine.cell_limit import CellLimit
 from safeframe.engine.exchange import Sealed, fetch, seal
-from safeframe.engine.p2p_tasks import P2PForm, SettledRows, receive_shard
+from safeframe.engine.p2p_form import P2PForm
+from safeframe.engine.p2p_tasks import SettledRows, receive_shard
 from safeframe.engine.staging import StagedFile
 from safeframe.engine.worker import use_worker
 from safeframe.errors import ValidationError

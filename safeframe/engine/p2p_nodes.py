@@ -32,8 +32,9 @@ from safeframe.engine._dask import (
     determine_column_projection,
     lowered,
 )
+from safeframe.engine.p2p_form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p_settings import set_buffers
-from safeframe.engine.p2p_tasks import SHARD_LABEL, P2PForm, receive_shard, send_partition, settle
+from safeframe.engine.p2p_tasks import receive_shard, send_partition, settle
 from safeframe.engine.planned_nodes import Planned, cells_of
 from safeframe.engine.tally import announce
 from safeframe.facts.p2p import P2PSettings

@@ -214,11 +214,8 @@ def to_parquet(
     """
     ddf = check_frame(ddf, "ddf")
     group_rows = row_group_rows if row_group_size is None else row_group_size
-    check_count(
-        group_rows,
-        argument="row_group_rows" if row_group_size is None else "row_group_size",
-        what="a number of rows",
-    )
+    group_argument = "row_group_rows" if row_group_size is None else "row_group_size"
+    check_count(group_rows, argument=group_argument, what="a number of rows")
     if strategy is not None:
         check_choice(strategy, ("rows", "blocks"), argument="strategy", what="a way to write parquet")
     check_flags(

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import safeframe
-from safeframe import options
 from safeframe.engine import rebalance_tasks, staging
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 
@@ -157,7 +156,7 @@ def test_a_file_that_is_written_anew(tmp_path, monkeypatch):
 
 def test_a_partition_that_no_task_can_hold_and_nobody_can_slice():
     ddf = dd.from_map(lambda _: pd.DataFrame({"a": np.zeros(4_000_000)}), range(2), meta={"a": "float64"})
-    memory = plan_rebalance(ddf, npartitions=4).budget.reserved_nbytes + 40 * options.MIB
+    memory = plan_rebalance(ddf, npartitions=4).budget.reserved_nbytes + 40 * 2**20
     plan = plan_rebalance(ddf, npartitions=4, memory=memory)
     assert not plan.fits
     result = rebalance_partitions(ddf, npartitions=4, memory=memory)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from dask.base import tokenize
 
-from safeframe.engine.p2p_tasks import SHARD_LABEL, P2PForm, SentPartition, send_partition, settle
+from safeframe.engine.p2p_form import SHARD_LABEL, P2PForm, SentPartition
+from safeframe.engine.p2p_tasks import send_partition, settle
 from safeframe.errors import RowConservationError, SchemaMismatchError, UnsupportedError
 from safeframe.kernels.categories import UNKNOWN
 from tests.property.objects import identical

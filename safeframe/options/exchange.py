@@ -1,0 +1,87 @@
+"""Tasks that bring rows to where they belong."""
+
+from __future__ import annotations
+
+__all__ = [
+    "FETCH_COPIES",
+    "GROUP_COPIES",
+    "GROUP_NBYTES",
+    "GROUP_ROUNDS",
+    "LAG_TASK_FRACTION",
+    "ORDERED_WAITING",
+    "POSITION_NBYTES",
+    "REBALANCE_EVEN_FACTOR",
+    "REBALANCE_FEW_FACTOR",
+    "REBALANCE_FINENESS",
+    "REBALANCE_MAX_PLACES",
+    "REBALANCE_PLACES",
+    "REBALANCE_REREADS",
+    "REBALANCE_ROW_NBYTES",
+    "ROW_INDEX_NBYTES",
+    "SHARD_REREAD_FRACTION",
+    "STAGED_ROW_NBYTES",
+    "STAGE_COPIES",
+    "WAITING_ROW_COPIES",
+]
+
+MIB = 2**20
+
+STAGE_COPIES = 3.0
+"""Copies of an input partition at once in a stage task: as read, as pandas, in shard order."""
+
+FETCH_COPIES = 2.0
+"""Copies of a shard at once in a cell: as read from staging, and joined into one piece."""
+
+ROW_INDEX_NBYTES = 40
+"""Bytes of row numbers, order and codes that a kernel keeps per row."""
+
+POSITION_NBYTES = 24
+"""Bytes of positions per result row while a cell is made: one array, its making and one take."""
+
+ORDERED_WAITING = 3.0
+"""Partitions in key order that a worker holds, by those that one of its cells touches: others wait
+for their neighbours, or are copies for, and of, another worker's cells (measured: docs/decisions/0015)."""
+
+SHARD_REREAD_FRACTION = 1 / 16
+"""Input bytes per target partition up to which a shard may have several cells: each of them
+reads the shard anew, so that reading stays small beside writing."""
+
+GROUP_NBYTES = 192 * MIB
+"""Input of one stage task that joins several partitions: each file costs every shard one read."""
+
+GROUP_COPIES = 3.0
+"""Copies of a group's rows at once in a stage task: in Arrow, in shard order, and the gaps that joined columns leave."""
+
+WAITING_ROW_COPIES = 1.0
+"""The same where rows lie side by side: in one block, which is written in order a few MiB at a time."""
+
+GROUP_ROUNDS = 8
+"""Stage tasks of each thread, at the least, before partitions are joined in one: the last ones end together."""
+
+STAGED_ROW_NBYTES = 24
+"""Bytes per row that waits to be staged, for its shard and its place in the order."""
+
+REBALANCE_PLACES = 256
+"""Places in a partition at which it may be cut, at least, where rows differ in size."""
+
+REBALANCE_FINENESS = 64
+"""Places for each output partition: with cuts at the nearest of them, partitions are alike to some 2 %."""
+
+REBALANCE_MAX_PLACES = 2**15
+"""Places in one partition at most: 512 KiB of row numbers and bytes, sent to the client."""
+
+REBALANCE_EVEN_FACTOR = 1.1
+"""The largest partition by the mean, up to which partitions count as alike."""
+
+REBALANCE_FEW_FACTOR = 0.75
+"""Partitions after joining neighbours by partitions before, above which joining is not worth it."""
+
+REBALANCE_REREADS = 2.0
+"""Times an input partition is made anew, on average, up to which that beats staging it: staging
+writes and reads each row once."""
+
+REBALANCE_ROW_NBYTES = 16
+"""Bytes of shard numbers that a stage task keeps per row whose order stays."""
+
+LAG_TASK_FRACTION = 0.9
+"""Share of a task's budget that making an output partition with its shifted columns may take."""

@@ -1,0 +1,102 @@
+"""Parquet files and object stores."""
+
+from __future__ import annotations
+
+__all__ = [
+    "FILE_FRACTION",
+    "JOINED_CODE_NBYTES",
+    "JOINED_COPIES",
+    "JOINED_FILE_FRACTION",
+    "JOINED_FILE_NBYTES",
+    "JOINED_PAGE_NBYTES",
+    "JOINED_ROW_NBYTES",
+    "JOINED_SHARED_NBYTES",
+    "PARQUET_BUFFER_NBYTES",
+    "PARQUET_PARTITION_DEFAULT_NBYTES",
+    "ROW_GROUP_MAX_NBYTES",
+    "ROW_GROUP_MAX_ROWS",
+    "ROW_GROUP_MIN_NBYTES",
+    "SLICE_MARGIN",
+    "SLICE_NBYTES",
+    "SLICE_READ_NBYTES",
+    "STORE_GAP_NBYTES",
+    "STORE_OPEN_FILES",
+    "STORE_READ_AHEAD_NBYTES",
+    "STORE_READ_THREADS",
+    "STORE_REQUEST_NBYTES",
+    "STORE_WRITE_BUFFER_NBYTES",
+    "WRITE_FANOUT",
+]
+
+MIB = 2**20
+
+PARQUET_PARTITION_DEFAULT_NBYTES = 75_000_000
+"""dask's own size up to which it reads parquet partitions together."""
+
+SLICE_NBYTES = 16 * MIB
+"""Bytes of a slice of a parquet file, about: large beside a page (1 MiB), small beside a worker."""
+
+PARQUET_BUFFER_NBYTES = 1 * MIB
+"""Bytes that a parquet column is read ahead by, where a row group is streamed rather than read whole."""
+
+SLICE_MARGIN = 3
+"""Factor on the size of a slice, of which only the mean row is known when it is cut."""
+
+SLICE_READ_NBYTES = 64 * MIB
+"""Bytes of pages, dictionaries and decompression while a row group is streamed."""
+
+ROW_GROUP_MIN_NBYTES = 1 * MIB
+"""Smaller row groups cost readers more in footers and requests than they save."""
+
+ROW_GROUP_MAX_NBYTES = 64 * MIB
+"""Larger row groups cost whoever reads one more memory, and encode no better."""
+
+ROW_GROUP_MAX_ROWS = 2**20
+"""pyarrow's own bound of a row group."""
+
+FILE_FRACTION = 0.25
+"""Bytes of parquet files per byte in memory, at the least, when room on the disk is checked
+before a run: more would refuse writes that fit; a disk that fills up is noticed when it does."""
+
+STORE_READ_THREADS = 16
+"""Requests to an object store that a process has under way at once: each waits some 30 ms, so
+that sixteen of a few hundred KiB keep a link of 1 Gbit/s busy; Arrow's S3 client has 25 connections."""
+
+STORE_READ_AHEAD_NBYTES = 32 * MIB
+"""Bytes that one reader of an object store has asked for before they are wanted."""
+
+STORE_REQUEST_NBYTES = 8 * MIB
+"""Neighbouring pieces of a file are asked for together up to so much: larger requests gain nothing."""
+
+STORE_GAP_NBYTES = 256 * 1024
+"""Bytes between two pieces that are read along rather than asked around: less than a request's wait."""
+
+STORE_WRITE_BUFFER_NBYTES = 1 * MIB
+"""Small writes to an object store are put together to so much before its library sees them."""
+
+STORE_OPEN_FILES = 1024
+"""Files of an object store whose length is remembered: each is asked for once, not for every piece."""
+
+WRITE_FANOUT = 5.0
+"""Result rows for each row of both sides from which on a merge is written without them (decision 0018)."""
+
+JOINED_FILE_NBYTES = 128 * MIB
+"""Bytes of a parquet file that is written without rows, about."""
+
+JOINED_COPIES = 6.0
+"""Copies of a shard's rows written without rows: staged, pandas, in key order, Arrow, values to be written."""
+
+JOINED_ROW_NBYTES = 16
+"""Bytes per row of a row group that is written without rows: positions and codes of a page."""
+
+JOINED_CODE_NBYTES = 4
+"""Bytes of a row's code in the dictionary pages of its key."""
+
+JOINED_SHARED_NBYTES = 0.25
+"""Bytes of a code, compressed, where keys with few rows share pages."""
+
+JOINED_PAGE_NBYTES = 300
+"""Bytes of a page's head, its codes as a codec leaves them, and its share of the footer."""
+
+JOINED_FILE_FRACTION = 0.5
+"""Bytes of files that are written without rows by those predicted before compression, at the least."""

@@ -1,0 +1,72 @@
+"""Sizes of output partitions, and what a task holds of one."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BROADCAST_FRACTION",
+    "EXPLOSION_FACTOR",
+    "EXPLOSION_ROWS",
+    "KEPT_PARTITION_NBYTES",
+    "MAX_COLLECTION_PARTITIONS",
+    "MAX_GRAPH_PARTITIONS",
+    "MAX_OUTPUT_PARTITIONS",
+    "MAX_PARTITION_NBYTES",
+    "MIN_PARTITION_NBYTES",
+    "NOTED_PARTITION_NBYTES",
+    "OUTPUT_COPIES",
+    "PANDAS_PARTITION_NBYTES",
+    "PARTITION_WIDENING",
+    "STAYING_WIDENING",
+]
+
+MIB = 2**20
+
+MIN_PARTITION_NBYTES = 1 * MIB
+"""Smaller output partitions cost more in scheduling than they save in memory."""
+
+MAX_PARTITION_NBYTES = 128 * MIB
+"""Larger output partitions are what dask's own guidance advises against."""
+
+PARTITION_WIDENING = 3.0
+"""How many times wider a step of the user's may make the rows of a default partition, which any recipe then still
+takes as input on the same workers: a few columns of features on a narrow table are as much."""
+
+KEPT_PARTITION_NBYTES = 4 * MIB
+"""Mean size from which on no recipe gives fewer partitions than its input had: smaller ones are worth
+joining, larger ones are what the user chose, and steps that follow reckon with them."""
+
+PANDAS_PARTITION_NBYTES = 16 * MIB
+"""Bytes of a partition that a pandas frame is cut into, where it is a side of a merge: small beside a worker of
+1 GiB, and large beside what a task costs."""
+
+STAYING_WIDENING = 2.0
+"""How many times larger a merge may make a partition that stays where it is, by default, than it came: a few
+columns from the side that is held whole, and not a multiple of its rows."""
+
+MAX_OUTPUT_PARTITIONS = 100_000
+"""More tasks than that and the scheduler, not the data, is the bound."""
+
+MAX_GRAPH_PARTITIONS = 1_000_000
+"""Output partitions of a plan that runs: a task takes some 2 KB of the client and of the scheduler each, and the
+scheduler places a few thousand of them a second."""
+
+MAX_COLLECTION_PARTITIONS = 10_000_000
+"""Output partitions of a merge that need not be made, since it can be written or added up without its rows: each
+expression made of it has a tuple of 8 B for each."""
+
+OUTPUT_COPIES = 3.0
+"""Copies of an output partition that exist at once in a cell and what consumes it: the frame,
+its Arrow or row-group form, and encoded pages (measured: docs/decisions)."""
+
+BROADCAST_FRACTION = 0.125
+"""Share of a task's budget that the broadcast side may fill, since every thread holds it
+and its index while it works."""
+
+EXPLOSION_FACTOR = 10.0
+"""Result rows per row of the larger side from which a join warns."""
+
+EXPLOSION_ROWS = 10_000_000
+"""A join of fewer result rows never warns: it is small whatever its factor."""
+
+NOTED_PARTITION_NBYTES = 2**16
+"""Smaller output partitions are not held against their sample: a few rows are often longer than the average."""

@@ -1,0 +1,119 @@
+"""How much is counted, and how much is sampled, before anything is planned."""
+
+from __future__ import annotations
+
+__all__ = [
+    "FIRST_SAMPLE_FACTOR",
+    "HEAVY_CANDIDATES",
+    "HEAVY_KEYS",
+    "JOIN_SIZE_SIGMAS",
+    "KEY_BOUNDS",
+    "KEY_BOUND_ROWS",
+    "KEY_CAPACITY",
+    "KEY_COMBINE",
+    "KEY_MIN_TASKS",
+    "KEY_SUMMARY_COPIES",
+    "KEY_TASK_PARTITIONS",
+    "MAX_SAMPLE_KEYS",
+    "MIN_SAMPLE_KEYS",
+    "NAMED_HEAVY_KEYS",
+    "NAMED_SAMPLE_KEYS",
+    "NEGLIGIBLE_KEY_SHARE",
+    "SAMPLED_KEYS",
+    "SAMPLED_VALUES",
+    "SAMPLE_MARGIN",
+    "TOTALS_COMBINE",
+    "TOTALS_KEY_NBYTES",
+    "WIDTH_FOOTERS",
+    "WIDTH_MARGIN",
+    "WIDTH_SAMPLES",
+    "WIDTH_SAMPLE_VALUES",
+    "WIDTH_SPREAD",
+]
+
+KEY_CAPACITY = 2**20
+"""Distinct keys that key statistics count exactly: 16 MiB a summary, so that a task that
+joins four of them stays far below the smallest worker."""
+
+HEAVY_KEYS = 2**12
+"""Heaviest keys that are always counted exactly."""
+
+NEGLIGIBLE_KEY_SHARE = 5e-4
+"""Share of a join's larger side up to which no key's result rows are worth a pass of their own: a
+worker's part of a frame is hundreds of times as much."""
+
+HEAVY_CANDIDATES = 2**14
+"""Keys that a summary keeps as candidates for the heaviest, while the keys are only sampled:
+more than are wanted, since a key that is heavy in all may be middling in one partition."""
+
+NAMED_HEAVY_KEYS = 256
+"""Heaviest keys of a partition whose values are kept, where a code is a hash: enough that
+those which are heaviest in all are nearly always among them."""
+
+NAMED_SAMPLE_KEYS = 2**10
+"""Keys of the sample whose values are kept, where a code is a hash: quantiles to about 3 %."""
+
+KEY_TASK_PARTITIONS = 8
+"""Input partitions that one task counts the keys of, one after the other, at most."""
+
+KEY_MIN_TASKS = 32
+"""Tasks below which partitions are not grouped: work for the threads of a few machines."""
+
+KEY_COMBINE = 4
+"""Summaries that one task joins: 64 MiB of them at most, with the default capacity."""
+
+JOIN_SIZE_SIGMAS = 4.0
+"""Standard deviations on either side of a sampled join size: one interval in some ten
+thousand misses."""
+
+KEY_BOUNDS = 2**12
+"""Strings among which others are placed where a merge is to keep their order, besides each partition's
+ends: keys between two of them are joined in one go, which 4,096 make small."""
+
+KEY_BOUND_ROWS = 2**7
+"""Rows of a partition that such strings are taken from."""
+
+SAMPLE_MARGIN = 1.5
+"""Factor on sizes that come from a sample of the keys, when they bound something."""
+
+WIDTH_MARGIN = 1.25
+"""Factor on bytes per row that come from a sample of rows (strings), when they bound something."""
+
+WIDTH_SPREAD = 4.0
+"""Times the expected bytes per row up to which the widest part that was looked at bounds all others: one odd
+partition is not to make many times as many output partitions."""
+
+WIDTH_SAMPLES = 16
+"""Partitions whose strings are looked at, at most, evenly spread."""
+
+WIDTH_SAMPLE_VALUES = 2**21
+"""Strings that are looked at in all of them, about, but two partitions at the least: a second of one core."""
+
+WIDTH_FOOTERS = 64
+"""Parquet files whose footers are read, besides those of the partitions that are looked at, to learn whether
+strings are longer elsewhere."""
+
+SAMPLED_KEYS = 2**20
+"""Keys of all partitions that a sort is planned by, at 16 B each. Of 2,048 partitions the largest is
+then 4 % above the mean, and known to be at most 21 % above it (docs/decisions/0011)."""
+
+SAMPLED_VALUES = 2**17
+"""The same where keys are Python objects (strings, several columns)."""
+
+MIN_SAMPLE_KEYS = 64
+"""Fewest keys of one partition."""
+
+MAX_SAMPLE_KEYS = 2**14
+"""Most keys of one partition: more would not make shards more even."""
+
+KEY_SUMMARY_COPIES = 10.0
+"""Copies of a summary while four of them are joined: these, in one piece, sorted, and joined."""
+
+FIRST_SAMPLE_FACTOR = 8
+"""Keys that a partition's first sample has for each that stays, when the partitions of a task are thinned as one."""
+
+TOTALS_KEY_NBYTES = 512
+"""Bytes of a key's totals, a few columns of them, in all copies while those of eight partitions are joined."""
+
+TOTALS_COMBINE = 8
+"""Partitions whose totals per key are joined at once."""
