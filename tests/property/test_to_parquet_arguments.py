@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 
 import dask
 import dask.dataframe as dd
@@ -31,6 +32,11 @@ FRAME = pd.DataFrame(
 
 
 @pytest.fixture(autouse=True)
+def _in_words(value):
+    """Name a parameter without addresses: two processes that run tests have to have one name for it."""
+    return re.sub(r" (object )?at 0x[0-9a-f]+", "", str(value))
+
+
 def _in_this_process():
     with dask.config.set(scheduler="sync"):
         yield
@@ -94,7 +100,7 @@ def files(directory):
         {"data_page_size": 4096},
         {"compression": "zstd", "compression_level": 3},
     ],
-    ids=str,
+    ids=_in_words,
 )
 def test_files_are_those_of_dask(tmp_path, arguments):
     to_parquet(dask_frame(), tmp_path / "ours", **arguments)
@@ -122,7 +128,9 @@ def test_metadata_files_say_what_those_of_dask_say(tmp_path, name):
 
 
 @pytest.mark.parametrize("npartitions", [1, 3])
-@pytest.mark.parametrize("arguments", [{}, {"name_function": custom_name}, {"write_index": False}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"name_function": custom_name}, {"write_index": False}], ids=_in_words
+)
 def test_appended_files_are_those_of_dask(tmp_path, arguments, npartitions):
     for directory, write in (("ours", to_parquet), ("dask", dd.DataFrame.to_parquet)):
         for start in (0, 40, 80):  # to nothing, first
@@ -203,7 +211,7 @@ def test_a_gap_among_the_files_is_not_filled_over_others(tmp_path):
         ({"version": "9"}, safeframe.ValidationError, "does not take 'version'"),
         ({"coerce_timestamps": "years"}, safeframe.ValidationError, "does not take 'coerce_timestamps'"),
     ],
-    ids=str,
+    ids=_in_words,
 )
 def test_what_is_refused_is_refused_before_anything_runs(tmp_path, arguments, error, message):
     ran = []
@@ -242,7 +250,7 @@ def test_paths_that_are_none(tmp_path, path):
         (pd.array([1.0, 2], dtype="float32"), [1.0, 2.0], False),
         (pd.date_range("2020", periods=2, unit="us"), pd.date_range("2020", periods=2, unit="ns"), False),
     ],
-    ids=str,
+    ids=_in_words,
 )
 def test_types_that_follow_each_other(tmp_path, old, new, fits):
     first, second = (
@@ -315,7 +323,7 @@ def test_a_file_system_of_arrow(tmp_path):
         {"write_metadata_file": True},
         {"append": True},
     ],
-    ids=str,
+    ids=_in_words,
 )
 def test_a_merge_that_is_written_without_its_rows_honours_them(tmp_path, arguments):
     views = pd.DataFrame({"item": [n % 3 for n in range(300)], "view": range(300)})
@@ -372,7 +380,7 @@ def test_a_row_group_without_a_match_has_nulls_of_columns_with_nulls(tmp_path, h
         ({"schema": pa.schema([("view", pa.int64())])}, "schema= leaves columns out"),
         ({"use_dictionary": False}, "use_dictionary= is for pyarrow's writer"),
     ],
-    ids=str,
+    ids=_in_words,
 )
 def test_what_needs_rows_says_so(tmp_path, arguments, reason):
     frame = pd.DataFrame({"item": [1] * 60, "view": range(60)})
@@ -410,7 +418,7 @@ def test_a_place_that_does_not_answer_is_said_without_what_may_be_secret(url):
     assert "hunter2" not in str(info.value)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"write_metadata_file": True}], ids=str)
+@pytest.mark.parametrize("arguments", [{}, {"write_metadata_file": True}], ids=_in_words)
 @pytest.mark.parametrize("number", [1, 3])
 def test_files_that_cannot_be_read_are_not_appended_to(tmp_path, arguments, number):
     to_parquet(dask_frame(), tmp_path / "out", write_index=False)
