@@ -167,8 +167,13 @@ def joined_files(
     run = f"joined-{tokenize(left._name, right._name, form, write, token)}"
     directory = start_run(write.staging_directory, run)
     staged = [
-        stage(frame, side, JoinRouter(side.on, side.schema, write.layout), directory)
-        for frame, side in ((left, spec.left), (right, spec.right))
+        stage(
+            frame,
+            side,
+            JoinRouter(side.on, side.schema, write.layout, write.layout.empty_of(name)),
+            directory,
+        )
+        for name, frame, side in (("left", left, spec.left), ("right", right, spec.right))
     ]
     limit = CellLimit.of(plan)
     sealed = Seal(run, seal_merge, (spec, write.layout, limit, planned), *staged)

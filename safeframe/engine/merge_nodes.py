@@ -197,18 +197,19 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
         layout = plan.layout
         assert layout is not None, "the strategy staged has a layout"
         run = self._name
-        staged = self._staged([(left, spec.left), (right, spec.right)])
+        staged = self._staged({"left": (left, spec.left), "right": (right, spec.right)})
         sealed = Seal(run, seal_merge, (spec, layout, limit, self.planned_keys), *staged)
         return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, run)
 
-    def _staged(self, sides: list[tuple[Any, SideSpec]]) -> list[Any]:
-        """Stage lowered frames by the shards of the plan."""
+    def _staged(self, sides: dict[str, tuple[Any, SideSpec]]) -> list[Any]:
+        """Stage lowered frames, by the side that each is, by the shards of the plan."""
         plan: Plan = self.plan
-        assert plan.layout is not None, "what is staged has a layout"
+        layout = plan.layout
+        assert layout is not None, "what is staged has a layout"
         directory = start_run(plan.staging_directory or "", self._name)
         return [
-            stage(frame, side, JoinRouter(side.on, side.schema, plan.layout), directory)
-            for frame, side in sides
+            stage(frame, side, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), directory)
+            for name, (frame, side) in sides.items()
         ]
 
     def _in_order(self, left: Any, right: Any, limit: CellLimit) -> Any:
@@ -223,7 +224,7 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
         moved = {name: (frame, side) for name, (frame, side, _, touched) in sides.items() if touched is None}
         sealed = None
         if moved:
-            staged = self._staged(list(moved.values()))
+            staged = self._staged(moved)
             sealed = Seal(run, seal_moved, (tuple(moved), spec, plan.layout, self.planned_keys), *staged)
         facts = JoinFacts(spec)
         parts = [

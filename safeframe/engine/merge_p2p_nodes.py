@@ -41,8 +41,12 @@ def moved_cells(
     assert layout is not None, "the strategy p2p has a layout"
     assert settings is not None, "the strategy p2p has buffers"
     sent = [
-        send_shards(frame, JoinRouter(side.on, side.schema, layout), settings, plan, keys)
-        for frame, side, keys in zip((left, right), (spec.left, spec.right), planned, strict=True)
+        send_shards(
+            frame, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), settings, plan, keys
+        )
+        for name, frame, side, keys in zip(
+            ("left", "right"), (left, right), (spec.left, spec.right), planned, strict=True
+        )
     ]
     if sent[0].send_name == sent[1].send_name:
         sent[1] = sent[0]

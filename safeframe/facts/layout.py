@@ -29,6 +29,9 @@ class ShardLayout:
     """Output partitions per shard (the null shard included); 0 where nothing can come out."""
     null_shard: bool
     """Whether there is a shard of null keys."""
+    empty: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None = None
+    """Which shards the left and the right side of a join had no rows for when they were counted; None where that is
+    not known."""
 
     @property
     def n_shards(self) -> int:
@@ -39,6 +42,10 @@ class ShardLayout:
     def n_cells(self) -> int:
         """Output partitions of all shards."""
         return int(self.cells.sum())
+
+    def empty_of(self, side: str) -> npt.NDArray[np.bool_] | None:
+        """Return which shards the ``"left"`` or the ``"right"`` side had no rows for, or None."""
+        return None if self.empty is None else self.empty[side == "right"]
 
     def cell_location(self, cell: int) -> tuple[int, int, int]:
         """Find a cell: its shard, its number within the shard, and the shard's cells.
@@ -66,4 +73,5 @@ class ShardLayout:
             self.single_key.tobytes(),
             self.cells.tobytes(),
             self.null_shard,
+            None if self.empty is None else tuple(side.tobytes() for side in self.empty),
         )

@@ -87,6 +87,8 @@ class JoinRouter:
     """How keys become codes."""
     layout: ShardLayout
     """The shards."""
+    empty: npt.NDArray[np.bool_] | None = None
+    """Which shards this side had no rows for when the plan was made; None where that is not known."""
 
     @property
     def n_shards(self) -> int:
@@ -103,7 +105,8 @@ class JoinRouter:
         Raises
         ------
         RowConservationError
-            When a key is null and none was when the shards were cut.
+            When a key is null and none was when the shards were cut, or where rows are not wanted because this side
+            had none there.
         """
         codes, null = encode_keys([frame[name] for name in self.on], self.schema)
         shards = shard_of(codes, self.layout.starts)
@@ -114,8 +117,18 @@ class JoinRouter:
             shards[null] = self.layout.n_shards - 1
         unused = self.layout.cells == 0
         if unused.any():
-            shards[unused[shards]] = NOWHERE
+            left_out = unused[shards]
+            self._check_left_out(shards[left_out])
+            shards[left_out] = NOWHERE
         return Routes(shards, rows_checksum(codes, null))
 
+    def _check_left_out(self, shards: npt.NDArray[np.integer[Any]]) -> None:
+        """Raise when there are rows now of shards from which nothing comes because this side had no rows of them."""
+        new = 0 if self.empty is None else int(np.count_nonzero(self.empty[shards]))
+        if new:
+            msg = f"{format_count(new)} rows have keys in {list(self.on)!r} that no row had when the plan was made."
+            raise data_changed(msg, planned=0, found=new)
+
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "JoinRouter", self.on, repr(self.schema), self.layout.__dask_tokenize__()
+        empty = None if self.empty is None else self.empty.tobytes()
+        return "JoinRouter", self.on, repr(self.schema), self.layout.__dask_tokenize__(), empty

@@ -122,7 +122,8 @@ def lay_out(
         cells = np.append(cells, int(np.ceil(loads.null_output / target_rows)))
     if cells.sum() == 0:
         cells[0] = 1  # an empty result still has one partition
-    layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=has_nulls)
+    empty = (left == 0, right == 0) if loads.exact and loads.several is None else None
+    layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=has_nulls, empty=empty)
 
     cell_rows = np.ceil(output * np.where(single, 1.0, margin) / np.maximum(cells, 1))
     read_left, read_right = _rows_read(left, right, output, cell_rows, single)

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import safeframe
 from safeframe.engine.exchange import fetch, seal
 from safeframe.engine.runs import start_run
 from safeframe.engine.staging import stage_files, stage_group
@@ -180,3 +181,12 @@ def test_a_file_that_went_away_is_said_in_words(sealed):
     Path(sealed.staged[0].path).unlink()
     with pytest.raises(StagingError, match=r"cannot be read: .*No such file(.|\n)*Hint: "):
         fetch(sealed, 0)
+
+
+def test_rows_that_come_to_shards_that_their_side_had_none_of(tmp_path):
+    shards = layout(cells=(1, 0, 1))
+    had_some = JoinRouter(SIDE.on, SIDE.schema, shards, np.array([True, False, False]))
+    assert had_some.shards(FRAME, 0).tolist() == [-1, 0, 2, 0, -1, 2, -1]
+    had_none = JoinRouter(SIDE.on, SIDE.schema, shards, np.array([False, True, False]))
+    with pytest.raises(safeframe.RowConservationError, match="3 rows have keys in"):
+        had_none.shards(FRAME, 0)
