@@ -31,12 +31,12 @@ FRAME = pd.DataFrame(
 )
 
 
-@pytest.fixture(autouse=True)
 def _in_words(value):
     """Name a parameter without addresses: two processes that run tests have to have one name for it."""
     return re.sub(r" (object )?at 0x[0-9a-f]+", "", str(value))
 
 
+@pytest.fixture(autouse=True)
 def _in_this_process():
     with dask.config.set(scheduler="sync"):
         yield
