@@ -227,7 +227,7 @@ def local_files_read(expr: Any) -> Iterator[str]:
     for part in every_part(expr):
         where = None
         if type(part).__name__ == "ReadParquetFSSpec":
-            where = part._dataset_info["ds"].filesystem
+            where = getattr(part._dataset_info["ds"], "filesystem", None)  # a union of datasets has none
         elif type(part).__name__ == "ReadParquetPyarrowFS":
             where = part.fs
         if isinstance(where, LocalFileSystem):
