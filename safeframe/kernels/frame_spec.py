@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.kernels.columns import Block, Column, as_series
+from safeframe.kernels.index_freq import freq_of, with_freq
 
 __all__ = ["FrameSpec", "frame_of_columns", "with_index"]
 
@@ -52,11 +53,12 @@ class FrameSpec:
         index: pd.Index[Any] = pd.Index(
             values, dtype=None if kept else self.meta.index.dtype, name=self.meta.index.name, copy=False
         )
-        return index
+        return with_freq(index, freq_of(self.meta.index))
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         names = tuple(map(str, self.meta.columns))
-        return "FrameSpec", names, tuple(map(repr, self.dtypes)), repr(self.meta.index.name), self.with_index
+        index = repr(self.meta.index.name), repr(freq_of(self.meta.index))
+        return "FrameSpec", names, tuple(map(repr, self.dtypes)), *index, self.with_index
 
 
 def frame_of_columns(columns: Block, names: pd.Index[Any], n_rows: int) -> pd.DataFrame:

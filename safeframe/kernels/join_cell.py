@@ -16,6 +16,7 @@ from safeframe.errors import SchemaMismatchError
 from safeframe.kernels.categories import join_categoricals
 from safeframe.kernels.columns import Block, Column, as_column, as_promised, as_series, repeat
 from safeframe.kernels.frame_spec import frame_of_columns
+from safeframe.kernels.index_freq import freq_of, with_freq
 from safeframe.kernels.join_output import OutputColumn
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.key_ids import key_ids
@@ -121,7 +122,8 @@ def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd
     if spec.index is not None:
         index = spec.meta.index
         values = _column(spec.index, left, right, rows, taken, spec, index.dtype)
-        frame.index = pd.Index(values, dtype=values.dtype, name=index.name, copy=False)
+        made: pd.Index[Any] = pd.Index(values, dtype=values.dtype, name=index.name, copy=False)
+        frame.index = with_freq(made, freq_of(index))
     return frame
 
 

@@ -28,6 +28,8 @@ class SideKeys:
     """The names as pandas takes them in ``left_on`` or ``right_on``; None for the index."""
     added: str | None = None
     """The last column, which the frame did not have: its index, or a constant for a cross join."""
+    freq: Any = None
+    """The freq of the index, where that is what was added."""
 
     @property
     def kept(self) -> tuple[Any, ...]:

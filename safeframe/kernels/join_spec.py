@@ -16,6 +16,7 @@ import pandas as pd
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import How
 from safeframe.kernels.columns import missing_dtype
+from safeframe.kernels.index_freq import freq_of, join_freq, with_freq
 from safeframe.kernels.join_keys import JoinKeys
 from safeframe.kernels.join_output import OutputColumn, join_output
 from safeframe.kernels.key_examples import example_keys
@@ -82,6 +83,7 @@ class JoinSpec:
             tuple(self.meta.columns),
             repr(self.index),
             repr(self.meta.index.name),
+            repr(freq_of(self.meta.index)),
             self.left_missing,
             self.right_missing,
         )
@@ -144,7 +146,8 @@ def join_spec(
     meta = pd.DataFrame(dict(enumerate(columns)))
     meta.columns = output.names
     if output.index is not None:
-        meta.index = pd.Index([], dtype=dtypes.of(output.index), name=output.index_name)
+        index = pd.Index([], dtype=dtypes.of(output.index), name=output.index_name)
+        meta.index = with_freq(index, join_freq(keys, how, output.index))
     return JoinSpec(
         how=how,
         left=side_spec(left, keys.left.on, schema),

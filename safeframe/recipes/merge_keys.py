@@ -20,6 +20,7 @@ from safeframe.choices import check_flags
 from safeframe.engine.key_column_nodes import added_column
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.merge import How
+from safeframe.kernels.index_freq import freq_of
 from safeframe.kernels.join_keys import JoinKeys, SideKeys
 from safeframe.kernels.join_output import JoinOutput, join_output
 from safeframe.recipes.frames import as_names, no_such_column
@@ -94,8 +95,8 @@ def keyed_sides(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) ->
         raise ValidationError(str(error.args[0] if error.args else error), hint=hint) from error
     sources = [*output.columns, *([] if output.index is None else [output.index])]
     kept = JoinKeys(
-        left=_with_index(left, keys.left, [source.left for source in sources]),
-        right=_with_index(right, keys.right, [source.right for source in sources]),
+        left=_with_freq(left, _with_index(left, keys.left, [source.left for source in sources])),
+        right=_with_freq(right, _with_index(right, keys.right, [source.right for source in sources])),
     )
     return KeyedSides(
         left=with_added_column(left, kept.left),
@@ -148,7 +149,7 @@ def with_added_column(ddf: dd.DataFrame, keys: SideKeys) -> dd.DataFrame:
     """Add the column that a side's keys need and the frame does not have."""
     if keys.added is None:
         return ddf
-    return added_column(ddf, keys.added, index=keys.added.startswith(_INDEX))
+    return added_column(ddf, keys.added, index=_is_index(keys))
 
 
 def _join_keys(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> JoinKeys:
@@ -241,6 +242,14 @@ def _with_index(ddf: dd.DataFrame, side: SideKeys, sources: Sequence[int | None]
     if side.added is not None or len(ddf._meta.columns) not in sources:
         return side
     return replace(side, added=_free_name(ddf._meta, _INDEX))
+
+
+def _with_freq(ddf: dd.DataFrame, side: SideKeys) -> SideKeys:
+    return replace(side, freq=freq_of(ddf._meta.index)) if _is_index(side) else side
+
+
+def _is_index(side: SideKeys) -> bool:
+    return side.added is not None and side.added.startswith(_INDEX)
 
 
 def _free_name(meta: pd.DataFrame, name: str) -> str:
