@@ -158,7 +158,7 @@ def test_the_configured_partition_size_holds_where_none_is_asked_for():
         assert safeframe.plan_merge(left, right, on="k", partition_size="72B").partition_nbytes == 72
     with (
         dask.config.set({"safeframe.partition-size": "many"}),
-        pytest.raises(safeframe.ValidationError, match="partition_size='many'"),
+        pytest.raises(safeframe.ValidationError, match=r"safeframe\.partition-size='many'"),
     ):
         safeframe.merge(left, right, on="k")
 
