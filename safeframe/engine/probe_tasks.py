@@ -35,7 +35,7 @@ from safeframe.facts.planned_keys import PlannedKeys
 from safeframe.kernels.categories import with_same_categories
 from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.frame_spec import frame_of_columns
-from safeframe.kernels.join_cell import frame_block, join_cell
+from safeframe.kernels.join_cell import frame_block, join_cell, join_in_place
 from safeframe.kernels.join_spec import JoinSpec, SideSpec
 from safeframe.kernels.join_table import JoinTable, look_up, slice_rows
 from safeframe.kernels.key_codes import encode_keys
@@ -90,7 +90,11 @@ def broadcast_cell(
     use_worker()
     as_planned(partition, planned)
     left, right = (partition, build) if build_side == "right" else (build, partition)
-    return limit.passed(join_cell(frame_block(left, spec.left), frame_block(right, spec.right), spec, 0, 1))
+    blocks = frame_block(left, spec.left), frame_block(right, spec.right)
+    if spec.index is not None:
+        # Rows that have an index stay in its order, by which dask finds them.
+        return limit.passed(join_in_place(*blocks, spec, 0 if build_side == "right" else 1))
+    return limit.passed(join_cell(*blocks, spec, 0, 1))
 
 
 class TableSlice(OwnedFile):

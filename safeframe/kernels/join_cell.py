@@ -23,7 +23,7 @@ from safeframe.kernels.key_ids import key_ids
 from safeframe.kernels.lookup_join import lookup_join
 from safeframe.kernels.order import Positions, counts_of, stable_order
 from safeframe.kernels.taken_rows import TakenRows
-from safeframe.kernels.virtual_join import JoinedRows, join_runs
+from safeframe.kernels.virtual_join import JoinedRows, join_each, join_runs
 
 __all__ = [
     "CountedRows",
@@ -32,6 +32,7 @@ __all__ = [
     "frame_block",
     "join_cell",
     "join_counted",
+    "join_in_place",
     "join_rows",
 ]
 
@@ -68,6 +69,35 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
         number,
         cells,
     )
+
+
+def join_in_place(left: Block, right: Block, spec: JoinSpec, asking: int) -> pd.DataFrame:
+    """Join all rows of one side with what they meet on the other, in the order that they have.
+
+    Parameters
+    ----------
+    left, right
+        The rows of both sides.
+    spec
+        The join, which keeps no row of the other side that meets none.
+    asking
+        The side whose order is kept: 0 for the left one, 1 for the right one.
+
+    Notes
+    -----
+    Memory: the two blocks, ids and places of 48 bytes per row of them, 16 bytes of
+    positions per result row, and the result.
+    """
+    *ids, n_ids = dense_ids(left, right, spec)
+    other = 1 - asking
+    counts = counts_of(ids[other], n_ids)
+    starts = (np.cumsum(counts) - counts)[ids[asking]]
+    runs = join_each(starts, counts[ids[asking]], spec.how, asking)
+    blocks, order = [left, right], stable_order(ids[other])
+    del ids, starts, counts
+    if order is not None:
+        blocks[other] = [column.take(order) for column in blocks[other]]
+    return join_rows(blocks[0], blocks[1], runs.rows(0, runs.n_rows), spec)
 
 
 def join_counted(
@@ -204,8 +234,9 @@ def dense_ids(
     left: Block, right: Block, spec: JoinSpec
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
     """Number the keys of both sides from zero on, and tell how many numbers there are."""
-    ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema)
-    return _dense(*ids, in_order=spec.index is not None)
+    in_order = spec.index is not None
+    ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema, in_order=in_order)
+    return _dense(*ids, in_order=in_order)
 
 
 def _dense(

@@ -12,7 +12,7 @@ from safeframe.kernels.key_codes import decode_codes
 
 __all__ = ["in_key_order", "join_divisions"]
 
-_KINDS = ("int", "datetime", "timedelta")
+_KINDS = ("int", "uint", "float", "datetime", "timedelta")
 """Keys whose ids, by which a cell orders its rows, are in the order of the keys."""
 
 

@@ -18,7 +18,11 @@ Ids = npt.NDArray[np.int64]
 
 
 def key_ids(
-    left: Sequence[pd.Series[Any]], right: Sequence[pd.Series[Any]], schema: KeySchema
+    left: Sequence[pd.Series[Any]],
+    right: Sequence[pd.Series[Any]],
+    schema: KeySchema,
+    *,
+    in_order: bool = False,
 ) -> tuple[Ids, Ids]:
     """Number the keys of two sides.
 
@@ -28,6 +32,8 @@ def key_ids(
         The key columns of both sides.
     schema
         Their common type.
+    in_order
+        Whether numbers follow the order of the keys, where that is one column of numbers or times.
 
     Returns
     -------
@@ -50,7 +56,7 @@ def key_ids(
     n_left = len(left[0])
     ids: Ids | None = None
     for left_series, right_series, column in zip(left, right, schema.columns, strict=True):
-        one, n_one = _column_ids(left_series, right_series, column)
+        one, n_one = _column_ids(left_series, right_series, column, in_order=in_order)
         if ids is None:
             ids, n_ids = one, n_one
             continue
@@ -63,7 +69,9 @@ def key_ids(
     return ids[:n_left], ids[n_left:]
 
 
-def _column_ids(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) -> tuple[Ids, int]:
+def _column_ids(
+    left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn, *, in_order: bool
+) -> tuple[Ids, int]:
     """Number the values of one column of both sides, left first; nulls get the last number."""
     if column.kind in ("string", "object"):
         return _factorized(pd.concat([_plain(left), _plain(right)], ignore_index=True))
@@ -81,14 +89,14 @@ def _column_ids(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) 
             ]
         )
     if column.kind in ("float", "uint"):
-        ids, n_ids = _renumbered(values)  # factorize holds -0.0 and 0.0 to be one value
+        ids, n_ids = _renumbered(values, in_order=in_order)  # factorize holds -0.0 and 0.0 to be one value
     else:
         shown = values if null is None else values[~null]
         low, high = int(shown.min(initial=np.iinfo(np.int64).max)), int(shown.max(initial=0))
         if len(shown) and high - low < 2**61:
             ids, n_ids = values - low, high - low + 1
         else:
-            ids, n_ids = _renumbered(values)
+            ids, n_ids = _renumbered(values, in_order=in_order)
     if null is not None:
         ids = np.where(null, n_ids, ids)
     return ids, n_ids + 1
@@ -123,6 +131,6 @@ def _factorized(values: pd.Series[Any]) -> tuple[Ids, int]:
     return np.where(ids < 0, len(uniques), ids), len(uniques) + 1
 
 
-def _renumbered(values: npt.NDArray[Any]) -> tuple[Ids, int]:
-    ids, uniques = pd.factorize(values, use_na_sentinel=False)
+def _renumbered(values: npt.NDArray[Any], *, in_order: bool = False) -> tuple[Ids, int]:
+    ids, uniques = pd.factorize(values, use_na_sentinel=False, sort=in_order)
     return np.asarray(ids, np.int64), len(uniques)

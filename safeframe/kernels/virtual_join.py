@@ -23,7 +23,15 @@ import numpy.typing as npt
 from safeframe.facts.merge import How
 from safeframe.kernels.order import Positions
 
-__all__ = ["JoinedRows", "VirtualJoin", "cell_range", "join_runs", "product_run", "result_counts"]
+__all__ = [
+    "JoinedRows",
+    "VirtualJoin",
+    "cell_range",
+    "join_each",
+    "join_runs",
+    "product_run",
+    "result_counts",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,6 +185,41 @@ def join_runs(
         left_len=left_counts[keep],
         right_start=right_start[keep],
         right_len=right_len[keep],
+        ends=np.cumsum(out[keep]),
+    )
+
+
+def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, asking: int) -> VirtualJoin:
+    """Make the runs of a join whose rows come in the order of one side: a run for each row of it.
+
+    Parameters
+    ----------
+    starts, counts
+        For each row of that side, where the rows that it meets begin on the other, and how many there are.
+    how
+        Which rows stay; none of the other side that meets no row.
+    asking
+        Which side that is: 0 for the left one, 1 for the right one.
+
+    Examples
+    --------
+    >>> rows = join_each(np.array([1, 3, 0]), np.array([2, 0, 1]), "left", 0).rows(0, 4)
+    >>> rows.left_rows.tolist(), rows.right_rows.tolist()
+    ([0, 0, 1, 2], [1, 2, -1, 0])
+    """
+    one = np.ones(len(counts), np.int64)
+    out = result_counts(one, counts, how) if asking == 0 else result_counts(counts, one, how)
+    keep = out > 0
+    own, other = np.flatnonzero(keep), starts[keep]
+    n_own, n_other = one[keep], counts[keep]
+    if how in ("leftsemi", "leftanti"):
+        n_other = np.zeros_like(n_other)
+    left, right = ((own, n_own), (other, n_other))[:: 1 if asking == 0 else -1]
+    return VirtualJoin(
+        left_start=left[0],
+        left_len=left[1],
+        right_start=right[0],
+        right_len=right[1],
         ends=np.cumsum(out[keep]),
     )
 

@@ -16,18 +16,33 @@ __all__ = ["result_divisions"]
 def result_divisions(sizes: JoinSizes, plan: Plan) -> tuple[Any, ...] | None:
     """Give the divisions of the result, or None where they are not known.
 
-    They are known where the index is the key, each partition a range of it, and
-    rows within a partition in its order.
+    They are known where rows stay where they are and keep their index, as they were
+    before; and where the index is the key, each partition a range of it, and rows
+    within a partition in its order.
     """
-    if plan.strategy == "p2p" or not _index_is_key(sizes) or not in_key_order(sizes.schema):
-        return None
     if plan.build_side is not None:
-        probe = sizes.left if plan.build_side == "right" else sizes.right
-        return tuple(probe.divisions)
-    if plan.layout is None:
+        return _of_rows_that_stay(sizes, plan.build_side)
+    if plan.layout is None or plan.strategy == "p2p":
+        return None
+    if not _index_is_key(sizes) or not in_key_order(sizes.schema):
         return None
     left, right = sizes.left_facts.keys.partitions, sizes.right_facts.keys.partitions
     return join_divisions(plan.layout, sizes.schema, left, right)
+
+
+def _of_rows_that_stay(sizes: JoinSizes, build_side: str) -> tuple[Any, ...] | None:
+    index = sizes.output.index
+    if index is None:
+        return None
+    stays = (sizes.left, index.left) if build_side == "right" else (sizes.right, index.right)
+    frame, place = stays
+    if (
+        place is None
+        or not frame.known_divisions
+        or isinstance(frame._meta.dtypes.iloc[place], pd.CategoricalDtype)
+    ):
+        return None
+    return tuple(frame.divisions)
 
 
 def _index_is_key(sizes: JoinSizes) -> bool:

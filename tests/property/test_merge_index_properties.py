@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dask
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,7 +148,66 @@ def test_a_broadcast_keeps_the_divisions_of_the_side_whose_index_stays():
     assert collection.divisions == left.divisions
     assert result["b"].notna().sum() == 5
     assert collection.loc[3:6].compute().index.tolist() == [3, 4, 5, 6]
-    # An index that is not the key stays with its rows, in whatever order these come.
-    assert not safeframe.merge(
-        left, right, left_on="a", right_index=True, strategy="broadcast"
-    ).known_divisions
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "str"])
+@pytest.mark.parametrize(("how", "on_left"), [("left", True), ("inner", True), ("right", False)])
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_rows_that_stay_keep_an_index_that_is_not_the_key_with_its_divisions_and_order(
+    kind, how, on_left, repeats
+):
+    rng = np.random.default_rng(4)
+    index = pd.Index(np.sort(rng.integers(10, 40, 60)), name="i").astype(kind)
+    rows = pd.DataFrame({"a": range(60), "k": rng.integers(0, 30, 60)}, index=index)
+    other = pd.DataFrame({"b": range(20 * repeats)}, index=np.repeat(rng.permutation(20), repeats))
+    sides = [dd.from_pandas(rows, npartitions=4), in_dask(other, 2)]
+    frames = [side.compute(scheduler="sync") for side in sides]  # strings are of dask's type
+    keys = {"left_on": "k", "right_index": True}
+    if not on_left:
+        sides, frames, keys = sides[::-1], frames[::-1], {"left_index": True, "right_on": "k"}
+    merged = safeframe.merge(*sides, how=how, strategy="broadcast", **keys)
+    expected = frames[0].merge(frames[1], how=how, **keys)
+    with dask.config.set(scheduler="sync"):
+        result = merged.compute()
+        found = merged.loc[index[20] : index[35]].compute()
+    assert merged.divisions == sides[0 if on_left else 1].divisions
+    assert result.index.is_monotonic_increasing
+    assert result["a"].is_monotonic_increasing
+    ordered = [frame.reset_index().sort_values(["a", "b"], ignore_index=True) for frame in (result, expected)]
+    pd.testing.assert_frame_equal(*ordered)
+    assert len(found) == expected.index.to_series().between(index[20], index[35]).sum()
+
+
+@pytest.mark.parametrize("strategy", ["sorted", "staged", "broadcast"])
+@pytest.mark.parametrize("how", ["inner", "left", "right", "outer"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        np.array([-np.inf, -1e300, -2.5, -0.0, 1e-300, 0.25, 3.0, np.inf]),
+        np.array([-2.5, -1.0, 0.5, 8.0], "float32"),
+        np.array([0, 3, 2**62, 2**63, 2**64 - 1], "uint64"),
+        np.array([-(2**63), -5, 4, 2**63 - 1]),
+    ],
+    ids=["floats", "narrow", "unsigned", "far-apart"],
+)
+def test_numbers_of_every_kind_have_divisions_and_rows_in_their_order(keys, how, strategy, tmp_path):
+    if (how, strategy) == ("outer", "broadcast"):
+        return
+    rng = np.random.default_rng(7)
+    left, right = (
+        pd.DataFrame({name: range(30)}, index=pd.Index(np.sort(rng.choice(keys, 30)))) for name in ("a", "b")
+    )
+    merged = safeframe.merge(
+        dd.from_pandas(left, npartitions=3), dd.from_pandas(right, npartitions=2),
+        left_index=True, right_index=True, how=how, strategy=strategy, staging=str(tmp_path),
+    )  # fmt: skip
+    expected = left.merge(right, left_index=True, right_index=True, how=how)
+    with dask.config.set(scheduler="sync"):
+        result = merged.compute()
+        parts = [merged.get_partition(i).compute().index for i in range(merged.npartitions)]
+        found = merged.loc[keys[1] : keys[3]].compute()
+    assert merged.known_divisions
+    assert result.index.is_monotonic_increasing
+    for part, low, high in zip(parts, merged.divisions, merged.divisions[1:], strict=False):
+        assert len(part) == 0 or (low <= part.min() and part.max() <= high)
+    assert len(found) == len(expected.loc[keys[1] : keys[3]])
