@@ -209,8 +209,10 @@ def test_an_index_that_counts_rows_counts_those_of_each_file(tmp_path):
 @pytest.mark.parametrize("how", HOWS)
 def test_an_index_as_key_is_written(tmp_path, how):
     rng = np.random.default_rng(0)
-    left = pd.DataFrame({"a": np.arange(60)}, index=pd.Index(rng.integers(0, 5, 60) / 2, name="i"))
-    right = pd.DataFrame({"b": np.arange(50)}, index=pd.Index(rng.integers(1, 7, 50) / 2, name="i"))
+    # Words, which are in no order: partitions that are ranges of their index are written as rows.
+    words = np.array(["e", "b", "c", "f", "a", "d", "g"])
+    left = pd.DataFrame({"a": np.arange(60)}, index=pd.Index(words[rng.integers(0, 5, 60)], name="i"))
+    right = pd.DataFrame({"b": np.arange(50)}, index=pd.Index(words[rng.integers(1, 7, 50)], name="i"))
     with dask.config.set(NATIVE):
         _, blocks, _ = written(
             in_dask(left, 2), in_dask(right, 2), str(tmp_path), how=how,
