@@ -189,8 +189,8 @@ def join_runs(
     )
 
 
-def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, asking: int) -> VirtualJoin:
-    """Make the runs of a join whose rows come in the order of one side: a run for each row of it.
+def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, asking: int) -> JoinedRows:
+    """Return the rows of a join in the order of one side.
 
     Parameters
     ----------
@@ -201,27 +201,37 @@ def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, asking
     asking
         Which side that is: 0 for the left one, 1 for the right one.
 
+    Notes
+    -----
+    Memory: 24 bytes per row of that side and 24 per result row.
+
     Examples
     --------
-    >>> rows = join_each(np.array([1, 3, 0]), np.array([2, 0, 1]), "left", 0).rows(0, 4)
+    >>> rows = join_each(np.array([1, 3, 0]), np.array([2, 0, 1]), "left", 0)
     >>> rows.left_rows.tolist(), rows.right_rows.tolist()
     ([0, 0, 1, 2], [1, 2, -1, 0])
     """
-    one = np.ones(len(counts), np.int64)
-    out = result_counts(one, counts, how) if asking == 0 else result_counts(counts, one, how)
-    keep = out > 0
-    own, other = np.flatnonzero(keep), starts[keep]
-    n_own, n_other = one[keep], counts[keep]
     if how in ("leftsemi", "leftanti"):
-        n_other = np.zeros_like(n_other)
-    left, right = ((own, n_own), (other, n_other))[:: 1 if asking == 0 else -1]
-    return VirtualJoin(
-        left_start=left[0],
-        left_len=left[1],
-        right_start=right[0],
-        right_len=right[1],
-        ends=np.cumsum(out[keep]),
-    )
+        own = np.flatnonzero((counts > 0) == (how == "leftsemi"))
+        return JoinedRows(left_items=own, repeats=np.ones_like(own), right_rows=np.full(len(own), -1))
+    alone = counts == 0
+    if how == "inner" and alone.any():
+        own = np.flatnonzero(~alone)
+        starts, counts, alone = starts[own], counts[own], alone[own]
+    else:
+        own = np.arange(len(counts))
+    repeats = np.maximum(counts, 1)
+    shifts = np.cumsum(repeats)
+    n_rows = int(shifts[-1]) if len(shifts) else 0
+    shifts -= repeats
+    shifts -= starts
+    others = np.arange(n_rows)
+    others -= np.repeat(shifts, repeats)
+    if alone.any():
+        others[np.repeat(alone, repeats)] = -1
+    if asking == 0:
+        return JoinedRows(left_items=own, repeats=repeats, right_rows=others)
+    return JoinedRows(left_items=others, repeats=np.ones_like(others), right_rows=np.repeat(own, repeats))
 
 
 def product_run(left_rows: int, right_rows: int, how: How) -> VirtualJoin:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safeframe.kernels.single_key import single_key_cell
-from safeframe.kernels.virtual_join import cell_range, join_runs
+from safeframe.kernels.virtual_join import cell_range, join_each, join_runs
 
 HOWS = ("inner", "left", "right", "outer")
 
@@ -91,3 +91,24 @@ def test_no_rows_make_no_rows(how):
     join = join_runs(np.empty(0, np.int64), np.empty(0, np.int64), how)
     assert join.n_rows == 0
     assert len(join.rows(0, 0)) == len(join.rows(0, 0).left_rows) == 0
+
+
+@given(
+    met=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=12),
+    how=st.sampled_from(["inner", "left", "leftsemi", "leftanti"]),
+)
+def test_the_rows_of_one_side_stay_in_order(met, how):
+    starts, counts = (np.array([pair[i] for pair in met], np.int64) for i in (0, 1))
+    expected = []
+    for own, (start, count) in enumerate(met):
+        if how == "leftsemi":
+            expected += [(own, -1)] * (count > 0)
+        elif count and how != "leftanti":
+            expected += [(own, start + other) for other in range(count)]
+        elif not count and how != "inner":
+            expected.append((own, -1))
+    rows = join_each(starts, counts, how, 0)
+    assert list(zip(rows.left_rows.tolist(), rows.right_rows.tolist(), strict=True)) == expected
+    if how in ("inner", "left"):
+        mirrored = join_each(starts, counts, {"inner": "inner", "left": "right"}[how], 1)
+        assert list(zip(mirrored.right_rows.tolist(), mirrored.left_rows.tolist(), strict=True)) == expected
