@@ -209,7 +209,7 @@ def unordered(name: str) -> dict[str, Any]:
     ``dask.optimize`` takes the first of all keys of a graph, in order, for those
     of the frame. With this one it raises, where it would return rows of other steps.
     """
-    key = f"unordered-{name}"
+    key = f"unordered-{name.rsplit('-', 1)[-1]}"
     return {key: DataNode(key, None)}
 
 

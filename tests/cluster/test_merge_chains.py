@@ -234,7 +234,8 @@ def test_a_column_whose_name_has_a_suffix_only_beside_another_keeps_it(tables):
 FILTERS = {
     "left column": (lambda m: m.l < 500, "left", {"inner", "left"}),
     "right column": (lambda m: m.r < 70, "right", {"inner", "right"}),
-    "key": (lambda m: m.k < 30, "left", {"inner", "left"}),
+    # Of either side, which have one type: it moves to both.
+    "key": (lambda m: m.k < 30, "left", {"inner", "left", "right"}),
     "two columns of a side": (lambda m: (m.l < 500) & (m.wide > 0.5), "left", {"inner", "left"}),
     "both sides": (lambda m: m.l < m.r, None, set()),
 }

@@ -154,7 +154,7 @@ def test_a_file_that_lost_rows(place, monkeypatch):
     ("frame", "error", "message"),
     [
         (pd.DataFrame({0: [1]}), safeframe.UnsupportedError, "names columns by strings"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), safeframe.UnsupportedError, "same name"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), safeframe.ValidationError, "more than one column"),
         (
             pd.DataFrame({"a": pd.Series([1, "b"], dtype=object)}),
             safeframe.UnsupportedError,
