@@ -125,7 +125,7 @@ def sorted_merge(
     >>> hours = pd.DataFrame({"t": [1, 2, 2, 4], "count": [5, 6, 7, 8]})
     >>> days = pd.DataFrame({"t": [1, 2, 3], "price": [0.5, 2.0, 4.0]})
     >>> hours, days = dd.from_pandas(hours, npartitions=2), dd.from_pandas(days, npartitions=1)
-    >>> safeframe.sorted_merge(hours, days, on="t", how="left").compute()
+    >>> safeframe.sorted_merge(hours, days, on="t", how="left").compute().reset_index(drop=True)
        t  count  price
     0  1      5    0.5
     1  2      6    2.0

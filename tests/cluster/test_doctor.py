@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -164,11 +165,12 @@ def test_workers_that_cannot_load_the_library() -> None:
 
 
 def test_an_asynchronous_client_is_refused() -> None:
-    class Asynchronous:
-        asynchronous = True
+    async def refused() -> None:
+        async with Client(processes=False, asynchronous=True, dashboard_address=None) as client:
+            with pytest.raises(UnsupportedError, match="awaited"):
+                examine(client)
 
-    with pytest.raises(UnsupportedError, match="awaited"):
-        examine(Asynchronous())
+    asyncio.run(refused())
 
 
 class TestThisMachine:

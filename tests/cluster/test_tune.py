@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -168,11 +169,12 @@ def test_thresholds_that_are_switched_off_stay_so() -> None:
 
 
 def test_an_asynchronous_client_is_refused() -> None:
-    class Asynchronous:
-        asynchronous = True
+    async def refused() -> None:
+        async with Client(processes=False, asynchronous=True, dashboard_address=None) as client:
+            with pytest.raises(UnsupportedError, match=r"awaited[\s\S]*Hint: Connect a second client"):
+                tune(client)
 
-    with pytest.raises(UnsupportedError, match=r"awaited[\s\S]*Hint: Connect a second client"):
-        tune(Asynchronous())
+    asyncio.run(refused())
 
 
 def test_the_plugin_travels() -> None:

@@ -128,6 +128,7 @@ def test_nullable_columns_are_summed_as_pandas_does(kind, how):
             assert getattr(merged["a"], function)().compute() == getattr(expected["a"], function)()
 
 
+@pytest.mark.filterwarnings("ignore::safeframe.RoundedIntegersWarning")
 def test_means_of_large_integers_do_not_wrap():
     left = pd.DataFrame({"k": [0] * 4, "a": [1_700_000_000_000_000_000] * 4})
     right = pd.DataFrame({"k": [0, 0, 0, 1], "b": [1, 2, 3, 4]})
