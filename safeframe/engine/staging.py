@@ -241,7 +241,8 @@ def staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
     if isinstance(error, StagingError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT) and not is_remote(directory):
-        free = free_nbytes(directory)
+        # There was less than that when the write failed, whatever other tasks have removed since.
+        free = min(free_nbytes(directory), max(nbytes - 1, 0))
         msg = (
             f"The staging directory {directory} is full: {format_nbytes(nbytes)} were to be staged and "
             f"{format_nbytes(free)} are free."

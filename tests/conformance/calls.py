@@ -225,7 +225,6 @@ ROWS = {
     "melt": lambda d: d[["k", "a"]].melt(id_vars="k"),
     "categorize": lambda d: d.categorize(["s"]),
     "categorize-then": lambda d: d.categorize(["s"]).s.cat.codes,
-    "cat-as-known": lambda d: d.s.astype("category").cat.as_known().cat.codes,
     "get-dummies": lambda d: dd.get_dummies(d.categorize(["s"])[["s", "a"]]),
     "combine-first": lambda d: d.b.combine_first(d.a),
     "diff": lambda d: d[["a"]].diff(),
