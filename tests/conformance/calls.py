@@ -44,11 +44,11 @@ def _other(d: dd.DataFrame) -> dd.DataFrame:
     return dd.from_pandas(small, npartitions=2)
 
 
-def _to_i(frame: pd.DataFrame) -> pd.DataFrame:
+def _doubled(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(z=frame["a"] * 2)
 
 
-def _mean_and_count() -> dd.Aggregation:
+def _spread() -> dd.Aggregation:
     return dd.Aggregation(
         "spread",
         chunk=lambda group: (group.max(), group.min()),
@@ -124,10 +124,10 @@ PARTITIONS = {
     "partitions-of-assign": lambda d: d.assign(z=d.a + d.k).partitions[1],
     "partitions-each": lambda d: [part.a.sum() for part in d.partitions],
     "partitions-len": lambda d: [len(part) for part in d.partitions],
-    "partitions-map": lambda d: d.partitions[1].map_partitions(_to_i),
+    "partitions-map": lambda d: d.partitions[1].map_partitions(_doubled),
     "get-partition": lambda d: d.get_partition(1),
     "get-partition-last": lambda d: d.get_partition(d.npartitions - 1),
-    "map-partitions": lambda d: d.map_partitions(_to_i),
+    "map-partitions": lambda d: d.map_partitions(_doubled),
     "map-partitions-len": lambda d: d.map_partitions(len),
     "map-partitions-meta": lambda d: d.map_partitions(lambda f: f[["a"]], meta=d._meta[["a"]]),
     "map-partitions-info": lambda d: d.map_partitions(
@@ -142,7 +142,7 @@ PARTITIONS = {
     "repartition-more": lambda d: d.repartition(npartitions=2 * d.npartitions),
     "repartition-size": lambda d: d.repartition(partition_size="1kB"),
     "clear-divisions": lambda d: d.clear_divisions(),
-    "enforce-divisions": lambda d: d.clear_divisions().map_partitions(_to_i),
+    "clear-divisions-then": lambda d: d.clear_divisions().map_partitions(_doubled),
     "memory-usage-per-partition": lambda d: len(d.memory_usage_per_partition().compute()),
     "to-delayed": lambda d: list(dask.compute(*d.to_delayed())),
     "to-delayed-one": lambda d: d.to_delayed()[1].compute(),
@@ -237,7 +237,7 @@ ROWS = {
     "bfill": lambda d: d[["b"]].bfill(),
     "rolling": lambda d: d[["a", "k"]].rolling(3).sum(),
     "rolling-apply": lambda d: d.a.rolling(4, min_periods=1).mean(),
-    "to-timestamp-free": lambda d: d.t.dt.floor("D"),
+    "times-floor": lambda d: d.t.dt.floor("D"),
     "squeeze": lambda d: d[["a"]].squeeze(),
     "isin-frame": lambda d: d[["a", "k"]].isin([1, 2]),
     "pipe": lambda d: d.pipe(lambda f: f[f.a > 3]),
@@ -280,7 +280,7 @@ REDUCING = {
     "value-counts-normalize": lambda d: d.k.value_counts(normalize=True),
     "mode": lambda d: d[["k"]].mode(),
     "quantile": lambda d: d.i.quantile(0.5),
-    "quantile-tdigest-free": lambda d: d[["i", "a"]].quantile(0.25),
+    "quantile-frame": lambda d: d[["i", "a"]].quantile(0.25),
     "describe": lambda d: d[["i", "a", "b"]].describe(),
     "corr": lambda d: d[["a", "b"]].corr(),
     "cov": lambda d: d[["a", "b"]].cov(),
@@ -317,13 +317,13 @@ GROUPING = {
     "groupby-agg-list": lambda d: d[["k", "a"]].groupby("k").agg(["sum", "count"]),
     "groupby-agg-dict": lambda d: d.groupby("k").agg({"a": ["sum", "max"], "b": "mean"}),
     "groupby-agg-named": lambda d: d.groupby("k").agg({"a": "sum", "b": "count"}),
-    "groupby-agg-own": lambda d: d.groupby("k").agg({"a": _mean_and_count()}),
+    "groupby-agg-own": lambda d: d.groupby("k").agg({"a": _spread()}),
     "groupby-nunique": lambda d: d.groupby("k").s.nunique(),
     "groupby-value-counts": lambda d: d.groupby("k").s.value_counts(),
     "groupby-unique": lambda d: d.groupby("k").s.unique().map(len, meta=("s", "int64")),
     "groupby-cov": lambda d: d.groupby("k")[["a", "i"]].cov(),
     "groupby-corr": lambda d: d.groupby("k")[["a", "i"]].corr(),
-    "groupby-idxmax": lambda d: d.reset_index(drop=True).groupby("k").i.max(),
+    "groupby-max-without-index": lambda d: d.reset_index(drop=True).groupby("k").i.max(),
     "groupby-apply": lambda d: d.groupby("k")[["a"]].apply(lambda g: g["a"].sum(), meta=(None, "int64")),
     "groupby-transform": lambda d: d.groupby("k").a.transform(lambda g: g - g.sum(), meta=("a", "int64")),
     # Of the rows of a group in several partitions dask's shuffle keeps no order.
