@@ -22,8 +22,7 @@ from safeframe.errors import (
     ValidationError,
 )
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.frame import FrameProfile
-from safeframe.facts.frame_estimate import FrameEstimate
+from safeframe.facts.frame import FrameEstimate, FrameProfile
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan

@@ -20,7 +20,7 @@ import safeframe
 from safeframe.demo.show import Demo
 from safeframe.deploy.doctor_command import doctor
 from safeframe.errors import SafeframeError, ValidationError
-from safeframe.sizing.parquet_files import ParquetFile, read_footers
+from safeframe.sizing.parquet.footers import ParquetFile, read_footers
 from safeframe.units import format_count, format_nbytes, format_seconds, parse_nbytes
 
 __all__ = ["main"]

@@ -145,7 +145,7 @@ def _groups() -> set[str]:
 
 def _staged_runs() -> set[str]:
     # Without an import of its own, so that tests of other layers do not load the engine.
-    module = sys.modules.get("safeframe.engine.staging_directory")
+    module = sys.modules.get("safeframe.engine.storage.sessions")
     sessions = list(getattr(module, "_sessions", {}).values())
     return {
         f"staged run {path}"

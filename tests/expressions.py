@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from safeframe.engine._dask import Expr
-from safeframe.engine.planned_nodes import Hidden
+from safeframe._dask.expressions import Expr
+from safeframe.engine.planned.nodes import Hidden
 
 
 def every_node(expr: Any) -> Iterator[Any]:

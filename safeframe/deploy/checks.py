@@ -18,7 +18,7 @@ from safeframe.deploy.deviations import Deviation
 from safeframe.deploy.machine import Directory, swapped_nbytes
 from safeframe.deploy.worker_state import WorkerState
 from safeframe.facts.budget import Budget
-from safeframe.sizing.memory_group import memory_group
+from safeframe.sizing.machine import memory_group
 from safeframe.units import format_nbytes
 
 __all__ = [

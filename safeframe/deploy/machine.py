@@ -15,7 +15,7 @@ from pathlib import Path
 import dask.config
 import psutil
 
-from safeframe.sizing.disk import free_nbytes
+from safeframe.sizing.machine import free_nbytes
 
 __all__ = [
     "Directory",

@@ -15,7 +15,7 @@ from typing import Any
 
 from safeframe.deploy.checks import Finding
 from safeframe.deploy.worker_state import WorkerState
-from safeframe.engine.staging_store import store_for
+from safeframe.engine.storage.local import store_for
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.staging_url import is_remote
 

@@ -26,7 +26,7 @@ from safeframe.deploy.machine import Directory, inspect_directory, swapped_nbyte
 from safeframe.deploy.settings import configured, is_users_own, small_worker_settings
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.kernels.allocator import keep_pages
-from safeframe.sizing.memory_group import MemoryGroup, memory_group
+from safeframe.sizing.machine import MemoryGroup, memory_group
 
 __all__ = [
     "WorkerState",

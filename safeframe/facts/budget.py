@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "StagingFacts"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,3 +55,15 @@ class Budget:
     def projected_worker_nbytes(self, task_peak_nbytes: int) -> int:
         """Upper bound of a worker's memory when each thread runs a task of that peak."""
         return self.reserved_nbytes + self.transport_nbytes + self.threads_per_worker * task_peak_nbytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagingFacts:
+    """Where an exchange may stage its rows."""
+
+    directory: str | None
+    """A directory or URL that all workers reach; None when there is none."""
+    free_nbytes: int | None
+    """Free bytes there; None when that cannot be known, as of an object store."""
+    unavailable: str
+    """Why there is none; empty when there is one."""

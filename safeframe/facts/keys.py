@@ -11,7 +11,17 @@ import numpy.typing as npt
 
 from safeframe.facts.estimate import Estimate
 
-__all__ = ["Codes", "Counts", "KeyColumn", "KeyKind", "KeySchema", "KeyStatistics", "PartitionKeys"]
+__all__ = [
+    "Codes",
+    "Counts",
+    "KeyColumn",
+    "KeyKind",
+    "KeySchema",
+    "KeyStatistics",
+    "PartitionKeys",
+    "PlannedKeys",
+    "ShuffleKeys",
+]
 
 Codes = npt.NDArray[np.uint64]
 """One unsigned 64-bit number per key; see :class:`KeySchema`."""
@@ -111,7 +121,7 @@ class PartitionKeys:
     """Rows of the largest code per partition; empty where they were not counted."""
     checksums: Codes = field(default_factory=_no_checksums)
     """One number for the codes of each partition and their rows, whatever their order
-    (``safeframe.kernels.key_counts.key_checksum``); empty where they were not counted."""
+    (``safeframe.kernels.keys.counts.key_checksum``); empty where they were not counted."""
 
     @property
     def full(self) -> npt.NDArray[np.bool_]:
@@ -211,4 +221,75 @@ class KeyStatistics:
             self.sample_fraction,
             self.heavy_codes.tobytes(),
             self.partitions.__dask_tokenize__(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedKeys:
+    """The rows of a frame as they were counted when the plan was made."""
+
+    name: str
+    """What the frame is called in a message: "the left side"."""
+    rows: int
+    """Its rows."""
+    checksum: int | None = None
+    """One number for its keys and the rows of each (``kernels.key_counts.key_checksum``); None where keys were
+    not counted."""
+    fewer: bool = False
+    """Whether a filter may have left fewer rows since."""
+
+    @classmethod
+    def of(cls, name: str, keys: KeyStatistics, *, filtered: bool) -> PlannedKeys:
+        """Read them from key statistics.
+
+        Parameters
+        ----------
+        name
+            What the frame is called in a message.
+        keys
+            What was counted.
+        filtered
+            Whether some of these rows may be gone since: of the others no checksum is known.
+        """
+        sums = keys.partitions.checksums
+        known = len(sums) > 0 and not filtered
+        checksum = int(sums.sum(dtype=np.uint64)) if known else None
+        return cls(name=name, rows=keys.rows, checksum=checksum, fewer=filtered)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ShuffleKeys:
+    """Rows per key, for the size of output partitions."""
+
+    codes: Codes
+    """All keys, or the heaviest where there are too many to count."""
+    counts: Counts
+    """Rows of each."""
+    exact: bool
+    """Whether these are all keys."""
+    rows: int
+    """Rows of the frame, those without a key among them."""
+    null_rows: int
+    """Rows without a key."""
+    heaviest_key: str
+    """The heaviest key as text; empty when its value is not known."""
+    summary_nbytes: int
+    """Bytes of a summary while keys were counted; 0 where that was done before."""
+
+    @classmethod
+    def of(cls, keys: KeyStatistics) -> ShuffleKeys:
+        """Take from key statistics what a shuffle has to know."""
+        codes, counts = (keys.codes, keys.counts) if keys.exact else (keys.heavy_codes, keys.heavy_counts)
+        label = ""
+        if len(counts):
+            top = int(codes[int(np.argmax(counts))])
+            label = repr(keys.labels[top]) if top in keys.labels else ""
+        return cls(
+            codes=codes,
+            counts=counts,
+            exact=keys.exact,
+            rows=keys.rows,
+            null_rows=keys.null_rows,
+            heaviest_key=label,
+            summary_nbytes=keys.nbytes if keys.exact else keys.nbytes_bound,
         )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe.facts.keys import Counts
-from safeframe.facts.sort_facts import SortFacts
+from safeframe.facts.sort import SortFacts
 
 __all__ = ["GroupEdges", "Halo", "HaloPiece", "LagFacts"]
 

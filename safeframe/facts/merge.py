@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from safeframe.facts.estimate import Estimate
-from safeframe.facts.interval_text import format_interval
-from safeframe.facts.width import Width
+from safeframe.facts.budget import Budget, StagingFacts
+from safeframe.facts.estimate import Estimate, Width, format_interval
+from safeframe.facts.frame import FrameProfile
+from safeframe.facts.keys import KeyStatistics
+from safeframe.facts.p2p import P2PFacts
 from safeframe.units import format_count
 
-__all__ = ["How", "KeyFanout", "MergeEstimate"]
+__all__ = [
+    "How",
+    "KeyFanout",
+    "KeyTable",
+    "MergeEstimate",
+    "MergeFacts",
+    "SideFacts",
+]
 
 How = Literal["inner", "left", "right", "outer", "leftsemi", "leftanti", "cross"]
 """Which rows of a join stay: ``leftsemi`` keeps left rows that have a match, once each, and ``leftanti`` those
@@ -99,3 +108,77 @@ class MergeEstimate:
 
 def _on(names: tuple[Any, ...]) -> str:
     return f" on {', '.join('the index' if name is None else str(name) for name in names)}" if names else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SideFacts:
+    """One side of a merge."""
+
+    keys: KeyStatistics
+    """Rows per key, and each partition's key range."""
+    profile: FrameProfile
+    """Rows and bytes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeFacts:
+    """Everything that decides how a merge runs."""
+
+    how: How
+    """Which rows stay."""
+    left: SideFacts
+    """The left side."""
+    right: SideFacts
+    """The right side."""
+    estimate: MergeEstimate
+    """Rows and bytes of the result."""
+    budget: Budget
+    """What one worker may use."""
+    staging: StagingFacts
+    """Where rows may be staged."""
+    partition_nbytes: int | None
+    """The user's target for an output partition in bytes; None to derive one."""
+    strategy: str | None
+    """The user's strategy; None to choose."""
+    npartitions: int | None = None
+    """Partitions that the user wants of the result, about; None to derive them."""
+    may_broadcast: bool = True
+    """Whether a side may be held whole by each worker."""
+    ordered: bool = False
+    """Whether the result has to be in key order, keys whole where they fit a partition."""
+    p2p: tuple[P2PFacts, P2PFacts] | None = None
+    """What P2P would meet on either side; None where it was not looked at."""
+    p2p_refused: str = ""
+    """Why P2P cannot carry a side; empty when it can."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        # They stand beside the plan that was made of them, which says what they are.
+        return ("MergeFacts", self.how, self.left.keys.rows, self.right.keys.rows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyTable:
+    """A table with a place for every code from the smallest key's to the largest key's, each key's once."""
+
+    base: int
+    """Code of the smallest key."""
+    span: int
+    """Places, from the smallest key's to the largest key's."""
+    rows: int
+    """Rows of the side: each has a place of its own."""
+    build_side: str
+    """The side: ``"left"`` or ``"right"``."""
+    slice_nbytes: int = 2**24
+    """Bytes that one task writes: few to hold, and enough to read their rows in few pieces."""
+
+    def nbytes(self, row_nbytes: int) -> int:
+        """Bytes of the table, with one more row, for keys that are missing."""
+        return (self.span + 1) * row_nbytes
+
+    def slice_places(self, row_nbytes: int) -> int:
+        """Places of a slice, of which each is written by one task."""
+        return max(1, self.slice_nbytes // row_nbytes)
+
+    def n_slices(self, row_nbytes: int) -> int:
+        """Slices of the table."""
+        return -(-self.span // self.slice_places(row_nbytes))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from safeframe.facts.budget import Budget
+from safeframe.facts.estimate import Width
 from safeframe.facts.frame import FrameProfile
-from safeframe.facts.shuffle_keys import ShuffleKeys
-from safeframe.facts.width import Width
+from safeframe.facts.keys import ShuffleKeys
 
 __all__ = ["P2PDisk", "P2PFacts", "P2PSettings"]
 

@@ -8,7 +8,7 @@ would take rows that are not there, or miss some.
 from __future__ import annotations
 
 from safeframe.errors import RowConservationError
-from safeframe.facts.planned_keys import PlannedKeys
+from safeframe.facts.keys import PlannedKeys
 from safeframe.units import format_count
 
 __all__ = ["check_planned", "data_changed", "files_changed"]

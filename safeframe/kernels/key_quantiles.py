@@ -11,8 +11,8 @@ import numpy.typing as npt
 from safeframe import options
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes, KeyStatistics
-from safeframe.kernels.key_codes import decode_codes
-from safeframe.kernels.key_summary import heaviest, smallest_hashes
+from safeframe.kernels.keys.codes import decode_codes
+from safeframe.kernels.keys.summary import heaviest, smallest_hashes
 
 __all__ = ["key_quantiles"]
 

@@ -1,7 +1,7 @@
 """Sizes of parquet files: rows of a row group, and what a write holds.
 
 Covers: formulas.
-Does not cover: encodings (``kernels.parquet_encoding``).
+Does not cover: encodings (``kernels.parquet.writer_options``).
 """
 
 from __future__ import annotations

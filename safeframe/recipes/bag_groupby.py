@@ -11,21 +11,21 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
 from safeframe.choices import check_count, check_flags
-from safeframe.engine.bag_cells import BagLimit
-from safeframe.engine.bag_graph import BagGraph
-from safeframe.engine.bag_tasks import BagSpec
-from safeframe.engine.planned_layer import PlannedLayer, partition_tasks
-from safeframe.engine.runs import prepare_runs
+from safeframe.engine.bag.cells import BagLimit
+from safeframe.engine.bag.graph import BagGraph
+from safeframe.engine.bag.tasks import BagSpec
+from safeframe.engine.exchange.runs import prepare_runs
+from safeframe.engine.planned.layer import PlannedLayer, partition_tasks
 from safeframe.errors import SchemaMismatchError, ValidationError
-from safeframe.facts.bag_facts import BagFacts
+from safeframe.facts.bag import BagFacts
 from safeframe.facts.plan import Plan
-from safeframe.planning.bag_groupby import BagLayout
-from safeframe.planning.bag_groupby import plan_bag_groupby as make_plan
-from safeframe.recipes.dask_arguments import exchange_strategy, no_effect
-from safeframe.recipes.given_budget import given_budget
-from safeframe.sizing.bag_sizes import sample_bag
+from safeframe.planning.bag import BagLayout
+from safeframe.planning.bag import plan_bag_groupby as make_plan
+from safeframe.prepare.arguments import given_budget
+from safeframe.prepare.dask_arguments import exchange_strategy, no_effect
+from safeframe.sizing.bag import sample_bag
 from safeframe.sizing.cluster import staging_facts
-from safeframe.sizing.partition_tasks import PartitionTask
+from safeframe.sizing.partitions.tasks import PartitionTask
 
 __all__ = ["bag_groupby", "plan_bag_groupby"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from dask.highlevelgraph import HighLevelGraph
 
-from safeframe.engine._dask import Expr
-from safeframe.engine.planned_layer import PlannedLayer
+from safeframe._dask.expressions import Expr
+from safeframe.engine.planned.layer import PlannedLayer
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 

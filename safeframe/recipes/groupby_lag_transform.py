@@ -7,17 +7,17 @@ from typing import Any, cast
 
 import dask.dataframe as dd
 
+from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_flags
-from safeframe.engine._dask import new_collection
-from safeframe.engine.lag_nodes import SafeLag
-from safeframe.engine.runs import check_staging
+from safeframe.engine.exchange.runs import check_staging
+from safeframe.engine.lag.nodes import SafeLag
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.recipes.frames import as_names, check_keys
-from safeframe.recipes.lag_columns import NO_FILL, lag_spec
-from safeframe.recipes.lag_planning import PlannedLag, plan_lags
-from safeframe.recipes.lag_source import lag_source
-from safeframe.recipes.sorting import SortOptions
+from safeframe.prepare.arguments import as_names, check_keys
+from safeframe.prepare.lag.columns import NO_FILL, lag_spec
+from safeframe.prepare.lag.plan import PlannedLag, plan_lags
+from safeframe.prepare.lag.source import lag_source
+from safeframe.prepare.sort.order import SortOptions
 
 __all__ = ["groupby_lag_transform", "plan_lag"]
 

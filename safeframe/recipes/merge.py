@@ -9,33 +9,30 @@ from typing import Any, cast
 import dask.dataframe as dd
 
 from safeframe import config
-from safeframe.engine._dask import new_collection
-from safeframe.engine.merge_nodes import SafeMerge
-from safeframe.engine.runs import check_staging
-from safeframe.engine.source_files import source_files
+from safeframe._dask.expressions import new_collection
+from safeframe.engine.exchange.runs import check_staging
+from safeframe.engine.merge.nodes import SafeMerge
+from safeframe.engine.planned.sources import source_files
 from safeframe.facts.keys import KeyStatistics
-from safeframe.facts.merge import How, MergeEstimate
-from safeframe.facts.merge_facts import MergeFacts
+from safeframe.facts.merge import How, MergeEstimate, MergeFacts
 from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Plan
-from safeframe.planning.merge import check_strategy
-from safeframe.planning.merge import plan_merge as make_plan
-from safeframe.recipes.dask_arguments import MergeMoves, merge_moves
-from safeframe.recipes.frames import Side, as_frame
-from safeframe.recipes.given_budget import given_budget
-from safeframe.recipes.join_sizes import JoinSizes, check_how, size_join
-from safeframe.recipes.merge_checks import (
+from safeframe.planning.merge.plan import check_strategy
+from safeframe.planning.merge.plan import plan_merge as make_plan
+from safeframe.prepare.arguments import Side, as_frame, given_budget
+from safeframe.prepare.dask_arguments import MergeMoves, merge_moves
+from safeframe.prepare.merge.keys import KeyArguments
+from safeframe.prepare.merge.result import (
     check_validate,
     check_validate_kind,
     refuse_larger,
     refuse_partitions,
+    result_divisions,
     warn_of_explosion,
 )
-from safeframe.recipes.merge_divisions import result_divisions
-from safeframe.recipes.merge_keys import KeyArguments
-from safeframe.recipes.merge_p2p import look_at_p2p
-from safeframe.recipes.merge_table import table_merge
-from safeframe.recipes.rounded_integers import match_counted, warn_of_rounding
+from safeframe.prepare.merge.rounded_integers import match_counted, warn_of_rounding
+from safeframe.prepare.merge.sizes import JoinSizes, check_how, look_at_p2p, size_join
+from safeframe.prepare.merge.table import table_merge
 from safeframe.sizing.cluster import staging_facts
 from safeframe.units import parse_nbytes
 

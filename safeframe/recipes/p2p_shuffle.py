@@ -9,20 +9,19 @@ from typing import Any, cast
 import dask.dataframe as dd
 
 from safeframe import config
+from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_count
-from safeframe.engine._dask import new_collection
-from safeframe.engine.p2p_nodes import SafeP2PShuffle
-from safeframe.engine.source_files import source_files
+from safeframe.engine.p2p.nodes import SafeP2PShuffle
+from safeframe.engine.planned.sources import source_files
 from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullError, ValidationError
 from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.facts.plan import Plan
-from safeframe.kernels.key_schema import common_schema
-from safeframe.planning.p2p import plan_p2p_shuffle as make_plan
-from safeframe.planning.p2p_layout import P2PLayout
-from safeframe.recipes.frames import as_names, check_frame, check_keys
-from safeframe.recipes.given_budget import given_budget
-from safeframe.recipes.given_statistics import check_statistics
-from safeframe.sizing.keys import gather_key_statistics
+from safeframe.kernels.keys.schema import common_schema
+from safeframe.planning.p2p.layout import P2PLayout
+from safeframe.planning.p2p.plan import plan_p2p_shuffle as make_plan
+from safeframe.prepare.arguments import as_names, check_frame, check_keys, given_budget
+from safeframe.prepare.merge.sizes import check_statistics
+from safeframe.sizing.keys.statistics import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.units import format_nbytes
 

@@ -10,27 +10,26 @@ import numpy as np
 import pandas as pd
 
 from safeframe import config
+from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_flags
-from safeframe.engine._dask import new_collection
-from safeframe.engine.rebalance_nodes import SafeRebalance, stands_alone
-from safeframe.engine.runs import check_staging
-from safeframe.engine.source_files import source_files
+from safeframe.engine.exchange.runs import check_staging
+from safeframe.engine.planned.sources import source_files
+from safeframe.engine.rebalance.nodes import SafeRebalance, stands_alone
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import Counts
-from safeframe.facts.partition_sizes import RebalanceFacts, RebalanceLayout
 from safeframe.facts.plan import Plan
+from safeframe.facts.rebalance import RebalanceFacts, RebalanceLayout
 from safeframe.planning.memory import default_partition_nbytes
-from safeframe.planning.rebalance import plan_rebalance as make_plan
-from safeframe.planning.rebalance import reads_in_slices
-from safeframe.recipes.dask_arguments import refuse
-from safeframe.recipes.frames import check_frame
-from safeframe.recipes.given_budget import given_budget
-from safeframe.recipes.resizing import resized
-from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection
+from safeframe.planning.rebalance.plan import plan_rebalance as make_plan
+from safeframe.planning.rebalance.plan import reads_in_slices
+from safeframe.prepare.arguments import check_frame, given_budget
+from safeframe.prepare.dask_arguments import refuse
+from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection
+from safeframe.prepare.sort.resizing import resized
 from safeframe.sizing.cluster import staging_facts
-from safeframe.sizing.object_columns import unwritable_columns
-from safeframe.sizing.parquet_slices import SlicedParquet, sliced_parquet
-from safeframe.sizing.partition_sizes import measure_partitions
+from safeframe.sizing.columns.objects import unwritable_columns
+from safeframe.sizing.parquet.slices import SlicedParquet, sliced_parquet
+from safeframe.sizing.partitions.sizes import measure_partitions
 
 __all__ = ["plan_rebalance", "rebalance_partitions"]
 

@@ -11,22 +11,22 @@ import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
+from safeframe._dask.expressions import balanced_chunks
 from safeframe.choices import check_flags
-from safeframe.engine._dask import balanced_chunks
-from safeframe.engine.planned_layer import PlannedLayer, flat_keys, partition_tasks
-from safeframe.engine.rechunk_graph import RechunkGraph
-from safeframe.engine.rechunk_tasks import ChunkSpec
-from safeframe.engine.runs import prepare_runs
+from safeframe.engine.exchange.runs import prepare_runs
+from safeframe.engine.planned.layer import PlannedLayer, flat_keys, partition_tasks
+from safeframe.engine.rechunk.graph import RechunkGraph
+from safeframe.engine.rechunk.tasks import ChunkSpec
 from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.facts.rechunk_facts import RechunkFacts
-from safeframe.kernels.chunk_grid import ChunkGrid
+from safeframe.facts.rechunk import RechunkFacts
+from safeframe.kernels.rechunk import ChunkGrid
 from safeframe.planning.memory import largest_partition_nbytes
-from safeframe.planning.rechunk import plan_rechunk as make_plan
-from safeframe.recipes.dask_arguments import no_effect, refuse
-from safeframe.recipes.given_budget import given_budget
+from safeframe.planning.rechunk.plan import plan_rechunk as make_plan
+from safeframe.prepare.arguments import given_budget
+from safeframe.prepare.dask_arguments import no_effect, refuse
 from safeframe.sizing.cluster import staging_facts
-from safeframe.sizing.partition_tasks import PartitionTask
+from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import parse_nbytes
 
 __all__ = ["plan_rechunk", "rechunk"]

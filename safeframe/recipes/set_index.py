@@ -13,18 +13,18 @@ import pandas as pd
 from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.kernels.row_order import RowOrder
-from safeframe.planning.sort import plan_sort
-from safeframe.recipes.dask_arguments import (
+from safeframe.kernels.sort.rows import RowOrder
+from safeframe.planning.sort.plan import plan_sort
+from safeframe.prepare.arguments import check_frame
+from safeframe.prepare.dask_arguments import (
     as_npartitions,
     exchange_strategy,
     no_effect,
     refuse,
     refuse_options,
 )
-from safeframe.recipes.frames import check_frame
-from safeframe.recipes.index_column import IndexColumn, index_column
-from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection, plan_order, row_order
+from safeframe.prepare.sort.index_column import IndexColumn, index_column
+from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection, plan_order, row_order
 
 __all__ = ["plan_set_index", "set_index"]
 

@@ -12,30 +12,28 @@ import pandas as pd
 from dask import is_dask_collection
 
 from safeframe import config
+from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_choice, check_flags
-from safeframe.engine._dask import new_collection
-from safeframe.engine.exchange_nodes import self_made
-from safeframe.engine.runs import check_staging
-from safeframe.engine.sort_nodes import SafeSort
-from safeframe.engine.source_files import source_files
+from safeframe.engine.exchange.nodes import self_made
+from safeframe.engine.exchange.runs import check_staging
+from safeframe.engine.planned.sources import source_files
+from safeframe.engine.sort.nodes import SafeSort
 from safeframe.errors import ValidationError
-from safeframe.facts.keys import KeyStatistics
+from safeframe.facts.keys import KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
-from safeframe.facts.shuffle_facts import ShuffleFacts
-from safeframe.facts.shuffle_keys import ShuffleKeys
-from safeframe.kernels.hash_router import HashRouter
-from safeframe.kernels.key_schema import common_schema
-from safeframe.kernels.row_layout import rows_have_fixed_width
-from safeframe.planning.shuffle import plan_shuffle as make_plan
-from safeframe.recipes.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
-from safeframe.recipes.frames import as_names, check_frame, check_keys
-from safeframe.recipes.given_budget import given_budget
-from safeframe.recipes.given_statistics import check_statistics
+from safeframe.facts.sort import ShuffleFacts
+from safeframe.kernels.columns.rows import rows_have_fixed_width
+from safeframe.kernels.keys.schema import common_schema
+from safeframe.kernels.routing.hashes import HashRouter
+from safeframe.planning.sort.shuffle import plan_shuffle as make_plan
+from safeframe.prepare.arguments import as_names, check_frame, check_keys, given_budget
+from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
+from safeframe.prepare.merge.sizes import check_statistics
+from safeframe.prepare.sort.order import SortOptions
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
-from safeframe.recipes.sorting import SortOptions
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.frames import profile_frame
-from safeframe.sizing.keys import gather_key_statistics
+from safeframe.sizing.keys.statistics import gather_key_statistics
 
 __all__ = ["plan_shuffle", "shuffle"]
 

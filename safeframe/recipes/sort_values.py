@@ -12,15 +12,15 @@ import numpy as np
 from safeframe.choices import check_choice, check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.recipes.dask_arguments import (
+from safeframe.prepare.arguments import as_names, check_frame
+from safeframe.prepare.dask_arguments import (
     as_npartitions,
     exchange_strategy,
     no_effect,
     refuse,
     refuse_options,
 )
-from safeframe.recipes.frames import as_names, check_frame
-from safeframe.recipes.sorting import PlannedSort, SortOptions, make_collection, plan_order, row_order
+from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection, plan_order, row_order
 
 __all__ = ["plan_sort_values", "sort_values"]
 

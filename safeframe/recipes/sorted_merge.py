@@ -13,13 +13,13 @@ from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.facts.plan import Plan
-from safeframe.kernels.key_codes import decode_codes
-from safeframe.planning.ordered_parts import first_disorder
-from safeframe.recipes.dask_arguments import merge_moves
-from safeframe.recipes.frames import Side
-from safeframe.recipes.join_sizes import JoinSizes
+from safeframe.kernels.keys.codes import decode_codes
+from safeframe.planning.merge.touched_parts import first_disorder
+from safeframe.prepare.arguments import Side
+from safeframe.prepare.dask_arguments import merge_moves
+from safeframe.prepare.merge.keys import KeyArguments
+from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.recipes.merge import merged, planned
-from safeframe.recipes.merge_keys import KeyArguments
 from safeframe.units import parse_nbytes
 
 __all__ = ["plan_sorted_merge", "sorted_merge"]

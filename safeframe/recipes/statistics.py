@@ -7,15 +7,15 @@ from typing import Any
 import dask.dataframe as dd
 
 from safeframe.errors import ValidationError
-from safeframe.facts.frame_estimate import FrameEstimate
+from safeframe.facts.frame import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeEstimate
-from safeframe.kernels.key_schema import common_schema
-from safeframe.recipes.frames import check_frame
-from safeframe.recipes.join_sizes import named_keys, size_join
-from safeframe.recipes.merge_keys import KeyArguments, side_keys, with_added_column
+from safeframe.kernels.keys.schema import common_schema
+from safeframe.prepare.arguments import check_frame
+from safeframe.prepare.merge.keys import KeyArguments, side_keys, with_added_column
+from safeframe.prepare.merge.sizes import named_keys, size_join
 from safeframe.sizing.frames import count_partition_rows, profile_frame
-from safeframe.sizing.keys import gather_key_statistics
+from safeframe.sizing.keys.statistics import gather_key_statistics
 
 __all__ = ["estimate", "estimate_merge", "key_statistics"]
 

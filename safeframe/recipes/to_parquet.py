@@ -16,23 +16,22 @@ import pyarrow as pa
 from dask.base import tokenize
 
 from safeframe import options
+from safeframe._dask.expressions import files_read, fingerprint, new_collection
 from safeframe.choices import check_choice, check_count, check_flags
-from safeframe.engine._dask import files_read, fingerprint, new_collection
-from safeframe.engine.atomic_swap import Swap, recover, writes_inside
-from safeframe.engine.joined_write import JoinedFrame, joined_form, joined_frame, unwritable
-from safeframe.engine.merge_nodes import FilteredMerge
-from safeframe.engine.parquet_nodes import JoinedToParquet, SafeToParquet, close_target, open_target
-from safeframe.engine.parquet_tasks import INDEX_LABEL, ParquetTarget
-from safeframe.engine.write_progress import WriteProgress, progress_lines
+from safeframe.engine.merge.nodes import FilteredMerge
+from safeframe.engine.parquet.nodes import JoinedToParquet, SafeToParquet, close_target, open_target
+from safeframe.engine.parquet.progress import WriteProgress, progress_lines
+from safeframe.engine.parquet.swap import Swap, recover, writes_inside
+from safeframe.engine.parquet.tasks import INDEX_LABEL, ParquetTarget
+from safeframe.engine.parquet.without_rows import JoinedFrame, joined_form, joined_frame, unwritable
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.kernels.joined_file import JoinedForm
-from safeframe.kernels.parquet_encoding import Compression, check_compression
+from safeframe.kernels.parquet.joined import JoinedForm
+from safeframe.kernels.parquet.writer_options import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
-from safeframe.recipes.frames import check_frame
-from safeframe.recipes.given_budget import given_budget
-from safeframe.recipes.parquet_append import appended_to
-from safeframe.recipes.parquet_arguments import (
+from safeframe.prepare.arguments import check_frame, given_budget
+from safeframe.prepare.parquet.append import appended_to
+from safeframe.prepare.parquet.arguments import (
     Schema,
     check_engine,
     check_file_names,
@@ -43,7 +42,7 @@ from safeframe.recipes.parquet_arguments import (
     footer_metadata,
     located,
 )
-from safeframe.recipes.parquet_checks import (
+from safeframe.prepare.parquet.checks import (
     check_columns,
     check_room,
     check_target,

@@ -17,7 +17,7 @@ from typing import Any
 
 from distributed import WorkerPlugin
 
-from safeframe.engine import tally
+from safeframe.engine import task as tally
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.report.sampler import Sampler

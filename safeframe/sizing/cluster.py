@@ -23,11 +23,10 @@ from dask.system import CPU_COUNT
 
 from safeframe import config, options
 from safeframe.errors import UnsupportedError, ValidationError
-from safeframe.facts.budget import Budget
-from safeframe.facts.merge_facts import StagingFacts
+from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
-from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.live_workers import ask_workers, living_workers, register_on_workers
+from safeframe.sizing.machine import free_nbytes
 from safeframe.sizing.page_return import PageReturn
 from safeframe.sizing.staging_url import is_remote, staging_base
 

@@ -1,7 +1,7 @@
 """Learns how wide a frame's rows are and how many it has.
 
 Covers: bytes per row of each column, rows per partition.
-Does not cover: keys (``sizing.keys``).
+Does not cover: keys (``sizing.keys.statistics``).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import pandas as pd
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import Counts
-from safeframe.sizing.fixed_widths import fixed_nbytes
-from safeframe.sizing.object_columns import unwritable_columns
-from safeframe.sizing.partition_tasks import each_partition
-from safeframe.sizing.sampled_widths import INDEX, sampled_widths
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.columns.objects import unwritable_columns
+from safeframe.sizing.columns.widths import INDEX, sampled_widths
+from safeframe.sizing.partitions.tasks import each_partition
 
 __all__ = ["count_partition_rows", "profile_frame"]
 

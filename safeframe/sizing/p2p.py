@@ -2,8 +2,8 @@
 
 Covers: the live buffers of every worker, the disks of their local directories,
 rows and bytes of the frame, the bytes that P2P adds to each piece it writes.
-Does not cover: deciding what to do about it (``planning.p2p_layout``), setting buffers
-(``engine.p2p_settings``).
+Does not cover: deciding what to do about it (``planning.p2p.layout``), setting buffers
+(``engine.p2p.settings``).
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from packaging.version import Version
 from safeframe import options
 from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
-from safeframe.facts.keys import Counts, KeyStatistics
+from safeframe.facts.keys import Counts, KeyStatistics, ShuffleKeys
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
-from safeframe.facts.shuffle_keys import ShuffleKeys
 from safeframe.sizing.cluster import current_client, measure_budget
-from safeframe.sizing.disk import free_nbytes
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.live_workers import ask_workers
-from safeframe.sizing.partition_tasks import each_partition
+from safeframe.sizing.machine import free_nbytes
+from safeframe.sizing.partitions.tasks import each_partition
 
 __all__ = ["p2p_facts"]
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 import safeframe
-from safeframe.engine._dask import Fused
-from safeframe.engine.lag_nodes import LagPartitions, PartitionEdges, SafeLag
+from safeframe._dask.expressions import Fused
+from safeframe.engine.lag.nodes import LagPartitions, PartitionEdges, SafeLag
 from tests.expressions import nodes_of
 
 ROWS = 6000

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 
-from safeframe.engine import tally
+from safeframe.engine import task as tally
 from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate

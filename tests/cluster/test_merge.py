@@ -14,8 +14,8 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
-from safeframe.engine.exchange_nodes import StagePartitions
-from safeframe.engine.p2p_nodes import P2PSend
+from safeframe.engine.exchange.nodes import StagePartitions
+from safeframe.engine.p2p.nodes import P2PSend
 from tests.expressions import every_node
 from tests.property.merging import same_rows
 

@@ -11,10 +11,10 @@ from dask.callbacks import Callback
 from dask.dataframe.dask_expr.io.parquet import ReadParquet
 
 import safeframe
-from safeframe.engine._dask import Filter, Literal
-from safeframe.engine.exchange_nodes import Seal, StagePartitions
-from safeframe.engine.fusion import FusedCells
-from safeframe.engine.merge_nodes import SafeMerge
+from safeframe._dask.expressions import Filter, Literal
+from safeframe.engine.exchange.nodes import Seal, StagePartitions
+from safeframe.engine.merge.nodes import SafeMerge
+from safeframe.engine.planned.fusion import FusedCells
 from tests.expressions import every_node, nodes_of
 from tests.property.test_merge_properties import same_rows
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.engine._dask import P2PBarrierTask
-from safeframe.engine.fusion import FusedCells
-from safeframe.engine.planned_nodes import Cells
+from safeframe._dask.expressions import P2PBarrierTask
+from safeframe.engine.planned.fusion import FusedCells
+from safeframe.engine.planned.nodes import Cells
 from safeframe.recipes import merge as recipe
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 from tests.property.test_merge_properties import same_rows

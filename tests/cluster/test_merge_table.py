@@ -13,9 +13,9 @@ import pytest
 from distributed import Client, LocalCluster, wait
 
 import safeframe
-from safeframe.facts.key_table import KeyTable
-from safeframe.recipes import merge_table
-from safeframe.sizing import key_table
+from safeframe.facts.merge import KeyTable
+from safeframe.prepare.merge import table as merge_table
+from safeframe.sizing.keys import table as key_table
 
 
 @pytest.fixture

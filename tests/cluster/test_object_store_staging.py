@@ -24,8 +24,8 @@ import pytest
 from distributed import Client, Nanny, Scheduler, SpecCluster, wait
 
 import safeframe
-from safeframe.engine.remote_store import RemoteStore, remote_store
-from safeframe.engine.staging_directory import _sessions
+from safeframe.engine.storage.remote import RemoteStore, remote_store
+from safeframe.engine.storage.sessions import _sessions
 from safeframe.sizing.staging_url import staging_base
 
 pytestmark = pytest.mark.cluster

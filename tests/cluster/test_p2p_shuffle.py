@@ -11,10 +11,10 @@ from distributed import Client, LocalCluster, wait
 
 import safeframe
 from safeframe import errors, measure
-from safeframe.engine._dask import lowered, new_collection
-from safeframe.engine.p2p import p2p_exchange, p2p_facts
-from safeframe.engine.p2p_nodes import SafeP2PShuffle
-from safeframe.engine.p2p_settings import P2PBuffers
+from safeframe._dask.expressions import lowered, new_collection
+from safeframe.engine.p2p.nodes import SafeP2PShuffle
+from safeframe.engine.p2p.settings import P2PBuffers
+from safeframe.engine.p2p.transport import p2p_exchange, p2p_facts
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.statistics import key_statistics
 from tests.property.objects import identical

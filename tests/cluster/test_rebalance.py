@@ -16,9 +16,9 @@ from distributed import wait
 
 import safeframe
 from safeframe import options
-from safeframe.engine.rebalance_nodes import GatheredPieces, JoinedPieces
+from safeframe.engine.rebalance.nodes import GatheredPieces, JoinedPieces
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
-from safeframe.sizing.parquet_slices import sliced_parquet
+from safeframe.sizing.parquet.slices import sliced_parquet
 from tests.expressions import nodes_of
 
 

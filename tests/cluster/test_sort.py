@@ -15,7 +15,7 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
-from safeframe.engine.exchange_nodes import StageGroups, StagePartitions
+from safeframe.engine.exchange.nodes import StageGroups, StagePartitions
 from tests.expressions import every_node
 
 ROWS = 6000

@@ -14,10 +14,10 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
-from safeframe.engine.exchange_nodes import StagePartitions
-from safeframe.engine.fusion import FusedCells
-from safeframe.engine.ordered_tasks import checked_part
-from safeframe.engine.staging_directory import SEAL_PREFIX
+from safeframe.engine.exchange.nodes import StagePartitions
+from safeframe.engine.merge.in_order_tasks import checked_part
+from safeframe.engine.planned.fusion import FusedCells
+from safeframe.engine.storage.sessions import SEAL_PREFIX
 from tests.expressions import every_node
 
 

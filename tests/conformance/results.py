@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 import safeframe
-from safeframe.recipes import merge_table
+from safeframe.prepare.merge import table as merge_table
 
 __all__ = ["COLUMNS", "LOCAL", "RESULTS", "SOURCES", "Result", "frames", "made", "same_rows_in_dask"]
 

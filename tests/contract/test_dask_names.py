@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from safeframe.engine import _dask
+from safeframe._dask import expressions as _dask
 
 FRAME = pd.DataFrame({"k": [1, 2, 3, 4], "a": [5.0, 6.0, 7.0, 8.0]})
 
@@ -261,7 +261,7 @@ def test_p2p_outside_a_worker_says_so() -> None:
 
 
 def test_a_limiter_compares_with_its_limit_whenever_it_is_asked() -> None:
-    # safeframe.engine.p2p_settings sets the limit of those that running workers have.
+    # safeframe.engine.p2p.settings sets the limit of those that running workers have.
     from distributed.shuffle._limiter import ResourceLimiter
 
     limiter = ResourceLimiter(100)
@@ -529,7 +529,7 @@ def test_a_fingerprint_is_of_the_files_and_not_of_the_process(tmp_path: Path) ->
 
     FRAME.to_parquet(tmp_path / "one.parquet")
     code = (
-        "import sys, dask.dataframe as dd; from safeframe.engine._dask import fingerprint; "
+        "import sys, dask.dataframe as dd; from safeframe._dask.expressions import fingerprint; "
         "print(fingerprint(dd.read_parquet(sys.argv[1])[['a']].expr))"
     )
 

@@ -9,7 +9,7 @@ import dask.array as da
 import dask.bag as db
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 
-from safeframe.engine import _dask
+from safeframe._dask import expressions as _dask
 
 
 def test_a_layer_may_be_pickled_as_another():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from safeframe.engine import source_files
+from safeframe.engine.planned import sources as source_files
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import dask.bag as db
 import pytest
 
 import safeframe
-from safeframe.engine import bag_blocks, bag_tasks
+from safeframe.engine.bag import blocks as bag_blocks
+from safeframe.engine.bag import tasks as bag_tasks
 
 pytestmark = pytest.mark.usefixtures("_synchronous")
 

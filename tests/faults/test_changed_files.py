@@ -16,7 +16,7 @@ from dask.tokenize import tokenize
 from distributed import Client
 
 import safeframe
-from safeframe.recipes import merge_table
+from safeframe.prepare.merge import table as merge_table
 from tests.property.merging import _check_divisions
 from tests.property.test_merge_filter_properties import rows
 

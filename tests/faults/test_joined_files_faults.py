@@ -17,15 +17,15 @@ import pytest
 
 import safeframe
 from safeframe import options
-from safeframe.engine import joined_write
-from safeframe.recipes import parquet_checks
+from safeframe.engine.parquet import without_rows as joined_write
+from safeframe.prepare.parquet import checks as parquet_checks
 
 CHILD = """
 import os, signal, sys
 import dask, dask.dataframe as dd
 import safeframe
 from safeframe import options
-from safeframe.engine import joined_write
+from safeframe.engine.parquet import without_rows as joined_write
 
 left, right, out, staging = sys.argv[1:]
 options.JOINED_FILE_NBYTES = 20_000

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import safeframe
-from safeframe.engine import probe_tasks
-from safeframe.recipes import merge_table
+from safeframe.engine.merge import broadcast_tasks as probe_tasks
+from safeframe.prepare.merge import table as merge_table
 
 
 @pytest.fixture(autouse=True)

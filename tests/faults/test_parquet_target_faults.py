@@ -19,7 +19,9 @@ import pandas as pd
 import pytest
 
 import safeframe
-from safeframe.engine import atomic_swap, parquet_commit, parquet_nodes
+from safeframe.engine.parquet import commit as parquet_commit
+from safeframe.engine.parquet import nodes as parquet_nodes
+from safeframe.engine.parquet import swap as atomic_swap
 from safeframe.recipes.to_parquet import to_parquet
 
 
@@ -122,7 +124,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 import dask, dask.dataframe as dd
-from safeframe.engine import parquet_commit
+from safeframe.engine.parquet import commit as parquet_commit
 from safeframe.recipes.to_parquet import to_parquet
 
 place, moment = sys.argv[1:]

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import safeframe
-from safeframe.engine import rebalance_tasks, staging
+from safeframe.engine.exchange import stage as staging
+from safeframe.engine.rebalance import tasks as rebalance_tasks
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 
 pytestmark = pytest.mark.usefixtures("_synchronous")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import safeframe
-from safeframe.engine import rechunk_tasks
+from safeframe.engine.rechunk import tasks as rechunk_tasks
 
 pytestmark = pytest.mark.usefixtures("_synchronous")
 

@@ -14,7 +14,7 @@ import pytest
 from distributed import Client, LocalCluster, wait
 
 import safeframe
-from safeframe.engine import exchange_nodes
+from safeframe.engine.exchange import nodes as exchange_nodes
 from tests.faults.test_sort_faults import check_error, frame, staged_files
 
 

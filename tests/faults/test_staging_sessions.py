@@ -11,10 +11,10 @@ import dask.bag as db
 import pytest
 
 import safeframe
-from safeframe.engine import private_directory
-from safeframe.engine.private_directory import user_name
-from safeframe.engine.staging import write_file
-from safeframe.engine.staging_directory import Session
+from safeframe.engine.exchange.stage import write_file
+from safeframe.engine.storage import private_directory
+from safeframe.engine.storage.private_directory import user_name
+from safeframe.engine.storage.sessions import Session
 
 
 def staged_files(directory):
@@ -28,7 +28,7 @@ def run(script, *arguments):
 
 
 CRASH = (
-    "import os, sys; from safeframe.engine.staging_directory import Session; "
+    "import os, sys; from safeframe.engine.storage.sessions import Session; "
     "session = Session(sys.argv[1]); "
     "os.makedirs(session.run_directory('run')); "
     "open(session.run_directory('run') + '/rows.staged', 'w').close(); "
@@ -166,7 +166,7 @@ def test_a_link_to_a_dead_session_is_left_alone(tmp_path):
 
 def test_a_fork_that_ends_leaves_the_session_alone(tmp_path):
     script = (
-        "import os, sys; from safeframe.engine.staging_directory import Session; "
+        "import os, sys; from safeframe.engine.storage.sessions import Session; "
         "session = Session(sys.argv[1]); child = os.fork(); "
         "sys.exit(0) if not child else os.waitpid(child, 0); "
         "print(session.directory.exists())"
@@ -178,7 +178,7 @@ def test_a_fork_that_ends_leaves_the_session_alone(tmp_path):
 
 def test_sessions_that_start_and_end_side_by_side(tmp_path):
     script = (
-        "import sys; from safeframe.engine.staging_directory import Session\n"
+        "import sys; from safeframe.engine.storage.sessions import Session\n"
         "for _ in range(200):\n"
         "    session = Session(sys.argv[1])\n"
         "    assert (session.directory / 'lock').exists(), 'swept while its owner lives'\n"

@@ -14,14 +14,17 @@ import pandas as pd
 import pytest
 
 import safeframe
-from safeframe.engine import atomic_swap
+from safeframe.engine.parquet import swap as atomic_swap
 from safeframe.recipes.to_parquet import to_parquet
 
 CHILD = """
 import os, signal, sys
 from pathlib import Path
 import dask, dask.dataframe as dd
-from safeframe.engine import atomic_swap, parquet_commit, parquet_nodes, parquet_tasks
+from safeframe.engine.parquet import swap as atomic_swap
+from safeframe.engine.parquet import commit as parquet_commit
+from safeframe.engine.parquet import nodes as parquet_nodes
+from safeframe.engine.parquet import tasks as parquet_tasks
 from safeframe.recipes.to_parquet import to_parquet
 
 place, moment, exchange = sys.argv[1:]
@@ -140,7 +143,7 @@ def test_a_task_that_fails(place):
 
 
 def test_a_file_that_lost_rows(place, monkeypatch):
-    from safeframe.engine import parquet_tasks
+    from safeframe.engine.parquet import tasks as parquet_tasks
 
     write = parquet_tasks._write
     monkeypatch.setattr(parquet_tasks, "_write", lambda frame, *rest: write(frame.iloc[1:], *rest))

@@ -11,7 +11,7 @@ import pytest
 
 import safeframe
 from benchmarks.tight import TightCluster
-from safeframe.engine.joined_write import JoinedFrame, joined_frame
+from safeframe.engine.parquet.without_rows import JoinedFrame, joined_frame
 
 pytestmark = [
     pytest.mark.tight(n_workers=2, limit="598MiB", hard="1GiB"),

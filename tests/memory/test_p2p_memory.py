@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.tight import TightCluster
-from safeframe.engine._dask import new_collection
-from safeframe.engine.p2p import p2p_exchange, p2p_facts
-from safeframe.engine.p2p_settings import set_buffers
-from safeframe.planning.p2p_layout import lay_out_p2p
+from safeframe._dask.expressions import new_collection
+from safeframe.engine.p2p.settings import set_buffers
+from safeframe.engine.p2p.transport import p2p_exchange, p2p_facts
+from safeframe.planning.p2p.layout import lay_out_p2p
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 
 # P2P's buffers stay as a test has set them, and its threads keep pages: every test has new workers.

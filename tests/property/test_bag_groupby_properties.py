@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.engine import bag_cells
+from safeframe.engine.bag import cells as bag_cells
 
 KEYS = {
     "ints": st.integers(-3, 3),

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import safeframe
 from safeframe import options
-from safeframe.kernels import joined_groups
-from safeframe.planning import merge_write
+from safeframe.kernels.parquet import row_groups as joined_groups
+from safeframe.planning.merge import without_rows as merge_write
 from tests.property.merging import HOWS, in_dask
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.kernels.key_codes import decode_codes, encode_keys
-from safeframe.kernels.key_ids import key_ids
-from safeframe.kernels.key_schema import common_schema
-from safeframe.kernels.key_summary import combine, summarise
-from safeframe.sizing.keys import gather_key_statistics
+from safeframe.kernels.keys.codes import decode_codes, encode_keys
+from safeframe.kernels.keys.ids import key_ids
+from safeframe.kernels.keys.schema import common_schema
+from safeframe.kernels.keys.summary import combine, summarise
+from safeframe.sizing.keys.statistics import gather_key_statistics
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 HOWS = ("inner", "left", "right", "outer")

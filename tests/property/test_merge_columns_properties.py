@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import safeframe
 from safeframe import options
-from safeframe.engine.joined_write import JoinedFrame, joined_frame
-from safeframe.kernels import joined_groups
+from safeframe.engine.parquet.without_rows import JoinedFrame, joined_frame
+from safeframe.kernels.parquet import row_groups as joined_groups
 from tests.property.merging import HOWS, in_dask
 from tests.property.strategies import key_frames, partitioned
 
@@ -247,7 +247,7 @@ def test_the_plan_has_room_for_new_columns(tmp_path):
 
 
 def test_a_filter_does_not_need_room_for_all_rows(tmp_path):
-    from safeframe.recipes import parquet_checks
+    from safeframe.prepare.parquet import checks as parquet_checks
 
     left, right = tables(np.arange(4000) % 7, np.arange(300) % 7)
     with dask.config.set(NATIVE), mock.patch.object(parquet_checks, "free_nbytes", return_value=1000):

@@ -14,8 +14,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.engine.merge_nodes import FilteredMerge
-from safeframe.recipes import merge_table
+from safeframe.engine.merge.nodes import FilteredMerge
+from safeframe.prepare.merge import table as merge_table
 from tests.property.merging import examples, in_dask
 from tests.property.test_merge_table_properties import in_files
 

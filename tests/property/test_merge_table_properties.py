@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.facts.key_table import KeyTable
-from safeframe.recipes import merge_table
-from safeframe.sizing import key_table
+from safeframe.facts.merge import KeyTable
+from safeframe.prepare.merge import table as merge_table
+from safeframe.sizing.keys import table as key_table
 from tests.property.merging import merged_collection
 from tests.property.strategies import KEY_KINDS
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.engine.merge_nodes import SafeMerge
-from safeframe.engine.totals_nodes import GroupTotals, JoinTotals
+from safeframe.engine.merge.nodes import SafeMerge
+from safeframe.engine.merge.without_rows.totals_nodes import GroupTotals, JoinTotals
 from tests.expressions import nodes_of
 from tests.property.merging import HOWS, in_dask
 from tests.property.strategies import key_frames, partitioned

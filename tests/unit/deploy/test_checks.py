@@ -25,7 +25,7 @@ from safeframe.deploy.machine import Directory
 from safeframe.deploy.settings import small_worker_settings
 from safeframe.deploy.version_check import compare_versions
 from safeframe.deploy.worker_state import WorkerState, own_versions
-from safeframe.sizing.memory_group import MemoryGroup
+from safeframe.sizing.machine import MemoryGroup
 
 MIB, GIB = 2**20, 2**30
 

@@ -11,7 +11,7 @@ import pytest
 
 from safeframe.deploy import machine
 from safeframe.deploy.machine import inspect_directory, swapped_nbytes, worker_directory
-from safeframe.sizing.memory_group import memory_group
+from safeframe.sizing.machine import memory_group
 
 MIB = 2**20
 

@@ -23,9 +23,9 @@ from dask.order import order
 from distributed.protocol.pickle import dumps
 
 import safeframe
-from safeframe.facts.key_table import KeyTable
-from safeframe.recipes import merge_table
-from safeframe.sizing import key_table
+from safeframe.facts.merge import KeyTable
+from safeframe.prepare.merge import table as merge_table
+from safeframe.sizing.keys import table as key_table
 
 LEFT = pd.DataFrame({"k": np.arange(400) % 50, "a": np.arange(400)})
 RIGHT = pd.DataFrame({"k": np.arange(50), "b": np.arange(50.0)})

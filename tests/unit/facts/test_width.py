@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from safeframe import options
-from safeframe.facts.estimate import Estimate
-from safeframe.facts.width import Width, added
+from safeframe.facts.estimate import Estimate, Width, added
 
 TEXT = Width(least=10, expected=20, most=60, widest=31, exact=False)
 

@@ -14,10 +14,10 @@ import pytest
 import safeframe
 from safeframe import options
 from safeframe.errors import OutputTooLargeError, ValidationError
-from safeframe.facts.merge_facts import MergeFacts, SideFacts
-from safeframe.planning.join_size import estimate_join
-from safeframe.planning.merge import plan_merge
-from tests.unit.planning.test_merge_ladder import SOMEWHERE, facts
+from safeframe.facts.merge import MergeFacts, SideFacts
+from safeframe.planning.merge.plan import plan_merge
+from safeframe.planning.merge.size import estimate_join
+from tests.unit.planning.merge.test_ladder import SOMEWHERE, facts
 
 
 def side_of(side: SideFacts, rows: int) -> SideFacts:

@@ -14,25 +14,22 @@ import pytest
 
 import safeframe
 from safeframe.errors import ValidationError
+from safeframe.facts.estimate import Width
 from safeframe.facts.plan import Plan
-from safeframe.facts.width import Width
-from safeframe.planning.bag_groupby import plan_bag_groupby
-from safeframe.planning.merge import plan_merge
-from safeframe.planning.p2p import plan_p2p_shuffle
-from safeframe.planning.rebalance import plan_rebalance
-from safeframe.planning.rechunk import plan_rechunk
-from tests.unit.planning import (
-    test_bag_groupby,
-    test_lag,
-    test_merge_table,
-    test_p2p,
-    test_planning_bounded,
-    test_rebalance,
-    test_rechunk,
-    test_sort,
-)
+from safeframe.planning.bag import plan_bag_groupby
+from safeframe.planning.merge.plan import plan_merge
+from safeframe.planning.p2p.plan import plan_p2p_shuffle
+from safeframe.planning.rebalance.plan import plan_rebalance
+from safeframe.planning.rechunk.plan import plan_rechunk
+from tests.unit.planning import test_bag, test_planning_bounded
+from tests.unit.planning.lag import test_plan as test_lag
+from tests.unit.planning.merge import test_table as test_merge_table
+from tests.unit.planning.merge.test_ladder_snapshots import SITUATIONS
+from tests.unit.planning.p2p import test_plan as test_p2p
 from tests.unit.planning.plan_arithmetic import contradictions
-from tests.unit.planning.test_merge_ladder_snapshots import SITUATIONS
+from tests.unit.planning.rebalance import test_plan as test_rebalance
+from tests.unit.planning.rechunk import test_plan as test_rechunk
+from tests.unit.planning.sort import test_plan as test_sort
 
 MIB = 2**20
 TEXT = Width(least=31, expected=87, most=311, widest=127, exact=False)
@@ -82,7 +79,7 @@ def planned() -> dict[str, Plan]:
     for side in (64, 160):
         plans[f"rechunk {side}"] = plan_rechunk(test_rechunk.square(side))[0]
     for n in (2, 512):
-        plans[f"bag {n}"] = plan_bag_groupby(test_bag_groupby.facts(n))[0]
+        plans[f"bag {n}"] = plan_bag_groupby(test_bag.facts(n))[0]
     return plans
 
 

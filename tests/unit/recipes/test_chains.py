@@ -29,7 +29,7 @@ def _small_workers(monkeypatch):
         headroom_fraction=0.8,
         measured=True,
     )
-    monkeypatch.setattr("safeframe.recipes.given_budget.measure_budget", lambda _: budget)
+    monkeypatch.setattr("safeframe.prepare.arguments.measure_budget", lambda _: budget)
 
 
 def made(number: int, rows: int = ROWS) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import safeframe
-from safeframe.facts.frame_estimate import FrameEstimate
+from safeframe.facts.frame import FrameEstimate
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 
 

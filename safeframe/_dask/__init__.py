@@ -1,0 +1,1 @@
+"""The only door to names that dask and distributed do not promise to keep."""

@@ -1,0 +1,1 @@
+"""Groups the items of a bag by key."""

@@ -1,0 +1,1 @@
+"""The staged exchange: rows pass through files into shards."""

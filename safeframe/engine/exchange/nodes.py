@@ -1,0 +1,182 @@
+"""The staged exchange as dask expressions, for any recipe.
+
+::
+
+    ExchangeCells(Seal(StageGroups(frame), ...))
+
+Covers: grouping input partitions into stage tasks, one sealed manifest, output
+partitions made from it by a function of the recipe's.
+Does not cover: what the tasks do (``exchange``, and each recipe's tasks).
+
+A partition that is made by nothing but its own task (a file to read, a call of
+``from_map``) is made inside the stage task, so that it never waits in a
+worker's memory, and several of them make one file: reading a shard costs one
+piece per file. Others are fused with the stage task one by one, where dask can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from distributed import Future
+
+from safeframe._dask.expressions import (
+    Alias,
+    Blockwise,
+    Expr,
+    FromGraph,
+    List,
+    Task,
+    TaskRef,
+    lowered,
+)
+from safeframe.engine.exchange.stage import StagedFile, stage_files, stage_group
+from safeframe.engine.storage.sessions import SEAL_PREFIX
+from safeframe.kernels.routing.router import Router, StagedColumns
+from safeframe.sizing.partitions.tasks import PartitionTask, stands_alone
+
+__all__ = ["ExchangeCells", "Seal", "in_memory", "own_tasks", "part_of", "seal_key", "self_made", "stage"]
+
+
+def stage(
+    frame: Any, columns: StagedColumns, router: Router, directory: str, group: tuple[int, int] | None = None
+) -> Any:
+    """Give the expression that stages a lowered frame.
+
+    Parameters
+    ----------
+    frame
+        The lowered expression.
+    columns, router, directory
+        As :func:`safeframe.engine.exchange.stage.stage_group` takes them.
+    group
+        Partitions of one stage task, where partitions stand alone, and bytes
+        that those of them which wait to be written may take.
+    """
+    fused = frame.fuse()
+    if group is not None and group[0] > 1:
+        tasks = own_tasks(fused)
+        if tasks is not None:
+            return StageGroups(fused, columns, router, directory, *group)
+    return StagePartitions(frame, columns, router, directory).fuse()
+
+
+def self_made(ddf: Any) -> bool:
+    """Whether each partition of a collection is made by its own task alone."""
+    return own_tasks(lowered(ddf.expr.simplify()).fuse()) is not None
+
+
+def in_memory(expr: Any) -> bool:
+    """Whether all partitions of an expression are in memory already, as those of a frame that was persisted are."""
+    if not isinstance(expr, FromGraph):
+        return False
+    return all(isinstance(made, (Alias, Future, pd.DataFrame)) for made in dict(expr._layer()).values())
+
+
+def own_tasks(frame: Any) -> list[Task] | None:
+    """Give the tasks of a frame's partitions, when each needs nothing but itself."""
+    layer = dict(frame._layer())
+    tasks = [layer.get(key) for key in frame.__dask_keys__()]
+    return tasks if all(stands_alone(task) for task in tasks) else None
+
+
+def part_of(frame: Any, own: list[Task] | None, number: int) -> Any:
+    """Give a partition to a task: to be made there, where it has a task of its own, or else as it was made."""
+    return TaskRef((frame._name, number)) if own is None else PartitionTask(own[number])
+
+
+class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
+    """Write each partition to a file, by shard."""
+
+    _parameters = ["frame", "columns_", "router", "directory"]
+    _meta = pd.Series([], dtype=object)
+
+    @staticmethod
+    def operation(
+        frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str
+    ) -> list[StagedFile]:
+        """Stage one partition."""
+        return [stage_group([lambda: frame], columns, router, directory)]
+
+
+class StageGroups(Expr):  # type: ignore[misc]
+    """Write each group of partitions that stand alone to a file, by shard."""
+
+    _parameters = ["frame", "columns_", "router", "directory", "group", "held_nbytes"]
+    _meta = pd.Series([], dtype=object)
+
+    def dependencies(self) -> list[Any]:
+        """Nothing: the frame's tasks are part of this expression's own."""
+        return []
+
+    def _divisions(self) -> Any:
+        return (None,) * (-(-self.frame.npartitions // self.group) + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        tasks = own_tasks(self.frame)
+        assert tasks is not None, "checked when the expression was made"
+        graph = {}
+        for number in range(self.npartitions):
+            parts = [PartitionTask(task) for task in tasks[number * self.group : (number + 1) * self.group]]
+            key = (self._name, number)
+            graph[key] = Task(
+                key, stage_tasks, _Parts(parts), self.columns_, self.router, self.directory, self.held_nbytes
+            )
+        return graph
+
+
+class _Parts:
+    """Partitions of one stage task; an object, so that dask does not look inside."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: list[PartitionTask]) -> None:
+        self.parts = parts
+
+
+def stage_tasks(
+    parts: _Parts, columns: StagedColumns, router: Router, directory: str, held_nbytes: int
+) -> list[StagedFile]:
+    """Make partitions one after the other, and stage them."""
+    return stage_files([part.make for part in parts.parts], columns, router, directory, held_nbytes)
+
+
+class Seal(Expr):  # type: ignore[misc]
+    """One manifest of all staged files, under a key that the janitor knows.
+
+    The operands after the parameters are what was staged, one expression a side.
+    """
+
+    _parameters = ["run", "function", "arguments"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        key = seal_key(self.run)
+        sides = [List(*(TaskRef(part) for part in side.__dask_keys__())) for side in self.operands[3:]]
+        task = Task(key, self.function, *sides, *self.arguments)
+        return {key: task, (self._name, 0): Alias((self._name, 0), key)}
+
+
+class ExchangeCells(Expr):  # type: ignore[misc]
+    """Output partitions: each made by ``make(manifest, number)``."""
+
+    _parameters = ["sealed", "make", "meta", "given_divisions", "run"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _task(self, name: Any, index: int) -> Any:
+        return Task(name, self.make, TaskRef(seal_key(self.run)), index)
+
+
+def seal_key(run: str) -> str:
+    """Give the key of a run's sealed manifest."""
+    return f"{SEAL_PREFIX}{run}"

@@ -1,0 +1,1 @@
+"""Columns shifted within groups."""

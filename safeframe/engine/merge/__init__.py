@@ -1,0 +1,1 @@
+"""Merges, one module for each way that a merge runs."""

@@ -1,0 +1,171 @@
+"""Joins that leave one side in its partitions and give each task all of the other, as dask expressions.
+
+::
+
+    BroadcastCells(probe, BuildSide(build))                     a side that every worker holds
+    TableCells(probe, Seal(TableSlices(Seal(stage(build)))))    a side in a file that every worker maps
+
+Cells are fused with the read before them, and with what takes them.
+
+Covers: the graph.
+Does not cover: what the tasks do (``engine.merge.broadcast_tasks``).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from safeframe._dask.expressions import Blockwise, Expr, List, Task, TaskRef
+from safeframe.engine.exchange.nodes import Seal, seal_key, stage
+from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.merge.broadcast_tasks import (
+    broadcast_cell,
+    collect_side,
+    seal_side,
+    seal_table,
+    table_cell,
+    write_slice,
+)
+from safeframe.engine.planned.rows import PlannedRows
+from safeframe.engine.storage.local import STAGED
+from safeframe.engine.task import CellLimit
+from safeframe.facts.keys import PlannedKeys
+from safeframe.kernels.merge.spec import JoinSpec
+from safeframe.kernels.merge.table import JoinTable
+from safeframe.kernels.routing.router import JoinRouter
+
+__all__ = ["ProbeFacts", "broadcast_cells", "table_cells"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ProbeFacts:
+    """What was planned of the two sides of such a join."""
+
+    build: PlannedKeys
+    """The side that every task has."""
+    probe: PlannedRows | None
+    """The side whose partitions stay; None where a filter may have left fewer rows."""
+
+    def rows_of(self, frame: Any) -> PlannedRows | None:
+        """Return the rows that the partitions of the lowered side are held to."""
+        return None if self.probe is None else self.probe.check(frame.npartitions)
+
+
+def broadcast_cells(
+    left: Any,
+    right: Any,
+    spec: JoinSpec,
+    build_side: str,
+    planned: ProbeFacts,
+    limit: CellLimit,
+    divisions: Any,
+) -> Any:
+    """Give the expression of a join with a side that every worker holds whole."""
+    probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
+    whole = BuildSide(build, side, planned.build)
+    return BroadcastCells(probe, whole, spec, build_side, limit, planned.rows_of(probe), divisions).fuse()
+
+
+def table_cells(
+    left: Any,
+    right: Any,
+    table: JoinTable,
+    run: str,
+    base: str,
+    planned: ProbeFacts,
+    limit: CellLimit,
+    divisions: Any,
+) -> Any:
+    """Give the expression of a join with a side in a table that every worker maps."""
+    probe, build = (left, right) if table.keys.build_side == "right" else (right, left)
+    slices = table.slices
+    # A run of its own: its files go once the table is there.
+    side_run = f"{run}-side"
+    router = JoinRouter(table.build.on, table.build.schema, slices)
+    staged = stage(build, table.build, router, start_run(base, side_run))
+    path = f"{start_run(base, run)}/table{STAGED}"
+    side = Seal(side_run, seal_side, (table, path, planned.build), staged)
+    sealed = Seal(run, seal_table, (table, limit), TableSlices(side, side_run, slices.n_shards))
+    return TableCells(probe, sealed, planned.rows_of(probe), table.spec.meta, divisions).fuse()
+
+
+class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """The small side of a broadcast, as one frame."""
+
+    _parameters = ["frame", "side", "planned"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta[list(self.side.names)]
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        key = (self._name, 0)
+        parts = List(*(TaskRef(part) for part in self.frame.__dask_keys__()))
+        return {key: Task(key, collect_side, parts, self.side, self.planned)}
+
+
+class _ProbeCells(Blockwise):  # type: ignore[misc]
+    """Each partition of one side, joined with all of the other."""
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _broadcast_dep(self, dep: Any) -> bool:
+        return bool(dep._name == self.build._name)
+
+    def _blockwise_arg(self, arg: Any, i: int) -> Any:
+        if isinstance(arg, PlannedRows):
+            return arg.of_part(i)
+        # By the key that the janitor knows: a table's file goes when nobody needs that any more.
+        return TaskRef(seal_key(arg.run)) if isinstance(arg, Seal) else super()._blockwise_arg(arg, i)
+
+
+class BroadcastCells(_ProbeCells):
+    """Each partition of the large side, joined with the small one."""
+
+    _parameters = ["probe", "build", "spec", "build_side", "limit", "planned", "given_divisions"]
+    operation = staticmethod(broadcast_cell)
+
+    @functools.cached_property
+    def _args(self) -> list[Any]:
+        return list(self.operands[:6])
+
+    @property
+    def _meta(self) -> Any:
+        return self.spec.meta
+
+
+class TableCells(_ProbeCells):
+    """Each partition of one side, with what a table has of its keys."""
+
+    _parameters = ["probe", "build", "planned", "meta", "given_divisions"]
+    operation = staticmethod(table_cell)
+
+    @functools.cached_property
+    def _args(self) -> list[Any]:
+        return list(self.operands[:3])
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+
+class TableSlices(Expr):  # type: ignore[misc]
+    """Write the slices of a table."""
+
+    _parameters = ["side", "run", "n_slices"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.n_slices + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        keys = [(self._name, number) for number in range(self.n_slices)]
+        return {key: Task(key, write_slice, TaskRef(seal_key(self.run)), key[1]) for key in keys}

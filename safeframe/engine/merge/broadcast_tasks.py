@@ -1,0 +1,204 @@
+"""What tasks do that join a partition where it is: with a side they hold whole, or a table they map.
+
+A table is one file that all workers of a host map: its side's rows are staged by
+slice of the table, and each slice is written to its place in the file. The system
+keeps one copy of it whatever the number of workers. What a task maps of it counts
+as its worker's memory until the task has looked up its rows and lets go of it.
+(Filling places through a mapping, from each partition, took ten times as long:
+every page that is written to for the first time is the file system's business.)
+
+Covers: the functions that run on workers.
+Does not cover: the graph (``engine.merge.broadcast_nodes``); places and rows (``kernels.merge.table``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from safeframe.engine.exchange.fetch import Sealed, fetch, seal
+from safeframe.engine.exchange.pieces import unreadable
+from safeframe.engine.exchange.runs import run_of_task
+from safeframe.engine.exchange.stage import StagedFile, staging_error
+from safeframe.engine.planned.rows import PartRows, as_planned
+from safeframe.engine.storage.owned_file import OwnedFile
+from safeframe.engine.task import CellLimit, use_worker
+from safeframe.facts.keys import PlannedKeys
+from safeframe.kernels.changed_data import check_planned
+from safeframe.kernels.columns.categories import with_same_categories
+from safeframe.kernels.columns.frame import frame_of_columns
+from safeframe.kernels.columns.rows import Rows
+from safeframe.kernels.keys.codes import encode_keys
+from safeframe.kernels.keys.counts import rows_checksum
+from safeframe.kernels.merge.cell import frame_block, join_cell, join_in_place
+from safeframe.kernels.merge.spec import JoinSpec, SideSpec
+from safeframe.kernels.merge.table import JoinTable, look_up, slice_rows
+
+__all__ = [
+    "SealedSide",
+    "SealedTable",
+    "TableSlice",
+    "broadcast_cell",
+    "collect_side",
+    "seal_side",
+    "seal_table",
+    "table_cell",
+    "write_slice",
+]
+
+_POPULATE_READ = 22
+"""``MADV_POPULATE_READ`` of Linux 5.14, which Python has no name for."""
+
+
+def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec, planned: PlannedKeys) -> pd.DataFrame:
+    """Join a small side's partitions into one frame of the columns that the join uses.
+
+    Raises
+    ------
+    RowConservationError
+        When it has other rows, or keys, than were planned.
+    """
+    frames = [
+        frame_of_columns(frame_block(partition, side), pd.Index(side.names), len(partition))
+        for partition in partitions
+    ]
+    frame = frames[0]
+    if len(frames) > 1:
+        frame = pd.concat(with_same_categories(frames), ignore_index=True)
+    checksum = rows_checksum(*encode_keys([frame[name] for name in side.on], side.schema))
+    check_planned(planned, len(frame), checksum)
+    return frame
+
+
+def broadcast_cell(
+    partition: pd.DataFrame,
+    build: pd.DataFrame,
+    spec: JoinSpec,
+    build_side: str,
+    limit: CellLimit,
+    planned: PartRows | None = None,
+) -> pd.DataFrame:
+    """Join one partition with the side that every worker holds whole."""
+    use_worker()
+    as_planned(partition, planned)
+    left, right = (partition, build) if build_side == "right" else (build, partition)
+    blocks = frame_block(left, spec.left), frame_block(right, spec.right)
+    if spec.index is not None:
+        # Rows that have an index stay in its order, by which dask finds them.
+        return limit.passed(join_in_place(*blocks, spec, 0 if build_side == "right" else 1))
+    return limit.passed(join_cell(*blocks, spec, 0, 1))
+
+
+class TableSlice(OwnedFile):
+    """A slice of a table that is in its file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SealedSide:
+    """The staged rows of the side that a table is made of: one object for all slices."""
+
+    rows: Sealed
+    """Their manifest."""
+    table: JoinTable
+    """The table."""
+    path: str
+    """Its file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SealedTable:
+    """A table that is complete, and what the cells have to know: one object for all of them."""
+
+    slices: tuple[TableSlice, ...]
+    """Its slices, which are all in one file; holding them keeps it where tasks run in this process."""
+    table: JoinTable
+    """What it is."""
+    limit: CellLimit
+    """What a cell may not exceed."""
+
+
+def seal_side(
+    staged: Sequence[Sequence[StagedFile]], table: JoinTable, path: str, planned: PlannedKeys
+) -> SealedSide:
+    """Check that no row of the table's side is missing, and none is new."""
+    files = [file for files in staged for file in files]
+    rows = seal(files, table.build.dtypes, table.slices.n_shards, planned)
+    return SealedSide(rows=rows, table=table, path=path)
+
+
+def write_slice(side: SealedSide, number: int) -> TableSlice:
+    """Write a slice of a table to its place in the file.
+
+    Every task has a place of its own, and one that runs again writes the same.
+
+    Raises
+    ------
+    StagingFullError, StagingError
+        When the file cannot be written.
+    """
+    use_worker("write a table")
+    table, directory = side.table, side.path.rpartition("/")[0]
+    with run_of_task(side.rows.directory), run_of_task(directory):
+        rows = slice_rows(fetch(side.rows, number), table, number)
+        width = table.layout.itemsize
+        start = number * table.keys.slice_places(width) * width
+        try:
+            _write_at(side.path, start, rows.view(np.uint8).data)
+        except OSError as error:
+            raise staging_error(error, rows.nbytes, directory) from error
+        written = TableSlice(side.path)
+        written.own_file()
+        return written
+
+
+def _write_at(path: str, start: int, data: memoryview) -> None:
+    Path(path).parent.mkdir(mode=0o700, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while data:
+            written = os.pwrite(handle, data, start)
+            data, start = data[written:], start + written
+    finally:
+        os.close(handle)
+
+
+def seal_table(slices: Sequence[TableSlice], table: JoinTable, limit: CellLimit) -> SealedTable:
+    """Take all slices of a table together."""
+    return SealedTable(slices=tuple(slices), table=table, limit=limit)
+
+
+def table_cell(partition: pd.DataFrame, sealed: SealedTable, planned: PartRows | None = None) -> pd.DataFrame:
+    """Join one partition with the table, which is mapped meanwhile.
+
+    Raises
+    ------
+    RowConservationError
+        When the partition has other rows than were planned.
+    StagingError
+        When the file is gone.
+    """
+    use_worker("look up")
+    as_planned(partition, planned)
+    whole = _mapped(sealed.slices[0].path, sealed.table)
+    return sealed.limit.passed(look_up(partition, whole, sealed.table))
+
+
+def _mapped(path: str, table: JoinTable) -> Rows:
+    """Map a table; it is let go of with the array."""
+    nbytes = table.keys.nbytes(table.layout.itemsize)
+    try:
+        with Path(path).open("rb") as handle:
+            mapped = mmap.mmap(handle.fileno(), nbytes, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # a ValueError where the file is shorter than that
+        raise unreadable(path, error) from error
+    # All pages in one call: each that is touched is a fault otherwise. Older systems do not know how.
+    with contextlib.suppress(OSError, ValueError):
+        mapped.madvise(_POPULATE_READ)
+    return np.frombuffer(mapped, np.uint8).view(table.layout)

@@ -1,0 +1,247 @@
+"""The merge as dask expressions.
+
+:class:`SafeMerge` is abstract, as dask's own ``Merge`` is: dask pushes
+projections and filters through it, and it becomes one of these concrete forms
+when the graph is made::
+
+    sorted             OrderedCells(OrderedPartitions(left), OrderedPartitions(right))
+    broadcast          BroadcastCells(probe, BuildSide(build))
+                       TableCells(probe, Seal(TableSlices(Seal(stage(build)))))
+    sorted-one-side    OrderedCells(OrderedPartitions(left), Seal(stage(right)))
+    staged             ExchangeCells(Seal(stage(left), stage(right)))
+    p2p                MovedCells(send_shards(left), send_shards(right))
+
+Stage tasks are fused with what comes before them (the read), so that no input
+partition waits in a worker's memory, and cells with what takes them (the
+write), so that no output partition does.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from safeframe._dask.expressions import (
+    Filter,
+    Merge,
+    Projection,
+    lowered,
+)
+from safeframe.engine.exchange.nodes import ExchangeCells, Seal, stage
+from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.merge.broadcast_nodes import ProbeFacts, broadcast_cells, table_cells
+from safeframe.engine.merge.filters import moved_filter
+from safeframe.engine.merge.in_order_nodes import JoinFacts, OrderedCells, ordered_partitions
+from safeframe.engine.merge.in_order_tasks import seal_moved
+from safeframe.engine.merge.p2p_nodes import moved_cells
+from safeframe.engine.merge.tasks import (
+    seal_merge,
+    staged_cell,
+)
+from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, told_by_plan
+from safeframe.engine.planned.nodes import Planned
+from safeframe.engine.planned.rows import PlannedRows
+from safeframe.engine.task import CellLimit, announce
+from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.merge import MergeFacts
+from safeframe.facts.plan import Plan
+from safeframe.kernels.merge.spec import JoinSpec, SideSpec, column_places, join_spec
+from safeframe.kernels.merge.table import JoinTable
+from safeframe.kernels.routing.router import JoinRouter
+
+__all__ = ["FilteredMerge", "SafeMerge"]
+
+
+class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are untyped
+    """A merge that runs by a plan.
+
+    Operands beyond dask's: the plan and the facts that it is made of (among them
+    the key ranges of the input partitions), the schema of the keys, and the keys.
+    An index that is compared, or that the result has, is a column of its side;
+    ``left_on`` and ``right_on`` name the columns that no projection may take away.
+    """
+
+    _parameters = [*Merge._parameters, "plan", "schema", "keys", "given_divisions", "facts"]
+
+    @functools.cached_property
+    def _spec(self) -> JoinSpec:
+        merge = self.plan.merge
+        return join_spec(
+            self.left._meta,
+            self.right._meta,
+            self.keys,
+            how=self.how,
+            suffixes=self.suffixes,
+            indicator=self.indicator,
+            schema=self.schema,
+            left_missing=self.how in ("right", "outer") and merge.right_unmatched_rows.upper > 0,
+            right_missing=self.how in ("left", "outer") and merge.left_unmatched_rows.upper > 0,
+        )
+
+    @functools.cached_property
+    def _meta(self) -> Any:
+        return self._spec.meta
+
+    def _divisions(self) -> Any:
+        # Unknown ones are no operand: there may be millions, and a token takes each.
+        return self.given_divisions or (None,) * (self.plan.output_partitions + 1)
+
+    @functools.cached_property
+    def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
+        """Nothing: dask would take it for its own hash, and join this with a frame that has that."""
+        return set()
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if isinstance(parent, Filter) and self._stays_in_place:
+            return None
+        told = told_by_plan(self, parent, dependents)
+        if told is not None:
+            return told
+        if isinstance(parent, Filter):
+            return self._filtered(parent, dependents)
+        pushed = super()._simplify_up(parent, dependents)
+        if isinstance(pushed, Projection) and not self._has_same_columns(pushed.frame, parent):
+            pushed = None
+        if pushed is None and type(parent) is Projection:
+            return PickedColumns(*parent.operands)
+        return pushed
+
+    def _filter_passthrough_available(self, parent: Any, dependents: Any) -> bool:
+        """Whether dask has to leave a filter where it is, for the merge to take it."""
+        return not self._stays_in_place and moved_filter(self, parent, dependents) is not None
+
+    def _filtered(self, parent: Any, dependents: Any) -> Any:
+        moved = moved_filter(self, parent, dependents)
+        if moved is None:
+            return None
+        # Of the rows that a filter left on a side no statistics are known.
+        merge = self.of_other_sides(moved.left, moved.right, self.plan, filtered=True)
+        return merge if moved.rest is None else Filter(merge, moved.rest.substitute(self, merge))
+
+    def _has_same_columns(self, narrower: Any, parent: Any) -> bool:
+        """Whether columns that are taken of this merge come from the same places in one of fewer columns.
+
+        A column keeps its suffix only next to the one that it clashes with, which dask may drop.
+        """
+        wanted = parent.operand("columns")
+        places = column_places(narrower._spec)
+        return all(
+            places.get(name) == place
+            for name, place in column_places(self._spec).items()
+            if name in (wanted if isinstance(wanted, list) else [wanted])
+        )
+
+    def of_other_sides(self, left: Any, right: Any, plan: Plan, *, filtered: bool) -> SafeMerge:
+        """Give this merge of frames with other columns, and of all rows or fewer."""
+        named = zip(self._parameters[2:], self.operands[2:], strict=True)
+        operands = [plan if name == "plan" else operand for name, operand in named]
+        return (FilteredMerge if filtered else type(self))(left, right, *operands)
+
+    @property
+    def counted_rows(self) -> int | None:
+        """Rows of the result where they are known to the row, or None."""
+        rows = self.plan.output_rows
+        return rows.expected if rows.exact else None
+
+    @property
+    def planned_keys(self) -> tuple[PlannedKeys, PlannedKeys]:
+        """What was counted of the left and of the right side, which the run is held to."""
+        return self._planned_keys(filtered=False)
+
+    def _planned_keys(self, *, filtered: bool) -> tuple[PlannedKeys, PlannedKeys]:
+        facts: MergeFacts = self.facts
+        return (
+            PlannedKeys.of("The left side", facts.left.keys, filtered=filtered),
+            PlannedKeys.of("The right side", facts.right.keys, filtered=filtered),
+        )
+
+    def _probe_facts(self, build_side: str) -> ProbeFacts:
+        facts: MergeFacts = self.facts
+        left, right = self.planned_keys
+        build, probe, side = (
+            (right, left, facts.left) if build_side == "right" else (left, right, facts.right)
+        )
+        rows = None if probe.fewer else PlannedRows(probe.name, side.keys.partitions.rows)
+        return ProbeFacts(build=build, probe=rows)
+
+    def keys_stay_whole(self, by: list[Any]) -> bool:
+        """Whether all result rows that agree in some columns are in one partition."""
+        return keys_stay_whole(self._spec, self.plan.layout, by)
+
+    @property
+    def _stays_in_place(self) -> bool:
+        """Whether the partitions of a side are held to the very rows that were planned, none filtered."""
+        ordered = self.plan.ordered
+        return ordered is not None and (ordered.left is not None or ordered.right is not None)
+
+    def _concrete(self) -> Any:
+        plan: Plan = self.plan
+        plan.validate()
+        announce(plan)
+        left, right = lowered(self.left), lowered(self.right)
+        spec = self._spec
+        limit = CellLimit.of(plan)
+        if plan.ordered is not None:
+            return self._in_order(left, right, limit)
+        if plan.table is not None:
+            table, base = JoinTable(spec, plan.table), plan.staging_directory or ""
+            planned = self._probe_facts(plan.table.build_side)
+            return table_cells(left, right, table, self._name, base, planned, limit, self.divisions)
+        if plan.strategy == "broadcast":
+            assert plan.build_side is not None, "a broadcast has one"
+            planned = self._probe_facts(plan.build_side)
+            return broadcast_cells(left, right, spec, plan.build_side, planned, limit, self.divisions)
+        if plan.strategy == "p2p":
+            return moved_cells(left, right, spec, plan, self.planned_keys, limit)
+        layout = plan.layout
+        assert layout is not None, "the strategy staged has a layout"
+        run = self._name
+        staged = self._staged({"left": (left, spec.left), "right": (right, spec.right)})
+        sealed = Seal(run, seal_merge, (spec, layout, limit, self.planned_keys), *staged)
+        return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, run)
+
+    def _staged(self, sides: dict[str, tuple[Any, SideSpec]]) -> list[Any]:
+        """Stage lowered frames, by the side that each is, by the shards of the plan."""
+        plan: Plan = self.plan
+        layout = plan.layout
+        assert layout is not None, "what is staged has a layout"
+        directory = start_run(plan.staging_directory or "", self._name)
+        return [
+            stage(frame, side, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), directory)
+            for name, (frame, side) in sides.items()
+        ]
+
+    def _in_order(self, left: Any, right: Any, limit: CellLimit) -> Any:
+        """Leave the sides that are in key order in their partitions, and stage the others."""
+        plan: Plan = self.plan
+        spec, run, ordered, known = self._spec, self._name, plan.ordered, self.facts
+        assert ordered is not None, "looked at by the caller"
+        sides = {
+            "left": (left, spec.left, known.left.keys.partitions, ordered.left),
+            "right": (right, spec.right, known.right.keys.partitions, ordered.right),
+        }
+        moved = {name: (frame, side) for name, (frame, side, _, touched) in sides.items() if touched is None}
+        sealed = None
+        if moved:
+            staged = self._staged(moved)
+            sealed = Seal(run, seal_moved, (tuple(moved), spec, plan.layout, self.planned_keys), *staged)
+        facts = JoinFacts(spec)
+        parts = [
+            None if touched is None else ordered_partitions(frame, name, keys, touched, facts, run, sealed)
+            for name, (frame, _, keys, touched) in sides.items()
+        ]
+        return OrderedCells(*parts, facts, sealed, run, plan.layout, ordered, limit, self.divisions)
+
+
+class FilteredMerge(SafeMerge):
+    """A merge of fewer rows than its plan was made for."""
+
+    @property
+    def counted_rows(self) -> int | None:
+        """Nothing: see :attr:`SafeMerge.counted_rows`."""
+        return None
+
+    @property
+    def planned_keys(self) -> tuple[PlannedKeys, PlannedKeys]:
+        """See :attr:`SafeMerge.planned_keys`: there may be fewer of either."""
+        return self._planned_keys(filtered=True)

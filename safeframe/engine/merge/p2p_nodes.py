@@ -1,0 +1,79 @@
+"""The cells of a merge whose sides P2P moves, as dask expressions.
+
+::
+
+    MovedCells(P2PBarrier(P2PSend(left)), P2PBarrier(P2PSend(right)))
+
+Both shuffles have the same number of shards, and each cell depends on both
+barriers: by that dask's scheduler knows that a shard of either has to come to
+the same worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safeframe._dask.expressions import Expr, Task, TaskRef
+from safeframe.engine.merge.tasks import MovedMerge, MovedSide, moved_cell
+from safeframe.engine.p2p.nodes import send_shards
+from safeframe.engine.task import CellLimit
+from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.plan import Plan
+from safeframe.kernels.merge.spec import JoinSpec
+from safeframe.kernels.routing.router import JoinRouter
+
+__all__ = ["MovedCells", "moved_cells"]
+
+
+def moved_cells(
+    left: Any,
+    right: Any,
+    spec: JoinSpec,
+    plan: Plan,
+    planned: tuple[PlannedKeys, PlannedKeys],
+    limit: CellLimit,
+) -> Any:
+    """Give the expression that moves two lowered frames and joins them.
+
+    Where both are one frame with the same key, it is moved once.
+    """
+    layout, settings = plan.layout, plan.p2p
+    assert layout is not None, "the strategy p2p has a layout"
+    assert settings is not None, "the strategy p2p has buffers"
+    sent = [
+        send_shards(
+            frame, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), settings, plan, keys
+        )
+        for name, frame, side, keys in zip(
+            ("left", "right"), (left, right), (spec.left, spec.right), planned, strict=True
+        )
+    ]
+    if sent[0].send_name == sent[1].send_name:
+        sent[1] = sent[0]
+    merge = MovedMerge(
+        left=MovedSide(sent[0].token, sent[0].form),
+        right=MovedSide(sent[1].token, sent[1].form),
+        spec=spec,
+        layout=layout,
+        limit=limit,
+        roomy_nbytes=plan.budget.projected_worker_nbytes(0),
+    )
+    return MovedCells(*sent, merge)
+
+
+class MovedCells(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """Output partitions: each joins the two halves of its shard."""
+
+    _parameters = ["left", "right", "merge"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.merge.spec.meta
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.merge.layout.n_cells + 1)
+
+    def _task(self, name: Any, index: int) -> Any:
+        return Task(
+            name, moved_cell, TaskRef(self.left.key), TaskRef(self.right.key), self.operand("merge"), index
+        )

@@ -1,0 +1,166 @@
+"""What the tasks of a merge do.
+
+Covers: the functions that run on workers, from staged files and from shards that
+P2P brought.
+Does not cover: partitions in key order (``engine.merge.in_order_tasks``), a side that every
+worker has (``engine.merge.broadcast_tasks``); the graph
+(``engine.merge.nodes``); the join itself (``kernels``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from safeframe.engine.exchange.fetch import Sealed, fetch, seal
+from safeframe.engine.exchange.stage import StagedFile
+from safeframe.engine.p2p.form import P2PForm
+from safeframe.engine.p2p.tasks import SettledRows, receive_shard
+from safeframe.engine.task import CellLimit, use_worker
+from safeframe.errors import ValidationError
+from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.columns.values import Block, as_series
+from safeframe.kernels.keys.ids import key_ids
+from safeframe.kernels.merge.cell import frame_block, join_cell, join_rows
+from safeframe.kernels.merge.spec import JoinSpec, SideSpec
+from safeframe.kernels.merge.virtual import single_key_cell
+
+__all__ = [
+    "MovedMerge",
+    "MovedSide",
+    "SealedMerge",
+    "check_one_key",
+    "moved_cell",
+    "seal_merge",
+    "staged_cell",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealedMerge:
+    """Both sides' manifests, and what the cells have to know: one object for all of them."""
+
+    left: Sealed
+    """Staged rows of the left side."""
+    right: Sealed
+    """Staged rows of the right side."""
+    spec: JoinSpec
+    """The join."""
+    layout: ShardLayout
+    """The shards."""
+    limit: CellLimit
+    """What a cell may not exceed."""
+
+
+def seal_merge(
+    left: Sequence[Sequence[StagedFile]],
+    right: Sequence[Sequence[StagedFile]],
+    spec: JoinSpec,
+    layout: ShardLayout,
+    limit: CellLimit,
+    planned: tuple[PlannedKeys, PlannedKeys],
+) -> SealedMerge:
+    """Join all manifests of a merge into one, and check that no row is missing.
+
+    Raises
+    ------
+    RowConservationError
+        When one is, or a side has other rows, or keys, than were planned.
+    """
+    sides = [
+        seal([file for files in staged for file in files], side.dtypes, layout.n_shards, keys)
+        for staged, side, keys in zip((left, right), (spec.left, spec.right), planned, strict=True)
+    ]
+    return SealedMerge(
+        left=sides[0],
+        right=sides[1],
+        spec=spec,
+        layout=layout,
+        limit=limit,
+    )
+
+
+def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
+    """Make one output partition from staged rows."""
+    use_worker(sealed.left.directory or sealed.right.directory)
+    shard, number, cells = sealed.layout.cell_location(cell)
+    if sealed.layout.single_key[shard]:
+        frame = _single_key(sealed, shard, number, cells)
+    else:
+        sealed.limit.may_read(sealed.left.shard_nbytes(shard) + sealed.right.shard_nbytes(shard))
+        left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
+        frame = join_cell(left, right, sealed.spec, number, cells)
+    return sealed.limit.passed(frame)
+
+
+def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.DataFrame:
+    spec = sealed.spec
+    n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
+    parts = single_key_cell(n_left, n_right, spec.how, number, cells)
+    left, right = fetch(sealed.left, shard, parts.left), fetch(sealed.right, shard, parts.right)
+    if not spec.left.schema.injective:
+        check_one_key(left, right, spec)
+    return join_rows(left, right, parts.rows, spec)
+
+
+def check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
+    """Refuse two keys with the same 64-bit hash, which is possible and next to impossible."""
+    left_keys = [as_series(left[i]) for i in spec.left.key_positions]
+    right_keys = [as_series(right[i]) for i in spec.right.key_positions]
+    ids = np.concatenate(key_ids(left_keys, right_keys, spec.left.schema))
+    if len(ids) and (ids != ids[0]).any():
+        msg = "Two different keys have the same 64-bit hash, and one of them is heavy."
+        hint = "Merge on one more column, or on an integer code of the key."
+        raise ValidationError(msg, hint=hint)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MovedSide:
+    """One side's rows as P2P has them."""
+
+    token: str
+    """The shuffle."""
+    form: P2PForm
+    """The columns."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return ("MovedSide", self.token, self.form.__dask_tokenize__())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MovedMerge:
+    """What the cells of a merge through P2P have to know: one object for all of them."""
+
+    left: MovedSide
+    """The left side."""
+    right: MovedSide
+    """The right side."""
+    spec: JoinSpec
+    """The join."""
+    layout: ShardLayout
+    """The shards."""
+    limit: CellLimit
+    """What a cell may not exceed."""
+    roomy_nbytes: int
+    """What a worker may hold before a cell is made."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        sides = self.left.__dask_tokenize__(), self.right.__dask_tokenize__()
+        plan = self.layout.__dask_tokenize__(), repr(self.limit), self.roomy_nbytes
+        return ("MovedMerge", *sides, self.spec.__dask_tokenize__(), *plan)
+
+
+def moved_cell(left: SettledRows, right: SettledRows, merge: MovedMerge, cell: int) -> pd.DataFrame:
+    """Make one output partition from the two halves of its shard, which P2P brought to this worker."""
+    shard, number, cells = merge.layout.cell_location(cell)
+    left_block = _moved(left, merge.left, merge.spec.left, shard, merge.roomy_nbytes)
+    right_block = _moved(right, merge.right, merge.spec.right, shard, merge.roomy_nbytes)
+    return merge.limit.passed(join_cell(left_block, right_block, merge.spec, number, cells))
+
+
+def _moved(settled: SettledRows, side: MovedSide, columns: SideSpec, shard: int, roomy_nbytes: int) -> Block:
+    return frame_block(receive_shard(settled, side.token, shard, side.form, roomy_nbytes), columns)

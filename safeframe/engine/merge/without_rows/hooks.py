@@ -1,0 +1,107 @@
+"""What a step that takes a merge's result can leave out, because the plan knows the answer.
+
+Covers: counting rows (none is made where the statistics are exact), and grouping
+by the keys (no exchange where each key is in one partition).
+Does not cover: projections and filters, which dask pushes through a merge.
+
+dask has a property for frames whose keys are in one partition each,
+``unique_partition_mapping_columns_from_shuffle``. It is not used: dask's own
+merge takes it to mean "where dask's hash would put them", leaves such a side
+where it is, moves the other one by that hash, and loses rows. So that no step
+but the one that groups is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safeframe._dask.expressions import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal, Projection
+from safeframe.engine.merge.without_rows.totals import totals_instead
+from safeframe.engine.merge.without_rows.waiting import awaiting_totals
+from safeframe.engine.planned.sources import check_sources
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.merge.spec import JoinSpec
+
+__all__ = ["CountedIndex", "PickedColumns", "keys_stay_whole", "told_by_plan"]
+
+
+class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyped
+    """The index of a merge whose rows are known: dask counts a frame's rows by its index."""
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if isinstance(parent, Len):
+            # The merge, until it becomes one of its concrete forms.
+            rows = getattr(self.frame, "counted_rows", None)
+            if rows is None:
+                return None
+            check_sources(self.frame.plan.sources)
+            return Literal(rows)
+        return super()._simplify_up(parent, dependents)
+
+
+class PickedColumns(Projection):  # type: ignore[misc]
+    """Columns of a merge's result, where the merge has to make more (its keys) or another order of them."""
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        told = _told(self.frame, self, parent, dependents)
+        return told if told is not None else super()._simplify_up(parent, dependents)
+
+
+def told_by_plan(merge: Any, parent: Any, dependents: Any) -> Any:
+    """Give what stands for a step that takes a merge's result, or None where it has to run."""
+    if isinstance(parent, Index) and merge.counted_rows is not None:
+        return None if isinstance(parent, CountedIndex) else CountedIndex(merge)
+    return _told(merge, merge, parent, dependents)
+
+
+def _told(merge: Any, result: Any, parent: Any, dependents: Any) -> Any:
+    # The merge, until it becomes one of its concrete forms.
+    if hasattr(merge, "counted_rows"):
+        totals = totals_instead(merge, result, parent)
+        if totals is None:
+            totals = awaiting_totals(parent, dependents)
+        if totals is not None:
+            return totals
+    return grouped_in_place(merge, result, parent)
+
+
+def grouped_in_place(merge: Any, result: Any, parent: Any) -> Any:
+    """Give a grouping without its exchange, where it groups a merge's result, or columns of it, by whole keys."""
+    if not isinstance(parent, (GroupByApply, GroupByApplyConcatApply)) or parent.frame._name != result._name:
+        return None
+    shuffles = isinstance(parent, GroupByApply) or parent.should_shuffle
+    by_columns = len(parent._by_columns) == len(parent.by)
+    whole = getattr(merge, "keys_stay_whole", None)
+    if shuffles and by_columns and whole is not None and whole(parent._by_columns):
+        # As dask itself has it where it knows that keys are whole; of this very expression it is true for good.
+        parent.__dict__["need_to_shuffle"] = False
+        return parent._lower()
+    return None
+
+
+def keys_stay_whole(spec: JoinSpec, layout: ShardLayout | None, by: list[Any]) -> bool:
+    """Whether all result rows that agree in some columns are in one partition.
+
+    Parameters
+    ----------
+    spec
+        The join.
+    layout
+        The plan's shards; None where a side's partitions stay as they are.
+    by
+        Columns of the result.
+    """
+    if layout is None or (layout.cells > 1).any() or not spec.left.on:
+        return False
+    columns = [*zip(spec.meta.columns, spec.output, strict=False)]
+    for left, right in zip(spec.left.key_positions, spec.right.key_positions, strict=True):
+        # A column that only one side fills is null in rows of the other side alone, wherever they are.
+        names = {
+            name
+            for name, column in columns
+            if (column.left == left and (column.right == right or not spec.left_missing))
+            or (column.left is None and column.right == right and not spec.right_missing)
+        }
+        if not names.intersection(by):
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""Exchanges through dask's P2P."""

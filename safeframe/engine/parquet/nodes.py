@@ -1,0 +1,159 @@
+"""``to_parquet`` as dask expressions: writes fused with what makes their partitions, and a commit.
+
+Covers: the graph.
+Does not cover: what the tasks do (``engine.parquet.tasks``).
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Collection
+from typing import Any
+
+import pandas as pd
+
+from safeframe._dask.expressions import Blockwise, Expr, List, Task, TaskRef, lowered
+from safeframe.engine.parquet.commit import Begun, commit, local_entries
+from safeframe.engine.parquet.entries import generation_of
+from safeframe.engine.parquet.resume import save_division
+from safeframe.engine.parquet.swap import Swap
+from safeframe.engine.parquet.tasks import ParquetTarget, WrittenFile, write_file
+from safeframe.engine.parquet.without_rows import joined_files
+from safeframe.engine.planned.nodes import Planned
+from safeframe.errors import ValidationError
+
+__all__ = ["CommitFiles", "JoinedToParquet", "SafeToParquet", "WriteFiles", "close_target", "open_target"]
+
+_open: dict[str, tuple[Swap, Begun]] = {}
+"""Writes that this process has begun, by their tokens."""
+
+
+class SafeToParquet(Planned):
+    """A write that becomes files, and their commit, when the graph is made."""
+
+    _parameters = ["frame", "target", "token", "known"]
+
+    @property
+    def _meta(self) -> Any:
+        return None
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _concrete(self) -> Any:
+        written = WriteFiles(lowered(self.frame), self.target).simplify().fuse()
+        return CommitFiles(
+            written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)
+        )
+
+
+class JoinedToParquet(Planned):
+    """A write of a merge without its rows."""
+
+    _parameters = ["left", "right", "form", "plan", "planned", "target", "token", "known"]
+
+    @property
+    def _meta(self) -> Any:
+        return None
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _concrete(self) -> Any:
+        sides = lowered(self.left), lowered(self.right)
+        begun = opened_target(self.target, self.token, self.plan.write.files, self.known)
+        if self.target.is_local:
+            save_division(self.target.directory, self.plan.write)
+        written = joined_files(*sides, self.form, self.plan, self.planned, self.target, self.token)
+        return CommitFiles(written, self.target, begun)
+
+
+class WriteFiles(Blockwise):  # type: ignore[misc]
+    """One file for each partition."""
+
+    _parameters = ["frame", "target"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.frame.npartitions + 1)
+
+    def _task(self, name: Any, index: int) -> Any:
+        return Task(name, write_partition, TaskRef((self.frame._name, index)), self.target, index)
+
+
+def write_partition(frame: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:
+    """Write one partition."""
+    return write_file(frame, target, number)
+
+
+class CommitFiles(Expr):  # type: ignore[misc]
+    """All files to their place, in one task."""
+
+    _parameters = ["files", "target", "begun"]
+
+    @property
+    def _meta(self) -> Any:
+        return None
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        files = List(*(TaskRef(key) for key in self.files.__dask_keys__()))
+        key = (self._name, 0)
+        return {key: Task(key, commit, self.target, self.begun, files)}
+
+
+def open_target(
+    target: ParquetTarget, token: str, npartitions: int, known: Collection[str], *, later: bool = False
+) -> Begun:
+    """Make the directory that is written, and return what there was.
+
+    Raises
+    ------
+    StagingError
+        When it cannot be made.
+    ValidationError
+        When another write to the target runs, or has just ended and may not be overwritten.
+    """
+    if not target.is_local:
+        target.fs.makedirs(target.target, exist_ok=True)
+        return Begun()
+    swap = Swap(target.target, token, inside=target.inside, keep=target.resume, later=later)
+    swap.open()
+    entries = local_entries(target, npartitions, known)
+    taken = set(entries.data)
+    if target.append:
+        taken &= {target.file_name(number) for number in range(npartitions)}
+    if taken and not target.overwrite:
+        swap.close()
+        msg = f"{target.target!r} has got files since this write was prepared: {min(taken)!r}."
+        raise ValidationError(msg, hint="Write to another path, or say overwrite=True.")
+    begun = Begun(swap.directory.stat().st_ino, generation_of(swap.target, entries.data))
+    _open[token] = swap, begun
+    return begun
+
+
+def opened_target(target: ParquetTarget, token: str, npartitions: int, known: Collection[str]) -> Begun:
+    """Return what there was when the write began, which is now if it is one for later."""
+    if token in _open:
+        swap, begun = _open[token]
+        if swap.directory.exists():
+            return begun
+        close_target(token)
+    return open_target(target, token, npartitions, known, later=True)
+
+
+def close_target(token: str) -> None:
+    """Remove what a write has left beside its target."""
+    swap, _ = _open.pop(token, (None, None))
+    if swap is not None:
+        swap.close()
+
+
+def _close_all() -> None:
+    for token in list(_open):
+        close_target(token)
+
+
+atexit.register(_close_all)

@@ -1,0 +1,65 @@
+"""How files are divided, kept beside them, so that a later run divides them alike.
+
+What a worker may use is measured anew in each process, and is never quite the
+same; shards and row groups follow from it. A run that goes on from the files of
+another one takes its division over.
+
+Covers: the division as JSON in the directory that is written.
+Does not cover: which files are finished (``engine.parquet.without_rows``), the directory (``engine.parquet.swap``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from safeframe.engine.parquet.swap import PLAN_NAME
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.plan import Step
+from safeframe.facts.plan.write import WritePlan
+
+__all__ = ["as_divided_before", "save_division"]
+
+
+def save_division(directory: str, write: WritePlan) -> None:
+    """Keep how files are divided."""
+    layout = write.layout
+    plain = {
+        "starts": layout.starts.tolist(),
+        "single_key": layout.single_key.tolist(),
+        "cells": layout.cells.tolist(),
+        "null_shard": layout.null_shard,
+        "right_slices": write.right_slices.tolist(),
+        "group_rows": write.group_rows,
+        "file_nbytes": write.file_nbytes,
+        "steps": [asdict(step) for step in write.steps],
+    }
+    # Under another name first: a process may be killed at any moment.
+    partial = Path(directory, f"{PLAN_NAME}.{uuid.uuid4().hex[:8]}")
+    partial.write_text(json.dumps(plain))
+    partial.rename(Path(directory, PLAN_NAME))
+
+
+def as_divided_before(directory: str, write: WritePlan) -> WritePlan:
+    """Give the plan with the division of an earlier run, where there was one."""
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+        plain = json.loads(Path(directory, PLAN_NAME).read_text())
+        return replace(
+            write,
+            layout=ShardLayout(
+                starts=np.array(plain["starts"], np.uint64),
+                single_key=np.array(plain["single_key"], np.bool_),
+                cells=np.array(plain["cells"], np.int64),
+                null_shard=plain["null_shard"],
+            ),
+            right_slices=np.array(plain["right_slices"], np.int64),
+            group_rows=plain["group_rows"],
+            file_nbytes=plain["file_nbytes"],
+            steps=tuple(Step(**step) for step in plain["steps"]),
+        )
+    return write

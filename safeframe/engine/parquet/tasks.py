@@ -1,0 +1,334 @@
+"""What the tasks of ``to_parquet`` do: write one file.
+
+Covers: a partition as a file in row groups.
+Does not cover: the graph (``engine.parquet.nodes``), encodings (``kernels.parquet.writer_options``), how files get
+to their place (``engine.parquet.commit``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from safeframe.engine.parquet.in_place import NEW
+from safeframe.errors import (
+    SchemaMismatchError,
+    StagingError,
+    StagingFullError,
+    UnsupportedError,
+)
+from safeframe.kernels.columns.values import as_promised, floats_to_arrow
+from safeframe.kernels.parquet.writer_options import Compression, writer_options
+from safeframe.planning.parquet import row_group_rows
+from safeframe.sizing.machine import free_nbytes
+from safeframe.units import format_nbytes
+
+__all__ = [
+    "INDEX_LABEL",
+    "ParquetTarget",
+    "WrittenFile",
+    "arrow_table",
+    "conversion_error",
+    "disk_error",
+    "put_file",
+    "write_file",
+]
+
+INDEX_LABEL = "__null_dask_index__"
+"""dask's name for an index that has none."""
+
+_WIDTH_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class ParquetTarget:
+    """What every task of one write knows."""
+
+    target: str
+    """The dataset: a local directory, or a prefix of an object store."""
+    directory: str
+    """Where files are written: beside the target, or the target itself where remote."""
+    fs: Any
+    """fsspec's file system of an object store; None for local files."""
+    schema: pa.Schema | None
+    """Of all files; None where each has that of its partition."""
+    dtypes: tuple[tuple[Any, Any], ...]
+    """Columns and types that the frame promises."""
+    write_index: bool
+    compression: Compression
+    overwrite: bool
+    append: bool
+    """Whether files are added to those of the dataset."""
+    inside: bool
+    """Whether files are written in a directory of the target, under names that no reader takes for the dataset's."""
+    first: int
+    """Number of the first file."""
+    name_function: Callable[[int], str] | None
+    """How a file is called, of its number; None for ``part.N.parquet``."""
+    custom_metadata: tuple[tuple[bytes, bytes], ...]
+    """Added to each footer."""
+    metadata_file: bool
+    """Whether ``_metadata`` is written."""
+    writer_options: tuple[tuple[str, Any], ...]
+    """Arguments of pyarrow's writer that the user gave."""
+    group_rows: int | None
+    """Rows of a row group; None to take them from ``group_nbytes``."""
+    group_nbytes: int
+    """Bytes in memory of a row group."""
+    as_rows: bool = False
+    """Whether rows are made even where they need not be."""
+    resume: bool = False
+    """Whether files of an earlier run are taken over, and kept for a later one should this one fail."""
+    rows: int | None = None
+    """Rows of all files, where they are known to the row before any is written."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether files are written beside the target and swapped."""
+        return self.fs is None
+
+    def file_name(self, number: int) -> str:
+        """Return how the file of a partition is called."""
+        number += self.first
+        return f"part.{number}.parquet" if self.name_function is None else self.name_function(number)
+
+    def path_of(self, name: str) -> str:
+        """Return where a file is written."""
+        return f"{self.directory}/{name}{NEW if self.inside else ''}"
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """One file: a few bytes that go to the commit."""
+
+    name: str
+    rows: int
+    inode: int = 0
+    """Of a local file: by it the file is known again at its place."""
+
+
+def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:
+    """Write one partition.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When its columns are not those that the frame promises.
+    UnsupportedError
+        When parquet has no type for its values.
+    StagingError, StagingFullError
+        When the file cannot be written.
+
+    Notes
+    -----
+    Memory: the partition, and one row group in Arrow and encoded.
+    """
+    frame = _promised(frame, target)
+
+    def write(sink: Any) -> int:
+        _write(frame, target, sink)
+        return len(frame)
+
+    return put_file(target, target.file_name(number), write, int(frame.memory_usage().sum()))
+
+
+def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
+    """Write a file under a name of its own until it is complete.
+
+    Parameters
+    ----------
+    target
+        The dataset.
+    name
+        The file's name.
+    write
+        Writes to an open file, and tells how many rows.
+    nbytes
+        Bytes in memory of what is written, for messages.
+
+    Raises
+    ------
+    StagingError, StagingFullError
+        When the file cannot be written.
+    """
+    path = target.path_of(name)
+    if not target.is_local:
+        try:
+            with target.fs.open(path, "wb") as sink:
+                return WrittenFile(name, write(sink))
+        except OSError as error:
+            raise disk_error(error, nbytes, target) from error
+    # A task that runs twice, on two workers, never gives a file of both.
+    partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with partial.open("wb") as sink:
+            rows = write(sink)
+            inode = os.fstat(sink.fileno()).st_ino
+        partial.rename(path)
+    except OSError as error:
+        raise disk_error(error, nbytes, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return WrittenFile(name, rows, inode)
+
+
+def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
+    group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
+    if target.schema is None and len(frame) > group_rows:
+        target = replace(target, schema=_own_schema(frame, target))
+    first = arrow_table(frame.iloc[:group_rows], target)
+    options = _writer_options(first, target)
+    with pq.ParquetWriter(sink, first.schema, **options) as writer:
+        writer.write_table(first, row_group_size=max(len(first), 1))
+        del first
+        for start in range(group_rows, len(frame), group_rows):
+            table = arrow_table(frame.iloc[start : start + group_rows], target)
+            writer.write_table(table, row_group_size=len(table))
+
+
+def _own_schema(frame: pd.DataFrame, target: ParquetTarget) -> pa.Schema:
+    """Return the schema of a partition: what its first row group alone has may be all null."""
+    try:
+        return pa.Schema.from_pandas(frame, preserve_index=target.write_index).remove_metadata()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise conversion_error(error, target) from error
+
+
+def _writer_options(first: pa.Table, target: ParquetTarget) -> dict[str, Any]:
+    options = writer_options(first, rows=len(first), compression=target.compression)
+    given = dict(target.writer_options)
+    if not given.keys().isdisjoint(("use_dictionary", "column_encoding", "use_byte_stream_split")):
+        # pyarrow refuses an encoding for what has a dictionary.
+        options = {"compression": options["compression"], "use_dictionary": "column_encoding" not in given}
+    return options | given
+
+
+def _row_nbytes(frame: pd.DataFrame) -> float:
+    head = frame.iloc[: len(frame) : max(1, len(frame) // _WIDTH_ROWS)]
+    return float(head.memory_usage(deep=True).sum()) / max(len(head), 1)
+
+
+def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+    """Convert rows to the schema of all files, with what pandas has to know to read them back."""
+    try:
+        table = _arrow_table(frame, target)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise conversion_error(error, target) from error
+    if not target.custom_metadata:
+        return table
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **dict(target.custom_metadata)})
+
+
+def _arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+    if target.schema is None:
+        return pa.Table.from_pandas(frame, preserve_index=target.write_index, nthreads=1)
+    frame = _with_text_categories(frame, target.schema)
+    floats = {
+        name: values
+        for name in frame.columns
+        if (values := _plain_floats(frame[name], target.schema)) is not None
+    }
+    if not floats:
+        return _table(frame, target.schema, target)
+    others = [name for name in frame.columns if name not in floats]
+    rest = _table(
+        frame[others], pa.schema([field for field in target.schema if field.name not in floats]), target
+    )
+    # What pandas has to know is of all columns, and of types alone.
+    schema = _table(frame.iloc[:0], target.schema, target).schema
+    arrays = [floats_to_arrow(floats[name]) if name in floats else rest.column(name) for name in schema.names]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _with_text_categories(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
+    """Refuse categories that are no strings where they were not known: Arrow would write them as strings.
+
+    Where a partition has none at all, their type means nothing.
+    """
+    for name, dtype in frame.dtypes.items():
+        if not isinstance(dtype, pd.CategoricalDtype) or name not in schema.names:
+            continue
+        kind, own = schema.field(name).type, dtype.categories
+        if (
+            pa.types.is_dictionary(kind)
+            and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+            and pd.api.types.infer_dtype(own) != "string"
+        ):
+            if len(own) == 0:
+                text: pd.Index[Any] = pd.Index([""])[:0]
+                frame = frame.assign(**{str(name): frame[name].cat.set_categories(text)})
+                continue
+            msg = f"The categories of column {name!r} are {own.dtype} in one partition, and the files have strings."
+            hint = f"Make them known first: ddf[{name!r}] = ddf[{name!r}].cat.as_known()."
+            raise SchemaMismatchError(msg, hint=hint)
+    return frame
+
+
+def _table(frame: pd.DataFrame, schema: pa.Schema, target: ParquetTarget) -> pa.Table:
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=target.write_index, nthreads=1)
+
+
+def _plain_floats(series: pd.Series[Any], schema: pa.Schema) -> npt.NDArray[Any] | None:
+    """Give the values of a column of floats that Arrow takes as they are; None for any other column."""
+    if series.dtype not in (np.float32, np.float64) or series.name not in schema.names:
+        return None
+    values = series.to_numpy()
+    as_they_are = values.flags.c_contiguous and schema.field(series.name).type == pa.from_numpy_dtype(
+        values.dtype
+    )
+    return values if as_they_are else None
+
+
+def conversion_error(error: Exception, target: ParquetTarget) -> UnsupportedError | SchemaMismatchError:
+    """Say that values do not have the types that the frame promises."""
+    msg = f"A partition cannot be written as the frame's types promise: {error}."
+    hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
+    mixed = any(pd.api.types.is_object_dtype(dtype) for _, dtype in target.dtypes)
+    return (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint)
+
+
+def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
+    """The partition with the frame's columns, types and index name."""
+    names = [name for name, _ in target.dtypes]
+    if list(frame.columns) != names:
+        if sorted(map(str, frame.columns)) != sorted(map(str, names)):
+            msg = f"A partition has the columns {list(frame.columns)}, and the frame promises {names}."
+            raise SchemaMismatchError(msg, hint="Make the partitions agree first, or give the right meta=.")
+        frame = frame[names]
+    changed = {name: as_promised(frame[name], dtype) for name, dtype in target.dtypes}
+    changed = {name: series for name, series in changed.items() if series.dtype != frame[name].dtype}
+    frame = frame.assign(**changed) if changed else frame
+    if target.write_index and frame.index.name is None:
+        frame = frame.copy(deep=False)
+        frame.index = frame.index.rename(INDEX_LABEL)
+    return frame
+
+
+def disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingError:
+    """Say why a file could not be written."""
+    if isinstance(error, StagingError):
+        return error
+    if target.is_local and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = free_nbytes(target.directory)
+        msg = (
+            f"The disk of {target.target!r} is full: {format_nbytes(nbytes)} in memory were "
+            f"to be written and {format_nbytes(free)} are free."
+        )
+        hint = "Free some disk, or write to a path on another one. The target is as it was."
+        return StagingFullError(msg, hint=hint, needed_nbytes=nbytes, free_nbytes=free)
+    msg = f"{target.target!r} cannot be written: {error.strerror or error}."
+    hint = "Name a path that you and every worker may write. The target is as it was."
+    return StagingError(msg, hint=hint, directory=target.target)

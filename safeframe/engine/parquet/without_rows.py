@@ -1,0 +1,264 @@
+"""A merge's parquet files without its rows, as dask expressions and what their tasks do.
+
+::
+
+    CommitFiles(JoinedFiles(Seal(stage(left), stage(right))))
+
+Covers: the merge that a frame is made of, the graph, one task for each file.
+Does not cover: the file itself (``kernels.parquet.joined``), the swap
+(``engine.parquet.tasks``), how files are divided (``planning.merge.without_rows``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask.base import tokenize
+
+from safeframe._dask.expressions import Expr, Task, TaskRef
+from safeframe.engine.exchange.fetch import fetch
+from safeframe.engine.exchange.nodes import Seal, seal_key, stage
+from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.merge.nodes import SafeMerge
+from safeframe.engine.merge.tasks import SealedMerge, check_one_key, seal_merge
+from safeframe.engine.merge.without_rows.sides import MovedColumns, NeedsRowsError, moved_columns
+from safeframe.engine.parquet.resume import as_divided_before
+from safeframe.engine.parquet.tasks import (
+    INDEX_LABEL,
+    ParquetTarget,
+    WrittenFile,
+    arrow_table,
+    conversion_error,
+    put_file,
+)
+from safeframe.engine.task import CellLimit, announce, count_rows_out, use_worker
+from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.plan import Plan
+from safeframe.facts.plan.write import WritePlan
+from safeframe.kernels.columns.values import Block
+from safeframe.kernels.merge.spec import JoinSpec
+from safeframe.kernels.merge.virtual import cell_range
+from safeframe.kernels.parquet.joined import FileColumn, JoinedForm, Runs, shard_runs, write_joined
+from safeframe.kernels.parquet.values import has_physical_form
+from safeframe.kernels.parquet.writer_options import Compression, codec_of
+from safeframe.kernels.routing.router import JoinRouter
+
+__all__ = ["JoinedFiles", "JoinedFrame", "joined_files", "joined_form", "joined_frame", "unwritable"]
+
+_CODEC = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedFrame:
+    """A merge, and what the columns of a frame made of it are called there."""
+
+    merge: Any
+    """The merge's expression."""
+    columns: tuple[tuple[Any, Any], ...]
+    """Each column's name, and its name in the merge."""
+    plan: Plan
+    """The merge's plan."""
+
+    def divided_as_before(self, directory: str) -> JoinedFrame:
+        """Divide files as those that an earlier run has left in a directory."""
+        assert self.plan.write is not None, "looked at when the merge was found"
+        return replace(self, plan=replace(self.plan, write=as_divided_before(directory, self.plan.write)))
+
+
+def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
+    """Find the merge that a frame is made of by columns and filters of one side each.
+
+    Parameters
+    ----------
+    expr
+        The frame's expression.
+    write_index
+        Whether its index is written.
+
+    Returns
+    -------
+    JoinedFrame, str or None
+        A reason, where there is a merge and its rows have to be made; None where there is none.
+    """
+    simple = expr.simplify()
+    if not any(isinstance(part, SafeMerge) for part in simple.walk()):
+        return None
+    found = _moved(simple)
+    if isinstance(found, str):
+        # dask may have left a filter beside columns of the merge without it.
+        other = _moved(expr)
+        found = found if isinstance(other, str) else other
+    if isinstance(found, str):
+        return found
+    merge = found.merge
+    if merge.plan.write is None:
+        return merge.plan.write_refused or None
+    if merge.indicator:
+        return "the indicator tells rows apart"
+    if write_index and merge.known_divisions:
+        return "the partitions are ranges of the index"
+    planned = found.planned
+    return planned if isinstance(planned, str) else JoinedFrame(planned, found.columns, planned.plan)
+
+
+def _moved(expr: Any) -> MovedColumns | str:
+    try:
+        return moved_columns(expr)
+    except NeedsRowsError as reason:
+        return str(reason)
+
+
+def unwritable(target: ParquetTarget) -> str | None:
+    """Say which column, or argument, cannot be written without rows, or None."""
+    if target.schema is None:
+        return "schema=None leaves the schema to each partition's rows"
+    if target.writer_options:
+        return f"{target.writer_options[0][0]}= is for pyarrow's writer of rows"
+    if len(target.schema) != len(target.dtypes) + target.write_index:
+        return "schema= leaves columns out"
+    for field in target.schema:
+        if not has_physical_form(field.type):
+            return f"{field.name!r} has values of type {field.type}"
+    return None
+
+
+class JoinedFiles(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """Files of a merge, each a task that reads a shard's blocks."""
+
+    _parameters: ClassVar[list[str]] = ["sealed", "form", "write", "target", "run"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.write.files + 1)
+
+    def _task(self, name: Any, index: int) -> Any:
+        arguments = (self.form, self.operand("write"), self.target, index)
+        return Task(name, write_part, TaskRef(seal_key(self.run)), *arguments)
+
+
+def joined_files(
+    left: Any,
+    right: Any,
+    form: JoinedForm,
+    plan: Plan,
+    planned: tuple[PlannedKeys, PlannedKeys],
+    target: ParquetTarget,
+    token: str,
+) -> Expr:
+    """Give the expression that writes a merge's files, of its lowered sides.
+
+    Raises
+    ------
+    MemoryBudgetError, StagingFullError
+        When the plan does not fit.
+    """
+    write = plan.write
+    assert write is not None, "looked at when the merge was found"
+    plan.written.validate()
+    announce(plan.written)
+    spec = form.spec
+    run = f"joined-{tokenize(left._name, right._name, form, write, token)}"
+    directory = start_run(write.staging_directory, run)
+    staged = [
+        stage(
+            frame,
+            side,
+            JoinRouter(side.on, side.schema, write.layout, write.layout.empty_of(name)),
+            directory,
+        )
+        for name, frame, side in (("left", left, spec.left), ("right", right, spec.right))
+    ]
+    limit = CellLimit.of(plan)
+    sealed = Seal(run, seal_merge, (spec, write.layout, limit, planned), *staged)
+    return JoinedFiles(sealed, form, write, target, run)
+
+
+def joined_form(found: JoinedFrame, target: ParquetTarget) -> JoinedForm:
+    """Work out what the files of a merge look like."""
+    spec, write = found.merge._spec, found.plan.write
+    assert write is not None, "looked at when the merge was found"
+    at = {name: number for number, name in enumerate(spec.meta.columns)}
+    columns = [
+        FileColumn(
+            name, spec.output[at[old]], spec.meta.dtypes.iloc[at[old]], _codec(target.compression, name)
+        )
+        for name, old in found.columns
+    ]
+    if target.write_index:
+        name = spec.meta.index.name or INDEX_LABEL
+        columns.append(FileColumn(name, spec.index, spec.meta.index.dtype, _codec(target.compression, name)))
+    empty = pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in target.dtypes})
+    empty.index = spec.meta.index.rename(spec.meta.index.name or INDEX_LABEL)
+    schema = arrow_table(empty, target).schema
+    order = {name: number for number, name in enumerate(schema.names)}
+    return JoinedForm(
+        spec=spec,
+        schema=schema,
+        columns=tuple(sorted(columns, key=lambda column: order[column.name])),
+        # Larger ones than the plan has would not be in its memory.
+        group_rows=min(target.group_rows or write.group_rows, write.group_rows),
+    )
+
+
+def _codec(compression: Compression, name: str) -> str:
+    return codec_of(compression, name, auto=_CODEC)
+
+
+def write_part(
+    sealed: SealedMerge, form: JoinedForm, write: WritePlan, target: ParquetTarget, number: int
+) -> WrittenFile:
+    """Write one file of a merge, or find it written."""
+    use_worker(sealed.left.directory or sealed.right.directory)
+    name = target.file_name(number)
+    if target.resume and (rows := _finished(target, name)) is not None:
+        return WrittenFile(name, rows, Path(target.path_of(name)).stat().st_ino)
+    left, right, runs, part = _blocks(sealed, write, form.spec, number)
+    rows = max(len(block[0]) if block else 0 for block in (left, right))
+    nbytes = sum(int(getattr(column, "nbytes", 8 * rows)) for block in (left, right) for column in block)
+    try:
+        written = put_file(
+            target, name, lambda sink: write_joined(sink, left, right, form, runs, part), nbytes
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise conversion_error(error, target) from error
+    count_rows_out(written.rows)
+    return written
+
+
+def _blocks(
+    sealed: SealedMerge, write: WritePlan, spec: JoinSpec, number: int
+) -> tuple[Block, Block, Runs | None, tuple[int, int]]:
+    """Read what a file is made of: both sides, their runs, and which part of the row groups."""
+    shard, left_part, right_part = write.file_location(number)
+    if not write.layout.single_key[shard]:
+        left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
+        return left, right, shard_runs(left, right, spec), left_part
+    whole = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
+    parts = left_part, right_part
+    ranges = [cell_range(n_rows, *part) for n_rows, part in zip(whole, parts, strict=True)]
+    # A part of a side that has no row is not a side without rows: its key is met elsewhere. And
+    # the rows that meet no other side are in the first of its parts alone.
+    empty = any(
+        hi <= lo if n_rows else part > 0
+        for n_rows, (lo, hi), (part, _) in zip(whole, ranges, parts, strict=True)
+    )
+    left, right = (
+        fetch(side, shard, [] if empty else [rows])
+        for side, rows in zip((sealed.left, sealed.right), ranges, strict=True)
+    )
+    if not spec.left.schema.injective:
+        check_one_key(left, right, spec)
+    return left, right, None, (0, 1)
+
+
+def _finished(target: ParquetTarget, name: str) -> int | None:
+    """Count the rows of a file that an earlier run has written; None where there is none."""
+    try:
+        return int(pq.read_metadata(target.path_of(name)).num_rows)
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None

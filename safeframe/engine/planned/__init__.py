@@ -1,0 +1,1 @@
+"""What the expressions and graphs of all recipes have in common."""

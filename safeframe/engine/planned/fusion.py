@@ -1,0 +1,52 @@
+"""Fuses cells with the blockwise steps that consume them.
+
+Fused, a cell and its write are one task: the output partition lives only while
+that task runs. Apart, a worker makes the next cell while the last one waits
+for its write. dask fuses by itself in ``persist`` and ``optimize``, and not in
+``compute`` (2026.8), which ``to_parquet`` uses.
+
+Covers: taking a cell's only consumer into its task, once everything is concrete.
+Does not cover: the cells (``engine.planned.nodes``), and fusing what comes before a
+stage (``Expr.fuse`` does).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safeframe._dask.expressions import Blockwise, Fused, Partitions, PartitionsFiltered
+
+__all__ = ["FusedCells", "fused_with_consumer"]
+
+
+class FusedCells(Fused):  # type: ignore[misc]
+    """Cells and the blockwise steps after them, as one task each."""
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if isinstance(parent, Partitions):
+            # Of the steps as they were: dask selects partitions of what they take.
+            return Partitions(self.exprs[0], parent.partitions)
+        return fused_with_consumer(self, parent, dependents)
+
+
+def fused_with_consumer(cells: Any, parent: Any, dependents: Any) -> Any:
+    """Give cells and their consumer as one node, or None where they have to stay apart.
+
+    Parameters
+    ----------
+    cells
+        Cells, or cells with steps fused to them.
+    parent
+        The expression that takes them.
+    dependents
+        dask's record of which expressions take which.
+    """
+    if not isinstance(parent, Blockwise) or isinstance(parent, (Fused, PartitionsFiltered)):
+        return None
+    if [dependency._name for dependency in parent.dependencies()] != [cells._name]:
+        return None
+    takers = {taker._name for ref in dependents[cells._name] if (taker := ref()) is not None}
+    if takers != {parent._name} or parent.npartitions != cells.npartitions or parent._lower() is not None:
+        return None
+    # Nested rather than flattened: the parent names the cells by their own, fused, name.
+    return FusedCells([parent, cells], *cells.dependencies())

@@ -1,0 +1,218 @@
+"""What all expressions of recipes have in common.
+
+::
+
+    Planned                       abstract: projections and filters pass through it
+    Cells ── BeforeCells          concrete: output partitions, and all that has to run before them
+
+A recipe is one abstract node until dask optimises it, and one concrete node from
+then on. What the concrete node is made of (reads, stage tasks, shards) is kept
+out of the optimiser's sight: dask optimises an expression again whenever it is
+persisted, computed in part or turned into delayed objects, and would join
+partitions that were read, rename tasks whose keys are known elsewhere, and
+select partitions of what comes before an exchange instead of partitions of its
+result.
+
+Covers: lowering; selecting output partitions, with only what those need of the
+tasks before them.
+Does not cover: the expressions of each recipe (``engine.merge.nodes``, ``sort_nodes``
+and so on), and taking a consumer into the tasks of cells (``engine.planned.fusion``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import dask
+
+from safeframe._dask.expressions import (
+    Alias,
+    BlockwiseIO,
+    DataNode,
+    Expr,
+    PartitionsFiltered,
+    convert_legacy_graph,
+    is_lowering,
+)
+from safeframe.engine.planned.fusion import fused_with_consumer
+from safeframe.engine.planned.sources import check_sources
+from safeframe.facts.files import SourceFiles
+
+__all__ = ["BeforeCells", "Cells", "Hidden", "Planned", "cells_of"]
+
+
+class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """A recipe before its graph is made.
+
+    A subclass defines ``_concrete``, which returns the expression of its output
+    partitions.
+    """
+
+    def _concrete(self) -> Any:
+        raise NotImplementedError
+
+    @property
+    def _sources(self) -> SourceFiles | None:
+        """The files that the plan was made of; None where there is no plan, or it was made of none."""
+        return self.operand("plan").sources if "plan" in self._parameters else None
+
+    def _hidden(self) -> Hidden:
+        check_sources(self._sources)
+        return Hidden(self._concrete(), self._sources)
+
+    def _tune_down(self) -> Any:
+        # Before dask's tune pass reaches what comes before: it joins partitions of parquet files that were
+        # projected to few columns, and a plan's memory is a formula of the partitions that it was made for.
+        return Cells(self._hidden(), None)
+
+    def _lower(self) -> Any:
+        # Where dask makes a graph of a collection without optimising it, names have to stay: it combines an array
+        # of a frame's values with the frame by the name that the frame had before.
+        is_bare = dask.config.get("optimization.tune.active", True) and not is_lowering()
+        return None if is_bare else Cells(self._hidden(), None)
+
+    def _layer(self) -> dict[Any, Any]:
+        hidden = self._hidden()
+        keys = self.__dask_keys__()
+        return {
+            **unordered(self._name),
+            **hidden.before(range(len(keys))),
+            **{key: named(hidden.output(number), key) for number, key in enumerate(keys)},
+        }
+
+
+class Hidden:
+    """An expression that dask's optimiser does not look into; it is what its name says.
+
+    Parameters
+    ----------
+    tree
+        The expression.
+    sources
+        The files that its plan was made of, where they are known.
+    """
+
+    def __init__(self, tree: Any, sources: SourceFiles | None = None) -> None:
+        self.tree = tree
+        self.sources = sources
+
+    @functools.cached_property
+    def graph(self) -> dict[Any, Any]:
+        """All tasks."""
+        return dict(convert_legacy_graph(self.tree.__dask_graph__()))
+
+    def output(self, number: int) -> Any:
+        """Return the task of an output partition."""
+        return self.graph[self.tree._name, number]
+
+    def before(self, numbers: Iterable[int]) -> dict[Any, Any]:
+        """Return the tasks that some output partitions need, without those partitions' own."""
+        found: dict[Any, Any] = {}
+        waiting = [key for number in numbers for key in self.output(number).dependencies]
+        while waiting:
+            key = waiting.pop()
+            # Keys that are not there are those of futures.
+            if key not in found and key in self.graph:
+                found[key] = self.graph[key]
+                waiting.extend(found[key].dependencies)
+        return found
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return "safeframe-hidden", self.tree._name, self.sources
+
+    def __repr__(self) -> str:
+        return repr(self.tree)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hidden, (self.tree, self.sources)
+
+
+class Cells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
+    """Output partitions of a recipe, each a task that takes what it needs of anything before it."""
+
+    _parameters: ClassVar[list[str]] = ["hidden", "_partitions"]
+    _defaults: ClassVar[dict[str, Any]] = {"_partitions": None}
+
+    @property
+    def tree(self) -> Any:
+        """The expression that the partitions are made by."""
+        return self.hidden.tree
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"{self.tree._name.rsplit('-', 1)[0]}-{self.deterministic_token}"
+
+    @property
+    def _meta(self) -> Any:
+        return self.tree._meta
+
+    def _divisions(self) -> Any:
+        return self.tree.divisions
+
+    @functools.cached_property
+    def _before(self) -> list[Any]:
+        return [BeforeCells(self.hidden, self.operand("_partitions"))]
+
+    def dependencies(self) -> list[Any]:
+        """Return the tasks before these partitions, as one expression."""
+        return self._before
+
+    def _lower(self) -> None:
+        # What was optimised before is lowered again whenever it is computed, and files may have changed since.
+        check_sources(self.hidden.sources)
+
+    def _filtered_task(self, name: Any, index: int) -> Any:
+        return named(self.hidden.output(index), name)
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        return fused_with_consumer(self, parent, dependents)
+
+    def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
+        chosen = "" if self.operand("_partitions") is None else f" _partitions={self.operand('_partitions')}"
+        below = self.tree._tree_repr_lines(indent + 2) if recursive else []
+        return [" " * indent + f"Cells:{chosen}", *below]
+
+
+class BeforeCells(Expr):  # type: ignore[misc]
+    """What has to run before output partitions: the tasks that those need, and no others."""
+
+    _parameters: ClassVar[list[str]] = ["hidden", "numbers"]
+    _meta = None
+
+    def _divisions(self) -> Any:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        hidden: Hidden = self.hidden
+        numbers = self.operand("numbers")
+        tasks = hidden.before(range(hidden.tree.npartitions) if numbers is None else numbers)
+        return {**unordered(self._name), **tasks} if tasks else {}
+
+    def _lower(self) -> None:
+        # Below cells that are fused with other steps, and not below those that are not.
+        check_sources(self.hidden.sources)
+
+    def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
+        return []
+
+
+def cells_of(tree: Any) -> Cells:
+    """Return the output partitions of an expression, as one concrete node."""
+    return Cells(Hidden(tree), None)
+
+
+def unordered(name: str) -> dict[str, Any]:
+    """Return a key that is in no order with those of partitions.
+
+    ``dask.optimize`` takes the first of all keys of a graph, in order, for those
+    of the frame. With this one it raises, where it would return rows of other steps.
+    """
+    key = f"unordered-{name.rsplit('-', 1)[-1]}"
+    return {key: DataNode(key, None)}
+
+
+def named(task: Any, key: Any) -> Any:
+    """Return a task under another key."""
+    return Alias(key, task.target) if isinstance(task, Alias) else task.substitute({}, key=key)

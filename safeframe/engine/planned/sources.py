@@ -1,0 +1,56 @@
+"""Whether the files that a plan's numbers were read from are those that are there when it runs.
+
+Rows and keys are counted again where a run meets them all. It does not where
+the plan answers without a run (``len`` of a merge), or leaves out partitions
+that no row of the result comes from: what came into such a file since would be
+missing without a word. So the files are looked at before their numbers are
+read, and whenever a graph is made of the plan.
+
+Covers: parquet files that dask reads from a local file system.
+Does not cover: object stores, where a look at each file is a request, and
+frames that are not read from parquet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safeframe._dask.expressions import every_part, local_files_read
+from safeframe.facts.files import SourceFiles
+from safeframe.kernels.changed_data import files_changed
+from safeframe.sizing.files import changed_files, marked
+
+__all__ = ["check_sources", "source_files"]
+
+
+def source_files(*frames: Any) -> SourceFiles | None:
+    """Look at the files that frames are read from; None where there are none to be seen.
+
+    Parameters
+    ----------
+    *frames
+        dask dataframes whose numbers are about to be read.
+    """
+    paths: set[str] = set()
+    for frame in frames:
+        paths.update(local_files_read(frame.expr))
+        for part in every_part(frame.expr):
+            # What was made concrete before has its reads among its tasks.
+            before = (
+                getattr(part.operand("hidden"), "sources", None) if "hidden" in part._parameters else None
+            )
+            paths.update(before.paths if before is not None else ())
+    return marked(sorted(paths)) if paths else None
+
+
+def check_sources(sources: SourceFiles | None) -> None:
+    """Raise when a file is not what it was when the plan was made.
+
+    Raises
+    ------
+    RowConservationError
+        With the first of them.
+    """
+    changed = changed_files(sources) if sources is not None else []
+    if changed:
+        raise files_changed(changed[0], len(changed))

@@ -1,0 +1,259 @@
+"""Rebalancing as dask expressions.
+
+:class:`SafeRebalance` is abstract: dask pushes projections through it, and it
+becomes one of these when the graph is made::
+
+    untouched   GatheredPieces   where partitions stand alone
+                frame            where they do not
+    merged,     GatheredPieces                      where partitions stand alone
+    sliced      JoinedPieces(frame, Slices(frame))  where they do not
+    staged      ExchangeCells(Seal(StagedRows(frame)))
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe._dask.expressions import (
+    Expr,
+    List,
+    Projection,
+    Task,
+    TaskRef,
+    determine_column_projection,
+    lowered,
+)
+from safeframe.engine.exchange.nodes import ExchangeCells, Seal, own_tasks
+from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.planned.nodes import Planned
+from safeframe.engine.rebalance.tasks import (
+    Piece,
+    Pieces,
+    SizeLimit,
+    gather_pieces,
+    join_pieces,
+    rebalanced_partition,
+    seal_rows,
+    stage_rows,
+    stage_slices,
+    take_slice,
+)
+from safeframe.engine.task import announce
+from safeframe.facts.plan import Plan
+from safeframe.kernels.columns.frame import FrameSpec
+from safeframe.kernels.cuts import RowCuts, pieces_of
+from safeframe.sizing.parquet.slices import SlicedParquet
+from safeframe.sizing.partitions.tasks import PartitionTask
+
+__all__ = ["SafeRebalance", "stands_alone"]
+
+
+def stands_alone(expr: Any) -> bool:
+    """Whether each partition of a collection's expression is made by a task that needs no other."""
+    return own_tasks(lowered(expr).fuse()) is not None
+
+
+class SafeRebalance(Planned):
+    """A frame cut anew by a plan.
+
+    Operands: the frame, the plan, where it is cut, and the parquet source and
+    numbers of the partitions that are read in slices.
+    """
+
+    _parameters = ["frame", "plan", "layout", "source", "sliced"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    def _divisions(self) -> Any:
+        return self.layout.divisions
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if not isinstance(parent, Projection):
+            return None
+        wanted = determine_column_projection(self, parent, dependents)
+        columns = [name for name in self.frame.columns if name in wanted]
+        if columns == list(self.frame.columns):
+            return None
+        narrow = type(self)(self.frame[columns], *self.operands[1:])
+        return type(parent)(narrow, *parent.operands[1:])
+
+    def _concrete(self) -> Any:
+        plan: Plan = self.plan
+        plan.validate()
+        announce(plan)
+        frame = lowered(self.frame)
+        limit = SizeLimit(plan.partition_nbytes)
+        cutting = _Cutting(self.layout.bounds, self.layout.cuts)
+        tasks = own_tasks(frame.fuse())
+        own = None if tasks is None else _Tasks(tasks, self._name)
+        if plan.strategy == "untouched" and own is None:
+            return frame
+        if plan.strategy != "staged":
+            # Even untouched partitions are made by our tasks, which are one with what consumes them.
+            if own is not None:
+                return GatheredPieces(own, cutting, frame._meta, self.layout.divisions, limit)
+            slices = Slices(frame, cutting)
+            return JoinedPieces(frame, slices, cutting, self.layout.divisions, limit)
+        spec = FrameSpec(meta=frame._meta, with_index=True)
+        directory = start_run(plan.staging_directory or "", self._name)
+        source = None if self.source is None else self.source.projected(list(frame._meta.columns))
+        staged = StagedRows(
+            None if own is not None else frame, own, source, self.sliced, cutting, spec, directory
+        )
+        sealed = Seal(self._name, seal_rows, (spec, cutting.cuts, limit), staged)
+        return ExchangeCells(sealed, rebalanced_partition, frame._meta, self.layout.divisions, self._name)
+
+
+class _Tasks:
+    """The tasks of input partitions, out of dask's sight."""
+
+    def __init__(self, tasks: Sequence[Task], token: str) -> None:
+        self.parts = [PartitionTask(task) for task in tasks]
+        self.token = token
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "safeframe-tasks", self.token
+
+
+class _Cutting:
+    """Which rows of which input partitions each output partition has."""
+
+    def __init__(self, bounds: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]) -> None:
+        self.bounds = bounds
+        self.cuts = cuts
+
+    def pieces(self, index: int) -> list[Piece]:
+        """Give the pieces of one output partition, in order."""
+        found = pieces_of(self.bounds, int(self.cuts[index]), int(self.cuts[index + 1]))
+        return [
+            Piece(number, int(self.bounds[number + 1] - self.bounds[number]), low, high)
+            for number, low, high in found
+        ]
+
+    def slices(self) -> Iterator[tuple[int, Piece]]:
+        """Give the pieces that are not whole partitions, with the output partition of each."""
+        for index in range(len(self.cuts) - 1):
+            yield from ((index, piece) for piece in self.pieces(index) if not piece.whole)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return "safeframe-cutting", self.bounds.tobytes(), self.cuts.tobytes()
+
+
+class GatheredPieces(Expr):  # type: ignore[misc]
+    """Output partitions that each make the input that they take slices of."""
+
+    _parameters = ["tasks", "pieces", "meta", "given_divisions", "limit"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _task(self, name: Any, index: int) -> Any:
+        pieces = self.pieces.pieces(index)
+        parts = [self.tasks.parts[piece.number] for piece in pieces]
+        return Task(name, gather_pieces, Pieces(pieces, parts), self._meta, self.limit)
+
+
+class Slices(Expr):  # type: ignore[misc]
+    """Slices of input partitions that several output partitions have rows of."""
+
+    _parameters = ["frame", "pieces"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    @functools.cached_property
+    def _all(self) -> list[tuple[int, Piece]]:
+        return list(self.pieces.slices())
+
+    def _divisions(self) -> Any:
+        return (None,) * (len(self._all) + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        graph = {}
+        for number, (_, piece) in enumerate(self._all):
+            key = (self._name, number)
+            graph[key] = Task(key, take_slice, TaskRef((self.frame._name, piece.number)), piece)
+        return graph
+
+    @functools.cached_property
+    def keys(self) -> dict[tuple[int, int], tuple[str, int]]:
+        """The key of each slice, by output and input partition."""
+        return {(index, piece.number): (self._name, i) for i, (index, piece) in enumerate(self._all)}
+
+
+class JoinedPieces(Expr):  # type: ignore[misc]
+    """Output partitions of whole input partitions and of slices of them."""
+
+    _parameters = ["frame", "slices", "pieces", "given_divisions", "limit"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    def _task(self, name: Any, index: int) -> Any:
+        pieces = self.pieces.pieces(index)
+        refs = [
+            TaskRef(
+                (self.frame._name, piece.number) if piece.whole else self.slices.keys[index, piece.number]
+            )
+            for piece in pieces
+        ]
+        return Task(name, join_pieces, List(*refs), pieces, self._meta, self.limit)
+
+
+class StagedRows(Expr):  # type: ignore[misc]
+    """Write each input partition to files, by output partition: whole, or slice by slice."""
+
+    _parameters = ["frame", "tasks", "source", "sliced", "cutting", "spec", "directory"]
+    _meta = pd.Series([], dtype=object)
+
+    @functools.cached_property
+    def _work(self) -> list[tuple[Any, ...]]:
+        """What each task is called with, but for its directory."""
+        work: list[tuple[Any, ...]] = []
+        sliced = set(self.sliced)
+        source: SlicedParquet | None = self.source
+        bounds, cuts = self.cutting.bounds, self.cutting.cuts
+        for number in range(len(bounds) - 1):
+            first, rows = int(bounds[number]), int(bounds[number + 1] - bounds[number])
+            if number in sliced and source is not None:
+                work.extend(
+                    (
+                        stage_slices,
+                        reader,
+                        number,
+                        self.spec,
+                        RowCuts.of(cuts, first + reader.first, reader.rows),
+                    )
+                    for reader in source.split(number)
+                )
+                continue
+            part = TaskRef((self.frame._name, number)) if self.tasks is None else self.tasks.parts[number]
+            piece = Piece(number, rows, 0, rows)
+            work.append((stage_rows, part, piece, self.spec, RowCuts.of(cuts, first, rows)))
+        return work
+
+    def _divisions(self) -> Any:
+        return (None,) * (len(self._work) + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        return {
+            (self._name, number): Task((self._name, number), *work, self.directory)
+            for number, work in enumerate(self._work)
+        }

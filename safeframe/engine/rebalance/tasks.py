@@ -1,0 +1,278 @@
+"""What the tasks of a rebalancing do.
+
+Covers: slices of partitions, joined in order; staging a partition whole or in
+slices; output partitions, held to their bound.
+Does not cover: the graph (``engine.rebalance.nodes``), where frames are cut
+(``planning.rebalance.plan``).
+
+Every task knows how many rows each input partition had when the plan was made,
+and raises where it meets others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe import options
+from safeframe._dask.expressions import strip_unknown_categories
+from safeframe.engine.exchange.fetch import Sealed, fetch, seal
+from safeframe.engine.exchange.stage import StagedFile, stage_group
+from safeframe.engine.task import conserved, count_rows_out, use_worker
+from safeframe.errors import MemoryBudgetError, RowConservationError
+from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
+from safeframe.kernels.columns.frame import FrameSpec
+from safeframe.kernels.cuts import RowCuts
+from safeframe.sizing.parquet.slices import PartReader
+from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.units import format_count, format_nbytes
+
+__all__ = [
+    "Piece",
+    "Pieces",
+    "SealedRows",
+    "SizeLimit",
+    "gather_pieces",
+    "join_pieces",
+    "rebalanced_partition",
+    "seal_rows",
+    "stage_rows",
+    "stage_slices",
+    "take_slice",
+]
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class SizeLimit:
+    """The bound that every output partition is held to."""
+
+    nbytes: int
+    """Bytes in memory, strings and objects deep, index included."""
+
+    def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give a finished partition back, its rows counted, or refuse it for its size.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When it is larger than promised.
+        """
+        nbytes = int(frame.memory_usage(index=True, deep=True).sum())
+        if nbytes > self.nbytes:
+            msg = (
+                f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, and the plan "
+                f"promised {format_nbytes(self.nbytes)} at most."
+            )
+            hint = (
+                "The input has larger rows than when the plan was made: persist it, or write it to parquet, "
+                "before it is rebalanced."
+            )
+            raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.nbytes)
+        count_rows_out(len(frame))
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one input partition."""
+
+    number: int
+    """Which partition."""
+    rows: int
+    """Rows that it had when the plan was made."""
+    low: int
+    """First row of the piece, within the partition."""
+    high: int
+    """Row after its last."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the partition."""
+        return self.low == 0 and self.high == self.rows
+
+
+class Pieces:
+    """The pieces of one output partition and the tasks that make what they are of; dask does not look inside."""
+
+    __slots__ = ("pieces", "tasks")
+
+    def __init__(self, pieces: Sequence[Piece], tasks: Sequence[PartitionTask]) -> None:
+        self.pieces = pieces
+        self.tasks = tasks
+
+
+def gather_pieces(pieces: Pieces, meta: pd.DataFrame, limit: SizeLimit) -> pd.DataFrame:
+    """Make input partitions one after the other, keep the slices of each, and join them.
+
+    Notes
+    -----
+    Memory: one input partition as it is made, and the output in pieces and joined.
+    """
+    use_worker()
+    taken = []
+    for piece, task in zip(pieces.pieces, pieces.tasks, strict=True):
+        taken.append(take_slice(task.make(), piece))
+    return limit.passed(_joined(taken, meta))
+
+
+def take_slice(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
+    """Give rows of a partition, as a frame that does not keep the others alive.
+
+    Raises
+    ------
+    RowConservationError
+        When the partition has other rows than when the plan was made.
+    """
+    _as_planned(frame, piece)
+    if piece.whole:
+        return frame
+    part = frame.iloc[piece.low : piece.high]
+    if not any(_in_arrow(dtype) for dtype in (*frame.dtypes, frame.index.dtype)):
+        return part.copy()
+    # A slice of an Arrow array, even a copied one, holds all of it: only taking makes new buffers.
+    rows = np.arange(piece.low, piece.high)
+    taken = frame.take(rows)
+    if isinstance(frame.index, pd.RangeIndex):
+        taken.index = part.index
+    return taken
+
+
+def join_pieces(
+    frames: Sequence[pd.DataFrame], pieces: Sequence[Piece], meta: pd.DataFrame, limit: SizeLimit
+) -> pd.DataFrame:
+    """Join whole partitions and slices in order."""
+    use_worker()
+    for frame, piece in zip(frames, pieces, strict=True):
+        if piece.whole:
+            _as_planned(frame, piece)
+        else:
+            conserved(piece.high - piece.low, len(frame), f"A slice of partition {piece.number}")
+    return limit.passed(_joined(list(frames), meta))
+
+
+def _joined(frames: list[pd.DataFrame], meta: pd.DataFrame) -> pd.DataFrame:
+    if not frames:
+        empty: pd.DataFrame = strip_unknown_categories(meta.iloc[:0])
+        return empty
+    joined = frames[0] if len(frames) == 1 else pd.concat(with_same_categories(frames))
+    return with_promised_categories(joined, meta)
+
+
+def _as_planned(frame: pd.DataFrame, piece: Piece) -> None:
+    if len(frame) != piece.rows:
+        raise _changed(piece.number, piece.rows, len(frame))
+
+
+def _changed(number: int, planned: int, found: int) -> RowConservationError:
+    msg = (
+        f"Partition {number} of the input had {format_count(planned)} rows when the plan was made, and has "
+        f"{format_count(found)} now."
+    )
+    hint = (
+        "The input gives other rows each time it is computed: persist it, or write it to parquet, before it is "
+        "rebalanced."
+    )
+    return RowConservationError(msg, hint=hint, rows_in=found, rows_out=planned)
+
+
+def _in_arrow(dtype: object) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) or getattr(dtype, "storage", "") == "pyarrow"
+
+
+# Through files ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealedRows:
+    """The manifest of all staged rows, and what output partitions have to know: one object for all of them."""
+
+    rows: Sealed
+    """Staged rows; a shard is an output partition."""
+    spec: FrameSpec
+    """How a frame is made of them."""
+    cuts: Ints
+    """The first row of each output partition, and the number of rows."""
+    limit: SizeLimit
+    """What an output partition may not exceed."""
+
+
+def stage_rows(
+    source: PartitionTask | pd.DataFrame, piece: Piece, spec: FrameSpec, router: RowCuts, directory: str
+) -> list[StagedFile]:
+    """Stage one partition."""
+
+    def made() -> pd.DataFrame:
+        frame = source.make() if isinstance(source, PartitionTask) else source
+        _as_planned(frame, piece)
+        return frame
+
+    return [stage_group([made], spec, router, directory)]
+
+
+def stage_slices(
+    reader: PartReader, number: int, spec: FrameSpec, router: RowCuts, directory: str
+) -> list[StagedFile]:
+    """Stage a row group slice by slice; one file for each slice.
+
+    Notes
+    -----
+    Memory: one slice, as in staging a partition of its size.
+    """
+    staged: list[StagedFile] = []
+    first = router.first
+    frames = reader.frames(options.SLICE_NBYTES)
+    while first < router.first + reader.rows:
+        slice_cuts = replace(router, first=first)
+        # Taken by the stage task itself, so that nobody else holds the slice.
+        staged.append(stage_group([lambda: next(frames)], spec, slice_cuts, directory))
+        first += staged[-1].rows_in
+    found = sum(file.rows_in for file in staged)
+    if found != reader.rows:
+        raise _changed(number, reader.rows, found)
+    return staged
+
+
+def seal_rows(
+    staged: Sequence[Sequence[StagedFile]], spec: FrameSpec, cuts: Ints, limit: SizeLimit
+) -> SealedRows:
+    """Join all manifests into one, and check that no row is missing."""
+    files = [file for some in staged for file in some]
+    sealed = seal(files, spec.dtypes, len(cuts) - 1)
+    conserved(int(cuts[-1]), int(sealed.rows.sum()), "All partitions")
+    return SealedRows(rows=sealed, spec=spec, cuts=cuts, limit=limit)
+
+
+def rebalanced_partition(sealed: SealedRows, number: int) -> pd.DataFrame:
+    """Read one output partition.
+
+    Raises
+    ------
+    RowConservationError, MemoryBudgetError
+        When it has other rows than planned, or is larger.
+    """
+    use_worker()
+    planned = int(sealed.cuts[number + 1] - sealed.cuts[number])
+    if planned == 0:
+        return sealed.limit.passed(_joined([], sealed.spec.meta))
+    block = fetch(sealed.rows, number)
+    frame = sealed.spec.frame(block)
+    conserved(planned, len(frame), f"Output partition {number}")
+    if isinstance(sealed.spec.meta.index, pd.RangeIndex):
+        frame.index = _as_range(frame.index)
+    return sealed.limit.passed(frame)
+
+
+def _as_range(index: pd.Index[Any]) -> pd.Index[Any]:
+    """Give an index that counts by one as a range again, which takes no bytes."""
+    values = index.to_numpy()
+    first, last = int(values[0]), int(values[-1])
+    if last - first != len(values) - 1 or not bool((np.diff(values) == 1).all()):
+        return index
+    return pd.RangeIndex(first, last + 1, name=index.name)

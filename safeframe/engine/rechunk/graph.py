@@ -1,0 +1,118 @@
+"""The graph of a rechunking.
+
+::
+
+    untouched   the chunks, under the result's keys
+    merged      merged_chunk, with the tasks of the chunks inside
+    staged      stage_chunk ─► seal ─► (pass_chunk ─► seal)* ─► joined_chunk
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from safeframe._dask.expressions import Alias, DataNode, List, Task, TaskRef
+from safeframe.engine.exchange.nodes import seal_key
+from safeframe.engine.planned.layer import spec_key
+from safeframe.engine.rechunk.tasks import (
+    ChunkSpec,
+    SourceTasks,
+    empty_chunk,
+    joined_chunk,
+    merged_chunk,
+    pass_chunk,
+    seal_chunks,
+    stage_chunk,
+)
+from safeframe.kernels.rechunk import touched
+from safeframe.sizing.partitions.tasks import PartitionTask
+
+__all__ = ["RechunkGraph"]
+
+
+class RechunkGraph:
+    """Tasks that cut an array anew.
+
+    Parameters
+    ----------
+    name
+        The result's.
+    source
+        Keys of the array's chunks, in C order.
+    own
+        The tasks that make them, where these need no other.
+    spec
+        What is known of the array and its grids.
+    strategy
+        The plan's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Sequence[Any],
+        own: Sequence[PartitionTask] | None,
+        spec: ChunkSpec,
+        strategy: str,
+    ) -> None:
+        self._name = name
+        self._source = source
+        self._own = own
+        self._spec = spec
+        self._strategy = strategy
+
+    @property
+    def keys(self) -> list[Any]:
+        """Keys of the result, in C order."""
+        grid = self._spec.grids[-1]
+        return [(self._name, *grid.place(number)) for number in range(grid.n_chunks)]
+
+    @property
+    def runs(self) -> list[str]:
+        """See :class:`safeframe.engine.planned.layer.RecipeGraph`."""
+        exchanges = len(self._spec.grids) - 1 if self._strategy == "staged" else 0
+        return [f"{self._name}-{step}" for step in range(exchanges)]
+
+    def tasks(self, directories: Sequence[str]) -> dict[Any, Any]:
+        """See :class:`safeframe.engine.planned.layer.RecipeGraph`."""
+        spec, keys = self._spec, self.keys
+        if self._strategy == "untouched":
+            if spec.source == spec.grids[-1]:
+                pairs = zip(keys, self._source, strict=True)
+                return {key: Alias(key, made) for key, made in pairs}
+            return {key: Task(key, empty_chunk, spec, number) for number, key in enumerate(keys)}
+        known = spec_key(self._name)
+        graph: dict[Any, Any] = {known: DataNode(known, spec)}
+        if self._strategy == "merged":
+            for number, key in enumerate(keys):
+                graph[key] = Task(
+                    key, merged_chunk, self._parts(spec.grids[-1], number), TaskRef(known), number
+                )
+            return graph
+        for step, (run, directory) in enumerate(zip(self.runs, directories, strict=True)):
+            staged = []
+            for number in range(spec.grids[step].n_chunks):
+                key = (f"stage-{run}", number)
+                if step:
+                    before = TaskRef(seal_key(self.runs[step - 1]))
+                    graph[key] = Task(key, pass_chunk, before, TaskRef(known), step, number, directory)
+                else:
+                    part = self._parts(spec.grids[0], number)
+                    graph[key] = Task(key, stage_chunk, part, TaskRef(known), number, directory)
+                staged.append(TaskRef(key))
+            seal = seal_key(run)
+            graph[seal] = Task(seal, seal_chunks, List(*staged), TaskRef(known), step, directory)
+        for number, key in enumerate(keys):
+            graph[key] = Task(key, joined_chunk, TaskRef(seal_key(self.runs[-1])), TaskRef(known), number)
+        return graph
+
+    def _parts(self, grid: Any, number: int) -> SourceTasks | TaskRef:
+        """Give what makes the array within a chunk of a grid."""
+        if self._own is None:
+            return TaskRef(self._source[number])
+        region = grid.region(number)
+        if any(high <= low for low, high in region):
+            return SourceTasks([])
+        own = self._own
+        return SourceTasks([own[i] for i in self._spec.source.numbers(touched(region, self._spec.source))])

@@ -1,0 +1,216 @@
+"""What the tasks of a rechunking do.
+
+Covers: staging chunks in pieces, chunks of the next grid from pieces, the check
+that every element is there.
+Does not cover: where pieces are (``kernels.rechunk``), the graph
+(``engine.rechunk.graph``).
+
+Memory: a chunk as it is made, one piece at a time beside it; a chunk that is
+joined is allocated once, and pieces are read straight to their places.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from safeframe.engine.exchange.pieces import read_buffers
+from safeframe.engine.exchange.runs import run_of_task
+from safeframe.engine.exchange.stage import write_file
+from safeframe.engine.storage.owned_file import OwnedFile
+from safeframe.engine.task import conserved, count_rows_out, rows_lost, use_worker
+from safeframe.errors import RowConservationError, SchemaMismatchError
+from safeframe.kernels.rechunk import ChunkGrid, cut_slices, pieces_of_chunk, touched
+from safeframe.sizing.partitions.tasks import PartitionTask
+
+__all__ = [
+    "ChunkSpec",
+    "SealedChunks",
+    "SourceTasks",
+    "StagedChunk",
+    "empty_chunk",
+    "joined_chunk",
+    "merged_chunk",
+    "pass_chunk",
+    "seal_chunks",
+    "stage_chunk",
+]
+
+Chunk = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChunkSpec:
+    """What every task of one rechunking has to know."""
+
+    dtype: np.dtype[Any]
+    """The array's dtype."""
+    source: ChunkGrid
+    """Its chunks as they are made."""
+    grids: tuple[ChunkGrid, ...]
+    """The grids that it passes through: staged first, of the result last."""
+
+
+class StagedChunk(OwnedFile):
+    """A chunk's file."""
+
+    def __init__(self, path: str, size: int) -> None:
+        super().__init__(path)
+        self.size = size
+        """Its elements."""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """See :class:`OwnedFile`."""
+        return self.path, self.size
+
+
+@dataclass(frozen=True, slots=True)
+class SealedChunks:
+    """All staged chunks of one grid, by their numbers."""
+
+    files: tuple[StagedChunk, ...]
+    """The files; holding them keeps them on disk where tasks run in this process."""
+    directory: str
+    """The run's directory."""
+
+
+class SourceTasks:
+    """The tasks of the chunks that are staged as one; dask does not look inside."""
+
+    __slots__ = ("tasks",)
+
+    def __init__(self, tasks: Sequence[PartitionTask]) -> None:
+        self.tasks = tasks
+
+
+def stage_chunk(source: SourceTasks | Chunk, spec: ChunkSpec, number: int, directory: str) -> StagedChunk:
+    """Make a chunk of the first grid, and write it in the pieces of the second.
+
+    Raises
+    ------
+    SchemaMismatchError, RowConservationError
+        When a chunk is not what the array promises.
+    StagingFullError, StagingError
+        When a file cannot be written; nothing of it stays behind.
+    """
+    use_worker(directory)
+    with run_of_task(directory):
+        region = spec.grids[0].region(number)
+        if isinstance(source, SourceTasks):
+            chunk = _gathered(source, spec, region)
+        else:
+            chunk = _promised(source, spec, number)
+        return _staged(chunk, spec, 0, number, directory)
+
+
+def pass_chunk(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int, directory: str) -> StagedChunk:
+    """Join a chunk of a grid in between, and write it in the pieces of the next one."""
+    use_worker(directory)
+    with run_of_task(sealed.directory), run_of_task(directory):
+        return _staged(_joined(sealed, spec, step, number), spec, step, number, directory)
+
+
+def joined_chunk(sealed: SealedChunks, spec: ChunkSpec, number: int) -> Chunk:
+    """Join a chunk of the result."""
+    use_worker(sealed.directory)
+    with run_of_task(sealed.directory):
+        return _counted(_joined(sealed, spec, len(spec.grids) - 1, number))
+
+
+def merged_chunk(source: SourceTasks, spec: ChunkSpec, number: int) -> Chunk:
+    """Join a chunk of the result from whole chunks, made one after the other."""
+    use_worker()
+    return _counted(_gathered(source, spec, spec.grids[-1].region(number)))
+
+
+def empty_chunk(spec: ChunkSpec, number: int) -> Chunk:
+    """Make a chunk of an array that has no bytes."""
+    return np.empty([high - low for low, high in spec.grids[-1].region(number)], spec.dtype)
+
+
+def seal_chunks(staged: Sequence[StagedChunk], spec: ChunkSpec, step: int, directory: str) -> SealedChunks:
+    """Join the manifests of one grid, and check that every element is in one of them.
+
+    Raises
+    ------
+    RowConservationError
+        With both numbers.
+    """
+    found = sum(file.size for file in staged)
+    conserved(math.prod(spec.grids[step].shape), found, f"exchange {step + 1} of the array's elements")
+    return SealedChunks(tuple(staged), directory)
+
+
+def _staged(chunk: Chunk, spec: ChunkSpec, step: int, number: int, directory: str) -> StagedChunk:
+    if chunk.size == 0:
+        return StagedChunk("", 0)
+
+    def write_to(sink: pa.NativeFile) -> None:
+        for piece in cut_slices(spec.grids[step].region(number), spec.grids[step + 1]):
+            # A view where the piece lies in one stretch; else a copy of this piece alone.
+            sink.write(np.ascontiguousarray(chunk[piece]).reshape(-1).view(np.uint8).data)
+
+    staged = StagedChunk(write_file(directory, chunk.nbytes, write_to), chunk.size)
+    staged.own_file()
+    return staged
+
+
+def _gathered(source: SourceTasks, spec: ChunkSpec, region: tuple[tuple[int, int], ...]) -> Chunk:
+    """Make the chunks of a region one after the other, each straight to its place."""
+    if any(high <= low for low, high in region):
+        return np.empty([high - low for low, high in region], spec.dtype)
+    numbers = list(spec.source.numbers(touched(region, spec.source)))
+    if len(numbers) == 1:
+        return _promised(source.tasks[0].make(), spec, numbers[0])
+    joined = np.empty([high - low for low, high in region], spec.dtype)
+    for number, task in zip(numbers, source.tasks, strict=True):
+        within = zip(spec.source.region(number), region, strict=True)
+        place = tuple(slice(low - first, high - first) for (low, high), (first, _) in within)
+        joined[place] = _promised(task.make(), spec, number)
+    return joined
+
+
+def _promised(made: Any, spec: ChunkSpec, number: int) -> Chunk:
+    """Give a chunk back that is as its array promises."""
+    chunk = np.asarray(made)
+    shape = tuple(high - low for low, high in spec.source.region(number))
+    if chunk.shape != shape:
+        msg = (
+            f"Chunk {spec.source.place(number)} has the shape {chunk.shape}, and the array promises {shape}."
+        )
+        hint = (
+            "Does a function that was mapped over the array change shapes? Give it the chunks= that it makes."
+        )
+        raise RowConservationError(msg, hint=hint, rows_in=math.prod(shape), rows_out=chunk.size)
+    if chunk.dtype != spec.dtype:
+        msg = f"Chunk {spec.source.place(number)} is {chunk.dtype}, and the array promises {spec.dtype}."
+        raise SchemaMismatchError(
+            msg, hint=f"Cast it first: array.map_blocks(np.asarray, dtype={str(chunk.dtype)!r})."
+        )
+    return chunk
+
+
+def _joined(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int) -> Chunk:
+    region = spec.grids[step].region(number)
+    chunk = np.empty([high - low for low, high in region], spec.dtype)
+    pieces = pieces_of_chunk(region, spec.grids[step - 1])
+    if not pieces:
+        return chunk
+    width = spec.dtype.itemsize
+    wanted = [(sealed.files[piece.source].path, piece.first * width, piece.size * width) for piece in pieces]
+    for piece, (path, _, nbytes), buffer in zip(pieces, wanted, read_buffers(wanted), strict=True):
+        if len(buffer) != nbytes:
+            raise rows_lost(path, piece.size, len(buffer) // width)
+        chunk[piece.target] = np.frombuffer(buffer, spec.dtype).reshape(piece.shape)
+    return chunk
+
+
+def _counted(chunk: Chunk) -> Chunk:
+    count_rows_out(chunk.size)
+    return chunk

@@ -1,0 +1,1 @@
+"""Sorting, indexing and shuffling."""

@@ -1,0 +1,187 @@
+"""What the tasks of a sort, of an index or of a shuffle do.
+
+Covers: sealing one frame's exchange, ordering a shard's rows, output partitions
+from the rows that P2P brought.
+Does not cover: the graph (``engine.sort.nodes``); where the order is cut (``planning``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from safeframe.engine.exchange.fetch import Sealed, fetch, seal
+from safeframe.engine.exchange.runs import run_of_task
+from safeframe.engine.exchange.stage import StagedFile
+from safeframe.engine.planned.rows import PartOrder, in_planned_order
+from safeframe.engine.task import CellLimit, use_worker
+from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.changed_data import data_changed
+from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
+from safeframe.kernels.columns.frame import FrameSpec, with_index
+from safeframe.kernels.sort.rows import BlockOrder, RowOrder, sorted_keys
+from safeframe.units import format_count
+
+__all__ = [
+    "SealedSort",
+    "SortSpec",
+    "aligned_cell",
+    "in_order",
+    "indexed",
+    "ordered_cell",
+    "ordered_frame",
+    "placed_cell",
+    "seal_sort",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SortSpec:
+    """What every task of one sort has to know."""
+
+    frame: FrameSpec
+    """The frame as it is staged."""
+    order: RowOrder | None
+    """The order of rows; None where those of a shard are only brought together."""
+    index: Any
+    """The column that becomes the index; None where the index stays."""
+    drop: bool
+    """Whether that column goes."""
+    limit: CellLimit
+    """What a partition may not exceed."""
+    rows: int
+    """Rows that there are in all."""
+    divisions: tuple[Any, ...]
+    """What the result's partitions promise to reach from and to; None where that is not known."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return (
+            "SortSpec", self.frame.__dask_tokenize__(), self.order and self.order.__dask_tokenize__(), self.index, self.drop,
+            repr(self.limit), self.rows, repr(self.divisions),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SealedSort:
+    """The manifest of a frame's rows, and what the output partitions have to know."""
+
+    rows: Sealed
+    """Where each shard's rows are."""
+    spec: SortSpec
+    """The sort."""
+    layout: ShardLayout
+    """The shards."""
+
+
+def seal_sort(staged: Sequence[Sequence[StagedFile]], spec: SortSpec, layout: ShardLayout) -> SealedSort:
+    """Join all manifests into one, and check that every row that was counted is there.
+
+    Raises
+    ------
+    RowConservationError
+        When rows are missing, or there are more than were counted.
+    """
+    planned = PlannedKeys(name="The frame", rows=spec.rows)
+    sealed = seal([file for files in staged for file in files], spec.frame.dtypes, layout.n_shards, planned)
+    unused = sum(sealed.shard_rows(shard) for shard in np.flatnonzero(layout.cells == 0).tolist())
+    if unused:
+        with run_of_task(sealed.directory):
+            msg = f"{format_count(unused)} rows have keys that no partition was planned for."
+            raise data_changed(msg, planned=0, found=unused)
+    return SealedSort(rows=sealed, spec=spec, layout=layout)
+
+
+def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
+    """Make one output partition from staged rows."""
+    use_worker(sealed.rows.directory)
+    spec, layout = sealed.spec, sealed.layout
+    number_out = cell
+    if layout.null_shard and spec.order is not None and not spec.order.na_last:
+        # Nulls are the last shard, and here the first partitions.
+        nulls = int(layout.cells[-1])
+        cell = layout.n_cells - nulls + cell if cell < nulls else cell - nulls
+    shard, number, cells = layout.cell_location(cell)
+    if layout.single_key[shard]:
+        rows = sealed.rows.shard_rows(shard)
+        block = fetch(sealed.rows, shard, [(rows * number // cells, rows * (number + 1) // cells)])
+    else:
+        spec.limit.may_read(sealed.rows.shard_nbytes(shard))
+        order = None if spec.order is None else BlockOrder(spec.frame, spec.order)
+        block = fetch(sealed.rows, shard, order=order)
+    return indexed(spec.frame.frame(block), spec, number_out)
+
+
+def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> pd.DataFrame:
+    """Finish an output partition: its index, and the look whether it is as large, and where, as planned.
+
+    Raises
+    ------
+    RowConservationError
+        When it has keys outside the divisions of partition ``number``: whoever looks for them would not find them.
+    """
+    frame = with_promised_categories(frame, spec.frame.meta)
+    if spec.index is not None:
+        frame = with_index(frame, spec.index, drop=spec.drop)
+        if number is not None and spec.divisions[0] is not None and len(frame):
+            _check_divisions(frame.index, spec.divisions, number)
+    elif not spec.frame.with_index:
+        frame = frame.reset_index(drop=True)
+    return spec.limit.passed(frame)
+
+
+def _check_divisions(index: pd.Index[Any], divisions: tuple[Any, ...], number: int) -> None:
+    low, high = divisions[number], divisions[number + 1]
+    if index[[0, -1]].isna().any():
+        index = index.dropna()  # nulls are behind every division
+        if not len(index):
+            return
+    first, last = index[0], index[-1]
+    last_of_all = number == len(divisions) - 2
+    if first < low or last > high or (last == high and not last_of_all):
+        msg = f"Partition {number} holds keys from {first!r} to {last!r}, and was planned for those from {low!r} to {high!r}."
+        raise data_changed(msg, planned=0, found=len(index))
+
+
+def placed_cell(frame: pd.DataFrame, spec: SortSpec, planned: PartOrder) -> pd.DataFrame:
+    """Finish a partition that is in order already."""
+    assert spec.order is not None, "partitions are in an order"
+    in_planned_order(frame, spec.order, planned)
+    return indexed(frame, spec)
+
+
+def aligned_cell(
+    frames: Sequence[pd.DataFrame],
+    spec: SortSpec,
+    low: int,
+    after: int | None,
+    planned: Sequence[PartOrder],
+) -> pd.DataFrame:
+    """Make an output partition of the rows of neighbouring partitions whose key is in a range."""
+    use_worker()
+    assert spec.order is not None, "partitions are aligned by their order"
+    parts = []
+    for frame, part in zip(frames, planned, strict=True):
+        codes = in_planned_order(frame, spec.order, part)
+        # In order, so that the rows are together.
+        first = int(np.searchsorted(codes, np.uint64(low), side="left"))
+        end = len(codes) if after is None else int(np.searchsorted(codes, np.uint64(after), side="left"))
+        parts.append(frame.iloc[first:end])
+    return indexed(pd.concat(with_same_categories(parts)) if len(parts) > 1 else parts[0], spec)
+
+
+def ordered_frame(frame: pd.DataFrame, spec: SortSpec, number: int) -> pd.DataFrame:
+    """Put a partition that holds a whole shard in order, and finish it."""
+    return indexed(in_order(frame, spec), spec, number)
+
+
+def in_order(frame: pd.DataFrame, spec: SortSpec) -> pd.DataFrame:
+    """Put a partition's rows in order, where there is one."""
+    if spec.order is None:
+        return frame
+    keys = pd.DataFrame({name: frame[name].array for name in spec.order.by}, copy=False)
+    return frame.take(sorted_keys(keys, spec.order).index.to_numpy())

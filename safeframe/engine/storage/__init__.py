@@ -1,0 +1,1 @@
+"""Where staged files are, and who removes them."""

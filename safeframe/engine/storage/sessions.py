@@ -1,0 +1,278 @@
+"""Where staged rows lie, and how nothing of them is left behind.
+
+::
+
+    <base>/safeframe-<user>/<session>/         one per process that computes, mode 0700
+        lock                                   held while that process lives; says what this is
+        <run>/                                 one per exchange; <run>.owned where no cluster runs it
+            <attempt>.staged                    one per staged partition
+
+Files go away, whichever comes first:
+
+- on a cluster, when the scheduler forgets or releases the run's sealed
+  manifest (:class:`StagingJanitor`, a scheduler plugin);
+- without a cluster, when the last reference to the manifest goes
+  (``weakref.finalize``, in :mod:`safeframe.engine.storage.owned_file`);
+- when the scheduler closes; when the process exits;
+- after a crash, when the next session on that base starts: a session whose
+  lock can be taken has no owner. Only what has our marker is removed, and the
+  marker is written once the lock is held.
+
+Covers: sessions in directories, and the scheduler's plugin for both kinds.
+Does not cover: sessions in object stores, which know no locks (``engine.storage.remote_sessions``).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import stat
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+from distributed import SchedulerPlugin
+
+from safeframe.engine.storage.local import store_for
+from safeframe.engine.storage.private_directory import (
+    is_own,
+    private_directories,
+    private_directory,
+    user_name,
+)
+from safeframe.engine.storage.remote import remote_store
+from safeframe.engine.storage.remote_sessions import RemoteSession
+from safeframe.errors import StagingError
+from safeframe.sizing.staging_url import is_remote
+
+__all__ = [
+    "OWNED",
+    "SEAL_PREFIX",
+    "Session",
+    "StagingJanitor",
+    "holds_session",
+    "is_owned_run",
+    "open_session",
+]
+
+logger = logging.getLogger(__name__)
+
+SEAL_PREFIX = "safeframe-seal-"
+"""The key of a run's sealed manifest is this and the run's name."""
+
+OWNED = ".owned"
+"""How the directory of a run is named whose files the objects that name them remove (``engine.storage.owned_file``)."""
+
+_LOCK = "lock"
+_MARKER = b"A session of safeframe, which removes this directory when its process ends, or is found dead.\n"
+_TRIES = 100
+
+_sessions: dict[tuple[int, str], Session | RemoteSession] = {}
+_sessions_lock = threading.Lock()
+
+
+class Session:
+    """One process's part of a staging directory.
+
+    Parameters
+    ----------
+    base
+        The directory that the user, or the configuration, named.
+
+    Raises
+    ------
+    StagingError
+        When it cannot be created or written, or cannot be private.
+    """
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self._pid = os.getpid()
+        try:
+            self.directory, self._lock = _started(Path(base).expanduser())
+        except StagingError:
+            raise
+        except OSError as error:
+            msg = f"The staging directory {base!r} cannot be written: {error.strerror or error}."
+            hint = (
+                "Name a directory that you and every worker may write in staging=, or in the configuration."
+            )
+            raise StagingError(msg, hint=hint, directory=base) from error
+        atexit.register(self.close)
+
+    def run_directory(self, run: str) -> str:
+        """Give the directory of one exchange; it is made when the first partition is staged."""
+        return str(self.directory / run)
+
+    def close(self) -> None:
+        """Remove everything that this session staged."""
+        if os.getpid() != self._pid:
+            # A fork of the process that it is of: what is here is not the fork's to remove.
+            return
+        atexit.unregister(self.close)
+        _remove_session(self.directory, self._lock)
+        with contextlib.suppress(OSError):
+            self.directory.parent.rmdir()
+
+
+def open_session(base: str) -> Session | RemoteSession:
+    """Give this process's session on ``base``, making it the first time.
+
+    Raises
+    ------
+    StagingError
+        When the directory or URL cannot be created or written.
+    """
+    key = (os.getpid(), base)
+    with _sessions_lock:
+        session = _sessions.get(key)
+        if session is None or (isinstance(session, Session) and not session.directory.exists()):
+            session = _sessions[key] = RemoteSession(base, user_name()) if is_remote(base) else Session(base)
+        return session
+
+
+def holds_session(path: str) -> bool:
+    """Whether a path is in a session of this process."""
+    own = os.getpid()
+    # Copied: another thread may open a session meanwhile.
+    return any(
+        pid == own and path.startswith(f"{held.directory}/") for (pid, _), held in [*_sessions.items()]
+    )
+
+
+def is_owned_run(path: str) -> bool:
+    """Whether a path is in a run whose files the objects that name them remove."""
+    return f"{OWNED}/" in path
+
+
+class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
+    """Removes a run's files when the scheduler lets go of its sealed manifest.
+
+    Parameters
+    ----------
+    directory
+        The session's directory or URL; the scheduler has to reach it.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.name = f"safeframe-staging-{directory.rpartition('/')[2]}"
+        # A second client of the same cluster registers it again.
+        self.idempotent = True
+        self._runs: set[str] = set()
+        self._out_of_reach = False
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        """See :meth:`distributed.SchedulerPlugin.transition`.
+
+        An object store is waited for here: a run that starts over may have new
+        files a moment later, which a removal in the background would take too.
+        """
+        if not (isinstance(key, str) and key.startswith(SEAL_PREFIX)):
+            return
+        run = f"{self.directory}/{key.removeprefix(SEAL_PREFIX)}"
+        self._runs.add(run)
+        # A manifest that is lost with its worker is released too: its run starts
+        # over with new files, so that the old ones are of no more use.
+        if finish == "forgotten" or (start == "memory" and finish == "released"):
+            self._remove(run)
+            if finish == "forgotten":
+                self._runs.discard(run)
+
+    async def close(self) -> None:
+        """See :meth:`distributed.SchedulerPlugin.close`."""
+        for run in self._runs:
+            self._remove(run)
+
+    def _remove(self, run: str) -> None:
+        if not is_remote(run):
+            store_for(run).remove_run(run)
+        elif not self._out_of_reach:
+            try:
+                remote_store(run).delete(run)
+            except OSError as error:
+                # Once is enough: each try may hold the scheduler for seconds.
+                self._out_of_reach = True
+                logger.warning(
+                    "The scheduler cannot remove staged rows from %s: %s. They go when the client's process ends.",
+                    self.directory,
+                    error,
+                )
+
+
+def _started(base: Path) -> tuple[Path, int]:
+    """Make a session's directory, and take its lock.
+
+    A process that ends may remove the directory of its user, once empty, before
+    there is a session in it: then it is made again.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            user = private_directory(base)
+            for directory in {user, *private_directories(base)}:
+                _sweep(directory)
+            return _locked(user / f"{os.getpid()}-{uuid.uuid4().hex}")
+    msg = f"its directory for {user_name()} was removed {_TRIES} times while a session was made in it"
+    raise OSError(msg)
+
+
+def _locked(session: Path) -> tuple[Path, int]:
+    """Make a session's directory, which is marked as one once its lock is held."""
+    session.mkdir(mode=0o700)
+    lock = os.open(session / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(lock, _MARKER)
+    except OSError:
+        _remove_session(session, lock)
+        raise
+    return session, lock
+
+
+def _sweep(user: Path) -> None:
+    """Remove the sessions of processes that no longer live, and nothing else."""
+    for session in list(user.iterdir()):
+        with contextlib.suppress(OSError):
+            lock = os.open(session / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            if _is_dead(session, lock):
+                _remove_session(session, lock)
+            else:
+                os.close(lock)
+
+
+def _is_dead(session: Path, lock: int) -> bool:
+    """Whether a directory is a session's, of this user, whose process lives no longer; its lock is held then."""
+    try:
+        found = session.lstat()
+        if not (stat.S_ISDIR(found.st_mode) and is_own(found) and is_own(os.fstat(lock))):
+            return False
+        # The marker first: it was written under the lock, so that a lock that is free has been let go of.
+        if os.pread(lock, len(_MARKER) + 1, 0) != _MARKER:
+            return False
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_session(session: Path, lock: int) -> None:
+    """Remove a session whose lock is held: that goes last, so that what an interruption leaves is swept."""
+    with contextlib.suppress(OSError):
+        for path in list(session.iterdir()):
+            if path.name == _LOCK:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    # Closed before it is removed: a file that is open stays under another name on some file systems.
+    os.close(lock)
+    with contextlib.suppress(OSError):
+        if [path.name for path in session.iterdir()] == [_LOCK]:
+            (session / _LOCK).unlink()
+            session.rmdir()

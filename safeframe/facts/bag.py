@@ -1,0 +1,50 @@
+"""What the planner of a bag's group-by is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safeframe.facts.budget import Budget, StagingFacts
+
+__all__ = ["BagFacts", "BagSizes"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BagSizes:
+    """How large a bag is, by some of its partitions."""
+
+    partitions: int
+    """Partitions of the bag."""
+    sampled: int
+    """Partitions that were looked at."""
+    items: int
+    """Items of these."""
+    largest_items: int
+    """Items of the one with the most."""
+    item_nbytes: float
+    """Bytes of one item as a Python object in a list."""
+    staged_item_nbytes: float
+    """Bytes of one item as it is staged."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether all partitions were looked at."""
+        return self.sampled == self.partitions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BagFacts:
+    """Everything that decides how items are brought together by key."""
+
+    sizes: BagSizes
+    """How large the bag is."""
+    budget: Budget
+    """What one worker may use."""
+    staging: StagingFacts
+    """Where items are staged."""
+    npartitions: int | None
+    """The user's number of partitions; None to derive it."""
+    self_made: bool
+    """Whether each partition is made by its own task alone."""
+    split_large_groups: bool
+    """Whether a group that is too large for a partition is given out in several pieces."""

@@ -1,0 +1,295 @@
+"""A plan: what will run, why, and what it will cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+from safeframe import options
+from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFullError
+from safeframe.facts.budget import Budget
+from safeframe.facts.estimate import Estimate, Width, about, format_interval
+from safeframe.facts.files import SourceFiles
+from safeframe.facts.layout import OrderedLayout, ShardLayout
+from safeframe.facts.merge import KeyTable, MergeEstimate
+from safeframe.facts.p2p import P2PSettings
+from safeframe.facts.plan.text import plan_text
+from safeframe.facts.plan.write import WritePlan
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["Candidate", "Plan", "Step"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One kind of task that a plan runs."""
+
+    kind: str
+    """What the tasks do."""
+    tasks: int
+    """How many there are."""
+    task_peak_nbytes: int
+    """Upper bound of what one task holds at its peak, in bytes."""
+    reason: str
+    """The formula in words, with its figures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A strategy that was looked at and not taken."""
+
+    strategy: str
+    """Its name."""
+    reason: str
+    """Why not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a recipe will do, as numbers; made before anything runs.
+
+    A plan never raises because something is too big: :attr:`fits` says so, and
+    :meth:`validate`, like execution, raises.
+    """
+
+    recipe: str
+    """The recipe, as in ``merge``."""
+    strategy: str
+    """The strategy that runs."""
+    reasons: tuple[str, ...]
+    """Why that strategy."""
+    rejected: tuple[Candidate, ...]
+    """The other strategies and why each was not taken."""
+    steps: tuple[Step, ...]
+    """Kinds of tasks, in the order in which they run."""
+    budget: Budget
+    """What one worker may use."""
+    output_rows: Estimate
+    """Rows of the result."""
+    output_nbytes: Estimate
+    """Bytes of the result in memory."""
+    output_partitions: int
+    """Partitions of the result."""
+    partition_nbytes: int
+    """Target: no output partition is larger, in bytes."""
+    largest_partition_nbytes: int
+    """Upper bound of the largest output partition, in bytes."""
+    row_nbytes: float
+    """Bytes of one result row, as the plan reckons them: a bound where they are known from a sample."""
+    staging_nbytes: int
+    """Bytes that pass through the staging directory; 0 when nothing is staged."""
+    staging_free_nbytes: int | None
+    """Free bytes of the staging directory; None when nothing is staged, or when it cannot be known, as of an object
+    store."""
+    staging_directory: str | None
+    """Where rows are staged; None when nothing is staged."""
+    output_width: Width | None = None
+    """How well bytes per row are known; None where all types have a fixed width."""
+    layout: ShardLayout | None = None
+    """How rows are divided, for the engine."""
+    merge: MergeEstimate | None = None
+    """What the key statistics say of a join; None for other recipes."""
+    build_side: str | None = None
+    """The side that every worker holds whole, for a broadcast."""
+    table: KeyTable | None = None
+    """Where that side's rows are looked up, in a file that the workers map; None where each holds a copy."""
+    ordered: OrderedLayout | None = None
+    """What cells read of sides that stay in their partitions, for the engine."""
+    p2p: P2PSettings | None = None
+    """Buffers that the workers are held to, where P2P moves the rows; for the engine."""
+    advice: str = ""
+    """What else can be done where the plan does not fit; empty when there is nothing in particular."""
+    write: WritePlan | None = None
+    """How ``to_parquet`` writes the result without its rows; None where it makes them."""
+    write_refused: str = ""
+    """Why it makes them; empty where it does not, and of recipes whose rows all differ."""
+    sources: SourceFiles | None = field(default=None, repr=False)
+    """The files that its numbers were read from; None where they were read from no files that can be looked at."""
+
+    @property
+    def largest_possible_nbytes(self) -> int:
+        """The largest output partition if its rows are as wide as the sample allows, in bytes."""
+        width = self.output_width
+        if width is None or width.exact:
+            return self.largest_partition_nbytes
+        return math.ceil(self.largest_partition_nbytes * max(1.0, width.most / max(self.row_nbytes, 1e-9)))
+
+    @property
+    def input_rows(self) -> int:
+        """Rows of all inputs."""
+        return int(self.output_rows) if self.merge is None else self.merge.left_rows + self.merge.right_rows
+
+    @property
+    def task_peak_nbytes(self) -> int:
+        """Upper bound of what the largest task holds, in bytes."""
+        return max((step.task_peak_nbytes for step in self.steps), default=0)
+
+    @property
+    def projected_worker_nbytes(self) -> int:
+        """Upper bound of one worker's peak, in bytes."""
+        return self.budget.projected_worker_nbytes(self.task_peak_nbytes)
+
+    @property
+    def written(self) -> Plan:
+        """The plan of ``to_parquet``: files of the result without its rows where that is the way, else as it is."""
+        write = self.write
+        if write is None:
+            return self
+        return replace(
+            self,
+            steps=write.steps,
+            output_partitions=write.files,
+            layout=write.layout,
+            staging_nbytes=write.staging_nbytes,
+            staging_directory=write.staging_directory,
+            staging_free_nbytes=write.staging_free_nbytes,
+        )
+
+    @property
+    def over_budget(self) -> tuple[Step, ...]:
+        """Steps whose tasks need more than a worker may use, worst first."""
+        allowed = self.budget.allowed_nbytes
+        over = [
+            step
+            for step in self.steps
+            if self.budget.projected_worker_nbytes(step.task_peak_nbytes) > allowed
+        ]
+        return tuple(sorted(over, key=lambda step: -step.task_peak_nbytes))
+
+    @property
+    def fits(self) -> bool:
+        """Whether every step keeps to the worker's memory and to the free disk, and a graph can hold the tasks."""
+        return not self.over_budget and not self._staging_full and not self.too_many_partitions
+
+    @property
+    def too_many_partitions(self) -> bool:
+        """Whether the result has more partitions than a dask graph can hold."""
+        return self.output_partitions > options.MAX_GRAPH_PARTITIONS
+
+    @property
+    def _staging_full(self) -> bool:
+        return self.staging_free_nbytes is not None and self.staging_nbytes > self.staging_free_nbytes
+
+    def validate(self) -> None:
+        """Raise when the plan does not fit.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When a step's projected peak is above what a worker may use.
+        StagingFullError
+            When the staging directory has less room than the exchange needs.
+        OutputTooLargeError
+            When the result has more partitions than a dask graph can hold.
+        """
+        self.check_partitions()
+        if self.over_budget:
+            worst = self.over_budget[0]
+            projected = self.budget.projected_worker_nbytes(worst.task_peak_nbytes)
+            allowed = self.budget.allowed_nbytes
+            steps = "; ".join(
+                f"{step.kind} needs {format_nbytes(self.budget.projected_worker_nbytes(step.task_peak_nbytes))}"
+                f" ({step.reason})"
+                for step in self.over_budget
+            )
+            msg = (
+                f"{self.recipe} is projected to need {format_nbytes(projected)} of memory per worker, and "
+                f"{format_nbytes(allowed)} is allowed ({format_nbytes(self.budget.reserved_nbytes)} of it is "
+                f"taken before any data): {steps}."
+            )
+            hint = f"Give each worker {math.ceil(projected / 2**20)} MiB or more"
+            if allowed > self.budget.projected_worker_nbytes(0):
+                hint += (
+                    f"{self._fewer_threads(worst)}, read smaller partitions (blocksize= or split_row_groups=), or ask "
+                    "for a smaller partition_size=."
+                )
+                hint = f"{self.advice} {hint}".lstrip()
+            else:
+                hint += ": what it takes before any data leaves nothing, however small the partitions are."
+            raise MemoryBudgetError(msg, hint=hint, projected_nbytes=projected, allowed_nbytes=allowed)
+        if self._staging_full:
+            free = self.staging_free_nbytes or 0
+            msg = (
+                f"{self.recipe} stages {format_nbytes(self.staging_nbytes)}, and {self.staging_directory} has "
+                f"{format_nbytes(free)} free."
+            )
+            hint = "Free some disk, or name a directory with more room in staging=."
+            raise StagingFullError(msg, hint=hint, needed_nbytes=self.staging_nbytes, free_nbytes=free)
+
+    def _fewer_threads(self, worst: Step) -> str:
+        """Say how many threads would do, where fewer would."""
+        budget = self.budget
+        left = budget.allowed_nbytes - budget.reserved_nbytes - budget.transport_nbytes
+        threads = min(left // max(worst.task_peak_nbytes, 1), budget.threads_per_worker - 1)
+        if threads < 1:
+            return ""
+        return (
+            f", or {threads} {'thread' if threads == 1 else 'threads'} instead of {budget.threads_per_worker}"
+        )
+
+    def check_partitions(self) -> None:
+        """Raise when the result has more partitions than a dask graph can hold.
+
+        Raises
+        ------
+        OutputTooLargeError
+            With the number of partitions, and what makes fewer.
+        """
+        if not self.too_many_partitions:
+            return
+        most = options.MAX_GRAPH_PARTITIONS
+        msg = (
+            f"The {self.recipe} makes {format_count(self.output_partitions)} partitions of up to "
+            f"{format_nbytes(self.largest_partition_nbytes)}, {about(self.output_rows)}"
+            f"{format_count(self.output_rows.expected)} rows and {format_interval(self.output_nbytes)} in all, "
+            f"and a dask graph can hold {format_count(most)}."
+        )
+        hints = []
+        write = self.write
+        if (
+            write is not None
+            and self.output_partitions <= options.MAX_COLLECTION_PARTITIONS
+            and write.files <= most
+        ):
+            hints.append(
+                f"Write it with safeframe.to_parquet: {format_count(write.files)} files, "
+                f"{format_nbytes(write.file_nbytes)} in all, are made without its rows."
+            )
+        larger = math.ceil(self.output_nbytes.expected / most)
+        if options.OUTPUT_COPIES * larger <= self.budget.task_nbytes:
+            hints.append(f"Ask for larger partitions: partition_size= above {format_nbytes(larger)}.")
+        hints.append("Aggregate or deduplicate the input first.")
+        hint = " ".join(hints)
+        raise OutputTooLargeError(
+            msg,
+            hint=hint,
+            output_partitions=self.output_partitions,
+            max_output_partitions=most,
+            output_rows=self.output_rows.expected,
+        )
+
+    def __str__(self) -> str:
+        return plan_text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the plan as plain values, for JSON."""
+        plain = {
+            name: _plain(getattr(self, name))
+            for name in (f.name for f in fields(self))
+            if name not in ("layout", "ordered", "sources", "write")
+        }
+        plain["written_nbytes"] = None if self.write is None else self.write.file_nbytes
+        plain["projected_worker_nbytes"] = self.projected_worker_nbytes
+        plain["fits"] = self.fits
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        return value.item()
+    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

@@ -1,0 +1,236 @@
+"""A plan as text: what will run, why, and what it will cost.
+
+Covers: ``str(plan)``.
+Does not cover: a plan as JSON (:meth:`safeframe.Plan.to_dict`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from safeframe import options
+from safeframe.facts.estimate import Estimate, about
+from safeframe.units import format_count, format_nbytes
+
+if TYPE_CHECKING:
+    from safeframe.facts.plan.plan import Plan, Step
+
+__all__ = ["plan_text"]
+
+_LABEL_WIDTH = 10
+_HEAVIEST = 3
+
+
+def plan_text(plan: Plan) -> str:
+    """Print a plan, one fact a line, labels in a column of their own.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+
+    Returns
+    -------
+    str
+        Lines without a final line break.
+    """
+    blocks = (
+        ("", [f"{plan.recipe}: {'FITS' if plan.fits else 'DOES NOT FIT'}"]),
+        ("strategy", [plan.strategy, *(f"because {reason}" for reason in plan.reasons)]),
+        ("fits", _fits(plan)),
+        ("output", _output(plan)),
+        ("partitions", _partitions(plan)),
+        ("memory", _memory(plan)),
+        ("staging", _staging(plan)),
+        ("parquet", _parquet(plan)),
+        ("steps", [_step(plan, step, width) for width in [_kind_width(plan)] for step in plan.steps]),
+        ("rejected", [f"{other.strategy}: {other.reason}" for other in plan.rejected]),
+        ("too large", _too_large(plan)),
+    )
+    return "\n".join(line for label, lines in blocks for line in _block(label, lines))
+
+
+def _block(label: str, lines: Iterable[str]) -> Iterable[str]:
+    if not label:
+        yield from lines
+        return
+    for number, line in enumerate(lines):
+        yield f"  {label if number == 0 else '':<{_LABEL_WIDTH}}  {line}"
+
+
+def _fits(plan: Plan) -> list[str]:
+    """Print what has to have room for the plan, one by one: the verdict is of workers and staging alone."""
+    workers = "do not fit" if plan.over_budget else "fit"
+    projected, allowed = plan.projected_worker_nbytes, plan.budget.allowed_nbytes
+    return [
+        f"workers: {workers} ({format_nbytes(projected)} of {format_nbytes(allowed)} each)",
+        f"staging: {_staging_fits(plan)}",
+        f"target: {_target(plan)}",
+    ]
+
+
+def _staging_fits(plan: Plan) -> str:
+    if plan.staging_directory is None:
+        return "none is needed"
+    needed, free = plan.staging_nbytes, plan.staging_free_nbytes
+    if free is None:
+        return f"{format_nbytes(needed)} needed, and its room is not known"
+    verdict = "fits" if needed <= free else "does not fit"
+    return f"{verdict} ({format_nbytes(needed)} of {format_nbytes(free)} free)"
+
+
+def _target(plan: Plan) -> str:
+    """Print what the result takes where it is written: its disk is known only once there is one."""
+    least, most = int(plan.output_nbytes.lower * options.FILE_FRACTION), plan.output_nbytes.upper
+    rows = f"{format_nbytes(least)} to {format_nbytes(most)} on disk if its rows are written"
+    if plan.write is not None:
+        rows += f", about {format_nbytes(plan.write.file_nbytes)} without them"
+    return f"not looked at; {rows}"
+
+
+def _output(plan: Plan) -> list[str]:
+    rows, nbytes = plan.output_rows, plan.output_nbytes
+    lines = [
+        (
+            f"{about(rows)}{format_count(rows.expected)} rows, {_roughly(nbytes)}{format_nbytes(nbytes.expected)} "
+            f"in memory ({_row(plan)})"
+        )
+    ]
+    if not rows.exact:
+        lines.append(
+            f"between {format_count(rows.lower)} and {format_count(rows.upper)} rows ({rows.method})"
+        )
+    if format_nbytes(nbytes.lower) != format_nbytes(nbytes.upper):
+        lines.append(
+            f"between {format_nbytes(nbytes.lower)} and {format_nbytes(nbytes.upper)} in memory ({nbytes.method})"
+        )
+    if plan.merge is None:
+        return lines
+    lines.append(
+        f"{plan.merge.how} merge on {', '.join(map(str, plan.merge.on))} of {format_count(plan.merge.left_rows)} left "
+        f"and {format_count(plan.merge.right_rows)} right rows: {plan.merge.fanout:,.1f} rows out for each row of "
+        "the larger side"
+    )
+    lines.extend(
+        f"heaviest key {key.key!r}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
+        f"{format_count(key.output_rows)} rows"
+        for key in plan.merge.heaviest[:_HEAVIEST]
+    )
+    return lines
+
+
+def _roughly(nbytes: Estimate) -> str:
+    return "about " if format_nbytes(nbytes.lower) != format_nbytes(nbytes.upper) else ""
+
+
+def _row(plan: Plan) -> str:
+    """Print the bytes of a row that the line's bytes are made of, and those that partitions are reckoned with."""
+    width = plan.output_width
+    if width is None or width.expected == plan.row_nbytes:
+        return f"{plan.row_nbytes:g} B a row"
+    return f"{width.expected:.4g} B a row; reckoned with {plan.row_nbytes:.4g} B"
+
+
+def _partitions(plan: Plan) -> list[str]:
+    largest = format_nbytes(plan.largest_partition_nbytes)
+    lines = [
+        (
+            f"{format_count(plan.output_partitions)}, the largest at most {largest} "
+            f"(target {format_nbytes(plan.partition_nbytes)})"
+        )
+    ]
+    if plan.largest_possible_nbytes > plan.largest_partition_nbytes:
+        lines.append(
+            f"widths are those of a sample: with rows as wide as it allows, {format_nbytes(plan.largest_possible_nbytes)}"
+        )
+    return lines
+
+
+def _memory(plan: Plan) -> list[str]:
+    budget = plan.budget
+    if budget.projected_worker_nbytes(0) >= budget.allowed_nbytes:
+        before = "and by what moves rows" if budget.transport_nbytes else "before any data"
+        return [*_memory_lines(plan), f"nothing is left for a task: all that is allowed is taken {before}"]
+    return _memory_lines(plan)
+
+
+def _memory_lines(plan: Plan) -> list[str]:
+    budget = plan.budget
+    source = "measured" if budget.measured else "assumed"
+    return [
+        (
+            f"projected {format_nbytes(plan.projected_worker_nbytes)} of {format_nbytes(budget.allowed_nbytes)} allowed "
+            f"per worker ({plan.projected_worker_nbytes / max(1, budget.allowed_nbytes):.0%})"
+        ),
+        (
+            f"{_plural(budget.n_workers, 'worker')} × {_plural(budget.threads_per_worker, 'thread')}; "
+            f"{format_nbytes(budget.reserved_nbytes)} taken before any data ({source}), "
+            f"{format_nbytes(budget.transport_nbytes)} for moving rows"
+        ),
+        (
+            f"a task may use {format_nbytes(max(0, budget.task_nbytes))}, the largest uses up to "
+            f"{format_nbytes(plan.task_peak_nbytes)}"
+        ),
+    ]
+
+
+def _staging(plan: Plan) -> list[str]:
+    if plan.staging_directory is None:
+        return ["nothing is staged"]
+    if plan.staging_free_nbytes is None:
+        return [f"{format_nbytes(plan.staging_nbytes)} in {plan.staging_directory}, whose room is not known"]
+    return [
+        (
+            f"{format_nbytes(plan.staging_nbytes)} of {format_nbytes(plan.staging_free_nbytes)} free in "
+            f"{plan.staging_directory}"
+        )
+    ]
+
+
+def _parquet(plan: Plan) -> list[str]:
+    write = plan.write
+    if write is None:
+        return [f"rows are made: {plan.write_refused}"] if plan.write_refused else []
+    projected = plan.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in write.steps))
+    return [
+        f"without rows: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
+        f"in row groups of up to {format_count(write.group_rows)} rows; projected {format_nbytes(projected)} per worker",
+    ]
+
+
+def _kind_width(plan: Plan) -> int:
+    return max((len(step.kind) for step in plan.steps), default=0)
+
+
+def _step(plan: Plan, step: Step, width: int) -> str:
+    tasks = max((len(format_count(other.tasks)) for other in plan.steps), default=0)
+    return (
+        f"{step.kind:<{width}}  {format_count(step.tasks):>{tasks}} {'task ' if step.tasks == 1 else 'tasks'}  "
+        f"up to {format_nbytes(step.task_peak_nbytes):>8}  ({step.reason})"
+    )
+
+
+def _too_large(plan: Plan) -> list[str]:
+    allowed = format_nbytes(plan.budget.allowed_nbytes)
+    lines = [
+        f"{step.kind}: a worker would reach "
+        f"{format_nbytes(plan.budget.projected_worker_nbytes(step.task_peak_nbytes))}, and {allowed} is allowed"
+        for step in plan.over_budget
+    ]
+    if plan.too_many_partitions:
+        lines.append(
+            f"partitions: {format_count(plan.output_partitions)}, and a dask graph can hold "
+            f"{format_count(options.MAX_GRAPH_PARTITIONS)}"
+        )
+    free = plan.staging_free_nbytes
+    if free is not None and plan.staging_nbytes > free:
+        lines.append(
+            f"staging: {format_nbytes(plan.staging_nbytes)} needed, and {format_nbytes(free)} is free in "
+            f"{plan.staging_directory}"
+        )
+    return lines
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Columns between pandas and Arrow."""

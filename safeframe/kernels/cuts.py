@@ -1,0 +1,206 @@
+"""Cuts a running sum of bytes into parts, and sends rows to the part they are in.
+
+Covers: even parts, parts under a bound, where rows are all alike or where only
+certain places may be cut; which input partitions a part has rows of.
+Does not cover: choosing between them (``planning.rebalance.plan``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["Line", "Places", "RowCuts", "Rows", "bounded_cuts", "pieces_of"]
+
+Ints = npt.NDArray[np.int64]
+
+_TRIES = 8
+"""Numbers of even parts that are tried, up to an eighth more than the fewest that there could be."""
+
+
+class Line(Protocol):
+    """Rows one after the other, with their bytes."""
+
+    @property
+    def extra_nbytes(self) -> int:
+        """Bytes of a part that no row accounts for."""
+
+    @property
+    def total_nbytes(self) -> int:
+        """Bytes of all rows."""
+
+    def even(self, n: int) -> Ints:
+        """Cut into ``n`` parts of bytes as equal as can be; ``n + 1`` row numbers."""
+
+    def filled(self, limit_nbytes: int) -> Ints:
+        """Cut so that each part takes as much as the limit lets it; one place at least."""
+
+    def sizes(self, cuts: Ints) -> Ints:
+        """Bytes of each part."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """A line that may be cut at certain places only.
+
+    Examples
+    --------
+    >>> line = Places(np.array([0, 3, 4, 8]), np.array([0, 30, 40, 80]), extra_nbytes=1)
+    >>> line.even(2), line.sizes(line.even(2))
+    (array([0, 4, 8]), array([41, 41]))
+    """
+
+    rows: Ints
+    """Row numbers of the places, from 0 to the number of rows."""
+    nbytes: Ints
+    """Bytes of all rows before each place."""
+    extra_nbytes: int
+    """See :class:`Line`."""
+
+    @property
+    def total_nbytes(self) -> int:
+        """See :class:`Line`."""
+        return int(self.nbytes[-1])
+
+    def even(self, n: int) -> Ints:
+        """See :class:`Line`."""
+        targets = self.total_nbytes * np.arange(1, n) / n
+        after = np.clip(np.searchsorted(self.nbytes, targets), 1, len(self.rows) - 1)
+        nearer_before = targets - self.nbytes[after - 1] < self.nbytes[after] - targets
+        inner = self.rows[np.where(nearer_before, after - 1, after)]
+        return np.concatenate([[0], inner, self.rows[-1:]]).astype(np.int64)
+
+    def filled(self, limit_nbytes: int) -> Ints:
+        """See :class:`Line`."""
+        room = limit_nbytes - self.extra_nbytes
+        at, cuts, last = 0, [0], len(self.rows) - 1
+        while at < last:
+            furthest = int(np.searchsorted(self.nbytes, self.nbytes[at] + room, side="right")) - 1
+            at = min(max(furthest, at + 1), last)
+            cuts.append(int(self.rows[at]))
+        return np.array(cuts if last else [0, int(self.rows[-1])], np.int64)
+
+    def sizes(self, cuts: Ints) -> Ints:
+        """See :class:`Line`."""
+        # From the right, so that places of partitions without rows are all before the cut.
+        at = np.searchsorted(self.rows, cuts, side="right") - 1
+        return np.diff(self.nbytes[at]) + self.extra_nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """A line of rows that are all alike, and may be cut anywhere.
+
+    Examples
+    --------
+    >>> line = Rows(n_rows=10, row_nbytes=8.0, extra_nbytes=4)
+    >>> line.even(3), line.filled(40), line.sizes(line.even(2))
+    (array([ 0,  3,  7, 10]), array([ 0,  4,  8, 10]), array([44, 44]))
+    """
+
+    n_rows: int
+    """How many there are."""
+    row_nbytes: float
+    """Bytes of each."""
+    extra_nbytes: int
+    """See :class:`Line`."""
+
+    @property
+    def total_nbytes(self) -> int:
+        """See :class:`Line`."""
+        return math.ceil(self.n_rows * self.row_nbytes)
+
+    def even(self, n: int) -> Ints:
+        """See :class:`Line`."""
+        return np.round(self.n_rows * np.arange(n + 1) / n).astype(np.int64)
+
+    def filled(self, limit_nbytes: int) -> Ints:
+        """See :class:`Line`."""
+        rows = max(1, int((limit_nbytes - self.extra_nbytes) / self.row_nbytes)) if self.row_nbytes else 0
+        starts = np.arange(0, self.n_rows, rows or max(1, self.n_rows))
+        return np.append(starts if len(starts) else [0], self.n_rows).astype(np.int64)
+
+    def sizes(self, cuts: Ints) -> Ints:
+        """See :class:`Line`."""
+        return np.ceil(np.diff(cuts) * self.row_nbytes).astype(np.int64) + self.extra_nbytes
+
+
+def bounded_cuts(line: Line, limit_nbytes: int) -> Ints:
+    """Cut into as few parts as there can be under a bound, alike where possible.
+
+    A part is over the bound only where a single row, or what lies between two
+    places, is.
+    """
+    room = max(1, limit_nbytes - line.extra_nbytes)
+    fewest = max(1, math.ceil(line.total_nbytes / room))
+    for n in sorted({fewest + more + fewest * more // 64 for more in range(_TRIES)}):
+        cuts = np.unique(line.even(n))
+        if len(cuts) > 1 and int(line.sizes(cuts).max()) <= limit_nbytes:
+            return cuts
+    return line.filled(limit_nbytes)
+
+
+def pieces_of(bounds: Ints, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Give the partitions that rows ``[start, stop)`` are in, with the rows within each.
+
+    Parameters
+    ----------
+    bounds
+        The row number at which each partition begins, and the number of rows.
+    start, stop
+        Row numbers.
+
+    Examples
+    --------
+    >>> list(pieces_of(np.array([0, 4, 4, 10]), 2, 7))
+    [(0, 2, 4), (2, 0, 3)]
+    """
+    if stop <= start:
+        return
+    first = int(np.searchsorted(bounds, start, side="right")) - 1
+    last = int(np.searchsorted(bounds, stop, side="left"))
+    for number in range(first, last):
+        begin, end = int(bounds[number]), int(bounds[number + 1])
+        if end > begin:
+            yield number, max(start, begin) - begin, min(stop, end) - begin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowCuts:
+    """Sends rows to the output partition that their number is in; a router of the exchange.
+
+    Examples
+    --------
+    >>> cuts = RowCuts.of(np.array([0, 3, 3, 6]), first=2, rows=3)
+    >>> cuts.shards(pd.DataFrame(index=range(3)), 0), cuts.n_shards
+    (array([0, 2, 2], dtype=uint16), 3)
+    """
+
+    cuts: Ints
+    """First rows of the output partitions that the task's rows are in, and the end of the last."""
+    base: int
+    """Number of the first of these output partitions."""
+    first: int
+    """Number of the first row that the stage task sees."""
+    n_shards: int
+    """Output partitions that there are."""
+
+    @classmethod
+    def of(cls, cuts: Ints, first: int, rows: int) -> RowCuts:
+        """Take those cuts out of all that a stage task of ``rows`` rows needs."""
+        low = max(0, int(np.searchsorted(cuts, first, side="right")) - 1)
+        high = int(np.searchsorted(cuts, first + rows, side="left"))
+        return cls(cuts[low : high + 1].copy(), low, first, len(cuts) - 1)
+
+    def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        start = self.first + first_row
+        ends = np.clip(self.cuts, start, start + len(frame))
+        narrow = np.uint16 if self.n_shards < 2**16 - 1 else np.int64
+        return np.repeat(np.arange(self.base, self.base + len(ends) - 1, dtype=narrow), ends[1:] - ends[:-1])

@@ -1,0 +1,300 @@
+"""Turns key columns into one unsigned 64-bit code per row.
+
+Covers: which type two sides' keys have in common, codes (in key order for one
+column of numbers or times, hashes otherwise), and codes back to values.
+Does not cover: counting codes (``kernels.keys.counts``), deciding whether two keys are
+truly equal (``kernels.keys.ids``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from safeframe.errors import SchemaMismatchError
+from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.kernels.keys.hashes import Nulls, object_hashes, word_hashes
+from safeframe.kernels.keys.mixing import mix64
+
+__all__ = [
+    "Nulls",
+    "column_hashes",
+    "column_values",
+    "decode_codes",
+    "encode_keys",
+    "number_parts",
+    "ordered_codes",
+]
+
+_SIGN = np.uint64(1 << 63)
+_NULL_HASH = np.uint64(0x9B60933458E17D7D)
+_FRACTION_SALT = np.uint64(0xD1B54A32D192ED03)
+
+
+def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[Codes, Nulls | None]:
+    """Give each row's code.
+
+    Parameters
+    ----------
+    columns
+        The key columns of one partition.
+    schema
+        The common type of both sides' keys.
+
+    Returns
+    -------
+    codes
+        One code per row; anything where the key is null.
+    null
+        Which keys are null, for a key of one column that has nulls; else None.
+
+    Examples
+    --------
+    >>> from safeframe.facts.keys import KeyColumn, KeySchema
+    >>> schema = KeySchema(columns=(KeyColumn(kind="int"),))
+    >>> codes, null = encode_keys([pd.Series([-1, 0, 1])], schema)
+    >>> (codes - codes[1]).view("int64").tolist(), null
+    ([-1, 0, 1], None)
+    """
+    if schema.injective:
+        values, null = column_values(columns[0], schema.columns[0])
+        return ordered_codes(values, schema.columns[0]), null
+    if schema.bounds:
+        return _bounded_codes(columns[0], schema)
+    if len(columns) == 1:
+        hashes, null = column_hashes(columns[0], schema.columns[0])
+        return hashes, null
+    codes = np.zeros(len(columns[0]), np.uint64)
+    for series, column in zip(columns, schema.columns, strict=True):
+        hashes, null = column_hashes(series, column)
+        if null is not None:
+            hashes = np.where(null, _NULL_HASH, hashes)
+        codes = mix64(codes * np.uint64(31) + hashes)
+    return codes, None
+
+
+def decode_codes(codes: Codes, schema: KeySchema) -> list[Any]:
+    """Give the key values of codes, for a schema whose codes are in key order; of bounds, where there are some.
+
+    Examples
+    --------
+    >>> from safeframe.facts.keys import KeyColumn, KeySchema
+    >>> schema = KeySchema(columns=(KeyColumn(kind="float"),))
+    >>> codes, _ = encode_keys([pd.Series([1.5, -2.0])], schema)
+    >>> decode_codes(codes, schema)
+    [1.5, -2.0]
+    """
+    column = schema.columns[0]
+    codes = np.asarray(codes, np.uint64)
+    if schema.bounds:
+        at = (codes >> np.uint64(schema.hash_bits + 1)).astype(np.int64)
+        return [schema.bounds[i] for i in np.minimum(at, len(schema.bounds) - 1).tolist()]
+    match column.kind:
+        case "float":
+            bits = np.where(codes & _SIGN, codes ^ _SIGN, ~codes)
+            return list(bits.view(np.float64).tolist())
+        case "uint":
+            return list(codes.tolist())
+        case "bool":
+            return list((codes != _SIGN).tolist())
+    values = (codes ^ _SIGN).view(np.int64)
+    if column.kind == "int":
+        return list(values.tolist())
+    if column.kind == "timedelta":
+        return list(pd.TimedeltaIndex(values.view(f"timedelta64[{column.unit}]")))
+    times = pd.DatetimeIndex(values.view(f"datetime64[{column.unit}]"))
+    return list(times.tz_localize("UTC") if column.tz_aware else times)
+
+
+def column_values(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[Any], Nulls | None]:
+    """Give an ordered column as int64, uint64 or float64 values, and its nulls.
+
+    Times are whole units since the epoch, in UTC where they are aware.
+    """
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _of_categories(series, lambda categories: column_values(categories, column))
+    try:
+        values, null = _converted(series, column)
+    except (TypeError, ValueError, OverflowError, pa.ArrowInvalid, AttributeError) as error:
+        if series.isna().all():  # a partition without any key may have any type
+            empty = np.zeros(len(series), {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64))
+            return empty, np.ones(len(series), np.bool_) if len(series) else None
+        msg = f"The key column {series.name!r} is {series.dtype} in one partition, and {column.kind} in its frame."
+        hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: ...}})."
+        raise SchemaMismatchError(msg, hint=hint) from error
+    return values, null if null is not None and null.any() else None
+
+
+def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[Any], Nulls | None]:
+    if column.kind in ("datetime", "timedelta"):
+        kind = "M8" if column.kind == "datetime" else "m8"
+        if column.tz_aware:
+            series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+        if isinstance(series.dtype, pd.ArrowDtype) or series.dtype == object:
+            series = series.astype(np.dtype(f"{kind}[{column.unit}]"))
+        elif isinstance(series.dtype, np.dtype) and series.dtype.kind in "mM":
+            series = series.dt.as_unit(column.unit)  # unlike numpy's cast, this notices what overflows
+        values = series.to_numpy(dtype=f"{kind}[{column.unit}]").view(np.int64)
+        return values, values == np.iinfo(np.int64).min
+    target = {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64)
+    if series.dtype == object:  # booleans, or integers, beside None
+        series = series.astype(
+            "boolean" if column.kind == "bool" else "Float64" if target is np.float64 else "Int64"
+        )
+    null: Nulls | None = None
+    if isinstance(series.dtype, np.dtype):
+        values = series.to_numpy()
+        if values.dtype.kind == "f" and target is not np.float64:
+            # A partition of integers, or of booleans, that has nulls.
+            null = np.isnan(values)
+            values = np.where(null, 0.0, values)
+            if not (values == np.rint(values)).all():
+                msg = "not whole numbers"
+                raise ValueError(msg)
+        values = values.astype(target, copy=False)
+    else:
+        null = series.isna().to_numpy()
+        filled = series.array.fillna(False if column.kind == "bool" else 0) if null.any() else series.array
+        values = np.asarray(filled.to_numpy(dtype=target))
+    if target is np.float64:
+        null = np.isnan(values) if null is None else null | np.isnan(values)
+    return values, null
+
+
+def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nulls | None]:
+    """Give a column's hashes: equal for equal values, whatever pandas stores them in."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _of_categories(series, lambda categories: column_hashes(categories, column))
+    match column.kind:
+        case "string":
+            return _string_hashes(series)
+        case "number":
+            return _number_hashes(series)
+        case "object":
+            return object_hashes(series)
+    values, null = column_values(series, column)
+    return mix64(ordered_codes(values, column)), null
+
+
+def ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
+    """Give the codes of an ordered column's values, in the order of the values."""
+    if column.kind == "uint":
+        return values
+    if column.kind == "float":
+        bits = (values + 0.0).view(np.uint64)  # adding zero makes -0.0 the same key as 0.0
+        return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return values.view(np.uint64) ^ _SIGN
+
+
+def _string_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
+    found = _by_word(series, word_hashes)
+    return object_hashes(series) if found is None else found
+
+
+def _bounded_codes(series: pd.Series[Any], schema: KeySchema) -> tuple[Codes, Nulls | None]:
+    """Give strings their place among the bounds, and a hash in the low bits where they lie between two."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return _of_categories(series, lambda categories: _bounded_codes(categories, schema))
+    bounds = np.array(schema.bounds, object)
+
+    def codes_of(words: npt.NDArray[np.object_]) -> Codes:
+        at = np.searchsorted(bounds, words, side="left")
+        equal = (at < len(bounds)) & (bounds[np.minimum(at, len(bounds) - 1)] == words)
+        ranks: Codes = (2 * at + equal).astype(np.uint64) << np.uint64(schema.hash_bits)
+        low = word_hashes(words) >> np.uint64(64 - schema.hash_bits)
+        return ranks | np.where(equal, np.uint64(0), low)
+
+    found = _by_word(series, codes_of)
+    if found is not None:
+        return found
+    if series.isna().all():
+        return np.zeros(len(series), np.uint64), np.ones(len(series), np.bool_) if len(series) else None
+    msg = f"The key column {series.name!r} is {series.dtype} in one partition, and of strings in its frame."
+    hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: 'str'}})."
+    raise SchemaMismatchError(msg, hint=hint)
+
+
+def _by_word(
+    series: pd.Series[Any], function: Callable[[npt.NDArray[np.object_]], Codes]
+) -> tuple[Codes, Nulls | None] | None:
+    """Call a function on the different strings of a column; None where it has other values."""
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+        UnicodeEncodeError,
+    ):
+        return None
+    if not _of_words(array.type):
+        return None
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        array = pc.dictionary_encode(array)
+    hashes = function(array.dictionary.to_numpy(zero_copy_only=False).astype(object))
+    if array.null_count == 0:
+        return hashes[array.indices.to_numpy()], None
+    null = array.is_null().to_numpy(zero_copy_only=False)
+    indices = pc.fill_null(array.indices, 0).to_numpy()
+    return (hashes[indices] if len(hashes) else np.zeros(len(null), np.uint64)), null
+
+
+def _of_words(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def _number_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
+    """Hash whole numbers as integers, so that an integer meets an equal float and no other."""
+    integral, fraction, null = number_parts(series)
+    hashes = mix64(integral.view(np.uint64))
+    if fraction is not None:
+        bits = mix64(fraction.view(np.uint64) ^ _FRACTION_SALT)
+        hashes = np.where(fraction == 0.0, hashes, bits)
+    return hashes, null
+
+
+def number_parts(
+    series: pd.Series[Any],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None, Nulls | None]:
+    """Split numbers into what is an int64 and what is not.
+
+    Returns
+    -------
+    integral
+        The value as int64 where it is a whole number of that range, else 0.
+    other
+        The value where it is not, else 0.0; None for integer columns.
+    null
+        Nulls, or None.
+    """
+    if pd.api.types.is_integer_dtype(series.dtype):
+        values, null = column_values(series, KeyColumn(kind="int"))
+        return values, None, null
+    values, null = column_values(series, KeyColumn(kind="float"))
+    values = np.where(np.isnan(values), 0.0, values)
+    whole = (np.floor(values) == values) & (values >= -(2.0**63)) & (values < 2.0**63)
+    integral = np.where(whole, values, 0.0).astype(np.int64)
+    return integral, np.where(whole, 0.0, values), null
+
+
+def _of_categories(series: pd.Series[Any], function: Any) -> tuple[npt.NDArray[Any], Nulls | None]:
+    categories = pd.Series(series.cat.categories)
+    values, _ = function(categories)
+    codes = series.cat.codes.to_numpy()
+    null = codes < 0
+    if len(values) == 0:
+        return np.zeros(len(codes), values.dtype), null if null.any() else None
+    taken = values[np.where(null, 0, codes)]
+    return taken, null if null.any() else None

@@ -1,0 +1,1 @@
+"""Joins of the rows of one shard."""

@@ -1,0 +1,257 @@
+"""One output partition of a join, from the rows of its shard.
+
+Covers: ordering both sides by key, the virtual join, taking the cell's rows.
+Does not cover: where the rows of a shard come from (``engine``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.errors import SchemaMismatchError
+from safeframe.kernels.columns.categories import join_categoricals
+from safeframe.kernels.columns.frame import frame_of_columns
+from safeframe.kernels.columns.index_freq import freq_of, with_freq
+from safeframe.kernels.columns.values import Block, Column, as_column, as_promised, as_series, repeat
+from safeframe.kernels.keys.ids import key_ids
+from safeframe.kernels.merge.lookup import lookup_join
+from safeframe.kernels.merge.output import OutputColumn
+from safeframe.kernels.merge.spec import JoinSpec, SideSpec
+from safeframe.kernels.merge.taken_rows import TakenRows
+from safeframe.kernels.merge.virtual import JoinedRows, join_each, join_runs
+from safeframe.kernels.order import Positions, counts_of, stable_order
+
+__all__ = [
+    "CountedRows",
+    "as_key",
+    "dense_ids",
+    "frame_block",
+    "join_cell",
+    "join_counted",
+    "join_in_place",
+    "join_rows",
+]
+
+CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
+"""Rows of one side, their order by key, and rows per key."""
+
+
+def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
+    """Take a side's columns out of a frame, in the order of its spec, as the frame promises them."""
+    return [
+        as_column(as_promised(frame[name], dtype))
+        for name, dtype in zip(side.names, side.dtypes, strict=True)
+    ]
+
+
+def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int) -> pd.DataFrame:
+    """Join a shard and give one of ``cells`` equal parts of the result.
+
+    Notes
+    -----
+    Memory: the two blocks, ids and orders of 24 bytes per row of them, the
+    touched rows in key order once more, 16 bytes of positions per result row,
+    and the result.
+    """
+    left_ids, right_ids, n_ids = dense_ids(left, right, spec)
+    counts = counts_of(left_ids, n_ids), counts_of(right_ids, n_ids)
+    looked_up = lookup_join(left, right, (left_ids, right_ids), counts, spec, (number, cells))
+    if looked_up is not None:
+        return looked_up
+    return join_counted(
+        (left, stable_order(left_ids), counts[0]),
+        (right, stable_order(right_ids), counts[1]),
+        spec,
+        number,
+        cells,
+    )
+
+
+def join_in_place(left: Block, right: Block, spec: JoinSpec, asking: int) -> pd.DataFrame:
+    """Join all rows of one side with what they meet on the other, in the order that they have.
+
+    Parameters
+    ----------
+    left, right
+        The rows of both sides.
+    spec
+        The join, which keeps no row of the other side that meets none.
+    asking
+        The side whose order is kept: 0 for the left one, 1 for the right one.
+
+    Notes
+    -----
+    Memory: the two blocks, ids and places of 24 bytes per row of them, 24 bytes of
+    positions per result row, and the result.
+    """
+    *ids, n_ids = dense_ids(left, right, spec)
+    other = 1 - asking
+    counts = counts_of(ids[other], n_ids)
+    order = stable_order(ids[other])
+    starts, counts = (np.cumsum(counts) - counts)[ids[asking]], counts[ids[asking]]
+    del ids
+    rows = join_each(starts, counts, spec.how, asking)
+    del starts, counts
+    blocks = [left, right]
+    if order is not None:
+        blocks[other] = [column.take(order) for column in blocks[other]]
+    return join_rows(blocks[0], blocks[1], rows, spec)
+
+
+def join_counted(
+    left: CountedRows, right: CountedRows, spec: JoinSpec, number: int, cells: int
+) -> pd.DataFrame:
+    """Join a shard whose rows per key are counted, and give one of ``cells`` equal parts of the result.
+
+    Parameters
+    ----------
+    left, right
+        Each side: its rows, their order by key (None when they are in order),
+        and the rows of each key, both sides' keys lined up.
+    spec
+        The join.
+    number, cells
+        Which part of the result, of how many.
+    """
+    (left_block, left_order, left_counts), (right_block, right_order, right_counts) = left, right
+    join = join_runs(left_counts, right_counts, spec.how)
+    rows = join.rows(*join.cell(number, cells))
+    left_block, left_items = _touched(left_block, left_order, rows.left_items)
+    right_block, right_rows = _touched(right_block, right_order, rows.right_rows)
+    rows = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
+    return join_rows(left_block, right_block, rows, spec)
+
+
+def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
+    """Put result rows together from the positions of their two sides.
+
+    Raises
+    ------
+    RowConservationError
+        When a row lacks one of a side that was planned to have one for each.
+    """
+    dtypes = spec.meta.dtypes
+    taken = (
+        TakenRows(rows.left_items, missing=spec.left_missing, side="left"),
+        TakenRows(
+            # No right row is part of a semi or anti join.
+            rows.right_rows,
+            missing=spec.right_missing or spec.how in ("leftsemi", "leftanti"),
+            side="right",
+        ),
+    )
+    columns = [
+        _column(column, left, right, rows, taken, spec, dtypes.iloc[i])
+        for i, column in enumerate(spec.output)
+    ]
+    if spec.indicator:
+        columns.append(_indicator(rows, spec, dtypes.iloc[-1]))
+    frame = frame_of_columns(columns, spec.meta.columns, len(rows))
+    if spec.index is not None:
+        index = spec.meta.index
+        values = _column(spec.index, left, right, rows, taken, spec, index.dtype)
+        made: pd.Index[Any] = pd.Index(values, dtype=values.dtype, name=index.name, copy=False)
+        frame.index = with_freq(made, freq_of(index))
+    return frame
+
+
+def _indicator(rows: JoinedRows, spec: JoinSpec, dtype: pd.CategoricalDtype) -> pd.Categorical:
+    """Say of each row on which sides it was found: left_only, right_only or both."""
+    codes = np.full(len(rows), 2, np.int8)
+    if spec.how == "leftanti":
+        codes[:] = 0
+    elif spec.how != "leftsemi":
+        codes[rows.right_rows < 0] = 0
+        codes[rows.left_rows < 0] = 1
+    return pd.Categorical.from_codes(codes, dtype=dtype)
+
+
+def _column(
+    column: OutputColumn,
+    left: Block,
+    right: Block,
+    rows: JoinedRows,
+    taken_rows: tuple[TakenRows, TakenRows],
+    spec: JoinSpec,
+    dtype: Any,
+) -> Column:
+    if column.left is None:
+        assert column.right is not None
+        return taken_rows[1].of(right[column.right])
+    if column.right is None or not spec.left_missing:
+        items = taken_rows[0].of(left[column.left])
+        if column.right is not None:
+            items = as_key(items, dtype)
+        return repeat(items, rows.repeats)
+    # A key that is one column: the left value, or the right one where there is no left row.
+    keys = [as_key(left[column.left], dtype), as_key(right[column.right], dtype)]
+    left_rows = rows.left_rows
+    from_either = np.where(left_rows >= 0, left_rows, len(keys[0]) + rows.right_rows)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return join_categoricals(keys).take(from_either)
+    both = pd.concat([as_series(key) for key in keys], ignore_index=True)
+    return as_column(both.take(from_either).astype(dtype))
+
+
+def as_key(values: Column, dtype: Any) -> Column:
+    """Give a side's keys as the type that pandas gives the keys of both, or refuse to round them."""
+    if values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
+        return values
+    series = as_series(values)
+    cast = series.astype(dtype)
+    if pd.api.types.is_integer_dtype(values.dtype) and pd.api.types.is_float_dtype(dtype):
+        whole = series.dropna().to_numpy(dtype=np.int64)
+        with np.errstate(invalid="ignore"):  # what does not come back as it was is found below
+            rounded = whole[whole.astype(np.float64).astype(np.int64) != whole]
+        if len(rounded):
+            msg = (
+                f"The key {rounded[0]} is {values.dtype} on one side, and {dtype}, which the result's key is to be, "
+                "cannot hold it."
+            )
+            hint = "Cast the key to one type first, on both sides: nothing was rounded."
+            raise SchemaMismatchError(msg, hint=hint, key_dtype=str(values.dtype), result_dtype=str(dtype))
+    return as_column(cast)
+
+
+def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Block, Positions]:
+    """Bring to key order just the rows that ``rows`` reaches, and number them from there."""
+    real = rows[rows >= 0] if len(rows) and rows.min() < 0 else rows
+    if len(real) == 0:
+        return [column[:0] for column in block], rows
+    first, last = int(real.min()), int(real.max()) + 1
+    if order is None:
+        block = [column[first:last] for column in block]
+    else:
+        block = [column.take(order[first:last]) for column in block]
+    if first:
+        rows = np.where(rows >= 0, rows - first, -1)
+    return block, rows
+
+
+def dense_ids(
+    left: Block, right: Block, spec: JoinSpec
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Number the keys of both sides from zero on, and tell how many numbers there are."""
+    in_order = spec.index is not None
+    ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema, in_order=in_order)
+    return _dense(*ids, in_order=in_order)
+
+
+def _dense(
+    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64], *, in_order: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Make ids small enough to count in a table: at most a few slots per row; an index stays in order."""
+    n_rows = len(left_ids) + len(right_ids)
+    largest = max(int(left_ids.max(initial=-1)), int(right_ids.max(initial=-1)))
+    if largest < 4 * n_rows + 1024:
+        return left_ids, right_ids, largest + 1
+    ids, uniques = pd.factorize(np.concatenate([left_ids, right_ids]), sort=in_order)
+    return ids[: len(left_ids)], ids[len(left_ids) :], len(uniques)
+
+
+def _keys(block: Block, side: SideSpec) -> list[pd.Series[Any]]:
+    return [as_series(block[i]) for i in side.key_positions]

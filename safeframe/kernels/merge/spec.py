@@ -1,0 +1,217 @@
+"""What every task of one join has to know: keys, columns, names, types.
+
+Covers: working out the result's columns from two empty frames, as
+``pandas.merge`` would name and type them.
+Does not cover: rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from safeframe.facts.keys import KeySchema
+from safeframe.facts.merge import How
+from safeframe.kernels.columns.index_freq import freq_of, join_freq, with_freq
+from safeframe.kernels.columns.values import missing_dtype
+from safeframe.kernels.keys.schema import example_keys
+from safeframe.kernels.merge.output import JoinKeys, OutputColumn, join_output
+
+__all__ = ["JoinSpec", "SideSpec", "column_places", "join_spec", "side_spec"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SideSpec:
+    """One side's columns as they are staged."""
+
+    names: tuple[str, ...]
+    """Columns, in frame order."""
+    dtypes: tuple[Any, ...]
+    """Their pandas dtypes."""
+    on: tuple[str, ...]
+    """The key columns among them."""
+    schema: KeySchema
+    """How keys become codes, on both sides alike."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        dtypes = tuple(_dtype_token(dtype) for dtype in self.dtypes)
+        return ("SideSpec", self.names, dtypes, self.on, repr(self.schema))
+
+    def series(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
+        """Take the columns out of a partition; see :class:`safeframe.kernels.routing.router.StagedColumns`."""
+        return [frame[name] for name in self.names]
+
+    @property
+    def key_positions(self) -> tuple[int, ...]:
+        """Where the key columns stand among the columns."""
+        return tuple(self.names.index(name) for name in self.on)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JoinSpec:
+    """One join, as its tasks see it."""
+
+    how: How
+    """Which rows stay."""
+    left: SideSpec
+    """The left columns."""
+    right: SideSpec
+    """The right columns."""
+    output: tuple[OutputColumn, ...]
+    """The result's columns, in order, without the indicator."""
+    index: OutputColumn | None
+    """Where the result's index comes from; None where it counts rows."""
+    indicator: bool
+    """Whether the last column says on which sides a row was found."""
+    left_missing: bool
+    """Whether the result has, or may have, right rows without a left match."""
+    right_missing: bool
+    """Whether the result has, or may have, left rows without a right match."""
+    meta: pd.DataFrame
+    """An empty frame with the result's names and dtypes."""
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return (
+            "JoinSpec",
+            self.how,
+            self.left.__dask_tokenize__(),
+            self.right.__dask_tokenize__(),
+            tuple(self.meta.columns),
+            repr(self.index),
+            repr(self.meta.index.name),
+            repr(freq_of(self.meta.index)),
+            self.left_missing,
+            self.right_missing,
+        )
+
+
+def column_places(spec: JoinSpec) -> dict[Any, tuple[Any, Any]]:
+    """Return where each column of a join comes from: its names on the left and on the right, None for neither."""
+    return {
+        name: (
+            None if source.left is None else spec.left.names[source.left],
+            None if source.right is None else spec.right.names[source.right],
+        )
+        for name, source in zip(spec.meta.columns, spec.output, strict=False)
+    }
+
+
+def side_spec(meta: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema) -> SideSpec:
+    """Describe one side from its empty frame."""
+    return SideSpec(tuple(meta.columns), tuple(meta.dtypes), on, schema)
+
+
+def join_spec(
+    left: pd.DataFrame,
+    right: pd.DataFrame,
+    keys: JoinKeys,
+    *,
+    how: How,
+    suffixes: tuple[str | None, str | None],
+    indicator: bool | str,
+    schema: KeySchema,
+    left_missing: bool,
+    right_missing: bool,
+) -> JoinSpec:
+    """Work out the result's columns from two empty frames.
+
+    Parameters
+    ----------
+    left, right
+        Frames with the right names and dtypes; rows are not looked at.
+    keys
+        What is compared.
+    how, suffixes, indicator
+        As for :func:`pandas.merge`.
+    schema
+        How keys become codes.
+    left_missing, right_missing
+        Whether that side's columns can have missing values in the result: that
+        decides their dtypes, as it does in pandas (``int64`` becomes ``float64``).
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        As pandas does, for names that clash.
+    """
+    output = join_output(left, right, keys, how=how, suffixes=suffixes, indicator=indicator)
+    dtypes = _Dtypes(left, right, keys, how, left_missing, right_missing)
+    columns = [pd.Series([], dtype=dtypes.of(column)) for column in output.columns]
+    if output.indicator is not None:
+        columns.append(pd.Series([], dtype=output.indicator))
+    meta = pd.DataFrame(dict(enumerate(columns)))
+    meta.columns = output.names
+    if output.index is not None:
+        index = pd.Index([], dtype=dtypes.of(output.index), name=output.index_name)
+        meta.index = with_freq(index, join_freq(keys, how, output.index))
+    return JoinSpec(
+        how=how,
+        left=side_spec(left, keys.left.on, schema),
+        right=side_spec(right, keys.right.on, schema),
+        output=output.columns,
+        index=output.index,
+        indicator=output.indicator is not None,
+        left_missing=left_missing,
+        right_missing=right_missing,
+        meta=meta,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dtypes:
+    """Finds the dtypes of a result's columns."""
+
+    left: pd.DataFrame
+    right: pd.DataFrame
+    keys: JoinKeys
+    how: How
+    left_missing: bool
+    right_missing: bool
+
+    def of(self, column: OutputColumn) -> Any:
+        if column.left is None:
+            assert column.right is not None
+            dtype = self.right.dtypes.iloc[column.right]
+            return missing_dtype(dtype) if self.right_missing else dtype
+        dtype = self.left.dtypes.iloc[column.left]
+        if column.right is None:
+            return missing_dtype(dtype) if self.left_missing else dtype
+        # A key that is one column has a value from either side: it is never missing.
+        other = self.right.dtypes.iloc[column.right]
+        return dtype if dtype == other else self._mixed(column, dtype, other)
+
+    def _mixed(self, column: OutputColumn, left: Any, right: Any) -> Any:
+        """Ask pandas what it makes of a key that has another type on either side.
+
+        Its answer depends on whether left rows are missing, and it takes a short
+        cut where both sides are the same keys in the same order; so they are not.
+        """
+        assert column.left is not None
+        assert column.right is not None
+        pair = self.left.columns[column.left], self.right.columns[column.right]
+        at = list(zip(self.keys.left.on, self.keys.right.on, strict=True)).index(pair)
+        values = example_keys(left, right)
+        if values is None:
+            return np.dtype(object)
+        if self.left_missing:
+            one, other = values[0][1:], values[1]
+        else:
+            one = values[0].take([0, 1, 1])
+            other = values[1][1:] if self.how in ("inner", "right") else values[1]
+        indexes = [side.on[at] == side.added for side in (self.keys.left, self.keys.right)]
+        arguments: dict[str, Any] = {"how": self.how}
+        frames = []
+        for series, is_index, side in zip((one, other), indexes, ("left", "right"), strict=True):
+            frames.append(pd.DataFrame(index=pd.Index(series)) if is_index else pd.DataFrame({"key": series}))
+            arguments |= {f"{side}_index": True} if is_index else {f"{side}_on": "key"}
+        merged = frames[0].merge(frames[1], **arguments)
+        return merged.index.dtype if all(indexes) else merged.dtypes.iloc[0]
+
+
+def _dtype_token(dtype: Any) -> object:
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.categories is not None:
+        return ("category", tuple(map(str, dtype.categories)), bool(dtype.ordered))
+    return repr(dtype)

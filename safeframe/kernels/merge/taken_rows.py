@@ -1,0 +1,63 @@
+"""Rows of one side that are taken by position, a missing one only where the plan allows for it.
+
+numpy takes position -1 for the last row. So positions are looked at once, before
+any column is taken: there is no way to take one by a position that is none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from safeframe.errors import RowConservationError
+from safeframe.kernels.changed_data import data_changed
+from safeframe.kernels.columns.values import Column, as_missing
+from safeframe.kernels.order import Positions
+
+__all__ = ["TakenRows", "no_match"]
+
+
+class TakenRows:
+    """Positions of the rows that a result takes from one side.
+
+    Parameters
+    ----------
+    positions
+        Row numbers; -1 for a missing row, which is allowed only with ``missing``.
+    missing
+        Whether rows of the result may lack a row of this side. Its columns then have the
+        dtype that can hold missing values, whether or not these positions have any.
+    side
+        The side, for the message.
+
+    Raises
+    ------
+    RowConservationError
+        When a row is missing where none may be.
+
+    Examples
+    --------
+    >>> TakenRows(np.array([1, -1]), missing=True, side="right").of(np.array([5, 6]))
+    array([ 6., nan])
+    """
+
+    __slots__ = ("_missing", "_positions")
+
+    def __init__(self, positions: Positions, *, missing: bool, side: str) -> None:
+        if not missing and len(positions) and int(positions.min()) < 0:
+            raise no_match(side, int(np.count_nonzero(positions < 0)))
+        self._positions = positions
+        self._missing = missing
+
+    def of(self, column: Column) -> Column:
+        """Take the rows of one column."""
+        if not self._missing:
+            return column.take(self._positions)
+        taken: Column = pd.api.extensions.take(as_missing(column), self._positions, allow_fill=True)
+        return taken
+
+
+def no_match(side: str, found: int) -> RowConservationError:
+    """Return the error for result rows that lack a row of a side which was planned to have one for each."""
+    msg = f"{found:,} or more rows have no match on the {side} side, and the plan counted none without one."
+    return data_changed(msg, planned=0, found=found)

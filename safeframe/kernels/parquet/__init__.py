@@ -1,0 +1,1 @@
+"""Parquet files whose rows are never made, and how columns are encoded."""

@@ -1,0 +1,169 @@
+"""Grids of chunks, and the pieces in which one grid's chunks lie in another's.
+
+A chunk is staged as one file: its intersections with the chunks of the next
+grid ("pieces"), one after the other in C order, each of them in C order itself.
+Where a piece begins then follows from the two grids alone, so that nobody has
+to write it down.
+
+Covers: grids, the slices that a chunk is cut into, where in the files the
+pieces of a chunk are.
+Does not cover: choosing grids (``planning.rechunk.stages``), files.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ChunkGrid", "ChunkPiece", "count_pieces", "cut_slices", "pieces_of_chunk", "touched"]
+
+Bounds = npt.NDArray[np.int64]
+"""Where the chunks of one axis begin, and where the last one ends."""
+
+
+@dataclass(frozen=True)
+class ChunkGrid:
+    """Sizes of chunks along each axis, as dask has them; any of them may be zero.
+
+    Examples
+    --------
+    >>> grid = ChunkGrid(((2, 3), (4,)))
+    >>> grid.shape, grid.n_chunks, grid.region(1)
+    ((5, 4), 2, ((2, 5), (0, 4)))
+    """
+
+    chunks: tuple[tuple[int, ...], ...]
+    """Per axis, the size of each chunk."""
+
+    @functools.cached_property
+    def bounds(self) -> tuple[Bounds, ...]:
+        """Per axis, where chunks begin, and where the last one ends."""
+        return tuple(np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]) for sizes in self.chunks)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return tuple(sum(sizes) for sizes in self.chunks)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Chunks along each axis."""
+        return tuple(len(sizes) for sizes in self.chunks)
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks in all."""
+        return math.prod(self.blocks)
+
+    @property
+    def largest(self) -> tuple[int, ...]:
+        """The largest chunk along each axis."""
+        return tuple(max(sizes, default=0) for sizes in self.chunks)
+
+    def place(self, number: int) -> tuple[int, ...]:
+        """Give the place of a chunk along each axis, from its number in C order."""
+        return tuple(int(i) for i in np.unravel_index(number, self.blocks)) if self.blocks else ()
+
+    def region(self, number: int) -> tuple[tuple[int, int], ...]:
+        """Give the part ``[low, high)`` of each axis that a chunk covers."""
+        places = zip(self.bounds, self.place(number), strict=True)
+        return tuple((int(bounds[i]), int(bounds[i + 1])) for bounds, i in places)
+
+    def numbers(self, places: tuple[tuple[int, int], ...]) -> Iterator[int]:
+        """Give the numbers of the chunks in a box of places, in C order."""
+        strides = [math.prod(self.blocks[axis + 1 :]) for axis in range(len(self.blocks))]
+        for place in itertools.product(*(range(first, after) for first, after in places)):
+            yield sum(i * stride for i, stride in zip(place, strides, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPiece:
+    """What one chunk of the grid before has of a chunk."""
+
+    source: int
+    """The number of the chunk that it is staged with."""
+    first: int
+    """Elements of that chunk's file that come before it."""
+    size: int
+    """Its elements."""
+    shape: tuple[int, ...]
+    """Its shape."""
+    target: tuple[slice, ...]
+    """Where it goes."""
+
+
+def cut_slices(region: tuple[tuple[int, int], ...], grid: ChunkGrid) -> Iterator[tuple[slice, ...]]:
+    """Cut a region by a grid: the slices of the region, in the order in which they are staged.
+
+    Examples
+    --------
+    >>> list(cut_slices(((2, 6),), ChunkGrid(((3, 3),))))
+    [(slice(0, 1, None),), (slice(1, 4, None),)]
+    """
+    axes = []
+    for (low, high), bounds in zip(region, grid.bounds, strict=True):
+        inner = bounds[(bounds > low) & (bounds < high)]
+        ends = [0, *(inner - low).tolist(), high - low]
+        axes.append([slice(a, b) for a, b in itertools.pairwise(ends) if b > a])
+    return itertools.product(*axes)
+
+
+def touched(region: tuple[tuple[int, int], ...], grid: ChunkGrid) -> tuple[tuple[int, int], ...]:
+    """Give the box ``[first, after)`` of a grid's places whose chunks a region, which is not empty, has elements of."""
+    return tuple(
+        (int(np.searchsorted(bounds, low, "right")) - 1, int(np.searchsorted(bounds, high, "left")))
+        for (low, high), bounds in zip(region, grid.bounds, strict=True)
+    )
+
+
+def pieces_of_chunk(region: tuple[tuple[int, int], ...], before: ChunkGrid) -> list[ChunkPiece]:
+    """Find the pieces of a chunk among the staged chunks of the grid before.
+
+    Parameters
+    ----------
+    region
+        The chunk.
+    before
+        The grid whose chunks were staged, each cut by the grid that the chunk is of.
+    """
+    if any(high <= low for low, high in region):
+        return []
+    box = touched(region, before)
+    # Per axis and chunk: what lies before the piece in its chunk, the piece, the chunk, and where the piece goes.
+    axes: list[list[tuple[int, int, int, slice]]] = []
+    for (low, high), (first, after), bounds in zip(region, box, before.bounds, strict=True):
+        parts = []
+        for i in range(first, after):
+            begin, end = int(bounds[i]), int(bounds[i + 1])
+            lo, hi = max(low, begin), min(high, end)
+            parts.append((lo - begin, hi - lo, end - begin, slice(lo - low, hi - low)))
+        axes.append(parts)
+    pieces = []
+    for source, along in zip(before.numbers(box), itertools.product(*axes), strict=True):
+        shape = tuple(length for _, length, _, _ in along)
+        extents = [extent for _, _, extent, _ in along]
+        first = 0
+        for axis, (skipped, _, _, _) in enumerate(along):
+            first += math.prod(shape[:axis]) * skipped * math.prod(extents[axis + 1 :])
+        size = math.prod(shape)
+        if size:
+            pieces.append(ChunkPiece(source, first, size, shape, tuple(target for *_, target in along)))
+    return pieces
+
+
+def count_pieces(one: ChunkGrid, other: ChunkGrid) -> int:
+    """Count the pieces that two grids of one shape cut each other into.
+
+    Examples
+    --------
+    >>> count_pieces(ChunkGrid(((6, 6),)), ChunkGrid(((4, 4, 4),)))
+    4
+    """
+    cuts = (len(np.union1d(a, b)) - 1 for a, b in zip(one.bounds, other.bounds, strict=True))
+    return math.prod(cuts)

@@ -1,0 +1,42 @@
+"""Sends rows to shards by the hash of their key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.facts.keys import KeySchema
+from safeframe.kernels.keys.codes import encode_keys
+from safeframe.kernels.routing.shards import NULL_SHARD, hash_shards
+
+__all__ = [
+    "HashRouter",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HashRouter:
+    """Sends a row to the shard of its key."""
+
+    on: tuple[Any, ...]
+    """The key columns."""
+    schema: KeySchema
+    """How keys become codes."""
+    n_shards: int
+    """The shards."""
+
+    def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
+        """Give the shard of each row; see :class:`safeframe.kernels.routing.router.Router`."""
+        del first_row
+        codes, null = encode_keys([frame[name] for name in self.on], self.schema)
+        shards = hash_shards(codes, self.n_shards)
+        if null is not None:
+            shards[null] = NULL_SHARD
+        return shards
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return "HashRouter", self.on, repr(self.schema), self.n_shards

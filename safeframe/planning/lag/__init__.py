@@ -1,0 +1,1 @@
+"""Plans columns shifted within groups."""

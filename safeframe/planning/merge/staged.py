@@ -1,0 +1,74 @@
+"""A merge whose rows pass through files."""
+
+from __future__ import annotations
+
+from safeframe import options
+from safeframe.facts.keys import Counts
+from safeframe.facts.merge import MergeFacts
+from safeframe.facts.plan import Step
+from safeframe.planning.memory import (
+    cell_peak_nbytes,
+    cell_reason,
+    stage_peak_nbytes,
+)
+from safeframe.planning.merge.choice import Choice, Widths
+from safeframe.planning.merge.shards import LayoutFigures
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["by_staged", "stage_reason", "stage_step"]
+
+
+def stage_step(name: str, partition_rows: Counts, width: float) -> Step:
+    """Describe the staging of one side, of ``width`` bytes a row."""
+    rows = int(partition_rows.max(initial=0))
+    return Step(
+        kind=f"stage {name} partitions",
+        tasks=len(partition_rows),
+        task_peak_nbytes=stage_peak_nbytes(partition_rows=rows, partition_nbytes=int(rows * width)),
+        reason=stage_reason(rows, int(rows * width)),
+    )
+
+
+def stage_reason(rows: int, nbytes: int) -> str:
+    """Return the terms of staging one partition in words."""
+    return (
+        f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, and "
+        f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(rows)} rows"
+    )
+
+
+def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choice | str:
+    """Pass both sides through files, where the workers share a place for them."""
+    if facts.staging.directory is None:
+        return facts.staging.unavailable
+    layout = figures.layout
+    left_rows, right_rows = facts.left.keys.partitions.rows, facts.right.keys.partitions.rows
+    steps = [stage_step("left", left_rows, widths.left), stage_step("right", right_rows, widths.right)]
+    output_nbytes = int(figures.cell_rows * widths.output)
+    cell = {
+        "input_rows": figures.input_rows,
+        "input_nbytes": figures.input_nbytes,
+        "output_rows": figures.cell_rows,
+        "output_nbytes": output_nbytes,
+    }
+    steps.append(
+        Step(
+            kind="join cells of staged shards",
+            tasks=layout.n_cells,
+            task_peak_nbytes=cell_peak_nbytes(**cell),
+            reason=cell_reason(**cell, copies=options.FETCH_COPIES),
+        )
+    )
+    return Choice(
+        reasons=(
+            (
+                f"rows of both sides pass through {facts.staging.directory} into {layout.n_shards} shards, "
+                f"{int(layout.single_key.sum())} of them for one key alone"
+            ),
+        ),
+        steps=tuple(steps),
+        output_partitions=layout.n_cells,
+        largest_rows=figures.cell_rows,
+        layout=layout,
+        staging_nbytes=int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right),
+    )

@@ -1,0 +1,1 @@
+"""Plans exchanges through dask's P2P."""

@@ -1,0 +1,117 @@
+"""Plans a shuffle by key through P2P: how many partitions, and what to refuse.
+
+Covers: the number of partitions, and the plan.
+Does not cover: buffers and what they cost (``planning.p2p.layout``), asking the
+workers (``sizing.p2p``), setting their buffers (``engine.p2p.settings``).
+"""
+
+from __future__ import annotations
+
+import math
+
+from safeframe import options
+from safeframe.facts.budget import Budget
+from safeframe.facts.estimate import Estimate
+from safeframe.facts.keys import ShuffleKeys
+from safeframe.facts.p2p import P2PFacts
+from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.planning.memory import default_partition_nbytes, least_partitions
+from safeframe.planning.p2p.layout import (
+    P2PLayout,
+    bounding_row_nbytes,
+    lay_out_p2p,
+    p2p_task_nbytes,
+    refuse_unavailable,
+)
+from safeframe.planning.sort.shuffle import heaviest_rows, largest_shard_rows, shards_for
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["plan_p2p_shuffle"]
+
+
+def plan_p2p_shuffle(
+    facts: P2PFacts, *, npartitions: int | None = None, partition_nbytes: int | None = None
+) -> tuple[Plan, P2PLayout]:
+    """Plan a shuffle by key through P2P.
+
+    Parameters
+    ----------
+    facts
+        What the workers and the frame are like, with its rows per key.
+    npartitions
+        Output partitions; None to choose.
+    partition_nbytes
+        Target for one of them in bytes; None to derive it from the budget.
+
+    Raises
+    ------
+    UnsupportedError
+        When P2P cannot run at all.
+
+    Notes
+    -----
+    A plan that does not fit is a plan and says so. A key is never cut: where
+    one is larger than the target, so is a partition.
+    """
+    refuse_unavailable(facts)
+    keys = facts.keys
+    assert keys is not None, "a shuffle by key has key statistics"
+    width = bounding_row_nbytes(facts)
+    target = partition_nbytes or default_partition_nbytes(p2p_task_nbytes(facts.budget), width)
+    if npartitions is None:
+        npartitions = shards_for(keys, max(1, int(target // max(width, 1))))
+        if partition_nbytes is None:
+            least = least_partitions(keys.rows * width, len(facts.partition_rows), facts.budget)
+            npartitions = max(npartitions, least)
+    largest_rows = largest_shard_rows(keys, npartitions)
+    layout = lay_out_p2p(facts, n_shards=npartitions, largest_rows=largest_rows, even=True)
+    heaviest = heaviest_rows(keys)
+    reasons = [
+        f"{format_count(keys.rows)} rows in {format_count(npartitions)} partitions by the hash of their key",
+        *layout.reasons,
+    ]
+    if heaviest * width > target:
+        name = f"the key {keys.heaviest_key}" if keys.heaviest_key else "one key"
+        reasons.append(
+            f"{name} has {format_count(heaviest)} rows, {format_nbytes(heaviest * width)}, more than the "
+            f"target of {format_nbytes(target)}: P2P cannot cut a key, so that its partition is larger"
+        )
+    plan = Plan(
+        recipe="p2p_shuffle",
+        strategy="p2p",
+        reasons=tuple(reasons),
+        rejected=(Candidate(strategy="staged", reason="P2P was asked for"),),
+        steps=(_counting(facts, keys, layout.budget), *layout.steps),
+        budget=layout.budget,
+        output_rows=Estimate.computed(keys.rows),
+        output_nbytes=facts.output_width.of(Estimate.computed(keys.rows)),
+        output_width=facts.output_width,
+        output_partitions=npartitions,
+        partition_nbytes=target,
+        largest_partition_nbytes=math.ceil(largest_rows * width),
+        row_nbytes=width,
+        staging_nbytes=layout.tightest_nbytes,
+        staging_free_nbytes=layout.disk.free_nbytes,
+        staging_directory=layout.disk.directory,
+    )
+    return plan, layout
+
+
+def _counting(facts: P2PFacts, keys: ShuffleKeys, budget: Budget) -> Step:
+    """Say what counting keys took: it is over when there is a plan, so that it never refuses one."""
+    rows_in = max(facts.partition_rows, default=0)
+    nbytes = math.ceil(rows_in * bounding_row_nbytes(facts)) + int(
+        options.KEY_SUMMARY_COPIES * keys.summary_nbytes
+    )
+    room = (budget.allowed_nbytes - budget.projected_worker_nbytes(0)) // budget.threads_per_worker
+    # P2P's buffers are empty by then, and are in the projection all the same.
+    peak = max(0, min(nbytes - budget.transport_nbytes, room))
+    return Step(
+        kind="count keys",
+        tasks=len(facts.partition_rows),
+        task_peak_nbytes=peak,
+        reason=(
+            f"{format_nbytes(peak)} besides what P2P's buffers take later: a partition and {options.KEY_SUMMARY_COPIES:g} copies of a summary of "
+            f"{format_nbytes(keys.summary_nbytes)}"
+        ),
+    )

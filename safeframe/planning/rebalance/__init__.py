@@ -1,0 +1,1 @@
+"""Plans partitions of bounded, even bytes."""

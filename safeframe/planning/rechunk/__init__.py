@@ -1,0 +1,1 @@
+"""Plans arrays in other chunks."""

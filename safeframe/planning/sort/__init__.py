@@ -1,0 +1,1 @@
+"""Plans sorts, indexes and shuffles."""

@@ -1,0 +1,205 @@
+"""Cuts the order of a frame's rows into shards of even rows.
+
+Cuts fall in front of sampled keys. A key with more rows than a partition should
+have may fill several partitions, where that is allowed; it is then a shard of
+its own, read by row ranges.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe.facts.keys import Codes
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.sort import KeyQuantiles
+
+__all__ = ["RangeFigures", "cut_at", "cut_evenly", "cut_into", "cut_to_size"]
+
+_MOST_GROWTH = 2.0
+"""How many times more partitions than bytes ask for are tried, to get below a size."""
+
+_GROWTH = 1.04
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RangeFigures:
+    """A layout and the rows of its parts."""
+
+    layout: ShardLayout
+    """The shards and cells."""
+    first_keys: npt.NDArray[np.int64]
+    """For each shard of keys, the number of the sampled key that it begins with."""
+    largest_rows: int
+    """Upper bound of the rows of a cell."""
+    largest_shard_rows: int
+    """Upper bound of the rows of a shard, all its cells together."""
+    mean_rows: float
+    """Rows of a cell, on average."""
+
+
+def cut_to_size(quantiles: KeyQuantiles, partition_rows: int, *, split: bool) -> RangeFigures:
+    """Cut into as few partitions as keep to a number of rows, where keys allow it.
+
+    Parameters
+    ----------
+    quantiles
+        The sampled keys.
+    partition_rows
+        Rows that a partition may have.
+    split
+        Whether one key may fill several partitions.
+    """
+    least = max(1, math.ceil(quantiles.total_rows / max(1, partition_rows)))
+    n = least
+    while True:
+        figures = cut_evenly(quantiles, n, split=split)
+        if figures.largest_rows <= partition_rows or n >= _MOST_GROWTH * least:
+            break
+        n = max(n + 1, int(n * _GROWTH))
+    if figures.largest_rows <= partition_rows:
+        return figures
+    # A heavy key is in the way: more cuts elsewhere do not help.
+    return cut_evenly(quantiles, max(least, int(least * 1.1)), split=split)
+
+
+def cut_at(quantiles: KeyQuantiles, cuts: Codes) -> RangeFigures:
+    """Cut where the user says: one partition from each cut to the next, the last one's end and nulls included.
+
+    Parameters
+    ----------
+    quantiles
+        The sampled keys.
+    cuts
+        Codes, ascending, one more than there are partitions; no key lies outside.
+    """
+    starts = cuts[:-1]
+    at = np.searchsorted(quantiles.codes, starts, side="left")
+    known = np.append(quantiles.codes, starts[-1])[at] == starts
+    known &= at < len(quantiles.codes)
+    below = np.append(quantiles.below, quantiles.key_rows)
+    error = np.append(quantiles.below_error, 0.0)
+    # A cut between two sampled keys has no fewer rows below it than the first of them, and no more than the second.
+    first = np.where(known, at, np.maximum(at - 1, 0))
+    least = np.maximum(below[first] - error[first], 0.0)
+    least[0] = 0.0
+    most = np.append((below[at] + error[at])[1:], float(quantiles.key_rows))
+    upper = np.clip(np.ceil(most - least), 0, quantiles.key_rows)
+    upper[-1] += quantiles.null_rows
+    n = len(starts)
+    layout = ShardLayout(
+        starts=starts,
+        single_key=np.zeros(n, np.bool_),
+        cells=np.ones(n, np.int64),
+        null_shard=False,
+    )
+    largest = int(upper.max(initial=0))
+    return RangeFigures(
+        layout=layout,
+        first_keys=np.zeros(n, np.int64),
+        largest_rows=largest,
+        largest_shard_rows=largest,
+        mean_rows=quantiles.total_rows / n,
+    )
+
+
+def cut_into(quantiles: KeyQuantiles, least: int, *, split: bool) -> RangeFigures:
+    """Cut into no fewer than ``least`` partitions, where there are keys enough.
+
+    Keys that are heavier than a partition, and stay whole, take the place of others.
+    """
+    figures = cut_evenly(quantiles, least, split=split)
+    n = least
+    while figures.layout.n_cells < least and n < _MOST_GROWTH * least:
+        n = max(n + 1, int(n * _GROWTH))
+        figures = cut_evenly(quantiles, n, split=split)
+    return figures
+
+
+def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
+    """Cut into ``n`` partitions of about equal rows.
+
+    Examples
+    --------
+    >>> quantiles = KeyQuantiles(
+    ...     codes=np.arange(1, 9, dtype="uint64"),
+    ...     below=np.arange(8) * 10.0,
+    ...     below_error=np.zeros(8),
+    ...     rows=np.full(8, 10.0),
+    ...     total_rows=80,
+    ...     null_rows=0,
+    ...     values=None,
+    ...     partitions=None,
+    ...     partition_rows=np.array([80]),
+    ... )
+    >>> cut_evenly(quantiles, 4, split=False).layout.starts
+    array([0, 3, 5, 7], dtype=uint64)
+    """
+    n_keys = len(quantiles.codes)
+    target = max(1.0, quantiles.total_rows / max(1, n))
+    # Rows below each sampled key, and below the end of all keys, which is certain.
+    below = np.append(quantiles.below, quantiles.key_rows)
+    error = np.append(quantiles.below_error, 0.0)
+    alone = quantiles.rows > target if split else np.zeros(n_keys, np.bool_)
+    firsts, after, single = _firsts(below, alone, target, n_keys)
+    # Just behind a heavy key begins what lies in front of the next one.
+    at = firsts + after
+    rows = np.diff(np.append(below[at], quantiles.key_rows))
+    upper = np.ceil(rows + error[at] + np.append(error[at][1:], 0.0))
+    upper = np.minimum(np.maximum(upper, 0.0), quantiles.key_rows)
+    cells = np.where(single, np.ceil(upper / target), 1).astype(np.int64)
+    cells[upper <= 0] = 0  # the sample is of all rows, and none is here
+    starts = quantiles.codes[firsts] + after.astype(np.uint64)
+    # Where shards are partitions as they come, through P2P, none is without one: nulls alone are the only shard.
+    null_shard = quantiles.null_rows > 0 and (split or n_keys > 0)
+    if n_keys == 0:
+        firsts, starts, single = np.zeros(1, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.bool_)
+        upper = np.array([0.0 if null_shard else float(quantiles.null_rows)])
+        cells = np.array([0 if null_shard else 1])
+    starts[0] = 0
+    shard_upper = upper
+    if null_shard:
+        single = np.append(single, True)
+        shard_upper = np.append(shard_upper, quantiles.null_rows)
+        cells = np.append(cells, math.ceil(quantiles.null_rows / target) if split else 1)
+    layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=null_shard)
+    per_cell = np.ceil(shard_upper / np.maximum(cells, 1))[cells > 0]
+    return RangeFigures(
+        layout=layout,
+        first_keys=firsts,
+        largest_rows=int(per_cell.max(initial=0)),
+        largest_shard_rows=int(shard_upper.max(initial=0)),
+        mean_rows=quantiles.total_rows / max(1, layout.n_cells),
+    )
+
+
+def _firsts(
+    below: npt.NDArray[np.float64], alone: npt.NDArray[np.bool_], target: float, n_keys: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Give each shard's first sampled key, whether it begins just after that key, and whether it is that key alone.
+
+    The loops are over heavy keys and shards, not keys.
+    """
+    shards: list[tuple[int, bool, bool]] = []
+    begin = 0  # the first key that has no shard yet
+    for key in [*np.flatnonzero(alone).tolist(), n_keys]:
+        follows_heavy = bool(shards) and shards[-1][2]
+        if key > begin:
+            rows = float(below[key] - below[begin])
+            n = max(1, round(rows / target))
+            wanted = below[begin] + np.arange(n) * (rows / n)
+            cuts = np.unique(np.searchsorted(below[begin:key], wanted, side="left") + begin)
+            light = [(int(cut), False, False) for cut in cuts if cut < key]
+            if follows_heavy:
+                light[0] = (begin - 1, True, False)
+            shards.extend(light)
+        elif follows_heavy and key < n_keys:
+            shards.append((key - 1, True, False))  # keys between two heavy ones, that the sample missed
+        if key < n_keys:
+            shards.append((key, False, True))
+        begin = key + 1
+    firsts, after, single = zip(*shards, strict=True) if shards else ((), (), ())
+    return np.array(firsts, np.int64), np.array(after, np.bool_), np.array(single, np.bool_)

@@ -1,0 +1,148 @@
+"""Checks of what users hand to a recipe: frames and key columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import dask.dataframe as dd
+import pandas as pd
+from dask.base import is_dask_collection
+
+from safeframe import options
+from safeframe.choices import did_you_mean
+from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
+from safeframe.facts.budget import Budget
+from safeframe.sizing.cluster import measure_budget
+from safeframe.units import parse_nbytes
+
+__all__ = ["Side", "as_frame", "as_names", "check_frame", "check_keys", "given_budget", "no_such_column"]
+
+Side: TypeAlias = dd.DataFrame | dd.Series | pd.DataFrame | pd.Series
+"""What may be a side of a merge."""
+
+
+def as_frame(side: Any, argument: str) -> dd.DataFrame:
+    """Make a dask dataframe of what may be a side of a merge: of dask's or pandas', a frame or a series with a name.
+
+    A pandas frame is cut into partitions of some 16 MiB, in the order of its rows.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is none of these.
+    ValidationError
+        When a series has no name, or two columns have one.
+    UnsupportedError
+        For an index or columns of several levels.
+    """
+    if isinstance(side, (pd.Series, dd.Series)):
+        if side.name is None:
+            msg = f"{argument} is a series without a name."
+            raise ValidationError(msg, hint="Name it first: series.rename('name').")
+        side = side.to_frame()
+    if isinstance(side, pd.DataFrame):
+        if side.index.nlevels > 1:
+            msg = f"{argument} has an index of {side.index.nlevels} levels."
+            raise UnsupportedError(msg, hint="Make its levels columns first: .reset_index().")
+        if side.columns.nlevels == 1 and side.columns.is_unique:
+            nbytes = int(side.memory_usage(deep=True).sum())
+            n = max(1, math.ceil(nbytes / options.PANDAS_PARTITION_NBYTES))
+            side = dd.from_pandas(side, npartitions=min(n, max(1, len(side))), sort=False)
+    return check_frame(side, argument)
+
+
+def check_frame(frame: Any, argument: str) -> dd.DataFrame:
+    """Give a dask dataframe back, or say what is wrong with it.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is not a dask dataframe.
+    ValidationError
+        When two of its columns have the same name.
+    """
+    if isinstance(frame, pd.DataFrame) and frame.columns.nlevels == 1 and frame.columns.is_unique:
+        msg = f"{argument} is a pandas dataframe, and a dask dataframe was expected."
+        raise SchemaMismatchError(msg, hint="Wrap it: dask.dataframe.from_pandas(df, npartitions=1).")
+    if not isinstance(frame, (dd.DataFrame, pd.DataFrame)):
+        msg = f"{argument} is a {type(frame).__name__}, and a dask dataframe was expected."
+        raise SchemaMismatchError(
+            msg, hint="Make one with dask.dataframe.read_parquet, from_pandas or from_map."
+        )
+    columns = frame.columns if isinstance(frame, pd.DataFrame) else frame._meta.columns
+    if columns.nlevels > 1:
+        msg = f"{argument} has columns of {columns.nlevels} levels."
+        raise UnsupportedError(msg, hint="Flatten the column names to one level first.")
+    if not columns.is_unique:
+        twice = sorted({str(name) for name in columns[columns.duplicated()]})
+        msg = f"{argument} has more than one column of the name {', '.join(map(repr, twice))}."
+        raise ValidationError(msg, hint="Rename the columns so that each has a name of its own.")
+    return frame
+
+
+def as_names(on: Any) -> tuple[Any, ...]:
+    """Turn a column name, or a list of them, into a tuple, and refuse what is no name.
+
+    Raises
+    ------
+    UnsupportedError
+        When it is a column itself, or something else that names nothing.
+    """
+    names = tuple(on) if isinstance(on, (list, tuple, pd.Index)) else (on,)
+    for name in names:
+        # pd.NA is equal to nothing in a way that has a truth value.
+        if is_dask_collection(name) or name is pd.NA or not _has_hash(name):
+            msg = f"A key is a {type(name).__name__}, and the name of a column is expected."
+            raise UnsupportedError(msg, hint="Make it a column first: ddf.assign(key=...).")
+    return names
+
+
+def _has_hash(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
+    """Raise when a key column is not there, or is named twice.
+
+    Raises
+    ------
+    KeyNotFoundError, ValidationError, UnsupportedError
+        In words, with the columns that there are.
+    """
+    columns = list(frame._meta.columns)
+    if not on:
+        msg = f"No column is named in {argument}."
+        raise ValidationError(msg, hint="Name one column, or a list of them.")
+    for name in on:
+        if name in columns:
+            continue
+        if name is not None and name in frame._meta.index.names:
+            msg = f"{name!r} is the index of {argument}, and a column is asked for."
+            raise UnsupportedError(msg, hint=f"Make it a column first: {argument}.reset_index().")
+        raise no_such_column(columns, name, argument)
+    if len(set(on)) < len(on):
+        msg = f"A key column is named twice in {list(on)!r}."
+        raise ValidationError(msg, hint="Name each key column once.")
+
+
+def no_such_column(columns: Sequence[Any], name: Any, argument: str) -> KeyNotFoundError:
+    """Make the error of a column that is not among those of a frame."""
+    listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
+    msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
+    apart = ", or name the keys apart in left_on= and right_on=" if argument in ("left", "right") else ""
+    return KeyNotFoundError(msg, hint=f"{did_you_mean(name, columns)}Check the spelling{apart}.")
+
+
+def given_budget(memory: str | int | None) -> Budget:
+    """Measure the workers, and hold them to ``memory=`` where that is given.
+
+    Recipes do this first of all: a worker's allocators are set up before its first task,
+    and workers that have just read keys seem to hold more.
+    """
+    return measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))

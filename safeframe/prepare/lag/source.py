@@ -1,0 +1,182 @@
+"""Where the rows of lag features come from.
+
+Covers: keys that are the index; a frame that a recipe brings to the order of
+the keys anyway, of which the input is taken, so that rows move once; a frame
+whose groups are whole within its partitions; both with columns chosen, or
+worked out row by row, since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.dataframe as dd
+
+from safeframe._dask.expressions import (
+    Assign,
+    AsType,
+    BaseSetIndexSortValues,
+    Binop,
+    Projection,
+    Unaryop,
+    new_collection,
+)
+from safeframe.engine.p2p.nodes import SafeP2PShuffle
+from safeframe.engine.sort.nodes import SafeSort
+from safeframe.errors import KeyNotFoundError, UnsupportedError
+from safeframe.facts.plan import Plan
+from safeframe.prepare.arguments import check_frame, check_keys
+from safeframe.prepare.sort.order import PlannedSort
+
+__all__ = ["LagSource", "lag_source"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LagSource:
+    """A frame whose keys are columns, and what is known of it."""
+
+    frame: dd.DataFrame
+    """The frame, with its index as a column where that is needed."""
+    order_by: tuple[Any, ...]
+    """Columns that order the rows of a group."""
+    index: Any
+    """The column that becomes the index; None where the index stays."""
+    drop: bool
+    """Whether that column goes."""
+    with_index: bool
+    """Whether the index is kept."""
+    divisions: tuple[Any, ...] | None
+    """Divisions that hold where rows stay; None where they are not known."""
+    shuffled: Plan | None
+    """The plan of the shuffle that makes groups whole; None where there is none."""
+    unshuffled: dd.DataFrame | None
+    """The input of that shuffle."""
+    why: str = ""
+    """What was found out; empty when nothing was."""
+    unsteady: bool = False
+    """Whether partitions may be others whenever other columns are asked for."""
+    brought: PlannedSort | None = None
+    """The plan that would bring the frame to its order; None where there is none."""
+
+
+def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_index: bool) -> LagSource:
+    """Find out what a frame is.
+
+    Raises
+    ------
+    KeyNotFoundError, SchemaMismatchError, ValidationError
+        When the arguments do not name a frame and its columns.
+    UnsupportedError
+        When the index has several levels.
+    """
+    frame = check_frame(ddf, "ddf")
+    ordered = _brought_to_order(frame, by, order_by, ignore_index)
+    if ordered is not None:
+        return ordered
+    shuffled = _shuffled(frame, by)
+    columns, name = list(frame._meta.columns), frame._meta.index.name
+    if frame._meta.index.nlevels > 1:
+        msg = f"The index of ddf has {frame._meta.index.nlevels} levels."
+        raise UnsupportedError(msg, hint="Make them columns first: ddf.reset_index().")
+    index = None
+    divisions = tuple(frame.divisions) if frame.known_divisions and not ignore_index else None
+    if name is not None and name not in columns and name in [*by, *order_by]:
+        index = name
+        frame = frame.reset_index()
+    _check(frame, [*by, *order_by], columns)
+    return LagSource(
+        frame=frame,
+        order_by=tuple(order_by),
+        index=index,
+        drop=True,
+        with_index=index is None and not ignore_index,
+        divisions=divisions,
+        shuffled=shuffled[0] if shuffled is not None and index is None else None,
+        unshuffled=shuffled[1] if shuffled is not None and index is None else None,
+        # dask cuts anew, at other keys, when it is asked for other columns.
+        unsteady=next(iter(frame.expr.find_operations(BaseSetIndexSortValues)), None) is not None,
+    )
+
+
+def _check(frame: dd.DataFrame, names: Sequence[Any], columns: Sequence[Any]) -> None:
+    try:
+        check_keys(frame, names, "ddf")
+    except KeyNotFoundError:
+        check_keys(frame[list(columns)], [name for name in names if name not in frame._meta.columns], "ddf")
+        raise
+
+
+def _brought_to_order(
+    frame: dd.DataFrame, by: Sequence[Any], order_by: Sequence[Any], ignore_index: bool
+) -> LagSource | None:
+    """Take the input of a frame that is brought to the order of the keys; None when it is another frame."""
+    expression, assigned = _before_steps(frame.expr)
+    if not isinstance(expression, SafeSort) or expression.planned is None:
+        return None
+    before: PlannedSort = expression.planned
+    order = before.order
+    if assigned & set(order.by):
+        return None  # rows stay in the order of values that are no longer there
+    n = len(by)
+    if order.by[:n] != tuple(by) or not all(order.ascending) or not order.na_last:
+        return None
+    if order_by and order.by[n:] != tuple(order_by):
+        return None
+    source = _with_steps(frame.expr, expression, before.frame.expr)
+    gone = (before.index,) if before.index is not None and before.drop else ()
+    if [name for name in source.columns if name not in gone] != list(frame.columns):
+        return None
+    if not {*order.by, *(() if before.index is None else (before.index,))} <= set(source.columns):
+        return None  # a step chose columns of which one that tells the order is none
+    return LagSource(
+        frame=source,
+        order_by=order.by[n:],
+        index=before.index,
+        drop=before.drop,
+        with_index=before.with_index and not ignore_index,
+        divisions=None,
+        shuffled=None,
+        unshuffled=None,
+        why=f"the frame is brought to the order of its groups by {before.plan.recipe} anyway: rows move once",
+        brought=before,
+    )
+
+
+def _shuffled(frame: dd.DataFrame, by: Sequence[Any]) -> tuple[Plan, dd.DataFrame] | None:
+    """Give the plan and the input of the shuffle that has every group in one partition; None when there is none."""
+    expression, assigned = _before_steps(frame.expr)
+    if isinstance(expression, SafeSort) and expression.order is None:
+        on = set(expression.by)
+    elif isinstance(expression, SafeP2PShuffle):
+        on = set(expression.on)
+    else:
+        return None
+    if not on <= set(by) or on & assigned:
+        return None
+    return expression.plan, _with_steps(frame.expr, expression, expression.frame)
+
+
+def _before_steps(expression: Any) -> tuple[Any, set[Any]]:
+    """Return what is before steps that choose columns or work some out row by row, and the columns worked out."""
+    steps, assigned = expression, set()
+    while isinstance(steps, (Projection, Assign)):
+        if isinstance(steps, Assign):
+            assigned |= set(steps.keys)
+        steps = steps.frame
+    return (steps, assigned) if _row_by_row(expression, steps) else (expression, set())
+
+
+def _row_by_row(expression: Any, source: Any) -> bool:
+    """Whether an expression makes each row of the same row of a source, and of nothing else."""
+    if expression._name == source._name:
+        return True
+    return isinstance(expression, (Projection, Assign, Binop, Unaryop, AsType)) and all(
+        _row_by_row(one, source) for one in expression.dependencies()
+    )
+
+
+def _with_steps(expression: Any, source: Any, instead: Any) -> Any:
+    """Give the frame of the same steps of another source: steps that look at a row alone can be taken before it moves."""
+    return new_collection(expression.substitute(source, instead))

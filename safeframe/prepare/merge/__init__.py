@@ -1,0 +1,1 @@
+"""From two frames and the keys that are wanted to a plan of their merge."""

@@ -1,0 +1,295 @@
+"""The sizes of a join that was asked for: what every recipe that joins starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+
+from safeframe.choices import did_you_mean
+from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.facts.budget import Budget, StagingFacts
+from safeframe.facts.estimate import Width, added
+from safeframe.facts.frame import ColumnProfile, FrameProfile
+from safeframe.facts.keys import KeySchema, KeyStatistics
+from safeframe.facts.merge import How, MergeEstimate, SideFacts
+from safeframe.facts.p2p import P2PFacts
+from safeframe.kernels.columns.values import missing_dtype
+from safeframe.kernels.keys.schema import common_schema
+from safeframe.kernels.merge.output import JoinKeys, JoinOutput, OutputColumn, SideKeys
+from safeframe.planning.merge.size import estimate_join
+from safeframe.prepare.arguments import as_frame
+from safeframe.prepare.merge.keys import KeyArguments, KeyedSides, keyed_sides
+from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.keys.bounds import bounded_schema
+from safeframe.sizing.keys.statistics import align_heavy_keys, gather_key_statistics
+from safeframe.sizing.p2p import p2p_facts
+
+__all__ = [
+    "HOWS",
+    "JoinSizes",
+    "check_statistics",
+    "given_statistics",
+    "look_at_p2p",
+    "missing_sides",
+    "named_keys",
+    "result_row_width",
+    "side_schema",
+    "size_join",
+]
+
+HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti", "cross")
+"""Kinds of merges."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinSizes:
+    """A join's checked arguments, and what is known of its sides and its result."""
+
+    left: dd.DataFrame
+    """The left side; with its index as the last column where the join needs it."""
+    right: dd.DataFrame
+    """The right side, likewise; the keys alone for a semi or anti join."""
+    keys: JoinKeys
+    """What is compared."""
+    output: JoinOutput
+    """What the result is called."""
+    schema: KeySchema
+    """The type in which keys are compared."""
+    left_facts: SideFacts
+    """Rows per key and bytes of the left side."""
+    right_facts: SideFacts
+    """Rows per key and bytes of the right side."""
+    estimate: MergeEstimate
+    """Rows and bytes of the result."""
+
+
+def check_how(how: Any, recipe: str) -> None:
+    """Refuse a kind of merge that there is not.
+
+    Raises
+    ------
+    UnsupportedError
+        With those that there are.
+    """
+    if not isinstance(how, str) or how not in HOWS:
+        msg = f"how={how!r} is not supported by safeframe.{recipe}."
+        raise UnsupportedError(msg, hint=f"{did_you_mean(how, HOWS)}Use one of {', '.join(map(repr, HOWS))}.")
+
+
+def size_join(
+    left: Any, right: Any, asked: KeyArguments, statistics: Any, *, recipe: str, in_order: bool = False
+) -> JoinSizes:
+    """Check what was asked for, and gather its sizes; with ``in_order`` by codes in key order, where there are some.
+
+    Raises
+    ------
+    KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
+        When the arguments do not name two frames that can be joined.
+    """
+    check_how(asked.how, recipe)
+    sides = keyed_sides(as_frame(left, "left"), as_frame(right, "right"), asked)
+    left, right, keys = sides.left, sides.right, sides.keys
+    schema = side_schema(sides)
+    frames = (left, keys.left), (right, keys.right)
+    if in_order:
+        schema = bounded_schema([(ddf, side.on) for ddf, side in frames], schema)
+    if statistics is None:
+        columns = [(ddf, side.on) for ddf, side in frames]
+        gathered = gather_key_statistics(columns, schema)
+        found = [named_keys(one, side) for one, (_, side) in zip(gathered, frames, strict=True)]
+    else:
+        found = given_statistics(statistics, schema, *frames)
+    profiles = [profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)]
+    estimate = estimate_join(found[0], found[1], asked.how, row_nbytes=0.0, on=keys.left.names)
+    width = result_row_width(sides, profiles[0], profiles[1], missing_sides(asked.how, estimate))
+    return JoinSizes(
+        left=left,
+        right=right,
+        keys=keys,
+        output=sides.output,
+        schema=schema,
+        left_facts=SideFacts(keys=found[0], profile=profiles[0]),
+        right_facts=SideFacts(keys=found[1], profile=profiles[1]),
+        estimate=replace(estimate, row_nbytes=width.expected, row_width=width),
+    )
+
+
+def side_schema(sides: KeyedSides) -> KeySchema:
+    """Find the type in which the keys of two sides are compared.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When they cannot be.
+    """
+    keys = sides.keys
+    return common_schema(
+        [sides.left._meta[name] for name in keys.left.on],
+        [sides.right._meta[name] for name in keys.right.on],
+        left_names=[_said(name) for name in keys.left.names or keys.left.on],
+        right_names=[_said(name) for name in keys.right.names or keys.right.on],
+    )
+
+
+def named_keys(statistics: KeyStatistics, keys: SideKeys) -> KeyStatistics:
+    """Call the keys in statistics what the user calls them."""
+    return replace(statistics, on=keys.names)
+
+
+def _said(name: Any) -> Any:
+    return "the index" if name is None else name
+
+
+_INDICATOR = Width.fixed(1.0)
+_OBJECTS = Width(least=8, expected=36, most=40, widest=36, exact=False)
+"""Of booleans, which become Python objects where some are missing."""
+
+
+_OFFSET_NBYTES = 4.0
+"""Bytes of a missing string or object, at the least."""
+
+
+def missing_sides(how: How, estimate: MergeEstimate) -> tuple[float, float]:
+    """Return the largest share of rows that the result may have without a left row, and without a right row."""
+    rows = max(estimate.rows.lower, 1)
+    return (
+        min(estimate.right_unmatched_rows.upper / rows, 1.0) if how in ("right", "outer") else 0.0,
+        min(estimate.left_unmatched_rows.upper / rows, 1.0) if how in ("left", "outer") else 0.0,
+    )
+
+
+def result_row_width(
+    sides: KeyedSides, left: FrameProfile, right: FrameProfile, missing: tuple[float, float]
+) -> Width:
+    """Count the bytes of a result row, index and indicator included.
+
+    Narrow types that cannot be missing take eight bytes where ``missing`` says that a share of the rows
+    of their side may be, and strings are then shorter at the least. Of a key that is one column the wider side counts.
+    """
+    frames = (sides.left._meta.dtypes, left.columns), (sides.right._meta.dtypes, right.columns)
+    output = sides.output
+    widths = [_INDICATOR] if output.indicator is not None else []
+    for column in (*output.columns, *([] if output.index is None else [output.index])):
+        places = _places(column)
+        shared = None not in places
+        found = [
+            _width(dtypes.iloc[at], profiles[at], missing=0.0 if shared else may_miss)
+            for at, (dtypes, profiles), may_miss in zip(places, frames, missing, strict=True)
+            if at is not None
+        ]
+        widths.append(max(found, key=lambda width: width.bounding))
+    return added(widths)
+
+
+def _places(column: OutputColumn) -> tuple[int | None, int | None]:
+    return column.left, column.right
+
+
+def _width(dtype: Any, profile: ColumnProfile, *, missing: float) -> Width:
+    width = profile.width
+    if not missing:
+        return width
+    if not width.exact:
+        least = width.least * (1.0 - missing) + min(width.least, _OFFSET_NBYTES) * missing
+        return replace(width, least=least)
+    turned = missing_dtype(dtype)
+    if isinstance(turned, pd.IntervalDtype) and turned.subtype is not None and turned != dtype:
+        return Width.fixed(2.0 * turned.subtype.itemsize)
+    if not isinstance(dtype, np.dtype) or pd.api.types.is_object_dtype(dtype):
+        return width
+    return _OBJECTS if pd.api.types.is_object_dtype(turned) else Width.fixed(float(turned.itemsize))
+
+
+def given_statistics(
+    statistics: Any,
+    schema: KeySchema,
+    left: tuple[dd.DataFrame, SideKeys],
+    right: tuple[dd.DataFrame, SideKeys],
+) -> list[KeyStatistics]:
+    """Give the statistics of both sides back, or say why they are not of this merge.
+
+    Parameters
+    ----------
+    statistics
+        What the user gave.
+    schema
+        The common type of the keys.
+    left, right
+        The frames with their keys.
+
+    Raises
+    ------
+    ValidationError
+        When they are no pair, or of other keys, partitions or types.
+
+    Notes
+    -----
+    **Eager** where keys were sampled and the two sides were gathered apart:
+    the key columns are then read once, to count the heaviest keys of either
+    side in the other.
+    """
+    hint = "Gather them with safeframe.key_statistics(left, on) and (right, on), or leave statistics= out."
+    if not isinstance(statistics, tuple) or len(statistics) != 2:
+        msg = "statistics= takes a pair: the key statistics of the left side and of the right side."
+        raise ValidationError(msg, hint=hint)
+    for name, given, (ddf, keys) in zip(("left", "right"), statistics, (left, right), strict=True):
+        if not isinstance(given, KeyStatistics) or given.on != keys.names:
+            of = list(given.on) if isinstance(given, KeyStatistics) else type(given).__name__
+            msg = f"The {name} statistics are of {of!r}, and the merge is on {list(keys.names)!r}."
+            raise ValidationError(msg, hint=hint)
+        if given.schema != schema:
+            msg = f"The {name} statistics were gathered for keys of another type than this merge compares."
+            raise ValidationError(msg, hint="Leave statistics= out, or cast both keys to one type first.")
+        if len(given.partitions.rows) != ddf.npartitions:
+            msg = (
+                f"The {name} statistics are of a frame of {len(given.partitions.rows)} partitions, and the "
+                f"{name} side has {ddf.npartitions}."
+            )
+            raise ValidationError(msg, hint=hint)
+    return align_heavy_keys([(ddf, keys.on) for ddf, keys in (left, right)], statistics)
+
+
+def check_statistics(statistics: Any, names: tuple[Any, ...], ddf: dd.DataFrame) -> None:
+    """Raise when statistics are not those of a frame's key.
+
+    Raises
+    ------
+    ValidationError
+        When they are of something else, or no statistics.
+    """
+    if not isinstance(statistics, KeyStatistics):
+        msg = f"statistics= are a {type(statistics).__name__}, and not what safeframe.key_statistics returns."
+    elif statistics.on != names or len(statistics.partitions.rows) != ddf.npartitions:
+        msg = f"statistics= are of {list(statistics.on)!r} in {len(statistics.partitions.rows)} partitions."
+    else:
+        return
+    hint = "Gather them with safeframe.key_statistics(ddf, on), or leave them out."
+    raise ValidationError(msg, hint=hint)
+
+
+def look_at_p2p(
+    sizes: JoinSizes, budget: Budget, strategy: str | None, staging: StagingFacts
+) -> tuple[tuple[P2PFacts, P2PFacts] | None, str]:
+    """Ask the workers and both sides, where P2P was asked for or nothing else moves rows.
+
+    Returns
+    -------
+    tuple or None
+        The facts of the left and of the right side; None where P2P is not needed, or cannot carry a side.
+    str
+        Why it cannot; empty when it can.
+    """
+    if strategy != "p2p" and (strategy is not None or staging.directory is not None):
+        return None, ""
+    sides = (sizes.left, sizes.left_facts), (sizes.right, sizes.right_facts)
+    try:
+        left, right = (
+            p2p_facts(side, budget=budget, partition_rows=facts.keys.partitions.rows) for side, facts in sides
+        )
+    except UnsupportedError as error:
+        return None, error.message.rstrip(".")
+    return (left, right), ""

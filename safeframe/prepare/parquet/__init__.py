@@ -1,0 +1,1 @@
+"""Arguments and targets of ``to_parquet``."""

@@ -1,0 +1,137 @@
+"""What ``to_parquet`` looks at before it writes: columns, the target, room on the disk.
+
+Covers: refusals, in words.
+Does not cover: writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import dask.dataframe as dd
+
+from safeframe.engine.parquet.commit import local_entries
+from safeframe.engine.parquet.entries import Entries
+from safeframe.engine.parquet.tasks import INDEX_LABEL, ParquetTarget
+from safeframe.errors import (
+    OutputTooLargeError,
+    StagingError,
+    StagingFullError,
+    UnsupportedError,
+    ValidationError,
+)
+from safeframe.sizing.machine import free_nbytes
+from safeframe.units import format_nbytes
+
+__all__ = [
+    "check_columns",
+    "check_room",
+    "check_target",
+    "refuse_larger_files",
+    "remove_remote",
+]
+
+
+def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
+    """Refuse columns that parquet cannot name."""
+    columns = list(ddf.columns)
+    wrong = [name for name in columns if not isinstance(name, str)]
+    if wrong:
+        msg = f"Parquet names columns by strings, and {wrong[0]!r} is none."
+        raise UnsupportedError(msg, hint="Rename them first: ddf.columns = ddf.columns.map(str).")
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        msg = f"Columns of the same name cannot be written: {', '.join(map(repr, twice))}."
+        raise UnsupportedError(msg, hint="Rename them first, or drop one.")
+    index = ddf._meta.index.name or INDEX_LABEL
+    if write_index and index in columns:
+        msg = f"The index and a column are both called {index!r}."
+        raise UnsupportedError(msg, hint="Rename one of them, or say write_index=False.")
+    if write_index and not isinstance(index, str):
+        msg = f"Parquet names columns by strings, and the index is called {index!r}."
+        raise UnsupportedError(msg, hint="Rename the index first, or say write_index=False.")
+
+
+def check_target(target: ParquetTarget, npartitions: int, known: Collection[str]) -> Entries:
+    """Refuse a target whose files must not be replaced; return what lies there.
+
+    Raises
+    ------
+    ValidationError
+        When it has files and may not be overwritten, or a parquet file that is not of the dataset.
+    UnsupportedError
+        When files of an object store are to be overwritten.
+    """
+    if not target.is_local:
+        _check_prefix(target)
+        return Entries()
+    place = Path(target.target)
+    file = next((path for path in (place, *place.parents) if path.exists() and not path.is_dir()), None)
+    if file is not None:
+        msg = f"{str(file)!r} is a file; a dataset is a directory."
+        raise ValidationError(msg, hint="Name a directory.")
+    try:
+        entries = local_entries(target, npartitions, known)
+    except OSError as error:
+        msg = f"{str(place)!r} cannot be looked at: {error.strerror or error}."
+        raise StagingError(msg, hint="Name a directory that you may read.", directory=str(place)) from error
+    if target.append:
+        return entries
+    if not target.overwrite and (entries.data or entries.strange_parquet):
+        msg = f"{str(place)!r} exists and has {len(entries.data or (entries.strange_parquet,))} entries."
+        raise ValidationError(msg, hint="Say overwrite=True to replace it, or write to another path.")
+    if entries.strange_parquet is not None:
+        msg = (
+            f"{str(place)!r} has a parquet file that is not of the dataset, {entries.strange_parquet!r}. It is not "
+            "removed, and would be read along with the new files."
+        )
+        raise ValidationError(msg, hint="Move it away first, or write to another path.")
+    if entries.data and place in (Path.cwd(), *Path.cwd().parents):
+        msg = f"{str(place)!r} is, or contains, the working directory."
+        raise ValidationError(msg, hint="Change to another directory first, or write to another path.")
+    return entries
+
+
+def _check_prefix(target: ParquetTarget) -> None:
+    fs, place = target.fs, target.target
+    if target.append or not fs.exists(place) or not fs.find(place):
+        return
+    if target.overwrite:
+        msg = f"{place!r} cannot be overwritten: object stores have no swap that is done at once."
+        hint = "Write to a new prefix, and remove the old one when readers are done."
+        raise UnsupportedError(msg, hint=hint)
+    msg = f"{place!r} has files already."
+    raise ValidationError(msg, hint="Write to a new prefix.")
+
+
+def refuse_larger_files(nbytes: int, max_nbytes: int) -> None:
+    """Refuse files that are predicted to be larger than the user allows."""
+    if nbytes <= max_nbytes:
+        return
+    msg = f"Files of about {format_nbytes(nbytes)} would be written, and max_output= allows {format_nbytes(max_nbytes)}."
+    hint = "Write fewer columns or rows, or raise max_output=."
+    raise OutputTooLargeError(msg, hint=hint, output_nbytes=nbytes, max_output_nbytes=max_nbytes)
+
+
+def check_room(nbytes: int, certain: float, place: str) -> None:
+    """Refuse what cannot fit, where a plan says how large the files are."""
+    needed = int(nbytes * certain)
+    free = free_nbytes(place)
+    if needed > free:
+        msg = (
+            f"Files of {format_nbytes(needed)} at the least are to be written to {place!r}, and its disk has "
+            f"{format_nbytes(free)} free ({format_nbytes(nbytes)} before compression)."
+        )
+        hint = "Free some disk, or write to a path on another one."
+        raise StagingFullError(msg, hint=hint, needed_nbytes=needed, free_nbytes=free)
+
+
+def remove_remote(target: ParquetTarget, npartitions: int) -> None:
+    """Remove the files of a write that failed, where they are at their place already."""
+    if target.is_local:
+        return
+    for number in range(npartitions):
+        path = target.path_of(target.file_name(number))
+        if target.fs.exists(path):
+            target.fs.rm(path)

@@ -1,0 +1,1 @@
+"""From a frame and its keys to a plan of its order."""

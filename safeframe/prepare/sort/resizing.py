@@ -1,0 +1,60 @@
+"""Other partition sizes for a frame that a recipe brings to an order.
+
+Its plan is made anew with the sizes that are asked for, from the keys that were
+sampled already, so that no row moves twice and nothing is computed to look at it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from safeframe.engine.sort.nodes import SafeSort
+from safeframe.prepare.sort.order import PlannedSort, SortOptions, plan_order
+
+__all__ = ["resized"]
+
+_REASON = "the frame is brought to its order anyway, and to these sizes with it: rows move once"
+
+
+def resized(ddf: Any, given: SortOptions, *, recipe: str) -> PlannedSort | None:
+    """Plan a sorted or indexed frame anew; None when it is another frame.
+
+    Parameters
+    ----------
+    ddf
+        Any dask dataframe.
+    given
+        The sizes that are asked for.
+    recipe
+        The recipe that asks.
+
+    Notes
+    -----
+    A key with more rows than a partition may have fills several, as
+    ``rebalance_partitions`` promises; divisions are then unknown.
+    """
+    expression = getattr(ddf, "expr", None)
+    if not isinstance(expression, SafeSort) or expression.planned is None:
+        return None
+    before: PlannedSort = expression.planned
+
+    def planned(*, split_keys: bool) -> PlannedSort:
+        return plan_order(
+            before.frame,
+            before.order,
+            given,
+            recipe=recipe,
+            index=before.index,
+            drop=before.drop,
+            with_index=before.with_index,
+            split_keys=split_keys,
+            quantiles=before.quantiles,
+        )
+
+    after = planned(split_keys=before.facts.split_keys)
+    if after.plan.largest_partition_nbytes > after.plan.partition_nbytes and not before.facts.split_keys:
+        after = planned(split_keys=True)
+    # Its keys were read when the frame was brought to its order.
+    plan = replace(after.plan, reasons=(_REASON, *after.plan.reasons), sources=before.plan.sources)
+    return replace(after, plan=plan)

@@ -1,0 +1,147 @@
+"""Looks how large the integers of a frame's columns are.
+
+Covers: parquet footers, which tell of all values; partitions in memory; a sample of any other.
+Does not cover: what is done about large ones (``prepare.merge.rounded_integers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import fsspec
+import pandas as pd
+import pyarrow.parquet as pq
+from dask.delayed import delayed
+
+from safeframe import options
+from safeframe.sizing.parquet.slices import plain_parts
+from safeframe.sizing.partitions.tasks import each_partition, project
+
+__all__ = ["IntegerRange", "footer_ranges", "integer_ranges"]
+
+_SAMPLED = 3
+"""Partitions that are looked at where nothing else tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerRange:
+    """The integers of a column."""
+
+    least: int
+    """The smallest."""
+    most: int
+    """The largest."""
+    nulls: int = 0
+    """How many are missing."""
+
+    def joined(self, other: IntegerRange) -> IntegerRange:
+        """Return the range of these and other values."""
+        nulls = self.nulls + other.nulls
+        return IntegerRange(min(self.least, other.least), max(self.most, other.most), nulls)
+
+
+_Ranges = dict[Any, IntegerRange]
+
+
+def footer_ranges(ddf: dd.DataFrame, names: Sequence[Any]) -> _Ranges:
+    """Return the ranges of all values by parquet footers; of a column that they do not tell of, none."""
+    source = plain_parts(project(ddf, names))
+    if source is None:
+        return {}
+    fs, parts = source
+    # A file is opened once, however many partitions it has.
+    groups: dict[str, set[int] | None] = {}
+    for path, numbers in parts:
+        known = groups.setdefault(path, set())
+        groups[path] = None if known is None or numbers is None else known | set(numbers)
+    files = [(path, None if some is None else tuple(sorted(some))) for path, some in groups.items()]
+    step = max(1, -(-len(files) // options.KEY_MIN_TASKS))
+    look = delayed(_in_footers, pure=False)
+    looks = (look(fs, files[at : at + step], tuple(names)) for at in range(0, len(files), step))
+    found: list[dict[Any, IntegerRange | None]] = [one for some in dask.compute(*looks) for one in some]
+    ranges = {}
+    for name in names:
+        own = [one[name] for one in found if name in one]
+        told = [one for one in own if one is not None]
+        if told and len(told) == len(own):
+            ranges[name] = _whole(told)
+    return ranges
+
+
+def integer_ranges(ddf: dd.DataFrame, names: Sequence[Any], *, in_memory: bool) -> _Ranges:
+    """Return the ranges of columns of integers.
+
+    Parameters
+    ----------
+    ddf
+        The frame.
+    names
+        The columns.
+    in_memory
+        Whether its partitions are in memory, so that all of them are looked at.
+
+    Returns
+    -------
+    dict
+        By column. Where footers do not tell and partitions have to be made, of the
+        first, the middle and the last one; of a column without values, none.
+    """
+    ranges = footer_ranges(ddf, names)
+    others = [name for name in names if name not in ranges]
+    if not others:
+        return ranges
+    frame = project(ddf, others)
+    n = frame.npartitions
+    if not in_memory and n > _SAMPLED:
+        with dask.config.set({"optimization.tune.active": False}):
+            frame = frame.partitions[sorted({0, n // 2, n - 1})]
+    looked = dask.compute(*each_partition(frame, _in_partition, _joined))
+    return ranges | _joined(list(looked))
+
+
+def _in_footers(
+    fs: fsspec.AbstractFileSystem, files: Sequence[tuple[str, Sequence[int] | None]], names: Sequence[Any]
+) -> list[dict[Any, IntegerRange | None]]:
+    """Return the ranges of each row group that has rows; None where a footer does not tell."""
+    found = []
+    for path, numbers in files:
+        with fs.open(path, "rb") as handle:
+            metadata = pq.ParquetFile(handle).metadata
+        for number in range(metadata.num_row_groups) if numbers is None else numbers:
+            group = metadata.row_group(number)
+            if group.num_rows:
+                columns = {(one := group.column(i)).path_in_schema: one for i in range(group.num_columns)}
+                found.append({name: _in_chunk(columns.get(name)) for name in names})
+    return found
+
+
+def _in_chunk(chunk: Any) -> IntegerRange | None:
+    told = None if chunk is None or not chunk.is_stats_set else chunk.statistics
+    if told is None or not told.has_min_max or not told.has_null_count or not isinstance(told.min, int):
+        return None
+    return IntegerRange(told.min, told.max, told.null_count)
+
+
+def _in_partition(frame: pd.DataFrame) -> _Ranges:
+    ranges = {}
+    for name in frame.columns:
+        values = frame[name].dropna()
+        if len(values) and pd.api.types.is_integer_dtype(values.dtype):
+            ranges[name] = IntegerRange(int(values.min()), int(values.max()), len(frame) - len(values))
+    return ranges
+
+
+def _joined(parts: list[_Ranges]) -> _Ranges:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: _whole([part[name] for part in parts if name in part]) for name in names}
+
+
+def _whole(ranges: Sequence[IntegerRange]) -> IntegerRange:
+    whole = ranges[0]
+    for one in ranges[1:]:
+        whole = whole.joined(one)
+    return whole

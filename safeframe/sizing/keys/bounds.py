@@ -1,0 +1,87 @@
+"""Gathers the keys among which strings are placed, so that their codes keep an order.
+
+Covers: one pass over the key columns: the smallest and the largest key of each
+partition, and keys spread over all rows, so that a heavy one is among them.
+Does not cover: counting (``sizing.keys.statistics``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe import options
+from safeframe.errors import SchemaMismatchError
+from safeframe.facts.keys import KeySchema
+from safeframe.sizing.partitions.tasks import each_partition, key_columns, project
+
+__all__ = ["bounded_schema"]
+
+Words = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spread:
+    ends: Words
+    some: Words
+
+
+def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema: KeySchema) -> KeySchema:
+    """Give a schema whose codes are in key order, where there can be one.
+
+    Parameters
+    ----------
+    sides
+        Frames with their key columns.
+    schema
+        The common type of their keys.
+
+    Returns
+    -------
+    KeySchema
+        With bounds, for a single column of strings; ``schema`` itself for others.
+
+    Notes
+    -----
+    **Eager** for strings: the key columns are read once.
+
+    **Memory.** A task holds the key column of one partition; the keys that come
+    here are some ``options.KEY_BOUNDS`` and two for each partition.
+    """
+    if len(schema.columns) != 1 or schema.columns[0].kind != "string":
+        return schema
+    parts = [part for ddf, on in sides for part in each_partition(project(ddf, on), _spread, _joined, on)]
+    spread = _joined(list(dask.compute(*parts)))
+    some = np.sort(spread.some)
+    # Evenly spaced, so that a key of many rows is hit.
+    at = np.linspace(0, len(some) - 1, min(len(some), options.KEY_BOUNDS)).astype(np.int64)
+    bounds = np.unique(np.concatenate([spread.ends, some[at]]))
+    return replace(schema, bounds=tuple(bounds.tolist()) or ("",))
+
+
+def _spread(frame: pd.DataFrame, on: tuple[Any, ...]) -> _Spread:
+    keys: pd.Series[Any] = key_columns(frame, on)[0]
+    keys = keys[keys.notna()].astype(object)
+    if len(keys) == 0:
+        return _Spread(np.empty(0, object), np.empty(0, object))
+    found = pd.api.types.infer_dtype(keys)
+    if found != "string":
+        msg = f"The key column {on[0]!r} has values that are no strings ({found}), and no order with those that are."
+        raise SchemaMismatchError(
+            msg, hint=f"Make all of them strings first: ddf.astype({{{on[0]!r}: 'str'}})."
+        )
+    at = np.unique(np.linspace(0, len(keys) - 1, options.KEY_BOUND_ROWS).astype(np.int64))
+    return _Spread(np.array([keys.min(), keys.max()], object), keys.iloc[at].to_numpy(object))
+
+
+def _joined(parts: list[_Spread]) -> _Spread:
+    return _Spread(
+        np.concatenate([part.ends for part in parts]), np.concatenate([part.some for part in parts])
+    )

@@ -1,0 +1,270 @@
+"""Gathers key statistics: one pass over the key columns of all sides at once.
+
+Covers: reading key columns only, summaries per partition, their tree of joins,
+exact counts of the heaviest keys of either side in both.
+Does not cover: what a join makes of them (``planning.merge.size``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+from dask.delayed import Delayed, delayed
+
+from safeframe import config, options
+from safeframe.facts.estimate import Estimate
+from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
+from safeframe.kernels.keys.codes import decode_codes
+from safeframe.kernels.keys.counts import count_candidates
+from safeframe.kernels.keys.labels import label_rows
+from safeframe.kernels.keys.summary import (
+    KeySummary,
+    combine,
+    heaviest,
+    smallest_hashes,
+    summarise,
+    summary_nbytes_bound,
+)
+from safeframe.kernels.order import sorted_union
+from safeframe.sizing.partitions.tasks import each_partition, key_columns, project
+
+__all__ = ["align_heavy_keys", "gather_key_statistics"]
+
+T = TypeVar("T")
+
+Side = tuple[dd.DataFrame, tuple[Any, ...]]
+"""A frame and its key columns."""
+
+
+def gather_key_statistics(
+    sides: Sequence[Side], schema: KeySchema, *, capacity: int | None = None
+) -> list[KeyStatistics]:
+    """Count the rows of each key of one or more frames.
+
+    Parameters
+    ----------
+    sides
+        Frames with their key columns (or the names of their index levels).
+    schema
+        The common type of their keys.
+    capacity
+        Distinct keys that are counted exactly; None for the configured number.
+
+    Returns
+    -------
+    list of KeyStatistics
+        One for each side. Where a side has more keys than the capacity, the
+        heaviest keys of all sides are counted exactly in all of them, unless
+        none of them can matter to a join of two sides.
+
+    Notes
+    -----
+    **Eager.** One computation reads the key columns of all sides; a second one
+    does so again where keys are sampled and some may be heavy.
+
+    **Memory.** A task holds the key columns of one partition, their codes, and
+    at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes.
+    """
+    if capacity is None:
+        capacity = config.key_capacity()
+    trees = [
+        _tree(
+            each_partition(project(ddf, on), _summarise, combine, on, schema, capacity, told=_threshold),
+            combine,
+        )
+        for ddf, on in sides
+    ]
+    summaries: tuple[KeySummary, ...] = dask.compute(*trees)
+    statistics = [
+        _statistics(summary, on, schema, capacity) for summary, (_, on) in zip(summaries, sides, strict=True)
+    ]
+    if not _no_key_is_heavy(statistics):
+        statistics = align_heavy_keys(sides, statistics)
+    return statistics if len(sides) == 1 else _name_products(sides, statistics)
+
+
+def _no_key_is_heavy(statistics: Sequence[KeyStatistics]) -> bool:
+    """Tell whether of two sides' keys none makes more of their join than the sample leaves open anyway."""
+    if len(statistics) != 2:
+        return False
+    left, right = (_most_rows(side) for side in statistics)
+    most = max(left, 1) * max(right, 1)
+    return most <= options.NEGLIGIBLE_KEY_SHARE * max(side.rows for side in statistics)
+
+
+def _most_rows(side: KeyStatistics) -> int:
+    """Give what the rows of no key exceed."""
+    counts = side.counts if side.exact else side.heavy_counts
+    return int(counts.max(initial=0)) + side.heavy_error
+
+
+def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics]) -> list[KeyStatistics]:
+    """Count the heaviest keys of every side exactly in every side.
+
+    Does nothing where all statistics are exact, or are of the same heaviest
+    keys already. Otherwise the key columns of the sampled sides are read once.
+
+    Parameters
+    ----------
+    sides
+        The frames that the statistics are of, with their key columns.
+    statistics
+        Gathered together or one by one, for one schema.
+    """
+    if all(side.exact for side in statistics):
+        return list(statistics)
+    heavy = statistics[0].heavy_codes
+    for side in statistics[1:]:
+        heavy = sorted_union(heavy, side.heavy_codes)
+    stale = [
+        number
+        for number, side in enumerate(statistics)
+        if not side.exact and (side.heavy_error or not np.array_equal(side.heavy_codes, heavy))
+    ]
+    wanted = delayed(heavy, pure=False)
+    trees = []
+    for number in stale:
+        ddf, on = sides[number]
+        parts = each_partition(project(ddf, on), _count, _add, on, statistics[number].schema, wanted)
+        trees.append(_tree(parts, _add))
+    counted: dict[int, Counts] = dict(zip(stale, dask.compute(*trees), strict=True))
+    return [
+        replace(side, heavy_codes=heavy, heavy_counts=counts, heavy_error=0)
+        if (counts := counted.get(number)) is not None
+        else side
+        for number, side in enumerate(statistics)
+    ]
+
+
+def _tree(parts: list[Delayed], reduce: Callable[[list[T]], T]) -> Delayed:
+    """Join results, a few neighbours at a time."""
+    step = delayed(_reduced, pure=False)
+    while len(parts) > 1:
+        width = options.KEY_COMBINE
+        parts = [step(reduce, parts[at : at + width]) for at in range(0, len(parts), width)]
+    return parts[0]
+
+
+def _reduced(reduce: Callable[[list[T]], T], parts: list[T]) -> T:
+    return reduce(parts)
+
+
+def _summarise(
+    frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, capacity: int, fraction: float | None
+) -> KeySummary:
+    return summarise(key_columns(frame, on), schema, capacity, fraction=1.0 if fraction is None else fraction)
+
+
+def _threshold(summary: KeySummary) -> float:
+    """Tell later partitions which keys cannot be in the sample any more: the threshold only falls."""
+    return summary.fraction
+
+
+def _count(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, candidates: Codes) -> Counts:
+    return count_candidates(key_columns(frame, on), schema, candidates)
+
+
+def _add(parts: list[Counts]) -> Counts:
+    return np.asarray(np.sum(parts, axis=0), np.int64)
+
+
+def _statistics(summary: KeySummary, on: tuple[Any, ...], schema: KeySchema, capacity: int) -> KeyStatistics:
+    codes, counts = summary.heavy
+    top = heaviest(codes, counts, options.HEAVY_KEYS)
+    full = summary.partitions.rows > summary.partitions.null_rows
+    minimum = maximum = None
+    labels = summary.labels
+    if schema.injective:
+        if full.any():
+            ends = np.array([summary.partitions.first[full].min(), summary.partitions.last[full].max()])
+            minimum, maximum = decode_codes(ends, schema)
+        named = codes[heaviest(codes, counts, options.NAMED_HEAVY_KEYS)]
+        named = sorted_union(named, summary.codes[smallest_hashes(summary.codes, options.NAMED_SAMPLE_KEYS)])
+        labels = dict(zip(named.tolist(), decode_codes(named, schema), strict=True))
+    return KeyStatistics(
+        on=tuple(on),
+        schema=schema,
+        rows=int(summary.partitions.rows.sum()),
+        null_rows=int(summary.partitions.null_rows.sum()),
+        codes=summary.codes,
+        counts=summary.counts,
+        exact=summary.exact,
+        sample_fraction=summary.fraction,
+        heavy_codes=codes[top],
+        heavy_counts=counts[top],
+        heavy_error=summary.heavy_error,
+        distinct=_distinct(summary),
+        minimum=minimum,
+        maximum=maximum,
+        labels=labels,
+        partitions=summary.partitions,
+        capacity=capacity,
+        nbytes_bound=summary_nbytes_bound(capacity, len(summary.partitions.rows)),
+    )
+
+
+def _distinct(summary: KeySummary) -> Estimate:
+    """Estimate the number of keys from how dense their smallest hashes lie.
+
+    The relative deviation of this estimate is ``sqrt((1 - p) / (k - 1))`` for a
+    sample of ``k`` keys (K. Beyer et al., "On synopses for distinct-value
+    estimation under multiset operations", SIGMOD 2007).
+    """
+    held = len(summary.codes)
+    if summary.exact:
+        return Estimate.computed(held)
+    expected = held / summary.fraction
+    margin = options.JOIN_SIZE_SIGMAS * math.sqrt((1 - summary.fraction) / max(1, held - 1)) * expected
+    return Estimate(
+        lower=max(held, int(expected - margin)),
+        expected=int(expected),
+        upper=math.ceil(expected + margin),
+        method="sketch",
+        exact=False,
+    )
+
+
+def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> list[KeyStatistics]:
+    """Find the values of the keys that make most of a join, where neither side named them."""
+    held = [
+        (side.codes, side.counts) if side.exact else (side.heavy_codes, side.heavy_counts)
+        for side in statistics
+    ]
+    common = held[0][0]
+    for codes, _ in held[1:]:
+        common = np.intersect1d(common, codes, assume_unique=True)
+    rows = [counts[np.searchsorted(codes, common)].astype(np.float64) for codes, counts in held]
+    top = common[heaviest(common, np.prod(rows, axis=0), options.NAMED_HEAVY_KEYS)]
+    named = {code for side in statistics for code in side.labels}
+    missing = np.array(sorted(set(top.tolist()) - named), np.uint64)
+    if len(missing) == 0:
+        return statistics
+    side = min(range(len(sides)), key=lambda number: statistics[number].rows)
+    schema = statistics[side].schema
+    labels: dict[int, Any]
+    if schema.injective:
+        labels = dict(zip(missing.tolist(), decode_codes(missing, schema), strict=True))
+    else:
+        ddf, on = sides[side]
+        found = each_partition(project(ddf, on), _label, _merged, on, schema, missing)
+        labels = dask.compute(_tree(found, _merged))[0]
+    statistics[side] = replace(statistics[side], labels=statistics[side].labels | labels)
+    return statistics
+
+
+def _label(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, wanted: Codes) -> dict[int, Any]:
+    return label_rows(key_columns(frame, on), schema, wanted)
+
+
+def _merged(parts: list[dict[int, Any]]) -> dict[int, Any]:
+    merged: dict[int, Any] = {}
+    for part in parts:
+        merged |= part
+    return merged

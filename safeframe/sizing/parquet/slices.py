@@ -1,0 +1,279 @@
+"""Reads partitions of a parquet source in slices of bounded size.
+
+Covers: frames that come straight from ``dask.dataframe.read_parquet`` (a
+projection may have been pushed in, a filter not), one reader for each row group.
+Does not cover: sources read through pyarrow's own filesystems, hive partitions,
+``_metadata`` files: those are read whole.
+
+A slice is made by dask's own reader, which is handed a record batch in place
+of the file, so that its columns, index and dtypes are those that dask gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask.delayed import delayed
+
+from safeframe import options
+from safeframe.errors import RowConservationError
+from safeframe.facts.keys import Counts
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.units import format_count
+
+__all__ = ["PartReader", "SlicedParquet", "footer_rows", "plain_parts", "sliced_parquet"]
+
+_VARIABLE_NBYTES = 64
+"""Bytes of a value of variable width, to begin with, when the rows of a slice are chosen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartReader:
+    """Reads some row groups of a file, a slice at a time."""
+
+    read: Any
+    """dask's function that reads a part."""
+    part: dict[str, Any]
+    """What it is called with."""
+    path: str
+    """The file."""
+    row_groups: tuple[int, ...]
+    """Which of its row groups."""
+    rows: int
+    """Rows in them."""
+    first: int
+    """Rows of the same partition before them."""
+    row_nbytes: float
+    """Bytes of a row in memory, about."""
+
+    def frames(self, slice_nbytes: int) -> Iterator[pd.DataFrame]:
+        """Read slices of about ``slice_nbytes``, in order.
+
+        Notes
+        -----
+        Memory: a slice in Arrow and in pandas, and the pages that it lies in.
+        """
+        if self.rows == 0:
+            return
+        batch_rows = int(np.clip(slice_nbytes / max(1.0, self.row_nbytes), 1, self.rows))
+        with self.read.fs.open(self.path, "rb") as handle:
+            file = pq.ParquetFile(handle, pre_buffer=False, buffer_size=options.PARQUET_BUFFER_NBYTES)
+            self._check(file.metadata)
+            batches = _Batches(file, self.row_groups, batch_rows)
+            reader = replace_engine(self.read, batches.engine(self.read.engine))
+            at = self.first
+            while at < self.first + self.rows:
+                frame: pd.DataFrame = reader(self.part)
+                if isinstance(frame.index, pd.RangeIndex):
+                    # In the whole partition it goes on from slice to slice.
+                    frame.index = pd.RangeIndex(at, at + len(frame), name=frame.index.name)
+                at += len(frame)
+                yield frame
+                del frame
+
+    def _check(self, footer: pq.FileMetaData) -> None:
+        known = [number for number in self.row_groups if number < footer.num_row_groups]
+        found = sum(footer.row_group(number).num_rows for number in known)
+        if found != self.rows:
+            msg = (
+                f"The row groups of {self.path!r} that were to be read had {format_count(self.rows)} rows when the "
+                f"plan was made, and have {format_count(found)} now."
+            )
+            hint = "The file was written anew in between: make the collection again."
+            raise RowConservationError(msg, hint=hint, rows_in=found, rows_out=self.rows)
+
+
+class _Batches:
+    """Stands in for a file: each time it is read, the next batch comes."""
+
+    def __init__(self, file: pq.ParquetFile, row_groups: tuple[int, ...], batch_rows: int) -> None:
+        self._file = file
+        self._row_groups = row_groups
+        self._batch_rows = batch_rows
+        self._batches: Iterator[pa.RecordBatch] | None = None
+
+    def engine(self, engine: Any) -> Any:
+        """Give dask's engine, reading from here."""
+        return type("SliceEngine", (engine,), {"_read_table": staticmethod(self._next)})
+
+    def _next(self, path: Any, fs: Any, row_groups: Any, columns: Any, *_: Any, **__: Any) -> pa.Table:
+        if self._batches is None:
+            self._batches = self._file.iter_batches(
+                batch_size=self._batch_rows,
+                row_groups=list(self._row_groups),
+                columns=columns,
+                use_threads=False,
+                use_pandas_metadata=True,
+            )
+        return pa.Table.from_batches([next(self._batches)])
+
+
+def replace_engine(read: Any, engine: Any) -> Callable[[Any], pd.DataFrame]:
+    """Give dask's function that reads a part, with another engine."""
+    copied: Callable[[Any], pd.DataFrame] = type(read)(
+        engine, read.fs, read.meta, read.columns, read.index, read.dtype_backend, None, read.common_kwargs
+    )
+    return copied
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SlicedParquet:
+    """A parquet source whose partitions can be read in slices."""
+
+    read: Any
+    """dask's function that reads a part."""
+    parts: tuple[dict[str, Any], ...]
+    """What makes each partition."""
+    footers: tuple[tuple[int, ...], ...]
+    """Rows of each row group of each partition."""
+    groups: tuple[tuple[int, ...], ...]
+    """The numbers of those row groups in their file."""
+    meta: pd.DataFrame
+    """What dask promises of a partition."""
+    variable: list[Any]
+    """Columns whose values differ in width."""
+
+    @property
+    def rows(self) -> Counts:
+        """Rows of each partition."""
+        return np.array([sum(rows) for rows in self.footers], np.int64)
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return "SlicedParquet", [str(part) for part in self.parts], self.footers, [str(c) for c in self.meta]
+
+    def projected(self, columns: Sequence[Any]) -> SlicedParquet:
+        """Leave only some columns."""
+        return replace(self, read=self.read.project_columns(list(columns)), meta=self.meta[list(columns)])
+
+    def readers(self) -> list[PartReader]:
+        """Give a reader for each partition."""
+        return [self._reader(number, slice(None), 0) for number in range(len(self.parts))]
+
+    def split(self, number: int) -> list[PartReader]:
+        """Give a reader for each row group of a partition."""
+        rows = self.footers[number]
+        starts = np.cumsum([0, *rows]).tolist()
+        return [self._reader(number, slice(i, i + 1), starts[i]) for i in range(len(rows))]
+
+    def _reader(self, number: int, which: slice, first: int) -> PartReader:
+        part = self.parts[number]
+        widths = [fixed_nbytes(dtype) for dtype in self.meta.dtypes]
+        return PartReader(
+            read=self.read,
+            part=part,
+            path=part["piece"][0],
+            row_groups=self.groups[number][which],
+            rows=sum(self.footers[number][which]),
+            first=first,
+            row_nbytes=sum(_VARIABLE_NBYTES if width is None else width for width in widths),
+        )
+
+
+def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
+    """Give the parquet source of a frame that is nothing but that, or None."""
+    source = _plain_source(ddf)
+    if source is None:
+        return None
+    read, parts = source
+    # A footer is read once for each file; a part without row groups has all of its file.
+    paths = sorted({part["piece"][0] for part in parts})
+    step = max(1, -(-len(paths) // options.KEY_MIN_TASKS))
+    look = delayed(_group_rows, pure=False)
+    found = dask.compute(*(look(read.fs, paths[at : at + step]) for at in range(0, len(paths), step)))
+    of_file = dict(zip(paths, [rows for some in found for rows in some], strict=True))
+    groups = tuple(_groups_of(part, len(of_file[part["piece"][0]])) for part in parts)
+    return SlicedParquet(
+        read=read,
+        parts=tuple(parts),
+        footers=tuple(
+            tuple(of_file[part["piece"][0]][number] for number in numbers)
+            for part, numbers in zip(parts, groups, strict=True)
+        ),
+        groups=groups,
+        meta=ddf._meta,
+        variable=[name for name, dtype in ddf._meta.dtypes.items() if fixed_nbytes(dtype) is None],
+    )
+
+
+def plain_parts(
+    ddf: dd.DataFrame,
+) -> tuple[fsspec.AbstractFileSystem, list[tuple[str, tuple[int, ...] | None]]] | None:
+    """Return where each partition of a parquet source is, its file and row groups, or None where it is no such source.
+
+    No footer is read. Of a partition that is a whole file, the row groups are None.
+    """
+    source = _plain_source(ddf)
+    if source is None:
+        return None
+    read, parts = source
+    found = []
+    for part in parts:
+        chosen = part["piece"][1]
+        whole = chosen is None or chosen == [None]
+        found.append((part["piece"][0], None if whole else _groups_of(part, 0)))
+    return read.fs, found
+
+
+def _plain_source(ddf: dd.DataFrame) -> tuple[Any, Any] | None:
+    """Return dask's reader and parts of a frame that is nothing but a parquet source of one file a part, or None."""
+    expr = _plain_read(ddf)
+    if expr is None or type(expr).__name__ != "ReadParquetFSSpec":
+        return None
+    plan, read = expr._plan, expr._io_func
+    parts = plan["parts"]
+    if (
+        plan["empty"]
+        or plan["common_kwargs"].get("partitions")
+        or read.engine.__name__ != "ArrowDatasetEngine"
+    ):
+        return None
+    return (read, parts) if all(_is_one_file(part) for part in parts) else None
+
+
+def footer_rows(ddf: dd.DataFrame) -> Counts | None:
+    """Give the rows of each partition by parquet footers alone, or None where those do not tell."""
+    expr = _plain_read(ddf)
+    lengths = None if expr is None else expr._get_lengths()
+    if not lengths or len(lengths) != ddf.npartitions:
+        return None
+    return np.array(lengths, np.int64)
+
+
+def _plain_read(ddf: dd.DataFrame) -> Any | None:
+    """Give the expression of a frame that is read from parquet and no more."""
+    with dask.config.set({"optimization.tune.active": False}):
+        expr = ddf.optimize(fuse=False).expr
+    if type(expr).__name__ not in ("ReadParquetFSSpec", "ReadParquetPyarrowFS"):
+        return None
+    if expr.operand("filters") or expr.operand("_partitions") is not None or expr.operand("_series"):
+        return None
+    return expr
+
+
+def _is_one_file(part: Any) -> bool:
+    return isinstance(part, dict) and set(part) == {"piece"} and isinstance(part["piece"][0], str)
+
+
+def _groups_of(part: dict[str, Any], n_groups: int) -> tuple[int, ...]:
+    chosen = part["piece"][1]
+    if chosen is None or chosen == [None]:
+        return tuple(range(n_groups))
+    return tuple(int(number) for number in (chosen if isinstance(chosen, (list, tuple)) else [chosen]))
+
+
+def _group_rows(fs: fsspec.AbstractFileSystem, paths: Sequence[str]) -> list[tuple[int, ...]]:
+    found = []
+    for path in paths:
+        with fs.open(path, "rb") as handle:
+            footer = pq.ParquetFile(handle).metadata
+        found.append(tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups)))
+    return found

@@ -1,0 +1,321 @@
+"""Learns the rows and bytes of each partition, and where a frame may be cut, in one pass.
+
+Covers: parquet footers where they say it all; a pass over the partitions, or
+over slices of parquet files; places between rows, or between index values.
+Does not cover: what a row takes (``sizing.partitions.row_nbytes``), reading slices
+(``sizing.parquet.slices``), choosing cuts (``planning.rebalance.plan``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+from dask.delayed import delayed
+
+from safeframe import options
+from safeframe.facts.keys import Counts
+from safeframe.facts.rebalance import PartitionSizes
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.parquet.slices import PartReader, SlicedParquet, footer_rows
+from safeframe.sizing.partitions.row_nbytes import FRAME_NBYTES, row_sizes
+from safeframe.sizing.partitions.tasks import each_partition
+
+__all__ = ["measure_partitions"]
+
+_RANGE_NBYTES = 8
+"""Bytes per row of an index that was a range in each partition, once it is joined."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """What the pass looks for; sent to every task."""
+
+    meta: pd.DataFrame
+    """What dask promises of a partition."""
+    target_nbytes: int | None
+    """Bytes of an output partition; None to go by ``places``."""
+    places: int
+    """Places in a partition, about."""
+    keyed: bool
+    """Whether the frame is to be cut between index values."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Part:
+    """What the pass learnt of a partition."""
+
+    rows: int
+    fixed_nbytes: float
+    """Bytes of every row, but for a range index."""
+    places: Counts
+    """Row numbers within the partition, the first one 0."""
+    variable_nbytes: Counts | None
+    """Bytes of the rows before each place and of all rows, beyond the fixed ones; None where rows are alike."""
+    keys: tuple[Any, ...] | None
+    """The index value that begins at each place, None inside one."""
+    frame_nbytes: int
+    padding_nbytes: int
+    category_nbytes: int
+    index_range: tuple[int, int, int] | None
+    """Start, stop and step of the index, where it is a range."""
+
+
+def measure_partitions(
+    ddf: dd.DataFrame,
+    *,
+    source: SlicedParquet | None = None,
+    partition_nbytes: int | None,
+    npartitions: int | None,
+    keyed: bool,
+) -> PartitionSizes:
+    """Learn what has to be known to cut a frame by bytes.
+
+    Parameters
+    ----------
+    ddf
+        The frame.
+    source
+        Its parquet source, where it can be read in slices.
+    partition_nbytes, npartitions
+        How large, or how many, output partitions will be: it decides how
+        close to each other the places are.
+    keyed
+        Whether to find places between index values too.
+
+    Returns
+    -------
+    PartitionSizes
+        Exact rows, and bytes that no partition exceeds.
+
+    Notes
+    -----
+    **Eager.** Nothing but footers is read where the source is plain parquet
+    and all columns have a fixed width. Otherwise every partition is read once
+    (of parquet, the columns of variable width only, in slices).
+
+    **Memory.** A task holds one partition, or one slice of a parquet file, and
+    its rows' sizes: 16 bytes per row.
+
+    Examples
+    --------
+    >>> frame = dd.from_pandas(pd.DataFrame({"a": [1, 2, 3]}), npartitions=2)
+    >>> sizes = measure_partitions(frame, partition_nbytes=100, npartitions=None, keyed=False)
+    >>> sizes.rows.tolist(), sizes.row_nbytes
+    ([2, 1], 8.0)
+    """
+    meta = ddf._meta
+    alike = _alike_nbytes(meta)
+    if alike is not None and not keyed:
+        rows = footer_rows(ddf) if source is None else source.rows
+        if rows is not None:
+            # An empty index of integers looks like a range, and ranges that are joined are none any more.
+            return _alike(rows, alike + (_RANGE_NBYTES if isinstance(meta.index, pd.RangeIndex) else 0))
+    count = options.REBALANCE_PLACES
+    if npartitions is not None:
+        count = max(count, min(options.REBALANCE_FINENESS * npartitions, 2**20 // max(1, ddf.npartitions)))
+    if keyed or source is None:
+        parts = _pass(ddf if alike is None else ddf[[]], meta, partition_nbytes, count, keyed)
+    else:
+        parts = _slice_pass(source, meta, partition_nbytes, count)
+    fixed = _projected_away(meta) if alike is not None else 0.0
+    if source is not None and not keyed:
+        fixed = _projected_away(meta, [name for name in meta.columns if name not in source.variable])
+    return _joined(parts, fixed)
+
+
+def _alike_nbytes(meta: pd.DataFrame) -> float | None:
+    """Give the bytes of a row where all rows are alike and need no padding."""
+    dtypes = list(meta.dtypes)
+    if not isinstance(meta.index, pd.RangeIndex):
+        if isinstance(meta.index, pd.MultiIndex):
+            return None
+        dtypes.append(meta.index.dtype)
+    if any(isinstance(dtype, pd.ArrowDtype) for dtype in dtypes):
+        return None
+    widths = [fixed_nbytes(dtype) for dtype in dtypes]
+    return None if None in widths else float(sum(width or 0.0 for width in widths))
+
+
+def _projected_away(meta: pd.DataFrame, names: Sequence[Any] | None = None) -> float:
+    """Give the bytes per row of columns of fixed width that the pass did not read."""
+    columns = list(meta.columns) if names is None else names
+    return float(sum(fixed_nbytes(meta[name].dtype) or 0.0 for name in columns))
+
+
+def _alike(rows: Counts, row_nbytes: float) -> PartitionSizes:
+    bounds = np.unique(np.concatenate([[0], np.cumsum(rows)]))
+    return PartitionSizes(
+        rows=rows,
+        nbytes=np.ceil(rows * row_nbytes).astype(np.int64),
+        row_nbytes=row_nbytes,
+        frame_nbytes=FRAME_NBYTES,
+        piece_nbytes=0,
+        place_rows=bounds,
+        place_nbytes=np.ceil(bounds * row_nbytes).astype(np.int64),
+        keys=None,
+        method="footer",
+    )
+
+
+# The pass --------------------------------------------------------------------
+
+
+def _pass(ddf: dd.DataFrame, meta: pd.DataFrame, target: int | None, count: int, keyed: bool) -> list[_Part]:
+    wanted = _Wanted(meta=ddf._meta, target_nbytes=target, places=count, keyed=keyed)
+    found: tuple[list[_Part], ...] = dask.compute(*each_partition(ddf, _look, _all, wanted))
+    return _all(list(found))
+
+
+def _slice_pass(source: SlicedParquet, meta: pd.DataFrame, target: int | None, count: int) -> list[_Part]:
+    narrow = source.projected(source.variable)
+    wanted = _Wanted(meta=meta[source.variable], target_nbytes=target, places=count, keyed=False)
+    look = delayed(_look_at_slices, pure=False)
+    return list(dask.compute(*(look(reader, wanted) for reader in narrow.readers())))
+
+
+def _all(parts: Sequence[list[_Part]]) -> list[_Part]:
+    return [part for some in parts for part in some]
+
+
+def _look(frame: pd.DataFrame, wanted: _Wanted) -> list[_Part]:
+    return [_look_at(frame, wanted, wanted.places)]
+
+
+def _look_at_slices(reader: PartReader, wanted: _Wanted) -> _Part:
+    parts = []
+    for frame in reader.frames(options.SLICE_NBYTES):
+        share = -(-wanted.places * len(frame) // max(1, reader.rows))
+        parts.append(_look_at(frame, wanted, share))
+        del frame
+    return _one_after_the_other(parts) if parts else _look_at(wanted.meta, wanted, 1)
+
+
+def _look_at(frame: pd.DataFrame, wanted: _Wanted, count: int) -> _Part:
+    sizes = row_sizes(frame, wanted.meta)
+    n = len(frame)
+    before: Counts | None = None
+    if sizes.variable_nbytes is not None:
+        before = np.concatenate([[0], np.cumsum(sizes.variable_nbytes)]).astype(np.int64)
+    if wanted.target_nbytes is not None:
+        nbytes = n * sizes.fixed_nbytes + (int(before[-1]) if before is not None else 0)
+        count = max(count, int(options.REBALANCE_FINENESS * nbytes / wanted.target_nbytes))
+    places = _places(n, sizes.fixed_nbytes, before, min(count, options.REBALANCE_MAX_PLACES, max(1, n)))
+    keys: tuple[Any, ...] | None = None
+    if wanted.keyed:
+        places, keys = _keys(frame.index, places)
+    index = frame.index
+    return _Part(
+        rows=n,
+        fixed_nbytes=sizes.fixed_nbytes,
+        places=places,
+        variable_nbytes=None if before is None else before[np.append(places, n)],
+        keys=keys,
+        frame_nbytes=sizes.frame_nbytes,
+        padding_nbytes=sizes.padding_nbytes,
+        category_nbytes=sizes.category_nbytes,
+        index_range=(index.start, index.stop, index.step) if isinstance(index, pd.RangeIndex) else None,
+    )
+
+
+def _places(n: int, fixed: float, before: Counts | None, count: int) -> Counts:
+    """Choose rows so that what lies between two of them is few bytes, or one row."""
+    if n == 0:
+        return np.zeros(1, np.int64)
+    if before is None:
+        return np.unique(np.arange(count, dtype=np.int64) * n // count)
+    nbytes = before + np.ceil(np.arange(n + 1) * fixed).astype(np.int64)
+    at = np.searchsorted(nbytes, np.arange(count) * (int(nbytes[-1]) / count), side="left")
+    # A row larger than the step has places on both sides of it.
+    both = np.unique(np.concatenate([[0], at - 1, at]))
+    return both[(both >= 0) & (both < n)]
+
+
+def _keys(index: pd.Index[Any], places: Counts) -> tuple[Counts, tuple[Any, ...]]:
+    """Add where the value at each place begins and ends, and give the values that begin."""
+    if len(index) == 0 or not index.is_monotonic_increasing:
+        # Rows that are not in order can be cut apart at the partition's start only.
+        first = index.min() if len(index) else None
+        return places, (first, *(None for _ in places[1:]))
+    values = index.take(places)
+    begins = np.asarray(index.searchsorted(values, side="left"), np.int64)
+    ends = np.asarray(index.searchsorted(values, side="right"), np.int64)
+    starts = np.unique(np.concatenate([begins, ends[ends < len(index)]]))
+    both = np.union1d(places, starts)
+    found = dict(zip(starts.tolist(), index.take(starts).tolist(), strict=True))
+    return both, tuple(found.get(place) for place in both.tolist())
+
+
+def _one_after_the_other(parts: Sequence[_Part]) -> _Part:
+    """Join what was learnt of a partition's slices."""
+    rows = np.cumsum([0, *(part.rows for part in parts)])
+    variable: Counts | None = None
+    if parts[0].variable_nbytes is not None:
+        known = [part.variable_nbytes for part in parts if part.variable_nbytes is not None]
+        nbytes = np.cumsum([0, *(int(part[-1]) for part in known)])
+        variable = np.concatenate(
+            [*(part[:-1] + start for part, start in zip(known, nbytes[:-1], strict=True)), nbytes[-1:]]
+        )
+    return _Part(
+        rows=int(rows[-1]),
+        fixed_nbytes=max(part.fixed_nbytes for part in parts),
+        places=np.concatenate([part.places + start for part, start in zip(parts, rows[:-1], strict=True)]),
+        variable_nbytes=variable,
+        keys=None,
+        frame_nbytes=max(part.frame_nbytes for part in parts),
+        padding_nbytes=sum(part.padding_nbytes for part in parts),
+        category_nbytes=max(part.category_nbytes for part in parts),
+        index_range=parts[0].index_range and (0, int(rows[-1]), 1),
+    )
+
+
+def _joined(parts: Sequence[_Part], more_nbytes: float) -> PartitionSizes:
+    """Number rows and bytes through the whole frame."""
+    range_nbytes = 0 if _one_range([part.index_range for part in parts if part.rows]) else _RANGE_NBYTES
+    row_nbytes = more_nbytes + max(
+        part.fixed_nbytes + (0 if part.index_range is None else range_nbytes) for part in parts
+    )
+    piece = max(part.padding_nbytes + part.category_nbytes for part in parts)
+    rows = np.array([part.rows for part in parts], np.int64)
+    bounds = np.concatenate([[0], np.cumsum(rows)])
+    variable = [part.variable_nbytes for part in parts]
+    alike = all(nbytes is None for nbytes in variable)
+    own = np.array([0 if nbytes is None else nbytes[-1] for nbytes in variable], np.int64)
+    nbytes = np.ceil(rows * row_nbytes).astype(np.int64) + own + piece
+    ends = np.concatenate([[0], np.cumsum(nbytes)])
+    place_rows = [part.places + start for part, start in zip(parts, bounds, strict=False)]
+    place_nbytes = [
+        start
+        + np.where(part.places > 0, piece, 0)
+        + np.ceil(part.places * row_nbytes).astype(np.int64)
+        + (0 if part.variable_nbytes is None else part.variable_nbytes[:-1])
+        for part, start in zip(parts, ends, strict=False)
+    ]
+    keys: tuple[Any, ...] | None = None
+    if any(part.keys is not None for part in parts):
+        keys = (*(key for part in parts for key in part.keys or ()), None)
+    return PartitionSizes(
+        rows=rows,
+        nbytes=nbytes,
+        row_nbytes=row_nbytes if alike and piece == 0 else None,
+        frame_nbytes=FRAME_NBYTES + piece + max(part.frame_nbytes for part in parts),
+        piece_nbytes=piece,
+        place_rows=np.concatenate([*place_rows, bounds[-1:]]).astype(np.int64),
+        place_nbytes=np.concatenate([*place_nbytes, ends[-1:]]).astype(np.int64),
+        keys=keys,
+        method="computed",
+    )
+
+
+def _one_range(ranges: Sequence[tuple[int, int, int] | None]) -> bool:
+    """Whether ranges go on from one to the next, so that they join to a range."""
+    known = [found for found in ranges if found is not None]
+    return len(known) == len(ranges) and all(
+        before[1] == after[0] and before[2] == after[2] == 1 for before, after in pairwise(known)
+    )

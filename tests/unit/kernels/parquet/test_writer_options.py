@@ -1,0 +1,92 @@
+"""Which encoding a column gets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from safeframe.errors import ValidationError
+from safeframe.kernels.parquet.writer_options import check_compression, writer_options
+
+ROWS = 50_000
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [
+        (RNG.integers(0, 2**40, ROWS), "delta"),
+        (np.arange(ROWS), "delta"),
+        (np.arange(ROWS).astype("datetime64[us]"), "delta"),
+        (RNG.choice([1, 2**40, -(2**50)], ROWS), "dictionary"),
+        (RNG.random(ROWS), "plain"),
+        (RNG.choice([0.5, 1.5], ROWS), "dictionary"),
+        (RNG.random(ROWS) < 0.5, "plain"),
+        (np.array(["a", "b"] * (ROWS // 2)), "dictionary"),
+        (np.arange(ROWS).astype(str), "plain"),
+    ],
+)
+def test_encodings(values, encoding):
+    options = writer_options(pa.table({"x": values}), rows=ROWS)
+    assert options["column_encoding"] == ({"x": "DELTA_BINARY_PACKED"} if encoding == "delta" else None)
+    assert options["use_dictionary"] == (["x"] if encoding == "dictionary" else False)
+    # Random floats have nothing that a codec could find.
+    assert options["compression"] == (
+        {"x": "none"} if values.dtype.kind == "f" and encoding == "plain" else "snappy"
+    )
+
+
+def test_floats_that_a_codec_makes_smaller_keep_it():
+    steps = np.repeat(RNG.random(ROWS // 2), 2)
+    table = pa.table(
+        {"steps": steps, "random": RNG.random(ROWS), "n": np.arange(ROWS), "none": pa.nulls(ROWS, "double")}
+    )
+    wanted = {"steps": "snappy", "random": "none", "n": "snappy", "none": "snappy"}
+    assert writer_options(table, rows=ROWS)["compression"] == wanted
+    assert writer_options(table, rows=ROWS, compression="snappy")["compression"] == "snappy"
+    assert writer_options(table, rows=ROWS, compression={"random": "zstd"})["compression"] == wanted | {
+        "random": "zstd"
+    }
+
+
+@pytest.mark.parametrize(
+    "table", [pa.table({"x": pa.array([], "int64")}), pa.table({"x": pa.nulls(9, "int64")})]
+)
+def test_nothing_to_look_at(table):
+    assert writer_options(table, rows=len(table))["column_encoding"] == {"x": "DELTA_BINARY_PACKED"}
+
+
+def test_codecs_of_some_columns_reach_their_leaves():
+    table = pa.table({"a": [1], "b": [[1, 2]]})
+    assert writer_options(table, rows=1, compression={"b": "zstd"})["compression"] == {
+        "a": "snappy",
+        "b.list.element": "zstd",
+    }
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.table({"x": pa.nulls(9)}),
+        pa.table({"x": pa.array(pd.period_range("2000", periods=9, freq="M"))}),
+        pa.table({"x": pa.array(pd.interval_range(0, 9))}),
+        pa.table({"x": pa.array([None] * 9, pa.map_(pa.string(), pa.int64()))}),
+        pa.table({"a.b": range(9), "a": [{"b": 1}] * 9}),
+        pa.table({"a.list.element": ["x"] * 9, "a": [["y", None]] * 9}),
+        pa.table({"": range(9), ".": [0.5] * 9, "x.key_value.key": ["x"] * 9, "é ✓": [True] * 9}),
+    ],
+    ids=lambda table: str(table.schema.types),
+)
+@pytest.mark.parametrize("compression", ["auto", None, "zstd"])
+def test_any_type_and_any_name_can_be_written(tmp_path, table, compression):
+    options = writer_options(table, rows=len(table), compression=compression)
+    pq.write_table(table, tmp_path / "x.parquet", **options)
+    assert pq.read_table(tmp_path / "x.parquet").to_pylist() == table.to_pylist()
+
+
+def test_an_unknown_codec():
+    with pytest.raises(ValidationError, match="'zipped'"):
+        check_compression("zipped", ["x"])

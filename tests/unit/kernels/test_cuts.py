@@ -1,0 +1,109 @@
+"""Cuts of a running sum of bytes, and where rows then belong."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safeframe.kernels.cuts import Places, RowCuts, Rows, bounded_cuts, pieces_of
+
+
+@st.composite
+def places(draw):
+    steps = draw(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 90)), min_size=1, max_size=60))
+    rows, nbytes = np.cumsum([(0, 0), *steps], axis=0).T
+    return Places(rows, nbytes, draw(st.integers(0, 20)))
+
+
+@st.composite
+def lines(draw):
+    if draw(st.booleans()):
+        return draw(places())
+    return Rows(draw(st.integers(1, 500)), draw(st.floats(0.5, 40)), draw(st.integers(0, 20)))
+
+
+def last_row(line):
+    return line.n_rows if isinstance(line, Rows) else int(line.rows[-1])
+
+
+@given(line=lines(), limit=st.integers(21, 600))
+def test_bounded_parts_are_all_rows_and_under_the_bound_where_that_can_be(line, limit):
+    cuts = bounded_cuts(line, limit)
+    assert cuts[0] == 0
+    assert cuts[-1] == last_row(line)
+    assert (np.diff(cuts) > 0).all()
+    over = line.sizes(cuts) > limit
+    if isinstance(line, Rows):
+        assert (np.diff(cuts)[over] == 1).all()
+    else:
+        assert np.isin(cuts, line.rows).all()
+        at = np.searchsorted(line.rows, cuts)
+        assert (np.diff(at)[over] == 1).all(), "a part above the bound had a place where it could be cut"
+
+
+@given(line=lines(), limit=st.integers(60, 600))
+def test_bounded_parts_are_few(line, limit):
+    cuts = bounded_cuts(line, limit)
+    # Any two neighbours would be too much for one part, else greedy would have joined them.
+    assert len(cuts) - 1 <= max(1, len(line.filled(limit)) - 1) + (len(cuts) // 4)
+
+
+@given(line=places(), n=st.integers(1, 40))
+def test_even_cuts_are_the_nearest_places(line, n):
+    cuts = line.even(n)
+    assert len(cuts) == n + 1
+    assert (np.diff(cuts) >= 0).all()
+    before = line.nbytes[np.searchsorted(line.rows, cuts)]
+    targets = line.total_nbytes * np.arange(n + 1) / n
+    nearest = np.abs(line.nbytes[:, None] - targets).min(axis=0)
+    np.testing.assert_allclose(np.abs(before - targets)[1:-1], nearest[1:-1])
+
+
+@given(rows=st.integers(0, 1000), n=st.integers(1, 50))
+def test_even_cuts_of_rows_that_are_alike(rows, n):
+    cuts = Rows(rows, 8.0, 0).even(n)
+    assert cuts[0] == 0
+    assert cuts[-1] == rows
+    assert np.diff(cuts).max() - np.diff(cuts).min() <= 1
+
+
+def test_a_line_without_rows_is_one_part():
+    assert bounded_cuts(Rows(0, 8.0, 4), 100).tolist() == [0, 0]
+    assert bounded_cuts(Places(np.zeros(3, int), np.zeros(3, int), 4), 100).tolist() == [0, 0]
+    assert Rows(5, 0.0, 4).filled(100).tolist() == [0, 5]
+
+
+@given(
+    rows=st.lists(st.integers(0, 9), min_size=1, max_size=10), inner=st.lists(st.integers(0, 90), max_size=8)
+)
+def test_pieces_and_routes_agree_with_a_plain_loop(rows, inner):
+    bounds = np.concatenate([[0], np.cumsum(rows)])
+    total = int(bounds[-1])
+    cuts = np.array(sorted([0, total, *(min(cut, total) for cut in inner)]))
+    frame = pd.DataFrame({"row": np.arange(total)})
+    routed = [[] for _ in cuts[1:]]
+    for number, n in enumerate(rows):
+        first = int(bounds[number])
+        router = RowCuts.of(cuts, first, n)
+        assert router.n_shards == len(cuts) - 1
+        half = n // 2
+        for part, seen in ((frame[first : first + half], 0), (frame[first + half : first + n], half)):
+            for row, shard in zip(part["row"], router.shards(part, seen), strict=True):
+                routed[shard].append(row)
+    for shard, (start, stop) in enumerate(pairwise(cuts)):
+        taken = [
+            row
+            for number, low, high in pieces_of(bounds, start, stop)
+            for row in range(bounds[number] + low, bounds[number] + high)
+        ]
+        assert taken == routed[shard] == list(range(start, stop))
+
+
+@pytest.mark.parametrize(("n", "dtype"), [(3, "uint16"), (70_000, "int64")])
+def test_shards_are_narrow_numbers(n, dtype):
+    assert RowCuts.of(np.arange(n + 1), 0, 3).shards(pd.DataFrame(index=range(3)), 0).dtype == dtype
