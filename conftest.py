@@ -16,7 +16,7 @@ _IN_TURN = ("tests/cluster/", "tests/faults/", "tests/memory/", "tests/conforman
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give pytest-xdist who decides: with ``-n 0`` nobody asks."""
+    """Return pytest-xdist who decides: with ``-n 0`` nobody asks."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ClustersInTurn(LoadScopeScheduling):

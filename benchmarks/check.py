@@ -140,5 +140,5 @@ def _totals(directory: Path, key: str, columns: list[str]) -> str:
 
 
 def total_of(name: str) -> str:
-    """Give the sum of a column, what is missing left out."""
+    """Return the sum of a column, what is missing left out."""
     return f"sum({name}::DOUBLE) FILTER (WHERE NOT isnan({name}::DOUBLE))"

@@ -214,7 +214,7 @@ def _polars_group(request: Request, dataset: Dataset, tight: None) -> dict[str, 
 
 
 def _means(dataset: Dataset, counts: Any, means: Any) -> dict[str, Any]:
-    """Give the rows that were averaged, where the means have the sum that the inputs call for."""
+    """Return the rows that were averaged, where the means have the sum that the inputs call for."""
     column = dataset.situation.right.columns[0].name
     wanted, found = dataset.truth.sums[column], float((counts * means).sum())
     right = abs(found - wanted) <= 1e-9 * abs(wanted)

@@ -33,7 +33,7 @@ def tuned_duckdb(request: Request) -> Any:
 
 
 def plan_figures(*collections: Any) -> dict[str, Any]:
-    """Say what the plans of safeframe's collections promised: of the last, and the largest peak of all."""
+    """Return what the plans of safeframe's collections promised: of the last, and the largest peak of all."""
     import safeframe
 
     plans = [safeframe.explain(collection) for collection in collections]

@@ -107,7 +107,7 @@ def measure_sampled(
 
 
 def _big_and_small(counts: list[npt.NDArray[np.int64]]) -> Iterator[list[int]]:
-    """Give products' factors: one entry for all small products, which cannot overflow, then the big ones."""
+    """Return products' factors: one entry for all small products, which cannot overflow, then the big ones."""
     left, right = counts
     big = (left > 2**20) & (right > 2**20)
     small = int((left[~big] * right[~big]).sum())

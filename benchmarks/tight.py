@@ -84,7 +84,7 @@ class TightReport:
         return not (self.oom_kills or self.restarts or self.workers_lost or self.reruns)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values, for JSON."""
+        """Return it as plain values, for JSON."""
         return asdict(self)
 
 
@@ -117,7 +117,7 @@ class TightCluster:
         self._final: TightReport | None = None
 
     def report(self) -> TightReport:
-        """Say what was seen until now, or until the cluster closed."""
+        """Return what was seen until now, or until the cluster closed."""
         return self._final or self._snapshot()
 
     def count_anew(self, kept_nbytes: int = 0) -> bool:

@@ -32,7 +32,7 @@ def _orders_and_prices(directory: Path) -> None:
 
 @pytest.fixture(scope="module")
 def page_directory(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Give a page its own working directory, with the two small tables in it."""
+    """Return a page its own working directory, with the two small tables in it."""
     directory = tmp_path_factory.mktemp("page")
     _orders_and_prices(directory)
     before = Path.cwd()

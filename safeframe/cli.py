@@ -100,7 +100,7 @@ def estimate(
     how: Any,
     memory: str | None,
 ) -> None:
-    """Say how large the join of two parquet data sets would be.
+    """Return how large the join of two parquet data sets would be.
 
     Only the key columns of LEFT and RIGHT are read.
     """
@@ -122,7 +122,7 @@ def estimate(
 @main.command()
 @click.argument("path")
 def inspect(path: str) -> None:
-    """Say what the parquet files at PATH hold, from their footers alone."""
+    """Return what the parquet files at PATH hold, from their footers alone."""
     console = _console()
     try:
         files = read_footers(path)

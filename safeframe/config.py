@@ -38,7 +38,7 @@ def defaults() -> dict[str, Any]:
 
 
 def get(name: str) -> Any:
-    """Give the value of a setting.
+    """Return the value of a setting.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class TightClusters:
         self._new_nbytes = 0
 
     def give(self, options: dict[str, Any], *, fresh: bool = False) -> TightCluster:
-        """Give a cluster whose report is of what runs from now on; with ``fresh``, of new workers."""
+        """Return a cluster whose report is of what runs from now on; with ``fresh``, of new workers."""
         if fresh or self._cluster is None or options != self._options or not self._renewed(self._cluster):
             self.close()
             self._options = options
@@ -43,7 +43,7 @@ class TightClusters:
         return self._cluster
 
     def left(self) -> set[str]:
-        """Say what is there because the cluster goes on, in the words of a look for what a test left."""
+        """Return what is there because the cluster goes on, in the words of a look for what a test left."""
         return self._cluster.processes_and_groups() if self._cluster else set()
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ class CollectionSituation:
         return rng.integers(0, _ITEM_HIGH, self.part_items)
 
     def weighted(self, values: Array, row: int, column: int) -> float:
-        """Give a sum that tells elements which are at another place than they should be."""
+        """Return a sum that tells elements which are at another place than they should be."""
         rows = (row + np.arange(len(values))) % _ROW_CYCLE + 1.0
         columns = (column + np.arange(values.shape[1])) % _COLUMN_CYCLE + 1.0
         return float(rows @ (values @ columns))

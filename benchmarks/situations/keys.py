@@ -40,7 +40,7 @@ class NumberKey:
         return {}
 
     def values(self, keys: Array) -> dict[str, Any]:
-        """Give the columns of keys that are counted from zero."""
+        """Return the columns of keys that are counted from zero."""
         return {self.name: keys + self.low}
 
     def number(self) -> str:
@@ -81,7 +81,7 @@ class CompositeKey:
         return {"dtype_backend": "numpy_nullable"}
 
     def values(self, keys: Array) -> dict[str, Any]:
-        """Give the columns of keys that are counted from zero."""
+        """Return the columns of keys that are counted from zero."""
         strings, numbers = np.divmod(keys, self.numbers)
         names = pc.binary_join_element_wise("name", pa.array(strings).cast(pa.string()), "-")
         missing = pa.scalar(None, pa.string())

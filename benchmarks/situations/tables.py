@@ -105,7 +105,7 @@ class Table:
 
 @functools.lru_cache(maxsize=2)
 def _zipf(keys: int, offset: float) -> Array:
-    """Give the share of rows up to each rank."""
+    """Return the share of rows up to each rank."""
     shares = np.cumsum((np.arange(1, keys + 1) + offset) ** -_ZIPF_EXPONENT)
     return np.asarray(shares / shares[-1])
 

@@ -126,7 +126,7 @@ __all__ = [
 
 
 def groupby_reductions() -> dict[type, str]:
-    """Give dask's aggregations of groups, each by the name that it has in pandas."""
+    """Return dask's aggregations of groups, each by the name that it has in pandas."""
     return {
         _groupby.Sum: "sum",
         _groupby.Count: "count",
@@ -138,7 +138,7 @@ def groupby_reductions() -> dict[type, str]:
 
 
 def reductions() -> dict[type, str]:
-    """Give dask's reductions of columns, each by the name that it has in pandas."""
+    """Return dask's reductions of columns, each by the name that it has in pandas."""
     return {
         _reductions.Sum: "sum",
         _reductions.Count: "count",
@@ -153,7 +153,7 @@ Accessed = (PropertyMap, FunctionMap)
 
 
 def row_functions() -> tuple[type, ...]:
-    """Give dask's functions of series whose every value is made of the same row's, but for arithmetic."""
+    """Return dask's functions of series whose every value is made of the same row's, but for arithmetic."""
     names = ("Abs", "Between", "Clip", "IsNa", "Mask", "NotNull", "Round", "Unaryop", "Where")
     return tuple(getattr(_expr, name) for name in names)
 

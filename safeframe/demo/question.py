@@ -97,13 +97,13 @@ class QuestionTable:
         return frame[wanted]
 
     def unwritten(self) -> dd.DataFrame:
-        """Give the table as a dataframe whose partitions are made when they are read."""
+        """Return the table as a dataframe whose partitions are made when they are read."""
         frame: dd.DataFrame = dd.from_map(self.part, range(self.files), meta=self.meta)
         return frame
 
 
 def question_tables(scale: float) -> tuple[QuestionTable, QuestionTable]:
-    """Give both tables.
+    """Return both tables.
 
     Parameters
     ----------

@@ -200,7 +200,7 @@ class Demo:
 
 @contextmanager
 def _place(directory: Path, *, keep: bool) -> Iterator[Path]:
-    """Give an empty directory for the tables, and remove it afterwards unless it is to be kept."""
+    """Return an empty directory for the tables, and remove it afterwards unless it is to be kept."""
     mark = directory / _MARK
     if directory.exists() and any(directory.iterdir()) and not mark.exists():
         msg = f"The directory {str(directory)!r} holds something that `safeframe demo` did not make."

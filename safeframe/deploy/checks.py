@@ -59,7 +59,7 @@ class Finding:
 
 
 def check_workers(states: Mapping[str, WorkerState | BaseException]) -> Iterable[Finding]:
-    """Say how many workers there are, and name those that could not be asked."""
+    """Return how many workers there are, and name those that could not be asked."""
     if not states:
         hint = "Start some, or wait for them: client.wait_for_workers(1)."
         yield Finding(name="workers", status="problem", found="none", limit="at least 1", hint=hint)
@@ -158,7 +158,7 @@ def check_groups(states: Sequence[WorkerState]) -> Iterable[Finding]:
 
 
 def check_threads(states: Sequence[WorkerState]) -> Iterable[Finding]:
-    """Say what a task may use where it has least."""
+    """Return what a task may use where it has least."""
     budgets = [
         Budget(
             n_workers=len(states),
@@ -220,7 +220,7 @@ def check_disks(directories: Sequence[tuple[Directory, int]]) -> Iterable[Findin
 
 
 def check_settings(deviations: Sequence[Deviation], states: Sequence[WorkerState]) -> Iterable[Finding]:
-    """Give each setting that is not what small workers need."""
+    """Return each setting that is not what small workers need."""
     limits = {state.address: state.limit_nbytes or state.machine_nbytes for state in states}
     for one in deviations:
         buffers = [

@@ -86,7 +86,7 @@ class Deviation:
         return f"start the {who} with the dask setting {self.name}: {value}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values, for JSON."""
+        """Return it as plain values, for JSON."""
         return {
             "name": self.name,
             "where": self.setting.where,

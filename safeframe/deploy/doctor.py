@@ -67,7 +67,7 @@ class Diagnosis:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values, for JSON."""
+        """Return it as plain values, for JSON."""
         return {"subject": self.subject, "ok": self.ok, "findings": [asdict(one) for one in self.findings]}
 
 

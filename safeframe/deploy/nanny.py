@@ -108,7 +108,7 @@ class Saturation(SchedulerPlugin):  # type: ignore[misc]  # distributed is untyp
 
 
 def saturation() -> list[SchedulerPlugin]:
-    """Give the plugin for a scheduler of this process; none when the user has set the value."""
+    """Return the plugin for a scheduler of this process; none when the user has set the value."""
     if config_is_users(_SATURATION):
         return []
     (setting,) = (setting for setting in small_worker_settings(MEMORY_LIMIT) if setting.name == _SATURATION)
@@ -116,7 +116,7 @@ def saturation() -> list[SchedulerPlugin]:
 
 
 def _environment(wanted: Mapping[str, object]) -> dict[str, str]:
-    """Give the variables that a worker is to start with, the user's own before ours."""
+    """Return the variables that a worker is to start with, the user's own before ours."""
     named = {
         **(configured("distributed.nanny.environ") or {}),
         **(configured("distributed.nanny.pre-spawn-environ") or {}),
@@ -140,7 +140,7 @@ _lent_lock = threading.Lock()
 
 
 def _own(name: str) -> str | None:
-    """Give a variable of this process as it is when nothing is lent."""
+    """Return a variable of this process as it is when nothing is lent."""
     with _lent_lock:
         return _lent[name] if name in _lent else os.environ.get(name)
 

@@ -93,7 +93,7 @@ class Setting:
 
 
 def small_worker_settings(limit_nbytes: int) -> tuple[Setting, ...]:
-    """Give the settings of a worker that may use so many bytes.
+    """Return the settings of a worker that may use so many bytes.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def _of_others(limit_nbytes: int) -> tuple[Setting, ...]:
 
 
 def configured(name: str, config: Mapping[str, Any] | None = None) -> Any:
-    """Give the value of a dask setting in this process; None when there is none."""
+    """Return the value of a dask setting in this process; None when there is none."""
     return dask.config.get(name, default=None, config=dask.config.config if config is None else config)
 
 
@@ -278,7 +278,7 @@ def environment_is_users(name: str, value: str | None) -> bool:
 
 
 def _left_by_dask(name: str) -> str | None:
-    """Give what dask's nannies write into the process that starts workers, and into theirs."""
+    """Return what dask's nannies write into the process that starts workers, and into theirs."""
     value = configured(f"{_PRE_SPAWN}.{name}", _defaults(len(dask.config.defaults)))
     return None if value is None else str(value)
 

@@ -67,7 +67,7 @@ class Tuning:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values, for JSON."""
+        """Return it as plain values, for JSON."""
         return {
             "workers": self.workers,
             "changed": [one.to_dict() for one in self.changed],

@@ -142,7 +142,7 @@ def observe_worker(dask_worker: Any) -> WorkerState:
 
 
 def p2p_limiters(worker: Any) -> dict[str, Any]:
-    """Give what bounds a worker's P2P buffers, by the setting that it was made from."""
+    """Return what bounds a worker's P2P buffers, by the setting that it was made from."""
     extension = worker.extensions.get("shuffle")
     return {
         setting: limiter
@@ -174,7 +174,7 @@ def own_versions() -> dict[str, str]:
 
 
 def _variable(name: str) -> str | None:
-    """Give a variable of the environment, or what is in force instead of it."""
+    """Return a variable of the environment, or what is in force instead of it."""
     if name == "ARROW_DEFAULT_MEMORY_POOL":
         return str(pa.default_memory_pool().backend_name)
     if name == "ARROW_IO_THREADS":

@@ -101,7 +101,7 @@ def count_rows_out(rows: int) -> None:
 
 
 def rows_out() -> int:
-    """Give the rows of all output partitions that this process has made so far."""
+    """Return the rows of all output partitions that this process has made so far."""
     return _rows_out
 
 

@@ -79,7 +79,7 @@ class FrameProfile:
 
     @property
     def unwritable(self) -> str:
-        """Say which column cannot pass through files, or P2P, and why; empty when all can."""
+        """Return which column cannot pass through files, or P2P, and why; empty when all can."""
         return next(
             (
                 f"Column {one.name!r} of dtype {one.dtype} holds {one.unwritable}"

@@ -190,7 +190,7 @@ class KeyStatistics:
 
     @classmethod
     def uncounted(cls, *, on: tuple[Any, ...], schema: KeySchema, rows: Counts) -> KeyStatistics:
-        """Give what is known of keys that nobody looked at: rows per partition."""
+        """Return what is known of keys that nobody looked at: rows per partition."""
         n, none = len(rows), np.empty(0, np.uint64)
         total = int(rows.sum())
         return cls(

@@ -55,7 +55,7 @@ class Halo:
     """Rows of each partition when it was planned."""
 
     def of_no_rows(self) -> Halo:
-        """Give the same partitions, none of which needs rows of another one."""
+        """Return the same partitions, none of which needs rows of another one."""
         nothing = np.zeros(len(self.rows), np.int64)
         none: tuple[tuple[HaloPiece, ...], ...] = ((),) * len(self.rows)
         return Halo(before=none, after=none, tails=nothing, heads=nothing, rows=self.rows)

@@ -48,7 +48,7 @@ def keep_pages() -> bool:
 
 
 def trim() -> None:
-    """Give freed pages back to the system, now."""
+    """Release freed pages to the system, now."""
     pa.default_memory_pool().release_unused()
     try:
         ctypes.CDLL(None).malloc_trim(0)

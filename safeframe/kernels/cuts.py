@@ -147,7 +147,7 @@ def bounded_cuts(line: Line, limit_nbytes: int) -> Ints:
 
 
 def pieces_of(bounds: Ints, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Give the partitions that rows ``[start, stop)`` are in, with the rows within each.
+    """Return the partitions that rows ``[start, stop)`` are in, with the rows within each.
 
     Parameters
     ----------

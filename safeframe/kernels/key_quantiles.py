@@ -18,7 +18,7 @@ __all__ = ["key_quantiles"]
 
 
 def key_quantiles(statistics: KeyStatistics, fractions: Sequence[float]) -> list[Any]:
-    """Give the keys at given shares of the rows.
+    """Return the keys at given shares of the rows.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def key_quantiles(statistics: KeyStatistics, fractions: Sequence[float]) -> list
 
 
 def _weighted(statistics: KeyStatistics) -> tuple[Codes, npt.NDArray[np.float64]]:
-    """Give known keys, ascending, with the rows that each stands for."""
+    """Return known keys, ascending, with the rows that each stands for."""
     codes, counts, heavy = statistics.codes, statistics.counts, statistics.heavy_codes
     if statistics.exact and (statistics.schema.injective or len(codes) <= options.NAMED_SAMPLE_KEYS):
         return codes, counts.astype(np.float64)

@@ -175,7 +175,7 @@ def _shard_table(starts_bytes: bytes) -> npt.NDArray[np.int64] | npt.NDArray[np.
 
 @functools.lru_cache(maxsize=2)
 def _stretch_table(starts_bytes: bytes, shift: int) -> npt.NDArray[np.int64] | None:
-    """Give the shard that each stretch begins in; None where too many begin in one of them."""
+    """Return the shard that each stretch begins in; None where too many begin in one of them."""
     starts = np.frombuffer(starts_bytes, np.uint64)
     stretches = np.arange((int(starts[-1] - starts[1]) >> shift) + 1, dtype=np.uint64) << np.uint64(shift)
     first = np.searchsorted(starts[1:], stretches + starts[1], side="right").astype(np.int64)

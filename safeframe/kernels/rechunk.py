@@ -67,16 +67,16 @@ class ChunkGrid:
         return tuple(max(sizes, default=0) for sizes in self.chunks)
 
     def place(self, number: int) -> tuple[int, ...]:
-        """Give the place of a chunk along each axis, from its number in C order."""
+        """Return the place of a chunk along each axis, from its number in C order."""
         return tuple(int(i) for i in np.unravel_index(number, self.blocks)) if self.blocks else ()
 
     def region(self, number: int) -> tuple[tuple[int, int], ...]:
-        """Give the part ``[low, high)`` of each axis that a chunk covers."""
+        """Return the part ``[low, high)`` of each axis that a chunk covers."""
         places = zip(self.bounds, self.place(number), strict=True)
         return tuple((int(bounds[i]), int(bounds[i + 1])) for bounds, i in places)
 
     def numbers(self, places: tuple[tuple[int, int], ...]) -> Iterator[int]:
-        """Give the numbers of the chunks in a box of places, in C order."""
+        """Return the numbers of the chunks in a box of places, in C order."""
         strides = [math.prod(self.blocks[axis + 1 :]) for axis in range(len(self.blocks))]
         for place in itertools.product(*(range(first, after) for first, after in places)):
             yield sum(i * stride for i, stride in zip(place, strides, strict=True))
@@ -115,7 +115,7 @@ def cut_slices(region: tuple[tuple[int, int], ...], grid: ChunkGrid) -> Iterator
 
 
 def touched(region: tuple[tuple[int, int], ...], grid: ChunkGrid) -> tuple[tuple[int, int], ...]:
-    """Give the box ``[first, after)`` of a grid's places whose chunks a region, which is not empty, has elements of."""
+    """Return the box ``[first, after)`` of a grid's places whose chunks a region, which is not empty, has elements of."""
     return tuple(
         (int(np.searchsorted(bounds, low, "right")) - 1, int(np.searchsorted(bounds, high, "left")))
         for (low, high), bounds in zip(region, grid.bounds, strict=True)

@@ -40,7 +40,7 @@ def group_size(partition_rows: Counts, row_nbytes: float, budget: Budget, *, sel
 def held_nbytes(
     partition_rows: Counts, row_nbytes: float, budget: Budget, group: int, *, fixed_width: bool
 ) -> int:
-    """Give what partitions of one stage task may take while they wait to be written as one file.
+    """Return what partitions of one stage task may take while they wait to be written as one file.
 
     All of the group where memory allows that; a task writes more files where it
     does not. Rows that are narrower staged than in pandas take less.
@@ -66,7 +66,7 @@ def exchange_steps(
     output_partitions: int,
     kind: str,
 ) -> tuple[Step, ...]:
-    """Give the steps: staging groups of partitions, and making partitions of shards."""
+    """Return the steps: staging groups of partitions, and making partitions of shards."""
     rows = int(partition_rows.max(initial=0))
     nbytes = int(rows * row_nbytes)
     cell_nbytes = int(largest_rows * row_nbytes)

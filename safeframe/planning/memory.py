@@ -35,7 +35,7 @@ __all__ = [
 
 
 def stage_peak_nbytes(*, partition_rows: int, partition_nbytes: int) -> int:
-    """Give the peak of staging one input partition.
+    """Return the peak of staging one input partition.
 
     The partition as it is read, as pandas, and in shard order, with codes and
     order per row.
@@ -49,7 +49,7 @@ def stage_peak_nbytes(*, partition_rows: int, partition_nbytes: int) -> int:
 
 
 def group_peak_nbytes(*, partition_nbytes: int, held_nbytes: int) -> int:
-    """Give the peak of staging partitions that are made one after the other.
+    """Return the peak of staging partitions that are made one after the other.
 
     One partition as it is read and as pandas; those that wait to be written.
 
@@ -62,7 +62,7 @@ def group_peak_nbytes(*, partition_nbytes: int, held_nbytes: int) -> int:
 
 
 def sorted_shard_peak_nbytes(*, rows: int, nbytes: int) -> int:
-    """Give the peak of ordering a shard and of consuming it.
+    """Return the peak of ordering a shard and of consuming it.
 
     Its rows as they were staged and as pandas, with codes and order per row;
     the result in all its copies.
@@ -76,7 +76,7 @@ def sorted_shard_peak_nbytes(*, rows: int, nbytes: int) -> int:
 
 
 def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int) -> int:
-    """Give the peak of making one output partition from staged rows, and of consuming it.
+    """Return the peak of making one output partition from staged rows, and of consuming it.
 
     The rows of both sides, read and in key order, with ids and order per row;
     positions per result row; the result in all its copies.
@@ -106,7 +106,7 @@ def cell_reason(
 
 
 def p2p_cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int) -> int:
-    """Give the peak of making one output partition from the rows that P2P brought, and of consuming it.
+    """Return the peak of making one output partition from the rows that P2P brought, and of consuming it.
 
     As :func:`cell_peak_nbytes`, with a shard's rows in the copies that P2P makes of them.
 
@@ -122,7 +122,7 @@ def p2p_cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int
 
 
 def joined_file_peak_nbytes(*, input_rows: int, input_nbytes: int, group_rows: int) -> int:
-    """Give the peak of writing a shard's join without its rows.
+    """Return the peak of writing a shard's join without its rows.
 
     The rows of both sides, read, in key order and as they are written, with ids
     and order per row; the pages of one row group.
@@ -148,7 +148,7 @@ def broadcast_cell_peak_nbytes(
     output_rows: int,
     output_nbytes: int,
 ) -> int:
-    """Give the peak of joining one partition with a side that every worker holds whole.
+    """Return the peak of joining one partition with a side that every worker holds whole.
 
     The build side is held once by the worker and touched once more in key order.
     """
@@ -161,7 +161,7 @@ def broadcast_cell_peak_nbytes(
 
 
 def table_slice_peak_nbytes(*, places: int, row_nbytes: int, input_row_nbytes: float) -> int:
-    """Give the peak of writing a slice of a table of as many rows as it has places.
+    """Return the peak of writing a slice of a table of as many rows as it has places.
 
     Its rows as they were staged and as pandas, with a place for each; as the table has them, in their order and at their
     places.
@@ -175,7 +175,7 @@ def table_slice_peak_nbytes(*, places: int, row_nbytes: int, input_row_nbytes: f
 
 
 def table_cell_peak_nbytes(*, partition_nbytes: int, table_nbytes: int, output_nbytes: int) -> int:
-    """Give the peak of joining a partition with a table that is mapped, and of consuming the result.
+    """Return the peak of joining a partition with a table that is mapped, and of consuming the result.
 
     The table; the partition as it is read and as pandas, or the result in all its
     copies. The table is let go of before the result is consumed, but the pages
@@ -193,7 +193,7 @@ def table_cell_peak_nbytes(*, partition_nbytes: int, table_nbytes: int, output_n
 def sorted_cell_peak_nbytes(
     *, held_nbytes: int, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int
 ) -> int:
-    """Give the peak of joining the slices of sorted partitions that a cell touches.
+    """Return the peak of joining the slices of sorted partitions that a cell touches.
 
     The touched partitions stay whole while the cell runs, besides their slices.
     """
@@ -227,7 +227,7 @@ def default_partition_nbytes(task_nbytes: int, row_nbytes: float) -> int:
 
 
 def largest_partition_nbytes(task_nbytes: int) -> int:
-    """Give the most that a partition may have by default, where there is a reason for more than the usual.
+    """Return the most that a partition may have by default, where there is a reason for more than the usual.
 
     A sixth of a task's budget: its copies, its positions and its shard's rows then
     fill most of that and never all of it.
@@ -289,7 +289,7 @@ def default_shard_nbytes(task_nbytes: int) -> int:
 
 
 def chunk_stage_peak_nbytes(*, chunk_nbytes: int, joined_nbytes: int, piece_nbytes: int) -> int:
-    """Give the peak of making a chunk of an array, or several to be staged as one, and writing its pieces.
+    """Return the peak of making a chunk of an array, or several to be staged as one, and writing its pieces.
 
     Examples
     --------
@@ -302,12 +302,12 @@ def chunk_stage_peak_nbytes(*, chunk_nbytes: int, joined_nbytes: int, piece_nbyt
 
 
 def chunk_pass_peak_nbytes(*, chunk_nbytes: int, pieces_nbytes: int) -> int:
-    """Give the peak of joining a chunk from pieces and writing it in others."""
+    """Return the peak of joining a chunk from pieces and writing it in others."""
     return chunk_nbytes + pieces_nbytes + options.CHUNK_BUFFER_NBYTES
 
 
 def chunk_output_peak_nbytes(*, chunk_nbytes: int, piece_nbytes: int) -> int:
-    """Give the peak of joining a chunk from pieces, and of consuming it.
+    """Return the peak of joining a chunk from pieces, and of consuming it.
 
     Examples
     --------
@@ -320,7 +320,7 @@ def chunk_output_peak_nbytes(*, chunk_nbytes: int, piece_nbytes: int) -> int:
 def bag_stage_peak_nbytes(
     *, partition_nbytes: int, block_nbytes: int, block_items: int, held_nbytes: int
 ) -> int:
-    """Give the peak of staging a partition of a bag, block by block.
+    """Return the peak of staging a partition of a bag, block by block.
 
     The partition as it is made; a block's items in their order and its keys,
     with numbers and an order per item; blocks that wait to be written.
@@ -336,5 +336,5 @@ def bag_stage_peak_nbytes(
 
 
 def bag_partition_peak_nbytes(*, partition_nbytes: int) -> int:
-    """Give the peak of making a partition of groups, and of consuming it."""
+    """Return the peak of making a partition of groups, and of consuming it."""
     return int(options.BAG_COPIES * partition_nbytes)

@@ -23,7 +23,7 @@ def row_group_nbytes(task_nbytes: int) -> int:
 
 
 def row_group_rows(target_nbytes: int, row_nbytes: float) -> int:
-    """Give the rows of a row group of ``target_nbytes``.
+    """Return the rows of a row group of ``target_nbytes``.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def row_group_rows(target_nbytes: int, row_nbytes: float) -> int:
 
 
 def write_peak_nbytes(*, partition_nbytes: int, group_nbytes: int) -> int:
-    """Give the peak of writing a partition.
+    """Return the peak of writing a partition.
 
     The partition, and a row group of it in Arrow and as encoded pages. Never
     more than ``options.OUTPUT_COPIES`` of the partition, since a row group is

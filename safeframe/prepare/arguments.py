@@ -54,7 +54,7 @@ def as_frame(side: Any, argument: str) -> dd.DataFrame:
 
 
 def check_frame(frame: Any, argument: str) -> dd.DataFrame:
-    """Give a dask dataframe back, or say what is wrong with it.
+    """Return a dask dataframe, or say what is wrong with it.
 
     Raises
     ------

@@ -159,7 +159,7 @@ def plan_bag_groupby(
     max_branch: int | None = None,
     shuffle: str | None = None,
 ) -> Plan:
-    """Say how :func:`bag_groupby` would run, with the same arguments.
+    """Return how :func:`bag_groupby` would run, with the same arguments.
 
     Returns
     -------

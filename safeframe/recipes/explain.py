@@ -15,7 +15,7 @@ __all__ = ["explain", "find_plan"]
 
 
 def explain(collection: Any) -> Plan:
-    """Give the plan of a collection that a recipe made.
+    """Return the plan of a collection that a recipe made.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def explain(collection: Any) -> Plan:
 
 
 def find_plan(collection: Any) -> Plan | None:
-    """Give the plan of the last recipe among a collection's steps; None when there is none."""
+    """Return the plan of the last recipe among a collection's steps; None when there is none."""
     expr = getattr(collection, "expr", collection)
     if not isinstance(expr, Expr):
         # An array, a bag, or a delayed object, which has any attribute. Not asked of a dataframe, whose graph is made by asking.

@@ -186,7 +186,7 @@ def plan_lag(
     memory: str | int | None = None,
     staging: str | None = None,
 ) -> Plan:
-    """Say what :func:`safeframe.groupby_lag_transform` would do, with the same arguments.
+    """Return what :func:`safeframe.groupby_lag_transform` would do, with the same arguments.
 
     Returns
     -------

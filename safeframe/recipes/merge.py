@@ -285,7 +285,7 @@ def plan_merge(
     sort: bool = False,
     copy: bool | None = None,
 ) -> Plan:
-    """Say how :func:`merge` would run, and what it would cost, without running it.
+    """Return how :func:`merge` would run, and what it would cost, without running it.
 
     Takes the arguments of :func:`merge`. It never raises because something is
     too big: ``plan.fits`` says so and ``plan.validate()`` raises.

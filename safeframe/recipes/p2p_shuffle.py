@@ -124,7 +124,7 @@ def plan_p2p_shuffle(
     memory: str | int | None = None,
     statistics: KeyStatistics | None = None,
 ) -> Plan:
-    """Say how :func:`p2p_shuffle` would run, and what it would cost, without running it.
+    """Return how :func:`p2p_shuffle` would run, and what it would cost, without running it.
 
     Takes the arguments of :func:`p2p_shuffle`. It does not raise because
     something is too big: ``plan.fits`` says so.

@@ -155,7 +155,7 @@ def plan_rebalance(
     freq: Any = None,
     force: bool = False,
 ) -> Plan:
-    """Say how :func:`rebalance_partitions` would run, with the same arguments.
+    """Return how :func:`rebalance_partitions` would run, with the same arguments.
 
     Returns
     -------
@@ -276,7 +276,7 @@ def _goal(partition_size: str | int | None, npartitions: int | None) -> int | No
 
 
 def _unstageable(frame: Any, rows: Counts) -> str:
-    """Say why rows of a frame cannot go through Arrow files and come back the same."""
+    """Return why rows of a frame cannot go through Arrow files and come back the same."""
     meta = frame._meta
     if isinstance(meta.index, pd.MultiIndex):
         return f"the index has {meta.index.nlevels} levels, and staging keeps one"

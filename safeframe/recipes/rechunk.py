@@ -43,7 +43,7 @@ def rechunk(
     balance: bool = False,
     method: str | None = None,
 ) -> da.Array:
-    """Give a dask array in other chunks.
+    """Return a dask array in other chunks.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def plan_rechunk(
     balance: bool = False,
     method: str | None = None,
 ) -> Plan:
-    """Say how :func:`rechunk` would run, with the same arguments.
+    """Return how :func:`rechunk` would run, with the same arguments.
 
     Returns
     -------

@@ -180,7 +180,7 @@ def plan_set_index(
     other: Any = None,
     **options: Any,
 ) -> Plan:
-    """Say what :func:`safeframe.set_index` would do, with the same arguments.
+    """Return what :func:`safeframe.set_index` would do, with the same arguments.
 
     Returns
     -------

@@ -182,7 +182,7 @@ def plan_shuffle(
     force: bool = False,
     **options: Any,
 ) -> Plan:
-    """Say what :func:`safeframe.shuffle` would do, with the same arguments.
+    """Return what :func:`safeframe.shuffle` would do, with the same arguments.
 
     Returns
     -------

@@ -149,7 +149,7 @@ def plan_sort_values(
     shuffle_method: str | None = None,
     **options: Any,
 ) -> Plan:
-    """Say what :func:`safeframe.sort_values` would do, with the same arguments.
+    """Return what :func:`safeframe.sort_values` would do, with the same arguments.
 
     Returns
     -------

@@ -168,7 +168,7 @@ def plan_sorted_merge(
     npartitions: int | str | None = None,
     broadcast: bool | float | None = None,
 ) -> Plan:
-    """Say how :func:`sorted_merge` would run, and what it would cost, without running it.
+    """Return how :func:`sorted_merge` would run, and what it would cost, without running it.
 
     Takes the arguments of :func:`sorted_merge`. It never raises because something
     is too big: ``plan.fits`` says so and ``plan.validate()`` raises.

@@ -136,7 +136,7 @@ def loaded_resident_nbytes() -> int:
 
 
 def _give_back() -> None:
-    """Give freed pages back, and collect garbage; that not again within seconds, since it takes tenths of one."""
+    """Release freed pages, and collect garbage; that not again within seconds, since it takes tenths of one."""
     global _given_back
     if time.monotonic() - _given_back >= _GIVE_BACK_SECONDS:
         gc.collect()
@@ -208,7 +208,7 @@ def _local_threads() -> int:
 
 
 def _machine_nbytes() -> int:
-    """Give what the machine and this process's memory group leave, with what the process has."""
+    """Return what the machine and this process's memory group leave, with what the process has."""
     own = int(psutil.Process().memory_info().rss)
     free = int(psutil.virtual_memory().available) + own
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

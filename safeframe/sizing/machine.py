@@ -28,7 +28,7 @@ class MemoryGroup:
     """What its processes may use together, in bytes."""
 
     def used_nbytes(self) -> int:
-        """Tell what its processes hold now, pages of the page cache among it; 0 when that cannot be read."""
+        """Return what its processes hold now, pages of the page cache among it; 0 when that cannot be read."""
         for name in _USAGE_FILES:
             try:
                 return int((Path(self.path) / name).read_text())

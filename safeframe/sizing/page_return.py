@@ -42,7 +42,7 @@ class PageReturn(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
             self._callback.stop()
 
     def look(self, worker: Any) -> None:
-        """Give freed pages back if the worker holds more than plans fill."""
+        """Release freed pages if the worker holds more than plans fill."""
         limit = worker.memory_manager.memory_limit
         now = time.monotonic()
         if not limit or now < self._not_before:

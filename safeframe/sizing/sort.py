@@ -35,7 +35,7 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
 
 
 def sample_size(ddf: dd.DataFrame, order: RowOrder) -> tuple[int, int]:
-    """Give how many keys a partition leaves, and how many it gives at first.
+    """Return how many keys a partition leaves, and how many it gives at first.
 
     The partitions of one task leave together as many keys as they may, each at first more than its part.
     """

@@ -101,7 +101,7 @@ GROUPED = {
 
 
 def as_counted(series):
-    """Give what a series holds without its order; in a transform the index numbers rows of a partition."""
+    """Return what a series holds without its order; in a transform the index numbers rows of a partition."""
     named = series.index.name == "k"
     frame = series.rename("value").reset_index() if named else series.rename("value").to_frame()
     return frame.sort_values(list(frame.columns)).reset_index(drop=True)

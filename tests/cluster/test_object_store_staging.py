@@ -73,7 +73,7 @@ class ObjectStore:
                     self._logged.notify_all()
 
     def sent(self, bucket: str, name: str) -> list[str]:
-        """Give the requests so far that name a file, once the log has come this far."""
+        """Return the requests so far that name a file, once the log has come this far."""
         self.client.get_bucket_location(Bucket=bucket)
         with self._logged:
             mark = f"GET /{bucket}?location"

@@ -74,7 +74,7 @@ def test_items_that_nothing_can_move(tmp_path):
 
 
 def memory_for(task_nbytes):
-    """Give what a worker may use where a task may use so many bytes."""
+    """Return what a worker may use where a task may use so many bytes."""
     budget = safeframe.plan_bag_groupby(bag(), abs).budget
     return int((budget.reserved_nbytes + budget.threads_per_worker * task_nbytes) / budget.headroom_fraction)
 

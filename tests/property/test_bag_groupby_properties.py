@@ -108,7 +108,7 @@ def test_cut_groups_are_whole_when_put_together(partitions, npartitions):
 
 
 def safeframe_partitions(result, n):
-    """Give all partitions of a result that has more of them than it says."""
+    """Return all partitions of a result that has more of them than it says."""
     return db.Bag(result.dask, result.name, n).to_delayed()
 
 

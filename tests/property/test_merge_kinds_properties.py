@@ -15,7 +15,7 @@ STRATEGIES = (None, "broadcast", "staged")
 
 
 def matched(left, right, arguments, *, wanted):
-    """Give the left rows that have, or have not, a match: what pandas' indicator says of them."""
+    """Return the left rows that have, or have not, a match: what pandas' indicator says of them."""
     numbered = left.assign(row=np.arange(len(left)))
     found = numbered.merge(right, how="left", indicator="found", **arguments)
     rows = found.loc[found["found"] == wanted, "row"]

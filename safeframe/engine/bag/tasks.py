@@ -230,14 +230,14 @@ def _part_of_shard(sealed: SealedBag, cell: BagCell) -> Iterable[tuple[Any, list
 
 
 def _positions(places: Any, counts: Any) -> Any:
-    """Give the place of each item, from those of entries that lie one after the other."""
+    """Return the place of each item, from those of entries that lie one after the other."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(places - (ends - counts), counts)
 
 
 def _pairs(placed: Placed, items: Values, low: int) -> Iterable[tuple[Any, list[Any]]]:
-    """Give the groups, or pieces of groups, that lie from a place on."""
+    """Return the groups, or pieces of groups, that lie from a place on."""
     high = low + len(items)
     first = int(np.searchsorted(placed.starts, low, side="right")) - 1
     after = int(np.searchsorted(placed.starts, high, side="left"))

@@ -57,10 +57,10 @@ class Block(Protocol[Converted]):
     """What they hold."""
 
     def converted(self, columns: Sequence[pd.Series[Any]]) -> Converted:
-        """Give a partition as a block of this kind holds it."""
+        """Return a partition as a block of this kind holds it."""
 
     def takes(self, partition: Converted) -> bool:
-        """Tell whether a partition may wait here with the others."""
+        """Return whether a partition may wait here with the others."""
 
     def add(self, partition: Converted, order: Positions | None) -> bool:
         """Take a partition in; tell whether its rows are in the order now that was given (by ``nearby_order``)."""

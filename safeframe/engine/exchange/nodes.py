@@ -42,7 +42,7 @@ __all__ = ["ExchangeCells", "Seal", "in_memory", "own_tasks", "part_of", "seal_k
 def stage(
     frame: Any, columns: StagedColumns, router: Router, directory: str, group: tuple[int, int] | None = None
 ) -> Any:
-    """Give the expression that stages a lowered frame.
+    """Return the expression that stages a lowered frame.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ def in_memory(expr: Any) -> bool:
 
 
 def own_tasks(frame: Any) -> list[Task] | None:
-    """Give the tasks of a frame's partitions, when each needs nothing but itself."""
+    """Return the tasks of a frame's partitions, when each needs nothing but itself."""
     layer = dict(frame._layer())
     tasks = [layer.get(key) for key in frame.__dask_keys__()]
     return tasks if all(stands_alone(task) for task in tasks) else None
 
 
 def part_of(frame: Any, own: list[Task] | None, number: int) -> Any:
-    """Give a partition to a task: to be made there, where it has a task of its own, or else as it was made."""
+    """Return a partition to a task: to be made there, where it has a task of its own, or else as it was made."""
     return TaskRef((frame._name, number)) if own is None else PartitionTask(own[number])
 
 
@@ -178,5 +178,5 @@ class ExchangeCells(Expr):  # type: ignore[misc]
 
 
 def seal_key(run: str) -> str:
-    """Give the key of a run's sealed manifest."""
+    """Return the key of a run's sealed manifest."""
     return f"{SEAL_PREFIX}{run}"

@@ -53,7 +53,7 @@ class PiecesOrder(Protocol):
         """Numbers of the columns that decide."""
 
     def positions(self, columns: Sequence[Column]) -> Positions | None:
-        """Give the row numbers in their order, from those columns; None to leave them as they are."""
+        """Return the row numbers in their order, from those columns; None to leave them as they are."""
 
 
 def read_pieces(

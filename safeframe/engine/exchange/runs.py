@@ -49,7 +49,7 @@ def prepare_runs(base: str) -> None:
 
 
 def start_run(base: str, run: str, *, wait: bool = True) -> str:
-    """Give the directory, or URL, of an exchange.
+    """Return the directory, or URL, of an exchange.
 
     Parameters
     ----------

@@ -236,7 +236,7 @@ def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], 
 
 
 def staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
-    """Say what a failure to write so many bytes means to the user."""
+    """Return what a failure to write so many bytes means to the user."""
     if isinstance(error, StagingError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT) and not is_remote(directory):

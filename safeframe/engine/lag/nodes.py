@@ -206,7 +206,7 @@ class PartitionEdges(Expr):  # type: ignore[misc]
         return own_tasks(self.frame)
 
     def dependencies(self) -> list[Any]:
-        """Give what has to be there: not the frame, where its tasks are part of this expression's own."""
+        """Return what has to be there: not the frame, where its tasks are part of this expression's own."""
         return [self.frame] if self._own_tasks is None else []
 
     def _divisions(self) -> Any:
@@ -239,7 +239,7 @@ class LagPartitions(Expr):  # type: ignore[misc]
         return own_tasks(self.frame)
 
     def dependencies(self) -> list[Any]:
-        """Give what has to be there: not the frame, where its tasks are part of this expression's own."""
+        """Return what has to be there: not the frame, where its tasks are part of this expression's own."""
         edges = [] if self.edges is None else [self.edges]
         return edges if self._own_tasks is not None else [self.frame, *edges]
 

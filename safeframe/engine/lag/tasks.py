@@ -85,7 +85,7 @@ class SealedLag:
 def partition_edges(
     part: PartitionTask | pd.DataFrame, planned: Part, lags: LagSpec, head: int, tail: int
 ) -> Edges:
-    """Give the rows at the edges of a partition."""
+    """Return the rows at the edges of a partition."""
     use_worker()
     frame = _made(part, planned)
     n = len(frame)
@@ -174,7 +174,7 @@ def lag_cell(sealed: SealedLag, cell: int) -> pd.DataFrame:
 
 
 def _order(sealed: SealedLag, shard: int) -> BlockOrder | None:
-    """Say how the rows of a shard are put in order; None where they are."""
+    """Return how the rows of a shard are put in order; None where they are."""
     spec = sealed.sort.spec
     if spec.order is None or (sealed.sort.layout.single_key[shard] and sealed.staged_in_order):
         return None

@@ -64,7 +64,7 @@ def broadcast_cells(
     limit: CellLimit,
     divisions: Any,
 ) -> Any:
-    """Give the expression of a join with a side that every worker holds whole."""
+    """Return the expression of a join with a side that every worker holds whole."""
     probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
     whole = BuildSide(build, side, planned.build)
     return BroadcastCells(probe, whole, spec, build_side, limit, planned.rows_of(probe), divisions).fuse()
@@ -80,7 +80,7 @@ def table_cells(
     limit: CellLimit,
     divisions: Any,
 ) -> Any:
-    """Give the expression of a join with a side in a table that every worker maps."""
+    """Return the expression of a join with a side in a table that every worker maps."""
     probe, build = (left, right) if table.keys.build_side == "right" else (right, left)
     slices = table.slices
     # A run of its own: its files go once the table is there.

@@ -35,7 +35,7 @@ __all__ = ["JoinFacts", "OrderedCells", "OrderedPartitions", "ordered_partitions
 def ordered_partitions(
     frame: Any, name: str, keys: PartitionKeys, touched: TouchedParts, facts: Any, run: str, sealed: Any
 ) -> Any:
-    """Give the expression of a side's partitions, checked and in key order.
+    """Return the expression of a side's partitions, checked and in key order.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class OrderedPartitions(Expr):  # type: ignore[misc]
         return own_tasks(self.frame)
 
     def dependencies(self) -> list[Any]:
-        """Give what has to be there: not the frame, where its tasks are part of this expression's own."""
+        """Return what has to be there: not the frame, where its tasks are part of this expression's own."""
         before = [self.facts] if self.sealed is None else [self.facts, self.sealed]
         return before if self._own_tasks is not None else [self.frame, *before]
 

@@ -102,7 +102,7 @@ class CellPlace:
 def checked_part(
     part: PartitionTask | pd.DataFrame, planned: PlannedPart, spec: JoinSpec, after: SealedSides | None
 ) -> pd.DataFrame:
-    """Give a partition's columns in key order, nulls last, once it is what it was planned to be.
+    """Return a partition's columns in key order, nulls last, once it is what it was planned to be.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ class _Side:
     spec: SideSpec
 
     def shard(self, place: CellPlace) -> tuple[Block, Codes]:
-        """Give all rows of a shard of several keys, and their codes."""
+        """Return all rows of a shard of several keys, and their codes."""
         if self.sealed is not None:
             block = fetch(self.sealed, place.shard)
             codes, null = self._codes([as_series(block[i]) for i in self.spec.key_positions])
@@ -303,7 +303,7 @@ class _Side:
         return _joined(slices, self.spec), joined
 
     def one_key(self, place: CellPlace, ranges: Sequence[Range], of_parts: Sequence[Range]) -> Block:
-        """Give row ranges of a shard of one key: of all its rows, or of those that each partition has."""
+        """Return row ranges of a shard of one key: of all its rows, or of those that each partition has."""
         if self.sealed is not None:
             return fetch(self.sealed, place.shard, ranges)
         slices = []

@@ -18,7 +18,7 @@ __all__ = ["added_column"]
 
 
 def added_column(ddf: dd.DataFrame, name: str, *, index: bool) -> dd.DataFrame:
-    """Give a frame with its index, or a constant, as its last column.
+    """Return a frame with its index, or a constant, as its last column.
 
     Examples
     --------

@@ -132,7 +132,7 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
         )
 
     def of_other_sides(self, left: Any, right: Any, plan: Plan, *, filtered: bool) -> SafeMerge:
-        """Give this merge of frames with other columns, and of all rows or fewer."""
+        """Return this merge of frames with other columns, and of all rows or fewer."""
         named = zip(self._parameters[2:], self.operands[2:], strict=True)
         operands = [plan if name == "plan" else operand for name, operand in named]
         return (FilteredMerge if filtered else type(self))(left, right, *operands)

@@ -33,7 +33,7 @@ def moved_cells(
     planned: tuple[PlannedKeys, PlannedKeys],
     limit: CellLimit,
 ) -> Any:
-    """Give the expression that moves two lowered frames and joins them.
+    """Return the expression that moves two lowered frames and joins them.
 
     Where both are one frame with the same key, it is moved once.
     """

@@ -105,7 +105,7 @@ def by_p2p(
     *,
     final: bool = False,
 ) -> Any:
-    """Give the expression that moves a lowered frame's rows to their shards, in input order.
+    """Return the expression that moves a lowered frame's rows to their shards, in input order.
 
     With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
     """
@@ -115,7 +115,7 @@ def by_p2p(
 
 
 def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan, planned: PlannedKeys) -> Any:
-    """Give the expression that sends a lowered frame's rows to their shards, and waits until they are there."""
+    """Return the expression that sends a lowered frame's rows to their shards, and waits until they are there."""
     client = current_client()
     if client is not None and not client.asynchronous:
         set_buffers(client, settings)
@@ -153,7 +153,7 @@ def exchange(
     settings: P2PSettings | None = None,
     roomy_nbytes: int | None = None,
 ) -> Any:
-    """Give the expression that moves rows; :func:`safeframe.engine.p2p.p2p_exchange` has the words."""
+    """Return the expression that moves rows; :func:`safeframe.engine.p2p.p2p_exchange` has the words."""
     form = P2PForm.of(expr._meta, shard, order)
     slice_nbytes = options.P2P_HAND_OVER_NBYTES if settings is None else settings.slice_nbytes
     barrier = _sent(expr, form, n_shards, slice_nbytes, roomy_nbytes)

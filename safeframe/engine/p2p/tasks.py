@@ -177,7 +177,7 @@ def settle(
 def receive_shard(
     settled: SettledRows, token: str, shard: int, form: P2PForm, roomy_nbytes: int | None, final: bool = False
 ) -> pd.DataFrame:
-    """Give the rows of a shard; with ``final`` it is a partition of the recipe's result.
+    """Return the rows of a shard; with ``final`` it is a partition of the recipe's result.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def receive_shard(
 
 
 def _make_room(roomy_nbytes: int | None) -> None:
-    """Give freed pages back where a worker holds more than its plan has besides tasks.
+    """Release freed pages where a worker holds more than its plan has besides tasks.
 
     Pieces of many sizes leave holes that the next task cannot use: without
     this a worker grows by what P2P has moved through it.

@@ -51,7 +51,7 @@ class WriteProgress:
         self._first: tuple[float, int] | None = None
 
     def line(self) -> str:
-        """Say how far the write is; the time that remains is that of files like those since the first look."""
+        """Return how far the write is; the time that remains is that of files like those since the first look."""
         for path in self._directory.glob("[!.]*"):
             if path.name not in self._seen:
                 try:

@@ -46,7 +46,7 @@ def save_division(directory: str, write: WritePlan) -> None:
 
 
 def as_divided_before(directory: str, write: WritePlan) -> WritePlan:
-    """Give the plan with the division of an earlier run, where there was one."""
+    """Return the plan with the division of an earlier run, where there was one."""
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
         plain = json.loads(Path(directory, PLAN_NAME).read_text())
         return replace(

@@ -282,7 +282,7 @@ def _table(frame: pd.DataFrame, schema: pa.Schema, target: ParquetTarget) -> pa.
 
 
 def _plain_floats(series: pd.Series[Any], schema: pa.Schema) -> npt.NDArray[Any] | None:
-    """Give the values of a column of floats that Arrow takes as they are; None for any other column."""
+    """Return the values of a column of floats that Arrow takes as they are; None for any other column."""
     if series.dtype not in (np.float32, np.float64) or series.name not in schema.names:
         return None
     values = series.to_numpy()
@@ -318,7 +318,7 @@ def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
 
 
 def disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingError:
-    """Say why a file could not be written."""
+    """Return why a file could not be written."""
     if isinstance(error, StagingError):
         return error
     if target.is_local and error.errno in (errno.ENOSPC, errno.EDQUOT):

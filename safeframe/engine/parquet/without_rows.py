@@ -114,7 +114,7 @@ def _moved(expr: Any) -> MovedColumns | str:
 
 
 def unwritable(target: ParquetTarget) -> str | None:
-    """Say which column, or argument, cannot be written without rows, or None."""
+    """Return which column, or argument, cannot be written without rows, or None."""
     if target.schema is None:
         return "schema=None leaves the schema to each partition's rows"
     if target.writer_options:
@@ -150,7 +150,7 @@ def joined_files(
     target: ParquetTarget,
     token: str,
 ) -> Expr:
-    """Give the expression that writes a merge's files, of its lowered sides.
+    """Return the expression that writes a merge's files, of its lowered sides.
 
     Raises
     ------

@@ -30,7 +30,7 @@ class FusedCells(Fused):  # type: ignore[misc]
 
 
 def fused_with_consumer(cells: Any, parent: Any, dependents: Any) -> Any:
-    """Give cells and their consumer as one node, or None where they have to stay apart.
+    """Return cells and their consumer as one node, or None where they have to stay apart.
 
     Parameters
     ----------

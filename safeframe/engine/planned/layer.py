@@ -67,11 +67,11 @@ class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
         return False
 
     def get_output_keys(self) -> set[Any]:
-        """Give the keys of the result, without making tasks."""
+        """Return the keys of the result, without making tasks."""
         return set(self._keys)
 
     def _started(self) -> dict[Any, Any]:
-        """Give the tasks, of a plan that is about to run."""
+        """Return the tasks, of a plan that is about to run."""
         announce(self.plan)
         try:
             self.plan.validate()
@@ -107,7 +107,7 @@ def refuse(error: SafeframeError) -> None:
 
 
 def partition_tasks(collection: Any) -> list[PartitionTask] | None:
-    """Give the tasks that make the partitions of an array or bag, when each needs no other; in the order of its keys.
+    """Return the tasks that make the partitions of an array or bag, when each needs no other; in the order of its keys.
 
     A partition that has a task of its own is made where it is used, so that it
     never waits in a worker's memory.
@@ -126,12 +126,12 @@ def partition_tasks(collection: Any) -> list[PartitionTask] | None:
 
 
 def flat_keys(keys: Any) -> list[Any]:
-    """Give the keys of a collection in C order, out of their lists."""
+    """Return the keys of a collection in C order, out of their lists."""
     return [key for part in keys for key in flat_keys(part)] if isinstance(keys, list) else [keys]
 
 
 def spec_key(run: str) -> str:
-    """Give the key of what all tasks of a run have to know.
+    """Return the key of what all tasks of a run have to know.
 
     A task that depends on it has two dependencies at least, and so is never
     fused with a seal, whose key has to stay.

@@ -131,7 +131,7 @@ class _Cutting:
         self.cuts = cuts
 
     def pieces(self, index: int) -> list[Piece]:
-        """Give the pieces of one output partition, in order."""
+        """Return the pieces of one output partition, in order."""
         found = pieces_of(self.bounds, int(self.cuts[index]), int(self.cuts[index + 1]))
         return [
             Piece(number, int(self.bounds[number + 1] - self.bounds[number]), low, high)
@@ -139,7 +139,7 @@ class _Cutting:
         ]
 
     def slices(self) -> Iterator[tuple[int, Piece]]:
-        """Give the pieces that are not whole partitions, with the output partition of each."""
+        """Return the pieces that are not whole partitions, with the output partition of each."""
         for index in range(len(self.cuts) - 1):
             yield from ((index, piece) for piece in self.pieces(index) if not piece.whole)
 

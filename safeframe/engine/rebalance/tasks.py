@@ -57,7 +57,7 @@ class SizeLimit:
     """Bytes in memory, strings and objects deep, index included."""
 
     def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Give a finished partition back, its rows counted, or refuse it for its size.
+        """Return a finished partition, its rows counted, or refuse it for its size.
 
         Raises
         ------
@@ -123,7 +123,7 @@ def gather_pieces(pieces: Pieces, meta: pd.DataFrame, limit: SizeLimit) -> pd.Da
 
 
 def take_slice(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
-    """Give rows of a partition, as a frame that does not keep the others alive.
+    """Return rows of a partition, as a frame that does not keep the others alive.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def rebalanced_partition(sealed: SealedRows, number: int) -> pd.DataFrame:
 
 
 def _as_range(index: pd.Index[Any]) -> pd.Index[Any]:
-    """Give an index that counts by one as a range again, which takes no bytes."""
+    """Return an index that counts by one as a range again, which takes no bytes."""
     values = index.to_numpy()
     first, last = int(values[0]), int(values[-1])
     if last - first != len(values) - 1 or not bool((np.diff(values) == 1).all()):

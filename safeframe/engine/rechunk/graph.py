@@ -108,7 +108,7 @@ class RechunkGraph:
         return graph
 
     def _parts(self, grid: Any, number: int) -> SourceTasks | TaskRef:
-        """Give what makes the array within a chunk of a grid."""
+        """Return what makes the array within a chunk of a grid."""
         if self._own is None:
             return TaskRef(self._source[number])
         region = grid.region(number)

@@ -177,7 +177,7 @@ def _gathered(source: SourceTasks, spec: ChunkSpec, region: tuple[tuple[int, int
 
 
 def _promised(made: Any, spec: ChunkSpec, number: int) -> Chunk:
-    """Give a chunk back that is as its array promises."""
+    """Return a chunk that is as its array promises."""
     chunk = np.asarray(made)
     shape = tuple(high - low for low, high in spec.source.region(number))
     if chunk.shape != shape:

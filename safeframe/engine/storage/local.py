@@ -78,7 +78,7 @@ class Store(Protocol):
 
 
 def store_for(path: str) -> Store:
-    """Give the store that a path or URL is in."""
+    """Return the store that a path or URL is in."""
     if is_remote(path):
         from safeframe.engine.storage.remote import remote_store
 
@@ -165,7 +165,7 @@ class DirectFile(io.RawIOBase):
         return len(view)
 
     def tell(self) -> int:
-        """Give the bytes that were taken."""
+        """Return the bytes that were taken."""
         return self._written + self._filled
 
     def close(self) -> None:
@@ -221,7 +221,7 @@ def open_directly(path: str, flags: int) -> int:
 
 
 def page_cache_is_full() -> bool:
-    """Tell whether pages that this process writes would push others out, which have to reach the disk first.
+    """Return whether pages that this process writes would push others out, which have to reach the disk first.
 
     In a memory group the cache counts as the group's; elsewhere it has what the
     machine has free.

@@ -58,7 +58,7 @@ class OwnedFile:
         weakref.finalize(self, _let_go, self.path)
 
     def arguments(self) -> tuple[Any, ...]:
-        """Give what a copy is made of."""
+        """Return what a copy is made of."""
         return (self.path,)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ class _Request:
 
 
 def remote_store(url: str) -> RemoteStore:
-    """Give this process's store for a URL.
+    """Return this process's store for a URL.
 
     Raises
     ------
@@ -173,7 +173,7 @@ class RemoteStore:
             self._fs.delete_dir(self._path(directory))
 
     def directories(self, directory: str) -> list[str]:
-        """Give the names of the directories in a directory.
+        """Return the names of the directories in a directory.
 
         Raises
         ------
@@ -250,7 +250,7 @@ def _requests(pieces: Sequence[Piece]) -> Iterator[_Request]:
 
 
 def _file_system(location: str) -> tuple[pafs.FileSystem, str, Any]:
-    """Give Arrow's file system, the path of its root, and fsspec's where Arrow has none of its own."""
+    """Return Arrow's file system, the path of its root, and fsspec's where Arrow has none of its own."""
     scheme = location.partition("://")[0]
     try:
         file_system, root = pafs.FileSystem.from_uri(location)

@@ -81,7 +81,7 @@ class RemoteSession:
             self._sign(remote_store(self.base))
 
     def run_directory(self, run: str) -> str:
-        """Give the URL of one exchange; nothing is there until the first partition is staged."""
+        """Return the URL of one exchange; nothing is there until the first partition is staged."""
         return f"{self.directory}/{run}"
 
     def close(self) -> None:

@@ -106,7 +106,7 @@ class Session:
         atexit.register(self.close)
 
     def run_directory(self, run: str) -> str:
-        """Give the directory of one exchange; it is made when the first partition is staged."""
+        """Return the directory of one exchange; it is made when the first partition is staged."""
         return str(self.directory / run)
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class Session:
 
 
 def open_session(base: str) -> Session | RemoteSession:
-    """Give this process's session on ``base``, making it the first time.
+    """Return this process's session on ``base``, making it the first time.
 
     Raises
     ------

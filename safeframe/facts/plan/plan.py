@@ -218,7 +218,7 @@ class Plan:
             raise StagingFullError(msg, hint=hint, needed_nbytes=self.staging_nbytes, free_nbytes=free)
 
     def _fewer_threads(self, worst: Step) -> str:
-        """Say how many threads would do, where fewer would."""
+        """Return how many threads would do, where fewer would."""
         budget = self.budget
         left = budget.allowed_nbytes - budget.reserved_nbytes - budget.transport_nbytes
         threads = min(left // max(worst.task_peak_nbytes, 1), budget.threads_per_worker - 1)
@@ -273,7 +273,7 @@ class Plan:
         return plan_text(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the plan as plain values, for JSON."""
+        """Return the plan as plain values, for JSON."""
         plain = {
             name: _plain(getattr(self, name))
             for name in (f.name for f in fields(self))

@@ -159,7 +159,7 @@ def join_values(parts: Sequence[Values]) -> Values:
 
 
 def object_nbytes(values: Sequence[Any], kind: int) -> npt.NDArray[np.float64] | float | None:
-    """Give what each value takes as a Python object in a list; one number where all take the same.
+    """Return what each value takes as a Python object in a list; one number where all take the same.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def object_nbytes(values: Sequence[Any], kind: int) -> npt.NDArray[np.float64] |
 
 
 def as_objects(values: Sequence[Any]) -> Values:
-    """Give values as an array of objects, whatever they are."""
+    """Return values as an array of objects, whatever they are."""
     objects = np.empty(len(values), object)
     objects[:] = list(values)
     return objects
@@ -241,7 +241,7 @@ def _nothing(bounds: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
 
 
 def _stretch(cells: pa.LargeBinaryArray) -> tuple[pa.Buffer, int, int]:
-    """Give the buffer that cells lie in, and where they begin and end."""
+    """Return the buffer that cells lie in, and where they begin and end."""
     _, offsets, data = cells.buffers()
     places = np.frombuffer(offsets, np.int64, len(cells) + 1, 8 * cells.offset)
     return pa.py_buffer(b"") if data is None else data, int(places[0]), int(places[-1])

@@ -98,7 +98,7 @@ def is_null_of_nulls(function: Any, dtypes: Mapping[Any, Any]) -> bool:
 
 
 def values_used(function: Any) -> Iterator[Any]:
-    """Give the names of the columns that a function is of."""
+    """Return the names of the columns that a function is of."""
     if isinstance(function, RowValue):
         yield function.name
     elif isinstance(function, RowFunction):
@@ -107,7 +107,7 @@ def values_used(function: Any) -> Iterator[Any]:
 
 
 def _token(value: Any) -> object:
-    """Give a text that is the same in every process: what operates has an address."""
+    """Return a text that is the same in every process: what operates has an address."""
     return (
         value.__dask_tokenize__() if isinstance(value, RowFunction) else (type(value).__name__, repr(value))
     )

@@ -49,7 +49,7 @@ def rows_have_fixed_width(dtypes: Sequence[Any]) -> bool:
 def row_values(
     columns: Sequence[pd.Series[Any]], dtypes: Sequence[Any]
 ) -> tuple[RowValues, np.dtype[np.void]]:
-    """Give a partition's values, and the narrowest layout for them.
+    """Return a partition's values, and the narrowest layout for them.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def row_values(
 
 
 def common_layout(one: np.dtype[np.void], other: np.dtype[np.void]) -> np.dtype[np.void]:
-    """Give the narrowest layout that holds the rows of two."""
+    """Return the narrowest layout that holds the rows of two."""
     if one == other:
         return one
     # Never to floats: a column of one dtype narrows to integers that have a common one.
@@ -81,7 +81,7 @@ def pack(rows: Rows, columns: RowValues) -> None:
 
 
 def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any], order: Positions | None = None) -> list[Column]:
-    """Give the columns of rows of one layout or several, of the very dtypes of the frame.
+    """Return the columns of rows of one layout or several, of the very dtypes of the frame.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any], order: Positions | Non
 
 
 def unpack_one(blocks: Sequence[Rows], number: int, dtype: Any) -> Column:
-    """Give one column alone."""
+    """Return one column alone."""
     return join_fixed((block[str(number)] for block in blocks), sum(map(len, blocks)), dtype)
 
 

@@ -65,7 +65,7 @@ _NARROW = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
 def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array | Coded:
-    """Give a column's Arrow form.
+    """Return a column's Arrow form.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array | Coded:
 
 
 def floats_to_arrow(values: npt.NDArray[np.floating[Any]]) -> pa.Array:
-    """Give floats in Arrow, NaN as null, as ``pyarrow.array(values, from_pandas=True)`` does in six times the time.
+    """Return floats in Arrow, NaN as null, as ``pyarrow.array(values, from_pandas=True)`` does in six times the time.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def has_fixed_width(dtype: Any) -> bool:
 
 
 def as_fixed(series: pd.Series[Any], dtype: Any) -> tuple[npt.NDArray[Any], np.dtype[Any]]:
-    """Give a column's values as numbers, and the narrowest dtype that holds them.
+    """Return a column's values as numbers, and the narrowest dtype that holds them.
 
     Integers, and datetimes and booleans as integers, are as narrow as their values
     allow; floats stay as they are, NaN included.
@@ -220,7 +220,7 @@ def as_series(column: Column) -> pd.Series[Any]:
 
 
 def as_column(series: pd.Series[Any]) -> Column:
-    """Give a series' values, without a copy."""
+    """Return a series' values, without a copy."""
     return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
 
 
@@ -239,7 +239,7 @@ def repeat(column: Column, repeats: Positions) -> Column:
 
 
 def missing_dtype(dtype: Any) -> Any:
-    """Give the dtype that pandas turns ``dtype`` into when values go missing.
+    """Return the dtype that pandas turns ``dtype`` into when values go missing.
 
     Examples
     --------
@@ -278,7 +278,7 @@ def join_columns(parts: Sequence[pd.Series[Any]]) -> Column:
 
 
 def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
-    """Give a partition's column as the dtype that the frame promises, where that loses nothing.
+    """Return a partition's column as the dtype that the frame promises, where that loses nothing.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:
 
 
 as_staged = to_arrow
-"""Give a partition's column in Arrow, integers narrowed."""
+"""Return a partition's column in Arrow, integers narrowed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -374,7 +374,7 @@ def join_staged(pieces: Sequence[pa.Array | Coded], dtype: Any) -> tuple[pa.Arra
 
 
 def restored(arrays: Sequence[pa.Array], kinds: Sequence[StagedType]) -> list[pa.Array | Coded]:
-    """Give pieces that were read as they were before they were staged."""
+    """Return pieces that were read as they were before they were staged."""
     return [
         array if kind.categories is None else Coded(array, kind.categories)
         for array, kind in zip(arrays, kinds, strict=True)

@@ -38,7 +38,7 @@ _FRACTION_SALT = np.uint64(0xD1B54A32D192ED03)
 
 
 def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[Codes, Nulls | None]:
-    """Give each row's code.
+    """Return each row's code.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[C
 
 
 def decode_codes(codes: Codes, schema: KeySchema) -> list[Any]:
-    """Give the key values of codes, for a schema whose codes are in key order; of bounds, where there are some.
+    """Return the key values of codes, for a schema whose codes are in key order; of bounds, where there are some.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def decode_codes(codes: Codes, schema: KeySchema) -> list[Any]:
 
 
 def column_values(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[Any], Nulls | None]:
-    """Give an ordered column as int64, uint64 or float64 values, and its nulls.
+    """Return an ordered column as int64, uint64 or float64 values, and its nulls.
 
     Times are whole units since the epoch, in UTC where they are aware.
     """
@@ -168,7 +168,7 @@ def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[A
 
 
 def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nulls | None]:
-    """Give a column's hashes: equal for equal values, whatever pandas stores them in."""
+    """Return a column's hashes: equal for equal values, whatever pandas stores them in."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _of_categories(series, lambda categories: column_hashes(categories, column))
     match column.kind:
@@ -183,7 +183,7 @@ def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nul
 
 
 def ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
-    """Give the codes of an ordered column's values, in the order of the values."""
+    """Return the codes of an ordered column's values, in the order of the values."""
     if column.kind == "uint":
         return values
     if column.kind == "float":
@@ -198,7 +198,7 @@ def _string_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
 
 
 def _bounded_codes(series: pd.Series[Any], schema: KeySchema) -> tuple[Codes, Nulls | None]:
-    """Give strings their place among the bounds, and a hash in the low bits where they lie between two."""
+    """Return strings their place among the bounds, and a hash in the low bits where they lie between two."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _of_categories(series, lambda categories: _bounded_codes(categories, schema))
     bounds = np.array(schema.bounds, object)

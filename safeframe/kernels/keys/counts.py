@@ -137,7 +137,7 @@ def count_candidates(columns: Sequence[pd.Series[Any]], schema: KeySchema, candi
 
 
 def _perhaps_among(codes: Codes, candidates: Codes) -> npt.NDArray[np.bool_]:
-    """Tell which codes may be candidates: all that are, and of the others about one in a hundred."""
+    """Return which codes may be candidates: all that are, and of the others about one in a hundred."""
     shift = np.uint64(64 - _FILTER_BITS)
     marked = np.zeros(2**_FILTER_BITS, np.bool_)
     marked[(candidates * _SPREAD >> shift).astype(np.int64)] = True
@@ -157,7 +157,7 @@ def _count_dense(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Counts] | 
 
 
 def count_ordered(ordered: Codes) -> tuple[Codes, Counts]:
-    """Give the different codes of ascending ones, and the rows of each.
+    """Return the different codes of ascending ones, and the rows of each.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def count_ordered(ordered: Codes) -> tuple[Codes, Counts]:
 
 
 def key_checksum(codes: Codes, counts: Counts) -> int:
-    """Give one number for keys and their rows: another one, all but certainly, where any of them differs.
+    """Return one number for keys and their rows: another one, all but certainly, where any of them differs.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def key_checksum(codes: Codes, counts: Counts) -> int:
 
 
 def hash_checksum(hashes: Codes, counts: Counts) -> int:
-    """Give :func:`key_checksum` of keys that are hashed already (``mixing.mix64``)."""
+    """Return :func:`key_checksum` of keys that are hashed already (``mixing.mix64``)."""
     return int((hashes * counts.astype(np.uint64)).sum(dtype=np.uint64))
 
 
@@ -212,6 +212,6 @@ def rows_checksum(codes: Codes, null: Nulls | None) -> int:
 
 
 def _increasing(values: npt.NDArray[Any]) -> bool:
-    """Tell whether no value is smaller than the one before it; most disorder shows at once."""
+    """Return whether no value is smaller than the one before it; most disorder shows at once."""
     head = values[:_PROBE_ROWS]
     return bool((head[1:] >= head[:-1]).all()) and bool((values[1:] >= values[:-1]).all())

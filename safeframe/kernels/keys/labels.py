@@ -23,7 +23,7 @@ _TABLE_SHIFT = np.uint64(48)
 
 
 def label_rows(columns: Sequence[pd.Series[Any]], schema: KeySchema, wanted: Codes) -> dict[int, Any]:
-    """Give the key values of codes that occur in a partition.
+    """Return the key values of codes that occur in a partition.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def label_rows(columns: Sequence[pd.Series[Any]], schema: KeySchema, wanted: Cod
 
 
 def key_labels(columns: Sequence[pd.Series[Any]], codes: Codes, wanted: Codes) -> dict[int, Any]:
-    """Give the key values of the wanted codes that rows have.
+    """Return the key values of the wanted codes that rows have.
 
     Parameters
     ----------

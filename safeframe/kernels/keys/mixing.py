@@ -37,7 +37,7 @@ def mix64(codes: Hashes) -> Hashes:
 
 
 def below_fraction(codes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
-    """Tell which codes belong to the sample of ``fraction`` of all codes.
+    """Return which codes belong to the sample of ``fraction`` of all codes.
 
     Examples
     --------
@@ -50,5 +50,5 @@ def below_fraction(codes: Hashes, fraction: float) -> npt.NDArray[np.bool_]:
 
 
 def hash_limit(fraction: float) -> np.uint64:
-    """Give what the hashes of a sample of a ``fraction`` below one lie below."""
+    """Return what the hashes of a sample of a ``fraction`` below one lie below."""
     return np.uint64(int(fraction * 2.0**64))

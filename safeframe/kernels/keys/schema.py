@@ -159,7 +159,7 @@ _VALUES: tuple[list[Any], ...] = (
 
 
 def example_keys(left: Any, right: Any) -> tuple[pd.Series[Any], pd.Series[Any]] | None:
-    """Give the same two keys in two dtypes; None where no value that is tried is of both.
+    """Return the same two keys in two dtypes; None where no value that is tried is of both.
 
     Two categorical dtypes have keys of their own categories each, one of them in common where there is one.
 
@@ -189,13 +189,13 @@ def known_categories(dtype: Any) -> bool:
 
 
 def _of_categories(dtype: pd.CategoricalDtype, common: pd.Index[Any]) -> pd.Series[Any]:
-    """Give two keys of a categorical dtype, the second one of both sides' where there is one."""
+    """Return two keys of a categorical dtype, the second one of both sides' where there is one."""
     second = common[0] if len(common) else dtype.categories[-1]
     return pd.Series(pd.Categorical([dtype.categories[0], second], dtype=dtype))
 
 
 def _as(values: list[Any], dtype: Any) -> pd.Series[Any]:
-    """Give values a dtype, and refuse where they become others."""
+    """Return values a dtype, and refuse where they become others."""
     if isinstance(dtype, pd.CategoricalDtype):
         kind = dtype.categories.dtype if known_categories(dtype) else object
         return pd.Series(pd.Categorical(_as(values, kind)))

@@ -80,7 +80,7 @@ class KeySummary:
 
 
 def sample_size(capacity: int) -> int:
-    """Give the keys of a sample, once there are more keys than the capacity.
+    """Return the keys of a sample, once there are more keys than the capacity.
 
     A quarter: a sample of 2^18 keys errs by a fifth of a percent, and what
     every further partition adds to it costs a quarter too.
@@ -89,7 +89,7 @@ def sample_size(capacity: int) -> int:
 
 
 def summary_nbytes_bound(capacity: int, partitions: int) -> int:
-    """Give what a summary takes at most, in bytes.
+    """Return what a summary takes at most, in bytes.
 
     Eight bytes of code and eight of count for each key and each candidate, the
     named keys (values up to 200 bytes), and 57 bytes for each partition.
@@ -190,7 +190,7 @@ def _joined(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
 
 
 def heaviest(codes: Codes, counts: Counts, n: int) -> npt.NDArray[np.int64]:
-    """Give the positions of the ``n`` keys with the highest counts, ascending.
+    """Return the positions of the ``n`` keys with the highest counts, ascending.
 
     Examples
     --------
@@ -214,7 +214,7 @@ def heaviest(codes: Codes, counts: Counts, n: int) -> npt.NDArray[np.int64]:
 
 
 def smallest_hashes(codes: Codes, n: int) -> npt.NDArray[np.int64]:
-    """Give the positions of the ``n`` keys with the smallest hashes, ascending: a sample of the keys."""
+    """Return the positions of the ``n`` keys with the smallest hashes, ascending: a sample of the keys."""
     if len(codes) <= n:
         return np.arange(len(codes))
     return np.sort(np.argpartition(mix64(codes), n)[:n])
@@ -263,7 +263,7 @@ def _bounded(
 
 
 def _fraction_of(threshold: int) -> float:
-    """Give the largest float whose share of all hashes is not above the threshold."""
+    """Return the largest float whose share of all hashes is not above the threshold."""
     fraction = threshold / 2.0**64
     return fraction if int(fraction * 2.0**64) <= threshold else float(np.nextafter(fraction, 0.0))
 
@@ -298,7 +298,7 @@ def _summed(one: tuple[Codes, Counts], other: tuple[Codes, Counts]) -> tuple[Cod
 
 
 def _worth_a_name(summary: KeySummary) -> Codes:
-    """Give the codes of the heaviest keys and of a sample of all keys, ascending."""
+    """Return the codes of the heaviest keys and of a sample of all keys, ascending."""
     codes, counts = summary.heavy
     heavy = codes[heaviest(codes, counts, options.NAMED_HEAVY_KEYS)]
     sample = summary.codes[smallest_hashes(summary.codes, options.NAMED_SAMPLE_KEYS)]

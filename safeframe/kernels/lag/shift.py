@@ -30,7 +30,7 @@ __all__ = ["add_lags", "edge_rows", "lagged_meta"]
 
 
 def edge_rows(frame: pd.DataFrame, spec: LagSpec, rows: slice) -> pd.DataFrame:
-    """Give the columns that are looked at of some rows, as a frame that keeps no others alive."""
+    """Return the columns that are looked at of some rows, as a frame that keeps no others alive."""
     wanted = np.arange(len(frame))[rows]
     # Column by column: a frame's own take gives a view where all rows of one are wanted, and that keeps what it views.
     columns = [as_column(frame[name]).take(wanted) for name in spec.needed]
@@ -46,7 +46,7 @@ def add_lags(
     after: Sequence[pd.DataFrame] = (),
     order: Positions | None = None,
 ) -> pd.DataFrame:
-    """Give rows with their shifted columns.
+    """Return rows with their shifted columns.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def add_lags(
 
 
 def lagged_meta(meta: pd.DataFrame, spec: LagSpec) -> pd.DataFrame:
-    """Give an empty frame with its shifted columns."""
+    """Return an empty frame with its shifted columns."""
     made = [as_column(pd.Series([], dtype=one.dtype)) for one in spec.columns]
     return _with_columns(meta.iloc[:0], made, spec)
 

@@ -78,7 +78,7 @@ class LagSpec:
 
 
 def lagged_dtype(dtype: Any, lag: int, *, fills: bool) -> Any:
-    """Give the type of a shifted column: one that can be without a value, unless all have one.
+    """Return the type of a shifted column: one that can be without a value, unless all have one.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def lagged_dtype(dtype: Any, lag: int, *, fills: bool) -> Any:
 
 
 def transformed_dtype(column: pd.Series[Any], lag: int, spec: LagSpec) -> Any:
-    """Give the type of a column of the result, by making one of two rows, or else of none.
+    """Return the type of a column of the result, by making one of two rows, or else of none.
 
     Raises
     ------

@@ -198,7 +198,7 @@ def _column(
 
 
 def as_key(values: Column, dtype: Any) -> Column:
-    """Give a side's keys as the type that pandas gives the keys of both, or refuse to round them."""
+    """Return a side's keys as the type that pandas gives the keys of both, or refuse to round them."""
     if values.dtype == dtype or isinstance(dtype, pd.CategoricalDtype):
         return values
     series = as_series(values)

@@ -54,7 +54,7 @@ class GroupedTotals:
 
 
 def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTotals) -> pd.DataFrame:
-    """Give what totals are made of, for each group in a partition.
+    """Return what totals are made of, for each group in a partition.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def join_group_totals(parts: Sequence[pd.DataFrame], asked: GroupedTotals) -> pd
 
 
 def totals_of_groups(parts: Sequence[pd.DataFrame], asked: GroupedTotals) -> pd.DataFrame:
-    """Give the totals of each group: a row for each, a column for each total."""
+    """Return the totals of each group: a row for each, a column for each total."""
     found = _grouped(_whole(parts), asked, sort=asked.sort)
     found.index = found.index.set_names(list(asked.names))
     found.columns = pd.MultiIndex.from_tuples(pieces_of(asked.totals))

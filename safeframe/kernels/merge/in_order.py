@@ -120,7 +120,7 @@ def in_key_order(schema: KeySchema) -> bool:
 def join_divisions(
     layout: ShardLayout, schema: KeySchema, left: PartitionKeys, right: PartitionKeys
 ) -> tuple[Any, ...] | None:
-    """Give the first key of each cell and the last key of all; None where they are not known.
+    """Return the first key of each cell and the last key of all; None where they are not known.
 
     They are not where a key fills several cells, and where keys are null.
 

@@ -105,7 +105,7 @@ def join_output(
 
 
 def _left_output(left: pd.DataFrame, indicator: bool | str, *, on_index: bool) -> JoinOutput:
-    """Give the left columns, and the left index where a join is on an index."""
+    """Return the left columns, and the left index where a join is on an index."""
     shown = left.merge(
         left.iloc[:, :0], how="cross", indicator=indicator
     )  # for the indicator's name and type

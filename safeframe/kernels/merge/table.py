@@ -118,7 +118,7 @@ class JoinTable:
 
 
 def refused(spec: JoinSpec, build_side: str) -> str:
-    """Say why a join cannot be made by a table of one side; empty where it can."""
+    """Return why a join cannot be made by a table of one side; empty where it can."""
     if (spec.how, build_side) not in (("left", "right"), ("right", "left")):
         return "a table is of a side whose unmatched rows do not stay, and the other side's rows all do"
     if spec.index is not None or spec.indicator:
@@ -246,7 +246,7 @@ def look_up(frame: pd.DataFrame, rows: Rows, table: JoinTable) -> pd.DataFrame:
 
 
 def _places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> npt.NDArray[np.int64]:
-    """Give each key's place; a key that has none gets the place behind the last."""
+    """Return each key's place; a key that has none gets the place behind the last."""
     codes, null = encode_keys([key], schema)
     # A code below the base wraps around to a large number.
     places = codes - np.uint64(keys.base)

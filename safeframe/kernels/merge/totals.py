@@ -92,7 +92,7 @@ class Total:
 
 
 def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
-    """Give the totals of each key in a partition.
+    """Return the totals of each key in a partition.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
 
 
 def row_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
-    """Give what :func:`side_totals` does, and the groups, with each row by itself."""
+    """Return what :func:`side_totals` does, and the groups, with each row by itself."""
     columns: dict[Any, Any] = {number: _plain(partition[name]) for number, name in enumerate(side.on)}
     for number, (name, dtype) in enumerate(side.groups):
         columns[_group(number)] = partition[name].astype(dtype)
@@ -156,7 +156,7 @@ def total_of(
     dropna: bool = True,
     sort: bool = True,
 ) -> pd.DataFrame:
-    """Give totals of the join.
+    """Return totals of the join.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def pieces_of(totals: Sequence[Total]) -> list[Piece]:
 
 
 def of_pieces(found: pd.DataFrame, totals: Sequence[Total]) -> pd.DataFrame:
-    """Give totals, as columns 0, 1, …, of the pieces that they are made of."""
+    """Return totals, as columns 0, 1, …, of the pieces that they are made of."""
     out = {}
     for number, total in enumerate(totals):
         if total.function == "mean":
@@ -237,15 +237,15 @@ class JoinedKeys:
         self._rows = {name: self._taken(name, _ROWS, 0).astype(np.int64) for name in self._sides}
 
     def key(self, number: int) -> pd.Series[Any]:
-        """Give the values of a key."""
+        """Return the values of a key."""
         return self._keys[number]
 
     def group(self, side: str, number: int) -> pd.Series[Any]:
-        """Give the values of a group, of a side that has a row for each."""
+        """Return the values of a group, of a side that has a row for each."""
         return self._sides[side][_group(number)].take(self._at[side]).reset_index(drop=True)
 
     def piece(self, piece: Piece, totals: Sequence[Total]) -> npt.NDArray[Any]:
-        """Give what a total is made of, for each key."""
+        """Return what a total is made of, for each key."""
         number, function = piece
         return self.total(function, totals[number].column, totals[number].other)
 
@@ -269,7 +269,7 @@ class JoinedKeys:
     def total(
         self, function: str, column: TotalColumn | None, other_column: TotalColumn | None = None
     ) -> npt.NDArray[Any]:
-        """Give a total of each key."""
+        """Return a total of each key."""
         if column is not None and other_column is not None:
             if function == "product":
                 products: npt.NDArray[Any] = self._sum(column) * self._sum(other_column)
@@ -336,13 +336,13 @@ class JoinedKeys:
 
 
 def _summands(values: pd.Series[Any], function: str) -> pd.Series[Any]:
-    """Give what is added up for a sum, in the type of the sum; zero for a null."""
+    """Return what is added up for a sum, in the type of the sum; zero for a null."""
     there = np.isfinite(values) if function == "finite" else values.notna()
     return values.where(there, 0).astype(sum_type(values.dtype, function))
 
 
 def _plain(keys: pd.Series[Any]) -> pd.Series[Any]:
-    """Give categories as the values that they are: partitions have categories of their own."""
+    """Return categories as the values that they are: partitions have categories of their own."""
     return keys.astype(keys.dtype.categories.dtype) if isinstance(keys.dtype, pd.CategoricalDtype) else keys
 
 

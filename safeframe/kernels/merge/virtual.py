@@ -63,11 +63,11 @@ class VirtualJoin:
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def cell(self, number: int, cells: int) -> tuple[int, int]:
-        """Give the row range of one of ``cells`` equal parts of the result."""
+        """Return the row range of one of ``cells`` equal parts of the result."""
         return cell_range(self.n_rows, number, cells)
 
     def rows(self, lo: int, hi: int) -> JoinedRows:
-        """Give the positions of result rows ``[lo, hi)`` on both sides.
+        """Return the positions of result rows ``[lo, hi)`` on both sides.
 
         Parameters
         ----------
@@ -319,7 +319,7 @@ def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int
 def single_key_ranges(
     n_left: int, n_right: int, how: How, number: int, cells: int
 ) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
-    """Give the row ranges that a cell reads of the left and of the right side, without its rows.
+    """Return the row ranges that a cell reads of the left and of the right side, without its rows.
 
     Examples
     --------

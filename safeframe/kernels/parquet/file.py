@@ -222,7 +222,7 @@ class GroupedFile:
 
 
 def _range(pages: Sequence[Page], side: str) -> slice | Positions:
-    """Give the rows of a block that pages use: from the first to the last, or those of the keys."""
+    """Return the rows of a block that pages use: from the first to the last, or those of the keys."""
     if side == "key":
         used: Positions = np.unique(np.concatenate([page.keys for page in pages]))
         return used[used >= 0]
@@ -282,7 +282,7 @@ def _bit_page(values: PhysicalColumn, page: Page, side: str, compress: Callable[
 
 
 def _decoded_nbytes(column: ColumnSource, dictionary: _Encoded | None, n_rows: int) -> int:
-    """Give the bytes of a column's rows, each with a value of its own."""
+    """Return the bytes of a column's rows, each with a value of its own."""
     if column.values is None:
         return 8 * n_rows
     if dictionary is None:
@@ -343,7 +343,7 @@ def _compressor(codec: str) -> Callable[[bytes], bytes]:
 
 
 def _footer_of(schema: pa.Schema) -> list[Field]:
-    """Give the fields of the footer of a file without rows."""
+    """Return the fields of the footer of a file without rows."""
     sink = io.BytesIO()
     pq.write_table(schema.empty_table(), sink)
     file = sink.getvalue()

@@ -142,7 +142,7 @@ def _columns(
     right_order: Positions | None,
     form: JoinedForm,
 ) -> Sequence[ColumnSource]:
-    """Give the result's columns as blocks of values in key order."""
+    """Return the result's columns as blocks of values in key order."""
     spec = form.spec
     ordered: dict[tuple[str, int], Column] = {}
 
@@ -184,7 +184,7 @@ def _columns(
 
 
 def _may_miss(values: Column, missing: bool) -> Column:
-    """Give values as the type that the result has where rows without a match are filled up."""
+    """Return values as the type that the result has where rows without a match are filled up."""
     return as_missing(values) if missing else values
 
 

@@ -55,7 +55,7 @@ class Page:
 
 
 def rectangle_shape(right_rows: Positions, group_rows: int) -> tuple[Positions, Positions]:
-    """Give the left and the right rows of a key's largest rectangle.
+    """Return the left and the right rows of a key's largest rectangle.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class JoinedGroups:
         return len(self._groups)
 
     def pages(self, number: int, cells: int) -> Iterator[list[Page]]:
-        """Give the pages of one of ``cells`` parts of the row groups, group by group."""
+        """Return the pages of one of ``cells`` parts of the row groups, group by group."""
         for group in self._groups[slice(*cell_range(len(self._groups), number, cells))]:
             yield [self._page(part) for part in group]
 
@@ -143,7 +143,7 @@ class JoinedGroups:
 
 
 def _parts(join: VirtualJoin, group_rows: int) -> Iterator[_Part]:
-    """Give rectangles of keys with many rows, and ranges of result rows of the others, in order."""
+    """Return rectangles of keys with many rows, and ranges of result rows of the others, in order."""
     rows = np.diff(join.ends, prepend=0)
     shared = 0
     for run in np.flatnonzero(rows >= PAGE_ROWS).tolist():

@@ -46,7 +46,7 @@ class PhysicalColumn:
         return self.kind == BOOLEAN
 
     def lookup(self, rows: slice | Positions) -> Positions | None:
-        """Give the code of each of some rows in their dictionary, -1 for null; None where codes count from zero."""
+        """Return the code of each of some rows in their dictionary, -1 for null; None where codes count from zero."""
         if self.index is not None:
             numbers = self.index[rows]
             if self.categories:
@@ -58,7 +58,7 @@ class PhysicalColumn:
         return np.where(valid, np.cumsum(valid) - 1, -1)
 
     def plain(self, rows: slice | Positions) -> tuple[int, bytes, tuple[bytes, bytes] | None]:
-        """Give the dictionary of some rows: how many values, as plain bytes, and their bounds."""
+        """Return the dictionary of some rows: how many values, as plain bytes, and their bounds."""
         if self.index is not None:
             used = self.values.take(pa.array(_used(self.index[rows])))
             array = self.values if self.categories else used
@@ -105,7 +105,7 @@ def value_nbytes(kind: pa.DataType) -> int | None:
 
 
 def physical_column(array: pa.Array | pa.ChunkedArray) -> PhysicalColumn:
-    """Give the physical form of a column."""
+    """Return the physical form of a column."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
         if isinstance(array, pa.ChunkedArray):

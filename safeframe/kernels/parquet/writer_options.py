@@ -113,7 +113,7 @@ def check_compression(compression: Compression, columns: list[str]) -> None:
 
 
 def codec_of(compression: Compression, column: str, *, auto: str) -> str:
-    """Give a column's codec; ``auto`` where none was asked for.
+    """Return a column's codec; ``auto`` where none was asked for.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def _column_leaves(field: pa.Field) -> list[str]:
 
 
 def _codecs(schema: pa.Schema, compression: Compression, stubborn: set[str]) -> str | dict[str, str]:
-    """Give one codec, or one for each column where they differ; ``stubborn`` ones have none of their own accord."""
+    """Return one codec, or one for each column where they differ; ``stubborn`` ones have none of their own accord."""
     if not isinstance(compression, Mapping) and not (compression == "auto" and stubborn):
         return _codec(compression)
     codecs = {

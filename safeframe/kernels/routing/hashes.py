@@ -30,7 +30,7 @@ class HashRouter:
     """The shards."""
 
     def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
-        """Give the shard of each row; see :class:`safeframe.kernels.routing.router.Router`."""
+        """Return the shard of each row; see :class:`safeframe.kernels.routing.router.Router`."""
         del first_row
         codes, null = encode_keys([frame[name] for name in self.on], self.schema)
         shards = hash_shards(codes, self.n_shards)

@@ -48,7 +48,7 @@ class Router(Protocol):
         """Shards that there are."""
 
     def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
-        """Give the shard of each row, :data:`NOWHERE` for rows that are not wanted.
+        """Return the shard of each row, :data:`NOWHERE` for rows that are not wanted.
 
         Parameters
         ----------

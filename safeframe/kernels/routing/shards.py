@@ -20,7 +20,7 @@ NULL_SHARD = 0
 
 
 def hash_shards(codes: Codes, n_shards: int) -> npt.NDArray[np.int64]:
-    """Give the shard of each code.
+    """Return the shard of each code.
 
     Notes
     -----

@@ -61,12 +61,12 @@ class RowOrder:
         return len(self.by) == 1
 
     def codes(self, frame: pd.DataFrame) -> tuple[Codes, Nulls | None]:
-        """Give each row's code, and which rows have none."""
+        """Return each row's code, and which rows have none."""
         codes, null = encode_keys([frame[name] for name in self.by], self.schema)
         return codes if self.ascending[0] else ~codes, null
 
     def ids(self, frame: pd.DataFrame) -> list[npt.NDArray[np.integer[Any]]] | None:
-        """Give non-negative integers that rows can be ordered by, those that count most first; None without any.
+        """Return non-negative integers that rows can be ordered by, those that count most first; None without any.
 
         Every column has one of its own, and one for its nulls where it has some.
         """
@@ -173,7 +173,7 @@ def ranks_among(frame: pd.DataFrame, bounds: pd.DataFrame, order: RowOrder) -> n
 
 
 def rows_in_order(frame: pd.DataFrame, order: RowOrder) -> bool:
-    """Tell whether rows are in an order already, nulls where it has them.
+    """Return whether rows are in an order already, nulls where it has them.
 
     Examples
     --------
@@ -242,7 +242,7 @@ def _column_ranks(
 def _comparable(
     series: pd.Series[Any], column: KeyColumn, dtype: Any
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Give values that numpy can compare, and which of them are null."""
+    """Return values that numpy can compare, and which of them are null."""
     if isinstance(dtype, pd.CategoricalDtype):
         places = series.astype(dtype).cat.codes.to_numpy().astype(np.int64)
         return places, places < 0

@@ -155,7 +155,7 @@ def _no_halo(facts: LagFacts) -> str:
 
 
 def _wrong_size(facts: LagFacts, halo: Halo | None) -> str:
-    """Say why partitions cannot stay as they are; empty when they can."""
+    """Return why partitions cannot stay as they are; empty when they can."""
     sort = facts.sort
     n, rows = len(sort.quantiles.partition_rows), _largest_rows(facts)
     if sort.npartitions is not None and sort.npartitions != n:

@@ -44,7 +44,7 @@ class Widths:
 
 
 def bounding_widths(facts: MergeFacts) -> Widths:
-    """Give bytes per row that bound rather than expect, where they come from a sample."""
+    """Return bytes per row that bound rather than expect, where they come from a sample."""
     return Widths(
         left=facts.left.profile.width.bounding,
         right=facts.right.profile.width.bounding,

@@ -28,7 +28,7 @@ LayOut = Callable[[Codes | None], LayoutFigures]
 
 
 def not_in_order(name: str, side: SideFacts) -> str:
-    """Say why a side cannot stay in its partitions; nothing when it can."""
+    """Return why a side cannot stay in its partitions; nothing when it can."""
     if not side.keys.schema.ordered:
         return f"the {name} key is not of one ordered type"
     if not len(side.keys.partitions.checksums):
@@ -40,7 +40,7 @@ def not_in_order(name: str, side: SideFacts) -> str:
 
 
 def sides_of(facts: MergeFacts, widths: Widths) -> dict[str, tuple[SideFacts, float]]:
-    """Give both sides by name, each with the bytes of its rows."""
+    """Return both sides by name, each with the bytes of its rows."""
     return {"left": (facts.left, widths.left), "right": (facts.right, widths.right)}
 
 

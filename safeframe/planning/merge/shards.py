@@ -183,7 +183,7 @@ def _pack(
 
 
 def _begins(codes: Codes, cuts: Codes) -> Codes:
-    """Give the code that a shard begins with whose first known key is one of ``codes``.
+    """Return the code that a shard begins with whose first known key is one of ``codes``.
 
     A cut stands for the first key behind it: where keys are only sampled, the
     rows between the two belong to the partition that begins with the cut.
@@ -200,7 +200,7 @@ def _begins(codes: Codes, cuts: Codes) -> Codes:
 def _starts(
     codes: Codes, begins: Codes, firsts: npt.NDArray[np.int64], alone: npt.NDArray[np.bool_]
 ) -> tuple[Codes, npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Give each shard its first code, with shards for the gaps around single keys."""
+    """Return each shard its first code, with shards for the gaps around single keys."""
     starts: list[int] = []
     single: list[bool] = []
     shard_of_pack: list[int] = []
@@ -236,7 +236,7 @@ def _fruitful(
     lasts: npt.NDArray[np.int64],
     shard_of_pack: npt.NDArray[np.int64],
 ) -> tuple[Codes, Codes]:
-    """Give each shard's first and last code that result rows depend on; all of its range where keys are not known one by one."""
+    """Return each shard's first and last code that result rows depend on; all of its range where keys are not known one by one."""
     if not loads.exact or loads.several is not None:
         return starts, np.append(starts[1:] - np.uint64(1), np.uint64(2**64 - 1))
     first_codes, last_codes = np.ones(len(starts), np.uint64), np.zeros(len(starts), np.uint64)

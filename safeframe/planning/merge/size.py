@@ -179,7 +179,7 @@ def _aligned(left: KeyStatistics, right: KeyStatistics) -> _Aligned:
 
 
 def _held(side: KeyStatistics) -> tuple[Codes, Counts]:
-    """Give the keys of the sample and the heaviest; a count of the sample is exact, and stands."""
+    """Return the keys of the sample and the heaviest; a count of the sample is exact, and stands."""
     if side.exact:
         return side.codes, side.counts
     new = ~np.isin(side.heavy_codes, side.codes, assume_unique=True)
@@ -188,7 +188,7 @@ def _held(side: KeyStatistics) -> tuple[Codes, Counts]:
 
 
 def _known(codes: Codes, left: KeyStatistics, right: KeyStatistics) -> npt.NDArray[np.bool_]:
-    """Tell which keys' rows are known exactly on both sides, by more than the luck of the sample."""
+    """Return which keys' rows are known exactly on both sides, by more than the luck of the sample."""
     known = np.ones(len(codes), np.bool_)
     for side in (left, right):
         if not side.exact:
@@ -228,7 +228,7 @@ def _unmatched(own: Counts, other: Counts, fraction: float, rows: int) -> _Inter
 
 
 def _margin(deviations: npt.NDArray[np.float64], fraction: float, largest: float) -> float:
-    """Give the half-width of Bernstein's interval; see :func:`estimate_join`."""
+    """Return the half-width of Bernstein's interval; see :func:`estimate_join`."""
     z = options.JOIN_SIZE_SIGMAS
     variance = (1.0 - fraction) / fraction**2 * float(deviations @ deviations)
     return z * math.sqrt(variance) + z**2 * largest / (3.0 * fraction)

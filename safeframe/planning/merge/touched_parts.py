@@ -173,7 +173,7 @@ def _most_in_window(whole: Counts, rows: Counts, window: int, *, around: bool) -
 
 
 def _reach(parts: PartitionKeys, numbers: Numbers, figures: LayoutFigures) -> tuple[Numbers, Numbers]:
-    """Give for each shard of codes the partitions ``[low, high)``, of those with keys, that result rows come from."""
+    """Return for each shard of codes the partitions ``[low, high)``, of those with keys, that result rows come from."""
     low = np.searchsorted(parts.last[numbers], figures.first_codes, side="left")
     high = np.searchsorted(parts.first[numbers], figures.last_codes, side="right")
     return low, np.maximum(high, low)

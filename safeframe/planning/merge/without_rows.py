@@ -157,7 +157,7 @@ def _divided(
 
 
 def _stored_nbytes(left: Rows, right: Rows, weight: Rows, widths: Widths, group_rows: int) -> Rows:
-    """Give the bytes that each key takes in files, before compression of its values and after that of its codes."""
+    """Return the bytes that each key takes in files, before compression of its values and after that of its codes."""
     left_of_key, right_of_key = left / weight, right / weight
     high, wide = rectangle_shape(right_of_key.astype(np.int64), group_rows)
     lines, across = np.ceil(left_of_key / high), np.ceil(right_of_key / wide)

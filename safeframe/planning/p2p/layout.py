@@ -220,7 +220,7 @@ def transport_reason(held_nbytes: int) -> str:
 
 
 def p2p_task_nbytes(budget: Budget) -> int:
-    """Give what is left for a task beside the share of a worker that P2P may take; never negative."""
+    """Return what is left for a task beside the share of a worker that P2P may take; never negative."""
     free = budget.usable_nbytes - budget.reserved_nbytes
     return max(int(free * (1 - options.P2P_TRANSPORT_FRACTION)) // budget.threads_per_worker, 0)
 
@@ -240,7 +240,7 @@ def refuse_unavailable(facts: P2PFacts) -> None:
 
 
 def bounding_row_nbytes(facts: P2PFacts) -> float:
-    """Give the bytes that P2P moves for a row, as they bound rather than expect it."""
+    """Return the bytes that P2P moves for a row, as they bound rather than expect it."""
     width = facts.profile.width
     return facts.row_nbytes if width.exact else facts.row_nbytes * width.bounding / max(width.expected, 1.0)
 

@@ -98,7 +98,7 @@ def plan_p2p_shuffle(
 
 
 def _counting(facts: P2PFacts, keys: ShuffleKeys, budget: Budget) -> Step:
-    """Say what counting keys took: it is over when there is a plan, so that it never refuses one."""
+    """Return what counting keys took: it is over when there is a plan, so that it never refuses one."""
     rows_in = max(facts.partition_rows, default=0)
     nbytes = math.ceil(rows_in * bounding_row_nbytes(facts)) + int(
         options.KEY_SUMMARY_COPIES * keys.summary_nbytes

@@ -135,7 +135,7 @@ def _goal(facts: RebalanceFacts) -> Goal:
 
 
 def reads_in_slices(facts: RebalanceFacts) -> npt.NDArray[np.bool_]:
-    """Tell which input partitions are read in slices, because a task cannot hold them."""
+    """Return which input partitions are read in slices, because a task cannot hold them."""
     sizes = facts.sizes
     if not facts.in_slices:
         return np.zeros(len(sizes.rows), bool)
@@ -373,5 +373,5 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
 
 
 def _stage_peak_nbytes(*, partition_rows: int, partition_nbytes: int) -> int:
-    """Give the peak of staging a partition whose rows stay in order: no order is kept, only their shards."""
+    """Return the peak of staging a partition whose rows stay in order: no order is kept, only their shards."""
     return int(options.STAGE_COPIES * partition_nbytes) + options.REBALANCE_ROW_NBYTES * partition_rows

@@ -96,7 +96,7 @@ def consolidated(source: ChunkGrid, target: ChunkGrid, most_chunks: int) -> Chun
 
 
 def chunk_nbytes(grid: ChunkGrid, itemsize: int) -> int:
-    """Give the bytes of a grid's largest chunk."""
+    """Return the bytes of a grid's largest chunk."""
     return math.prod(grid.largest) * itemsize
 
 
@@ -107,7 +107,7 @@ def largest_piece_nbytes(one: ChunkGrid, other: ChunkGrid, itemsize: int) -> int
 
 
 def _cost(grids: Sequence[ChunkGrid], total_nbytes: int) -> int:
-    """Give bytes written and read, with what each piece, and each task between, costs as bytes."""
+    """Return bytes written and read, with what each piece, and each task between, costs as bytes."""
     pieces = sum(count_pieces(a, b) for a, b in pairwise(grids))
     tasks = sum(grid.n_chunks for grid in grids[1:-1])
     moved = 2 * total_nbytes * (len(grids) - 1)

@@ -37,7 +37,7 @@ class Alignment:
 
 
 def align(parts: PartitionKeys) -> Alignment:
-    """Give each key to the partition that it begins in.
+    """Return each key to the partition that it begins in.
 
     Parameters
     ----------

@@ -196,7 +196,7 @@ def _choose(facts: SortFacts, partition_nbytes: int) -> tuple[str, list[Candidat
 
 
 def _wrong_size(facts: SortFacts, partition_nbytes: int) -> str:
-    """Say why partitions that are in order cannot stay as they are."""
+    """Return why partitions that are in order cannot stay as they are."""
     rows = max(facts.held_rows, int(facts.quantiles.partition_rows.max(initial=0)))
     largest = int(rows * facts.output_row_nbytes)
     n = len(facts.quantiles.partition_rows)

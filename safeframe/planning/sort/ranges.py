@@ -179,7 +179,7 @@ def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
 def _firsts(
     below: npt.NDArray[np.float64], alone: npt.NDArray[np.bool_], target: float, n_keys: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Give each shard's first sampled key, whether it begins just after that key, and whether it is that key alone.
+    """Return each shard's first sampled key, whether it begins just after that key, and whether it is that key alone.
 
     The loops are over heavy keys and shards, not keys.
     """

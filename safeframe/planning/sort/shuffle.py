@@ -95,7 +95,7 @@ def plan_shuffle(facts: ShuffleFacts) -> tuple[Plan, tuple[int, int]]:
 
 
 def heaviest_rows(keys: ShuffleKeys) -> int:
-    """Give the rows of the heaviest key, or of nulls."""
+    """Return the rows of the heaviest key, or of nulls."""
     return max(int(keys.counts.max(initial=0)), keys.null_rows)
 
 

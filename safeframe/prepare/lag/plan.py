@@ -127,7 +127,7 @@ def _whole(
 
 
 def _unsampled(rows: Counts) -> KeyQuantiles:
-    """Give the rows of partitions alone, where no keys are looked at."""
+    """Return the rows of partitions alone, where no keys are looked at."""
     nothing = np.empty(0)
     return KeyQuantiles(
         codes=np.empty(0, np.uint64),

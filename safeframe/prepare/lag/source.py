@@ -145,7 +145,7 @@ def _brought_to_order(
 
 
 def _shuffled(frame: dd.DataFrame, by: Sequence[Any]) -> tuple[Plan, dd.DataFrame] | None:
-    """Give the plan and the input of the shuffle that has every group in one partition; None when there is none."""
+    """Return the plan and the input of the shuffle that has every group in one partition; None when there is none."""
     expression, assigned = _before_steps(frame.expr)
     if isinstance(expression, SafeSort) and expression.order is None:
         on = set(expression.by)
@@ -178,5 +178,5 @@ def _row_by_row(expression: Any, source: Any) -> bool:
 
 
 def _with_steps(expression: Any, source: Any, instead: Any) -> Any:
-    """Give the frame of the same steps of another source: steps that look at a row alone can be taken before it moves."""
+    """Return the frame of the same steps of another source: steps that look at a row alone can be taken before it moves."""
     return new_collection(expression.substitute(source, instead))

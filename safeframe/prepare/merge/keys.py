@@ -174,7 +174,7 @@ def _join_keys(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> 
 
 
 def _named(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> tuple[Any, Any]:
-    """Give the key names of both sides; None for the index."""
+    """Return the key names of both sides; None for the index."""
     for argument in ("left_index", "right_index"):
         value = getattr(asked, argument)
         if not isinstance(value, (bool, np.bool_)):

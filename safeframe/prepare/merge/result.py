@@ -150,7 +150,7 @@ def _names(on: tuple[Any, ...]) -> str:
 
 
 def result_divisions(sizes: JoinSizes, plan: Plan) -> tuple[Any, ...] | None:
-    """Give the divisions of the result, or None where they are not known.
+    """Return the divisions of the result, or None where they are not known.
 
     They are known where rows stay where they are and keep their index, as they were
     before; and where the index is the key, each partition a range of it, and rows

@@ -210,7 +210,7 @@ def given_statistics(
     left: tuple[dd.DataFrame, SideKeys],
     right: tuple[dd.DataFrame, SideKeys],
 ) -> list[KeyStatistics]:
-    """Give the statistics of both sides back, or say why they are not of this merge.
+    """Return the statistics of both sides, or say why they are not of this merge.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def _check_ends(router: DivisionRouter, quantiles: KeyQuantiles) -> None:
 
 
 def _not_these(router: DivisionRouter, quantiles: KeyQuantiles) -> str:
-    """Say why partitions that are in order are not those of the divisions; empty when they are."""
+    """Return why partitions that are in order are not those of the divisions; empty when they are."""
     parts = quantiles.partitions
     why = "the partitions are not those of divisions="
     if parts is None or router.codes is None or len(parts.rows) != router.n_shards:

@@ -31,7 +31,7 @@ class IndexColumn:
     """That name."""
 
     def named(self, result: dd.DataFrame) -> dd.DataFrame:
-        """Give the index of a result its name."""
+        """Return the index of a result its name."""
         return result.rename_axis(index=self.name) if self.renamed else result
 
 

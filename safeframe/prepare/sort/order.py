@@ -249,7 +249,7 @@ def order_facts(
 
 
 def make_collection(planned: PlannedSort) -> dd.DataFrame:
-    """Give the lazy frame of a plan.
+    """Return the lazy frame of a plan.
 
     Raises
     ------
@@ -287,7 +287,7 @@ def _alignment(quantiles: KeyQuantiles, order: RowOrder) -> Alignment | None:
 
 
 def _not_in_order(quantiles: KeyQuantiles, order: RowOrder) -> str:
-    """Say why partitions cannot be taken as they are; empty when they can."""
+    """Return why partitions cannot be taken as they are; empty when they can."""
     parts = quantiles.partitions
     if parts is None:
         return "the order is not that of one column of numbers or times"
@@ -305,7 +305,7 @@ def _not_in_order(quantiles: KeyQuantiles, order: RowOrder) -> str:
 
 
 def known_divisions(planned: PlannedSort) -> tuple[Any, ...]:
-    """Give the divisions of the result; known where a column becomes the index, or rows and their index stay."""
+    """Return the divisions of the result; known where a column becomes the index, or rows and their index stay."""
     n = planned.plan.output_partitions
     unknown = (None,) * (n + 1)
     quantiles, order = planned.quantiles, planned.order

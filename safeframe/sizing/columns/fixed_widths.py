@@ -11,7 +11,7 @@ __all__ = ["fixed_nbytes"]
 
 
 def fixed_nbytes(dtype: Any) -> float | None:
-    """Give the bytes of a value, None where they differ from row to row."""
+    """Return the bytes of a value, None where they differ from row to row."""
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(dtype):
         return None
     if isinstance(dtype, np.dtype):

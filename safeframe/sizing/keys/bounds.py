@@ -34,7 +34,7 @@ class _Spread:
 
 
 def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema: KeySchema) -> KeySchema:
-    """Give a schema whose codes are in key order, where there can be one.
+    """Return a schema whose codes are in key order, where there can be one.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def gather_key_statistics(
 
 
 def _no_key_is_heavy(statistics: Sequence[KeyStatistics]) -> bool:
-    """Tell whether of two sides' keys none makes more of their join than the sample leaves open anyway."""
+    """Return whether of two sides' keys none makes more of their join than the sample leaves open anyway."""
     if len(statistics) != 2:
         return False
     left, right = (_most_rows(side) for side in statistics)
@@ -100,7 +100,7 @@ def _no_key_is_heavy(statistics: Sequence[KeyStatistics]) -> bool:
 
 
 def _most_rows(side: KeyStatistics) -> int:
-    """Give what the rows of no key exceed."""
+    """Return what the rows of no key exceed."""
     counts = side.counts if side.exact else side.heavy_counts
     return int(counts.max(initial=0)) + side.heavy_error
 

@@ -44,7 +44,7 @@ class Presence:
     """A bit for each code."""
 
     def of(self, codes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Tell which codes are there."""
+        """Return which codes are there."""
         # A code below the base wraps around to a large number.
         places = codes - np.uint64(self.base)
         inside = places < np.uint64(8 * len(self.bits))
@@ -115,7 +115,7 @@ def look_at_keys(
 
 
 def key_presence(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, rows: int) -> Presence | None:
-    """Tell which keys a side of so many rows has, as often as they come; None where they are too far from each other.
+    """Return which keys a side of so many rows has, as often as they come; None where they are too far from each other.
 
     Notes
     -----

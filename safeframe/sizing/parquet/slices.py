@@ -102,7 +102,7 @@ class _Batches:
         self._batches: Iterator[pa.RecordBatch] | None = None
 
     def engine(self, engine: Any) -> Any:
-        """Give dask's engine, reading from here."""
+        """Return dask's engine, reading from here."""
         return type("SliceEngine", (engine,), {"_read_table": staticmethod(self._next)})
 
     def _next(self, path: Any, fs: Any, row_groups: Any, columns: Any, *_: Any, **__: Any) -> pa.Table:
@@ -118,7 +118,7 @@ class _Batches:
 
 
 def replace_engine(read: Any, engine: Any) -> Callable[[Any], pd.DataFrame]:
-    """Give dask's function that reads a part, with another engine."""
+    """Return dask's function that reads a part, with another engine."""
     copied: Callable[[Any], pd.DataFrame] = type(read)(
         engine, read.fs, read.meta, read.columns, read.index, read.dtype_backend, None, read.common_kwargs
     )
@@ -155,11 +155,11 @@ class SlicedParquet:
         return replace(self, read=self.read.project_columns(list(columns)), meta=self.meta[list(columns)])
 
     def readers(self) -> list[PartReader]:
-        """Give a reader for each partition."""
+        """Return a reader for each partition."""
         return [self._reader(number, slice(None), 0) for number in range(len(self.parts))]
 
     def split(self, number: int) -> list[PartReader]:
-        """Give a reader for each row group of a partition."""
+        """Return a reader for each row group of a partition."""
         rows = self.footers[number]
         starts = np.cumsum([0, *rows]).tolist()
         return [self._reader(number, slice(i, i + 1), starts[i]) for i in range(len(rows))]
@@ -179,7 +179,7 @@ class SlicedParquet:
 
 
 def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
-    """Give the parquet source of a frame that is nothing but that, or None."""
+    """Return the parquet source of a frame that is nothing but that, or None."""
     source = _plain_source(ddf)
     if source is None:
         return None
@@ -240,7 +240,7 @@ def _plain_source(ddf: dd.DataFrame) -> tuple[Any, Any] | None:
 
 
 def footer_rows(ddf: dd.DataFrame) -> Counts | None:
-    """Give the rows of each partition by parquet footers alone, or None where those do not tell."""
+    """Return the rows of each partition by parquet footers alone, or None where those do not tell."""
     expr = _plain_read(ddf)
     lengths = None if expr is None else expr._get_lengths()
     if not lengths or len(lengths) != ddf.npartitions:
@@ -249,7 +249,7 @@ def footer_rows(ddf: dd.DataFrame) -> Counts | None:
 
 
 def _plain_read(ddf: dd.DataFrame) -> Any | None:
-    """Give the expression of a frame that is read from parquet and no more."""
+    """Return the expression of a frame that is read from parquet and no more."""
     with dask.config.set({"optimization.tune.active": False}):
         expr = ddf.optimize(fuse=False).expr
     if type(expr).__name__ not in ("ReadParquetFSSpec", "ReadParquetPyarrowFS"):

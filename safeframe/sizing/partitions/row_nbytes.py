@@ -112,7 +112,7 @@ def row_sizes(frame: pd.DataFrame, meta: pd.DataFrame) -> RowSizes:
 
 
 def _variable(array: Any, dtype: Any) -> tuple[float, npt.NDArray[np.int64] | None, int]:
-    """Give the bytes of every row, those of each row besides, and those of the array's own."""
+    """Return the bytes of every row, those of each row besides, and those of the array's own."""
     if isinstance(dtype, pd.ArrowDtype) or getattr(dtype, "storage", "") == "pyarrow":
         chunked = array.__arrow_array__()
         chunks = chunked.chunks if isinstance(chunked, pa.ChunkedArray) else [chunked]
@@ -128,7 +128,7 @@ def _variable(array: Any, dtype: Any) -> tuple[float, npt.NDArray[np.int64] | No
 
 
 def _arrow_rows(array: pa.Array) -> npt.NDArray[np.int64]:
-    """Give the bytes of each row of an Arrow array, a byte for its null bit included."""
+    """Return the bytes of each row of an Arrow array, a byte for its null bit included."""
     kind = array.type
     n = len(array)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_binary(kind):

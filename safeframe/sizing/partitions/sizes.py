@@ -131,7 +131,7 @@ def measure_partitions(
 
 
 def _alike_nbytes(meta: pd.DataFrame) -> float | None:
-    """Give the bytes of a row where all rows are alike and need no padding."""
+    """Return the bytes of a row where all rows are alike and need no padding."""
     dtypes = list(meta.dtypes)
     if not isinstance(meta.index, pd.RangeIndex):
         if isinstance(meta.index, pd.MultiIndex):
@@ -144,7 +144,7 @@ def _alike_nbytes(meta: pd.DataFrame) -> float | None:
 
 
 def _projected_away(meta: pd.DataFrame, names: Sequence[Any] | None = None) -> float:
-    """Give the bytes per row of columns of fixed width that the pass did not read."""
+    """Return the bytes per row of columns of fixed width that the pass did not read."""
     columns = list(meta.columns) if names is None else names
     return float(sum(fixed_nbytes(meta[name].dtype) or 0.0 for name in columns))
 

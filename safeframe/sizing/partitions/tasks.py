@@ -68,7 +68,7 @@ def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
 
 
 def key_columns(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:
-    """Give the key columns of a partition; a name that is no column is that of an index level."""
+    """Return the key columns of a partition; a name that is no column is that of an index level."""
     return [
         frame[name] if name in frame.columns else frame.index.get_level_values(name).to_series()
         for name in on
@@ -147,7 +147,7 @@ class _Runs(Generic[T]):
         self._function, self._reduce, self._args, self._told = function, reduce, args, told
 
     def tasks(self, groups: Sequence[Any]) -> list[Delayed]:
-        """Give a task for each group."""
+        """Return a task for each group."""
         run = delayed(_run, pure=False)
         given = self._function, self._reduce, self._args, self._told
         tasks = [run(group, *given, None) for group in groups[:_FIRST_TASKS]]

@@ -8,7 +8,7 @@ __all__ = ["budget_of"]
 
 
 def budget_of(allowed_nbytes: int, *, reserved_nbytes: int, n_workers: int = 4, threads: int = 1) -> Budget:
-    """Give a budget of ``n_workers`` equal workers whose limit and use before any data are these."""
+    """Return a budget of ``n_workers`` equal workers whose limit and use before any data are these."""
     return Budget(
         n_workers=n_workers,
         threads_per_worker=threads,

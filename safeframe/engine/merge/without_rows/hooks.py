@@ -48,7 +48,7 @@ class PickedColumns(Projection):  # type: ignore[misc]
 
 
 def told_by_plan(merge: Any, parent: Any, dependents: Any) -> Any:
-    """Give what stands for a step that takes a merge's result, or None where it has to run."""
+    """Return what stands for a step that takes a merge's result, or None where it has to run."""
     if isinstance(parent, Index) and merge.counted_rows is not None:
         return None if isinstance(parent, CountedIndex) else CountedIndex(merge)
     return _told(merge, merge, parent, dependents)
@@ -66,7 +66,7 @@ def _told(merge: Any, result: Any, parent: Any, dependents: Any) -> Any:
 
 
 def grouped_in_place(merge: Any, result: Any, parent: Any) -> Any:
-    """Give a grouping without its exchange, where it groups a merge's result, or columns of it, by whole keys."""
+    """Return a grouping without its exchange, where it groups a merge's result, or columns of it, by whole keys."""
     if not isinstance(parent, (GroupByApply, GroupByApplyConcatApply)) or parent.frame._name != result._name:
         return None
     shuffles = isinstance(parent, GroupByApply) or parent.should_shuffle

@@ -220,7 +220,7 @@ class _Mover:
     def _frame(
         self, side: str, wanted: set[Any], added: tuple[tuple[str, Any], ...], where: tuple[Any, ...]
     ) -> Any:
-        """Give a side with the columns that are wanted, and new ones."""
+        """Return a side with the columns that are wanted, and new ones."""
         frame = getattr(self._merge, side)
         kept = [name for name in frame.columns if name in wanted]
         used = wanted.union(*(values_used(function) for _, function in added), *map(values_used, where))
@@ -237,7 +237,7 @@ class _Mover:
         return self._spec.left_missing if side == "left" else self._spec.right_missing
 
     def _of_one_side(self, function: Any, *, filters: bool = False) -> tuple[str, Any]:
-        """Give a side that has all that a function is of, and the function of that side's columns."""
+        """Return a side that has all that a function is of, and the function of that side's columns."""
         used = set(values_used(function))
         reasons = []
         for side in self._sides():
@@ -304,7 +304,7 @@ class _Mover:
         return is_null_of_nulls(function, types)
 
     def _profile(self, name: str, function: Any, side: str, dtype: Any) -> ColumnProfile:
-        """Say how wide a new column is."""
+        """Return how wide a new column is."""
         nbytes = fixed_nbytes(dtype)
         if nbytes is not None:
             return ColumnProfile(name=name, dtype=str(dtype), row_nbytes=nbytes, exact=True)

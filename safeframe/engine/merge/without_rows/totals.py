@@ -44,7 +44,7 @@ _COMPARED = "iufmM"
 
 
 def totals_instead(merge: Any, result: Any, parent: Any) -> Any:
-    """Give what stands for an aggregation of a merge's result, or None where it needs rows.
+    """Return what stands for an aggregation of a merge's result, or None where it needs rows.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def totals_of_columns(merge: Any, result: Any, parent: Any, names: Mapping[Any, 
 
 
 def counted(merge: Any, parent: Any) -> Any:
-    """Give what stands for the number of a merge's rows, or None where they have to be made."""
+    """Return what stands for the number of a merge's rows, or None where they have to be made."""
     if merge.how in ("leftsemi", "leftanti"):
         return None
     if not _all_same_keys(merge._spec):
@@ -82,7 +82,7 @@ def counted(merge: Any, parent: Any) -> Any:
 def sum_of_products(
     merge: Any, result: Any, parent: Any, factors: Mapping[str, Any], *, infinite: bool
 ) -> Any:
-    """Give what stands for the sum of one side's column times one of the other's, or None.
+    """Return what stands for the sum of one side's column times one of the other's, or None.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def _whole(frame: Any, side: SideTotals) -> WholeSide:
 
 
 def _side_totals(merge: Any, number: int, side: str, asked: Asked) -> tuple[Any, SideTotals]:
-    """Give what is needed of a side, and what is to be known of it."""
+    """Return what is needed of a side, and what is to be known of it."""
     spec = merge._spec.left if side == "left" else merge._spec.right
     wanted = dict.fromkeys(
         (column.name, function)
@@ -206,7 +206,7 @@ def _result_columns(parent: Any, function: str) -> list[Any]:
 
 
 def _aggregated(parent: Any) -> list[tuple[str, Any]]:
-    """Give the functions and columns of an aggregation, in the order of its columns; nothing where one is no name."""
+    """Return the functions and columns of an aggregation, in the order of its columns; nothing where one is no name."""
     spec = {result: (how, source) for result, how, source in parent.spec}
     meta = parent._meta
     if isinstance(parent._slice, str):
@@ -232,7 +232,7 @@ def _is_plain(parent: Any) -> bool:
 def _groups_of(
     merge: Any, parent: Any, names: Mapping[Any, Any], *, dropna: bool
 ) -> tuple[Group, ...] | None:
-    """Give what is grouped by: keys, and columns of one side; None where it is something else."""
+    """Return what is grouped by: keys, and columns of one side; None where it is something else."""
     spec: JoinSpec = merge._spec
     groups: list[Group] = []
     for name in parent.by:
@@ -321,7 +321,7 @@ def _is_of(dtype: Any, kinds: str) -> bool:
 
 
 def _own(spec: JoinSpec, column: OutputColumn) -> tuple[TotalColumn, Any]:
-    """Give a column as its side has it, and its type there."""
+    """Return a column as its side has it, and its type there."""
     side, at = ("left", column.left) if column.left is not None else ("right", column.right)
     assert at is not None, "a column is of one side at least"
     own = spec.left if side == "left" else spec.right

@@ -163,7 +163,7 @@ class GroupTotals(_Result):
 
 
 def _fused(node: Any, concrete: Any) -> Any:
-    """Give a node fused with the read before it, or None where it is what it was."""
+    """Return a node fused with the read before it, or None where it is what it was."""
     fused = concrete.fuse()
     return None if fused._name == node._name else fused
 
@@ -191,7 +191,7 @@ def part_of_rows(found: Any, number: int, parts: int) -> Any:
 
 
 def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, asked: Asked, meta: Any) -> Any:
-    """Give the totals as the step that asked for them would."""
+    """Return the totals as the step that asked for them would."""
     by = (
         None
         if asked.by is None
@@ -202,7 +202,7 @@ def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, asked: Asked, me
 
 
 def finished_groups(parts: Sequence[pd.DataFrame], asked: GroupedTotals, meta: Any) -> Any:
-    """Give the totals of groups as the step that asked for them would."""
+    """Return the totals of groups as the step that asked for them would."""
     return _named(totals_of_groups(parts, asked), meta)
 
 
@@ -216,7 +216,7 @@ def _named(found: pd.DataFrame, meta: Any) -> Any:
 
 
 def _scalar(value: Any, meta: Any) -> Any:
-    """Give a total of all rows in the type that was promised: a sum of 32-bit floats is one."""
+    """Return a total of all rows in the type that was promised: a sum of 32-bit floats is one."""
     dtype = getattr(meta, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind == getattr(value, "dtype", dtype).kind == "f":
         with np.errstate(over="ignore"):
@@ -225,7 +225,7 @@ def _scalar(value: Any, meta: Any) -> Any:
 
 
 def _typed(values: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
-    """Give totals of groups in the type that was promised.
+    """Return totals of groups in the type that was promised.
 
     pandas gives sums of narrow integers the type of the column where all of them
     fit, and 64 bits otherwise. What dask promises is the former.

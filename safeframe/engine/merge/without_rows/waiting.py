@@ -72,7 +72,7 @@ class MergeValue(Expr):  # type: ignore[misc]  # dask's expressions are untyped
 
 
 def awaiting_totals(parent: Any, dependents: Mapping[str, Any]) -> MergeValue | None:
-    """Give what waits for an aggregation, where a step that takes a merge's columns leads to aggregations alone."""
+    """Return what waits for an aggregation, where a step that takes a merge's columns leads to aggregations alone."""
     leads = isinstance(parent, _STEPS) and _is_only_totalled(parent, dependents, {})
     return MergeValue(_without_waiting(parent)) if leads else None
 
@@ -93,7 +93,7 @@ def _is_only_totalled(node: Any, dependents: Mapping[str, Any], known: dict[str,
 
 
 def _without_waiting(step: Any) -> Any:
-    """Give a step of the values of what waits below it."""
+    """Return a step of the values of what waits below it."""
     if isinstance(step, MergeValue):
         return _without_waiting(step.value)
     if not isinstance(step, (*_STEPS, Projection)):

@@ -14,7 +14,7 @@ SIZE = Total("size", None)
 
 
 def side(rows, **totals):
-    """Give the totals of a side with keys 0, 1, … of many rows."""
+    """Return the totals of a side with keys 0, 1, … of many rows."""
     return pd.DataFrame({0: np.arange(len(rows)), "rows": np.array(rows, np.int64), **totals})
 
 
