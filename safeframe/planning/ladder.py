@@ -1,0 +1,138 @@
+"""The one place where the ways to run a recipe are weighed against each other.
+
+A recipe lists its strategies as rungs, in the order in which they are preferred.
+A rung makes an offer, which is a plan's steps and all that its run needs, or
+says why it cannot run. Of the offers that fit, the first is taken; rungs after
+it are not asked. Where none fits, the one that needs least is taken, and its
+plan says that it does not fit.
+
+Covers: choosing, the reason why each other strategy was not chosen, and the
+errors for a strategy that does not exist or cannot run.
+Does not cover: what a strategy costs (the modules of each recipe).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from safeframe.choices import check_choice
+from safeframe.errors import ValidationError
+from safeframe.facts.budget import Budget
+from safeframe.facts.plan import Candidate
+from safeframe.units import format_nbytes
+
+__all__ = ["Decision", "Rung", "check_strategy", "climb", "task_fits"]
+
+OfferT = TypeVar("OfferT")
+
+Rung = Callable[[], OfferT | str]
+"""Returns what a strategy would do, or why it cannot run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision(Generic[OfferT]):
+    """The strategy that was chosen."""
+
+    strategy: str
+    """Its name."""
+    offer: OfferT
+    """What it does."""
+    rejected: tuple[Candidate, ...]
+    """The other strategies and why each was not chosen, in the order of preference."""
+
+
+def check_strategy(strategy: str | None, names: Iterable[str], *, recipe: str) -> None:
+    """Raise when a strategy is none of those that a recipe has.
+
+    Parameters
+    ----------
+    strategy
+        What the user gave; None where the plan chooses.
+    names
+        The strategies that there are.
+    recipe
+        The recipe's name, for the message.
+
+    Raises
+    ------
+    ValidationError
+        With the nearest name, and all of them.
+    """
+    if strategy is not None:
+        check_choice(strategy, names, argument="strategy", what=f"a strategy of {recipe}")
+
+
+def climb(
+    rungs: Mapping[str, Rung[OfferT]],
+    *,
+    recipe: str,
+    requested: str | None = None,
+    unfit: Callable[[OfferT], str] | None = None,
+    needs: Callable[[OfferT], int] | None = None,
+) -> Decision[OfferT]:
+    """Choose among the strategies of a recipe.
+
+    Parameters
+    ----------
+    rungs
+        What makes the offer of each strategy, by name, in the order of preference.
+    recipe
+        The recipe's name, for messages.
+    requested
+        The strategy that the user named; None to choose.
+    unfit
+        Returns why an offer does not fit, empty where it does; None where any offer that can run is taken.
+    needs
+        Returns how much an offer needs, in bytes; compared where none fits. None where any offer fits.
+
+    Raises
+    ------
+    ValidationError
+        When the requested strategy does not exist or cannot run, or when no strategy can run.
+    """
+    check_strategy(requested, rungs, recipe=recipe)
+    why_not: dict[str, str] = {}
+    offers: dict[str, OfferT] = {}
+    taken: str | None = None
+    for name, rung in rungs.items():
+        if requested not in (None, name):
+            why_not[name] = f"strategy={requested!r} was requested"
+        elif taken is not None:
+            why_not[name] = f"{taken} comes first and fits"
+        else:
+            offer = rung()
+            if isinstance(offer, str):
+                why_not[name] = offer
+                continue
+            offers[name] = offer
+            why_not[name] = "" if unfit is None else unfit(offer)
+            if not why_not[name]:
+                taken = name
+    if taken is None and offers:
+        # Nothing fits: the plan says so, and is that of the way that is nearest to fitting.
+        taken = next(iter(offers)) if needs is None else min(offers, key=lambda name: needs(offers[name]))
+    if taken is None:
+        raise _nothing_runs(recipe, requested, why_not)
+    rejected = (Candidate(strategy=name, reason=why_not[name]) for name in rungs if name != taken)
+    return Decision(strategy=taken, offer=offers[taken], rejected=tuple(rejected))
+
+
+def task_fits(peak_nbytes: int, budget: Budget) -> str:
+    """Return why a task does not fit a worker; empty where it does."""
+    room = max(budget.task_nbytes, 0)
+    if peak_nbytes <= room:
+        return ""
+    return f"a task would need {format_nbytes(peak_nbytes)}, and it may use {format_nbytes(room)}"
+
+
+def _nothing_runs(recipe: str, requested: str | None, why_not: Mapping[str, str]) -> ValidationError:
+    name_a_place = "Name a directory that all workers reach in staging=, or leave strategy= out."
+    if requested is None:
+        listed = "; ".join(f"{name}: {why}" for name, why in why_not.items())
+        return ValidationError(f"No strategy can run this {recipe}. {listed}.", hint=name_a_place)
+    msg = f"strategy={requested!r} cannot run this {recipe}: {why_not[requested]}."
+    return ValidationError(
+        msg, hint=name_a_place if requested == "staged" else "Leave strategy= out to have one chosen."
+    )
