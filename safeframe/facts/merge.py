@@ -1,24 +1,37 @@
-"""What is known of a join before it runs."""
+"""What is known of a join before it runs, and how it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Width, format_interval
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import KeyStatistics
-from safeframe.facts.p2p import P2PFacts
+from safeframe.facts.layout import OrderedLayout, ShardLayout
+from safeframe.facts.p2p import P2PFacts, P2PSettings
+from safeframe.facts.step import Step
 from safeframe.units import format_count
 
 __all__ = [
+    "BroadcastMerge",
     "How",
     "KeyFanout",
     "KeyTable",
     "MergeEstimate",
     "MergeFacts",
+    "MergeRun",
+    "MergeWay",
+    "OrderedMerge",
+    "P2PMerge",
     "SideFacts",
+    "StagedMerge",
+    "TableMerge",
+    "WritePlan",
 ]
 
 How = Literal["inner", "left", "right", "outer", "leftsemi", "leftanti", "cross"]
@@ -182,3 +195,111 @@ class KeyTable:
     def n_slices(self, row_nbytes: int) -> int:
         """Slices of the table."""
         return -(-self.span // self.slice_places(row_nbytes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WritePlan:
+    """Files whose rows are never made: blocks of both sides, and where each of their rows stands."""
+
+    reason: str
+    """Why that is worth it, with figures."""
+    layout: ShardLayout
+    """The shards, and the files of each."""
+    right_slices: npt.NDArray[np.int64]
+    """Parts of the right side, for each shard, that its files have one of; 1 but for keys that fill a shard."""
+    group_rows: int
+    """Rows that a row group may have."""
+    file_nbytes: int
+    """Bytes of all files, before compression: an upper bound but for strings of unknown length."""
+    steps: tuple[Step, ...]
+    """Kinds of tasks, in the order in which they run."""
+    staging_nbytes: int
+    """Bytes that pass through the staging directory."""
+    staging_directory: str
+    """Where rows are staged."""
+    staging_free_nbytes: int | None
+    """Free bytes there; None when that cannot be known."""
+
+    @property
+    def files(self) -> int:
+        """Files in all."""
+        return self.layout.n_cells
+
+    def file_location(self, number: int) -> tuple[int, tuple[int, int], tuple[int, int]]:
+        """Find a file: its shard, which part of the left side of how many, and which of the right side.
+
+        Only shards of one key are divided by both sides; of others, the two
+        numbers of the left side divide the row groups.
+        """
+        shard, part, parts = self.layout.cell_location(number)
+        across = int(self.right_slices[shard])
+        return shard, (part // across, parts // across), (part % across, across)
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return (
+            "WritePlan",
+            self.layout.__dask_tokenize__(),
+            self.right_slices.tobytes(),
+            self.group_rows,
+            self.staging_directory,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderedMerge:
+    """Output partitions in key order: of partitions that stay, and of staged shards of each side that does not."""
+
+    layout: ShardLayout
+    """How rows are divided."""
+    ordered: OrderedLayout
+    """What output partitions read of the sides that stay."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BroadcastMerge:
+    """Every worker holds one side whole; the other one's partitions stay."""
+
+    build_side: str
+    """The side that is held: ``"left"`` or ``"right"``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableMerge:
+    """One side is a memory-mapped table; the other one's partitions stay."""
+
+    table: KeyTable
+    """Where the rows of each key are found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedMerge:
+    """The rows of both sides pass through files."""
+
+    layout: ShardLayout
+    """How rows are divided."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PMerge:
+    """dask's P2P moves the rows of both sides between the workers."""
+
+    layout: ShardLayout
+    """How rows are divided."""
+    settings: P2PSettings
+    """Buffers that the workers are held to."""
+
+
+MergeWay: TypeAlias = OrderedMerge | BroadcastMerge | TableMerge | StagedMerge | P2PMerge
+"""The ways in which rows of both sides come together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeRun:
+    """How a merge runs."""
+
+    estimate: MergeEstimate
+    """What the key statistics say of the result."""
+    way: MergeWay
+    """How rows of both sides come together."""
+    write: WritePlan | str
+    """How ``to_parquet`` writes the result without its rows, or why it has to make them."""

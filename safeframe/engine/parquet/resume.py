@@ -20,8 +20,8 @@ import numpy as np
 
 from safeframe.engine.parquet.swap import PLAN_NAME
 from safeframe.facts.layout import ShardLayout
+from safeframe.facts.merge import WritePlan
 from safeframe.facts.plan import Step
-from safeframe.facts.plan.write import WritePlan
 
 __all__ = ["as_divided_before", "save_division"]
 

@@ -38,8 +38,8 @@ from safeframe.engine.parquet.tasks import (
 )
 from safeframe.engine.task import CellLimit, announce, count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.merge import WritePlan
 from safeframe.facts.plan import Plan
-from safeframe.facts.plan.write import WritePlan
 from safeframe.kernels.columns.values import Block
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.virtual import cell_range

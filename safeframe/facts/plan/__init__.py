@@ -1,5 +1,6 @@
 """A plan, and its text."""
 
-from safeframe.facts.plan.plan import Candidate, Plan, Step
+from safeframe.facts.plan.plan import Plan
+from safeframe.facts.step import Candidate, Step
 
 __all__ = ["Candidate", "Plan", "Step"]

@@ -12,37 +12,14 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.layout import OrderedLayout, ShardLayout
-from safeframe.facts.merge import KeyTable, MergeEstimate
+from safeframe.facts.merge import KeyTable, MergeEstimate, WritePlan
 from safeframe.facts.p2p import P2PSettings
+from safeframe.facts.plan.run import Run
 from safeframe.facts.plan.text import plan_text
-from safeframe.facts.plan.write import WritePlan
+from safeframe.facts.step import Candidate, Step
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["Candidate", "Plan", "Step"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One kind of task that a plan runs."""
-
-    kind: str
-    """What the tasks do."""
-    tasks: int
-    """How many there are."""
-    task_peak_nbytes: int
-    """Upper bound of what one task holds at its peak, in bytes."""
-    reason: str
-    """The formula in words, with its figures."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """A strategy that was looked at and not taken."""
-
-    strategy: str
-    """Its name."""
-    reason: str
-    """Why not."""
+__all__ = ["Plan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +61,8 @@ class Plan:
     store."""
     staging_directory: str | None
     """Where rows are staged; None when nothing is staged."""
+    run: Run | None = field(default=None, repr=False)
+    """What the engine runs: the class says of which recipe, its fields how."""
     output_width: Width | None = None
     """How well bytes per row are known; None where all types have a fixed width."""
     layout: ShardLayout | None = None
@@ -277,7 +256,7 @@ class Plan:
         plain = {
             name: _plain(getattr(self, name))
             for name in (f.name for f in fields(self))
-            if name not in ("layout", "ordered", "sources", "write")
+            if name not in ("layout", "ordered", "run", "sources", "write")
         }
         plain["written_nbytes"] = None if self.write is None else self.write.file_nbytes
         plain["projected_worker_nbytes"] = self.projected_worker_nbytes

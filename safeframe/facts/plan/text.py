@@ -14,7 +14,8 @@ from safeframe.facts.estimate import Estimate, about
 from safeframe.units import format_count, format_nbytes
 
 if TYPE_CHECKING:
-    from safeframe.facts.plan.plan import Plan, Step
+    from safeframe.facts.plan.plan import Plan
+    from safeframe.facts.step import Step
 
 __all__ = ["plan_text"]
 

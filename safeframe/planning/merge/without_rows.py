@@ -15,9 +15,8 @@ from safeframe import options
 from safeframe.facts.estimate import added as added_widths
 from safeframe.facts.frame import ColumnProfile
 from safeframe.facts.layout import ShardLayout
-from safeframe.facts.merge import MergeFacts
+from safeframe.facts.merge import MergeFacts, WritePlan
 from safeframe.facts.plan import Step
-from safeframe.facts.plan.write import WritePlan
 from safeframe.kernels.order import Positions
 from safeframe.kernels.parquet.row_groups import PAGE_ROWS, rectangle_shape
 from safeframe.planning.memory import default_shard_nbytes, joined_file_peak_nbytes
