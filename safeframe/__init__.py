@@ -1,4 +1,22 @@
-"""Memory-safe dask dataframe recipes: the numbers before the run, and a plan that keeps to them."""
+"""Memory-safe dask dataframe recipes: the numbers before the run, and a plan that keeps to them.
+
+Where things are, from the top down. A module imports from its own layer and those below it:
+
+- ``cli``, ``accessor``: the ``safeframe`` command; ``ddf.safe``
+- ``recipes``: the public functions, one module each: arguments → facts → plan → collection
+- ``prepare``: what a recipe does before it plans: checks of arguments, keys and rows
+- ``report``, ``deploy``: measured memory; clusters of small workers and ``doctor``
+- ``engine``: expressions and tasks that run a plan on dask; ``engine.storage`` writes and deletes staged files
+- ``planning``: facts in, plan out; ``planning.ladder`` chooses the strategy, ``planning.memory`` has the formulas
+- ``sizing``: gathers facts about the cluster, the machine, frames and their keys
+- ``kernels``: pandas, Arrow and numpy in and out, without dask
+- ``facts``: frozen data that the layers exchange, such as ``Plan`` and ``KeyStatistics``
+- ``_dask``: the only place with private names of dask and distributed
+- ``options``, ``errors``, ``units``, ``choices``: thresholds with their reasons, errors, formats, checks
+
+A concept (``merge``, ``sort``, ``lag``, ``parquet``, …) has a module or a folder of the same name in each layer.
+CONTRIBUTING.md has a table of the questions that come up most, and the steps to add a recipe.
+"""
 
 from safeframe import accessor as accessor
 from safeframe import config as config

@@ -1,10 +1,10 @@
-"""``ddf.safe``: the recipes as methods of every dask dataframe.
+"""``ddf.safe``: the recipes as methods of dask dataframes.
 
-Importing safeframe registers it. ``ddf.safe.merge(other, on="k")`` is
-``safeframe.merge(ddf, other, on="k")``: each method is the recipe of its name,
-with the frame given.
+Importing safeframe registers the accessor. ``ddf.safe.merge(other, on="k")`` is
+``safeframe.merge(ddf, other, on="k")``: each method calls the recipe of the same
+name with the frame as its first argument.
 
-Does not cover: recipes of dask arrays and bags, which have no such place.
+Does not cover: recipes of dask arrays and bags, which have no accessors.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _R = TypeVar("_R")
 
 
 class _Method(Generic[_P, _R]):
-    """A recipe as a method: the recipe itself, bound to the accessor's frame as its first argument.
+    """A recipe as a method, bound to the accessor's frame as its first argument.
 
-    There is no function in between, so that signature, documentation and the line that a warning names are
+    There is no wrapper function, so the signature, the documentation and the line that a warning points to are
     the recipe's own.
     """
 
@@ -57,17 +57,17 @@ class _Method(Generic[_P, _R]):
 
 @register_dataframe_accessor("safe")
 class SafeAccessor:
-    """The recipes of safeframe for one dask dataframe, as ``ddf.safe``.
+    """Accessor ``ddf.safe`` with the recipes of safeframe as methods.
 
     Parameters
     ----------
     frame
-        The dataframe. A column of the name ``safe`` is reached by ``ddf["safe"]``.
+        The dask dataframe. A column named ``safe`` is still available as ``ddf["safe"]``.
 
     Raises
     ------
     SchemaMismatchError
-        When it is not a dask dataframe.
+        When ``frame`` is not a dask dataframe.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class SafeAccessor:
 
     def __init__(self, frame: Any) -> None:
         if not isinstance(frame, dd.DataFrame):
-            msg = f"The accessor is for dask dataframes, and this is a {type(frame).__name__}."
+            msg = f"The accessor .safe works on dask dataframes, not on a {type(frame).__name__}."
             hint = "Wrap a pandas dataframe: dask.dataframe.from_pandas(df, npartitions=1).safe."
             raise SchemaMismatchError(msg, hint=hint)
         self.frame = frame
@@ -108,5 +108,5 @@ class SafeAccessor:
     shuffle = _Method(shuffle)
     sort_values = _Method(sort_values)
     sorted_merge = _Method(sorted_merge)
-    # mypy would have its frame positional only, since **writer_options could have its name.
+    # mypy wants the frame to be positional-only, since **writer_options could contain its name.
     to_parquet = _Method(to_parquet)  # type: ignore[arg-type]

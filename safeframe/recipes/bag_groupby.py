@@ -1,4 +1,4 @@
-"""``safeframe.bag_groupby``: the items of a bag by key, on small workers."""
+"""``safeframe.bag_groupby``: the items of a bag grouped by key, on small workers."""
 
 from __future__ import annotations
 
@@ -44,72 +44,73 @@ def bag_groupby(
     max_branch: int | None = None,
     shuffle: str | None = None,
 ) -> db.Bag:
-    """Bring the items of a dask bag together by key.
+    """Group the items of a dask bag by key.
 
     Parameters
     ----------
     bag
-        The bag; its items have to be picklable.
+        The dask bag; its items have to be picklable.
     key
-        Gives the key of an item: a number, a string, bytes, a date or time,
-        None, or a tuple or frozenset of such. It is called once per item.
-        Keys that are equal in Python are one, as ``1``, ``1.0`` and ``True``;
-        every NaN is one key.
+        Function that returns the key of an item: a number, a string, bytes, a
+        date or time, None, or a tuple or frozenset of these. It is called once
+        per item. Keys that are equal in Python are one key, such as ``1``,
+        ``1.0`` and ``True``; all NaNs are one key.
     npartitions
-        Partitions of the result. By default so many that each is half full.
+        Number of output partitions. By default enough for each to be half full.
     split_large_groups
-        Give a group that is too large for a partition out in several pairs of
-        the same key, each of bounded size, rather than refuse it.
+        Whether to split a group that is too large for a partition into several
+        pairs with the same key, each of bounded size, instead of refusing it.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     staging
-        A directory, or URL of an object store, that all workers reach.
+        Directory, or URL of an object store, that all workers can reach.
     grouper
-        dask's name of ``key``.
+        dask's name for ``key``.
     method, shuffle
-        dask's ways, ``"disk"`` and ``"tasks"``: taken, and without effect, since neither has a bound.
+        dask's methods ``"disk"`` and ``"tasks"``: accepted without effect, because neither has a memory bound.
     blocksize, max_branch
-        Taken, and without effect: they tune these ways.
+        Accepted without effect: they tune dask's methods.
 
     Returns
     -------
     dask.bag.Bag
-        Lazy. Pairs ``(key, list)``, as those of :meth:`dask.bag.Bag.groupby`:
-        each key once, its items in the order of the bag. Of keys that are
-        equal the first one in the bag is given.
+        Lazy. Pairs ``(key, list)`` as those of :meth:`dask.bag.Bag.groupby`:
+        each key once, its items in the order of the bag. Among equal keys, the
+        first one in the bag is used.
 
     Raises
     ------
     SchemaMismatchError
-        When it is not a bag; while it is computed, when a key has no hash.
+        When ``bag`` is not a dask bag; at compute time, when a key has no hash.
     ValidationError
-        When ``key`` cannot be called, ``npartitions`` is no number of
-        partitions, or there is no place that all workers reach.
+        When ``key`` is not callable, ``npartitions`` is not a number of
+        partitions, or there is no directory that all workers can reach.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the bag is computed and its plan does not fit the workers; when a
-        group is too large for a partition, with its key and size.
+        At compute time, when the plan does not fit the workers, or when a group
+        is too large for a partition; the message has its key and size.
     UnsupportedError
-        While it is computed, when a key's hash may differ in every process, or
-        an item cannot be pickled.
+        At compute time, when a key's hash may differ between processes, or an
+        item cannot be pickled.
 
     Notes
     -----
-    **Eager.** Four partitions at most are made, when this function is called,
-    to learn how many items they have and what these take. ``key`` is not called.
+    **Eager.** When this function is called, at most four partitions are
+    computed to count and measure their items. ``key`` is not called.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
-    of its threads, the larger of: a partition as it is made, an eighth of the
-    task's budget for the keys of those items that are looked at at once, and a
+    of its threads, the larger of: a partition while it is computed, an eighth
+    of the task's budget for the keys of the current block of items, and a
     quarter for items that wait to be written; three times an output partition.
 
-    **Disk.** The items once: ints, floats, strings and bytes as Arrow holds
-    them, anything else pickled. Pickles are read back: ``staging`` has to be a
-    place that nobody else writes to. The directory is this user's alone.
+    **Disk.** The items once: ints, floats, strings and bytes as Arrow arrays,
+    all others pickled. Pickles are read back, so nobody else may have write
+    access to ``staging``. The directory made there belongs to this user alone.
 
-    **Passes.** One, but for the partitions that are looked at first.
+    **Passes.** One, besides the partitions that are measured first.
 
     Examples
     --------
@@ -159,17 +160,19 @@ def plan_bag_groupby(
     max_branch: int | None = None,
     shuffle: str | None = None,
 ) -> Plan:
-    """Return how :func:`bag_groupby` would run, with the same arguments.
+    """Return the plan of :func:`bag_groupby`, without moving items.
+
+    Takes the arguments of :func:`bag_groupby`.
 
     Returns
     -------
     Plan
         Items and their bytes (its rows are items), partitions, peak per
-        worker, staging bytes. How large groups are is not known before the run.
+        worker, staged bytes. The sizes of groups are not known before the run.
 
     Notes
     -----
-    **Eager.** As :func:`bag_groupby`: a few partitions are made.
+    **Eager.** As :func:`bag_groupby`: a few partitions are computed.
 
     Examples
     --------
@@ -183,13 +186,13 @@ def plan_bag_groupby(
 
 
 def _key(key: Any, grouper: Any, method: Any, shuffle: Any, **numbers: Any) -> Any:
-    """Look at dask's arguments, and give the function."""
+    """Check dask's arguments, and return the key function."""
     no_effect(**numbers)
     for name, value in {"method": method, "shuffle": shuffle}.items():
         exchange_strategy("bag_groupby", value, None, argument=name, with_p2p=False)
     if (key is None) == (grouper is None):
         msg = f"{'No key is' if key is None else 'key= and grouper= both are'} given."
-        raise ValidationError(msg, hint="Give a function of one item, as operator.itemgetter('name').")
+        raise ValidationError(msg, hint="Pass a function of one item, such as operator.itemgetter('name').")
     return grouper if key is None else key
 
 
@@ -209,12 +212,12 @@ def _planned(
     staging: str | None,
 ) -> _Planned:
     if not isinstance(bag, db.Bag):
-        msg = f"bag is a {type(bag).__name__}, and a dask bag was expected."
+        msg = f"bag is a {type(bag).__name__}; a dask bag is expected."
         raise SchemaMismatchError(msg, hint="Make one with dask.bag.from_sequence or read_text.")
     check_flags(split_large_groups=split_large_groups)
     if not callable(key):
-        msg = f"key={key!r} cannot be called."
-        raise ValidationError(msg, hint="Give a function of one item, as operator.itemgetter('name').")
+        msg = f"key={key!r} is not callable."
+        raise ValidationError(msg, hint="Pass a function of one item, such as operator.itemgetter('name').")
     check_count(npartitions, argument="npartitions", what="a number of partitions")
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(memory)

@@ -1,4 +1,4 @@
-"""``safeframe.merge``: dask's merge, with its numbers known before it runs."""
+"""``safeframe.merge``: dask's merge, with its size and memory known before it runs."""
 
 from __future__ import annotations
 
@@ -64,96 +64,97 @@ def merge(
     sort: bool = False,
     copy: bool | None = None,
 ) -> dd.DataFrame:
-    """Merge two dask dataframes on columns or indexes, with every output partition bounded.
+    """Merge two dask dataframes on columns or indexes, with output partitions of bounded size.
 
     Parameters
     ----------
     left, right
-        The two sides; each a dataframe, or a series with a name, of dask or of pandas.
+        The two sides: dask or pandas dataframes, or named series.
     how
-        Which rows stay: ``"inner"``, ``"left"``, ``"right"`` or ``"outer"`` as
-        in pandas; ``"leftsemi"`` for the left rows that have a match, each
+        Which rows to keep: ``"inner"``, ``"left"``, ``"right"`` or ``"outer"``
+        as in pandas; ``"leftsemi"`` for the left rows that have a match, each
         once, and ``"leftanti"`` for those that have none, both with the left
-        columns only; ``"cross"`` for every row with every row, without keys.
+        columns only; ``"cross"`` for the Cartesian product, without keys.
     on
         Key or keys of both sides: columns, or the name of the index. Without
-        it, and without the four arguments that follow, all columns that both
-        sides have.
+        ``on`` and the four arguments that follow, all columns that both sides
+        have.
     left_on, right_on
-        Keys where the sides call them differently, likewise.
+        Key columns whose names differ; same forms as ``on``.
     left_index, right_index
-        Whether the index of that side is its key.
+        Whether to use the index of that side as its key.
     suffixes
-        What is added to the names of columns, other than common keys, that
-        both sides have; None for nothing.
+        Suffixes for columns that both sides have, other than common keys; None
+        for no suffix.
     indicator
         Whether to add a categorical column ``_merge`` that says where a row
         was found: ``"left_only"``, ``"right_only"`` or ``"both"``. A string
         is the column's name.
     strategy
-        ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"``, ``"staged"`` or ``"p2p"``;
-        None to let the plan choose.
+        ``"sorted"``, ``"broadcast"``, ``"sorted-one-side"``, ``"staged"`` or ``"p2p"``.
+        By default, the plan chooses.
     partition_size
-        Bytes that an output partition may have in memory, as ``"64MiB"`` or an int. By default the
-        configured ``safeframe.partition-size``, or else what leaves room for the steps that follow.
+        Maximum size of an output partition in memory, as ``"64MiB"`` or in bytes. By default the
+        configured ``safeframe.partition-size``, or a size that leaves room for the steps that follow.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default the smallest
+        limit of the connected workers; without a client, the memory that is free on this machine.
     staging
-        A directory that all workers reach, for the strategies that stage rows.
+        Directory, or URL of an object store, that all workers can reach.
     max_output
         Refuse the merge when its result is predicted to be larger in memory
-        than this many bytes.
+        than this size, as ``"10GiB"`` or in bytes.
     validate
         ``"one_to_one"``, ``"one_to_many"``, ``"many_to_one"`` or
         ``"many_to_many"``, or ``"1:1"`` and so on; checked from the key
         statistics.
     statistics
-        The two sides' key statistics, when they were gathered before.
+        Key statistics of the two sides, if they were gathered before.
     shuffle_method
-        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
-        ``"tasks"`` leave the choice to the plan.
+        As in dask: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and ``"tasks"``
+        leave the choice to the plan.
     npartitions
-        Partitions of the result, about: each has that share of its bytes, and
-        keys stay together where they fit. ``"auto"`` leaves it to the plan.
+        Approximate number of output partitions, of the same size in bytes as far as keys
+        that fit one partition stay together. ``"auto"`` leaves it to the plan.
     broadcast
-        As dask takes it: True is ``strategy="broadcast"``, False keeps the plan
-        from it; a number, dask's bias, leaves the choice to the plan.
+        As in dask: True is ``strategy="broadcast"``, False excludes it; a
+        number (dask's bias) leaves the choice to the plan.
     sort, copy
-        Of pandas: ``sort=True`` is refused, for :func:`sorted_merge` gives the
-        order of keys; ``copy`` has no effect, as a result is never a view.
+        As in pandas: ``sort=True`` is refused, because :func:`sorted_merge`
+        sorts by key; ``copy`` has no effect, because a result is never a view.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. Its rows are those of :func:`pandas.merge`, in another order; a
-        key may fill several partitions. Where both keys are indexes, the index
-        is the key; where one is, it is the index of the other side, as in
-        pandas; a semi or anti join on an index has the left index. Any other
-        index counts from zero in each partition. Divisions are known where the
-        index is a key of integers or times without nulls and no key is cut.
+        Lazy. The rows are those of :func:`pandas.merge`, in a different order;
+        a key may span several partitions. When both keys are indexes, the
+        result's index is the key; when one is, it is the index of the other
+        side, as in pandas; a semi or anti join on an index keeps the left
+        index. Otherwise the index counts from zero in each partition. Divisions
+        are known when the index is a key of integers or times without nulls and
+        no key spans partitions.
 
     Raises
     ------
     KeyNotFoundError
         When a key is neither a column nor the name of the index.
     SchemaMismatchError
-        When the keys' types cannot be compared, or, while it runs, when a
-        column of keys would have to round an integer to a float.
+        When the keys' types cannot be compared; at compute time, when a key
+        column would have to round an integer to a float.
     OutputTooLargeError
         When the result may be larger than ``max_output``, or would have more
         partitions than a dask graph can hold.
     UnsupportedError
-        For arrays as keys, an index of several levels, and other values of ``how``.
+        For arrays as keys, a MultiIndex, and other values of ``how``.
     ValidationError
         When ``validate`` does not hold, arguments contradict each other, or
-        names of the result clash.
+        column names of the result clash.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the collection is computed and its plan does not fit the workers.
+        At compute time, when the plan does not fit the workers.
     RowConservationError
-        When it is computed or counted, and the data are not those that it was planned for.
+        At compute time, when the data have changed since the plan was made.
 
     Warns
     -----
@@ -166,41 +167,42 @@ def merge(
     Notes
     -----
     **Eager.** The keys of both sides are read once, when this function is
-    called, to count rows per key. Not so in a left or right merge of parquet files
-    whose smaller side has each key once: there that side's keys alone are read, and
-    the other's only where it decides the type of integers. Where rows may lack a
-    match, it is looked how large 64-bit integers are: in parquet footers, or in
-    partitions that are in memory, or else in three partitions.
+    called, to count the rows of each key. The exception is a left or right merge
+    of parquet files whose smaller side has each key once: only that side's keys
+    are read, and the other's only if they decide the type of integers. When rows
+    may lack a match, the range of 64-bit integers is determined from parquet
+    footers, from partitions in memory, or else from three partitions.
 
-    **Integers** stay integers where each row has a match, and are floats as in
-    pandas otherwise. Where keys were sampled (``key-capacity``), rows may lack a
-    match as far as anyone knows before the run, and integers are floats; beyond
-    2**53 it is found out for keys that are whole numbers or times near each other.
+    **Integers** stay integers when every row has a match, and become floats as
+    in pandas otherwise. When keys were sampled (``key-capacity``), it is not
+    known before the run whether rows lack a match, and integers become floats;
+    those beyond 2**53 are checked first, for keys that are whole numbers or times
+    within a narrow range.
 
-    **Keys.** Integers of all widths are compared as integers, integers with
-    floats as numbers and never through a rounding cast, strings whatever stores
-    them, categories by their values, times in the finer unit and across time
-    zones. A null matches a null, as in pandas. Of ``uint64`` and signed
-    integers or floats, and of numpy's and Arrow's times, one has to be cast.
+    **Keys.** Integers of all widths are compared as integers; integers with
+    floats as numbers, never through a rounding cast; strings independently of
+    their storage; categories by value; times in the finer unit and across time
+    zones. A null matches a null, as in pandas. ``uint64`` cannot be compared with
+    signed integers or floats, nor numpy's times with Arrow's: cast one of them.
 
-    **Aggregations** of the result that need none of its rows (sums, counts,
-    means, least and largest values) have the values and types of pandas'. Sums of
-    integers are made in 64 bits, and beyond them wrap as in pandas and dask.
-    Counts beyond 64 bits raise :class:`safeframe.OutputTooLargeError`.
+    **Aggregations** of the result that need none of its rows (sums, counts, means,
+    minima and maxima) have the values and types of pandas. Sums of 64-bit integers
+    wrap as in pandas; counts beyond 64 bits raise :class:`safeframe.OutputTooLargeError`.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging one input partition (three times its
-    bytes and 40 B per row) and making one output partition (three
-    times its bytes, 24 B per row, and twice its shard's input). The plan has
-    the figures: ``safeframe.explain(result)``.
+    bytes and 40 B per row) and making one output partition (three times its
+    bytes, 24 B per row, and twice its shard's input). ``safeframe.explain(result)``
+    has the figures.
 
-    Where the smaller side is a table that workers map (``plan.table``), the
-    table counts as memory of each of them, beside three times an output partition.
+    When the smaller side is a memory-mapped table (``plan.table``), the table
+    counts towards the memory of each worker, next to three times an output
+    partition.
 
-    **Disk.** With the strategy ``"staged"`` both sides are written once to the
-    staging directory, with ``"sorted-one-side"`` one of them, less columns that
-    nothing uses; with ``"p2p"``, to the workers' local directories; of a table, its
-    side and the table.
+    **Disk.** The strategy ``"staged"`` writes both sides once to the staging
+    directory, ``"sorted-one-side"`` one of them, without columns that nothing
+    uses; ``"p2p"`` writes to the workers' local directories; a memory-mapped table
+    takes its side and the table.
 
     **Passes.** One over the key columns, one over each side; a shard with
     several output partitions is read once for each of them.
@@ -237,7 +239,7 @@ def merge(
 
 
 def merged(sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments) -> dd.DataFrame:
-    """Make the collection of a planned merge, for a recipe that the user called."""
+    """Return the collection of a planned merge, for a recipe that the user called."""
     refuse_partitions(plan)
     warn_of_explosion(sizes.estimate, stacklevel=3)
     if plan.strategy != "p2p" and plan.staging_directory is not None:
@@ -285,20 +287,20 @@ def plan_merge(
     sort: bool = False,
     copy: bool | None = None,
 ) -> Plan:
-    """Return how :func:`merge` would run, and what it would cost, without running it.
+    """Return the plan of :func:`merge`: how it would run and what it would cost.
 
     Takes the arguments of :func:`merge`. It never raises because something is
-    too big: ``plan.fits`` says so and ``plan.validate()`` raises.
+    too large: ``plan.fits`` is then False, and ``plan.validate()`` raises.
 
     Returns
     -------
     Plan
-        Strategy and why, each other strategy and why not, rows, bytes, peak
-        per worker, staging bytes.
+        The strategy and its reasons, the other strategies and why they were
+        rejected, rows, bytes, peak per worker, staged bytes.
 
     Notes
     -----
-    **Eager.** The keys of both sides are read once.
+    **Eager.** As :func:`merge`: the keys of both sides are read once.
 
     Examples
     --------

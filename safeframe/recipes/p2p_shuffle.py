@@ -1,4 +1,4 @@
-"""``safeframe.p2p_shuffle``: dask's P2P behind a check of what it will meet."""
+"""``safeframe.p2p_shuffle``: dask's P2P shuffle, after a check of memory, disk and types."""
 
 from __future__ import annotations
 
@@ -37,33 +37,33 @@ def p2p_shuffle(
     memory: str | int | None = None,
     statistics: KeyStatistics | None = None,
 ) -> dd.DataFrame:
-    """Bring all rows of a key into one partition, through dask's P2P.
+    """Shuffle a dask dataframe with dask's P2P, after checking that it will fit.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     on
         Key column, or a list of them.
     npartitions
-        Partitions of the result. By default as many as keep the largest of
-        them to ``partition_size``.
+        Number of output partitions. By default enough to keep the largest
+        within ``partition_size``.
     partition_size
-        Bytes that a partition should have in memory at most, as ``"64MiB"`` or
-        an int. By default the
-        configured ``safeframe.partition-size``, or else what leaves room for the
-        steps that follow.
+        Maximum size of an output partition in memory, as ``"64MiB"`` or in
+        bytes. By default the configured ``safeframe.partition-size``, or a
+        size that leaves room for the steps that follow.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers.
     statistics
-        Key statistics of ``ddf``, when they were gathered before.
+        Key statistics of ``ddf``, if they were gathered before.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. All rows of a key are in one partition, rows of a partition in
-        the order of the input; index, column names and types are those of ``ddf``.
+        Lazy. All rows of a key are in one partition; rows of a partition are
+        in the order of the input. Index, column names and types are those of
+        ``ddf``.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def p2p_shuffle(
         Without a distributed client, and for columns that P2P cannot carry.
     MemoryBudgetError
         When the workers have too little memory for P2P's buffers, for an input
-        partition, or for the largest partition of the result.
+        partition, or for the largest output partition.
     StagingFullError
         When the workers' disks have less room than all rows take.
     KeyNotFoundError, SchemaMismatchError, ValidationError
@@ -84,17 +84,18 @@ def p2p_shuffle(
 
     Notes
     -----
-    **Eager.** The key columns are read once, and every worker is asked for its
-    P2P buffers and its disk, when this function is called.
+    **Eager.** When this function is called, the key columns are read once and
+    every worker reports its P2P buffers and its disk.
 
     **Memory.** A worker's peak is what it uses before any data, P2P's buffers
     and messages, and for each thread the larger of sending one input partition
     (twice its bytes and a few slices) and receiving one output partition (four
-    times its bytes). The buffers of running workers are set to what the plan
-    says when the result is computed, and stay so.
+    times its bytes). At compute time, the buffers of running workers are set to
+    the sizes of the plan, and stay so.
 
     **Disk.** Every row is written, uncompressed, to the local directory of the
-    worker that its partition is on. A worker that is lost restarts the shuffle.
+    worker that has its output partition. If a worker is lost, the shuffle
+    restarts.
 
     **Passes.** One over the key columns, one over the frame.
 
@@ -124,10 +125,10 @@ def plan_p2p_shuffle(
     memory: str | int | None = None,
     statistics: KeyStatistics | None = None,
 ) -> Plan:
-    """Return how :func:`p2p_shuffle` would run, and what it would cost, without running it.
+    """Return the plan of :func:`p2p_shuffle`: how it would run and what it would cost.
 
     Takes the arguments of :func:`p2p_shuffle`. It does not raise because
-    something is too big: ``plan.fits`` says so.
+    something is too large: ``plan.fits`` is then False.
 
     Returns
     -------
@@ -159,8 +160,8 @@ def _planned(
     check_keys(ddf, names, "ddf")
     check_count(npartitions, argument="npartitions", what="a number of partitions")
     if npartitions is not None and partition_size is not None:
-        msg = "npartitions= and partition_size= are two ways to say the same."
-        raise ValidationError(msg, hint="Give one of them.")
+        msg = "npartitions= and partition_size= exclude each other."
+        raise ValidationError(msg, hint="Pass one of them.")
     partition_nbytes = config.partition_nbytes(partition_size)
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(memory)
@@ -182,7 +183,7 @@ def _refuse(plan: Plan, layout: P2PLayout) -> None:
         disk = layout.disk
         msg = (
             f"p2p_shuffle writes up to {format_nbytes(layout.tightest_nbytes)} to the disk of {disk.directory} on "
-            f"{disk.host}, which {disk.workers} workers share, and it has {format_nbytes(disk.free_nbytes)} free."
+            f"{disk.host}, which {disk.workers} workers share, and only {format_nbytes(disk.free_nbytes)} is free."
         )
         hint = "Free some disk, or start the workers with a local_directory= that has more room."
         raise StagingFullError(
@@ -191,11 +192,11 @@ def _refuse(plan: Plan, layout: P2PLayout) -> None:
     budget = plan.budget
     if budget.reserved_nbytes + budget.transport_nbytes > budget.allowed_nbytes:
         msg = (
-            f"P2P's buffers and messages take {format_nbytes(budget.transport_nbytes)} of each worker at least, "
-            f"which uses {format_nbytes(budget.reserved_nbytes)} before any data, and "
+            f"P2P's buffers and messages take at least {format_nbytes(budget.transport_nbytes)} of each worker, "
+            f"which uses {format_nbytes(budget.reserved_nbytes)} before any data; "
             f"{format_nbytes(budget.allowed_nbytes)} is allowed."
         )
-        hint = "Give each worker more memory, ask for fewer partitions, or use strategy='staged'."
+        hint = "Give each worker more memory, request fewer partitions, or use strategy='staged'."
         raise MemoryBudgetError(
             msg,
             hint=hint,

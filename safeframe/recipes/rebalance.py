@@ -1,4 +1,4 @@
-"""``safeframe.rebalance_partitions``: partitions of bounded, even bytes, rows in their order."""
+"""``safeframe.rebalance_partitions``: partitions of bounded, even size, with rows in their order."""
 
 from __future__ import annotations
 
@@ -50,72 +50,72 @@ def rebalance_partitions(
     freq: Any = None,
     force: bool = False,
 ) -> dd.DataFrame:
-    """Cut a dask dataframe anew, by bytes, into partitions that are bounded and alike.
+    """Repartition a dask dataframe by bytes, into partitions of bounded and even size.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     partition_size
-        Bytes that no output partition exceeds in memory, strings and objects
-        deep and the index included, as ``"64MiB"`` or an int. By default the
-        configured ``safeframe.partition-size``, or else what leaves room for the
-        steps that follow.
+        Maximum size of an output partition in memory, as ``"64MiB"`` or in
+        bytes, with strings and objects counted deep and the index included. By
+        default the configured ``safeframe.partition-size``, or a size that
+        leaves room for the steps that follow.
     npartitions
-        How many output partitions there are, as even in bytes as can be.
+        Number of output partitions, as even in bytes as possible.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     staging
-        A directory, or URL of an object store, that all workers reach, for the
-        strategy ``"staged"``.
+        Directory, or URL of an object store, that all workers can reach, for
+        the strategy ``"staged"``.
     strategy
-        ``"untouched"``, ``"merged"``, ``"sliced"`` or ``"staged"``; None to
-        let the plan choose.
+        ``"untouched"``, ``"merged"``, ``"sliced"`` or ``"staged"``. By
+        default, the plan chooses.
     divisions, freq, force
-        Of dask's ``repartition``; refused, in words.
+        Arguments of dask's ``repartition``; refused with an error.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. The rows of ``ddf`` in their order, with their index. Divisions
-        that were known stay known where cuts can lie between index values.
+        Lazy. The rows of ``ddf`` in their order, with their index. Known
+        divisions stay known if every cut can be between two index values.
 
     Raises
     ------
     ValidationError
         When both ``partition_size`` and ``npartitions`` are given, when a row
-        is larger than ``partition_size``, or when the strategy asked for
-        cannot run.
+        is larger than ``partition_size``, or when ``strategy`` cannot run.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the collection is computed and its plan does not fit the workers.
+        At compute time, when the plan does not fit the workers.
     RowConservationError
-        When, while it is computed, a partition has other rows than it had when
-        the plan was made.
+        At compute time, when the rows of a partition have changed since the
+        plan was made.
 
     Notes
     -----
-    **Eager.** Rows and bytes of each partition are learnt when this function
-    is called: from parquet footers where all columns have a fixed width and
-    the frame comes straight from ``read_parquet``, otherwise by a pass over it.
+    **Eager.** Rows and bytes of each partition are determined when this
+    function is called: from parquet footers if all columns have a fixed width
+    and the frame comes straight from ``read_parquet``, otherwise in one pass
+    over the frame. The result of ``set_index`` or ``sort_values`` is not
+    computed for this: it is planned again with the new sizes, so that rows move
+    once.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads: twice the largest input partition and three times the
-    largest output (strategies merged and sliced), or the larger of staging an
-    input partition (three times its bytes and 40 B per row) and reading an
-    output partition (five times its bytes). A parquet partition that does not
-    fit a task is read, and staged, in slices of some 16 MiB.
+    largest output partition (strategies merged and sliced), or the larger of
+    staging an input partition (three times its bytes and 40 B per row) and
+    reading an output partition (five times its bytes). A parquet partition that
+    does not fit a task is read and staged in slices of some 16 MiB.
 
-    **Disk.** With the strategy ``"staged"`` all rows are written once to the
-    staging directory, less columns that nothing uses.
+    **Disk.** The strategy ``"staged"`` writes all rows once to the staging
+    directory, without columns that nothing uses.
 
-    The result of ``set_index`` or ``sort_values`` is not computed for its
-    sizes: its plan is made anew with those asked for, so that rows move once.
-
-    **Passes.** At most one to learn sizes, and one over the rows; with the
-    strategy ``"sliced"`` an input partition is made at most twice on average.
+    **Passes.** At most one to determine sizes, and one over the rows; with the
+    strategy ``"sliced"`` an input partition is computed at most twice on average.
 
     Examples
     --------
@@ -155,17 +155,19 @@ def plan_rebalance(
     freq: Any = None,
     force: bool = False,
 ) -> Plan:
-    """Return how :func:`rebalance_partitions` would run, with the same arguments.
+    """Return the plan of :func:`rebalance_partitions`, without moving rows.
+
+    Takes the arguments of :func:`rebalance_partitions`.
 
     Returns
     -------
     Plan
-        Strategy and why, partitions and their bytes before and after, peak per
-        worker, staging bytes. ``plan.fits`` says whether it can run.
+        The strategy and its reasons, partitions and their bytes before and
+        after, peak per worker, staged bytes. ``plan.fits`` says whether it can run.
 
     Notes
     -----
-    **Eager.** As :func:`rebalance_partitions`: sizes are learnt.
+    **Eager.** As :func:`rebalance_partitions`: sizes are determined.
 
     Examples
     --------
@@ -181,14 +183,14 @@ def plan_rebalance(
 
 def _refuse_dask_arguments(divisions: Any, freq: Any, *, force: bool) -> None:
     check_flags(force=force)
-    why = "it cuts by bytes, or into so many partitions"
+    why = "it cuts by bytes, or into a number of partitions"
     if divisions is not None:
-        hint = "Give them to safeframe.set_index(divisions=), or use ddf.repartition(divisions=), which has no bound."
+        hint = "Use safeframe.set_index(divisions=), or ddf.repartition(divisions=), which has no memory bound."
         refuse(_RECIPE, "divisions", divisions, why, hint)
     if freq is not None:
-        refuse(_RECIPE, "freq", freq, why, "Use ddf.repartition(freq=), which has no bound.")
+        refuse(_RECIPE, "freq", freq, why, "Use ddf.repartition(freq=), which has no memory bound.")
     if force:
-        refuse(_RECIPE, "force", force, "it goes with divisions=", "Leave it out.")
+        refuse(_RECIPE, "force", force, "it belongs to divisions=", "Leave it out.")
 
 
 def _resized(
@@ -199,7 +201,7 @@ def _resized(
     staging: str | None,
     strategy: str | None,
 ) -> PlannedSort | None:
-    """Plan a frame anew that a recipe brings to an order; None for any other, and when a strategy is asked for."""
+    """Plan the result of a sort again with other sizes; None for other frames, and when a strategy is requested."""
     if strategy is not None:
         return None
     _goal(partition_size, npartitions)
@@ -266,11 +268,11 @@ def _goal(partition_size: str | int | None, npartitions: int | None) -> int | No
     if npartitions is not None:
         if partition_size is not None:
             msg = f"partition_size={partition_size!r} and npartitions={npartitions!r} contradict each other."
-            raise ValidationError(msg, hint="Give one of them.")
+            raise ValidationError(msg, hint="Pass one of them.")
         given: Any = npartitions
         if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
             msg = f"npartitions={npartitions!r} is not a number of partitions."
-            raise ValidationError(msg, hint="Give a whole number from 1 on.")
+            raise ValidationError(msg, hint="Pass a whole number of at least 1.")
         return None
     return config.partition_nbytes(partition_size)
 

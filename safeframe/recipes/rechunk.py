@@ -1,4 +1,4 @@
-"""``safeframe.rechunk``: an array in other chunks, on small workers."""
+"""``safeframe.rechunk``: an array with other chunks, on small workers."""
 
 from __future__ import annotations
 
@@ -43,72 +43,74 @@ def rechunk(
     balance: bool = False,
     method: str | None = None,
 ) -> da.Array:
-    """Return a dask array in other chunks.
+    """Rechunk a dask array.
 
     Parameters
     ----------
     array
-        The array: of any shape, and of any dtype but Python objects.
+        The dask array, of any shape and of any dtype except Python objects.
     chunks
-        The chunks, in every form that :meth:`dask.array.Array.rechunk` takes:
-        a length, ``-1`` for a whole axis, ``"auto"``, a size as ``"64MiB"``, a
-        tuple of these, of lengths, or of None for an axis that stays, a
-        dict by axis.
+        The new chunks, in any form that :meth:`dask.array.Array.rechunk`
+        takes: a length, ``-1`` for a whole axis, ``"auto"``, a size such as
+        ``"64MiB"``, a tuple of these, of tuples of lengths, or of None for an
+        axis that stays as it is, or a dictionary by axis.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     staging
-        A directory, or URL of an object store, that all workers reach.
+        Directory, or URL of an object store, that all workers can reach.
     threshold
-        Taken, and without effect: it bounds dask's intermediate graphs, and there are none.
+        Accepted without effect: it bounds dask's intermediate graphs, which are not used.
     block_size_limit
-        Bytes of a chunk where ``"auto"`` leaves its length open; by default a
-        sixth of what one task may use.
+        Maximum size of a chunk where ``"auto"`` leaves its length open, as
+        ``"64MiB"`` or in bytes; by default a sixth of what one task may use.
     balance
-        Whether chunks are made of lengths as equal as dask makes them.
+        Whether to make the lengths of chunks as equal as dask does.
     method
-        ``"tasks"`` has no effect, and ``"p2p"`` is refused: the plan has a way of its own.
+        ``"tasks"`` has no effect; ``"p2p"`` is refused, because P2P has no memory bound.
 
     Returns
     -------
     dask.array.Array
-        Lazy: the array in these chunks.
+        Lazy. The array with the new chunks.
 
     Raises
     ------
     SchemaMismatchError
-        When it is not a dask array.
+        When ``array`` is not a dask array.
     UnsupportedError
-        When its chunks are of unknown sizes, or not numpy arrays, or hold
-        Python objects.
+        When chunks have unknown sizes, are not numpy arrays, or hold Python
+        objects.
     ValidationError
-        When ``chunks`` are not chunks of this array, or when there is no place
-        that all workers reach.
+        When ``chunks`` do not match the array, or when there is no directory
+        that all workers can reach.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the array is computed and its plan does not fit the workers: a
-        chunk before or after is too large for one.
+        At compute time, when the plan does not fit the workers because an
+        input or output chunk is too large.
     RowConservationError
-        When, while it is computed, a chunk has another shape than the array
-        promises.
+        At compute time, when a chunk's shape differs from that of the array's
+        ``chunks``.
 
     Notes
     -----
-    **Eager.** Nothing of the array is computed. With a client, one round trip
-    to each worker.
+    **Eager.** Nothing of the array is computed. With a client, there is one
+    round trip to each worker.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
-    of its threads, the larger of: a chunk of the array, twice (as it is made),
-    those that are staged with it, and a piece; a chunk of the result, twice
-    (as it is, and consumed), and a piece.
+    of its threads, the larger of: an input chunk twice (while it is computed),
+    the chunks that are staged with it, and a piece; an output chunk twice
+    (itself, and in the task that uses it), and a piece.
 
-    **Disk.** The array once; twice where it passes through chunks in between.
+    **Disk.** The array once; twice if it passes through intermediate chunks.
 
-    **Passes.** One over the array, in which it is written and read once, or
-    twice or three times where the two chunkings would cut it in too many pieces.
+    **Passes.** One over the array, which is written and read once, or two or
+    three times if direct rechunking would cut it into too many pieces.
 
-    Sources: the planner of pangeo's rechunker, and cubed's bounded tasks.
+    The intermediate chunks follow the planner of pangeo's rechunker; tasks have
+    a memory bound as in cubed.
 
     Examples
     --------
@@ -149,13 +151,15 @@ def plan_rechunk(
     balance: bool = False,
     method: str | None = None,
 ) -> Plan:
-    """Return how :func:`rechunk` would run, with the same arguments.
+    """Return the plan of :func:`rechunk`, without moving data.
+
+    Takes the arguments of :func:`rechunk`.
 
     Returns
     -------
     Plan
-        Strategy and why, steps and their peaks, staging bytes. Its rows are
-        the array's elements, its partitions chunks.
+        The strategy and its reasons, steps and their peaks, staged bytes. Its
+        rows are the array's elements, its partitions are chunks.
 
     Notes
     -----
@@ -176,7 +180,7 @@ def plan_rechunk(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Given:
-    """What decides the chunks, and dask's arguments of how they are made."""
+    """The arguments that decide the chunks, and dask's arguments for how to make them."""
 
     chunks: Any
     threshold: float | None
@@ -185,15 +189,15 @@ class _Given:
     method: Any
 
     def target(self, array: da.Array, limit_nbytes: int) -> tuple[tuple[int, ...], ...]:
-        """Work out the chunks."""
+        """Return the chunks of the result."""
         no_effect(threshold=self.threshold)
         check_flags(balance=self.balance)
         if self.method is not None and not (isinstance(self.method, str) and self.method == "tasks"):
             if not isinstance(self.method, str) or self.method != "p2p":
-                msg = f"method={self.method!r} is no way of dask's to rechunk."
+                msg = f"method={self.method!r} is not a rechunk method of dask."
                 raise ValidationError(msg, hint="Leave it out.")
             refuse(
-                "rechunk", "method", self.method, "what P2P holds of an array has no bound", "Leave it out."
+                "rechunk", "method", self.method, "P2P holds parts of the array without a bound", "Leave it out."
             )
         if self.block_size_limit is not None:
             limit_nbytes = parse_nbytes(self.block_size_limit, argument="block_size_limit")
@@ -231,28 +235,28 @@ def _planned(array: Any, given: _Given, memory: str | int | None, staging: str |
 
 def _check(array: Any) -> None:
     if not isinstance(array, da.Array):
-        msg = f"array is a {type(array).__name__}, and a dask array was expected."
+        msg = f"array is a {type(array).__name__}; a dask array is expected."
         raise SchemaMismatchError(
             msg, hint="Make one with dask.array.from_array, from_zarr or a dask function."
         )
     unknown = [axis for axis, sizes in enumerate(array.chunks) if any(np.isnan(size) for size in sizes)]
     if unknown:
-        msg = f"The chunks of axis {unknown[0]} are of unknown sizes."
+        msg = f"The chunks of axis {unknown[0]} have unknown sizes."
         raise UnsupportedError(msg, hint="Call array.compute_chunk_sizes() first.")
     if type(array._meta) is not np.ndarray:
-        msg = f"The chunks are {type(array._meta).__module__}.{type(array._meta).__name__}, and numpy arrays were expected."
+        msg = f"The chunks are {type(array._meta).__module__}.{type(array._meta).__name__}; numpy arrays are expected."
         raise UnsupportedError(
             msg, hint="Turn them into numpy arrays first, as with array.map_blocks(np.asarray)."
         )
     if array.dtype.hasobject or array.dtype.kind == "T":
-        msg = f"The array is of dtype {array.dtype}: its elements are not in the array itself, and are not staged."
+        msg = f"The array has dtype {array.dtype}: its elements are references, which cannot be staged."
         raise UnsupportedError(
             msg, hint="Cast it to numbers or to strings of fixed width, as with array.astype('U16')."
         )
 
 
 def _target(array: da.Array, chunks: Any, limit_nbytes: int) -> tuple[tuple[int, ...], ...]:
-    """Bring the chunks that are asked for to one form, as dask's own rechunk does."""
+    """Normalize the requested chunks, as dask's own rechunk does."""
     if array.ndim == 0:
         return ()
     given = chunks
@@ -273,7 +277,7 @@ def _target(array: da.Array, chunks: Any, limit_nbytes: int) -> tuple[tuple[int,
         )
     except (ValueError, TypeError, NotImplementedError, ArithmeticError) as error:
         msg = f"chunks={given!r} are not chunks of an array of shape {array.shape}: {error}."
-        raise ValidationError(msg, hint="Give what dask.array.Array.rechunk takes.") from error
+        raise ValidationError(msg, hint="Pass chunks that dask.array.Array.rechunk takes.") from error
     return tuple(tuple(int(length) for length in axis) for axis in found)
 
 

@@ -53,59 +53,60 @@ def set_index(
     other: Any = None,
     **options: Any,
 ) -> dd.DataFrame:
-    """Order a dask dataframe by a column and make that its index, with known divisions.
+    """Set the index of a dask dataframe to a column, sorted, with known divisions.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     column
-        The column that becomes the index, or a series made of the frame, as
-        ``ddf["a"] + 1``, whose values do. The present index is dropped.
+        The column that becomes the index, or a series computed from the frame,
+        such as ``ddf["a"] + 1``. The present index is dropped.
     drop
-        Whether the column goes from the columns.
+        Whether to remove the column from the columns.
     npartitions
-        Partitions of the result; fewer when there are not as many keys.
+        Number of output partitions; fewer when there are fewer keys.
         ``"auto"`` leaves it to the plan.
     partition_size
-        Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. All rows of a key are in one partition, so that a key with more
-        rows makes a larger one; the plan says so. By default the
-        configured ``safeframe.partition-size``, or else what leaves room for the
-        steps that follow.
+        Maximum size of an output partition in memory, as ``"64MiB"`` or in
+        bytes. All rows of a key are in one partition, so a key with more rows
+        makes a larger one; the plan says so. By default the configured
+        ``safeframe.partition-size``, or a size that leaves room for the steps
+        that follow.
     strategy
-        ``"sorted"``, ``"staged"`` or ``"p2p"``; None to let the plan choose.
+        ``"sorted"``, ``"staged"`` or ``"p2p"``. By default, the plan chooses.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     staging
-        A directory, or URL of an object store, that all workers reach.
+        Directory, or URL of an object store, that all workers can reach.
     divisions
-        The keys that partitions begin with and, at the end, the largest key or
-        one above it: the divisions of the result. No key may lie outside. Rows
-        without a key go to the last partition, as in dask.
+        The divisions of the result: the first key of each partition and, at
+        the end, the largest key or a value above it. No key may lie outside.
+        Rows with a null key go to the last partition, as in dask.
     sorted
-        Whether the rows are in order already. That is looked at: where they
-        are not, the call is refused.
+        Whether the rows are sorted already. This is checked: if they are not,
+        an error is raised.
     sort
-        False to set the index of each partition and move no row; divisions are unknown then.
+        False to set the index of each partition without moving rows; divisions are then unknown.
     shuffle_method
-        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
-        ``"tasks"`` leave the choice to the plan.
+        As in dask: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and ``"tasks"``
+        leave the choice to the plan.
     upsample
-        Taken, and without effect: as many keys are sampled as make partitions even.
+        Accepted without effect: enough keys are sampled to make partitions even.
     append, inplace, compute
-        Refused where they are true, in words.
+        Refused with an error if true.
     other
-        dask's name of ``column``.
+        dask's name for ``column``.
     **options
         Refused: options of dask's shuffles.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. Rows in the order of the index, those of equal keys in the order
-        of the input; null keys in partitions of their own, at the end.
+        Lazy. Rows sorted by index, rows of equal keys in the order of the
+        input; null keys in partitions of their own, at the end.
 
     Raises
     ------
@@ -115,11 +116,11 @@ def set_index(
         When several columns are named, or the values have no order.
     ValidationError
         When arguments contradict each other, ``sorted=True`` does not hold, or keys
-        lie outside of ``divisions``.
+        lie outside ``divisions``.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the collection is computed and its plan does not fit the workers.
+        At compute time, when the plan does not fit the workers.
 
     Notes
     -----
@@ -128,16 +129,16 @@ def set_index(
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
     of its threads, the larger of staging a group of input partitions (three
-    times one of them, and once the group where it is numbers and times, three
-    times otherwise, with 24 B per row) and ordering an output
-    partition (five times its bytes and 40 B per row). The plan has the figures:
-    ``safeframe.explain(result)``.
+    times one of them, plus the group once if it holds only numbers and times,
+    three times otherwise, with 24 B per row) and sorting an output partition
+    (five times its bytes and 40 B per row). ``safeframe.explain(result)`` has
+    the figures.
 
-    **Disk.** With the strategy ``"staged"`` all rows are written once to the
-    staging directory, less columns that nothing uses, integers narrowed.
+    **Disk.** The strategy ``"staged"`` writes all rows once to the staging
+    directory, without columns that nothing uses and with integers narrowed.
 
-    **Passes.** One over the column, one over the frame. A frame whose
-    partitions are in order already is not moved.
+    **Passes.** One over the column, one over the frame. Rows of a frame whose
+    partitions are sorted already do not move.
 
     Examples
     --------
@@ -180,12 +181,14 @@ def plan_set_index(
     other: Any = None,
     **options: Any,
 ) -> Plan:
-    """Return what :func:`safeframe.set_index` would do, with the same arguments.
+    """Return the plan of :func:`safeframe.set_index`, without moving rows.
+
+    Takes the arguments of :func:`safeframe.set_index`.
 
     Returns
     -------
     Plan
-        Strategy, partitions, and the memory and disk that they need.
+        The strategy and its reasons, partitions, and the memory and disk that they need.
 
     Notes
     -----
@@ -251,22 +254,25 @@ def _given(
     no_effect(upsample=upsample)
     if (column is None) == (other is None):
         msg = f"{'No column is' if column is None else 'column= and other= both are'} named."
-        raise ValidationError(msg, hint="Name one column, or give one series.")
+        raise ValidationError(msg, hint="Name one column, or pass one series.")
     n = as_npartitions(npartitions)
     if (in_order or not sort) and n is not None:
-        msg = f"npartitions={n} cannot be kept with {'sorted=True' if in_order else 'sort=False'}, which move no rows."
+        msg = f"npartitions={n} cannot be combined with {'sorted=True' if in_order else 'sort=False'}, which moves no rows."
         raise ValidationError(
             msg, hint="Leave one of them out, or use safeframe.rebalance_partitions afterwards."
         )
     if not sort and divisions is not None:
-        msg = "divisions= cannot be kept with sort=False, which looks at no key."
+        msg = "divisions= cannot be combined with sort=False, which reads no keys."
         raise ValidationError(msg, hint="Leave one of them out.")
     if divisions is not None and (isinstance(divisions, str) or not pd.api.types.is_list_like(divisions)):
-        msg = f"divisions={divisions!r} is no list of values."
-        raise ValidationError(msg, hint="Give ascending values, one more than there are to be partitions.")
+        msg = f"divisions={divisions!r} is not a list of values."
+        raise ValidationError(msg, hint="Pass ascending values, one more than the number of partitions.")
     frame = check_frame(ddf, "ddf")
     if in_order and divisions is not None and len(divisions) != frame.npartitions + 1:
-        msg = f"divisions= are {len(divisions)}, and with sorted=True {frame.npartitions} partitions have {frame.npartitions + 1}."
+        msg = (
+            f"divisions= has {len(divisions)} values; with sorted=True, {frame.npartitions} partitions need "
+            f"{frame.npartitions + 1}."
+        )
         raise ValidationError(msg, hint="Leave sorted= out: rows are then moved to the divisions.")
     found = index_column(frame, other if column is None else column, drop=drop)
     return _Given(
@@ -297,7 +303,7 @@ def _planned(given: _Given) -> PlannedSort:
         with_index=False,
     )
     facts = planned.facts
-    # Nulls, and keys without codes, say nothing about the order: such rows are brought to it.
+    # Nulls, and keys without codes, say nothing about the order: such rows are sorted.
     if (
         given.in_order
         and facts.ordered
@@ -305,7 +311,7 @@ def _planned(given: _Given) -> PlannedSort:
         and not facts.quantiles.null_rows
     ):
         msg = f"sorted=True does not hold: {facts.ordered}."
-        raise ValidationError(msg, hint="Leave sorted= out: the rows are then brought to their order.")
+        raise ValidationError(msg, hint="Leave sorted= out: the rows are then sorted.")
     return planned
 
 
@@ -317,5 +323,5 @@ def _as_they_are(given: _Given) -> Plan:
     )
     plan = plan_sort(facts, len(facts.quantiles.partition_rows))[0]
     return replace(
-        plan, reasons=("sort=False was given: rows stay where they are, in the order that they have",)
+        plan, reasons=("sort=False: rows stay where they are, in the order that they have",)
     )

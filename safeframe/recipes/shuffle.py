@@ -58,52 +58,54 @@ def shuffle(
     force: bool = False,
     **options: Any,
 ) -> dd.DataFrame:
-    """Bring all rows of a key into one partition.
+    """Shuffle a dask dataframe so that all rows of a key are in one partition.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     on
         Key column, or a list of them.
     npartitions
-        Partitions of the result. By default as many as keep the largest of
-        them to ``partition_size``, and no fewer than there were. ``"auto"``
-        leaves it to the plan.
+        Number of output partitions. By default enough to keep the largest
+        within ``partition_size``, and at least as many as ``ddf`` has.
+        ``"auto"`` leaves it to the plan.
     strategy
-        ``"staged"``: through a place that all workers reach. ``"p2p"``: as
-        :func:`safeframe.p2p_shuffle`. None for staged where there is such a place.
+        ``"staged"``: through files in the staging directory. ``"p2p"``: as
+        :func:`safeframe.p2p_shuffle`. By default, staged if there is a
+        directory that all workers can reach.
     partition_size
-        Bytes that a partition should have in memory at most, as ``"64MiB"`` or
-        an int; a key with more rows makes a larger one. By default the
-        configured ``safeframe.partition-size``, or else what leaves room for the
-        steps that follow.
+        Maximum size of an output partition in memory, as ``"64MiB"`` or in
+        bytes; a key with more rows makes a larger one. By default the
+        configured ``safeframe.partition-size``, or a size that leaves room for
+        the steps that follow.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     staging
-        A directory, or URL of an object store, that all workers reach.
+        Directory, or URL of an object store, that all workers can reach.
     statistics
-        Key statistics of ``ddf``, when they were gathered before.
+        Key statistics of ``ddf``, if they were gathered before.
     ignore_index
-        Whether the index is dropped, and counts from zero in each partition.
+        Whether to drop the index; it then counts from zero in each partition.
     shuffle_method
-        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
-        ``"tasks"`` leave the choice to the plan.
+        As in dask: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and ``"tasks"``
+        leave the choice to the plan.
     on_index
-        Refused where it is true: keys are columns.
+        Refused with an error if true: keys are columns.
     force
-        Taken, and without effect: rows are always brought together.
+        Accepted without effect: rows are always shuffled.
     **options
         Refused: options of dask's shuffles.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. All rows of a key are in one partition, rows of a partition in
-        the order of the input. Two frames with keys of the same types and the
-        same ``npartitions`` have a key in partitions of the same number, by
-        either strategy.
+        Lazy. All rows of a key are in one partition; rows of a partition are
+        in the order of the input. In two frames with keys of the same types
+        and the same ``npartitions``, a key is in the partition of the same
+        number, with either strategy.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def shuffle(
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the collection is computed and its plan does not fit the workers.
+        At compute time, when the plan does not fit the workers.
 
     Notes
     -----
@@ -129,7 +131,7 @@ def shuffle(
     >>> int(shuffled.map_partitions(lambda part: part["k"].nunique()).compute().sum())
     2
     """
-    del force  # the rows are always brought together
+    del force  # rows are always shuffled
     check_flags(ignore_index=ignore_index, on_index=on_index)
     _check_dask_arguments(on, options, on_index=on_index)
     given = _Given(
@@ -182,12 +184,14 @@ def plan_shuffle(
     force: bool = False,
     **options: Any,
 ) -> Plan:
-    """Return what :func:`safeframe.shuffle` would do, with the same arguments.
+    """Return the plan of :func:`safeframe.shuffle`, without moving rows.
+
+    Takes the arguments of :func:`safeframe.shuffle`.
 
     Returns
     -------
     Plan
-        Strategy, partitions, and the memory and disk that they need.
+        The strategy and its reasons, partitions, and the memory and disk that they need.
 
     Notes
     -----
@@ -200,7 +204,7 @@ def plan_shuffle(
     >>> safeframe.plan_shuffle(frame, "k", npartitions=3).output_partitions
     3
     """
-    del force  # the rows are always brought together
+    del force  # rows are always shuffled
     check_flags(ignore_index=ignore_index, on_index=on_index)
     _check_dask_arguments(on, options, on_index=on_index)
     given = _Given(
@@ -243,7 +247,7 @@ def _check_dask_arguments(on: Any, options: Mapping[str, Any], *, on_index: bool
     refuse_options(_RECIPE, options, signature(shuffle).parameters)
     if on_index:
         refuse(
-            _RECIPE, "on_index", on_index, "its keys are columns", "Make the index one: ddf.reset_index()."
+            _RECIPE, "on_index", on_index, "its keys are columns", "Make the index a column: ddf.reset_index()."
         )
     if is_dask_collection(on) or isinstance(on, (pd.Series, pd.DataFrame)):
         hint = "Make it a column first, as with ddf.assign(key=...)."
@@ -274,7 +278,7 @@ def _planned(
         return None
     if where.directory is None:
         msg = f"strategy='staged' cannot run this shuffle: {where.unavailable}."
-        raise ValidationError(msg, hint="Name such a directory in staging=, or leave strategy= out.")
+        raise ValidationError(msg, hint="Name a directory in staging= that all workers can reach, or leave strategy= out.")
     partition_nbytes = config.partition_nbytes(given.partition_size)
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(given.memory)

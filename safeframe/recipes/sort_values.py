@@ -1,4 +1,4 @@
-"""``safeframe.sort_values``: a whole frame in order, on small workers."""
+"""``safeframe.sort_values``: a whole frame sorted, on small workers."""
 
 from __future__ import annotations
 
@@ -46,68 +46,69 @@ def sort_values(
     shuffle_method: str | None = None,
     **options: Any,
 ) -> dd.DataFrame:
-    """Order a dask dataframe by one or more columns.
+    """Sort a dask dataframe by one or more columns.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     by
-        A column, or a list of columns, the first counting most.
+        A column, or a list of columns, the most significant first.
     ascending
-        Whether small values come first; one for all columns, or one each.
+        Whether to sort in ascending order; one value for all columns, or one each.
     na_position
         ``"last"`` or ``"first"``: where nulls go, in either direction.
     ignore_index
-        Whether the index is dropped, and counts from zero in each partition.
+        Whether to drop the index; it then counts from zero in each partition.
     npartitions
-        Partitions of the result, about; a key never has to fit one of them.
+        Approximate number of output partitions; a key may span several of them.
         ``"auto"`` leaves it to the plan.
     partition_size
-        Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. A key with more rows fills several. By default the
-        configured ``safeframe.partition-size``, or else what leaves room for the
-        steps that follow.
+        Maximum size of an output partition in memory, as ``"64MiB"`` or in
+        bytes. A key with more rows spans several. By default the configured
+        ``safeframe.partition-size``, or a size that leaves room for the steps
+        that follow.
     strategy
-        ``"sorted"``, ``"staged"`` or ``"p2p"``; None to let the plan choose.
+        ``"sorted"``, ``"staged"`` or ``"p2p"``. By default, the plan chooses.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     staging
-        A directory, or URL of an object store, that all workers reach.
+        Directory, or URL of an object store, that all workers can reach.
     sort_function, sort_function_kwargs
-        Refused, in words: the order by ``by`` also decides which partition a row goes to.
+        Refused with an error: the order of ``by`` also decides which partition a row goes to.
     upsample
-        Taken, and without effect: as many keys are sampled as make partitions even.
+        Accepted without effect: enough keys are sampled to make partitions even.
     shuffle_method
-        As dask takes it: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and
-        ``"tasks"`` leave the choice to the plan.
+        As in dask: ``"p2p"`` is ``strategy="p2p"``; ``"disk"`` and ``"tasks"``
+        leave the choice to the plan.
     **options
         Refused: options of dask's shuffles.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. Rows as :meth:`pandas.DataFrame.sort_values` with ``kind="stable"``
-        has them: partitions in order, and rows of equal keys in the order of
-        the input. Divisions are unknown.
+        Lazy. Rows in the order of :meth:`pandas.DataFrame.sort_values` with
+        ``kind="stable"``: rows of equal keys are in the order of the input.
+        Divisions are unknown.
 
     Raises
     ------
     KeyNotFoundError
         When there is no such column.
     UnsupportedError
-        When the values have no order, and for arguments of dask's that are refused.
+        When the values have no order, and for arguments of dask that are refused.
     ValidationError
         When arguments contradict each other.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the collection is computed and its plan does not fit the workers.
+        At compute time, when the plan does not fit the workers.
 
     Notes
     -----
-    **Eager.** The columns named are read once, when this function is called,
+    **Eager.** The columns ``by`` are read once, when this function is called,
     and evenly spaced rows of each partition are kept.
 
     **Memory**, **disk** and **passes** are those of :func:`safeframe.set_index`.
@@ -149,16 +150,18 @@ def plan_sort_values(
     shuffle_method: str | None = None,
     **options: Any,
 ) -> Plan:
-    """Return what :func:`safeframe.sort_values` would do, with the same arguments.
+    """Return the plan of :func:`safeframe.sort_values`, without moving rows.
+
+    Takes the arguments of :func:`safeframe.sort_values`.
 
     Returns
     -------
     Plan
-        Strategy, partitions, and the memory and disk that they need.
+        The strategy and its reasons, partitions, and the memory and disk that they need.
 
     Notes
     -----
-    **Eager.** As :func:`safeframe.sort_values`: the columns named are read once.
+    **Eager.** As :func:`safeframe.sort_values`: the columns ``by`` are read once.
 
     Examples
     --------
@@ -190,8 +193,8 @@ def _given(
 ) -> SortOptions:
     refuse_options(_RECIPE, options, signature(sort_values).parameters)
     why, hint = (
-        "one order decides where rows go and how they lie",
-        "Sort by a column that the function makes.",
+        "the same order decides to which partition rows go",
+        "Sort by a column that the function computes.",
     )
     if sort_function is not None:
         refuse(_RECIPE, "sort_function", getattr(sort_function, "__name__", sort_function), why, hint)
@@ -217,10 +220,10 @@ def _planned(
     directions = list(ascending) if isinstance(ascending, (list, tuple)) else [ascending] * len(names)
     if len(directions) != len(names):
         msg = f"ascending= has {len(directions)} values and by= names {len(names)} columns."
-        raise ValidationError(msg, hint="Give one value for all columns, or one for each.")
+        raise ValidationError(msg, hint="Pass one value for all columns, or one for each.")
     if not all(isinstance(one, (bool, np.bool_)) for one in directions):
         msg = f"ascending={ascending!r} is neither True nor False."
-        raise ValidationError(msg, hint="Give True or False, or a list with one of them for each column.")
+        raise ValidationError(msg, hint="Pass True or False, or a list with one of them for each column.")
     check_choice(na_position, ("first", "last"), argument="na_position", what="a place for nulls")
     if ignore_index is not None:  # as dask has it by default
         check_flags(ignore_index=ignore_index)

@@ -53,44 +53,45 @@ def sorted_merge(
     Parameters
     ----------
     left, right
-        The two sides. The key ranges of a side's partitions follow each other,
-        and may share a key where they meet; within a partition rows may be in
-        any order, and nulls may stand anywhere. Divisions need not be known.
+        The two sides. The partitions of a side have ascending key ranges;
+        neighbours may share one key. Within a partition, rows may be in any
+        order and nulls anywhere. Divisions need not be known.
     how, on, left_on, right_on, left_index, right_index, suffixes
-        As for :func:`merge`. The key is one column of numbers, times,
-        booleans or strings (in the order of their characters, categories too).
+        As in :func:`merge`. The key is one column of numbers, times, booleans
+        or strings (in lexicographic order, also for categories).
     strategy
-        ``"sorted"``, ``"sorted-one-side"`` or ``"staged"``; None to let the plan choose.
+        ``"sorted"``, ``"sorted-one-side"`` or ``"staged"``. By default, the plan chooses.
     partition_size, memory, max_output, validate, statistics, staging
-        As for :func:`merge`; statistics of strings are gathered anew, and cannot be given.
+        As in :func:`merge`; ``statistics`` cannot be used for string keys, which
+        are always counted again.
     sort
-        Whether a side that is not in key order is brought to it, through the
-        staging directory, rather than refused.
+        Whether to sort a side that is not in key order, through the staging
+        directory, instead of refusing it.
     shuffle_method, npartitions, broadcast
-        As for :func:`merge`; there is no P2P and no broadcast that keeps the order.
+        As in :func:`merge`; P2P and broadcast do not keep the order and are refused.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy. Its rows are those of :func:`pandas.merge`, in the order of their
-        keys within and across partitions, null keys last; rows of one key are in
-        the order of the left rows, and for each in that of the right ones. All
-        rows of a key are in one partition, unless they fill more than one (or
-        there are too many keys to count all of them exactly, or they are strings). The index counts
-        from zero in each partition.
+        Lazy. The rows are those of :func:`pandas.merge`, sorted by key within
+        and across partitions, null keys last; rows of one key are in the order
+        of the left rows, then of the right rows. All rows of a key are in one
+        partition, unless they exceed it, there are too many keys to count each
+        exactly, or keys are strings. The index counts from zero in each
+        partition.
 
     Raises
     ------
     ValidationError
-        When a side is not in key order and ``sort`` is not set: which one, where,
-        and both key ranges.
+        When a side is not in key order and ``sort`` is False; the message names
+        the side, the partition and both key ranges.
     RowConservationError
-        When it is computed and a side has other rows, or other keys, than when
-        this function was called.
+        At compute time, when the rows or keys of a side have changed since this
+        function was called.
     UnsupportedError
-        When the key is of a type that is not counted in its order.
+        When the statistics of the key's type do not have its order.
     KeyNotFoundError, SchemaMismatchError, OutputTooLargeError, StagingError, MemoryBudgetError
-        As for :func:`merge`.
+        As in :func:`merge`.
 
     Warns
     -----
@@ -103,21 +104,21 @@ def sorted_merge(
     Notes
     -----
     **Eager.** The key columns of both sides are read once, when this function
-    is called, to count rows per key and to see each partition's range; strings
-    once before, for some of them by which the others are ordered.
+    is called, to count the rows of each key and find each partition's range;
+    strings are read twice, the first time to sample the bounds of ranges.
 
     **Memory.** A worker's peak is what it uses before any data, three times the
     partitions that one output partition touches, and, for each of its threads,
     the larger of checking one partition (three times its bytes and 40 B per
     row) and making one output partition (three times its bytes, 24 B per row,
-    and twice its input). The plan has the figures: ``safeframe.explain(result)``.
+    and twice its input). ``safeframe.explain(result)`` has the figures.
 
-    **Disk.** None when both sides are in key order and fit; else the side that
-    is moved is written once to the staging directory.
+    **Disk.** None when both sides are in key order and fit; otherwise the side
+    that moves is written once to the staging directory.
 
-    **Order is checked.** Each partition is held to the keys that it had when
-    this function was called; partitions that no result row can come from are
-    not read.
+    **Order is checked.** At compute time, the keys of each partition are
+    compared with those that it had when this function was called. Partitions
+    that contribute no rows are not read.
 
     Examples
     --------
@@ -168,20 +169,20 @@ def plan_sorted_merge(
     npartitions: int | str | None = None,
     broadcast: bool | float | None = None,
 ) -> Plan:
-    """Return how :func:`sorted_merge` would run, and what it would cost, without running it.
+    """Return the plan of :func:`sorted_merge`: how it would run and what it would cost.
 
     Takes the arguments of :func:`sorted_merge`. It never raises because something
-    is too big: ``plan.fits`` says so and ``plan.validate()`` raises.
+    is too large: ``plan.fits`` is then False, and ``plan.validate()`` raises.
 
     Returns
     -------
     Plan
-        Strategy and why, each other strategy and why not, rows, bytes, peak
-        per worker, staging bytes.
+        The strategy and its reasons, the other strategies and why they were
+        rejected, rows, bytes, peak per worker, staged bytes.
 
     Notes
     -----
-    **Eager.** The key columns of both sides are read once.
+    **Eager.** As :func:`sorted_merge`: the key columns of both sides are read.
 
     Examples
     --------
@@ -211,8 +212,8 @@ def _order_check(*, sort: bool) -> Callable[[JoinSizes], None]:
     def check(sizes: JoinSizes) -> None:
         if not sizes.schema.ordered:
             kinds = ", ".join(column.kind for column in sizes.schema.columns)
-            msg = f"sorted_merge on {list(sizes.keys.left.names)!r}: keys of the kind {kinds} are not counted in their order."
-            hint = "Use safeframe.merge; it needs no order. safeframe.sort_values brings its result to one."
+            msg = f"sorted_merge on {list(sizes.keys.left.names)!r}: statistics of {kinds} keys do not have their order."
+            hint = "Use safeframe.merge, which needs no order, and safeframe.sort_values on its result."
             raise UnsupportedError(msg, hint=hint)
         if sort:
             return
@@ -235,7 +236,7 @@ def _refuse_disorder(name: str, keys: KeyStatistics) -> None:
     values = decode_codes(ends, keys.schema)
     msg = (
         f"The {name} side is not in the order of {keys.on[0]!r} after partition {before}: it holds keys from "
-        f"{values[0]!r} to {values[1]!r}, and partition {after} behind it from {values[2]!r} to {values[3]!r}."
+        f"{values[0]!r} to {values[1]!r}, and the following partition {after} from {values[2]!r} to {values[3]!r}."
     )
-    hint = "Have it brought to that order with sort=True, or use safeframe.merge, which needs none."
+    hint = "Sort it with sort=True, or use safeframe.merge, which needs no order."
     raise ValidationError(msg, hint=hint, side=name, partition=before)
