@@ -322,6 +322,4 @@ def _as_they_are(given: _Given) -> Plan:
         planned.facts, ordered="", held_rows=0, strategy="sorted", npartitions=None, partition_nbytes=None
     )
     plan = plan_sort(facts, len(facts.quantiles.partition_rows))[0]
-    return replace(
-        plan, reasons=("sort=False: rows stay where they are, in the order that they have",)
-    )
+    return replace(plan, reasons=("sort=False: rows stay where they are, in the order that they have",))

@@ -247,7 +247,11 @@ def _check_dask_arguments(on: Any, options: Mapping[str, Any], *, on_index: bool
     refuse_options(_RECIPE, options, signature(shuffle).parameters)
     if on_index:
         refuse(
-            _RECIPE, "on_index", on_index, "its keys are columns", "Make the index a column: ddf.reset_index()."
+            _RECIPE,
+            "on_index",
+            on_index,
+            "its keys are columns",
+            "Make the index a column: ddf.reset_index().",
         )
     if is_dask_collection(on) or isinstance(on, (pd.Series, pd.DataFrame)):
         hint = "Make it a column first, as with ddf.assign(key=...)."
@@ -278,7 +282,9 @@ def _planned(
         return None
     if where.directory is None:
         msg = f"strategy='staged' cannot run this shuffle: {where.unavailable}."
-        raise ValidationError(msg, hint="Name a directory in staging= that all workers can reach, or leave strategy= out.")
+        raise ValidationError(
+            msg, hint="Name a directory in staging= that all workers can reach, or leave strategy= out."
+        )
     partition_nbytes = config.partition_nbytes(given.partition_size)
     # First of all: a worker's allocators are set up before its first task.
     budget = given_budget(given.memory)
