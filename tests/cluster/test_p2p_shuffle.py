@@ -285,7 +285,7 @@ def test_a_disk_that_is_too_small(small_cluster, monkeypatch):
     )
     monkeypatch.setattr("safeframe.sizing.p2p.current_client", lambda: small_cluster)
     with pytest.raises(
-        errors.StagingFullError, match=r"2 workers share, and it has .* free(.|\n)*local_directory="
+        errors.StagingFullError, match=r"2 workers share, and only .* is free(.|\n)*local_directory="
     ):
         p2p_shuffle(frame_of(), "k")
 

@@ -28,7 +28,7 @@ def bag(n=60, npartitions=3):
 @pytest.mark.parametrize(
     ("key", "arguments", "message"),
     [
-        ("name", {}, "key='name' cannot be called"),
+        ("name", {}, "key='name' is not callable"),
         (abs, {"npartitions": 0}, "npartitions=0 is not a number"),
         (abs, {"npartitions": 1.5}, r"npartitions=1\.5"),
         (abs, {"npartitions": True}, "npartitions=True"),
@@ -43,7 +43,7 @@ def test_bad_arguments(key, arguments, message):
 
 
 def test_what_is_no_bag():
-    with pytest.raises(safeframe.SchemaMismatchError, match="bag is a list, and a dask bag was expected"):
+    with pytest.raises(safeframe.SchemaMismatchError, match="bag is a list; a dask bag is expected"):
         safeframe.bag_groupby([1, 2], abs)
 
 

@@ -51,21 +51,21 @@ def test_bad_memory():
 
 
 def test_what_is_no_array_of_numpy_s():
-    with pytest.raises(safeframe.SchemaMismatchError, match="array is a ndarray, and a dask array"):
+    with pytest.raises(safeframe.SchemaMismatchError, match="array is a ndarray; a dask array"):
         safeframe.rechunk(np.ones(3), 1)
     masked = da.ma.masked_array(array(), mask=array() > 0)
-    with pytest.raises(safeframe.UnsupportedError, match=r"MaskedArray, and numpy arrays were expected"):
+    with pytest.raises(safeframe.UnsupportedError, match=r"MaskedArray; numpy arrays are expected"):
         safeframe.rechunk(masked, 5)
     with pytest.raises(safeframe.UnsupportedError, match="of dtype object"):
         safeframe.rechunk(da.from_array(np.array([1, "a", None], object), chunks=2), 1)
     record = np.zeros(3, [("a", "i4"), ("b", "O")])
-    with pytest.raises(safeframe.UnsupportedError, match="are not in the array itself"):
+    with pytest.raises(safeframe.UnsupportedError, match="are references, which cannot be staged"):
         safeframe.rechunk(da.from_array(record, chunks=2), 1)
 
 
 def test_chunks_of_unknown_sizes():
     unknown = array()[array().sum(axis=1) > 3]
-    with pytest.raises(safeframe.UnsupportedError, match="chunks of axis 0 are of unknown sizes") as info:
+    with pytest.raises(safeframe.UnsupportedError, match="chunks of axis 0 have unknown sizes") as info:
         safeframe.rechunk(unknown, 5)
     assert "compute_chunk_sizes" in info.value.hint
 

@@ -61,7 +61,7 @@ def test_a_side_that_is_not_in_order_is_named_with_both_ranges(side, sides):
         safeframe.sorted_merge(*sides, on="k")
     message = str(info.value)
     assert f"The {side} side is not in the order of 'k' after partition 1" in message
-    assert f"from 5 to 9, and partition {after} behind it from 8 to 11" in message
+    assert f"from 5 to 9, and the following partition {after} from 8 to 11" in message
     assert "Hint: " in message
     assert "sort=True" in message
     assert "safeframe.merge" in message
@@ -85,7 +85,9 @@ def test_times_are_named_as_times():
 
 def test_strings_are_named_as_strings():
     side = dd.from_pandas(pd.DataFrame({"w": ["b", "c", "b", "x"]}), npartitions=2, sort=False)
-    message = "after partition 0: it holds keys from 'b' to 'c', and partition 1 behind it from 'b' to 'x'"
+    message = (
+        "after partition 0: it holds keys from 'b' to 'c', and the following partition 1 from 'b' to 'x'"
+    )
     with pytest.raises(safeframe.ValidationError, match=message):
         safeframe.sorted_merge(side, side, on="w")
 
@@ -95,9 +97,7 @@ def test_keys_that_are_not_counted_in_their_order(key):
     frame = pd.DataFrame({"a": [1, 2], "b": [1, 2], "mixed": [1, 2]})
     other = frame.astype({"mixed": float})
     sides = dd.from_pandas(frame, npartitions=2), dd.from_pandas(other, npartitions=2)
-    with pytest.raises(
-        safeframe.UnsupportedError, match=r"not counted in their order(.|\n)*safeframe\.merge"
-    ):
+    with pytest.raises(safeframe.UnsupportedError, match=r"do not have their order(.|\n)*safeframe\.merge"):
         safeframe.sorted_merge(*sides, on=key, sort=True)
 
 
@@ -108,7 +108,7 @@ def test_several_key_columns_are_refused_by_name(sort):
     with pytest.raises(safeframe.UnsupportedError) as info:
         safeframe.sorted_merge(side, side, on=["day", "hour"], sort=sort)
     assert "sorted_merge on ['day', 'hour']" in str(info.value)
-    assert "Use safeframe.merge; it needs no order. safeframe.sort_values brings" in str(info.value)
+    assert "Use safeframe.merge, which needs no order, and safeframe.sort_values" in str(info.value)
     with pytest.raises(safeframe.UnsupportedError, match=r"'day', 'hour'"):
         safeframe.plan_sorted_merge(side, side, on=["day", "hour"], sort=sort)
 

@@ -88,7 +88,7 @@ def test_divisions_are_kept_exactly(name):
         ("k", [0, 1, 1, 49], ValidationError, "do not ascend"),
         ("k", [49, 0], ValidationError, "do not ascend"),
         ("s", ["w036", "w000"], ValidationError, "do not ascend"),
-        ("k", "ab", ValidationError, "no list of values"),
+        ("k", "ab", ValidationError, "not a list of values"),
     ],
 )
 def test_divisions_that_cannot_be_kept(column, divisions, error, words):
@@ -138,7 +138,9 @@ def test_sorted_with_the_divisions_that_there_are():
     assert sizes(found) == [10] * 4
     with pytest.raises(ValidationError, match="the partitions are not those of divisions="):
         safeframe.set_index(frame, "k", sorted=True, divisions=[0, 5, 20, 30, 39])
-    with pytest.raises(ValidationError, match="divisions= are 3, and with sorted=True 4 partitions have 5"):
+    with pytest.raises(
+        ValidationError, match="divisions= has 3 values; with sorted=True, 4 partitions need 5"
+    ):
         safeframe.set_index(frame, "k", sorted=True, divisions=[0, 20, 39])
 
 
