@@ -21,7 +21,7 @@ from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.units import parse_nbytes
 
-__all__ = ["defaults", "get", "headroom", "key_capacity", "partition_nbytes"]
+__all__ = ["defaults", "headroom", "key_capacity", "partition_nbytes"]
 
 
 def defaults() -> dict[str, Any]:
@@ -35,27 +35,6 @@ def defaults() -> dict[str, Any]:
     text = resources.files("safeframe").joinpath("safeframe.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
-
-
-def get(name: str) -> Any:
-    """Return the value of a setting.
-
-    Parameters
-    ----------
-    name
-        Its name without the leading ``safeframe.``.
-
-    Raises
-    ------
-    KeyError
-        When there is no such setting.
-
-    Examples
-    --------
-    >>> get("headroom")
-    0.8
-    """
-    return dask.config.get(f"safeframe.{name}")
 
 
 def headroom() -> float:

@@ -44,8 +44,6 @@ class Outcome:
 
     plan: Plan
     """Of the tables at the scale that ran."""
-    full_plan: Plan
-    """Of the whole question."""
     measured: Measurement
     """What the workers took."""
     rows_out: int
@@ -82,7 +80,7 @@ class Demo:
         left, right = question_tables(self.scale)
         self._say(_intro())
         with _place(self.directory, keep=self.keep) as inputs, self._cluster() as (cluster, client):
-            full_plan = self._foretell_whole_question()
+            self._foretell_whole_question()
             self._make_tables(client, cluster, inputs, (left, right))
             frames = (dd.read_parquet(str(inputs / left.name)), dd.read_parquet(str(inputs / right.name)))
             begin = time.perf_counter()
@@ -93,7 +91,7 @@ class Demo:
             self._say(str(plan))
             measured, result = self._merge(cluster, frames, plan)
         rows_out = sum(pq.read_metadata(path).num_rows for path in sorted(result.glob("*.parquet")))
-        outcome = Outcome(plan=plan, full_plan=full_plan, measured=measured, rows_out=rows_out, result=result)
+        outcome = Outcome(plan=plan, measured=measured, rows_out=rows_out, result=result)
         self._summary(outcome)
         return outcome
 
@@ -114,7 +112,7 @@ class Demo:
         ):
             yield cluster, client
 
-    def _foretell_whole_question(self) -> Plan:
+    def _foretell_whole_question(self) -> None:
         """Plan the merge of the full tables, whose rows are made as they are counted and never written."""
         tables = question_tables(FULL_SCALE)
         begin = time.perf_counter()
@@ -130,7 +128,6 @@ class Demo:
             f"This is what nobody told the question's author: {format_count(int(plan.output_rows))} rows, "
             f"{int(plan.output_nbytes) / 10**12:.1f} TB in memory."
         )
-        return plan
 
     def _make_tables(
         self, client: Client, cluster: LocalCluster, inputs: Path, tables: tuple[QuestionTable, QuestionTable]

@@ -103,11 +103,6 @@ class FrameProfile:
             raise UnsupportedError(msg, hint=hint)
 
     @property
-    def exact_widths(self) -> bool:
-        """Whether every column has a fixed width."""
-        return all(column.exact for column in self.columns)
-
-    @property
     def nbytes(self) -> Estimate:
         """Bytes of the frame in memory."""
         return self.width.of(self.rows)

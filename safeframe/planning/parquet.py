@@ -1,4 +1,4 @@
-"""Sizes of parquet files: rows of a row group, and what a write holds.
+"""Sizes of parquet files: bytes and rows of a row group.
 
 Covers: formulas.
 Does not cover: encodings (``kernels.parquet.writer_options``).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from safeframe import options
 
-__all__ = ["row_group_nbytes", "row_group_rows", "write_peak_nbytes"]
+__all__ = ["row_group_nbytes", "row_group_rows"]
 
 
 def row_group_nbytes(task_nbytes: int) -> int:
@@ -31,21 +31,3 @@ def row_group_rows(target_nbytes: int, row_nbytes: float) -> int:
     1024
     """
     return max(1, min(int(target_nbytes / max(row_nbytes, 1.0)), options.ROW_GROUP_MAX_ROWS))
-
-
-def write_peak_nbytes(*, partition_nbytes: int, group_nbytes: int) -> int:
-    """Return the peak of writing a partition.
-
-    The partition, and a row group of it in Arrow and as encoded pages. Never
-    more than ``options.OUTPUT_COPIES`` of the partition, since a row group is
-    at most all of it.
-
-    Examples
-    --------
-    >>> (
-    ...     write_peak_nbytes(partition_nbytes=100, group_nbytes=10),
-    ...     write_peak_nbytes(partition_nbytes=100, group_nbytes=1000),
-    ... )
-    (120, 300)
-    """
-    return partition_nbytes + 2 * min(group_nbytes, partition_nbytes)

@@ -37,7 +37,6 @@ from safeframe.sizing.partitions.tasks import each_partition
 __all__ = ["p2p_facts"]
 
 _MEMORY_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs"})
-_INDEX = "__index__"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

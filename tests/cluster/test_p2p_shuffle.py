@@ -1,4 +1,4 @@
-"""p2p_shuffle and the transport on a real cluster: the rows, the checks, the buffers."""
+"""p2p_shuffle on a real cluster: the rows, the checks, the buffers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from distributed import Client, LocalCluster, wait
 
 import safeframe
 from safeframe import errors, measure
-from safeframe._dask.expressions import lowered, new_collection
 from safeframe.engine.p2p.nodes import SafeP2PShuffle
 from safeframe.engine.p2p.settings import P2PBuffers
-from safeframe.engine.p2p.transport import p2p_exchange, p2p_facts
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.statistics import key_statistics
+from safeframe.sizing.p2p import p2p_facts
 from tests.property.objects import identical
 from tests.property.recipes import in_parts
 from tests.property.test_categorical_properties import CASES, check_column, in_dask, parts_of, unknown
@@ -164,51 +163,6 @@ def test_rows_and_projection_are_seen_by_measure(small_cluster):
         p2p_shuffle(frame_of(), "k", npartitions=3).compute()
     assert measured.projected_worker_nbytes > 0
     assert measured.rows_out == 10_000
-
-
-# The transport on its own ----------------------------------------------------
-
-
-def numbered(frame, shards):
-    """A frame with a shard for each row, and the number of each row."""
-    return frame.assign(shard=frame["number"] % shards, at=-frame["number"])
-
-
-def test_rows_go_to_their_shard_in_the_order_that_is_asked_for(small_cluster):
-    frame = numbered(frame_of(), 11)
-    expected = frame.compute()
-    as_they_come = new_collection(p2p_exchange(frame.expr, "shard", 11))
-    ordered = new_collection(p2p_exchange(frame.expr, "shard", 11, order_column="at"))
-    assert "shard" not in as_they_come.columns
-    assert "at" not in ordered.columns
-    for shard in (0, 10):
-        rows = expected[expected["shard"] == shard]
-        same(as_they_come.partitions[shard].compute(), rows.drop(columns="shard"))
-        same(
-            ordered.partitions[shard].compute(),
-            rows.sort_values("at", kind="stable").drop(columns=["shard", "at"]),
-        )
-    assert len(new_collection(lowered(ordered.expr)).compute()) == 10_000
-
-
-def test_a_shard_that_no_row_has_is_an_empty_partition(small_cluster):
-    frame = frame_of().assign(shard=3)
-    exchanged = new_collection(p2p_exchange(frame.expr, "shard", 5))
-    assert [len(exchanged.partitions[i].compute()) for i in range(5)] == [0, 0, 0, 10_000, 0]
-
-
-@pytest.mark.parametrize("shard", [-1, 5])
-def test_rows_without_a_shard_are_not_lost_in_silence(small_cluster, shard):
-    frame = frame_of().assign(shard=shard)
-    with pytest.raises(
-        errors.RowConservationError, match="outside 0 to 4: 2,000 rows went in and 0 came out"
-    ):
-        new_collection(p2p_exchange(frame.expr, "shard", 5)).compute()
-
-
-def test_shards_are_numbers(small_cluster):
-    with pytest.raises(errors.SchemaMismatchError, match="'x' is float64"):
-        p2p_exchange(frame_of().expr, "x", 5)
 
 
 # Rows that are lost ----------------------------------------------------------

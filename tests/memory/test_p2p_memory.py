@@ -7,11 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import safeframe
 from benchmarks.tight import TightCluster
-from safeframe._dask.expressions import new_collection
-from safeframe.engine.p2p.settings import set_buffers
-from safeframe.engine.p2p.transport import p2p_exchange, p2p_facts
-from safeframe.planning.p2p.layout import lay_out_p2p
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 
 # P2P's buffers stay as a test has set them, and its threads keep pages: every test has new workers.
@@ -75,18 +72,15 @@ def test_a_heavy_key(tight):
 
 
 def sorted_rows(number: int) -> pd.DataFrame:
-    return rows_of(number, 157_500, 2**16).assign(shard=number)
+    return rows_of(number, 157_500, 2**16).assign(k=number)
 
 
 def test_rows_that_all_go_to_one_worker(tight):
     frame = dd.from_map(sorted_rows, range(40), meta=sorted_rows(0).iloc[:0])
-    layout = lay_out_p2p(p2p_facts(frame), n_shards=40, largest_rows=157_500, even=False)
-    set_buffers(tight.client, layout.settings)
-    empty = layout.budget.projected_worker_nbytes(0)
-    exchanged = p2p_exchange(frame.expr, "shard", 40, settings=layout.settings, roomy_nbytes=empty)
-    peak = max(step.task_peak_nbytes for step in layout.steps)
-    projected = layout.budget.projected_worker_nbytes(peak)
-    hold(tight, new_collection(exchanged), projected, 40 * 157_500)
+    indexed = safeframe.set_index(frame, "k", divisions=[*range(40), 40], strategy="p2p")
+    plan = safeframe.explain(indexed)
+    assert (plan.strategy, plan.output_partitions) == ("p2p", 40)
+    hold(tight, indexed, plan.projected_worker_nbytes, 40 * 157_500)
 
 
 def worded_rows(number: int) -> pd.DataFrame:

@@ -20,13 +20,13 @@ from safeframe.errors import ValidationError
 
 def test_defaults_are_loaded_under_the_library_name() -> None:
     assert list(config.defaults()) == ["safeframe"]
-    assert config.get("staging.directory") is None
-    assert config.get("partition-size") is None
+    assert dask.config.get("safeframe.staging.directory") is None
+    assert dask.config.get("safeframe.partition-size") is None
 
 
 def test_defaults_agree_with_the_options_that_give_the_reasons() -> None:
-    assert config.get("headroom") == options.HEADROOM_FRACTION
-    assert config.get("key-capacity") == options.KEY_CAPACITY
+    assert dask.config.get("safeframe.headroom") == options.HEADROOM_FRACTION
+    assert dask.config.get("safeframe.key-capacity") == options.KEY_CAPACITY
 
 
 def test_every_default_is_described_in_the_schema() -> None:
@@ -46,12 +46,12 @@ def _assert_described(values: dict[str, Any], schema: dict[str, Any]) -> None:
 
 def test_a_user_sets_it_for_a_while() -> None:
     with dask.config.set({"safeframe.staging.directory": "/scratch"}):
-        assert config.get("staging.directory") == "/scratch"
-    assert config.get("staging.directory") is None
+        assert dask.config.get("safeframe.staging.directory") == "/scratch"
+    assert dask.config.get("safeframe.staging.directory") is None
 
 
 def test_the_environment_wins_over_the_default() -> None:
-    code = "from safeframe import config; print(config.get('staging.directory'), config.get('key-capacity'))"
+    code = "import dask, safeframe; print(dask.config.get('safeframe.staging.directory'), dask.config.get('safeframe.key-capacity'))"
     env = {
         **os.environ,
         "DASK_SAFEFRAME__STAGING__DIRECTORY": "/scratch",
@@ -63,7 +63,7 @@ def test_the_environment_wins_over_the_default() -> None:
 
 def test_an_unknown_setting_is_an_error() -> None:
     with pytest.raises(KeyError, match="no-such-setting"):
-        config.get("no-such-setting")
+        dask.config.get("safeframe.no-such-setting")
 
 
 @pytest.mark.parametrize(

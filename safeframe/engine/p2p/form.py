@@ -56,38 +56,21 @@ class P2PForm:
     """
 
     meta: pd.DataFrame
-    """The frame without rows, shard and order columns in it."""
+    """The frame without rows, the column of shards in it."""
     shard: str
     """The column of shard numbers."""
-    order: str | None
-    """The column that rows of a shard are ordered by at last, if any."""
     columns: pd.Index[Any]
     """The names of the columns that come out."""
 
     @classmethod
-    def of(
-        cls, meta: pd.DataFrame, shard: str, order: str | None, columns: pd.Index[Any] | None = None
-    ) -> P2PForm:
-        """Make it for a frame; ``columns`` as they were before a shard's came to them.
-
-        Raises
-        ------
-        SchemaMismatchError
-            When a column that numbers rows is not of integers.
-        """
-        for name in (shard, order):
-            if name is not None and not pd.api.types.is_integer_dtype(meta[name].dtype):
-                msg = f"Column {name!r} is {meta[name].dtype}, and shards and row numbers are integers."
-                raise SchemaMismatchError(msg, hint="Number shards from 0 in a column of int64.")
-        if columns is None:
-            columns = meta.columns.drop([name for name in (shard, order) if name is not None])
-        return cls(meta=meta.iloc[:0], shard=shard, order=order, columns=columns)
+    def of(cls, meta: pd.DataFrame, shard: str, columns: pd.Index[Any]) -> P2PForm:
+        """Make it for a frame; ``columns`` as they were before a shard's came to them."""
+        return cls(meta=meta.iloc[:0], shard=shard, columns=columns)
 
     @property
     def result(self) -> pd.DataFrame:
         """The frame that comes out, without rows."""
-        dropped = [name for name in (self.shard, self.order) if name is not None]
-        return self.meta.drop(columns=dropped).set_axis(self.columns, axis=1)
+        return self.meta.drop(columns=self.shard).set_axis(self.columns, axis=1)
 
     @property
     def sent(self) -> pd.DataFrame:
@@ -157,7 +140,7 @@ class P2PForm:
         categories: Sequence[PooledCategories] = (),
         rows: npt.NDArray[Any] | None = None,
     ) -> pd.DataFrame:
-        """Return what P2P made of a shard with the names, the types and the order of the frame.
+        """Return what P2P made of a shard with the names and the types of the frame.
 
         Parameters
         ----------
@@ -175,11 +158,6 @@ class P2PForm:
         index = self.meta.index.dtype
         if isinstance(index, pd.CategoricalDtype):
             frame.index = pd.CategoricalIndex(next(pools).decoded(frame.index.to_numpy(), rows, index))
-        if self.order is not None:
-            label = self._labels[list(self.meta.columns).index(self.order)]
-            numbers = frame.pop(label).to_numpy()
-            if np.any(numbers[1:] < numbers[:-1]):
-                frame = frame.take(np.argsort(numbers, kind="stable"))
         result = self.result
         frame.columns = result.columns
         if pd.api.types.is_object_dtype(result.index.dtype):
@@ -200,7 +178,7 @@ class P2PForm:
         return frame.astype(wrong) if wrong else frame
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        return ("P2PForm", normalize_token(self.meta), self.shard, self.order, list(self.columns))
+        return ("P2PForm", normalize_token(self.meta), self.shard, list(self.columns))
 
 
 _WRITTEN = pd.ArrowDtype(pa.large_binary())

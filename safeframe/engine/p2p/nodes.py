@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from safeframe import options
 from safeframe._dask.expressions import (
     Blockwise,
     DataFrameShuffleSpec,
@@ -35,7 +34,7 @@ from safeframe._dask.expressions import (
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p.settings import set_buffers
 from safeframe.engine.p2p.tasks import receive_shard, send_partition, settle
-from safeframe.engine.planned.nodes import Planned, cells_of
+from safeframe.engine.planned.nodes import Planned
 from safeframe.engine.task import announce
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.p2p import P2PSettings
@@ -51,7 +50,6 @@ __all__ = [
     "P2PSend",
     "SafeP2PShuffle",
     "by_p2p",
-    "exchange",
     "send_shards",
 ]
 
@@ -123,41 +121,15 @@ def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan, p
     while column in frame.columns:
         column += "_"
     numbered = NumberedShards(frame, router, column)
-    form = P2PForm.of(numbered._meta, column, None, frame._meta.columns)
-    return _sent(numbered, form, router.n_shards, settings.slice_nbytes, _roomy_nbytes(plan), router, planned)
+    form = P2PForm.of(numbered._meta, column, frame._meta.columns)
+    send = P2PSend(
+        lowered(numbered), form, router.n_shards, settings.slice_nbytes, _roomy_nbytes(plan), router
+    )
+    return P2PBarrier(send.fuse(), form, router.n_shards, send._name, planned)
 
 
 def _roomy_nbytes(plan: Plan) -> int:
     return plan.budget.projected_worker_nbytes(0)
-
-
-def _sent(
-    expr: Any,
-    form: P2PForm,
-    n_shards: int,
-    slice_nbytes: int,
-    roomy_nbytes: int | None,
-    router: Router | None = None,
-    planned: PlannedKeys | None = None,
-) -> Any:
-    send = P2PSend(lowered(expr), form, n_shards, slice_nbytes, roomy_nbytes, router)
-    return P2PBarrier(send.fuse(), form, n_shards, send._name, planned)
-
-
-def exchange(
-    expr: Any,
-    shard: str,
-    n_shards: int,
-    *,
-    order: str | None = None,
-    settings: P2PSettings | None = None,
-    roomy_nbytes: int | None = None,
-) -> Any:
-    """Return the expression that moves rows; :func:`safeframe.engine.p2p.p2p_exchange` has the words."""
-    form = P2PForm.of(expr._meta, shard, order)
-    slice_nbytes = options.P2P_HAND_OVER_NBYTES if settings is None else settings.slice_nbytes
-    barrier = _sent(expr, form, n_shards, slice_nbytes, roomy_nbytes)
-    return cells_of(P2POutput(barrier, form, n_shards, barrier.send_name, roomy_nbytes))
 
 
 class P2PSend(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped

@@ -54,7 +54,6 @@ __all__ = [
     "exchange_directories",
     "guarded",
     "recover",
-    "sweep",
     "writes_inside",
 ]
 
@@ -309,13 +308,6 @@ def _recover(target: Path) -> None:
     for old in _beside(target):
         if old.suffix == ".old" and not target.exists():
             old.rename(target)
-
-
-def sweep(target: Path) -> None:
-    """Remove what writes to ``target`` left whose processes no longer live."""
-    with guarded(target):
-        _recover(target)
-        _sweep(target)
 
 
 def _sweep(target: Path, but: Path | None = None) -> None:

@@ -40,7 +40,7 @@ from safeframe.engine.planned.fusion import fused_with_consumer
 from safeframe.engine.planned.sources import check_sources
 from safeframe.facts.files import SourceFiles
 
-__all__ = ["BeforeCells", "Cells", "Hidden", "Planned", "cells_of"]
+__all__ = ["BeforeCells", "Cells", "Hidden", "Planned"]
 
 
 class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -196,11 +196,6 @@ class BeforeCells(Expr):  # type: ignore[misc]
 
     def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
         return []
-
-
-def cells_of(tree: Any) -> Cells:
-    """Return the output partitions of an expression, as one concrete node."""
-    return Cells(Hidden(tree), None)
 
 
 def unordered(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from safeframe.kernels.order import Positions
 
-__all__ = ["PhysicalColumn", "has_physical_form", "physical_column", "value_nbytes"]
+__all__ = ["PhysicalColumn", "has_physical_form", "physical_column"]
 
 _LONGEST_BOUND = 64  # bytes of a string that is kept as a bound
 _TIME_UNITS = ("ms", "us", "ns")
@@ -94,14 +94,6 @@ def has_physical_form(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return has_physical_form(kind.value_type) and not pa.types.is_boolean(kind.value_type)
     return _physical_type(kind) is not None
-
-
-def value_nbytes(kind: pa.DataType) -> int | None:
-    """Bytes of one value, or None where they differ from value to value."""
-    form = _physical_type(kind)
-    if form is None or form[0] == _BYTE_ARRAY:
-        return None
-    return 1 if form[1] is None else int(np.dtype(form[1]).itemsize)
 
 
 def physical_column(array: pa.Array | pa.ChunkedArray) -> PhysicalColumn:

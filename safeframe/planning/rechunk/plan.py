@@ -27,10 +27,7 @@ from safeframe.planning.memory import (
 from safeframe.planning.rechunk.stages import choose_grids, chunk_nbytes, consolidated, largest_piece_nbytes
 from safeframe.units import format_nbytes
 
-__all__ = ["RECHUNK_STRATEGIES", "plan_rechunk"]
-
-RECHUNK_STRATEGIES = ("untouched", "merged", "staged")
-"""Strategies in the order in which they are tried."""
+__all__ = ["plan_rechunk"]
 
 
 def plan_rechunk(facts: RechunkFacts) -> tuple[Plan, tuple[ChunkGrid, ...]]:

@@ -35,8 +35,6 @@ class RangeFigures:
     """For each shard of keys, the number of the sampled key that it begins with."""
     largest_rows: int
     """Upper bound of the rows of a cell."""
-    largest_shard_rows: int
-    """Upper bound of the rows of a shard, all its cells together."""
     mean_rows: float
     """Rows of a cell, on average."""
 
@@ -96,12 +94,10 @@ def cut_at(quantiles: KeyQuantiles, cuts: Codes) -> RangeFigures:
         cells=np.ones(n, np.int64),
         null_shard=False,
     )
-    largest = int(upper.max(initial=0))
     return RangeFigures(
         layout=layout,
         first_keys=np.zeros(n, np.int64),
-        largest_rows=largest,
-        largest_shard_rows=largest,
+        largest_rows=int(upper.max(initial=0)),
         mean_rows=quantiles.total_rows / n,
     )
 
@@ -171,7 +167,6 @@ def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
         layout=layout,
         first_keys=firsts,
         largest_rows=int(per_cell.max(initial=0)),
-        largest_shard_rows=int(shard_upper.max(initial=0)),
         mean_rows=quantiles.total_rows / max(1, layout.n_cells),
     )
 

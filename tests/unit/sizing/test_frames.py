@@ -28,7 +28,7 @@ def test_fixed_widths_come_from_the_types():
     assert {column.name: column.row_nbytes for column in profile.columns} == {
         "a": 1.0, "b": 8.0, "t": 8.0, "n": 5.0, "w": 2.125,
     }  # fmt: skip
-    assert profile.exact_widths
+    assert all(column.exact for column in profile.columns)
     assert profile.index_row_nbytes == 0
     assert int(profile.rows) == 4
 

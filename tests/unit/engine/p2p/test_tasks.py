@@ -15,24 +15,24 @@ from tests.property.objects import identical
 
 ROWS = pd.Index([7, 8, 9], name="o")
 WORDS = pd.Series(["a", None, "b"], index=ROWS, dtype=object)
-FRAME = pd.DataFrame({"shard": [1, 0, 1], 5: [1.5, 2.5, 3.5], "o": WORDS, "at": [3, 1, 2]}, index=ROWS)
-FORM = P2PForm.of(FRAME, "shard", "at")
+FRAME = pd.DataFrame({"shard": [1, 0, 1], 5: [1.5, 2.5, 3.5], "o": WORDS}, index=ROWS)
+COLUMNS = FRAME.columns.drop("shard")
+FORM = P2PForm.of(FRAME, "shard", COLUMNS)
 
 
 def test_there_and_back():
     sent, _ = FORM.outbound(FRAME)
-    assert list(sent.columns) == [SHARD_LABEL, "c1", "c2", "c3"]
+    assert list(sent.columns) == [SHARD_LABEL, "c1", "c2"]
     assert sent.index.name is None
     pd.testing.assert_frame_equal(sent.iloc[:0], FORM.sent)
     back = FORM.inbound(sent.drop(columns=SHARD_LABEL).copy())
-    expected = FRAME.sort_values("at").drop(columns=["shard", "at"])
-    pd.testing.assert_frame_equal(back, expected)
+    pd.testing.assert_frame_equal(back, FRAME.drop(columns="shard"))
 
 
 def test_forms_of_one_meaning_have_one_name():
-    assert tokenize(FORM) == tokenize(P2PForm.of(FRAME.copy(), "shard", "at"))
-    assert tokenize(FORM) != tokenize(P2PForm.of(FRAME, "shard", None))
-    assert tokenize(FORM) != tokenize(P2PForm.of(FRAME.rename(columns={5: 6}), "shard", "at"))
+    assert tokenize(FORM) == tokenize(P2PForm.of(FRAME.copy(), "shard", COLUMNS))
+    assert tokenize(FORM) != tokenize(P2PForm.of(FRAME, "shard", pd.Index([6, "o"])))
+    assert tokenize(FORM) != tokenize(P2PForm.of(FRAME.rename(columns={5: 6}), "shard", COLUMNS))
 
 
 def test_a_partition_with_other_columns():
@@ -53,13 +53,13 @@ def test_objects_come_back_as_they_were(values):
     sent, _ = FORM.outbound(frame)
     pd.testing.assert_frame_equal(sent.iloc[:0], FORM.sent)
     back = FORM.inbound(sent.drop(columns=SHARD_LABEL).copy())
-    assert identical(back["o"].tolist(), frame.sort_values("at")["o"].tolist())
+    assert identical(back["o"].tolist(), frame["o"].tolist())
 
 
 def test_codes_of_partitions_with_other_categories_come_back_in_the_order_of_rows(monkeypatch):
     columns = [pd.Categorical(["b", None, "a"]), pd.Categorical([None] * 3), pd.Categorical(["c", "a", "b"])]
-    frames = [FRAME.assign(o=column, at=FRAME["at"] - 3 * i) for i, column in enumerate(columns)]
-    form = P2PForm.of(frames[0].assign(o=pd.Categorical([None] * 3, [UNKNOWN])), "shard", "at")
+    frames = [FRAME.assign(o=column) for column in columns]
+    form = P2PForm.of(frames[0].assign(o=pd.Categorical([None] * 3, [UNKNOWN])), "shard", COLUMNS)
     outbound = [form.outbound(frame) for frame in frames]
     sent = [
         SentPartition(run_ids=(1,), rows=np.array([1, 2]), rows_in=3, categories=categories)
@@ -71,14 +71,14 @@ def test_codes_of_partitions_with_other_categories_come_back_in_the_order_of_row
     shard = pd.concat([frame[frame[SHARD_LABEL] == 1] for frame, _ in outbound])
     back = form.inbound(shard.drop(columns=SHARD_LABEL), settled.categories, settled.sent_rows[:, 1])
     expected = pd.concat([frame[frame["shard"] == 1].astype({"o": object}) for frame in frames])
-    assert back["o"].tolist()[:2] == ["b", "c"]
-    assert [*back["o"].dropna()] == [*expected.sort_values("at")["o"].dropna()]
+    assert back["o"].tolist()[:2] == ["b", "a"]
+    assert [*back["o"].dropna()] == [*expected["o"].dropna()]
     assert list(back["o"].cat.categories) == ["a", "b", "c"]
 
 
 def test_categories_that_are_known_are_not_sent():
     frame = FRAME.assign(o=pd.Categorical(["x", None, "y"], ["y", "x"]))
-    form = P2PForm.of(frame, "shard", "at")
+    form = P2PForm.of(frame, "shard", COLUMNS)
     assert form.outbound(frame.assign(o=frame["o"].cat.remove_unused_categories()))[1] == (None,)
     assert form.outbound(frame.assign(o=pd.Categorical(["z", None, "y"])))[1] != (None,), "one that is not"
 
