@@ -1,4 +1,4 @@
-"""What the planner of a bag's group-by is told."""
+"""What is known of a bag before its items are grouped, and how they are grouped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from safeframe.facts.budget import Budget, StagingFacts
 
-__all__ = ["BagFacts", "BagSizes"]
+__all__ = ["BagFacts", "BagLimit", "BagRun", "BagSizes"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,3 +48,33 @@ class BagFacts:
     """Whether each partition is made by its own task alone."""
     split_large_groups: bool
     """Whether a group that is too large for a partition is given out in several pieces."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BagLimit:
+    """What a plan promises of output partitions."""
+
+    partitions: int
+    """How many there are."""
+    nbytes: int
+    """Bytes of the largest one, as Python objects."""
+    split_large_groups: bool
+    """Whether a group that is larger is given out in pieces."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BagRun:
+    """What the engine does to group a bag."""
+
+    directory: str
+    """Where items are staged."""
+    n_shards: int
+    """Shards by the hash of a key."""
+    group: int
+    """Partitions of one stage task, where they have tasks of their own."""
+    block_items: int
+    """Items that are processed at once."""
+    held_nbytes: int
+    """What blocks that wait to be written may take."""
+    limit: BagLimit
+    """What output partitions may have."""

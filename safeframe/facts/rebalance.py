@@ -1,9 +1,9 @@
-"""What is known of a frame's partitions before they are rebalanced."""
+"""What is known of a frame's partitions before they are rebalanced, and how they are rebalanced."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,16 @@ from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Method
 from safeframe.facts.keys import Counts
 
-__all__ = ["PartitionSizes", "RebalanceFacts", "RebalanceLayout"]
+__all__ = [
+    "JoinedPartitions",
+    "PartitionSizes",
+    "RebalanceFacts",
+    "RebalanceLayout",
+    "RebalanceRun",
+    "RebalanceWay",
+    "StagedPartitions",
+    "UntouchedPartitions",
+]
 
 _LEAST_FRACTION = 0.9
 
@@ -69,6 +78,26 @@ class PartitionSizes:
         return np.concatenate([[0], np.cumsum(self.rows)]).astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class UntouchedPartitions:
+    """The input partitions are the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedPartitions:
+    """Each output partition is joined from input partitions, or slices of them, by its own task."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedPartitions:
+    """Rows pass through files."""
+
+    directory: str
+    """Where they are staged."""
+    in_slices: tuple[int, ...]
+    """Numbers of the input partitions that are read in slices, because a task cannot hold them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RebalanceLayout:
     """Where the input partitions were cut, and where the output partitions begin."""
@@ -84,6 +113,19 @@ class RebalanceLayout:
     def n_partitions(self) -> int:
         """Output partitions."""
         return len(self.cuts) - 1
+
+
+RebalanceWay: TypeAlias = UntouchedPartitions | JoinedPartitions | StagedPartitions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebalanceRun:
+    """What the engine does to rebalance a frame."""
+
+    layout: RebalanceLayout
+    """Where the frame is cut."""
+    way: RebalanceWay
+    """How rows get to their output partitions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,42 +8,25 @@ promise is held to when all items are staged and counted, before any group is ma
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from safeframe import options
 from safeframe.errors import ValidationError
-from safeframe.facts.bag import BagFacts
+from safeframe.facts.bag import BagFacts, BagLimit, BagRun
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.plan import Plan, Step
 from safeframe.planning.memory import bag_partition_peak_nbytes, bag_stage_peak_nbytes, least_partitions
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["BagLayout", "plan_bag_groupby"]
+__all__ = ["plan_bag_groupby"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BagLayout:
-    """What the engine is told besides the plan."""
-
-    n_shards: int
-    """Shards by the hash of a key."""
-    group: int
-    """Partitions of one stage task, where they have tasks of their own."""
-    block_items: int
-    """Items that are looked at at once."""
-    held_nbytes: int
-    """What blocks that wait to be written may take."""
-
-
-def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
+def plan_bag_groupby(facts: BagFacts) -> Plan:
     """Choose the partitions and say what they cost.
 
     Returns
     -------
     Plan
         Always, where items can be moved at all: one that does not fit says so in ``fits``.
-    BagLayout
-        How it is done.
 
     Raises
     ------
@@ -68,26 +51,27 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
     everything = upper_nbytes + options.BAG_GROUP_NBYTES * items.upper
     evenly = math.ceil(options.BAG_UNEVENNESS * items.expected * sizes.item_nbytes / n)
     largest = max(min(most, everything), evenly, options.MIN_PARTITION_NBYTES)
-    layout = _layout(facts, n, task)
+    limit = BagLimit(partitions=n, nbytes=largest, split_large_groups=facts.split_large_groups)
+    run = _run(facts, facts.staging.directory, limit, task)
     margin = 1.0 if sizes.exact else options.SAMPLE_MARGIN
     partition_items = math.ceil(margin * sizes.largest_items)
     partition = int(partition_items * sizes.item_nbytes)
-    block_items = min(layout.block_items, partition_items)
+    block_items = min(run.block_items, partition_items)
     block = int(block_items * sizes.item_nbytes)
     steps = (
         Step(
-            kind="stage groups of partitions" if layout.group > 1 else "stage partitions",
-            tasks=math.ceil(sizes.partitions / layout.group),
+            kind="stage groups of partitions" if run.group > 1 else "stage partitions",
+            tasks=math.ceil(sizes.partitions / run.group),
             task_peak_nbytes=bag_stage_peak_nbytes(
                 partition_nbytes=partition,
                 block_nbytes=block,
                 block_items=block_items,
-                held_nbytes=layout.held_nbytes,
+                held_nbytes=run.held_nbytes,
             ),
             reason=(
                 f"a partition of {format_nbytes(partition)} as Python objects, {format_nbytes(block)} × 2 of it with "
                 f"their keys, {options.BAG_ROW_NBYTES} B for each of {format_count(block_items)} items of these, and "
-                f"{format_nbytes(layout.held_nbytes)} that wait to be written"
+                f"{format_nbytes(run.held_nbytes)} that wait to be written"
             ),
         ),
         Step(
@@ -98,12 +82,12 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
         ),
     )
     large = "is given out in pieces" if facts.split_large_groups else "is refused"
-    plan = Plan(
+    return Plan(
         recipe="bag_groupby",
         strategy="staged",
         reasons=(
             (
-                f"items pass through {facts.staging.directory} into {format_count(layout.n_shards)} shards by the hash of "
+                f"items pass through {facts.staging.directory} into {format_count(run.n_shards)} shards by the hash of "
                 f"their key, and these into {format_count(n)} partitions by their bytes"
             ),
             f"sizes are those of {format_count(sizes.sampled)} of {format_count(sizes.partitions)} partitions",
@@ -118,6 +102,7 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
         partition_nbytes=target,
         largest_partition_nbytes=largest,
         row_nbytes=sizes.item_nbytes,
+        run=run,
         staging_nbytes=int(items.expected * (sizes.staged_item_nbytes + options.BAG_STAGED_ITEM_NBYTES)),
         staging_free_nbytes=facts.staging.free_nbytes,
         staging_directory=facts.staging.directory,
@@ -125,7 +110,6 @@ def plan_bag_groupby(facts: BagFacts) -> tuple[Plan, BagLayout]:
         if facts.npartitions is not None
         else "Make the bag in smaller partitions.",
     )
-    return plan, layout
 
 
 def _item_width(item_nbytes: float) -> Width:
@@ -147,8 +131,8 @@ def _items(facts: BagFacts) -> Estimate:
     )
 
 
-def _layout(facts: BagFacts, n: int, task_nbytes: int) -> BagLayout:
-    sizes, budget = facts.sizes, facts.budget
+def _run(facts: BagFacts, directory: str, limit: BagLimit, task_nbytes: int) -> BagRun:
+    sizes, budget, n = facts.sizes, facts.budget, limit.partitions
     block_items = max(1, int(task_nbytes / 8 / (2 * sizes.item_nbytes + options.BAG_ROW_NBYTES)))
     waiting = options.GROUP_COPIES * (sizes.staged_item_nbytes + options.BAG_STAGED_ITEM_NBYTES)
     block_items = max(1, min(block_items, int(task_nbytes / 8 / waiting)))
@@ -161,6 +145,11 @@ def _layout(facts: BagFacts, n: int, task_nbytes: int) -> BagLayout:
         group = max(1, int(min(fitting, busy)))
     tasks = math.ceil(sizes.partitions / group)
     n_shards = min(options.BAG_SHARDS * n, options.BAG_MAX_SHARDS, options.BAG_MAX_PIECES // max(tasks, 1))
-    return BagLayout(
-        n_shards=1 if n == 1 else max(n, n_shards), group=group, block_items=block_items, held_nbytes=held
+    return BagRun(
+        directory=directory,
+        n_shards=1 if n == 1 else max(n, n_shards),
+        group=group,
+        block_items=block_items,
+        held_nbytes=held,
+        limit=limit,
     )

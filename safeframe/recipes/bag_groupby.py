@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import dask.bag as db
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-from safeframe.choices import check_count, check_flags
-from safeframe.engine.bag.cells import BagLimit
 from safeframe.engine.bag.graph import BagGraph
 from safeframe.engine.bag.tasks import BagSpec
 from safeframe.engine.exchange.runs import prepare_runs
-from safeframe.engine.planned.layer import PlannedLayer, partition_tasks
-from safeframe.errors import SchemaMismatchError, ValidationError
-from safeframe.facts.bag import BagFacts
+from safeframe.engine.planned.layer import PlannedLayer
 from safeframe.facts.plan import Plan
-from safeframe.planning.bag import BagLayout
-from safeframe.planning.bag import plan_bag_groupby as make_plan
-from safeframe.prepare.arguments import given_budget
-from safeframe.prepare.dask_arguments import exchange_strategy, no_effect
-from safeframe.sizing.bag import sample_bag
-from safeframe.sizing.cluster import staging_facts
-from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.prepare.bag import given_key, plan_groups
 
 __all__ = ["bag_groupby", "plan_bag_groupby"]
 
@@ -119,31 +108,16 @@ def bag_groupby(
     >>> sorted(safeframe.bag_groupby(bag, lambda x: x % 3).compute(scheduler="threads"))
     [(0, [0, 3, 6, 9]), (1, [1, 4, 7]), (2, [2, 5, 8])]
     """
-    key = _key(key, grouper, method, shuffle, blocksize=blocksize, max_branch=max_branch)
-    planned = _planned(bag, key, npartitions, split_large_groups, memory, staging)
-    plan, layout = planned.plan, planned.layout
-    prepare_runs(plan.staging_directory or "")
-    limit = BagLimit(
-        partitions=plan.output_partitions,
-        nbytes=plan.largest_partition_nbytes,
-        split_large_groups=split_large_groups,
-    )
-    spec = BagSpec(
-        key=key,
-        n_shards=layout.n_shards,
-        block_items=layout.block_items,
-        held_nbytes=layout.held_nbytes,
-        limit=limit,
-    )
-    token = tokenize(bag, key, layout, limit, plan.staging_directory)
-    name = f"safe-groupby-{token}"
-    graph = BagGraph(name, bag.__dask_keys__(), planned.own, layout.group, spec)
-    layer = PlannedLayer(plan, graph.keys, graph)
+    key = given_key(key, grouper, method, shuffle, blocksize=blocksize, max_branch=max_branch)
+    planned = plan_groups(bag, key, npartitions, split_large_groups, memory, staging)
+    run = planned.run
+    prepare_runs(run.directory)
+    name = f"safe-groupby-{tokenize(bag, key, run)}"
+    graph = BagGraph(name, bag.__dask_keys__(), planned.own, BagSpec(key=key, run=run))
+    layer = PlannedLayer(planned.plan, graph.keys, graph)
     # Tasks that make partitions where they are used are in the layer themselves.
     needed = [bag] if planned.own is None else []
-    return db.Bag(
-        HighLevelGraph.from_collections(name, layer, dependencies=needed), name, plan.output_partitions
-    )
+    return db.Bag(HighLevelGraph.from_collections(name, layer, dependencies=needed), name, len(graph.keys))
 
 
 def plan_bag_groupby(
@@ -181,56 +155,5 @@ def plan_bag_groupby(
     >>> plan.output_rows, plan.fits
     (Estimate(10, computed), True)
     """
-    key = _key(key, grouper, method, shuffle, blocksize=blocksize, max_branch=max_branch)
-    return _planned(bag, key, npartitions, split_large_groups, memory, staging).plan
-
-
-def _key(key: Any, grouper: Any, method: Any, shuffle: Any, **numbers: Any) -> Any:
-    """Check dask's arguments, and return the key function."""
-    no_effect(**numbers)
-    for name, value in {"method": method, "shuffle": shuffle}.items():
-        exchange_strategy("bag_groupby", value, None, argument=name, with_p2p=False)
-    if (key is None) == (grouper is None):
-        msg = f"{'No key is' if key is None else 'key= and grouper= both are'} given."
-        raise ValidationError(msg, hint="Pass a function of one item, such as operator.itemgetter('name').")
-    return grouper if key is None else key
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Planned:
-    plan: Plan
-    layout: BagLayout
-    own: list[PartitionTask] | None
-
-
-def _planned(
-    bag: Any,
-    key: Any,
-    npartitions: Any,
-    split_large_groups: bool,
-    memory: str | int | None,
-    staging: str | None,
-) -> _Planned:
-    if not isinstance(bag, db.Bag):
-        msg = f"bag is a {type(bag).__name__}; a dask bag is expected."
-        raise SchemaMismatchError(msg, hint="Make one with dask.bag.from_sequence or read_text.")
-    check_flags(split_large_groups=split_large_groups)
-    if not callable(key):
-        msg = f"key={key!r} is not callable."
-        raise ValidationError(msg, hint="Pass a function of one item, such as operator.itemgetter('name').")
-    check_count(npartitions, argument="npartitions", what="a number of partitions")
-    # First of all: a worker's allocators are set up before its first task.
-    budget = given_budget(memory)
-    where = staging_facts(staging)
-    own = partition_tasks(bag)
-    plan, layout = make_plan(
-        BagFacts(
-            sizes=sample_bag(bag),
-            budget=budget,
-            staging=where,
-            npartitions=None if npartitions is None else int(npartitions),
-            self_made=own is not None,
-            split_large_groups=split_large_groups,
-        )
-    )
-    return _Planned(plan=plan, layout=layout, own=own)
+    key = given_key(key, grouper, method, shuffle, blocksize=blocksize, max_branch=max_branch)
+    return plan_groups(bag, key, npartitions, split_large_groups, memory, staging).plan

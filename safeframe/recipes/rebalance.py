@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import dask.dataframe as dd
-import numpy as np
-import pandas as pd
 
-from safeframe import config
 from safeframe._dask.expressions import new_collection
-from safeframe.choices import check_flags
 from safeframe.engine.exchange.runs import check_staging
-from safeframe.engine.planned.sources import source_files
-from safeframe.engine.rebalance.nodes import SafeRebalance, stands_alone
-from safeframe.errors import ValidationError
-from safeframe.facts.keys import Counts
+from safeframe.engine.rebalance.nodes import SafeRebalance
 from safeframe.facts.plan import Plan
-from safeframe.facts.rebalance import RebalanceFacts, RebalanceLayout
-from safeframe.planning.memory import default_partition_nbytes
-from safeframe.planning.rebalance.plan import plan_rebalance as make_plan
-from safeframe.planning.rebalance.plan import reads_in_slices
-from safeframe.prepare.arguments import check_frame, given_budget
-from safeframe.prepare.dask_arguments import refuse
-from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection
-from safeframe.prepare.sort.resizing import resized
-from safeframe.sizing.cluster import staging_facts
-from safeframe.sizing.columns.objects import unwritable_columns
-from safeframe.sizing.parquet.slices import SlicedParquet, sliced_parquet
-from safeframe.sizing.partitions.sizes import measure_partitions
+from safeframe.prepare.rebalance import Sizes, plan_sizes, refuse_dask_arguments, resized_sort
+from safeframe.prepare.sort.order import make_collection
 
 __all__ = ["plan_rebalance", "rebalance_partitions"]
-
-_RECIPE = "rebalance_partitions"
-_INDEX_NBYTES = 8.0
-"""Bytes of a row of a frame without columns: its partitions are the smallest, and places to cut at the closest."""
 
 
 def rebalance_partitions(
@@ -125,22 +103,22 @@ def rebalance_partitions(
     >>> even.map_partitions(len).compute().tolist(), even.known_divisions
     ([25, 25, 25, 25], True)
     """
-    _refuse_dask_arguments(divisions, freq, force=force)
-    again = _resized(ddf, partition_size, npartitions, memory, staging, strategy)
+    refuse_dask_arguments(divisions, freq, force=force)
+    given = Sizes(
+        partition_size=partition_size,
+        npartitions=npartitions,
+        memory=memory,
+        staging=staging,
+        strategy=strategy,
+    )
+    again = resized_sort(ddf, given)
     if again is not None:
         return make_collection(again)
-    planned = _planned(ddf, partition_size, npartitions, memory, staging, strategy)
+    planned = plan_sizes(ddf, given)
     plan = planned.plan
     if plan.staging_directory is not None:
         check_staging(plan.staging_directory)
-    expression = SafeRebalance(
-        planned.frame,
-        plan,
-        planned.layout,
-        planned.source if planned.sliced else None,
-        planned.sliced,
-    )
-    return cast("dd.DataFrame", new_collection(expression))
+    return cast("dd.DataFrame", new_collection(SafeRebalance(planned.frame, plan, planned.source)))
 
 
 def plan_rebalance(
@@ -176,127 +154,12 @@ def plan_rebalance(
     >>> safeframe.plan_rebalance(frame, partition_size="1MiB").strategy
     'merged'
     """
-    _refuse_dask_arguments(divisions, freq, force=force)
-    again = _resized(ddf, partition_size, npartitions, memory, staging, strategy)
-    return (again or _planned(ddf, partition_size, npartitions, memory, staging, strategy)).plan
-
-
-def _refuse_dask_arguments(divisions: Any, freq: Any, *, force: bool) -> None:
-    check_flags(force=force)
-    why = "it cuts by bytes, or into a number of partitions"
-    if divisions is not None:
-        hint = (
-            "Use safeframe.set_index(divisions=), or ddf.repartition(divisions=), which has no memory bound."
-        )
-        refuse(_RECIPE, "divisions", divisions, why, hint)
-    if freq is not None:
-        refuse(_RECIPE, "freq", freq, why, "Use ddf.repartition(freq=), which has no memory bound.")
-    if force:
-        refuse(_RECIPE, "force", force, "it belongs to divisions=", "Leave it out.")
-
-
-def _resized(
-    ddf: Any,
-    partition_size: str | int | None,
-    npartitions: int | None,
-    memory: str | int | None,
-    staging: str | None,
-    strategy: str | None,
-) -> PlannedSort | None:
-    """Plan the result of a sort again with other sizes; None for other frames, and when a strategy is requested."""
-    if strategy is not None:
-        return None
-    _goal(partition_size, npartitions)
-    given = SortOptions(
-        npartitions=npartitions, partition_size=partition_size, strategy=None, memory=memory, staging=staging
-    )
-    return resized(ddf, given, recipe="rebalance_partitions")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Planned:
-    frame: dd.DataFrame
-    facts: RebalanceFacts
-    plan: Plan
-    layout: RebalanceLayout
-    source: SlicedParquet | None
-    sliced: tuple[int, ...]
-    """Partitions that are read in slices."""
-
-
-def _planned(
-    ddf: Any,
-    partition_size: str | int | None,
-    npartitions: int | None,
-    memory: str | int | None,
-    staging: str | None,
-    strategy: str | None,
-) -> _Planned:
-    frame = check_frame(ddf, "ddf")
-    partition_nbytes = _goal(partition_size, npartitions)
-    # First of all: a worker's allocators are set up before its first task.
-    budget = given_budget(memory)
-    sources = source_files(frame)
-    source = sliced_parquet(frame)
-    divisions = tuple(frame.divisions) if frame.known_divisions else None
-    sizes = measure_partitions(
-        frame,
-        source=source,
-        partition_nbytes=partition_nbytes
-        if partition_nbytes is not None or npartitions is not None
-        else default_partition_nbytes(max(budget.task_nbytes, 0), _INDEX_NBYTES),
+    refuse_dask_arguments(divisions, freq, force=force)
+    given = Sizes(
+        partition_size=partition_size,
         npartitions=npartitions,
-        keyed=divisions is not None,
-    )
-    facts = RebalanceFacts(
-        sizes=sizes,
-        budget=budget,
-        staging=staging_facts(staging),
-        partition_nbytes=partition_nbytes,
-        npartitions=npartitions,
+        memory=memory,
+        staging=staging,
         strategy=strategy,
-        divisions=divisions,
-        own_tasks=stands_alone(frame.expr),
-        in_slices=source is not None,
-        unstageable=_unstageable(frame, sizes.rows),
     )
-    plan, layout = make_plan(facts)
-    plan = replace(plan, sources=sources)
-    sliced = tuple(np.flatnonzero(reads_in_slices(facts)).tolist()) if plan.strategy == "staged" else ()
-    return _Planned(frame=frame, facts=facts, plan=plan, layout=layout, source=source, sliced=sliced)
-
-
-def _goal(partition_size: str | int | None, npartitions: int | None) -> int | None:
-    if npartitions is not None:
-        if partition_size is not None:
-            msg = f"partition_size={partition_size!r} and npartitions={npartitions!r} contradict each other."
-            raise ValidationError(msg, hint="Pass one of them.")
-        given: Any = npartitions
-        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
-            msg = f"npartitions={npartitions!r} is not a number of partitions."
-            raise ValidationError(msg, hint="Pass a whole number of at least 1.")
-        return None
-    return config.partition_nbytes(partition_size)
-
-
-def _unstageable(frame: Any, rows: Counts) -> str:
-    """Return why rows of a frame cannot go through Arrow files and come back the same."""
-    meta = frame._meta
-    if isinstance(meta.index, pd.MultiIndex):
-        return f"the index has {meta.index.nlevels} levels, and staging keeps one"
-    for name, dtype in (("the index", meta.index.dtype), *meta.dtypes.items()):
-        if not _comes_back(dtype):
-            return f"{name if name == 'the index' else f'column {name!r}'} of dtype {dtype} would not come back the same"
-    held = unwritable_columns(frame, rows)
-    return next(
-        (f"column {name!r} holds {what}, which would not come back the same" for name, what in held.items()),
-        "",
-    )
-
-
-def _comes_back(dtype: Any) -> bool:
-    if isinstance(dtype, np.dtype):
-        return dtype.kind in "iufbmMO"
-    if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype, pd.ArrowDtype, pd.DatetimeTZDtype)):
-        return True
-    return isinstance(getattr(dtype, "numpy_dtype", None), np.dtype)  # pandas' masked numbers
+    return (resized_sort(ddf, given) or plan_sizes(ddf, given)).plan

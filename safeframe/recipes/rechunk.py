@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
-import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-from safeframe._dask.expressions import balanced_chunks
-from safeframe.choices import check_flags
 from safeframe.engine.exchange.runs import prepare_runs
-from safeframe.engine.planned.layer import PlannedLayer, flat_keys, partition_tasks
+from safeframe.engine.planned.layer import PlannedLayer, flat_keys
 from safeframe.engine.rechunk.graph import RechunkGraph
-from safeframe.engine.rechunk.tasks import ChunkSpec
-from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.facts.rechunk import RechunkFacts
-from safeframe.kernels.rechunk import ChunkGrid
-from safeframe.planning.memory import largest_partition_nbytes
-from safeframe.planning.rechunk.plan import plan_rechunk as make_plan
-from safeframe.prepare.arguments import given_budget
-from safeframe.prepare.dask_arguments import no_effect, refuse
-from safeframe.sizing.cluster import staging_facts
-from safeframe.sizing.partitions.tasks import PartitionTask
-from safeframe.units import parse_nbytes
+from safeframe.prepare.rechunk import GivenChunks, plan_chunks
 
 __all__ = ["plan_rechunk", "rechunk"]
 
@@ -120,24 +105,19 @@ def rechunk(
     >>> rows.numblocks, float(rows.sum().compute())
     ((12, 1), 240000.0)
     """
-    given = _Given(
+    given = GivenChunks(
         chunks=chunks, threshold=threshold, block_size_limit=block_size_limit, balance=balance, method=method
     )
-    planned = _planned(array, given, memory, staging)
-    plan = planned.plan
+    planned = plan_chunks(array, given, memory, staging)
+    plan, run = planned.plan, planned.run
     if plan.staging_directory is not None:
         prepare_runs(plan.staging_directory)
-    name = "safe-rechunk-" + tokenize(array, planned.spec.grids, plan.strategy, plan.staging_directory)
-    graph = RechunkGraph(name, flat_keys(array.__dask_keys__()), planned.own, planned.spec, plan.strategy)
+    name = f"safe-rechunk-{tokenize(array, run)}"
+    graph = RechunkGraph(name, flat_keys(array.__dask_keys__()), planned.own, array.dtype, run)
     layer = PlannedLayer(plan, graph.keys, graph)
-    # Tasks that make chunks where they are used are in the layer themselves.
-    needs_array = planned.own is None or plan.strategy == "untouched"
-    return da.Array(
-        HighLevelGraph.from_collections(name, layer, dependencies=[array] if needs_array else []),
-        name,
-        chunks=planned.spec.grids[-1].chunks,
-        meta=array._meta,
-    )
+    needed = [array] if graph.needs_source else []
+    layers = HighLevelGraph.from_collections(name, layer, dependencies=needed)
+    return da.Array(layers, name, chunks=run.target, meta=array._meta)
 
 
 def plan_rechunk(
@@ -172,125 +152,7 @@ def plan_rechunk(
     >>> plan.strategy, plan.output_partitions, plan.fits
     ('staged', 12, True)
     """
-    given = _Given(
+    given = GivenChunks(
         chunks=chunks, threshold=threshold, block_size_limit=block_size_limit, balance=balance, method=method
     )
-    return _planned(array, given, memory, staging).plan
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Given:
-    """The arguments that decide the chunks, and dask's arguments for how to make them."""
-
-    chunks: Any
-    threshold: float | None
-    block_size_limit: str | int | None
-    balance: bool
-    method: Any
-
-    def target(self, array: da.Array, limit_nbytes: int) -> tuple[tuple[int, ...], ...]:
-        """Return the chunks of the result."""
-        no_effect(threshold=self.threshold)
-        check_flags(balance=self.balance)
-        if self.method is not None and not (isinstance(self.method, str) and self.method == "tasks"):
-            if not isinstance(self.method, str) or self.method != "p2p":
-                msg = f"method={self.method!r} is not a rechunk method of dask."
-                raise ValidationError(msg, hint="Leave it out.")
-            refuse(
-                "rechunk",
-                "method",
-                self.method,
-                "P2P holds parts of the array without a bound",
-                "Leave it out.",
-            )
-        if self.block_size_limit is not None:
-            limit_nbytes = parse_nbytes(self.block_size_limit, argument="block_size_limit")
-        chunks = _target(array, self.chunks, limit_nbytes)
-        return tuple(map(balanced_chunks, chunks)) if self.balance else chunks
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Planned:
-    plan: Plan
-    spec: ChunkSpec
-    own: list[PartitionTask] | None
-
-
-def _planned(array: Any, given: _Given, memory: str | int | None, staging: str | None) -> _Planned:
-    _check(array)
-    budget = given_budget(memory)
-    target = given.target(array, largest_partition_nbytes(max(budget.task_nbytes, 0)))
-    own = partition_tasks(array)
-    source = tuple(tuple(int(length) for length in axis) for axis in array.chunks)
-    plan, grids = make_plan(
-        RechunkFacts(
-            source=source,
-            target=target,
-            itemsize=array.dtype.itemsize,
-            budget=budget,
-            staging=staging_facts(staging),
-            self_made=own is not None,
-        )
-    )
-    return _Planned(
-        plan=plan, spec=ChunkSpec(dtype=array.dtype, source=ChunkGrid(source), grids=grids), own=own
-    )
-
-
-def _check(array: Any) -> None:
-    if not isinstance(array, da.Array):
-        msg = f"array is a {type(array).__name__}; a dask array is expected."
-        raise SchemaMismatchError(
-            msg, hint="Make one with dask.array.from_array, from_zarr or a dask function."
-        )
-    unknown = [axis for axis, sizes in enumerate(array.chunks) if any(np.isnan(size) for size in sizes)]
-    if unknown:
-        msg = f"The chunks of axis {unknown[0]} have unknown sizes."
-        raise UnsupportedError(msg, hint="Call array.compute_chunk_sizes() first.")
-    if type(array._meta) is not np.ndarray:
-        msg = f"The chunks are {type(array._meta).__module__}.{type(array._meta).__name__}; numpy arrays are expected."
-        raise UnsupportedError(
-            msg, hint="Turn them into numpy arrays first, as with array.map_blocks(np.asarray)."
-        )
-    if array.dtype.hasobject or array.dtype.kind == "T":
-        msg = f"The array has dtype {array.dtype}: its elements are references, which cannot be staged."
-        raise UnsupportedError(
-            msg, hint="Cast it to numbers or to strings of fixed width, as with array.astype('U16')."
-        )
-
-
-def _target(array: da.Array, chunks: Any, limit_nbytes: int) -> tuple[tuple[int, ...], ...]:
-    """Normalize the requested chunks, as dask's own rechunk does."""
-    if array.ndim == 0:
-        return ()
-    given = chunks
-    try:
-        if isinstance(chunks, dict):
-            by_axis = {_axis(axis, array.ndim): wanted for axis, wanted in chunks.items()}
-            chunks = tuple(by_axis.get(axis) for axis in range(array.ndim))
-        if isinstance(chunks, (tuple, list)) and len(chunks) == array.ndim:
-            pairs = zip(chunks, array.chunks, strict=True)
-            chunks = tuple(own if wanted is None else wanted for wanted, own in pairs)
-        sized = any(isinstance(wanted, str) and wanted != "auto" for wanted in _each(chunks))
-        found = da.core.normalize_chunks(
-            chunks,
-            array.shape,
-            limit=None if sized else limit_nbytes,
-            dtype=array.dtype,
-            previous_chunks=array.chunks,
-        )
-    except (ValueError, TypeError, NotImplementedError, ArithmeticError) as error:
-        msg = f"chunks={given!r} are not chunks of an array of shape {array.shape}: {error}."
-        raise ValidationError(msg, hint="Pass chunks that dask.array.Array.rechunk takes.") from error
-    return tuple(tuple(int(length) for length in axis) for axis in found)
-
-
-def _each(chunks: Any) -> Sequence[Any]:
-    return chunks if isinstance(chunks, (tuple, list)) else [chunks]
-
-
-def _axis(axis: Any, ndim: int) -> int:
-    if not isinstance(axis, (int, np.integer)) or not -ndim <= axis < ndim:
-        msg = f"{axis!r} is no axis"
-        raise ValueError(msg)
-    return int(axis) % ndim
+    return plan_chunks(array, given, memory, staging).plan

@@ -27,22 +27,11 @@ from safeframe import options
 from safeframe.engine.bag.blocks import Entries, ShardSizes
 from safeframe.engine.exchange.blocks import Ints
 from safeframe.errors import MemoryBudgetError
+from safeframe.facts.bag import BagLimit
 from safeframe.kernels.bag.keys import number_keys
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["BagCell", "BagLimit", "LargeShard", "Placed", "lay_out_cells", "place_entries"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BagLimit:
-    """What a plan promised of output partitions."""
-
-    partitions: int
-    """How many there are."""
-    nbytes: int
-    """Bytes of the largest one, as Python objects."""
-    split_large_groups: bool
-    """Whether a group that is larger is given out in pieces."""
+__all__ = ["BagCell", "LargeShard", "Placed", "lay_out_cells", "place_entries"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,25 +25,22 @@ class BagGraph:
         Keys of the bag's partitions.
     own
         The tasks that make them, where these need no other.
-    group
-        Partitions of one stage task, where they have tasks of their own.
     spec
         What tasks have to know.
     """
 
     def __init__(
-        self, name: str, source: Sequence[Any], own: Sequence[PartitionTask] | None, group: int, spec: BagSpec
+        self, name: str, source: Sequence[Any], own: Sequence[PartitionTask] | None, spec: BagSpec
     ) -> None:
         self._name = name
         self._source = source
         self._own = own
-        self._group = group
         self._spec = spec
 
     @property
     def keys(self) -> list[Any]:
         """Keys of the result."""
-        return [(self._name, number) for number in range(self._spec.limit.partitions)]
+        return [(self._name, number) for number in range(self._spec.run.limit.partitions)]
 
     @property
     def runs(self) -> list[str]:
@@ -57,8 +54,8 @@ class BagGraph:
         graph: dict[Any, Any] = {known: DataNode(known, self._spec)}
         parts: list[Any] = [TaskRef(key) for key in self._source]
         if self._own is not None:
-            own = self._own
-            parts = [BagTasks(own[at : at + self._group]) for at in range(0, len(own), self._group)]
+            own, group = self._own, self._spec.run.group
+            parts = [BagTasks(own[at : at + group]) for at in range(0, len(own), group)]
         staged = []
         for number, part in enumerate(parts):
             key = (f"stage-{self._name}", number)

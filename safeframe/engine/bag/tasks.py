@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from safeframe.engine.bag.blocks import BagColumns, BagRouter, Entries, ShardSizes, block_frame, entries_of
-from safeframe.engine.bag.cells import BagCell, BagLimit, LargeShard, Placed, lay_out_cells, place_entries
+from safeframe.engine.bag.cells import BagCell, LargeShard, Placed, lay_out_cells, place_entries
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedFile, stage_files
 from safeframe.engine.task import conserved, count_rows_out, use_worker
+from safeframe.facts.bag import BagRun
 from safeframe.kernels.bag.values import Values
 from safeframe.sizing.partitions.tasks import PartitionTask
 
@@ -33,15 +34,9 @@ class BagSpec:
     """What every task of one group-by has to know."""
 
     key: Callable[[Any], Any]
-    """Gives the key of an item."""
-    n_shards: int
-    """Shards by the hash of a key."""
-    block_items: int
-    """Items that are looked at at once."""
-    held_nbytes: int
-    """What blocks that wait to be written may take."""
-    limit: BagLimit
-    """What output partitions may have."""
+    """Returns the key of an item."""
+    run: BagRun
+    """What the plan says of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,10 +95,10 @@ def stage_bag(source: BagTasks | Iterable[Any], spec: BagSpec, directory: str) -
     found: list[ShardSizes] = []
 
     def frames() -> Iterator[Callable[[], pd.DataFrame]]:
-        for block in _blocks(source, spec.block_items):
+        for block in _blocks(source, spec.run.block_items):
             yield partial(_staged_block, block, spec, found)
 
-    files = stage_files(frames(), BagColumns(), BagRouter(spec.n_shards), directory, spec.held_nbytes)
+    files = stage_files(frames(), BagColumns(), BagRouter(spec.run.n_shards), directory, spec.run.held_nbytes)
     return StagedBag(files=files, sizes=ShardSizes.total(found))
 
 
@@ -120,13 +115,13 @@ def seal_bag(staged: Sequence[StagedBag], spec: BagSpec, directory: str) -> Seal
     use_worker(directory)
     with run_of_task(directory):
         files = [file for part in staged for file in part.files]
-        rows = seal(files, BagColumns.dtypes, spec.n_shards)
+        rows = seal(files, BagColumns.dtypes, spec.run.n_shards)
         sizes = ShardSizes.total([part.sizes for part in staged])
 
         def look_into(shard: int) -> LargeShard:
             return _look_into(rows, shard)
 
-        partitions, large = lay_out_cells(sizes, spec.limit, look_into, _distinct_fraction(rows, sizes))
+        partitions, large = lay_out_cells(sizes, spec.run.limit, look_into, _distinct_fraction(rows, sizes))
         items = dict(zip(sizes.shards.tolist(), sizes.items.tolist(), strict=True))
         return SealedBag(rows=rows, items=items, partitions=partitions, large=large)
 
@@ -167,7 +162,7 @@ def _blocks(source: BagTasks | Iterable[Any], n_items: int) -> Iterator[list[lis
 
 
 def _staged_block(holder: list[list[Any]], spec: BagSpec, found: list[ShardSizes]) -> pd.DataFrame:
-    frame, sizes = block_frame(holder.pop(), spec.key, spec.n_shards)
+    frame, sizes = block_frame(holder.pop(), spec.key, spec.run.n_shards)
     found.append(sizes)
     return frame
 

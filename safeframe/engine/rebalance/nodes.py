@@ -3,18 +3,18 @@
 :class:`SafeRebalance` is abstract: dask pushes projections through it, and it
 becomes one of these when the graph is made::
 
-    untouched   GatheredPieces   where partitions stand alone
-                frame            where they do not
-    merged,     GatheredPieces                      where partitions stand alone
-    sliced      JoinedPieces(frame, Slices(frame))  where they do not
-    staged      ExchangeCells(Seal(StagedRows(frame)))
+    UntouchedPartitions   GatheredPieces   where partitions stand alone
+                          frame            where they do not
+    JoinedPartitions      GatheredPieces                      where partitions stand alone
+                          JoinedPieces(frame, Slices(frame))  where they do not
+    StagedPartitions      ExchangeCells(Seal(StagedRows(frame)))
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,12 @@ from safeframe.engine.rebalance.tasks import (
 )
 from safeframe.engine.task import announce
 from safeframe.facts.plan import Plan
+from safeframe.facts.rebalance import (
+    JoinedPartitions,
+    RebalanceRun,
+    StagedPartitions,
+    UntouchedPartitions,
+)
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.cuts import RowCuts, pieces_of
 from safeframe.sizing.parquet.slices import SlicedParquet
@@ -60,20 +66,26 @@ def stands_alone(expr: Any) -> bool:
 
 
 class SafeRebalance(Planned):
-    """A frame cut anew by a plan.
+    """A frame that a plan cuts into other partitions.
 
-    Operands: the frame, the plan, where it is cut, and the parquet source and
-    numbers of the partitions that are read in slices.
+    Operands: the frame, the plan, and the parquet source of partitions that are read in slices.
     """
 
-    _parameters = ["frame", "plan", "layout", "source", "sliced"]
+    _parameters = ["frame", "plan", "source"]
+
+    @property
+    def run(self) -> RebalanceRun:
+        """What the plan says of the graph."""
+        run = self.plan.run
+        assert isinstance(run, RebalanceRun), "made by the planner of rebalancing"
+        return run
 
     @property
     def _meta(self) -> Any:
         return self.frame._meta
 
     def _divisions(self) -> Any:
-        return self.layout.divisions
+        return self.run.layout.divisions
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if not isinstance(parent, Projection):
@@ -89,27 +101,30 @@ class SafeRebalance(Planned):
         plan: Plan = self.plan
         plan.validate()
         announce(plan)
+        layout, way = self.run.layout, self.run.way
         frame = lowered(self.frame)
+        cutting = _Cutting(layout.bounds, layout.cuts)
         limit = SizeLimit(plan.partition_nbytes)
-        cutting = _Cutting(self.layout.bounds, self.layout.cuts)
         tasks = own_tasks(frame.fuse())
         own = None if tasks is None else _Tasks(tasks, self._name)
-        if plan.strategy == "untouched" and own is None:
-            return frame
-        if plan.strategy != "staged":
-            # Even untouched partitions are made by our tasks, which are one with what consumes them.
-            if own is not None:
-                return GatheredPieces(own, cutting, frame._meta, self.layout.divisions, limit)
-            slices = Slices(frame, cutting)
-            return JoinedPieces(frame, slices, cutting, self.layout.divisions, limit)
-        spec = FrameSpec(meta=frame._meta, with_index=True)
-        directory = start_run(plan.staging_directory or "", self._name)
-        source = None if self.source is None else self.source.projected(list(frame._meta.columns))
-        staged = StagedRows(
-            None if own is not None else frame, own, source, self.sliced, cutting, spec, directory
-        )
-        sealed = Seal(self._name, seal_rows, (spec, cutting.cuts, limit), staged)
-        return ExchangeCells(sealed, rebalanced_partition, frame._meta, self.layout.divisions, self._name)
+        match way:
+            case UntouchedPartitions() if own is None:
+                return frame
+            case UntouchedPartitions() | JoinedPartitions():
+                # Even untouched partitions are made by our tasks, which are one with what consumes them.
+                if own is not None:
+                    return GatheredPieces(own, cutting, frame._meta, layout.divisions, limit)
+                return JoinedPieces(frame, Slices(frame, cutting), cutting, layout.divisions, limit)
+            case StagedPartitions():
+                spec = FrameSpec(meta=frame._meta, with_index=True)
+                directory = start_run(way.directory, self._name)
+                source = None if self.source is None else self.source.projected(list(frame._meta.columns))
+                made = None if own is not None else frame
+                staged = StagedRows(made, own, source, way.in_slices, cutting, spec, directory)
+                sealed = Seal(self._name, seal_rows, (spec, cutting.cuts, limit), staged)
+                return ExchangeCells(sealed, rebalanced_partition, frame._meta, layout.divisions, self._name)
+            case _:
+                assert_never(way)
 
 
 class _Tasks:
@@ -220,19 +235,19 @@ class JoinedPieces(Expr):  # type: ignore[misc]
 class StagedRows(Expr):  # type: ignore[misc]
     """Write each input partition to files, by output partition: whole, or slice by slice."""
 
-    _parameters = ["frame", "tasks", "source", "sliced", "cutting", "spec", "directory"]
+    _parameters = ["frame", "tasks", "source", "in_slices", "cutting", "spec", "directory"]
     _meta = pd.Series([], dtype=object)
 
     @functools.cached_property
     def _work(self) -> list[tuple[Any, ...]]:
         """What each task is called with, but for its directory."""
         work: list[tuple[Any, ...]] = []
-        sliced = set(self.sliced)
+        in_slices = set(self.in_slices)
         source: SlicedParquet | None = self.source
         bounds, cuts = self.cutting.bounds, self.cutting.cuts
         for number in range(len(bounds) - 1):
             first, rows = int(bounds[number]), int(bounds[number + 1] - bounds[number])
-            if number in sliced and source is not None:
+            if number in in_slices and source is not None:
                 work.extend(
                     (
                         stage_slices,

@@ -2,15 +2,18 @@
 
 ::
 
-    untouched   the chunks, under the result's keys
-    merged      merged_chunk, with the tasks of the chunks inside
-    staged      stage_chunk ─► seal ─► (pass_chunk ─► seal)* ─► joined_chunk
+    UntouchedChunks   the chunks, under the result's keys
+    EmptyChunks       empty_chunk
+    MergedChunks      merged_chunk, with the tasks of the chunks inside
+    StagedChunks      stage_chunk ─► seal ─► (pass_chunk ─► seal)* ─► joined_chunk
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
+
+import numpy as np
 
 from safeframe._dask.expressions import Alias, DataNode, List, Task, TaskRef
 from safeframe.engine.exchange.nodes import seal_key
@@ -25,6 +28,7 @@ from safeframe.engine.rechunk.tasks import (
     seal_chunks,
     stage_chunk,
 )
+from safeframe.facts.rechunk import EmptyChunks, MergedChunks, RechunkRun, StagedChunks, UntouchedChunks
 from safeframe.kernels.rechunk import touched
 from safeframe.sizing.partitions.tasks import PartitionTask
 
@@ -32,7 +36,7 @@ __all__ = ["RechunkGraph"]
 
 
 class RechunkGraph:
-    """Tasks that cut an array anew.
+    """Tasks that rechunk an array.
 
     Parameters
     ----------
@@ -42,9 +46,9 @@ class RechunkGraph:
         Keys of the array's chunks, in C order.
     own
         The tasks that make them, where these need no other.
-    spec
-        What is known of the array and its grids.
-    strategy
+    dtype
+        The array's.
+    run
         The plan's.
     """
 
@@ -53,14 +57,14 @@ class RechunkGraph:
         name: str,
         source: Sequence[Any],
         own: Sequence[PartitionTask] | None,
-        spec: ChunkSpec,
-        strategy: str,
+        dtype: np.dtype[Any],
+        run: RechunkRun,
     ) -> None:
         self._name = name
         self._source = source
         self._own = own
-        self._spec = spec
-        self._strategy = strategy
+        self._way = run.way
+        self._spec = ChunkSpec.of(dtype, run)
 
     @property
     def keys(self) -> list[Any]:
@@ -71,25 +75,44 @@ class RechunkGraph:
     @property
     def runs(self) -> list[str]:
         """See :class:`safeframe.engine.planned.layer.RecipeGraph`."""
-        exchanges = len(self._spec.grids) - 1 if self._strategy == "staged" else 0
-        return [f"{self._name}-{step}" for step in range(exchanges)]
+        return [f"{self._name}-{step}" for step in range(len(self._spec.grids) - 1)]
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the graph has tasks that depend on those of the array, rather than have them inside."""
+        match self._way:
+            case UntouchedChunks():
+                return True
+            case EmptyChunks() | MergedChunks():
+                return False
+            case StagedChunks():
+                return self._own is None
+            case _:
+                assert_never(self._way)
 
     def tasks(self, directories: Sequence[str]) -> dict[Any, Any]:
         """See :class:`safeframe.engine.planned.layer.RecipeGraph`."""
         spec, keys = self._spec, self.keys
-        if self._strategy == "untouched":
-            if spec.source == spec.grids[-1]:
-                pairs = zip(keys, self._source, strict=True)
-                return {key: Alias(key, made) for key, made in pairs}
-            return {key: Task(key, empty_chunk, spec, number) for number, key in enumerate(keys)}
-        known = spec_key(self._name)
+        match self._way:
+            case UntouchedChunks():
+                return {key: Alias(key, made) for key, made in zip(keys, self._source, strict=True)}
+            case EmptyChunks():
+                return {key: Task(key, empty_chunk, spec, number) for number, key in enumerate(keys)}
+            case MergedChunks():
+                known = spec_key(self._name)
+                merged: dict[Any, Any] = {known: DataNode(known, spec)}
+                for number, key in enumerate(keys):
+                    parts = self._parts(spec.grids[-1], number)
+                    merged[key] = Task(key, merged_chunk, parts, TaskRef(known), number)
+                return merged
+            case StagedChunks():
+                return self._staged(directories)
+            case _:
+                assert_never(self._way)
+
+    def _staged(self, directories: Sequence[str]) -> dict[Any, Any]:
+        spec, known = self._spec, spec_key(self._name)
         graph: dict[Any, Any] = {known: DataNode(known, spec)}
-        if self._strategy == "merged":
-            for number, key in enumerate(keys):
-                graph[key] = Task(
-                    key, merged_chunk, self._parts(spec.grids[-1], number), TaskRef(known), number
-                )
-            return graph
         for step, (run, directory) in enumerate(zip(self.runs, directories, strict=True)):
             staged = []
             for number in range(spec.grids[step].n_chunks):
@@ -103,7 +126,7 @@ class RechunkGraph:
                 staged.append(TaskRef(key))
             seal = seal_key(run)
             graph[seal] = Task(seal, seal_chunks, List(*staged), TaskRef(known), step, directory)
-        for number, key in enumerate(keys):
+        for number, key in enumerate(self.keys):
             graph[key] = Task(key, joined_chunk, TaskRef(seal_key(self.runs[-1])), TaskRef(known), number)
         return graph
 

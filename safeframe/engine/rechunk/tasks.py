@@ -26,6 +26,7 @@ from safeframe.engine.exchange.stage import write_file
 from safeframe.engine.storage.owned_file import OwnedFile
 from safeframe.engine.task import conserved, count_rows_out, rows_lost, use_worker
 from safeframe.errors import RowConservationError, SchemaMismatchError
+from safeframe.facts.rechunk import RechunkRun, StagedChunks
 from safeframe.kernels.rechunk import ChunkGrid, cut_slices, pieces_of_chunk, touched
 from safeframe.sizing.partitions.tasks import PartitionTask
 
@@ -54,7 +55,17 @@ class ChunkSpec:
     source: ChunkGrid
     """Its chunks as they are made."""
     grids: tuple[ChunkGrid, ...]
-    """The grids that it passes through: staged first, of the result last."""
+    """Chunks as they are staged, each grid cut by the next; those of the result last."""
+
+    @classmethod
+    def of(cls, dtype: np.dtype[Any], run: RechunkRun) -> ChunkSpec:
+        """Return what tasks have to know of a run."""
+        staged = run.way.grids if isinstance(run.way, StagedChunks) else ()
+        return cls(
+            dtype=dtype,
+            source=ChunkGrid(run.source),
+            grids=tuple(map(ChunkGrid, (*staged, run.target))),
+        )
 
 
 class StagedChunk(OwnedFile):

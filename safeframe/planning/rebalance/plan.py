@@ -4,18 +4,17 @@
    needlessly small.
 2. ``merged``: only whole partitions are joined with their neighbours.
 3. ``sliced``: each output partition takes slices of input partitions, which
-   are made anew for each output, or are in memory while they are sliced.
+   are made again for each output, or are in memory while they are sliced.
 4. ``staged``: each input partition is made once, and its rows pass through
    files; the only one that reads a partition which does not fit a task.
 
-Each rung gives a plan's steps or the reason why it cannot be taken. The first
-that fits the budget is taken, or else the one that needs least.
+``planning.ladder`` chooses: the first whose tasks fit the budget, or else the
+one that needs least.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,39 +22,44 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe import options
-from safeframe.choices import check_choice
-from safeframe.errors import ValidationError
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import Counts
-from safeframe.facts.plan import Candidate, Plan, Step
-from safeframe.facts.rebalance import PartitionSizes, RebalanceFacts, RebalanceLayout
+from safeframe.facts.plan import Plan, Step
+from safeframe.facts.rebalance import (
+    JoinedPartitions,
+    PartitionSizes,
+    RebalanceFacts,
+    RebalanceLayout,
+    RebalanceRun,
+    RebalanceWay,
+    StagedPartitions,
+    UntouchedPartitions,
+)
 from safeframe.kernels.cuts import Places
+from safeframe.planning.ladder import Rung, climb, task_fits
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.rebalance.cuts import Goal, alike, cut
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["REBALANCE_STRATEGIES", "plan_rebalance", "reads_in_slices"]
-
-REBALANCE_STRATEGIES = ("untouched", "merged", "sliced", "staged")
-"""Strategies in the order in which they are tried."""
+__all__ = ["plan_rebalance"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Choice:
-    """What a rung of the ladder would do."""
+class _Offer:
+    """What a strategy would do."""
 
+    way: RebalanceWay
     layout: RebalanceLayout
     sizes: Counts
     reasons: tuple[str, ...]
     steps: tuple[Step, ...]
-    staging_nbytes: int = 0
 
     @property
     def peak_nbytes(self) -> int:
         return max((step.task_peak_nbytes for step in self.steps), default=0)
 
 
-def plan_rebalance(facts: RebalanceFacts) -> tuple[Plan, RebalanceLayout]:
+def plan_rebalance(facts: RebalanceFacts) -> Plan:
     """Choose where a frame is cut, and how.
 
     Parameters
@@ -65,31 +69,35 @@ def plan_rebalance(facts: RebalanceFacts) -> tuple[Plan, RebalanceLayout]:
 
     Returns
     -------
-    Plan, RebalanceLayout
+    Plan
         Always: a plan that does not fit says so in ``fits``.
 
     Raises
     ------
     ValidationError
-        When a row is larger than the bound, or the strategy asked for cannot run.
+        When a row is larger than the bound, or the requested strategy cannot run.
     """
     sizes = facts.sizes
     goal = _goal(facts)
-    if facts.strategy is not None:
-        what = "a strategy of rebalance_partitions"
-        check_choice(facts.strategy, REBALANCE_STRATEGIES, argument="strategy", what=what)
-    rungs: dict[str, Callable[[], _Choice | str]] = {
+    rungs: dict[str, Rung[_Offer]] = {
         "untouched": lambda: _untouched(facts, goal),
         "merged": lambda: _merged(facts, goal),
         "sliced": lambda: _sliced(facts, goal),
         "staged": lambda: _staged(facts, goal),
     }
-    strategy, choice, rejected = _climb(facts, rungs)
-    before, after = sizes.nbytes + sizes.frame_nbytes, choice.sizes
+    decision = climb(
+        rungs,
+        recipe="rebalance_partitions",
+        requested=facts.strategy,
+        unfit=lambda offer: task_fits(offer.peak_nbytes, facts.budget),
+        needs=lambda offer: offer.peak_nbytes,
+    )
+    offer = decision.offer
+    before, after = sizes.nbytes + sizes.frame_nbytes, offer.sizes
     largest = int(after.max(initial=0))
-    kept = facts.divisions is not None and choice.layout.divisions[0] is not None
+    kept = facts.divisions is not None and offer.layout.divisions[0] is not None
     reasons = [
-        *choice.reasons,
+        *offer.reasons,
         f"before: {_spread(before)}",
         f"after: {_spread(after)}",
     ]
@@ -100,24 +108,25 @@ def plan_rebalance(facts: RebalanceFacts) -> tuple[Plan, RebalanceLayout]:
             else "divisions become unknown: an index value has more rows than fit a partition, or than leave "
             "partitions alike, or there are fewer values than partitions"
         )
-    plan = Plan(
+    staged = isinstance(offer.way, StagedPartitions)
+    return Plan(
         recipe="rebalance_partitions",
-        strategy=strategy,
+        strategy=decision.strategy,
         reasons=tuple(reasons),
-        rejected=rejected,
-        steps=choice.steps,
+        rejected=decision.rejected,
+        steps=offer.steps,
         budget=facts.budget,
         output_rows=Estimate.computed(sizes.total_rows, method=sizes.method),
         output_nbytes=sizes.output_nbytes,
-        output_partitions=choice.layout.n_partitions,
+        output_partitions=offer.layout.n_partitions,
         partition_nbytes=goal.limit_nbytes or largest,
         largest_partition_nbytes=largest,
         row_nbytes=sizes.total_nbytes / max(1, sizes.total_rows),
-        staging_nbytes=choice.staging_nbytes,
-        staging_free_nbytes=facts.staging.free_nbytes if strategy == "staged" else None,
-        staging_directory=facts.staging.directory if strategy == "staged" else None,
+        run=RebalanceRun(layout=offer.layout, way=offer.way),
+        staging_nbytes=sizes.total_nbytes if staged else 0,
+        staging_free_nbytes=facts.staging.free_nbytes if staged else None,
+        staging_directory=facts.staging.directory if staged else None,
     )
-    return plan, choice.layout
 
 
 def _goal(facts: RebalanceFacts) -> Goal:
@@ -134,54 +143,6 @@ def _goal(facts: RebalanceFacts) -> Goal:
     )
 
 
-def reads_in_slices(facts: RebalanceFacts) -> npt.NDArray[np.bool_]:
-    """Return which input partitions are read in slices, because a task cannot hold them."""
-    sizes = facts.sizes
-    if not facts.in_slices:
-        return np.zeros(len(sizes.rows), bool)
-    peaks = options.STAGE_COPIES * sizes.nbytes + options.REBALANCE_ROW_NBYTES * sizes.rows
-    return np.asarray(peaks > max(facts.budget.task_nbytes, 0), bool)
-
-
-def _climb(
-    facts: RebalanceFacts, rungs: dict[str, Callable[[], _Choice | str]]
-) -> tuple[str, _Choice, tuple[Candidate, ...]]:
-    rejected: list[Candidate] = []
-    possible: list[tuple[str, _Choice]] = []
-    for name, rung in rungs.items():
-        if facts.strategy not in (None, name):
-            rejected.append(Candidate(strategy=name, reason=f"strategy={facts.strategy!r} was asked for"))
-            continue
-        if possible and _fits(facts, possible[-1][1]):
-            rejected.append(Candidate(strategy=name, reason=f"{possible[-1][0]} comes first and fits"))
-            continue
-        choice = rung()
-        if isinstance(choice, str):
-            rejected.append(Candidate(strategy=name, reason=choice))
-        else:
-            possible.append((name, choice))
-    if not possible:
-        why = "; ".join(f"{candidate.strategy}: {candidate.reason}" for candidate in rejected)
-        msg = f"No strategy can rebalance this frame as asked. {why}."
-        raise ValidationError(msg, hint="Leave strategy= out, or name a directory in staging=.")
-    fitting = [named for named in possible if _fits(facts, named[1])]
-    taken = fitting[0] if fitting else min(possible, key=lambda named: named[1].peak_nbytes)
-    for name, choice in possible:
-        if name != taken[0]:
-            why = f"a task would need {format_nbytes(choice.peak_nbytes)}, and it may use {_room(facts)}"
-            rejected.append(Candidate(strategy=name, reason=why))
-    order = {name: i for i, name in enumerate(rungs)}
-    return (*taken, tuple(sorted(rejected, key=lambda candidate: order[candidate.strategy])))
-
-
-def _fits(facts: RebalanceFacts, choice: _Choice) -> bool:
-    return choice.peak_nbytes <= max(facts.budget.task_nbytes, 0)
-
-
-def _room(facts: RebalanceFacts) -> str:
-    return format_nbytes(max(facts.budget.task_nbytes, 0))
-
-
 def _spread(nbytes: Counts) -> str:
     mean = nbytes.mean() if len(nbytes) else 0.0
     return (
@@ -193,28 +154,35 @@ def _spread(nbytes: Counts) -> str:
 # 1 and 2: whole partitions ---------------------------------------------------
 
 
-def _untouched(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
+def _untouched(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     sizes = facts.sizes
     whole = sizes.nbytes + sizes.frame_nbytes
     n = len(whole)
     if goal.n is not None:
         if n != goal.n:
-            return f"there are {format_count(n)} partitions, and {format_count(goal.n)} were asked for"
-        if not alike(whole) and facts.strategy is None:
+            return f"there are {format_count(n)} partitions, and {format_count(goal.n)} were requested"
+        even = alike(whole)
+        if not even and facts.strategy is None:
             return f"the largest partition is {whole.max() / whole.mean():.3g} times the mean"
-        why = f"there are {format_count(n)} partitions already, and they are alike"
+        why = f"there are {format_count(n)} partitions already"
+        if even:
+            why += " of about the same size"
     else:
         assert goal.limit_nbytes is not None, "a goal is a number or a bound"
         if whole.max(initial=0) > goal.limit_nbytes:
             return f"the largest partition has {format_nbytes(whole.max())}, above {format_nbytes(goal.limit_nbytes)}"
         if n < goal.least:
-            return f"there are {format_count(n)} partitions, and {format_count(goal.least)} are worth while"
+            return f"there are {format_count(n)} partitions, and {format_count(goal.least)} are worthwhile"
         fewer = len(goal.bounded(_whole_line(sizes))) - 1
-        if fewer < options.REBALANCE_FEW_FACTOR * n and facts.strategy is None:
+        small = fewer < options.REBALANCE_FEW_FACTOR * n
+        if small and facts.strategy is None:
             return f"{format_count(n)} partitions can be joined to {format_count(fewer)}"
-        why = f"no partition is above {format_nbytes(goal.limit_nbytes)}, and they are not needlessly small"
+        why = f"no partition is above {format_nbytes(goal.limit_nbytes)}"
+        if not small:
+            why += ", and they are not needlessly small"
     divisions = facts.divisions or (None,) * (n + 1)
-    return _Choice(
+    return _Offer(
+        way=UntouchedPartitions(),
         layout=RebalanceLayout(bounds=sizes.bounds, cuts=sizes.bounds, divisions=divisions),
         sizes=whole,
         reasons=(why,),
@@ -222,7 +190,7 @@ def _untouched(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
     )
 
 
-def _merged(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
+def _merged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     sizes = facts.sizes
     line = _whole_line(sizes)
     if goal.n is not None:
@@ -246,7 +214,8 @@ def _merged(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
     divisions: tuple[Any, ...] = (None,) * len(numbers)
     if facts.divisions is not None and len(np.unique(numbers)) == len(numbers):
         divisions = tuple(facts.divisions[number] for number in numbers.tolist())
-    return _Choice(
+    return _Offer(
+        way=JoinedPartitions(),
         layout=RebalanceLayout(bounds=sizes.bounds, cuts=sizes.bounds[numbers], divisions=divisions),
         sizes=whole,
         reasons=(f"whole partitions can be joined with their neighbours: {_joins(numbers)}",),
@@ -289,19 +258,23 @@ def _gather_step(facts: RebalanceFacts, kind: str, after: Counts) -> Step:
 # 3 and 4: slices -------------------------------------------------------------
 
 
-def _sliced(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
+def _sliced(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     layout, after = cut(facts, goal)
     can_stage = facts.staging.directory is not None and not facts.unstageable
-    if reads_in_slices(facts).any() and can_stage and facts.strategy is None:
-        return "a partition is too large for a task, and would be read anew for each slice"
+    if _read_in_slices(facts).any() and can_stage and facts.strategy is None:
+        return "a partition is too large for a task, and would be read again for each slice"
     why = "input partitions are in memory, or made by other tasks: slices are taken of them"
     if facts.own_tasks:
         reads = _reads(facts.sizes, layout.cuts)
         if reads > options.REBALANCE_REREADS and can_stage and facts.strategy is None:
             return f"each input partition would be made {reads:.3g} times"
         why = f"each output partition makes the input that it takes slices of, {reads:.3g} times on average"
-    return _Choice(
-        layout=layout, sizes=after, reasons=(why,), steps=(_gather_step(facts, "join slices", after),)
+    return _Offer(
+        way=JoinedPartitions(),
+        layout=layout,
+        sizes=after,
+        reasons=(why,),
+        steps=(_gather_step(facts, "join slices", after),),
     )
 
 
@@ -316,14 +289,23 @@ def _reads(sizes: PartitionSizes, cuts: Counts) -> float:
     return 1.0 + float((more * sizes.nbytes).sum() / max(1, sizes.nbytes.sum()))
 
 
-def _staged(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
+def _read_in_slices(facts: RebalanceFacts) -> npt.NDArray[np.bool_]:
+    """Return which input partitions have to be read in slices, because a task cannot hold them."""
+    sizes = facts.sizes
+    if not facts.in_slices:
+        return np.zeros(len(sizes.rows), bool)
+    peaks = options.STAGE_COPIES * sizes.nbytes + options.REBALANCE_ROW_NBYTES * sizes.rows
+    return np.asarray(peaks > max(facts.budget.task_nbytes, 0), bool)
+
+
+def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     if facts.staging.directory is None:
         return facts.staging.unavailable
     if facts.unstageable:
         return facts.unstageable
     layout, after = cut(facts, goal)
     sizes = facts.sizes
-    in_slices = reads_in_slices(facts)
+    in_slices = _read_in_slices(facts)
     steps = []
     if in_slices.any():
         row = math.ceil(sizes.total_nbytes / max(1, sizes.total_rows))
@@ -363,12 +345,12 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Choice | str:
             reason=f"the result of {format_nbytes(largest)} × {options.FETCH_COPIES + options.OUTPUT_COPIES:g}",
         )
     )
-    return _Choice(
+    return _Offer(
+        way=StagedPartitions(facts.staging.directory, tuple(np.flatnonzero(in_slices).tolist())),
         layout=layout,
         sizes=after,
         reasons=(f"each input partition is made once, and its rows pass through {facts.staging.directory}",),
         steps=tuple(steps),
-        staging_nbytes=sizes.total_nbytes,
     )
 
 

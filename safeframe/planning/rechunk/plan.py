@@ -1,23 +1,32 @@
 """Plans the rechunking of an array: its strategy, its grids, and what they cost.
 
-1. ``untouched``: the chunks are as asked for, or there is no element.
-2. ``merged``: each chunk of the result is made of whole chunks that its task
-   makes itself; nothing is staged.
+1. ``untouched``: the chunks are as requested, or there are no bytes.
+2. ``merged``: each chunk of the result is joined from whole chunks that its own
+   task makes; nothing is staged.
 3. ``staged``: chunks pass through a place that all workers reach, in pieces.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from safeframe import options
-from safeframe.errors import ValidationError
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.plan import Candidate, Plan, Step
-from safeframe.facts.rechunk import RechunkFacts
+from safeframe.facts.plan import Plan, Step
+from safeframe.facts.rechunk import (
+    EmptyChunks,
+    MergedChunks,
+    RechunkFacts,
+    RechunkRun,
+    RechunkWay,
+    StagedChunks,
+    UntouchedChunks,
+)
 from safeframe.kernels.rechunk import ChunkGrid
+from safeframe.planning.ladder import Rung, climb, task_fits
 from safeframe.planning.memory import (
     chunk_output_peak_nbytes,
     chunk_pass_peak_nbytes,
@@ -30,15 +39,26 @@ from safeframe.units import format_nbytes
 __all__ = ["plan_rechunk"]
 
 
-def plan_rechunk(facts: RechunkFacts) -> tuple[Plan, tuple[ChunkGrid, ...]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Offer:
+    """What a strategy would do."""
+
+    way: RechunkWay
+    steps: tuple[Step, ...]
+    reason: str
+
+    @property
+    def peak_nbytes(self) -> int:
+        return max(step.task_peak_nbytes for step in self.steps)
+
+
+def plan_rechunk(facts: RechunkFacts) -> Plan:
     """Choose the strategy and say what it costs.
 
     Returns
     -------
     Plan
         Always, where chunks can be moved at all: one that does not fit says so in ``fits``.
-    tuple of ChunkGrid
-        The grids that the array passes through, that of the result last.
 
     Raises
     ------
@@ -46,35 +66,28 @@ def plan_rechunk(facts: RechunkFacts) -> tuple[Plan, tuple[ChunkGrid, ...]]:
         When chunks have to be staged and there is no place for it.
     """
     source, target = ChunkGrid(facts.source), ChunkGrid(facts.target)
-    size = math.prod(source.shape)
-    refusals = {
-        "untouched": ""
-        if source == target or not size * facts.itemsize
-        else "the chunks are not those asked for",
-        "merged": _not_merged(facts, source, target),
-        "staged": "" if facts.staging.directory is not None else facts.staging.unavailable,
+    rungs: dict[str, Rung[_Offer]] = {
+        "untouched": lambda: _untouched(facts, source, target),
+        "merged": lambda: _merged(facts, source, target),
+        "staged": lambda: _staged(facts, source, target),
     }
-    strategy = next((name for name, why in refusals.items() if not why), None)
-    if strategy is None:
-        msg = f"The array cannot be rechunked: {refusals['staged']}."
-        raise ValidationError(
-            msg, hint="Name a directory or object store that all workers reach in staging=."
-        )
-    grids, steps, reasons = _ways(facts, strategy, source, target)
-    rejected = (
-        Candidate(strategy=name, reason=why or f"{strategy} comes first and can run")
-        for name, why in refusals.items()
-        if name != strategy
-    )
-    elements = Estimate.computed(size)
-    staged = strategy == "staged"
-    largest = chunk_nbytes(target, facts.itemsize)
-    plan = Plan(
+    decision = climb(
+        rungs,
         recipe="rechunk",
-        strategy=strategy,
-        reasons=reasons,
-        rejected=tuple(rejected),
-        steps=steps,
+        unfit=lambda offer: task_fits(offer.peak_nbytes, facts.budget),
+        needs=lambda offer: offer.peak_nbytes,
+    )
+    way = decision.offer.way
+    elements = Estimate.computed(math.prod(source.shape))
+    staged = isinstance(way, StagedChunks)
+    exchanges = len(way.grids) if isinstance(way, StagedChunks) else 0
+    largest = chunk_nbytes(target, facts.itemsize)
+    return Plan(
+        recipe="rechunk",
+        strategy=decision.strategy,
+        reasons=(decision.offer.reason,),
+        rejected=decision.rejected,
+        steps=decision.offer.steps,
         budget=facts.budget,
         output_rows=elements,
         output_nbytes=elements.scaled(facts.itemsize),
@@ -82,40 +95,49 @@ def plan_rechunk(facts: RechunkFacts) -> tuple[Plan, tuple[ChunkGrid, ...]]:
         partition_nbytes=largest,
         largest_partition_nbytes=largest,
         row_nbytes=float(facts.itemsize),
+        run=RechunkRun(source=facts.source, target=facts.target, way=way),
         # Pieces of an exchange are there until all of the next one are.
-        staging_nbytes=size * facts.itemsize * min(len(grids) - 1, 2) if staged else 0,
+        staging_nbytes=elements.expected * facts.itemsize * min(exchanges, 2),
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
         advice=_advice(facts, source, target),
     )
-    return plan, grids
 
 
-def _not_merged(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid) -> str:
-    within = all(
-        bool(np.isin(after, before).all()) for before, after in zip(source.bounds, target.bounds, strict=True)
-    )
-    if not within:
-        return "chunks of the result have parts of chunks"
-    return "" if facts.self_made else "chunks are made by tasks that need others"
-
-
-def _ways(
-    facts: RechunkFacts, strategy: str, source: ChunkGrid, target: ChunkGrid
-) -> tuple[tuple[ChunkGrid, ...], tuple[Step, ...], tuple[str, ...]]:
+def _untouched(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid) -> _Offer | str:
+    if source != target and math.prod(source.shape) * facts.itemsize:
+        return "the chunks are not those that were requested"
     one = chunk_nbytes(source, facts.itemsize)
-    if strategy == "untouched":
-        step = Step(
-            kind="take chunks as they are",
-            tasks=target.n_chunks,
-            task_peak_nbytes=int(options.CHUNK_COPIES * one),
-            reason=f"a chunk of {format_nbytes(one)} × {options.CHUNK_COPIES:g}",
+    step = Step(
+        kind="take chunks as they are",
+        tasks=target.n_chunks,
+        task_peak_nbytes=int(options.CHUNK_COPIES * one),
+        reason=f"a chunk of {format_nbytes(one)} × {options.CHUNK_COPIES:g}",
+    )
+    if source == target:
+        return _Offer(
+            way=UntouchedChunks(), steps=(step,), reason="the chunks are as requested: nothing moves"
         )
-        return (target,), (step,), ("the chunks are as asked for: nothing moves",)
-    if strategy == "merged":
-        grids: tuple[ChunkGrid, ...] = (source, target)
-        reason = "each chunk of the result is joined from whole chunks, made one after the other: nothing is staged"
-        return grids, (_output(facts, source, target, made_nbytes=one),), (reason,)
+    return _Offer(way=EmptyChunks(), steps=(step,), reason="the array has no bytes: nothing moves")
+
+
+def _merged(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid) -> _Offer | str:
+    pairs = zip(source.bounds, target.bounds, strict=True)
+    if not all(bool(np.isin(after, before).all()) for before, after in pairs):
+        return "chunks of the result have parts of chunks"
+    if not facts.self_made:
+        return "chunks are made by tasks that need others"
+    step = _output(facts, source, target, made_nbytes=chunk_nbytes(source, facts.itemsize))
+    reason = (
+        "each chunk of the result is joined from whole chunks, made one after the other: nothing is staged"
+    )
+    return _Offer(way=MergedChunks(), steps=(step,), reason=reason)
+
+
+def _staged(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid) -> _Offer | str:
+    if facts.staging.directory is None:
+        return facts.staging.unavailable
+    one = chunk_nbytes(source, facts.itemsize)
     read = _read(facts, source, target, one)
     most = max(facts.budget.task_nbytes, 0) // 2
     grids, way = choose_grids(
@@ -151,8 +173,11 @@ def _ways(
             )
         )
     steps.append(_output(facts, grids[-2], target))
-    where = f"chunks pass through {facts.staging.directory} in pieces: {way}"
-    return grids, tuple(steps), (where,)
+    return _Offer(
+        way=StagedChunks(facts.staging.directory, tuple(grid.chunks for grid in grids[:-1])),
+        steps=tuple(steps),
+        reason=f"chunks pass through {facts.staging.directory} in pieces: {way}",
+    )
 
 
 def _read(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid, one: int) -> ChunkGrid:
