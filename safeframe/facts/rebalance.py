@@ -114,6 +114,14 @@ class RebalanceLayout:
         """Output partitions."""
         return len(self.cuts) - 1
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, RebalanceLayout)
+            and np.array_equal(self.bounds, other.bounds)
+            and np.array_equal(self.cuts, other.cuts)
+            and self.divisions == other.divisions
+        )
+
 
 RebalanceWay: TypeAlias = UntouchedPartitions | JoinedPartitions | StagedPartitions
 

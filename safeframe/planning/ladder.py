@@ -128,11 +128,14 @@ def task_fits(peak_nbytes: int, budget: Budget) -> str:
 
 
 def _nothing_runs(recipe: str, requested: str | None, why_not: Mapping[str, str]) -> ValidationError:
-    name_a_place = "Name a directory that all workers reach in staging=, or leave strategy= out."
+    name_a_place = "Name a directory that all workers reach in staging="
     if requested is None:
         listed = "; ".join(f"{name}: {why}" for name, why in why_not.items())
-        return ValidationError(f"No strategy can run this {recipe}. {listed}.", hint=name_a_place)
+        return ValidationError(f"No strategy can run this {recipe}. {listed}.", hint=f"{name_a_place}.")
     msg = f"strategy={requested!r} cannot run this {recipe}: {why_not[requested]}."
     return ValidationError(
-        msg, hint=name_a_place if requested == "staged" else "Leave strategy= out to have one chosen."
+        msg,
+        hint=f"{name_a_place}, or leave strategy= out."
+        if requested == "staged"
+        else "Leave strategy= out to have one chosen.",
     )

@@ -161,13 +161,13 @@ def test_a_partition_above_the_budget_passes_in_slices(tmp_path, monkeypatch, na
     FRAMES[name].to_parquet(tmp_path / "one.parquet", row_group_size=1300)
     with dask.config.set(scheduler="sync"):
         source = dd.read_parquet(tmp_path / "one.parquet", split_row_groups=False)
-        from safeframe.recipes import rebalance
-
-        monkeypatch.setattr(rebalance, "reads_in_slices", lambda facts: np.ones(1, bool))
+        monkeypatch.setattr(
+            "safeframe.planning.rebalance.plan._read_in_slices", lambda facts: np.ones(1, bool)
+        )
         result = rebalance_partitions(
             source, partition_size="20KiB", strategy="staged", staging=str(tmp_path / "staging")
         )
-        assert result.expr.operand("sliced") == (0,)
+        assert result.expr.run.way.in_slices == (0,)
         pd.testing.assert_frame_equal(result.compute(), source.compute(), check_categorical=False)
         column = list(source.columns)[:1]
         pd.testing.assert_frame_equal(

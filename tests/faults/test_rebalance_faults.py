@@ -143,8 +143,8 @@ def test_a_staged_batch_that_is_dropped(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("_files_are_not_seen")
-def test_a_file_that_is_written_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr("safeframe.recipes.rebalance.reads_in_slices", lambda facts: np.ones(1, bool))
+def test_a_file_that_is_written_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("safeframe.planning.rebalance.plan._read_in_slices", lambda facts: np.ones(1, bool))
     path = tmp_path / "one.parquet"
     pq.write_table(pa.table({"a": range(1000)}), path)
     result = rebalance_partitions(
@@ -169,13 +169,14 @@ def test_what_cannot_be_staged_says_why(tmp_path):
     with dask.config.set({"dataframe.convert-string": False}):
         ddf = dd.from_pandas(pd.DataFrame({"x": pd.Series([1, print, None], dtype=object)}), npartitions=2)
     with pytest.raises(
-        safeframe.ValidationError, match="staged: column 'x' holds builtin_function_or_method, which"
+        safeframe.ValidationError,
+        match=r"'staged' cannot .*: column 'x' holds builtin_function_or_method, which",
     ):
         rebalance_partitions(ddf, npartitions=1, strategy="staged", staging=str(tmp_path))
     deep = dd.from_map(
         lambda _: pd.DataFrame({"a": [1, 2]}, index=pd.MultiIndex.from_tuples([(1, 2), (3, 4)])), range(2)
     )
-    with pytest.raises(safeframe.ValidationError, match="staged: the index has 2 levels"):
+    with pytest.raises(safeframe.ValidationError, match=r"'staged' cannot .*: the index has 2 levels"):
         rebalance_partitions(deep, npartitions=1, strategy="staged", staging=str(tmp_path))
     assert len(rebalance_partitions(deep, npartitions=3).compute()) == 4
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.engine.bag import cells as bag_cells
+from safeframe.facts.bag import BagLimit
 
 KEYS = {
     "ints": st.integers(-3, 3),
@@ -86,10 +86,10 @@ def test_groups_are_those_of_a_dict(partitions, npartitions, lazy):
 @given(bags(), st.integers(1, 4))
 def test_cut_groups_are_whole_when_put_together(partitions, npartitions):
     with dask.config.set(scheduler="sync"), pytest.MonkeyPatch.context() as patch:
-        real = bag_cells.BagLimit
+        real = BagLimit
         # A limit that some groups exceed, partitions as many as they may need.
         patch.setattr(
-            "safeframe.recipes.bag_groupby.BagLimit",
+            "safeframe.planning.bag.BagLimit",
             lambda **given: real(**given | {"nbytes": 1000, "partitions": 40}),
         )
         patch.setattr("safeframe.options.BAG_GROUP_NBYTES", 1)

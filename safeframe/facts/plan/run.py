@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from safeframe.facts.bag import BagRun
 from safeframe.facts.merge import MergeRun
+from safeframe.facts.rebalance import RebalanceRun
+from safeframe.facts.rechunk import RechunkRun
 
 __all__ = ["Run"]
 
-Run: TypeAlias = MergeRun
+Run: TypeAlias = BagRun | MergeRun | RebalanceRun | RechunkRun
 """One class for each kind of run."""

@@ -6,7 +6,7 @@ import pytest
 
 import safeframe
 from safeframe import options
-from safeframe.facts.bag import BagFacts, BagSizes
+from safeframe.facts.bag import BagFacts, BagRun, BagSizes
 from safeframe.facts.budget import StagingFacts
 from safeframe.planning.bag import plan_bag_groupby
 from tests.unit.planning.budgets import budget_of
@@ -36,61 +36,70 @@ def facts(
     )
 
 
+def run_of(plan) -> BagRun:
+    assert isinstance(plan.run, BagRun)
+    return plan.run
+
+
 @pytest.mark.parametrize("n", [2, 8, 64, 512])
 def test_the_report_s_bags_fit_598_mib(n):
-    plan, layout = plan_bag_groupby(facts(n))
+    plan = plan_bag_groupby(facts(n))
+    run = run_of(plan)
     assert plan.fits
     assert plan.projected_worker_nbytes <= 0.8 * 598 * MIB + 1
-    files = -(-n // layout.group)
-    assert files * layout.n_shards <= options.BAG_MAX_PIECES
+    files = -(-n // run.group)
+    assert files * run.n_shards <= options.BAG_MAX_PIECES
     assert files <= max(32, n // 4), "pieces of a partition stay as many while the bag grows"
 
 
 def test_figures_are_those_of_the_partitions_that_were_seen():
-    plan, _ = plan_bag_groupby(facts(512))
+    plan = plan_bag_groupby(facts(512))
     assert (plan.output_rows.expected, plan.output_rows.exact) == (512 * 314_572, False)
     assert plan.output_rows.lower == 4 * 314_572
     assert plan.output_rows.upper == int(options.SAMPLE_MARGIN * 512 * 314_572)
-    assert plan_bag_groupby(facts(4))[0].output_rows.exact
+    assert plan_bag_groupby(facts(4)).output_rows.exact
 
 
 def test_partitions_are_planned_half_full():
-    plan, _ = plan_bag_groupby(facts(512))
+    plan = plan_bag_groupby(facts(512))
     total = int(plan.output_rows) * 40
     assert total / plan.output_partitions < plan.largest_partition_nbytes / 2
     assert plan.output_partitions * plan.partition_nbytes >= plan.output_nbytes.upper
 
 
 def test_partitions_of_the_user():
-    plan, layout = plan_bag_groupby(facts(64, npartitions=100))
-    assert (plan.output_partitions, layout.n_shards >= 100, plan.fits) == (100, True, True)
-    plan, layout = plan_bag_groupby(facts(64, npartitions=1))
-    assert (layout.n_shards, plan.fits) == (1, False)
+    plan = plan_bag_groupby(facts(64, npartitions=100))
+    run = run_of(plan)
+    assert (plan.output_partitions, run.n_shards >= 100, plan.fits) == (100, True, True)
+    plan = plan_bag_groupby(facts(64, npartitions=1))
+    run = run_of(plan)
+    assert (run.n_shards, plan.fits) == (1, False)
     with pytest.raises(safeframe.MemoryBudgetError, match=r"598 MiB is allowed.*gather groups needs") as info:
         plan.validate()
     assert "npartitions=" in info.value.hint
 
 
 def test_a_partition_that_no_worker_can_hold():
-    plan, _ = plan_bag_groupby(facts(64, items=20_000_000))
+    plan = plan_bag_groupby(facts(64, items=20_000_000))
     with pytest.raises(safeframe.MemoryBudgetError, match="stage partitions needs") as info:
         plan.validate()
     assert "smaller partitions" in info.value.hint
 
 
 def test_large_items_are_looked_at_few_at_a_time():
-    _, layout = plan_bag_groupby(facts(8, items=1000, item=10.0 * MIB, staged=10.0 * MIB))
-    assert layout.block_items == 1
+    run = run_of(plan_bag_groupby(facts(8, items=1000, item=10.0 * MIB, staged=10.0 * MIB)))
+    assert run.block_items == 1
 
 
 def test_partitions_are_staged_together_only_where_their_tasks_make_them():
-    assert plan_bag_groupby(facts(512))[1].group > 1
-    assert plan_bag_groupby(facts(512, self_made=False))[1].group == 1
+    assert run_of(plan_bag_groupby(facts(512))).group > 1
+    assert run_of(plan_bag_groupby(facts(512, self_made=False))).group == 1
 
 
 def test_nothing_at_all():
-    plan, layout = plan_bag_groupby(facts(3, items=0, staged=0.0, item=8.0))
-    assert (plan.output_partitions, layout.group, plan.fits) == (3, 1, True)
+    plan = plan_bag_groupby(facts(3, items=0, staged=0.0, item=8.0))
+    run = run_of(plan)
+    assert (plan.output_partitions, run.group, plan.fits) == (3, 1, True)
 
 
 def test_nowhere_to_stage():

@@ -75,11 +75,11 @@ def planned() -> dict[str, Plan]:
         ("sliced", [60] * 5, {"npartitions": 6}),
         ("staged", [100, 40], {"partition_nbytes": 10 * MIB}),
     ):
-        plans[f"rebalance {name}"] = plan_rebalance(test_rebalance.facts_of(mib, **given))[0]
+        plans[f"rebalance {name}"] = plan_rebalance(test_rebalance.facts_of(mib, **given))
     for side in (64, 160):
-        plans[f"rechunk {side}"] = plan_rechunk(test_rechunk.square(side))[0]
+        plans[f"rechunk {side}"] = plan_rechunk(test_rechunk.square(side))
     for n in (2, 512):
-        plans[f"bag {n}"] = plan_bag_groupby(test_bag.facts(n))[0]
+        plans[f"bag {n}"] = plan_bag_groupby(test_bag.facts(n))
     return plans
 
 

@@ -7,7 +7,8 @@ import pytest
 
 import safeframe
 from safeframe.engine.bag.blocks import Entries, ShardSizes
-from safeframe.engine.bag.cells import BagLimit, LargeShard, lay_out_cells, place_entries
+from safeframe.engine.bag.cells import LargeShard, lay_out_cells, place_entries
+from safeframe.facts.bag import BagLimit
 
 
 def sizes(nbytes, items=10):

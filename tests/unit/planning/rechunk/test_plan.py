@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 import safeframe
 from safeframe import options
 from safeframe.facts.budget import StagingFacts
-from safeframe.facts.rechunk import RechunkFacts
+from safeframe.facts.rechunk import RechunkFacts, RechunkRun, StagedChunks
 from safeframe.kernels.rechunk import ChunkGrid, count_pieces
 from safeframe.planning.rechunk.plan import plan_rechunk
 from safeframe.planning.rechunk.stages import choose_grids, chunk_nbytes, consolidated
 from tests.unit.planning.budgets import budget_of
+from tests.unit.planning.true_reasons import check_reasons
 
 MIB = 2**20
 
@@ -38,13 +39,22 @@ def facts(source, target, *, itemsize=8, allowed=598 * MIB, self_made=True, dire
     )
 
 
+def grids_of(plan):
+    """Return the grids that a staged array passes through, that of the result last."""
+    run = plan.run
+    assert isinstance(run, RechunkRun)
+    assert isinstance(run.way, StagedChunks)
+    return [ChunkGrid(chunks) for chunks in (*run.way.grids, run.target)]
+
+
 def square(s, **given):
     return facts(((s * s,), regular(s * s, s)), (regular(s * s, s), (s * s,)), **given)
 
 
 @pytest.mark.parametrize("s", [64, 112, 128, 160, 256])
 def test_the_report_s_squares_fit_598_mib(s):
-    plan, grids = plan_rechunk(square(s))
+    plan = plan_rechunk(square(s))
+    grids = grids_of(plan)
     assert plan.strategy == "staged"
     assert plan.fits
     assert len(grids) == 2, "pieces of whole kilobytes need no grid between"
@@ -52,7 +62,7 @@ def test_the_report_s_squares_fit_598_mib(s):
 
 
 def test_steps_are_what_they_say():
-    plan, _ = plan_rechunk(square(256))
+    plan = plan_rechunk(square(256))
     stage, join = plan.steps
     chunk, piece = 128 * MIB, MIB // 2
     assert stage.task_peak_nbytes == 2 * chunk + piece + options.CHUNK_BUFFER_NBYTES
@@ -61,7 +71,7 @@ def test_steps_are_what_they_say():
 
 
 def test_a_chunk_that_no_worker_can_hold():
-    plan, _ = plan_rechunk(square(256, allowed=400 * MIB))
+    plan = plan_rechunk(square(256, allowed=400 * MIB))
     assert not plan.fits
     with pytest.raises(
         safeframe.MemoryBudgetError, match=r"projected to need 452 MiB.* 400 MiB is allowed"
@@ -72,17 +82,20 @@ def test_a_chunk_that_no_worker_can_hold():
 
 def test_small_chunks_are_staged_together():
     source, target = (regular(20_000, 20_000), regular(20_000, 4)), (regular(20_000, 100), (20_000,))
-    plan, grids = plan_rechunk(facts(source, target))
+    plan = plan_rechunk(facts(source, target))
+    grids = grids_of(plan)
     assert plan.steps[0].kind == "stage groups of chunks"
     assert grids[0].n_chunks < 5000 / 50
     assert chunk_nbytes(grids[0], 8) <= options.RECHUNK_GROUP_NBYTES
-    alone, grids = plan_rechunk(facts(source, target, self_made=False))
+    alone = plan_rechunk(facts(source, target, self_made=False))
+    grids = grids_of(alone)
     assert (alone.steps[0].kind, grids[0].n_chunks) == ("stage chunks", 5000)
 
 
 def test_many_small_pieces_go_through_grids_between():
     source, target = ((40_000,), regular(40_000, 20)), (regular(40_000, 20), (40_000,))
-    plan, grids = plan_rechunk(facts(source, target, self_made=False))
+    plan = plan_rechunk(facts(source, target, self_made=False))
+    grids = grids_of(plan)
     assert len(grids) > 2
     assert sum(count_pieces(a, b) for a, b in pairwise(grids)) < 2000 * 2000
     assert plan.staging_nbytes == 2 * 40_000**2 * 8, "two exchanges are on the disk at a time"
@@ -91,12 +104,12 @@ def test_many_small_pieces_go_through_grids_between():
 
 def test_strategies():
     chunks = (regular(100, 10), (50,))
-    assert plan_rechunk(facts(chunks, chunks))[0].strategy == "untouched"
-    assert plan_rechunk(facts(((0,),), ((0, 0),)))[0].strategy == "untouched"
+    assert plan_rechunk(facts(chunks, chunks)).strategy == "untouched"
+    assert plan_rechunk(facts(((0,),), ((0, 0),))).strategy == "untouched"
     whole = (regular(100, 50), (50,))
-    plan = plan_rechunk(facts(chunks, whole, directory=None))[0]
+    plan = plan_rechunk(facts(chunks, whole, directory=None))
     assert (plan.strategy, plan.staging_nbytes) == ("merged", 0)
-    plan = plan_rechunk(facts(chunks, whole, self_made=False))[0]
+    plan = plan_rechunk(facts(chunks, whole, self_made=False))
     assert plan.strategy == "staged"
     assert ("merged", "chunks are made by tasks that need others") in {
         (candidate.strategy, candidate.reason) for candidate in plan.rejected
@@ -111,7 +124,7 @@ def test_nowhere_to_stage():
 
 def test_a_full_disk():
     with pytest.raises(safeframe.StagingFullError, match="stages 2 GiB"):
-        plan_rechunk(square(128, free=MIB))[0].validate()
+        plan_rechunk(square(128, free=MIB)).validate()
 
 
 lengths = st.integers(1, 10_000)
@@ -136,3 +149,40 @@ def test_every_plan_keeps_to_its_bounds(axes, itemsize, most_chunks):
     for grid in grids:
         assert grid.shape == source.shape
         assert chunk_nbytes(grid, itemsize) <= most
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), lengths, lengths), min_size=1, max_size=3),
+    st.integers(190, 800),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_every_reason_is_the_one(axes, allowed, self_made, shared, whole):
+    source = tuple(regular(length, min(size, max(length, 1))) or (0,) for length, size, _ in axes)
+    target = tuple(
+        (length,) if whole else regular(length, min(size, max(length, 1))) or (0,) for length, _, size in axes
+    )
+    given_facts = facts(
+        source, target, allowed=allowed * MIB, self_made=self_made, directory="/scratch" if shared else None
+    )
+    try:
+        plan = plan_rechunk(given_facts)
+    except safeframe.ValidationError:
+        assert not shared
+        return
+    check_reasons(plan, ["untouched", "merged", "staged"], None)
+
+
+def test_what_does_not_fit_when_merged_is_staged() -> None:
+    """Merging holds two chunks of either kind at once, staging one kind at a time."""
+    length = 20 * MIB
+    source, target = (regular(length, length // 4),), (regular(length, length // 2),)
+    merged = plan_rechunk(facts(source, target, allowed=2048 * MIB))
+    assert merged.strategy == "merged"
+    allowed = int((merged.projected_worker_nbytes - 50 * MIB) / 0.8)
+    staged = plan_rechunk(facts(source, target, allowed=allowed))
+    assert (staged.strategy, staged.fits) == ("staged", True)
+    assert staged.rejected[1].reason.startswith("a task would need 240 MiB, and it may use")
+    tight = plan_rechunk(facts(source, target, allowed=allowed, directory=None))
+    assert tight.strategy == "merged"
