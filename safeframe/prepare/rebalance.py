@@ -87,7 +87,9 @@ def refuse_dask_arguments(divisions: Any, freq: Any, *, force: bool) -> None:
     check_flags(force=force)
     why = "it cuts by bytes, or into a number of partitions"
     if divisions is not None:
-        hint = "Use safeframe.set_index(divisions=), or ddf.repartition(divisions=), which has no memory bound."
+        hint = (
+            "Use safeframe.set_index(divisions=), or ddf.repartition(divisions=), which has no memory bound."
+        )
         refuse(_RECIPE, "divisions", divisions, why, hint)
     if freq is not None:
         refuse(_RECIPE, "freq", freq, why, "Use ddf.repartition(freq=), which has no memory bound.")

@@ -62,7 +62,11 @@ class GivenChunks:
                 msg = f"method={self.method!r} is not a rechunk method of dask."
                 raise ValidationError(msg, hint="Leave it out.")
             refuse(
-                "rechunk", "method", self.method, "P2P holds parts of the array without a bound", "Leave it out."
+                "rechunk",
+                "method",
+                self.method,
+                "P2P holds parts of the array without a bound",
+                "Leave it out.",
             )
         if self.block_size_limit is not None:
             limit_nbytes = parse_nbytes(self.block_size_limit, argument="block_size_limit")
