@@ -1,7 +1,7 @@
 """A cluster of small workers on this machine.
 
 Covers: :class:`LocalCluster`, which is dask's with other settings.
-Does not cover: clusters that run already (``tune``), what the settings are (``settings``).
+Does not cover: running clusters (``tune``), the settings themselves (``settings``).
 """
 
 from __future__ import annotations
@@ -20,41 +20,43 @@ __all__ = ["LocalCluster"]
 
 
 class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distributed is untyped
-    """dask's LocalCluster, with every setting that small workers need already right.
+    """dask's LocalCluster with the settings that small workers need.
 
     Parameters
     ----------
     n_workers
-        Worker processes.
+        Number of worker processes.
     memory_limit
-        What each may use: bytes, a string such as ``"1GiB"``, a share of the
-        machine's memory as a float, or ``"auto"`` for an equal share.
+        Memory limit of each worker: bytes, a string such as ``"1GiB"``, a
+        fraction of the machine's memory as a float, or ``"auto"`` for an equal
+        share.
     threads_per_worker
-        Tasks that each runs at the same time; they share its memory.
+        Number of tasks that each worker runs at the same time; they share its
+        memory.
     worker_class
-        Class of the workers' nannies, one that derives from ``SmallWorkerNanny``.
+        Class of the workers' nannies, derived from ``SmallWorkerNanny``.
     scheduler_kwargs
-        For the scheduler.
+        Keyword arguments for the scheduler.
     **kwargs
-        Everything else that :class:`distributed.LocalCluster` takes, such as
+        Further arguments of :class:`distributed.LocalCluster`, such as
         ``dashboard_address``, ``asynchronous``, ``local_directory``; ``env`` and
-        ``config`` (environment and dask settings of the workers) go before the
-        settings made here.
+        ``config`` (environment and dask settings of the workers) take precedence
+        over the settings made here.
 
     Raises
     ------
     ValidationError
-        When ``memory_limit`` is no limit.
+        When ``memory_limit`` is not a limit.
     UnsupportedError
-        For workers that are no processes of their own.
+        For workers that are threads of this process.
 
     Notes
     -----
-    Settings are those of the workers, and of the cluster's scheduler. Nothing of
-    them stays in this process: neither in its environment nor in ``dask.config``.
-    A value that you have set yourself, as an environment variable, in
-    ``dask.config`` or in an argument, is left as it is. While a worker process
-    starts, its variables are in this process's environment, for it inherits them.
+    The settings apply to the workers and the scheduler of this cluster, not to
+    this process: neither its environment nor ``dask.config`` changes, except
+    that a worker's environment variables are set here while its process starts
+    and inherits them. Values that you have set in the environment, in
+    ``dask.config`` or in an argument are kept.
 
     Examples
     --------
@@ -84,10 +86,10 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
             check_count(n_workers, argument="n_workers", what="a number of workers")
         nanny = worker_class or SmallWorkerNanny
         if not kwargs.get("processes", True) or not issubclass(nanny, SmallWorkerNanny):
-            msg = "Workers that are no processes of their own, started by our nanny, cannot have settings of their own."
+            msg = "Only workers in processes that a SmallWorkerNanny starts can have settings of their own."
             hint = (
-                "Use distributed.LocalCluster for workers that are threads of this process; a nanny of your own "
-                "has to derive from safeframe.deploy.nanny.SmallWorkerNanny."
+                "Use distributed.LocalCluster for workers that are threads of this process, and derive a custom "
+                "nanny from safeframe.deploy.nanny.SmallWorkerNanny."
             )
             raise UnsupportedError(msg, hint=hint)
         plugins = [*saturation(), *(scheduler_kwargs or {}).get("plugins", ())]
@@ -102,7 +104,7 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
 
 
 def _check_limit(memory_limit: str | float) -> None:
-    """Refuse what dask would not read, before it starts processes."""
+    """Refuse a limit that dask cannot parse, before processes start."""
     try:
         good = memory_limit == "auto" or float(parse_bytes(memory_limit)) > 0
     except (ValueError, TypeError):

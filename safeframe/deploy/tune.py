@@ -1,7 +1,7 @@
-"""Brings a running cluster as near to what small workers need as it can.
+"""Change the settings of a running cluster, as far as possible, to those that small workers need.
 
-Covers: the workers that are there and those that join later; what was changed,
-and what could not be.
+Covers: the present workers and those that join later; what was changed, and what
+could not be.
 Does not cover: starting workers (``local_cluster``), everything else that can be
 wrong with a cluster (``doctor``).
 """
@@ -42,12 +42,12 @@ _FRACTIONS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tuning:
-    """What :func:`safeframe.tune` did; prints as text."""
+    """Result of :func:`safeframe.tune`; prints as text."""
 
     workers: int
-    """Workers that were there."""
+    """Number of workers."""
     changed: tuple[Deviation, ...]
-    """Settings that were changed, each with the value that was there before."""
+    """Settings that were changed, each with its value before."""
     unchanged: tuple[Deviation, ...]
     """Settings that are still not what small workers need, with what to do instead."""
 
@@ -67,7 +67,7 @@ class Tuning:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for JSON."""
+        """Return the result as plain values, for JSON."""
         return {
             "workers": self.workers,
             "changed": [one.to_dict() for one in self.changed],
@@ -76,18 +76,18 @@ class Tuning:
 
 
 def tune(client: Any) -> Tuning:
-    """Bring a running cluster as near to :class:`safeframe.LocalCluster` as it can be brought.
+    """Change a running cluster's settings, as far as possible, to those of :class:`safeframe.LocalCluster`.
 
     Parameters
     ----------
     client
-        A :class:`distributed.Client` of the cluster, not an asynchronous one.
+        A synchronous :class:`distributed.Client` of the cluster.
 
     Returns
     -------
     Tuning
-        What was changed, and what could not be: current and wanted value, the
-        reason, and what to do instead.
+        What was changed, and what could not be: current and required value,
+        the reason, and what to do instead.
 
     Raises
     ------
@@ -96,9 +96,15 @@ def tune(client: Any) -> Tuning:
 
     Notes
     -----
-    Workers that join later get the same. What somebody has set on purpose is
-    left. Calling it again changes nothing more. It changes the cluster only:
-    the settings of this process are named in ``unchanged``.
+    Workers that join later get the same settings. Values that a user has set
+    are kept. A second call changes nothing more. Only the cluster is changed:
+    settings that this process needs are listed in ``unchanged``.
+
+    Examples
+    --------
+    >>> import safeframe, distributed
+    >>> client = distributed.Client("tcp://scheduler:8786")  # doctest: +SKIP
+    >>> print(safeframe.tune(client))  # doctest: +SKIP
     """
     require_synchronous(client)
     before = find_deviations(gather_states(client), client.run_on_scheduler(observe_scheduler))
@@ -115,7 +121,7 @@ def tune(client: Any) -> Tuning:
 
 
 def _gone(before: tuple[Deviation, ...], after: tuple[Deviation, ...]) -> tuple[Deviation, ...]:
-    """Keep the deviations that are there no more on at least one worker."""
+    """Return the deviations that are gone on at least one worker."""
     left = {(one.name, worker) for one in after for worker in one.workers or ("",)}
     return tuple(
         one for one in before if any((one.name, worker) not in left for worker in one.workers or ("",))
@@ -123,7 +129,7 @@ def _gone(before: tuple[Deviation, ...], after: tuple[Deviation, ...]) -> tuple[
 
 
 class SmallWorkerSettings(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
-    """Changes what can be changed on a worker that runs; workers that join later get it too."""
+    """Change the settings that a running worker allows to change; also on workers that join later."""
 
     name = "safeframe-settings"
 
@@ -160,7 +166,7 @@ def _set_process(wanted: dict[str, Setting]) -> None:
     for setting in wanted.values():
         if setting.where in ("worker", "client") and not setting.is_met_by(configured(setting.name)):
             dask.config.set({setting.name: setting.value})
-    # Who has set the allocator up by hand keeps it.
+    # An allocator that the user has set up is kept.
     if wanted.keys() >= {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "ARROW_DEFAULT_MEMORY_POOL"}:
         keep_pages()
     if "ARROW_IO_THREADS" in wanted:

@@ -20,24 +20,36 @@ def explain(collection: Any) -> Plan:
     Parameters
     ----------
     collection
-        A dask collection that comes from a recipe, directly or through further steps.
+        A dask collection that a recipe returned, or that was derived from one.
 
     Returns
     -------
     Plan
-        Of the last recipe among its steps.
+        The plan of the last recipe among its steps.
 
     Raises
     ------
     ValidationError
-        When no recipe made it.
+        When none of its steps is a recipe.
+
+    Notes
+    -----
+    **Eager.** Nothing is read: the plan is part of the collection.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"k": [3, 1, 2, 1]}), npartitions=2)
+    >>> plan = safeframe.explain(safeframe.set_index(frame, "k", npartitions=2))
+    >>> plan.recipe, plan.output_partitions, plan.fits
+    ('set_index', 2, True)
     """
     plan = find_plan(collection)
     if plan is None:
         msg = "This collection has no step that a safeframe recipe made."
         raise ValidationError(
             msg,
-            hint="Ask for the plan of the result of a recipe, as safeframe.merge, before it is persisted.",
+            hint="Pass the result of a recipe, such as safeframe.merge, before it is persisted.",
         )
     return plan
 
@@ -46,7 +58,7 @@ def find_plan(collection: Any) -> Plan | None:
     """Return the plan of the last recipe among a collection's steps; None when there is none."""
     expr = getattr(collection, "expr", collection)
     if not isinstance(expr, Expr):
-        # An array, a bag, or a delayed object, which has any attribute. Not asked of a dataframe, whose graph is made by asking.
+        # An array, a bag, or a delayed object (which has any attribute). A dataframe's ``dask`` would build its graph.
         graph = getattr(collection, "dask", None)
         if isinstance(graph, HighLevelGraph):
             return _plan_of_layers(graph, list(collection.__dask_layers__()))
@@ -59,7 +71,7 @@ def find_plan(collection: Any) -> Plan | None:
 
 
 def _plan_of_layers(graph: HighLevelGraph, names: list[str]) -> Plan | None:
-    """Look from the last layers of an array or bag towards the first ones."""
+    """Search the layers of an array or bag from the last to the first."""
     seen: set[str] = set()
     while names:
         for name in names:

@@ -1,4 +1,4 @@
-"""``safeframe.groupby_lag_transform``: columns shifted within groups of any size, on small workers."""
+"""``safeframe.groupby_lag_transform``: grouped lags, for groups of any size, on small workers."""
 
 from __future__ import annotations
 
@@ -42,106 +42,108 @@ def groupby_lag_transform(
     memory: str | int | None = None,
     staging: str | None = None,
 ) -> dd.DataFrame:
-    """Add columns that are shifted within groups, and what a function makes of them.
+    """Add lagged columns, shifted within groups and optionally transformed.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     by
-        Column, or list of columns, whose equal values make a group. One of
-        them may be the index.
+        Column, or list of columns, to group by. One of them may be the index.
     columns
         Column, or list of columns, to shift.
     lags
-        By how many rows: one number or several. ``1`` is the row before,
-        ``-1`` the row behind, ``0`` the row itself.
+        Number of rows to shift by, or several. ``1`` is the previous row,
+        ``-1`` the next row, ``0`` the row itself.
     order_by
-        Column, or list of columns, that order the rows of a group, small values
-        first and nulls last. Rows of equal values, and all rows where it is
-        None, are in the order of the frame.
+        Column, or list of columns, by which the rows of a group are sorted,
+        ascending and with nulls last. Ties, and all rows if it is None, keep
+        the order of the frame.
     transform
-        What is made of each shifted column: a numpy ufunc, or a function of a
-        whole column (a pandas series) that returns as many values. It is called
-        for whole columns of a partition, never for a group. ``"diff"`` is the
-        column less the shifted one, ``"pct_change"`` the change by its fraction.
+        Function to apply to each shifted column: a numpy ufunc, or a function
+        of a whole column (a pandas series) that returns the same number of
+        values. It is called on whole columns of a partition, never per group.
+        ``"diff"`` is the column minus the shifted one, ``"pct_change"`` the
+        fractional change.
     names
-        Names of the new columns: a template of ``{column}`` and ``{lag}``, a
+        Names of the new columns: a template with ``{column}`` and ``{lag}``, a
         function of both, or a list, with all lags of the first column first.
     fill_value
-        What stands where a group has no such row, before ``transform``. Without
-        it the value is missing.
+        Value where a group has no such row, before ``transform``. By default
+        the value is missing.
     dropna
-        Whether rows with a null in ``by`` are in no group: their shifted values
-        are then missing, or ``fill_value``. If not, a null is a key like others.
+        Whether rows with a null in ``by`` belong to no group: their shifted
+        values are then missing, or ``fill_value``. If False, null is a key like
+        any other.
     ignore_index
-        Whether the index is dropped, and counts from zero in each partition.
+        Whether to drop the index; it then counts from zero in each partition.
     npartitions
-        Partitions of the result, about; a group never has to fit one of them.
+        Approximate number of output partitions; a group may span several of them.
     partition_size
-        Bytes that an output partition may have in memory, as ``"64MiB"`` or an
-        int. By default the configured ``safeframe.partition-size``, or else
-        what lets a task make one within its budget.
+        Maximum size of an output partition in memory, as ``"64MiB"`` or in
+        bytes. By default the configured ``safeframe.partition-size``, or the
+        size that a task can make within its budget.
     strategy
-        ``"whole"``, ``"halo"``, ``"staged"`` or ``"p2p"``; None to let the plan choose.
+        ``"whole"``, ``"halo"``, ``"staged"`` or ``"p2p"``. By default, the plan chooses.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     staging
-        A directory, or URL of an object store, that all workers reach.
+        Directory, or URL of an object store, that all workers can reach.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy: all rows and columns of ``ddf``, and the new columns behind them,
-        with the values of :meth:`pandas.core.groupby.DataFrameGroupBy.shift`.
-        With the strategies ``"whole"`` and ``"halo"`` rows stay in their
-        partitions and in their order; otherwise they come in the order of
-        ``by``, nulls last, and within a group in that of ``order_by``.
+        Lazy. All rows and columns of ``ddf``, followed by the new columns, with
+        the values of :meth:`pandas.core.groupby.DataFrameGroupBy.shift`. With
+        the strategies ``"whole"`` and ``"halo"`` rows stay in their partitions
+        and in their order; otherwise they are sorted by ``by``, nulls last, and
+        within a group by ``order_by``.
 
     Raises
     ------
     KeyNotFoundError
         When there is no such column.
     ValidationError
-        When arguments contradict each other, or a name is taken.
+        When arguments contradict each other, or a name is already used.
     UnsupportedError
         When the values of ``by`` or ``order_by`` have no order.
     StagingError
         When the staging directory cannot be used.
     MemoryBudgetError
-        When the collection is computed and its plan does not fit the workers.
+        At compute time, when the plan does not fit the workers.
 
     Notes
     -----
-    **Types** are known before anything runs, so they cannot depend on the values
-    as pandas' do: a shift by other than zero makes integers floats and booleans
-    objects, as pandas does where a value is missing, unless there is a
-    ``fill_value``. Nullable types, strings, categories and times stay what they are.
+    **Types** are known before anything runs, so they cannot depend on values as
+    in pandas: a nonzero shift turns integers into floats and booleans into
+    objects, as pandas does when a value is missing, unless there is a
+    ``fill_value``. Nullable types, strings, categories and times keep their type.
 
     **Eager.** The columns ``by`` and ``order_by`` are read once, when this
-    function is called: evenly spaced rows of each partition are kept, and it is
-    seen whether rows are in order already. A second time where a group is
-    larger than a partition may be and ``order_by`` is given. Nothing is read of a
-    frame that :func:`safeframe.shuffle` has brought together by its keys, with
-    or without columns that were chosen, or worked out row by row, since.
+    function is called, to keep evenly spaced rows of each partition and to check
+    whether rows are sorted already. They are read a second time if a group is
+    larger than a partition may be and ``order_by`` is given. Nothing is read
+    from the result of :func:`safeframe.shuffle` on the same keys, with or
+    without columns selected or computed row by row since.
 
     **Memory.** A worker's peak is what it uses before any data, plus, for each
-    of its threads, the larger of staging a group of input partitions (as
+    of its threads, the larger of staging a group of input partitions (as in
     :func:`safeframe.set_index`) and making an output partition: its rows and
-    those that lags reach beside it, twice and with 40 B a row, and the result
-    three times with 24 B a row. No group is ever held whole. With the strategy
-    ``"halo"`` partitions that other tasks have to make first (a shuffle of
-    dask's, say) wait for their neighbours: all of them count, so that it is
-    chosen only where they fit one worker. The plan has the figures:
-    ``safeframe.explain(result)``.
+    the halo that lags reach into, twice and with 40 B per row, and the result
+    three times with 24 B per row. A group is never in memory as a whole. With
+    the strategy ``"halo"``, partitions that other tasks compute first (such as
+    a shuffle of dask) wait for their neighbours: all of them count, so it is
+    chosen only if they fit one worker. ``safeframe.explain(result)`` has the
+    figures.
 
-    **Disk.** With the strategy ``"staged"`` all rows are written once to the
-    staging directory, less columns that nothing uses, integers narrowed.
+    **Disk.** The strategy ``"staged"`` writes all rows once to the staging
+    directory, without columns that nothing uses and with integers narrowed.
 
-    **Passes.** One over the keys, one over the frame. With the strategy
-    ``"halo"`` the columns needed are read once more of partitions at whose
-    edges a group goes on.
+    **Passes.** One over the keys, one over the frame. The strategy ``"halo"``
+    reads the columns that it needs once more from partitions whose groups
+    continue in the next one.
 
     Examples
     --------
@@ -186,12 +188,14 @@ def plan_lag(
     memory: str | int | None = None,
     staging: str | None = None,
 ) -> Plan:
-    """Return what :func:`safeframe.groupby_lag_transform` would do, with the same arguments.
+    """Return the plan of :func:`safeframe.groupby_lag_transform`, without moving rows.
+
+    Takes the arguments of :func:`safeframe.groupby_lag_transform`.
 
     Returns
     -------
     Plan
-        Strategy and why, partitions, and the memory and disk that they need.
+        The strategy and its reasons, partitions, and the memory and disk that they need.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Looking before running: rows per key, the size of a join, the size of a frame."""
+"""Statistics before a run: rows per key, the size of a join, the size of a frame."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ __all__ = ["estimate", "estimate_merge", "key_statistics"]
 
 
 def key_statistics(ddf: dd.DataFrame, on: Any = None) -> KeyStatistics:
-    """Count the rows of each key of a frame.
+    """Count the rows of each key of a dask dataframe.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     on
-        A column, or a list of columns; the index' name, or None, stands for the index.
+        Key column, or a list of them; the name of the index, or None, means the index.
 
     Returns
     -------
     KeyStatistics
-        Exact while the frame has no more distinct keys than the configured
+        Exact if the frame has no more distinct keys than the configured
         ``safeframe.key-capacity``; otherwise a sample of the keys, each with
-        its exact rows, and the heaviest keys.
+        its exact number of rows, and the heaviest keys.
 
     Raises
     ------
     KeyNotFoundError
-        When a column is not there.
+        When a column does not exist.
     SchemaMismatchError, ValidationError
-        When ``ddf`` is no dask dataframe, or columns share a name.
+        When ``ddf`` is not a dask dataframe, or columns share a name.
 
     Notes
     -----
-    **Eager.** The key columns alone are read, once; once more where keys are sampled.
+    **Eager.** Only the key columns are read, once; twice if keys are sampled.
 
     **Memory.** A task holds the key columns of one partition and a few
     summaries of ``nbytes_bound`` bytes (16 B for each key of the capacity).
+    Nothing is written to disk.
 
     Examples
     --------
@@ -90,35 +91,36 @@ def estimate_merge(
     Parameters
     ----------
     left, right
-        The frames.
+        The dask dataframes.
     how
-        Which rows stay, as :func:`safeframe.merge` takes it.
+        Which rows to keep, as in :func:`safeframe.merge`.
     on, left_on, right_on, left_index, right_index
-        The keys, as :func:`safeframe.merge` takes them.
+        The keys, as in :func:`safeframe.merge`.
     statistics
-        The two sides' key statistics, when they were gathered before.
+        Key statistics of the two sides, if they were gathered before.
 
     Returns
     -------
     MergeEstimate
-        Exact to the row when both sides' distinct keys fit the configured
+        Exact to the row if the distinct keys of both sides fit the configured
         ``safeframe.key-capacity``; otherwise with an interval.
 
     Raises
     ------
     KeyNotFoundError
-        When a key column is not there.
+        When a key column does not exist.
     SchemaMismatchError
-        When the keys' types cannot be compared, or a side is no dask dataframe.
+        When the keys' types cannot be compared, or a side is not a dask dataframe.
     UnsupportedError
-        When ``how`` is another one.
+        For other values of ``how``.
     ValidationError
         When arguments contradict each other.
 
     Notes
     -----
     **Eager.** As :func:`safeframe.key_statistics`, both sides in one
-    computation; strings and the like are measured on a few partitions of each side.
+    computation; columns of variable width are measured on a few partitions of
+    each side.
 
     Examples
     --------
@@ -142,27 +144,27 @@ def estimate_merge(
 
 
 def estimate(ddf: dd.DataFrame) -> FrameEstimate:
-    """Learn how large a frame and each of its partitions are.
+    """Return the size of a dask dataframe and of each of its partitions.
 
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
 
     Returns
     -------
     FrameEstimate
-        Rows are exact; so are bytes where every column has a fixed width.
+        Rows are exact; bytes are exact if every column has a fixed width.
 
     Raises
     ------
     SchemaMismatchError, ValidationError
-        When ``ddf`` is no dask dataframe, or columns share a name.
+        When ``ddf`` is not a dask dataframe, or columns share a name.
 
     Notes
     -----
-    **Eager.** One column of each partition is read to count rows; strings and
-    the like are measured on a few partitions, and are an interval.
+    **Eager.** One column of each partition is read to count rows; columns of
+    variable width are measured on a few partitions, and are an interval.
 
     Examples
     --------

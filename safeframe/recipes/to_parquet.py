@@ -1,4 +1,4 @@
-"""``safeframe.to_parquet``: parquet files, written fast, that are there all at once or not at all."""
+"""``safeframe.to_parquet``: write parquet files fast, all of them or none."""
 
 from __future__ import annotations
 
@@ -87,70 +87,72 @@ def to_parquet(
     Parameters
     ----------
     ddf
-        The frame.
+        The dask dataframe.
     path
         A directory, or a URL that fsspec knows.
     compression
-        ``"auto"`` (snappy, none for floats that it does not help), a codec for all columns, a dictionary of codecs by
-        column, or None.
+        ``"auto"`` (snappy, except for floats that it does not help), a codec for all columns, a dictionary of codecs
+        by column, or None.
     write_index
         Whether to write the index, as dask and pandas do.
     append
-        Whether to add files to those at ``path``, numbered from where these end. Columns
-        and types have to agree.
+        Whether to add files to those at ``path``, numbered after them. Columns and types
+        have to agree.
     overwrite
-        Whether the files of a dataset at ``path`` may be replaced: at once, when all new ones
-        are there. It may be the path that ``ddf`` is read from. What is not of the dataset stays. Local paths only.
+        Whether to replace the files of a dataset at ``path``, in one step after all new files are
+        written. ``ddf`` may be read from the same path. Files that are not of the dataset stay. Local paths only.
     ignore_divisions
-        With ``append``, whether the index may begin before that of the files ends.
+        With ``append``, whether the index may begin before the end of the files' index.
     partition_on
-        Refused: there are no directories by the values of columns.
+        Refused with an error: files are not divided by the values of columns.
     storage_options
         Arguments for fsspec's file system.
     custom_metadata
         Keys and values for the footer of each file.
     write_metadata_file
-        Whether to write ``_metadata``, with the footers of all files; None to do so where
+        Whether to write ``_metadata``, with the footers of all files; None to do so if
         ``append`` finds one.
     compute
-        Whether to write now. Otherwise a lazy object is returned that writes
-        when it is computed, commit included.
+        Whether to write now. If False, a lazy object is returned that writes
+        and commits when it is computed.
     compute_kwargs
         Arguments for :func:`dask.compute`.
     schema
-        ``"infer"`` for the frame's types, a dictionary of types for some columns, a
-        ``pyarrow.Schema`` of the columns to write, or None for files that each have the schema of their partition.
+        ``"infer"`` for the frame's types, a dictionary of types for some columns, a ``pyarrow.Schema`` of the
+        columns to write, or None for the schema of each partition in its file.
     name_function
-        How a file is called, of its number; ``part.N.parquet`` by default. Names end in ``.parquet``.
+        Function of a file's number that returns its name, ending in ``.parquet``; ``part.N.parquet`` by default.
     filesystem
         ``"fsspec"``, ``"arrow"``, or a file system of either.
     engine
         ``"pyarrow"``, or None.
     row_group_rows
-        Rows of a row group. By default as many as an eighth of what one task
-        may use holds, 64 MiB at most; a merge that is written without its rows
-        never has larger ones. ``row_group_size`` is another name for it.
+        Rows of a row group. By default as many as fit an eighth of what one
+        task may use, 64 MiB at most; also an upper bound for a merge in the
+        compact encoding. ``row_group_size`` is another name for it.
     memory
-        Bytes that one worker may use. By default the smallest connected
-        worker's limit; without a client, what the machine leaves.
+        Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
+        the smallest limit of the connected workers; without a client, the
+        memory that is free on this machine.
     strategy
-        ``"rows"`` to make every row, ``"blocks"`` to write a merge without its
-        rows or to be told why that cannot be; None to let the plan choose.
+        ``"rows"`` to write row by row; ``"blocks"`` to write a merge in the
+        compact encoding, without its rows, or raise with the reason why it
+        cannot be. By default, the plan chooses.
     max_output
         Refuse the write when its files are predicted to be larger than this
-        many bytes: those of a frame that a recipe has just made.
+        size, as ``"10GiB"`` or in bytes; for frames that a recipe has just made.
     resume
-        For a merge that is written without its rows: go on from the files that
-        an earlier run to ``path`` has finished, of the same inputs, arguments
-        and workers; and leave what is finished where it is should this one
-        fail. Both sides are read and staged again, whole.
+        For a merge in the compact encoding: continue after the files that an
+        earlier run with the same inputs, arguments and workers has finished at
+        ``path``, and keep finished files if this run fails. Both sides are read
+        and staged again, as a whole.
     progress
-        Whether to say on standard error, every few seconds, how many files and
-        rows are written and how long the rest may take. Local paths only.
+        Whether to print to standard error, every few seconds, how many files
+        and rows are written and the time left. Local paths only.
     row_group_size
         See ``row_group_rows``.
     **writer_options
-        Further arguments of :func:`pyarrow.parquet.write_table`, as ``coerce_timestamps``.
+        Further arguments of :func:`pyarrow.parquet.write_table`, such as ``coerce_timestamps``.
 
     Returns
     -------
@@ -160,44 +162,42 @@ def to_parquet(
     Raises
     ------
     ValidationError
-        When ``path`` has files and may not be overwritten, or a parquet file that is not of the
-        dataset; when another write to it runs, or has changed it meanwhile; when an argument makes no sense.
+        When ``path`` has files and ``overwrite`` is False, or has a parquet file that is not of the dataset;
+        when another write to it is running or has changed it; when an argument is invalid.
     UnsupportedError
-        When parquet cannot hold the columns; when an object store is to be overwritten.
+        When parquet cannot hold the columns; when an object store would be overwritten.
     SchemaMismatchError
         When a partition's columns are not those of the frame, or appended ones not those of the files.
     OutputTooLargeError
         When the files are predicted to be larger than ``max_output``.
     MemoryBudgetError
-        When a merge is written and its plan does not fit the workers.
+        When the plan of a merge does not fit the workers.
     StagingFullError, StagingError
-        When the disk has no room, or cannot be written.
+        When the disk is full, or cannot be written.
     RowConservationError
-        When a file has other rows than were written to it; the target is then as it was.
+        When a file's rows are not those that were written to it; the target is then unchanged.
 
     Notes
     -----
-    **Files.** ``part.0.parquet``, ``part.1.parquet``, … in the order of the
-    partitions, of one schema. Files of the dataset are those, by whichever number, those that ``name_function``
-    would name, and ``_metadata``; no others are ever removed.
+    **Files.** ``part.0.parquet``, ``part.1.parquet``, … in the order of the partitions, with one schema. Files with
+    such names, names that ``name_function`` returns, and ``_metadata`` are of the dataset; no others are removed.
 
-    **All or none.** The new files are written to a hidden directory beside the target, and the two change
-    places. Owner and mode of the target stay. A mount point cannot be renamed, nor can a directory whose parent may
-    not be written, or that has directories of somebody else in it: there, the hidden directory is inside, and files
-    are moved at the end. A process that is killed just then leaves files of both; the next write moves the rest first.
+    **All or none.** The new files are written to a hidden directory next to the target, and the two are
+    swapped. The target keeps its owner and mode. Some targets cannot be renamed: mount points, directories whose
+    parent is not writable, and those with directories of another user. Then the hidden directory is inside the
+    target, and files are moved at the end. A process killed at that moment leaves files of both; the next write
+    moves the rest first.
 
-    **Merges.** A merge that repeats its rows many times, with columns and
-    filters that are of one side each, is written without making its rows, where
-    the workers share a staging directory: the values of either side as dictionaries, and codes for
-    where they stand. Its files are of some 128 MiB and are read like any others;
-    ``safeframe.explain(merged)`` says which way is taken, and how large they are. An
-    index that counts rows then counts those of each file.
+    **Merges.** A merge that repeats its rows many times, and whose columns and
+    filters use one side each, is written without materialising its rows if the
+    workers share a staging directory: each side's values as dictionaries, and codes that repeat them (the
+    compact encoding). Such files have some 128 MiB and are ordinary parquet; ``safeframe.explain(merged)`` says
+    which way is taken, and their size. An index that counts rows then counts those of each file.
 
-    **Memory.** A partition, and one row group of it twice: at most three times
-    the partition. Each partition is written by the task that makes it.
+    **Memory.** A partition, and one of its row groups twice: at most three times the partition. The task that
+    computes a partition also writes it.
 
-    **Disk.** That of the target: the new files beside the old ones until the swap. Nothing is
-    flushed: a killed process loses nothing, a power cut may.
+    **Disk.** New files are next to the old ones until the swap. They are not synced: a power failure may lose some.
 
     **Passes.** One.
 
@@ -233,7 +233,7 @@ def to_parquet(
         check_flags(write_metadata_file=write_metadata_file)
     if append and (overwrite or resume):
         msg = f"append=True and {'overwrite' if overwrite else 'resume'}=True exclude each other."
-        raise ValidationError(msg, hint="Say one of them.")
+        raise ValidationError(msg, hint="Pass one of them.")
     check_engine(engine)
     check_partition_on(partition_on)
     if (
@@ -287,7 +287,7 @@ def to_parquet(
     check_file_names(name_function, target.first, npartitions)
     file_nbytes, certain = _file_nbytes(ddf, merge)
     if max_output is not None:
-        # Of rows that are made only the least that they take is known.
+        # Of materialised rows only the least that they take is known.
         predicted = file_nbytes if merge is not None else int(file_nbytes * certain)
         refuse_larger_files(predicted, parse_nbytes(max_output, argument="max_output"))
     token = uuid.uuid4().hex[:12]
@@ -321,7 +321,7 @@ def to_parquet(
 def _without_rows(
     ddf: dd.DataFrame, target: ParquetTarget, strategy: str | None, *, resume: bool
 ) -> JoinedFrame | None:
-    """Find the merge that is written without its rows, or None where rows are made."""
+    """Return the merge that is written without its rows; None for a frame that is written row by row."""
     found = None if target.as_rows else joined_frame(ddf.expr, write_index=target.write_index)
     refused = found if isinstance(found, str) else None
     if isinstance(found, JoinedFrame):
@@ -332,8 +332,10 @@ def _without_rows(
                 raise UnsupportedError(msg, hint="Write to a directory, or leave resume= out.")
             return found
     if resume or strategy == "blocks":
-        why = refused or ("strategy='rows' was asked for" if target.as_rows else "it is no safeframe.merge")
-        msg = f"This frame is not written without its rows: {why}."
+        why = refused or (
+            "strategy='rows' was requested" if target.as_rows else "it is not the result of safeframe.merge"
+        )
+        msg = f"This frame cannot be written in the compact encoding, without its rows: {why}."
         raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
     return None
 
@@ -392,6 +394,6 @@ def _token_of(
     if not Swap(target.target, token, inside=inside).busy:
         return token
     if resume:
-        msg = f"Another process writes the same merge to {target.target!r} now."
+        msg = f"Another process is writing the same merge to {target.target!r}."
         raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
     return None

@@ -1,4 +1,4 @@
-"""``safeframe.measure``: what a run really took, beside what its plan promised.
+"""``safeframe.measure``: the memory that a run really used, next to what its plan projected.
 
 Covers: resident memory of every worker of the current client, or of this process
 without one; rows in and out; seconds.
@@ -32,20 +32,20 @@ _THIS_PROCESS = "this process"
 
 @dataclass(kw_only=True)
 class Measurement:
-    """What was seen while a block ran; its figures are there once the block has ended."""
+    """Memory, rows and time of a ``with`` block; filled when the block ends."""
 
     plans: list[Plan] = field(default_factory=list)
-    """Plans that ran in the block, or the one that was given."""
+    """Plans that ran in the block, or the one that was passed to :func:`measure`."""
     peaks: dict[str, int] = field(default_factory=dict)
     """Highest resident memory of each worker in bytes, by its address."""
     samples: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     """Per worker: seconds since the block began, and resident bytes."""
     lost_workers: tuple[str, ...] = ()
-    """Workers that were there when the block began and not when it ended; what they took is not known."""
+    """Workers that left while the block ran; the memory that they used is not known."""
     rows_out: int = 0
-    """Rows of the output partitions that were made; a task that ran twice counts twice."""
+    """Rows of the output partitions that were computed; a task that ran twice counts twice."""
     seconds: float = 0.0
-    """How long the block took."""
+    """Duration of the block in seconds."""
 
     @property
     def peak_worker_nbytes(self) -> int:
@@ -54,12 +54,12 @@ class Measurement:
 
     @property
     def projected_worker_nbytes(self) -> int | None:
-        """What the plans that ran promised for one worker, in bytes; None when no recipe ran."""
+        """Highest projected peak of one worker among the plans that ran, in bytes; None when no recipe ran."""
         return max((plan.projected_worker_nbytes for plan in self.plans), default=None)
 
     @property
     def utilization_fraction(self) -> float | None:
-        """Measured peak over projected peak: at most 1 when the plan kept its word."""
+        """Measured peak divided by projected peak: at most 1 if the plan held."""
         projected = self.projected_worker_nbytes
         return None if not projected else self.peak_worker_nbytes / projected
 
@@ -78,21 +78,21 @@ class Measurement:
             lines.append(f"rows       {format_count(self.rows_in)} in, {format_count(self.rows_out)} out")
         lines.append(f"time       {format_seconds(self.seconds)}")
         if self.lost_workers:
-            lines.append(f"lost       {len(self.lost_workers)} workers; what they took is not known")
+            lines.append(f"lost       {len(self.lost_workers)} workers; the memory they used is not known")
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the memory of every worker over time, with the projected peak.
+        """Plot the memory of every worker over time, with the projected peak.
 
         Parameters
         ----------
         ax
-            The matplotlib axes to draw on; None for new ones.
+            The matplotlib axes to draw on; None for new axes.
 
         Returns
         -------
         matplotlib.axes.Axes
-            What was drawn on.
+            The axes.
 
         Raises
         ------
@@ -115,12 +115,12 @@ class Measurement:
 
 @contextmanager
 def measure(plan: Plan | None = None) -> Iterator[Measurement]:
-    """Measure what the workers take while the block runs.
+    """Measure the memory of the workers while a ``with`` block runs.
 
     Parameters
     ----------
     plan
-        The plan to compare with; None for those of the recipes that are
+        The plan to compare with; None for the plans of the recipes that are
         computed in the block.
 
     Yields
@@ -132,12 +132,15 @@ def measure(plan: Plan | None = None) -> Iterator[Measurement]:
     ------
     UnsupportedError
         When the current client is asynchronous.
+    ValidationError
+        When ``plan`` is not a plan.
 
     Notes
     -----
     A thread in every worker reads the worker's resident memory twenty times a
-    second, and the peak is the kernel's own mark where there is one (Linux). At
-    most 4096 samples a worker are kept.
+    second; the peak is the kernel's own high-water mark where there is one
+    (Linux). At most 4096 samples per worker are kept. Without a client, this
+    process is measured.
 
     Examples
     --------
@@ -176,7 +179,7 @@ def measure(plan: Plan | None = None) -> Iterator[Measurement]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Seen:
-    """What one process saw of itself."""
+    """What one process measured of itself."""
 
     peak_nbytes: int
     samples: list[tuple[float, int]]
@@ -235,7 +238,7 @@ _watches_lock = threading.Lock()
 
 
 class _WatchPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
-    """Samples a worker from when the plugin comes; workers that come later get it too."""
+    """Sample a worker from when the plugin is registered, or when the worker joins."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -276,5 +279,5 @@ def _new_axes() -> Any:
 def _check_plan(plan: Any) -> None:
     if plan is not None and not isinstance(plan, Plan):
         msg = f"plan={plan!r} is not a plan."
-        hint = "Give what safeframe.explain or a plan_… function returns, or leave it out."
+        hint = "Pass what safeframe.explain or a plan_… function returns, or leave it out."
         raise ValidationError(msg, hint=hint)

@@ -227,5 +227,5 @@ def test_no_limit_is_refused(limit: int | None) -> None:
 
 @pytest.mark.parametrize("options", [{"processes": False}, {"worker_class": distributed.Worker}])
 def test_workers_in_this_process_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(UnsupportedError, match=r"no processes of their own[\s\S]*distributed\.LocalCluster"):
+    with pytest.raises(UnsupportedError, match=r"settings of their own[\s\S]*distributed\.LocalCluster"):
         LocalCluster(n_workers=1, **options, **QUIET)

@@ -56,7 +56,7 @@ def test_what_is_no_array_of_numpy_s():
     masked = da.ma.masked_array(array(), mask=array() > 0)
     with pytest.raises(safeframe.UnsupportedError, match=r"MaskedArray; numpy arrays are expected"):
         safeframe.rechunk(masked, 5)
-    with pytest.raises(safeframe.UnsupportedError, match="of dtype object"):
+    with pytest.raises(safeframe.UnsupportedError, match="has dtype object"):
         safeframe.rechunk(da.from_array(np.array([1, "a", None], object), chunks=2), 1)
     record = np.zeros(3, [("a", "i4"), ("b", "O")])
     with pytest.raises(safeframe.UnsupportedError, match="are references, which cannot be staged"):
