@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import distributed
 import pandas as pd
@@ -19,12 +18,10 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.units import format_count, format_nbytes
 
-if TYPE_CHECKING:
-    from safeframe.facts.plan import Plan
-
 __all__ = [
     "CellLimit",
     "announce",
+    "begin",
     "conserved",
     "count_rows_out",
     "listening",
@@ -68,9 +65,20 @@ def warn_user(warning: Warning) -> None:
         warnings.warn(warning, stacklevel=2)
 
 
-_lock = threading.Lock()
 _listeners: list[Callable[[Plan], None]] = []
 _rows_out = 0
+
+
+def begin(plan: Plan) -> None:
+    """Check and announce a plan that is about to run.
+
+    Raises
+    ------
+    MemoryBudgetError, StagingFullError
+        When the plan does not fit.
+    """
+    plan.validate()
+    announce(plan)
 
 
 def announce(plan: Plan) -> None:
@@ -105,7 +113,6 @@ def rows_out() -> int:
     return _rows_out
 
 
-_lock = threading.Lock()
 _told: set[CellLimit] = set()
 
 

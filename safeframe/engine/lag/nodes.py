@@ -24,10 +24,8 @@ from safeframe._dask.expressions import (
     Blockwise,
     Expr,
     List,
-    Projection,
     Task,
     TaskRef,
-    determine_column_projection,
     lowered,
 )
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, in_memory, own_tasks, part_of, stage
@@ -42,9 +40,9 @@ from safeframe.engine.lag.tasks import (
     seal_lag,
 )
 from safeframe.engine.p2p.nodes import by_p2p
-from safeframe.engine.planned.nodes import Planned
+from safeframe.engine.planned.nodes import Planned, PlannedFrame
 from safeframe.engine.sort.tasks import SortSpec
-from safeframe.engine.task import CellLimit, announce
+from safeframe.engine.task import CellLimit
 from safeframe.facts.lag import Halo
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
@@ -90,7 +88,7 @@ class LagMoves:
         )  # fmt: skip
 
 
-class SafeLag(Planned):
+class SafeLag(PlannedFrame):
     """Rows with columns shifted within groups, by a plan."""
 
     _parameters = ["frame", "plan", "lags", "transform", "moves", "given_divisions"]
@@ -101,29 +99,21 @@ class SafeLag(Planned):
         moves: LagMoves = self.moves
         return meta if moves.index is None else with_index(meta, moves.index, drop=moves.drop)
 
-    def _divisions(self) -> Any:
-        return self.given_divisions
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        if not isinstance(parent, Projection):
-            return None
+    def _projected(self, wanted: set[Any]) -> Planned | None:
         lags, moves = self.lags, self.moves
-        found = determine_column_projection(self, parent, dependents)
-        wanted = set(found) if isinstance(found, list) else {found}
         made = tuple(column for column in lags.columns if column.name in wanted)
         narrower = replace(lags, columns=made)
         if not made and moves.halo is not None:
             moves = replace(moves, halo=moves.halo.of_no_rows())
-        wanted |= {*moves.order.by, *narrower.needed, *([] if moves.index is None else [moves.index])}
-        columns = [name for name in self.frame.columns if name in wanted]
+        needed = wanted.union(moves.order.by, narrower.needed, () if moves.index is None else (moves.index,))
+        columns = [name for name in self.frame.columns if name in needed]
         if in_memory(self.frame):
             # Narrower partitions would be copies, which wait for their neighbours besides.
             columns = list(self.frame.columns)
         if len(columns) == len(self.frame.columns) and len(made) == len(lags.columns):
             return None
         frame = self.frame if len(columns) == len(self.frame.columns) else self.frame[columns]
-        narrow = type(self)(frame, self.plan, narrower, self.transform, moves, self.given_divisions)
-        return type(parent)(narrow, *parent.operands[1:])
+        return type(self)(frame, self.plan, narrower, self.transform, moves, self.given_divisions)
 
     @functools.cached_property
     def _spec(self) -> SortSpec:
@@ -141,8 +131,6 @@ class SafeLag(Planned):
 
     def _concrete(self) -> Any:
         plan: Plan = self.plan
-        plan.validate()
-        announce(plan)
         frame, spec, lags = lowered(self.frame), self._spec, self.lags
         moves: LagMoves = self.moves
         if plan.strategy == "whole":

@@ -41,7 +41,7 @@ from safeframe.engine.merge.tasks import (
 from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, told_by_plan
 from safeframe.engine.planned.nodes import Planned
 from safeframe.engine.planned.rows import PlannedRows
-from safeframe.engine.task import CellLimit, announce
+from safeframe.engine.task import CellLimit
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import MergeFacts
 from safeframe.facts.plan import Plan
@@ -81,10 +81,6 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
     @functools.cached_property
     def _meta(self) -> Any:
         return self._spec.meta
-
-    def _divisions(self) -> Any:
-        # Unknown ones are no operand: there may be millions, and a token takes each.
-        return self.given_divisions or (None,) * (self.plan.output_partitions + 1)
 
     @functools.cached_property
     def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
@@ -176,8 +172,6 @@ class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are
 
     def _concrete(self) -> Any:
         plan: Plan = self.plan
-        plan.validate()
-        announce(plan)
         left, right = lowered(self.left), lowered(self.right)
         spec = self._spec
         limit = CellLimit.of(plan)

@@ -23,19 +23,16 @@ from safeframe._dask.expressions import (
     Expr,
     List,
     P2PBarrierTask,
-    Projection,
     ShuffleId,
     Task,
     TaskRef,
     barrier_key,
-    determine_column_projection,
     lowered,
 )
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p.settings import set_buffers
 from safeframe.engine.p2p.tasks import receive_shard, send_partition, settle
-from safeframe.engine.planned.nodes import Planned
-from safeframe.engine.task import announce
+from safeframe.engine.planned.nodes import PlannedFrame
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
@@ -54,7 +51,7 @@ __all__ = [
 ]
 
 
-class SafeP2PShuffle(Planned):
+class SafeP2PShuffle(PlannedFrame):
     """A shuffle by key that runs by a plan."""
 
     _parameters = ["frame", "plan", "settings", "on", "schema"]
@@ -63,29 +60,17 @@ class SafeP2PShuffle(Planned):
     def _meta(self) -> Any:
         return self.frame._meta
 
-    def _divisions(self) -> Any:
-        return (None,) * (self.plan.output_partitions + 1)
+    @property
+    def _keys(self) -> Any:
+        return self.on
 
     @functools.cached_property
     def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
         """Nothing: dask would take it for its own hash, and join this with a frame that has that."""
         return set()
 
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        if not isinstance(parent, Projection):
-            return None
-        wanted = determine_column_projection(self, parent, dependents)
-        wanted = set(wanted) if isinstance(wanted, list) else {wanted}
-        columns = [name for name in self.frame.columns if name in wanted or name in self.on]
-        if len(columns) == len(self.frame.columns):
-            return None
-        narrower = type(self)(self.frame[columns], *self.operands[1:])
-        return type(parent)(narrower, *parent.operands[1:])
-
     def _concrete(self) -> Any:
         plan: Plan = self.plan
-        plan.validate()
-        announce(plan)
         router = HashRouter(tuple(self.on), self.schema, plan.output_partitions)
         return by_p2p(lowered(self.frame), router, self.settings, plan, final=True)
 

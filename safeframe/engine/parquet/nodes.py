@@ -21,6 +21,7 @@ from safeframe.engine.parquet.tasks import ParquetTarget, WrittenFile, write_fil
 from safeframe.engine.parquet.without_rows import joined_files
 from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import ValidationError
+from safeframe.facts.plan import Plan
 
 __all__ = ["CommitFiles", "JoinedToParquet", "SafeToParquet", "WriteFiles", "close_target", "open_target"]
 
@@ -28,17 +29,17 @@ _open: dict[str, tuple[Swap, Begun]] = {}
 """Writes that this process has begun, by their tokens."""
 
 
-class SafeToParquet(Planned):
-    """A write that becomes files, and their commit, when the graph is made."""
-
-    _parameters = ["frame", "target", "token", "known"]
-
-    @property
-    def _meta(self) -> Any:
-        return None
+class _Write(Planned):
+    _meta = None
 
     def _divisions(self) -> Any:
         return (None, None)
+
+
+class SafeToParquet(_Write):
+    """A write that becomes files, and their commit, when the graph is made."""
+
+    _parameters = ["frame", "target", "token", "known"]
 
     def _concrete(self) -> Any:
         written = WriteFiles(lowered(self.frame), self.target).simplify().fuse()
@@ -47,17 +48,15 @@ class SafeToParquet(Planned):
         )
 
 
-class JoinedToParquet(Planned):
+class JoinedToParquet(_Write):
     """A write of a merge without its rows."""
 
     _parameters = ["left", "right", "form", "plan", "planned", "target", "token", "known"]
 
     @property
-    def _meta(self) -> Any:
-        return None
-
-    def _divisions(self) -> Any:
-        return (None, None)
+    def _plan(self) -> Plan:
+        plan: Plan = self.plan
+        return plan.written
 
     def _concrete(self) -> Any:
         sides = lowered(self.left), lowered(self.right)

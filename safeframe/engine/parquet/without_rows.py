@@ -36,7 +36,7 @@ from safeframe.engine.parquet.tasks import (
     conversion_error,
     put_file,
 )
-from safeframe.engine.task import CellLimit, announce, count_rows_out, use_worker
+from safeframe.engine.task import CellLimit, count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import WritePlan
 from safeframe.facts.plan import Plan
@@ -150,17 +150,9 @@ def joined_files(
     target: ParquetTarget,
     token: str,
 ) -> Expr:
-    """Return the expression that writes a merge's files, of its lowered sides.
-
-    Raises
-    ------
-    MemoryBudgetError, StagingFullError
-        When the plan does not fit.
-    """
+    """Return the expression that writes a merge's files, of its lowered sides."""
     write = plan.write
     assert write is not None, "looked at when the merge was found"
-    plan.written.validate()
-    announce(plan.written)
     spec = form.spec
     run = f"joined-{tokenize(left._name, right._name, form, write, token)}"
     directory = start_run(write.staging_directory, run)

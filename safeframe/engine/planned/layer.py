@@ -20,7 +20,7 @@ from dask.highlevelgraph import Layer, MaterializedLayer
 
 from safeframe._dask.expressions import Alias, Task
 from safeframe.engine.exchange.runs import start_run
-from safeframe.engine.task import announce
+from safeframe.engine.task import begin
 from safeframe.errors import SafeframeError
 from safeframe.facts.plan import Plan
 from safeframe.sizing.partitions.tasks import PartitionTask, stands_alone
@@ -72,9 +72,8 @@ class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
 
     def _started(self) -> dict[Any, Any]:
         """Return the tasks, of a plan that is about to run."""
-        announce(self.plan)
         try:
-            self.plan.validate()
+            begin(self.plan)
             # Asked anew each time: another client may compute now, which has to be told who removes files.
             base = self.plan.staging_directory or ""
             directories = [start_run(base, run, wait=False) for run in self._graph.runs]

@@ -2,7 +2,7 @@
 
 ::
 
-    Planned                       abstract: projections and filters pass through it
+    Planned ── PlannedFrame       abstract: projections and filters pass through it
     Cells ── BeforeCells          concrete: output partitions, and all that has to run before them
 
 A recipe is one abstract node until dask optimises it, and one concrete node from
@@ -13,16 +13,18 @@ partitions that were read, rename tasks whose keys are known elsewhere, and
 select partitions of what comes before an exchange instead of partitions of its
 result.
 
-Covers: lowering; selecting output partitions, with only what those need of the
-tasks before them.
-Does not cover: the expressions of each recipe (``engine.merge.nodes``, ``sort_nodes``
-and so on), and taking a consumer into the tasks of cells (``engine.planned.fusion``).
+Covers: checking and announcing a plan that is about to run; divisions; lowering;
+projections; selecting output partitions, with only what those need of the tasks
+before them.
+Does not cover: the expressions of each recipe (``engine.merge.nodes``,
+``engine.sort.nodes`` and so on), and taking a consumer into the tasks of cells
+(``engine.planned.fusion``).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 import dask
@@ -33,34 +35,58 @@ from safeframe._dask.expressions import (
     DataNode,
     Expr,
     PartitionsFiltered,
+    Projection,
     convert_legacy_graph,
+    determine_column_projection,
     is_lowering,
 )
 from safeframe.engine.planned.fusion import fused_with_consumer
 from safeframe.engine.planned.sources import check_sources
+from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
+from safeframe.facts.plan import Plan
 
-__all__ = ["BeforeCells", "Cells", "Hidden", "Planned"]
+__all__ = ["BeforeCells", "Cells", "Hidden", "Planned", "PlannedFrame"]
 
 
 class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """A recipe before its graph is made.
 
     A subclass defines ``_concrete``, which returns the expression of its output
-    partitions.
+    partitions. Its operands may have the plan, as ``plan``, and the divisions of
+    the result, as ``given_divisions``.
     """
 
     def _concrete(self) -> Any:
         raise NotImplementedError
 
     @property
-    def _sources(self) -> SourceFiles | None:
-        """The files that the plan was made of; None where there is no plan, or it was made of none."""
-        return self.operand("plan").sources if "plan" in self._parameters else None
+    def _plan(self) -> Plan | None:
+        """The plan that runs; None where nothing was planned."""
+        return self.operand("plan") if "plan" in self._parameters else None
+
+    def _divisions(self) -> Any:
+        given = self.operand("given_divisions") if "given_divisions" in self._parameters else None
+        # Unknown ones need not be an operand: there may be millions, and a token takes each.
+        return given or (None,) * (self.operand("plan").output_partitions + 1)
+
+    def _begin(self, plan: Plan) -> None:
+        """Check and announce the plan.
+
+        Raises
+        ------
+        MemoryBudgetError, StagingFullError
+            When the plan does not fit.
+        """
+        begin(plan)
 
     def _hidden(self) -> Hidden:
-        check_sources(self._sources)
-        return Hidden(self._concrete(), self._sources)
+        plan = self._plan
+        if plan is None:
+            return Hidden(self._concrete())
+        check_sources(plan.sources)
+        self._begin(plan)
+        return Hidden(self._concrete(), plan.sources)
 
     def _tune_down(self) -> Any:
         # Before dask's tune pass reaches what comes before: it joins partitions of parquet files that were
@@ -81,6 +107,30 @@ class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
             **hidden.before(range(len(keys))),
             **{key: named(hidden.output(number), key) for number, key in enumerate(keys)},
         }
+
+
+class PlannedFrame(Planned):
+    """A recipe on one frame, the first operand, whose result has that frame's columns."""
+
+    @property
+    def _keys(self) -> Collection[Any]:
+        """Columns that the recipe itself needs."""
+        return ()
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if not isinstance(parent, Projection):
+            return None
+        found = determine_column_projection(self, parent, dependents)
+        narrow = self._projected({*found} if isinstance(found, list) else {found})
+        return None if narrow is None else type(parent)(narrow, *parent.operands[1:])
+
+    def _projected(self, wanted: set[Any]) -> Planned | None:
+        """Return this recipe on fewer columns, or None where it needs all that there are."""
+        needed = wanted.union(self._keys)
+        columns = [name for name in self.frame.columns if name in needed]
+        if len(columns) == len(self.frame.columns):
+            return None
+        return type(self)(self.frame[columns], *self.operands[1:])
 
 
 class Hidden:

@@ -23,15 +23,13 @@ import pandas as pd
 from safeframe._dask.expressions import (
     Expr,
     List,
-    Projection,
     Task,
     TaskRef,
-    determine_column_projection,
     lowered,
 )
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, own_tasks
 from safeframe.engine.exchange.runs import start_run
-from safeframe.engine.planned.nodes import Planned
+from safeframe.engine.planned.nodes import PlannedFrame
 from safeframe.engine.rebalance.tasks import (
     Piece,
     Pieces,
@@ -44,7 +42,6 @@ from safeframe.engine.rebalance.tasks import (
     stage_slices,
     take_slice,
 )
-from safeframe.engine.task import announce
 from safeframe.facts.plan import Plan
 from safeframe.facts.rebalance import (
     JoinedPartitions,
@@ -65,7 +62,7 @@ def stands_alone(expr: Any) -> bool:
     return own_tasks(lowered(expr).fuse()) is not None
 
 
-class SafeRebalance(Planned):
+class SafeRebalance(PlannedFrame):
     """A frame that a plan cuts into other partitions.
 
     Operands: the frame, the plan, and the parquet source of partitions that are read in slices.
@@ -87,20 +84,8 @@ class SafeRebalance(Planned):
     def _divisions(self) -> Any:
         return self.run.layout.divisions
 
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        if not isinstance(parent, Projection):
-            return None
-        wanted = determine_column_projection(self, parent, dependents)
-        columns = [name for name in self.frame.columns if name in wanted]
-        if columns == list(self.frame.columns):
-            return None
-        narrow = type(self)(self.frame[columns], *self.operands[1:])
-        return type(parent)(narrow, *parent.operands[1:])
-
     def _concrete(self) -> Any:
         plan: Plan = self.plan
-        plan.validate()
-        announce(plan)
         layout, way = self.run.layout, self.run.way
         frame = lowered(self.frame)
         cutting = _Cutting(layout.bounds, layout.cuts)

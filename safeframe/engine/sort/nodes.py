@@ -17,16 +17,14 @@ from safeframe._dask.expressions import (
     Blockwise,
     Expr,
     List,
-    Projection,
     Task,
     TaskRef,
-    determine_column_projection,
     lowered,
 )
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.p2p.nodes import by_p2p
-from safeframe.engine.planned.nodes import Planned
+from safeframe.engine.planned.nodes import PlannedFrame
 from safeframe.engine.planned.rows import PlannedOrder
 from safeframe.engine.sort.tasks import (
     SortSpec,
@@ -36,7 +34,7 @@ from safeframe.engine.sort.tasks import (
     placed_cell,
     seal_sort,
 )
-from safeframe.engine.task import CellLimit, announce
+from safeframe.engine.task import CellLimit
 from safeframe.errors import MemoryBudgetError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.columns.frame import FrameSpec, with_index
@@ -47,7 +45,7 @@ from safeframe.planning.sort.alignment import Alignment
 __all__ = ["SafeSort"]
 
 
-class SafeSort(Planned):
+class SafeSort(PlannedFrame):
     """Rows brought to an order by a plan."""
 
     planned: Any = None
@@ -65,19 +63,9 @@ class SafeSort(Planned):
             return with_index(meta, self.index_column, drop=self.drop)
         return meta if self.with_index else meta.reset_index(drop=True)
 
-    def _divisions(self) -> Any:
-        return self.given_divisions
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        if not isinstance(parent, Projection):
-            return None
-        keys = list(self.by)
-        wanted = determine_column_projection(self, parent, dependents, additional_columns=keys)
-        columns = [name for name in self.frame.columns if name in wanted]
-        if columns == list(self.frame.columns):
-            return None
-        narrow = type(self)(self.frame[columns], *self.operands[1:])
-        return type(parent)(narrow, *parent.operands[1:])
+    @property
+    def _keys(self) -> Any:
+        return self.by
 
     @functools.cached_property
     def _spec(self) -> SortSpec:
@@ -92,10 +80,20 @@ class SafeSort(Planned):
             divisions=tuple(self.given_divisions),
         )
 
+    def _begin(self, plan: Plan) -> None:
+        try:
+            super()._begin(plan)
+        except MemoryBudgetError as error:
+            if self.index_column is None or plan.largest_partition_nbytes <= plan.partition_nbytes:
+                raise
+            hint = (
+                f"{error.hint} {plan.recipe} leaves the rows of a key in one partition: where one key has most of them, "
+                "safeframe.sort_values lets it fill several."
+            )
+            raise MemoryBudgetError(error.message, hint=hint, **error.figures) from None
+
     def _concrete(self) -> Any:
         plan: Plan = self.plan
-        _check(plan, keys_whole=self.index_column is not None)
-        announce(plan)
         frame, spec = lowered(self.frame), self._spec
         if plan.strategy == "sorted":
             parts = PlannedOrder(self.parts).check(frame.npartitions)
@@ -114,20 +112,6 @@ class SafeSort(Planned):
         staged = stage(frame, spec.frame, router, directory, self.group)
         sealed = Seal(run, seal_sort, (spec, plan.layout), staged)
         return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run)
-
-
-def _check(plan: Plan, *, keys_whole: bool) -> None:
-    """Raise when the plan does not fit, with what can be done where a key is too large for a partition."""
-    try:
-        plan.validate()
-    except MemoryBudgetError as error:
-        if not keys_whole or plan.largest_partition_nbytes <= plan.partition_nbytes:
-            raise
-        hint = (
-            f"{error.hint} {plan.recipe} leaves the rows of a key in one partition: where one key has most of them, "
-            "safeframe.sort_values lets it fill several."
-        )
-        raise MemoryBudgetError(error.message, hint=hint, **error.figures) from None
 
 
 class InPlace(Blockwise):  # type: ignore[misc]

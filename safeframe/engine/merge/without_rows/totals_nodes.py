@@ -97,9 +97,6 @@ class _Result(Planned):
     def _meta(self) -> Any:
         return self.operand("meta")
 
-    def _divisions(self) -> Any:
-        return self.operand("given_divisions")
-
     def _concrete(self) -> Any:
         return type(self)(
             *(part.lower_completely() if isinstance(part, Expr) else part for part in self.operands)

@@ -250,3 +250,27 @@ def test_rows_that_are_in_order_keep_their_divisions_and_frequency():
     assert [part.index.freq for part in parts_of(in_order)] == [TIMES.index.freq] * 4
     pd.testing.assert_frame_equal(in_order.compute(), TIMES)
     assert not safeframe.sort_values(times, "k", npartitions=2).known_divisions
+
+
+@pytest.mark.parametrize("column", [0, 1])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        lambda frame: safeframe.rebalance_partitions(frame, npartitions=1),
+        lambda frame: safeframe.sort_values(frame, 0),
+        lambda frame: safeframe.shuffle(frame, 0),
+        lambda frame: safeframe.groupby_lag_transform(frame, 0, 1, [1]),
+    ],
+)
+def test_one_column_is_taken_of_columns_that_are_numbers(recipe, column):
+    frame = dd.from_pandas(pd.DataFrame({0: [3, 1, 2], 1: [1, 2, 3], 2: [4, 5, 6]}), npartitions=2)
+    result = recipe(frame)
+    taken = result[column].compute()
+    assert taken.name == column
+    assert sorted(taken) == sorted(result.compute()[column]) == [1, 2, 3]
+
+
+def test_a_recipe_reads_no_column_whose_name_only_holds_that_of_one_it_needs():
+    frame = dd.from_pandas(pd.DataFrame({"a": [1, 2], "ab": [3, 4]}), npartitions=2)
+    taken = safeframe.rebalance_partitions(frame, npartitions=1)["ab"].simplify()
+    assert list(taken.expr.frame.frame.columns) == ["ab"]
