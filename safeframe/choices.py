@@ -56,7 +56,7 @@ def check_flags(**given: Any) -> None:
         # numpy's own type of them has had both names.
         if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
             msg = f"{argument}={value!r} is neither True nor False."
-            raise ValidationError(msg, hint="Give True or False, or leave it out.")
+            raise ValidationError(msg, hint="Pass True or False, or leave it out.")
 
 
 def check_count(value: Any, *, argument: str, what: str) -> None:
@@ -73,7 +73,7 @@ def check_count(value: Any, *, argument: str, what: str) -> None:
         good = False
     if not good:
         msg = f"{argument}={value!r} is not {what}."
-        raise ValidationError(msg, hint="Give 1 or more, or leave it out.")
+        raise ValidationError(msg, hint="Pass 1 or more, or leave it out.")
 
 
 def did_you_mean(value: Any, known: Iterable[Any]) -> str:

@@ -56,8 +56,8 @@ def headroom() -> float:
     except (TypeError, ValueError):
         share = float("nan")
     if not 0.0 < share <= 1.0:
-        msg = f"The setting safeframe.headroom={value!r} is no share of a worker's memory."
-        raise ValidationError(msg, hint="Set a number between 0 and 1, as 0.8.")
+        msg = f"The setting safeframe.headroom={value!r} is not a share of a worker's memory."
+        raise ValidationError(msg, hint="Set a number between 0 and 1, such as 0.8.")
     return share
 
 
@@ -67,12 +67,12 @@ def key_capacity() -> int:
     Raises
     ------
     ValidationError
-        When the setting is no number of keys.
+        When the setting is not a number of keys.
     """
     value = dask.config.get("safeframe.key-capacity", options.KEY_CAPACITY)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"The setting safeframe.key-capacity={value!r} is no number of keys."
-        raise ValidationError(msg, hint="Set a whole number from 1 on, as 1048576.")
+        msg = f"The setting safeframe.key-capacity={value!r} is not a number of keys."
+        raise ValidationError(msg, hint="Set a whole number of at least 1, such as 1048576.")
     return value
 
 

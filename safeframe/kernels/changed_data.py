@@ -14,7 +14,7 @@ from safeframe.units import format_count
 __all__ = ["check_planned", "data_changed", "files_changed"]
 
 _HINT = (
-    "The data changed after the plan was made, or what makes the partitions gives other rows each time: make the "
+    "The data changed after the plan was made, or the input returns different rows each time it is computed: make the "
     "collection again, or persist() the frames before. Statistics that were passed have to be those of these frames."
 )
 

@@ -44,7 +44,7 @@ def as_frame(side: Any, argument: str) -> dd.DataFrame:
         side = side.to_frame()
     if isinstance(side, pd.DataFrame):
         if side.index.nlevels > 1:
-            msg = f"{argument} has an index of {side.index.nlevels} levels."
+            msg = f"{argument} has a MultiIndex of {side.index.nlevels} levels."
             raise UnsupportedError(msg, hint="Make its levels columns first: .reset_index().")
         if side.columns.nlevels == 1 and side.columns.is_unique:
             nbytes = int(side.memory_usage(deep=True).sum())
@@ -64,21 +64,21 @@ def check_frame(frame: Any, argument: str) -> dd.DataFrame:
         When two of its columns have the same name.
     """
     if isinstance(frame, pd.DataFrame) and frame.columns.nlevels == 1 and frame.columns.is_unique:
-        msg = f"{argument} is a pandas dataframe, and a dask dataframe was expected."
+        msg = f"{argument} is a pandas dataframe; a dask dataframe is expected."
         raise SchemaMismatchError(msg, hint="Wrap it: dask.dataframe.from_pandas(df, npartitions=1).")
     if not isinstance(frame, (dd.DataFrame, pd.DataFrame)):
-        msg = f"{argument} is a {type(frame).__name__}, and a dask dataframe was expected."
+        msg = f"{argument} is a {type(frame).__name__}; a dask dataframe is expected."
         raise SchemaMismatchError(
             msg, hint="Make one with dask.dataframe.read_parquet, from_pandas or from_map."
         )
     columns = frame.columns if isinstance(frame, pd.DataFrame) else frame._meta.columns
     if columns.nlevels > 1:
-        msg = f"{argument} has columns of {columns.nlevels} levels."
+        msg = f"{argument} has a column MultiIndex of {columns.nlevels} levels."
         raise UnsupportedError(msg, hint="Flatten the column names to one level first.")
     if not columns.is_unique:
         twice = sorted({str(name) for name in columns[columns.duplicated()]})
-        msg = f"{argument} has more than one column of the name {', '.join(map(repr, twice))}."
-        raise ValidationError(msg, hint="Rename the columns so that each has a name of its own.")
+        msg = f"{argument} has more than one column named {', '.join(map(repr, twice))}."
+        raise ValidationError(msg, hint="Rename the columns so that names are unique.")
     return frame
 
 
@@ -94,7 +94,7 @@ def as_names(on: Any) -> tuple[Any, ...]:
     for name in names:
         # pd.NA is equal to nothing in a way that has a truth value.
         if is_dask_collection(name) or name is pd.NA or not _has_hash(name):
-            msg = f"A key is a {type(name).__name__}, and the name of a column is expected."
+            msg = f"A key is a {type(name).__name__}; the name of a column is expected."
             raise UnsupportedError(msg, hint="Make it a column first: ddf.assign(key=...).")
     return names
 
@@ -123,7 +123,7 @@ def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
         if name in columns:
             continue
         if name is not None and name in frame._meta.index.names:
-            msg = f"{name!r} is the index of {argument}, and a column is asked for."
+            msg = f"{name!r} is the index of {argument}; a column is expected."
             raise UnsupportedError(msg, hint=f"Make it a column first: {argument}.reset_index().")
         raise no_such_column(columns, name, argument)
     if len(set(on)) < len(on):
@@ -135,7 +135,9 @@ def no_such_column(columns: Sequence[Any], name: Any, argument: str) -> KeyNotFo
     """Make the error of a column that is not among those of a frame."""
     listed = ", ".join(map(repr, columns[:20])) + (", …" if len(columns) > 20 else "")
     msg = f"{argument} has no column {name!r}; it has {len(columns)}: {listed}."
-    apart = ", or name the keys apart in left_on= and right_on=" if argument in ("left", "right") else ""
+    apart = (
+        ", or name the keys of each side in left_on= and right_on=" if argument in ("left", "right") else ""
+    )
     return KeyNotFoundError(msg, hint=f"{did_you_mean(name, columns)}Check the spelling{apart}.")
 
 

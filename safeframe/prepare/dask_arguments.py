@@ -71,39 +71,39 @@ def merge_moves(
             recipe,
             "sort",
             sort,
-            "its rows come in no order",
+            "its rows have no order",
             "Use safeframe.sorted_merge, or safeframe.sort_values after it.",
         )
     n = as_npartitions(npartitions)
     if n is not None and partition_size is not None:
-        msg = f"npartitions={n} and partition_size={partition_size!r} cannot both be kept."
-        raise ValidationError(msg, hint="Give one of them.")
+        msg = f"npartitions={n} and partition_size={partition_size!r} exclude each other."
+        raise ValidationError(msg, hint="Pass one of them.")
     strategy = exchange_strategy(recipe, shuffle_method, strategy, with_p2p=recipe == "merge")
     if broadcast is None:
         return MergeMoves(strategy=strategy, npartitions=n)
     if not isinstance(broadcast, (bool, np.bool_, int, float)) or math.isnan(broadcast) or broadcast < 0:
-        msg = f"broadcast={broadcast!r} is neither True nor False, nor a bias of dask's."
-        raise ValidationError(msg, hint="Give True, False, or leave it out.")
+        msg = f"broadcast={broadcast!r} is neither a bool nor a bias as in dask."
+        raise ValidationError(msg, hint="Pass True or False, or leave it out.")
     if not isinstance(broadcast, (bool, np.bool_)):
         # A weight for dask's count of partitions; bytes need none.
         return MergeMoves(strategy=strategy, npartitions=n)
     if not broadcast:
         if strategy == "broadcast":
             msg = "strategy='broadcast' and broadcast=False contradict each other."
-            raise ValidationError(msg, hint="Give one of them.")
+            raise ValidationError(msg, hint="Pass one of them.")
         return MergeMoves(strategy=strategy, npartitions=n, may_broadcast=False)
     if recipe != "merge":
         refuse(
             recipe,
             "broadcast",
             broadcast,
-            "its result is in key order, which no broadcast keeps",
+            "a broadcast does not keep the result in key order",
             "Leave it out.",
         )
     if strategy not in (None, "broadcast"):
         asked = f"strategy={strategy!r}" if shuffle_method is None else f"shuffle_method={shuffle_method!r}"
         msg = f"{asked} and broadcast=True contradict each other."
-        raise ValidationError(msg, hint="Give one of them.")
+        raise ValidationError(msg, hint="Pass one of them.")
     return MergeMoves(strategy="broadcast", npartitions=n)
 
 
@@ -130,7 +130,7 @@ def exchange_strategy(
     if shuffle_method is None:
         return strategy
     if not isinstance(shuffle_method, str) or shuffle_method not in _METHODS:
-        msg = f"{argument}={shuffle_method!r} is no way of dask's to move rows."
+        msg = f"{argument}={shuffle_method!r} is not a shuffle method of dask."
         raise ValidationError(
             msg,
             hint=f"{did_you_mean(shuffle_method, _METHODS)}Leave it out, or use one of {', '.join(map(repr, _METHODS))}.",
@@ -138,10 +138,10 @@ def exchange_strategy(
     if shuffle_method != "p2p":
         return strategy
     if not with_p2p:
-        refuse(recipe, argument, "p2p", "its rows do not pass through P2P", "Leave it out.")
+        refuse(recipe, argument, "p2p", "it does not use P2P", "Leave it out.")
     if strategy not in (None, "p2p"):
         msg = f"strategy={strategy!r} and shuffle_method='p2p' contradict each other."
-        raise ValidationError(msg, hint="Give one of them.")
+        raise ValidationError(msg, hint="Pass one of them.")
     return "p2p"
 
 
@@ -166,7 +166,7 @@ def as_npartitions(npartitions: Any) -> int | None:
         or npartitions < 1
     ):
         msg = f"npartitions={npartitions!r} is not a number of partitions."
-        raise ValidationError(msg, hint='Give an int of at least 1, or "auto", or leave it out.')
+        raise ValidationError(msg, hint='Pass an int of at least 1, or "auto", or leave it out.')
     return int(npartitions)
 
 
@@ -182,8 +182,8 @@ def no_effect(**numbers: Any) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0:
-            msg = f"{name}={value!r} is not a number above zero."
-            raise ValidationError(msg, hint=f"Leave it out: {name}= tunes a way of dask's that is not taken.")
+            msg = f"{name}={value!r} is not a positive number."
+            raise ValidationError(msg, hint=f"Leave it out: {name}= tunes a method of dask that is not used.")
 
 
 def refuse(recipe: str, argument: str, value: Any, why: str, hint: str) -> None:
@@ -210,7 +210,7 @@ def refuse_options(recipe: str, options: Mapping[str, Any], known: Iterable[str]
     """
     for name, value in options.items():
         if name in _OF_SHUFFLES:
-            refuse(recipe, name, value, "it tunes a shuffle of dask's that is not taken", "Leave it out.")
+            refuse(recipe, name, value, "it tunes a shuffle of dask that is not used", "Leave it out.")
         msg = f"{recipe} has no argument {name}=."
         raise ValidationError(
             msg, hint=f"{did_you_mean(f'{name}=', [f'{one}=' for one in known])}Check the spelling."

@@ -154,7 +154,7 @@ def test_statistics_that_were_gathered_before(small_cluster):
     frame = frame_of()
     keys = key_statistics(frame, "k")
     assert len(p2p_shuffle(frame, "k", statistics=keys).compute()) == 10_000
-    with pytest.raises(errors.ValidationError, match=r"statistics= are of \['k'\]"):
+    with pytest.raises(errors.ValidationError, match=r"statistics= is of \['k'\]"):
         p2p_shuffle(frame, "x", statistics=keys)
 
 

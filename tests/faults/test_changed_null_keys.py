@@ -35,5 +35,5 @@ def test_null_keys_that_only_one_side_of_a_filtered_merge_had(how, changed, tmp_
     now = frames[changed].copy()
     now.loc[7, "k"] = pd.NA
     now.to_pickle(tmp_path / f"{changed}.pickle")
-    with pytest.raises(safeframe.RowConservationError, match="that no row had when the plan was made"):
+    with pytest.raises(safeframe.RowConservationError, match="that did not exist when the plan was made"):
         filtered.compute()

@@ -37,7 +37,7 @@ def test_a_key_that_comes_twice_by_now(tmp_path):
     merged = safeframe.merge(left, right, on="k", how="left", staging=str(tmp_path / "staging"))
     assert safeframe.explain(merged).table is not None
     pd.DataFrame({"k": np.full(50, 7), "b": 0.5}).to_parquet(tmp_path / "right" / "0.parquet")
-    with pytest.raises(safeframe.RowConservationError, match="planned to have each key once"):
+    with pytest.raises(safeframe.RowConservationError, match="planned with each key once"):
         merged.compute()
     assert not list((tmp_path / "staging").rglob("*.staged"))
 

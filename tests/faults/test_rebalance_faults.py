@@ -57,7 +57,7 @@ def test_frames_that_are_not_usable():
     with pytest.raises(safeframe.SchemaMismatchError, match="ddf is a pandas dataframe"):
         rebalance_partitions(pd.DataFrame({"a": [1]}))
     twice = pd.DataFrame([[1, 2]], columns=["k", "k"])
-    with pytest.raises(safeframe.ValidationError, match="more than one column of the name 'k'"):
+    with pytest.raises(safeframe.ValidationError, match="more than one column named 'k'"):
         rebalance_partitions(dd.from_map(lambda _: twice, [0], meta=twice.iloc[:0]))
 
 

@@ -156,7 +156,7 @@ def test_a_file_that_lost_rows(place, monkeypatch):
 @pytest.mark.parametrize(
     ("frame", "error", "message"),
     [
-        (pd.DataFrame({0: [1]}), safeframe.UnsupportedError, "names columns by strings"),
+        (pd.DataFrame({0: [1]}), safeframe.UnsupportedError, "Column names in parquet are strings"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), safeframe.ValidationError, "more than one column"),
         (
             pd.DataFrame({"a": pd.Series([1, "b"], dtype=object)}),
@@ -192,7 +192,7 @@ def test_an_object_store(tmp_path):
     url = f"memory://{tmp_path.name}/out"
     to_parquet(ddf, url)
     assert sorted(dd.read_parquet(url)["x"].compute()) == list(range(10))
-    with pytest.raises(safeframe.ValidationError, match="has files already"):
+    with pytest.raises(safeframe.ValidationError, match="already has files"):
         to_parquet(ddf, url)
     with pytest.raises(safeframe.UnsupportedError, match="cannot be overwritten"):
         to_parquet(ddf, url, overwrite=True)

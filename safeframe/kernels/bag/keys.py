@@ -62,8 +62,8 @@ def number_keys(keys: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     try:
         uniques = list(dict.fromkeys(keys))
     except TypeError as error:
-        msg = f"key gave a value that cannot be hashed: {error}."
-        raise SchemaMismatchError(msg, hint="Have it give a number, a string, or a tuple of such.") from error
+        msg = f"key returned a value that cannot be hashed: {error}."
+        raise SchemaMismatchError(msg, hint="Return a number, a string, or a tuple of these.") from error
     codes = _places(keys, uniques)
     settled = _settled(uniques)
     if settled is uniques:
@@ -190,8 +190,6 @@ def _text(key: Any) -> str:
     try:
         return key_text(key)
     except UnkeyedError as error:
-        msg = f"key gave a {error}, whose hash may differ in every process."
-        hint = (
-            "Have it give a number, a string, bytes, a date or time, None, or a tuple or frozenset of such."
-        )
+        msg = f"key returned a {error}, whose hash may differ between processes."
+        hint = "Return a number, a string, bytes, a date or time, None, or a tuple or frozenset of these."
         raise UnsupportedError(msg, hint=hint) from error

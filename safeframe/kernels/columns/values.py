@@ -299,7 +299,7 @@ def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
         except (TypeError, ValueError, OverflowError):
             pass
     msg = (
-        f"Column {series.name!r} is {series.dtype} in one partition, and the frame promises {dtype} "
+        f"Column {series.name!r} is {series.dtype} in one partition, but its frame has {dtype} "
         "for all of them."
     )
     hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: {str(series.dtype)!r}}})."

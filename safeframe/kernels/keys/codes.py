@@ -125,7 +125,7 @@ def column_values(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArra
         if series.isna().all():  # a partition without any key may have any type
             empty = np.zeros(len(series), {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64))
             return empty, np.ones(len(series), np.bool_) if len(series) else None
-        msg = f"The key column {series.name!r} is {series.dtype} in one partition, and {column.kind} in its frame."
+        msg = f"The key column {series.name!r} is {series.dtype} in one partition, but {column.kind} in its frame."
         hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: ...}})."
         raise SchemaMismatchError(msg, hint=hint) from error
     return values, null if null is not None and null.any() else None
@@ -215,7 +215,9 @@ def _bounded_codes(series: pd.Series[Any], schema: KeySchema) -> tuple[Codes, Nu
         return found
     if series.isna().all():
         return np.zeros(len(series), np.uint64), np.ones(len(series), np.bool_) if len(series) else None
-    msg = f"The key column {series.name!r} is {series.dtype} in one partition, and of strings in its frame."
+    msg = (
+        f"The key column {series.name!r} is {series.dtype} in one partition, but holds strings in its frame."
+    )
     hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: 'str'}})."
     raise SchemaMismatchError(msg, hint=hint)
 

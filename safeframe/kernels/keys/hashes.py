@@ -81,7 +81,7 @@ def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
     try:
         words = np.array([*map(key_text, uniques), ""], object)[:-1]
     except UnkeyedError as error:
-        msg = f"The key column {series.name!r} has values of type {error}, whose hash may differ in every process."
+        msg = f"The key column {series.name!r} has values of type {error}, whose hash may differ between processes."
         raise UnsupportedError(msg, hint=hint) from error
     hashes = word_hashes(words) if len(words) else np.empty(0, np.uint64)
     strings = np.fromiter((isinstance(value, str) for value in uniques), np.bool_, len(uniques))

@@ -56,11 +56,11 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
     kinds = {one.kind, other.kind}
     if kinds <= {"datetime"} or kinds <= {"timedelta"}:
         if one.tz_aware != other.tz_aware:
-            hint = "Give both a time zone with dt.tz_localize, or take it off both."
+            hint = "Give both a time zone with dt.tz_localize, or remove it from both."
             raise _mismatch(left, right, left_name, right_name, hint)
         if isinstance(left.dtype, pd.ArrowDtype) != isinstance(right.dtype, pd.ArrowDtype):
             hint = (
-                "Cast one side to the other's type with astype: pandas compares them only within one storage."
+                "Cast one side to the other's type with astype: pandas does not compare them with each other."
             )
             raise _mismatch(left, right, left_name, right_name, hint)
         units = [column.unit or "ns" for column in (one, other)]
@@ -69,7 +69,7 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
         return KeyColumn(kind=one.kind)
     if kinds == {"int", "uint"}:
         if _is_uint64(left) or _is_uint64(right):
-            hint = "Cast one side with astype: uint64 holds numbers that int64 does not."
+            hint = "Cast one side with astype: uint64 has values that int64 cannot hold."
             raise _mismatch(left, right, left_name, right_name, hint)
         return KeyColumn(kind="int")
     if kinds <= {"int", "uint", "float"} and not (_is_uint64(left) or _is_uint64(right)):

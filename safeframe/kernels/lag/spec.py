@@ -113,8 +113,10 @@ def transformed_dtype(column: pd.Series[Any], lag: int, spec: LagSpec) -> Any:
         except Exception as found:  # noqa: BLE001  # whatever the user's function raises
             error = error or found
     name = spec.transform if isinstance(spec.transform, str) else getattr(spec.transform, "__name__", "")
-    msg = f"transform={name or spec.transform!r} refuses a column of {dtype} ({column.name!r}): {error}."
-    hint = "Give a function that takes a whole column and returns as many values, or cast the column before."
+    msg = f"transform={name or spec.transform!r} fails on a column of {dtype} ({column.name!r}): {error}."
+    hint = (
+        "Pass a function of a whole column that returns the same number of values, or cast the column first."
+    )
     raise ValidationError(msg, hint=hint) from error
 
 
@@ -142,8 +144,10 @@ def transformed(name: Any, values: Column, shifted: Column, spec: LagSpec) -> Co
         result
     ) != len(shifted):
         length = f" of {len(result)}" if hasattr(result, "__len__") else ""
-        msg = f"The transform made a {type(result).__name__}{length} of a column of {len(shifted)} rows."
-        raise ValidationError(msg, hint="It is called with a whole column, and returns as many values.")
+        msg = f"The transform returned a {type(result).__name__}{length} for a column of {len(shifted)} rows."
+        raise ValidationError(
+            msg, hint="It is called with a whole column, and has to return the same number of values."
+        )
     if isinstance(result, pd.Series):
         return as_column(result)
     return result

@@ -209,7 +209,7 @@ def as_key(values: Column, dtype: Any) -> Column:
             rounded = whole[whole.astype(np.float64).astype(np.int64) != whole]
         if len(rounded):
             msg = (
-                f"The key {rounded[0]} is {values.dtype} on one side, and {dtype}, which the result's key is to be, "
+                f"The key {rounded[0]} is {values.dtype} on one side, and {dtype}, the type of the result's key, "
                 "cannot hold it."
             )
             hint = "Cast the key to one type first, on both sides: nothing was rounded."

@@ -169,8 +169,8 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
     whole = table.missing or table.marks or bool(filled[:n_places].all())
     if len(inside) < len(places) or int(filled.sum()) < len(places) or not whole:
         msg = (
-            f"The {keys.build_side} side was planned to have each key once, from the smallest to the largest: of "
-            f"{len(places):,} rows {int(filled.sum()):,} have a key of their own among these."
+            f"The {keys.build_side} side was planned with each key once, from the smallest to the largest: of "
+            f"{len(places):,} rows {int(filled.sum()):,} have such a key."
         )
         raise data_changed(msg, planned=len(places), found=int(filled.sum()))
     values = []

@@ -59,5 +59,5 @@ class TakenRows:
 
 def no_match(side: str, found: int) -> RowConservationError:
     """Return the error for result rows that lack a row of a side which was planned to have one for each."""
-    msg = f"{found:,} or more rows have no match on the {side} side, and the plan counted none without one."
+    msg = f"{found:,} or more rows have no match on the {side} side, but the plan counted none."
     return data_changed(msg, planned=0, found=found)

@@ -108,10 +108,10 @@ def _exact_sum(counts: pd.Series[Any]) -> Any:
 
 def _check_rows(rows: int) -> None:
     if rows > _MOST_ROWS:
-        msg = f"A group of the merge has {rows:,} rows; counts are integers of 64 bits, of {_MOST_ROWS:,} at most."
+        msg = f"A group of the merge has {rows:,} rows; counts are 64-bit integers, at most {_MOST_ROWS:,}."
         raise OutputTooLargeError(
             msg,
-            hint="Filter or aggregate the sides before they are merged.",
+            hint="Filter or aggregate the sides before merging them.",
             rows=rows,
             most_rows=_MOST_ROWS,
         )

@@ -104,7 +104,7 @@ def check_compression(compression: Compression, columns: list[str]) -> None:
             isinstance(codec, str) and (codec == "auto" or codec.lower() == "none" or _is_available(codec))
         )
         if not known:
-            msg = f"compression={codec!r} is no codec that parquet files can have here."
+            msg = f"compression={codec!r} is not a codec that is supported here."
             raise ValidationError(msg, hint='Use "auto", "snappy", "lz4", "zstd", "gzip", "brotli" or None.')
     unknown = set(compression) - set(columns) if isinstance(compression, Mapping) else set()
     if unknown:

@@ -92,9 +92,9 @@ def division_router(order: RowOrder, divisions: Sequence[Any]) -> DivisionRouter
         When they are no divisions: fewer than two, null, or not ascending.
     """
     (name,), (dtype,) = order.by, order.dtypes
-    hint = "Give ascending values of the column, one more than there are to be partitions."
+    hint = "Pass ascending values of the column, one more than the number of partitions."
     if len(divisions) < 2:
-        msg = f"divisions={list(divisions)!r} are not two values or more."
+        msg = f"divisions={list(divisions)!r} has fewer than two values."
         raise ValidationError(msg, hint=hint)
     try:
         given = pd.Series(list(divisions))
@@ -116,10 +116,10 @@ def division_router(order: RowOrder, divisions: Sequence[Any]) -> DivisionRouter
     steps = places[1:] > places[:-1]
     # As in dask, the last partition may have one key.
     if not steps[:-1].all() or places[-1] < places[-2]:
-        msg = f"divisions={_some(divisions)} do not ascend."
+        msg = f"divisions={_some(divisions)} are not ascending."
         raise ValidationError(msg, hint=hint)
     if codes is None and not (np.diff(ranks_among(bounds, bounds, order)) > 0).all():
-        msg = f"divisions={_some(divisions)} do not ascend."
+        msg = f"divisions={_some(divisions)} are not ascending."
         raise ValidationError(msg, hint=hint)
     return DivisionRouter(order=order, bounds=bounds, codes=codes, given=tuple(divisions))
 
@@ -127,8 +127,8 @@ def division_router(order: RowOrder, divisions: Sequence[Any]) -> DivisionRouter
 def _outside(bounds: pd.DataFrame, key: Any) -> ValidationError:
     ends = bounds.iloc[[0, -1], 0].tolist()
     key = key.item() if isinstance(key, np.generic) else key
-    msg = f"The key {key!r} lies outside of divisions=, which go from {ends[0]!r} to {ends[1]!r}."
-    return ValidationError(msg, hint="Give divisions that all keys lie within, the last one included.")
+    msg = f"The key {key!r} lies outside divisions=, which go from {ends[0]!r} to {ends[1]!r}."
+    return ValidationError(msg, hint="Pass divisions that contain all keys; the last one is included.")
 
 
 def _some(divisions: Sequence[Any]) -> str:

@@ -112,7 +112,7 @@ class JoinRouter:
         shards = shard_of(codes, self.layout.starts)
         if null is not None:
             if not self.layout.null_shard and (nulls := int(np.count_nonzero(null))):
-                msg = f"{format_count(nulls)} rows have no key in {list(self.on)!r}, and none had when the plan was made."
+                msg = f"{format_count(nulls)} rows have a null key in {list(self.on)!r}; there were none when the plan was made."
                 raise data_changed(msg, planned=0, found=nulls)
             shards[null] = self.layout.n_shards - 1
         unused = self.layout.cells == 0
@@ -126,7 +126,7 @@ class JoinRouter:
         """Raise when there are rows now of shards from which nothing comes because this side had no rows of them."""
         new = 0 if self.empty is None else int(np.count_nonzero(self.empty[shards]))
         if new:
-            msg = f"{format_count(new)} rows have keys in {list(self.on)!r} that no row had when the plan was made."
+            msg = f"{format_count(new)} rows have keys in {list(self.on)!r} that did not exist when the plan was made."
             raise data_changed(msg, planned=0, found=new)
 
     def __dask_tokenize__(self) -> tuple[object, ...]:

@@ -297,11 +297,11 @@ def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:
     """
     for name, dtype in zip(names, dtypes, strict=True):
         if isinstance(dtype, pd.CategoricalDtype) and UNKNOWN in dtype.categories:
-            msg = f"The categories of column {name!r} are not known, and with them its order."
+            msg = f"The categories of column {name!r}, and with them its order, are not known."
             hint = f"Make them known with ddf.categorize([{name!r}]), or sort by its values: .astype(str)."
             raise UnsupportedError(msg, hint=hint)
         if isinstance(dtype, pd.ArrowDtype) and (is_dictionary(dtype) or not _has_order(dtype)):
-            msg = f"Column {name!r} is {dtype}, and Arrow has no order of such values."
+            msg = f"Column {name!r} is {dtype}, and Arrow has no order for such values."
             raise UnsupportedError(msg, hint=f"Cast it first, as with ddf.astype({{{name!r}: 'str'}}).")
 
 

@@ -57,7 +57,7 @@ def lag_spec(
     if not isinstance(dropna, (bool, np.bool_)):
         msg = f"dropna={dropna!r} is neither True nor False."
         raise ValidationError(
-            msg, hint="Give True to leave rows with a null key out of every group, or False."
+            msg, hint="Pass True to leave rows with a null key out of every group, or False."
         )
     pairs = [(column, lag) for column in sources for lag in steps]
     found = _names(names, pairs)
@@ -84,16 +84,16 @@ def _lags(lags: Any) -> list[int]:
     given = list(lags) if isinstance(lags, (list, tuple, range, np.ndarray, pd.Index)) else [lags]
     for lag in given:
         if isinstance(lag, (bool, np.bool_)) or not isinstance(lag, (int, np.integer)):
-            msg = f"lags={lags!r} holds {lag!r}, which is no number of rows."
+            msg = f"lags={lags!r} holds {lag!r}, which is not a number of rows."
             raise ValidationError(
-                msg, hint="Give whole numbers: positive for rows before, negative for rows behind."
+                msg, hint="Pass whole numbers: positive for previous rows, negative for next rows."
             )
     if not given:
-        msg = "lags= holds no number of rows."
-        raise ValidationError(msg, hint="Give one lag, or a list of them, as range(4).")
+        msg = "lags= is empty."
+        raise ValidationError(msg, hint="Pass one lag or several, such as range(4).")
     if len(set(given)) < len(given):
-        msg = f"A lag is named twice in {given!r}."
-        raise ValidationError(msg, hint="Name each lag once.")
+        msg = f"A lag occurs twice in {given!r}."
+        raise ValidationError(msg, hint="Pass each lag once.")
     return [int(lag) for lag in given]
 
 
@@ -103,11 +103,11 @@ def _check_transform(transform: Any) -> None:
     if isinstance(transform, np.ufunc):
         if transform.nin == 1 and transform.nout == 1:
             return
-        msg = f"transform={transform.__name__} takes {transform.nin} values and gives {transform.nout}."
-        raise ValidationError(msg, hint="Give a ufunc of one value, or a function of one column.")
+        msg = f"transform={transform.__name__} takes {transform.nin} values and returns {transform.nout}."
+        raise ValidationError(msg, hint="Pass a ufunc of one value, or a function of one column.")
     if isinstance(transform, str) or not callable(transform):
-        msg = f"transform={transform!r} is no function."
-        hint = f"Give a numpy ufunc, a function of a whole column, or one of {', '.join(map(repr, _NAMED))}."
+        msg = f"transform={transform!r} is not a function."
+        hint = f"Pass a numpy ufunc, a function of a whole column, or one of {', '.join(map(repr, _NAMED))}."
         raise ValidationError(msg, hint=hint)
 
 
@@ -116,7 +116,7 @@ def _names(names: Any, pairs: Sequence[tuple[Any, int]]) -> list[Any]:
         try:
             return [names.format(column=column, lag=lag) for column, lag in pairs]
         except (KeyError, IndexError, ValueError) as error:
-            msg = f"names={names!r} is no template: {error}."
+            msg = f"names={names!r} is not a template: {error}."
             raise ValidationError(
                 msg, hint="Use {column} and {lag} in it, as in '{column}_lag_{lag}'."
             ) from error
@@ -124,8 +124,8 @@ def _names(names: Any, pairs: Sequence[tuple[Any, int]]) -> list[Any]:
         return [names(column, lag) for column, lag in pairs]
     given = list(names) if isinstance(names, (list, tuple, pd.Index)) else None
     if given is None or len(given) != len(pairs):
-        msg = f"names={names!r} is not a name for each of {len(pairs)} columns."
-        hint = "Give a template as '{column}_lag_{lag}', a function of column and lag, or a list: columns first, then lags."
+        msg = f"names={names!r} does not name {len(pairs)} columns."
+        hint = "Pass a template such as '{column}_lag_{lag}', a function of column and lag, or a list with all lags of the first column first."
         raise ValidationError(msg, hint=hint)
     return given
 
@@ -134,16 +134,16 @@ def _check_clashes(names: Sequence[Any], meta: pd.DataFrame) -> None:
     for name in names:
         if not pd.api.types.is_hashable(name):
             msg = f"names= holds {name!r}, which cannot be the name of a column."
-            raise ValidationError(msg, hint="Give strings, as '{column}_lag_{lag}' makes them.")
+            raise ValidationError(msg, hint="Use strings, such as those of '{column}_lag_{lag}'.")
     there = {*meta.columns, *(name for name in meta.index.names if name is not None)}
     for name in names:
         if name in there:
-            msg = f"The new column {name!r} has the name of a column that is there."
+            msg = f"The new column {name!r} has the name of an existing column."
             raise ValidationError(msg, hint="Choose other names in names=, as '{column}_before_{lag}'.")
     twice = sorted({str(name) for name in names if list(names).count(name) > 1})
     if twice:
         msg = f"More than one new column has the name {', '.join(map(repr, twice))}."
-        raise ValidationError(msg, hint="Have both {column} and {lag} in names=.")
+        raise ValidationError(msg, hint="Use both {column} and {lag} in names=.")
 
 
 def _check_fill(column: pd.Series[Any], fill_value: Any) -> None:
@@ -155,6 +155,6 @@ def _check_fill(column: pd.Series[Any], fill_value: Any) -> None:
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
-        msg = f"fill_value={fill_value!r} is no value of column {column.name!r}, which is {dtype}."
-        hint = f"Give a value of that type, or cast the column first: ddf.astype({{{column.name!r}: ...}})."
+        msg = f"fill_value={fill_value!r} is not a value of column {column.name!r} of dtype {dtype}."
+        hint = f"Pass a value of that type, or cast the column first: ddf.astype({{{column.name!r}: ...}})."
         raise ValidationError(msg, hint=hint)

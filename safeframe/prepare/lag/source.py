@@ -78,7 +78,7 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
     shuffled = _shuffled(frame, by)
     columns, name = list(frame._meta.columns), frame._meta.index.name
     if frame._meta.index.nlevels > 1:
-        msg = f"The index of ddf has {frame._meta.index.nlevels} levels."
+        msg = f"The index of ddf is a MultiIndex of {frame._meta.index.nlevels} levels."
         raise UnsupportedError(msg, hint="Make them columns first: ddf.reset_index().")
     index = None
     divisions = tuple(frame.divisions) if frame.known_divisions and not ignore_index else None

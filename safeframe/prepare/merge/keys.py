@@ -131,7 +131,7 @@ def side_keys(ddf: dd.DataFrame, names: Any, argument: str) -> SideKeys:
     on = []
     for name in given:
         if pd.api.types.is_scalar(name) and pd.isna(name):
-            msg = f"A key of {argument} is called {name!r}, which is no name."
+            msg = f"A key of {argument} has the name {name!r}, which cannot be used."
             raise ValidationError(msg, hint="Give the column a name first, as with .rename(columns=...).")
         if name in meta.columns:
             on.append(name)
@@ -161,9 +161,9 @@ def _join_keys(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> 
             f"The left side is joined on {len(keys.left.on)} keys ({_said(keys.left)}) and the right side on "
             f"{len(keys.right.on)} ({_said(keys.right)})."
         )
-        raise ValidationError(msg, hint="Name as many keys on one side as on the other.")
+        raise ValidationError(msg, hint="Name the same number of keys on both sides.")
     if not keys.left.on:
-        msg = "The merge is on no key at all."
+        msg = "The merge has no keys."
         raise ValidationError(msg, hint="Name one key column, or a list of them.")
     # The same pair twice says the same twice.
     pairs = dict.fromkeys(zip(keys.left.names, keys.right.names, strict=True))
@@ -183,31 +183,31 @@ def _named(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> tupl
     if asked.on is not None:
         for argument in ("left_on", "right_on", "left_index", "right_index"):
             if _is_given(getattr(asked, argument)):
-                msg = f"on= cannot be given together with {argument}=."
-                hint = "Give on= where both sides share the name, else a key for each side."
+                msg = f"on= and {argument}= exclude each other."
+                hint = "Use on= if both sides share the names, otherwise a key for each side."
                 raise ValidationError(msg, hint=hint)
         return asked.on, asked.on
     if not (asked.left_index or asked.right_index) and asked.left_on is None and asked.right_on is None:
         common = [name for name in left._meta.columns if name in right._meta.columns]
         if not common:
-            msg = "The two sides have no column in common, and on= was not given."
+            msg = "The two sides have no column in common, and on= is not set."
             raise ValidationError(msg, hint="Name the keys in left_on= and right_on=.")
         return common, common
     for side in ("left", "right"):
         names, index = getattr(asked, f"{side}_on"), getattr(asked, f"{side}_index")
         if names is not None and index:
-            msg = f"{side}_on= and {side}_index= were both given."
+            msg = f"{side}_on= and {side}_index= exclude each other."
             raise ValidationError(msg, hint="Join each side on columns or on its index.")
         if names is None and not index:
-            msg = f"The {side} side has no key: neither {side}_on= nor {side}_index= was given."
-            raise ValidationError(msg, hint="Give one of them, or on= where both sides share the name.")
+            msg = f"The {side} side has no key: neither {side}_on= nor {side}_index= is set."
+            raise ValidationError(msg, hint="Set one of them, or on= if both sides share the names.")
     return asked.left_on, asked.right_on
 
 
 def _cross_keys(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> JoinKeys:
     for argument in ("on", "left_on", "right_on", "left_index", "right_index"):
         if _is_given(getattr(asked, argument)):
-            msg = f"how='cross' pairs every row with every row, and {argument}= was given."
+            msg = f"how='cross' pairs every row with every row, without {argument}=."
             raise ValidationError(msg, hint=f"Leave {argument}= out, or use another how=.")
     sides = []
     for ddf in (left, right):
@@ -226,13 +226,13 @@ def _check_suffixes(suffixes: Any) -> None:
         and len(suffixes) == 2
         and all(suffix is None or isinstance(suffix, str) for suffix in suffixes)
     ):
-        msg = f"suffixes={suffixes!r} is no pair of strings."
-        raise ValidationError(msg, hint='Give one for each side, as ("_x", "_y"); None adds nothing.')
+        msg = f"suffixes={suffixes!r} is not a pair of strings."
+        raise ValidationError(msg, hint='Pass one for each side, such as ("_x", "_y"); None adds nothing.')
 
 
 def _check_index(index: pd.Index[Any], argument: str) -> None:
     if isinstance(index, pd.MultiIndex):
-        msg = f"The index of {argument} has {index.nlevels} levels."
+        msg = f"The index of {argument} is a MultiIndex of {index.nlevels} levels."
         raise UnsupportedError(msg, hint=f"Make them columns first: {argument}.reset_index().")
 
 

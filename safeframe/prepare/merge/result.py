@@ -43,7 +43,7 @@ def refuse_larger(estimate: MergeEstimate, max_nbytes: int) -> None:
         return
     msg = (
         f"The {estimate.how} merge{_on(estimate)} would make {about(estimate.rows)}"
-        f"{format_count(estimate.rows.expected)} rows, {format_interval(nbytes)} in memory, and max_output= "
+        f"{format_count(estimate.rows.expected)} rows, {format_interval(nbytes)} in memory; max_output= "
         f"allows {format_nbytes(max_nbytes)}. {_heaviest(estimate)}"
     )
     hint = (
@@ -69,7 +69,7 @@ def warn_of_explosion(estimate: MergeEstimate, *, stacklevel: int) -> None:
         f"rows, {format_interval(estimate.nbytes)} in memory: {estimate.fanout:,.1f} rows for each of "
         f"the {format_count(max(estimate.left_rows, estimate.right_rows))} rows of its larger side. "
         f"{_heaviest(estimate)}"
-        "\n\nHint: if that is not what you want, aggregate or deduplicate one side on the key first, or merge "
+        "\n\nHint: if that is not intended, aggregate or deduplicate one side on the key first, or merge "
         "on more columns; max_output= refuses such a merge."
     )
     warnings.warn(OutputExplosionWarning(msg), stacklevel=stacklevel + 1)
@@ -121,11 +121,11 @@ def check_validate(validate: str, left: KeyStatistics, right: KeyStatistics) -> 
             raise ValidationError(msg, hint=hint, rows=most)
         if one and not side.exact and side.rows - side.null_rows > int(side.distinct.lower):
             msg = (
-                f"validate={validate!r} cannot be answered: the {name} side has too many keys to count all of "
+                f"validate={validate!r} cannot be checked: the {name} side has too many keys to count all of "
                 f"them exactly (between {format_count(side.distinct.lower)} and "
                 f"{format_count(side.distinct.upper)} in {format_count(side.rows)} rows)."
             )
-            hint = "Raise the configuration value safeframe.key-capacity, or leave validate= out."
+            hint = "Increase the configuration value safeframe.key-capacity, or leave validate= out."
             raise ValidationError(msg, hint=hint)
 
 

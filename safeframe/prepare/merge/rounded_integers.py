@@ -127,8 +127,8 @@ def _warn(side: str, own: SideSpec, large: list[Any], stacklevel: int) -> None:
         name: own.dtypes[own.names.index(name)].name.replace("i", "I").replace("u", "U") for name in large
     }
     msg = (
-        f"The merge may have rows without a match on the {side} side, where pandas makes floats of integers: those "
-        f"of {names} are beyond 2**53, and would be rounded.\n\nHint: Give them a type that has missing values: "
+        f"The merge may have rows without a match on the {side} side, where pandas turns integers into floats: those "
+        f"of {names} are beyond 2**53, and would be rounded.\n\nHint: Cast them to a type with missing values: "
         f"{side}.astype({types})."
     )
     warnings.warn(RoundedIntegersWarning(msg), stacklevel=stacklevel + 1)

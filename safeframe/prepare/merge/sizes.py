@@ -234,19 +234,21 @@ def given_statistics(
     """
     hint = "Gather them with safeframe.key_statistics(left, on) and (right, on), or leave statistics= out."
     if not isinstance(statistics, tuple) or len(statistics) != 2:
-        msg = "statistics= takes a pair: the key statistics of the left side and of the right side."
+        msg = "statistics= has to be a pair: the key statistics of the left and of the right side."
         raise ValidationError(msg, hint=hint)
     for name, given, (ddf, keys) in zip(("left", "right"), statistics, (left, right), strict=True):
         if not isinstance(given, KeyStatistics) or given.on != keys.names:
             of = list(given.on) if isinstance(given, KeyStatistics) else type(given).__name__
-            msg = f"The {name} statistics are of {of!r}, and the merge is on {list(keys.names)!r}."
+            msg = f"The {name} statistics are of {of!r}, but the merge is on {list(keys.names)!r}."
             raise ValidationError(msg, hint=hint)
         if given.schema != schema:
-            msg = f"The {name} statistics were gathered for keys of another type than this merge compares."
+            msg = (
+                f"The {name} statistics were gathered for keys of a different type than this merge compares."
+            )
             raise ValidationError(msg, hint="Leave statistics= out, or cast both keys to one type first.")
         if len(given.partitions.rows) != ddf.npartitions:
             msg = (
-                f"The {name} statistics are of a frame of {len(given.partitions.rows)} partitions, and the "
+                f"The {name} statistics are of a frame with {len(given.partitions.rows)} partitions, but the "
                 f"{name} side has {ddf.npartitions}."
             )
             raise ValidationError(msg, hint=hint)
@@ -262,9 +264,9 @@ def check_statistics(statistics: Any, names: tuple[Any, ...], ddf: dd.DataFrame)
         When they are of something else, or no statistics.
     """
     if not isinstance(statistics, KeyStatistics):
-        msg = f"statistics= are a {type(statistics).__name__}, and not what safeframe.key_statistics returns."
+        msg = f"statistics= is a {type(statistics).__name__}, not the result of safeframe.key_statistics."
     elif statistics.on != names or len(statistics.partitions.rows) != ddf.npartitions:
-        msg = f"statistics= are of {list(statistics.on)!r} in {len(statistics.partitions.rows)} partitions."
+        msg = f"statistics= is of {list(statistics.on)!r} in {len(statistics.partitions.rows)} partitions."
     else:
         return
     hint = "Gather them with safeframe.key_statistics(ddf, on), or leave them out."

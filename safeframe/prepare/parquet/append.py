@@ -50,13 +50,13 @@ class Appended:
             return None
         ours, theirs = set(schema.names), set(self.schema.names)
         if ours != theirs:
-            msg = f"Columns of one side only: {sorted(ours ^ theirs)} of the frame and of the files to append to."
-            raise SchemaMismatchError(msg, hint="Append frames of the same columns and index.")
+            msg = f"Columns that only the frame or only the files to append to have: {sorted(ours ^ theirs)}."
+            raise SchemaMismatchError(msg, hint="Append frames with the same columns and index.")
         for field in self.schema:
             kind = schema.field(field.name).type
             if _plain(kind) != _plain(field.type):
                 msg = f"{field.name!r} is {kind} in the frame and {field.type} in the files to append to."
-                hint = "Cast the column first, or give its type by schema=."
+                hint = "Cast the column first, or set its type in schema=."
                 raise SchemaMismatchError(msg, hint=hint)
         return pa.schema([schema.field(name) for name in self.schema.names])
 
@@ -101,7 +101,7 @@ class Appended:
             return
         if overlaps:
             msg = f"The files to append to end at {end!r}, and the frame begins at {ddf.divisions[0]!r}."
-            raise ValidationError(msg, hint="Say ignore_divisions=True to append all the same.")
+            raise ValidationError(msg, hint="Pass ignore_divisions=True to append anyway.")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -130,7 +130,7 @@ def appended_to(
     if fs is None:
         entries = entries_of(Path(place), every=True)
         if entries.directories and entries.strange_parquet is not None:
-            msg = f"{place!r} has files in directories, as {entries.strange_parquet!r}; there is no appending to those."
+            msg = f"{place!r} has files in directories, as {entries.strange_parquet!r}; nothing can be appended to them."
             raise UnsupportedError(msg, hint="Write to another path, or append with ddf.to_parquet.")
         names: Sequence[str] = entries.data
     else:
@@ -149,6 +149,6 @@ def appended_to(
         first = max([*numbers, first]) + 1
         taken = {named(number) for number in range(first, first + npartitions)} & set(files)
         if taken:
-            msg = f"{place!r} has a file {min(taken)!r}, as name_function= would call a new one."
-            raise ValidationError(msg, hint="Give a name_function= whose names grow with the number.")
+            msg = f"{place!r} already has a file {min(taken)!r}, a name that name_function= returns."
+            raise ValidationError(msg, hint="Pass a name_function= whose names increase with the number.")
     return Appended(first, last.schema.to_arrow_schema(), has_metadata, last)

@@ -52,14 +52,14 @@ _OURS = frozenset({"table", "where", "row_group_size", "compression", "filesyste
 def check_engine(engine: Any) -> None:
     """Refuse engines that are not pyarrow."""
     if engine is not None and not (isinstance(engine, str) and engine in ("auto", "pyarrow", "arrow")):
-        msg = f"engine={engine!r}: files are written by pyarrow alone."
+        msg = f"engine={engine!r}: only pyarrow can write files."
         raise UnsupportedError(msg, hint="Leave engine= out.")
 
 
 def check_partition_on(partition_on: Any) -> None:
     """Refuse directories by the values of columns."""
     if partition_on is not None and (not isinstance(partition_on, (str, list, tuple)) or partition_on):
-        msg = f"partition_on={partition_on!r}: one directory for each value is not written."
+        msg = f"partition_on={partition_on!r}: directories by value are not supported."
         hint = "Sort by the column with safeframe.set_index, so that readers skip row groups, or use ddf.to_parquet."
         raise UnsupportedError(msg, hint=hint)
 
@@ -68,8 +68,8 @@ def check_mappings(**given: Any) -> None:
     """Refuse options that are no dictionaries."""
     for argument, value in given.items():
         if value is not None and not isinstance(value, Mapping):
-            msg = f"{argument}={value!r} is no dictionary."
-            raise ValidationError(msg, hint="Give a dictionary, or leave it out.")
+            msg = f"{argument}={value!r} is not a dictionary."
+            raise ValidationError(msg, hint="Pass a dictionary, or leave it out.")
 
 
 def located(path: Any, storage_options: dict[str, Any] | None, filesystem: Any = None) -> tuple[Any, str]:
@@ -86,19 +86,19 @@ def located(path: Any, storage_options: dict[str, Any] | None, filesystem: Any =
     except ValidationError:
         raise
     except ImportError as error:
-        raise UnsupportedError(_unreached(text, error), hint="Install what it names.") from error
+        raise UnsupportedError(_unreached(text, error), hint="Install the package that it names.") from error
     except (ValueError, TypeError, pa.ArrowException) as error:
-        hint = "Look at the URL, storage_options= and filesystem=."
+        hint = "Check the URL, storage_options= and filesystem=."
         raise ValidationError(_unreached(text, error), hint=hint) from error
     except OSError as error:
-        hint = "Look at the URL and storage_options=, and whether this machine may reach it."
+        hint = "Check the URL and storage_options=, and whether this machine can reach the store."
         raise StagingError(_unreached(text, error), hint=hint, directory=without_login(text)) from error
     if isinstance(fs, LocalFileSystem):
         try:
             # Through links: the directory that a link names is written, and the link stays.
             return None, str(Path(place).expanduser().resolve())
         except (OSError, RuntimeError) as error:
-            msg = f"{place!r} cannot be followed: {error}."
+            msg = f"{place!r} cannot be resolved: {error}."
             raise ValidationError(msg, hint="Name a directory.") from error
     return fs, place.rstrip("/")
 
@@ -114,7 +114,7 @@ def _path_text(path: Any) -> str:
         if isinstance(text, str) and text:
             return text
     msg = f"path={path!r} names no directory."
-    raise ValidationError(msg, hint="Give a path or a URL, as a string or a pathlib.Path.")
+    raise ValidationError(msg, hint="Pass a path or a URL, as a string or a pathlib.Path.")
 
 
 def _file_system(text: str, storage_options: dict[str, Any], filesystem: Any) -> tuple[Any, str]:
@@ -122,8 +122,8 @@ def _file_system(text: str, storage_options: dict[str, Any], filesystem: Any) ->
         fs, place = fsspec.core.url_to_fs(text, **storage_options)
         return fs, str(place)
     if storage_options:
-        msg = "storage_options= are for a file system that is made of the path, and filesystem= is one."
-        raise ValidationError(msg, hint="Give one of them.")
+        msg = "storage_options= and filesystem= exclude each other: the options are for a file system made from the path."
+        raise ValidationError(msg, hint="Pass one of them.")
     if isinstance(filesystem, str) and filesystem in ("arrow", "pyarrow"):
         made, place = pafs.FileSystem.from_uri(text if "://" in text else str(Path(text).absolute()))
         filesystem = made
@@ -132,8 +132,8 @@ def _file_system(text: str, storage_options: dict[str, Any], filesystem: Any) ->
     elif isinstance(filesystem, pafs.FileSystem):
         place = filesystem.normalize_path(text.rpartition("://")[2])
     else:
-        msg = f"filesystem={filesystem!r} is no file system."
-        raise ValidationError(msg, hint='Give "fsspec", "arrow", or a file system of fsspec or pyarrow.')
+        msg = f"filesystem={filesystem!r} is not a file system."
+        raise ValidationError(msg, hint='Pass "fsspec", "arrow", or a file system of fsspec or pyarrow.')
     if isinstance(filesystem, pafs.LocalFileSystem):
         return LocalFileSystem(), place
     return ArrowFSWrapper(filesystem), place
@@ -157,9 +157,9 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
         _check_names(schema.names, names)
         return _storable(schema.remove_metadata())
     if not ((isinstance(schema, str) and schema == "infer") or isinstance(schema, Mapping)):
-        msg = f"schema={schema!r} is no schema."
+        msg = f"schema={schema!r} is not a schema."
         raise ValidationError(
-            msg, hint='Give "infer", a pyarrow.Schema, a dictionary of types by column, or None.'
+            msg, hint='Pass "infer", a pyarrow.Schema, a dictionary of types by column, or None.'
         )
     fields = pa.schema([])
     if isinstance(schema, Mapping):
@@ -167,9 +167,9 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
         try:
             fields = pa.schema(dict(schema))
         except (pa.ArrowException, TypeError, ValueError, KeyError) as error:
-            msg = f"schema= does not give types: {error}."
+            msg = f"schema= does not hold types: {error}."
             raise ValidationError(
-                msg, hint="Give types of pyarrow, as in {'name': pyarrow.string()}."
+                msg, hint="Use types of pyarrow, as in {'name': pyarrow.string()}."
             ) from error
     # What is given is not inferred: of some types that is not possible.
     rest = [name for name in ddf.columns if name not in fields.names]
@@ -210,7 +210,7 @@ def _storable(schema: pa.Schema) -> pa.Schema:
 def _no_place(error: Exception) -> UnsupportedError:
     msg = f"The frame's types cannot be written: {error}."
     hint = (
-        "Cast the column to a type that parquet has, give its type, as with schema={'name': pyarrow.string()}, "
+        "Cast the column to a type that parquet has, set its type, as with schema={'name': pyarrow.string()}, "
         "or drop it."
     )
     return UnsupportedError(msg, hint=hint)
@@ -219,7 +219,7 @@ def _no_place(error: Exception) -> UnsupportedError:
 def _check_names(given: Sequence[str], names: Sequence[Any]) -> None:
     strange = [name for name in given if name not in names]
     if strange:
-        msg = f"schema= names {strange[0]!r}, which is neither a column nor the index that is written."
+        msg = f"schema= names {strange[0]!r}, which is neither a column nor the index."
         raise ValidationError(msg, hint=f"{_did_you_mean(strange[0], names)}The names are {[*names]}.")
     if len(set(given)) < len(given):
         msg = "schema= names a column twice."
@@ -236,19 +236,19 @@ def check_file_names(name_function: Any, first: int, npartitions: int) -> None:
     if name_function is None:
         return
     if not callable(name_function):
-        msg = f"name_function={name_function!r} is no function."
-        raise ValidationError(msg, hint="Give a function of the partition's number that returns a name.")
+        msg = f"name_function={name_function!r} is not a function."
+        raise ValidationError(msg, hint="Pass a function of the partition's number that returns a name.")
     names = [name_function(number) for number in range(first, first + npartitions)]
     for name in names:
         if not isinstance(name, str) or not name.endswith(PARQUET_SUFFIXES):
-            msg = f"name_function= returns {name!r}, which dask.dataframe.read_parquet would not look at."
+            msg = f"name_function= returns {name!r}, which dask.dataframe.read_parquet would ignore."
             raise ValidationError(msg, hint="Return names that end in .parquet.")
         if "/" in name or os.sep in name or name.startswith((".", "_")) or name in METADATA_NAMES:
-            msg = f"name_function= returns {name!r}: a path, or a name that readers take for hidden."
-            raise ValidationError(msg, hint="Return plain names, as lambda n: f'data-{n}.parquet' does.")
+            msg = f"name_function= returns {name!r}: a path, or the name of a hidden file."
+            raise ValidationError(msg, hint="Return plain names, such as lambda n: f'data-{n}.parquet'.")
     if len(set(names)) < len(names):
         msg = f"name_function= returns {len(set(names))} names for {len(names)} partitions."
-        raise ValidationError(msg, hint="Return a name of its own for each number.")
+        raise ValidationError(msg, hint="Return a unique name for each number.")
 
 
 def footer_metadata(custom: Mapping[Any, Any] | None) -> tuple[tuple[bytes, bytes], ...]:
@@ -262,11 +262,11 @@ def footer_metadata(custom: Mapping[Any, Any] | None) -> tuple[tuple[bytes, byte
     found = []
     for pair in (custom or {}).items():
         if not all(isinstance(text, (str, bytes)) for text in pair):
-            msg = f"custom_metadata= has {pair!r}; a footer holds strings and bytes."
-            raise ValidationError(msg, hint="Convert them first, with json.dumps as the case may be.")
+            msg = f"custom_metadata= has {pair!r}; only strings and bytes can be written."
+            raise ValidationError(msg, hint="Convert them first, for example with json.dumps.")
         key, value = (text.encode() if isinstance(text, str) else text for text in pair)
         if key in (b"pandas", b"ARROW:schema"):
-            msg = f"custom_metadata= has the key {key.decode()!r}, by which files are read back."
+            msg = f"custom_metadata= has the key {key.decode()!r}, which is reserved for reading files back."
             raise ValidationError(msg, hint="Use another key.")
         found.append((key, value))
     return tuple(found)
@@ -285,7 +285,7 @@ def checked_writer_options(
     known = sorted(inspect.signature(pq.write_table).parameters.keys() - _OURS)
     for name in given:
         if name not in known:
-            msg = f"to_parquet has no argument {name!r}, and neither has pyarrow's writer."
+            msg = f"to_parquet has no argument {name!r}, nor does pyarrow's writer."
             raise ValidationError(
                 msg, hint=f"{_did_you_mean(name, known)}pyarrow.parquet.write_table lists them."
             )

@@ -38,7 +38,7 @@ def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
     columns = list(ddf.columns)
     wrong = [name for name in columns if not isinstance(name, str)]
     if wrong:
-        msg = f"Parquet names columns by strings, and {wrong[0]!r} is none."
+        msg = f"Column names in parquet are strings, and {wrong[0]!r} is not."
         raise UnsupportedError(msg, hint="Rename them first: ddf.columns = ddf.columns.map(str).")
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
@@ -47,10 +47,10 @@ def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
     index = ddf._meta.index.name or INDEX_LABEL
     if write_index and index in columns:
         msg = f"The index and a column are both called {index!r}."
-        raise UnsupportedError(msg, hint="Rename one of them, or say write_index=False.")
+        raise UnsupportedError(msg, hint="Rename one of them, or pass write_index=False.")
     if write_index and not isinstance(index, str):
-        msg = f"Parquet names columns by strings, and the index is called {index!r}."
-        raise UnsupportedError(msg, hint="Rename the index first, or say write_index=False.")
+        msg = f"Column names in parquet are strings, and the index is called {index!r}."
+        raise UnsupportedError(msg, hint="Rename the index first, or pass write_index=False.")
 
 
 def check_target(target: ParquetTarget, npartitions: int, known: Collection[str]) -> Entries:
@@ -74,17 +74,17 @@ def check_target(target: ParquetTarget, npartitions: int, known: Collection[str]
     try:
         entries = local_entries(target, npartitions, known)
     except OSError as error:
-        msg = f"{str(place)!r} cannot be looked at: {error.strerror or error}."
-        raise StagingError(msg, hint="Name a directory that you may read.", directory=str(place)) from error
+        msg = f"{str(place)!r} cannot be read: {error.strerror or error}."
+        raise StagingError(msg, hint="Name a directory that you can read.", directory=str(place)) from error
     if target.append:
         return entries
     if not target.overwrite and (entries.data or entries.strange_parquet):
         msg = f"{str(place)!r} exists and has {len(entries.data or (entries.strange_parquet,))} entries."
-        raise ValidationError(msg, hint="Say overwrite=True to replace it, or write to another path.")
+        raise ValidationError(msg, hint="Pass overwrite=True to replace it, or write to another path.")
     if entries.strange_parquet is not None:
         msg = (
-            f"{str(place)!r} has a parquet file that is not of the dataset, {entries.strange_parquet!r}. It is not "
-            "removed, and would be read along with the new files."
+            f"{str(place)!r} has a parquet file that is not of the dataset, {entries.strange_parquet!r}. It would not be "
+            "removed, but read along with the new files."
         )
         raise ValidationError(msg, hint="Move it away first, or write to another path.")
     if entries.data and place in (Path.cwd(), *Path.cwd().parents):
@@ -98,10 +98,10 @@ def _check_prefix(target: ParquetTarget) -> None:
     if target.append or not fs.exists(place) or not fs.find(place):
         return
     if target.overwrite:
-        msg = f"{place!r} cannot be overwritten: object stores have no swap that is done at once."
+        msg = f"{place!r} cannot be overwritten: object stores cannot swap files in one step."
         hint = "Write to a new prefix, and remove the old one when readers are done."
         raise UnsupportedError(msg, hint=hint)
-    msg = f"{place!r} has files already."
+    msg = f"{place!r} already has files."
     raise ValidationError(msg, hint="Write to a new prefix.")
 
 
@@ -109,7 +109,7 @@ def refuse_larger_files(nbytes: int, max_nbytes: int) -> None:
     """Refuse files that are predicted to be larger than the user allows."""
     if nbytes <= max_nbytes:
         return
-    msg = f"Files of about {format_nbytes(nbytes)} would be written, and max_output= allows {format_nbytes(max_nbytes)}."
+    msg = f"Files of about {format_nbytes(nbytes)} would be written; max_output= allows {format_nbytes(max_nbytes)}."
     hint = "Write fewer columns or rows, or raise max_output=."
     raise OutputTooLargeError(msg, hint=hint, output_nbytes=nbytes, max_output_nbytes=max_nbytes)
 
@@ -120,7 +120,7 @@ def check_room(nbytes: int, certain: float, place: str) -> None:
     free = free_nbytes(place)
     if needed > free:
         msg = (
-            f"Files of {format_nbytes(needed)} at the least are to be written to {place!r}, and its disk has "
+            f"Files of {format_nbytes(needed)} or more would be written to {place!r}; its disk has "
             f"{format_nbytes(free)} free ({format_nbytes(nbytes)} before compression)."
         )
         hint = "Free some disk, or write to a path on another one."

@@ -52,15 +52,15 @@ def index_column(frame: dd.DataFrame, column: Any, *, drop: bool) -> IndexColumn
         column = list(column.columns)
     if isinstance(column, list) or (isinstance(column, tuple) and column not in columns):
         msg = f"An index of {column} is not supported."
-        raise UnsupportedError(msg, hint="Name one column: dask has no index of several levels.")
+        raise UnsupportedError(msg, hint="Name one column: dask has no MultiIndex.")
     if isinstance(column, (pd.Series, pd.Index)):
         msg = f"An index of a pandas {type(column).__name__} is not supported."
-        hint = "Name a column, or give a series of the same dask dataframe, as ddf['a'] + 1."
+        hint = "Name a column, or pass a series of the same dask dataframe, such as ddf['a'] + 1."
         raise UnsupportedError(msg, hint=hint)
     if isinstance(column, dd.Series):
         return _of_series(frame, column, columns)
     if pd.api.types.is_list_like(column) and not isinstance(column, tuple):
-        msg = f"column is a {type(column).__name__}, and a name or a dask series was expected."
+        msg = f"column is a {type(column).__name__}; a name or a dask series is expected."
         raise SchemaMismatchError(msg, hint="Name one column of the frame.")
     if column is not None and column not in columns and column == frame._meta.index.name:
         return IndexColumn(frame=frame.reset_index(), column=column, drop=True)
@@ -77,6 +77,6 @@ def _of_series(frame: dd.DataFrame, series: dd.Series, columns: list[Any]) -> In
     try:
         wider = frame.assign(**{column: series})
     except (ValueError, TypeError, NotImplementedError) as error:
-        msg = f"The series {name!r} does not go with the frame: {error}."
-        raise ValidationError(msg, hint="Give a series that is made of the same frame.") from error
+        msg = f"The series {name!r} does not belong to the frame: {error}."
+        raise ValidationError(msg, hint="Pass a series that is computed from the same frame.") from error
     return IndexColumn(frame=wider, column=column, drop=True, renamed=not free, name=name)

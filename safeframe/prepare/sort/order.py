@@ -78,14 +78,14 @@ class SortOptions:
         n: Any = self.npartitions
         if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1):
             msg = f"npartitions={n!r} is not a number of partitions."
-            raise ValidationError(msg, hint="Give an int of at least 1, or leave it out.")
+            raise ValidationError(msg, hint="Pass an int of at least 1, or leave it out.")
         if n is not None and self.partition_size is not None:
-            msg = f"npartitions={n} and partition_size={self.partition_size!r} cannot both be kept."
-            raise ValidationError(msg, hint="Give one of them.")
+            msg = f"npartitions={n} and partition_size={self.partition_size!r} exclude each other."
+            raise ValidationError(msg, hint="Pass one of them.")
         if self.divisions is not None and (n is not None or self.partition_size is not None):
             other = "npartitions=" if n is not None else "partition_size="
-            msg = f"divisions= and {other} cannot both be kept."
-            raise ValidationError(msg, hint="Give one of them.")
+            msg = f"divisions= and {other} exclude each other."
+            raise ValidationError(msg, hint="Pass one of them.")
         return self
 
 

@@ -78,16 +78,16 @@ def test_divisions_are_kept_exactly(name):
 @pytest.mark.parametrize(
     ("column", "divisions", "error", "words"),
     [
-        ("k", [0, 10, 20], ValidationError, "key 49 lies outside of divisions=, which go from 0 to 20"),
+        ("k", [0, 10, 20], ValidationError, "key 49 lies outside divisions=, which go from 0 to 20"),
         ("k", [5, 10, 49], ValidationError, "key 0 lies outside"),
         ("s", ["w001", "w036"], ValidationError, "key 'w000' lies outside"),
         ("k", ["a", "b"], SchemaMismatchError, "not of the type of column 'k'"),
         ("k", [0, 2.5, 49], SchemaMismatchError, "would be rounded"),
         ("f", [0, None, 1], ValidationError, "have a null"),
-        ("k", [0], ValidationError, "not two values"),
-        ("k", [0, 1, 1, 49], ValidationError, "do not ascend"),
-        ("k", [49, 0], ValidationError, "do not ascend"),
-        ("s", ["w036", "w000"], ValidationError, "do not ascend"),
+        ("k", [0], ValidationError, "fewer than two values"),
+        ("k", [0, 1, 1, 49], ValidationError, "are not ascending"),
+        ("k", [49, 0], ValidationError, "are not ascending"),
+        ("s", ["w036", "w000"], ValidationError, "are not ascending"),
         ("k", "ab", ValidationError, "not a list of values"),
     ],
 )

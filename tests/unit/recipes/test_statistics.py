@@ -89,13 +89,13 @@ def test_errors_say_what_was_asked(ddf, call, error, text):
 
 def test_statistics_of_other_partitions_are_refused(frame, ddf):
     others = safeframe.key_statistics(dd.from_pandas(frame, npartitions=1), "k")
-    with pytest.raises(safeframe.ValidationError, match="of 1 partitions, and the right side has 2"):
+    with pytest.raises(safeframe.ValidationError, match="with 1 partitions, but the right side has 2"):
         safeframe.estimate_merge(ddf, ddf, on="k", statistics=(safeframe.key_statistics(ddf, "k"), others))
 
 
 def test_columns_of_one_name_are_refused(frame):
     twice = pd.concat([frame[["k"]], frame[["k"]]], axis=1)
-    with pytest.raises(safeframe.ValidationError, match="more than one column of the name 'k'"):
+    with pytest.raises(safeframe.ValidationError, match="more than one column named 'k'"):
         safeframe.key_statistics(dd.from_pandas(twice, npartitions=1), "k")
 
 

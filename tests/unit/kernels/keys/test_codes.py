@@ -103,7 +103,7 @@ def test_an_empty_partition_has_no_codes(schema):
 
 @pytest.mark.parametrize("values", [["x"], [1.5]])
 def test_a_partition_of_another_type_is_refused(values):
-    with pytest.raises(SchemaMismatchError, match=r"'k' is .* in one partition, and int in its frame"):
+    with pytest.raises(SchemaMismatchError, match=r"'k' is .* in one partition, but int in its frame"):
         encode_keys([pd.Series(values, name="k")], one("int"))
 
 
