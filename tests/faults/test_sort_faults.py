@@ -163,7 +163,8 @@ def test_categories_that_are_not_known_have_no_order(recipe):
     unknown = frame(k=["b", "a", "c", "a"], a=[1, 2, 3, 4]).astype({"k": "category"})
     assert not unknown["k"].cat.known
     with pytest.raises(
-        safeframe.UnsupportedError, match=r"column 'k' are not known(.|\n)*categorize"
+        safeframe.UnsupportedError,
+        match=r"column 'k', and with them its order, are not known(.|\n)*categorize",
     ) as info:
         recipe(unknown, "k")
     check_error(info.value, NotImplementedError)

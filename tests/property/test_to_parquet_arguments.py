@@ -151,7 +151,11 @@ def test_appended_columns_take_the_order_of_the_files(tmp_path):
 @pytest.mark.parametrize(
     ("frame", "error", "message"),
     [
-        (FRAME.drop(columns="b"), safeframe.SchemaMismatchError, r"only the files to append to have: \['b'\]"),
+        (
+            FRAME.drop(columns="b"),
+            safeframe.SchemaMismatchError,
+            r"only the files to append to have: \['b'\]",
+        ),
         (FRAME.assign(i=FRAME["f"]), safeframe.SchemaMismatchError, "'i' is double in the frame and int64"),
         (FRAME.astype({"i": "Int64"}), safeframe.SchemaMismatchError, "'i' is Int64 in the frame and int64"),
         (FRAME.rename_axis("other"), safeframe.SchemaMismatchError, "only the files to append to have"),
@@ -188,13 +192,13 @@ def test_a_gap_among_the_files_is_not_filled_over_others(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"engine": "fastparquet"}, safeframe.UnsupportedError, "pyarrow alone"),
+        ({"engine": "fastparquet"}, safeframe.UnsupportedError, "only pyarrow"),
         ({"partition_on": ["b"]}, safeframe.UnsupportedError, "directories by value"),
         ({"partition_on": "b"}, safeframe.UnsupportedError, "directories by value"),
         ({"append": True, "overwrite": True}, safeframe.ValidationError, "exclude each other"),
         ({"custom_metadata": {b"pandas": b"x"}}, safeframe.ValidationError, "'pandas'"),
         ({"custom_metadata": {"n": 1}}, safeframe.ValidationError, "strings and bytes"),
-        ({"name_function": "part"}, safeframe.ValidationError, "no function"),
+        ({"name_function": "part"}, safeframe.ValidationError, "not a function"),
         ({"name_function": lambda n: "x.parquet"}, safeframe.ValidationError, "1 names for 4 partitions"),
         ({"name_function": lambda n: f"{n}.csv"}, safeframe.ValidationError, "would ignore"),
         ({"name_function": lambda n: f"a/{n}.parquet"}, safeframe.ValidationError, "a path"),

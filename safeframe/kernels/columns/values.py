@@ -298,10 +298,7 @@ def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
             return series.astype(dtype)
         except (TypeError, ValueError, OverflowError):
             pass
-    msg = (
-        f"Column {series.name!r} is {series.dtype} in one partition, but its frame has {dtype} "
-        "for all of them."
-    )
+    msg = f"Column {series.name!r} is {series.dtype} in one partition, but its frame has {dtype}."
     hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: {str(series.dtype)!r}}})."
     if pd.api.types.is_integer_dtype(dtype) and pd.api.types.is_float_dtype(series.dtype):
         hint += " Integers with missing values stay integers with dd.read_parquet(…, dtype_backend='numpy_nullable')."

@@ -126,7 +126,9 @@ def test_arguments_that_say_nothing_or_too_much(arguments, error, text):
 def test_a_key_that_has_no_name_is_refused(name):
     left = LEFT.rename(columns={"k": name, "a": "k2"})
     right = RIGHT.rename(columns={"a": "k2"})
-    with pytest.raises(safeframe.ValidationError, match=r"key of left is called .*no name(.|\n)*rename"):
+    with pytest.raises(
+        safeframe.ValidationError, match=r"key of left has the name .*cannot be used(.|\n)*rename"
+    ):
         safeframe.merge(in_dask(left), in_dask(right), left_on=[name, "k2"], right_on=["k", "k2"])
 
 

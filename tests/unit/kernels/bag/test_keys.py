@@ -149,6 +149,8 @@ class Own:
 
 
 def test_keys_whose_hash_is_of_this_process():
-    with pytest.raises(safeframe.UnsupportedError, match=r"key returned a .*Own, whose hash may differ") as info:
+    with pytest.raises(
+        safeframe.UnsupportedError, match=r"key returned a .*Own, whose hash may differ"
+    ) as info:
         key_hashes([Own()])
     assert "a number, a string" in info.value.hint

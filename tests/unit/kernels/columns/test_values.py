@@ -64,7 +64,7 @@ def test_integers_are_staged_as_narrow_as_they_are():
 
 
 def test_a_partition_of_another_type_is_refused_with_both():
-    with pytest.raises(SchemaMismatchError, match=r"'x' is float64 in one partition.*promises int64"):
+    with pytest.raises(SchemaMismatchError, match=r"'x' is float64 in one partition.*its frame has int64"):
         to_arrow(pd.Series([1.5], name="x"), np.dtype("int64"))
 
 

@@ -59,7 +59,7 @@ def test_times_take_the_finer_unit():
         (pd.ArrowDtype(pa.uint64()), "int64", "uint64 has values"),
         (pd.CategoricalDtype(pd.Index([1], dtype="uint64")), "int64", "uint64 has values"),
         ("UInt64", "float64", "astype"),
-        (pd.ArrowDtype(pa.timestamp("us")), "datetime64[us]", "one storage"),
+        (pd.ArrowDtype(pa.timestamp("us")), "datetime64[us]", "compare them with each other"),
         (pd.ArrowDtype(pa.binary()), "string[python]", "astype"),
         ("datetime64[ns]", "datetime64[ns, UTC]", "tz_localize"),
         ("datetime64[ns]", "int64", "astype"),

@@ -166,7 +166,7 @@ class TestTransforms:
         with pytest.raises(ValidationError, match="transform returned a float"):
             spec(rows, transform=lambda column: column.sum())
         made = spec(rows, transform=lambda column: column.dropna())
-        with pytest.raises(ValidationError, match="of a column of 200 rows"):
+        with pytest.raises(ValidationError, match="for a column of 200 rows"):
             add_lags(rows, made)
 
     def test_a_function_that_refuses_the_type_is_named(self, rows):

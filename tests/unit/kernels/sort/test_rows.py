@@ -144,7 +144,10 @@ def test_types_of_arrow_that_pandas_does_not_compare_are_refused(kind):
 def test_categories_that_are_not_known_are_refused():
     unknown = pd.CategoricalDtype(["__UNKNOWN_CATEGORIES__"])
     check_orderable(["a"], [pd.CategoricalDtype(["x"])])
-    with pytest.raises(UnsupportedError, match=r"column 'b' are not known(.|\n)*categorize\(\['b'\]\)"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"column 'b', and with them its order, are not known(.|\n)*categorize\(\['b'\]\)",
+    ):
         check_orderable(["a", "b"], [np.dtype("int64"), unknown])
 
 
