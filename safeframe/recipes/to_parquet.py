@@ -4,52 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import dask
-import dask.dataframe as dd
-import pyarrow as pa
-from dask.base import tokenize
 
-from safeframe import options
-from safeframe._dask.expressions import files_read, fingerprint, new_collection
-from safeframe.choices import check_choice, check_count, check_flags
-from safeframe.engine.merge.nodes import FilteredMerge
-from safeframe.engine.parquet.nodes import JoinedToParquet, SafeToParquet, close_target, open_target
+from safeframe._dask.expressions import new_collection
+from safeframe.choices import check_count, check_flags
+from safeframe.engine.parquet.nodes import close_target, open_target
 from safeframe.engine.parquet.progress import WriteProgress, progress_lines
-from safeframe.engine.parquet.swap import Swap, recover, writes_inside
-from safeframe.engine.parquet.tasks import INDEX_LABEL, ParquetTarget
-from safeframe.engine.parquet.without_rows import JoinedFrame, joined_form, joined_frame, unwritable
-from safeframe.errors import UnsupportedError, ValidationError
-from safeframe.facts.plan import Plan
-from safeframe.kernels.parquet.joined import JoinedForm
-from safeframe.kernels.parquet.writer_options import Compression, check_compression
-from safeframe.planning.parquet import row_group_nbytes
-from safeframe.prepare.arguments import check_frame, given_budget
-from safeframe.prepare.parquet.append import appended_to
-from safeframe.prepare.parquet.arguments import (
-    Schema,
-    check_engine,
-    check_file_names,
-    check_mappings,
-    check_partition_on,
-    checked_writer_options,
-    file_schema,
-    footer_metadata,
-    located,
-)
-from safeframe.prepare.parquet.checks import (
-    check_columns,
-    check_room,
-    check_target,
-    refuse_larger_files,
-    remove_remote,
-)
-from safeframe.units import parse_nbytes
+from safeframe.errors import ValidationError
+from safeframe.kernels.parquet.writer_options import Compression
+from safeframe.prepare.arguments import check_frame
+from safeframe.prepare.parquet.arguments import Schema, check_engine, check_mappings, check_partition_on
+from safeframe.prepare.parquet.checks import remove_remote
+from safeframe.prepare.parquet.dataset import describe_dataset
+from safeframe.prepare.parquet.write import PreparedWrite, check_way, prepare_write
 
 __all__ = ["to_parquet"]
 
@@ -215,8 +185,7 @@ def to_parquet(
     group_rows = row_group_rows if row_group_size is None else row_group_size
     group_argument = "row_group_rows" if row_group_size is None else "row_group_size"
     check_count(group_rows, argument=group_argument, what="a number of rows")
-    if strategy is not None:
-        check_choice(strategy, ("rows", "blocks"), argument="strategy", what="a way to write parquet")
+    check_way(strategy)
     check_flags(
         append=append,
         overwrite=overwrite,
@@ -236,164 +205,47 @@ def to_parquet(
         raise ValidationError(msg, hint="Pass one of them.")
     check_engine(engine)
     check_partition_on(partition_on)
-    if (
-        isinstance(schema, pa.Schema)
-        and (getattr(ddf._meta.index, "name", None) or INDEX_LABEL) not in schema.names
-    ):
-        write_index = False  # as dask has it
-    check_columns(ddf, write_index=write_index)
-    check_compression(compression, [*ddf.columns])
-    fs, place = located(path, storage_options, filesystem)
-    if fs is None:
-        recover(Path(place))
-    check_file_names(name_function, 0, ddf.npartitions)
-    checked = file_schema(ddf, schema, write_index=write_index)
-    found = appended_to(fs, place, name_function, ddf.npartitions) if append else None
-    if found is not None:
-        checked = found.in_order(checked)
-        found.check_pandas(ddf)
-        if not ignore_divisions:
-            found.check_divisions(ddf)
-    budget = given_budget(memory)
-    target = ParquetTarget(
-        target=place,
-        directory=place,
-        fs=fs,
-        schema=checked,
-        dtypes=tuple(zip(ddf._meta.columns, ddf._meta.dtypes, strict=True)),
-        write_index=write_index,
+    dataset = describe_dataset(
+        ddf,
+        path,
         compression=compression,
+        write_index=write_index,
+        append=append,
         overwrite=overwrite,
-        append=found is not None,
-        inside=False,
-        first=0 if found is None else found.first,
+        ignore_divisions=ignore_divisions,
+        storage_options=storage_options,
+        custom_metadata=custom_metadata,
+        write_metadata_file=write_metadata_file,
+        schema=schema,
         name_function=name_function,
-        custom_metadata=footer_metadata(custom_metadata),
-        metadata_file=bool(found and found.has_metadata)
-        if write_metadata_file is None
-        else write_metadata_file,
-        writer_options=checked_writer_options(writer_options, checked, compression),
+        filesystem=filesystem,
         group_rows=group_rows,
-        group_nbytes=row_group_nbytes(budget.task_nbytes),
-        as_rows=strategy == "rows",
+        memory=memory,
+        writer_options=writer_options,
     )
-    known = _files_read_from(ddf, place) if target.is_local else ()
-    entries = check_target(target, ddf.npartitions, known)
-    merge = _without_rows(ddf, target, strategy, resume=resume)
-    npartitions = ddf.npartitions
-    if merge is not None:
-        target = replace(target, rows=merge.merge.counted_rows)
-        npartitions = merge.plan.written.output_partitions
-    check_file_names(name_function, target.first, npartitions)
-    file_nbytes, certain = _file_nbytes(ddf, merge)
-    if max_output is not None:
-        # Of materialised rows only the least that they take is known.
-        predicted = file_nbytes if merge is not None else int(file_nbytes * certain)
-        refuse_larger_files(predicted, parse_nbytes(max_output, argument="max_output"))
-    token = uuid.uuid4().hex[:12]
-    if target.is_local:
-        check_room(file_nbytes, certain, place)
-        inside = writes_inside(Path(place), entries)
-        if merge is not None:
-            token = _token_of(joined_form(merge, target), merge, target, inside, resume=resume) or token
-        directory = str(Swap(place, token, inside=inside).directory)
-        target = replace(target, directory=directory, inside=inside, resume=resume)
-        if merge is not None and resume:
-            merge = merge.divided_as_before(directory)
-            npartitions = merge.plan.written.output_partitions
-    written = new_collection(_expression(ddf, merge, target, token, known))
-    if not compute:
-        return written
-    open_target(target, token, npartitions, known)
+    write = prepare_write(ddf, dataset, strategy=strategy, resume=resume, max_output=max_output)
+    written = new_collection(write.expression)
+    if compute:
+        _compute(written, write, compute_kwargs or {}, progress=progress)
+        return None
+    return written
+
+
+def _compute(written: Any, write: PreparedWrite, compute_kwargs: dict[str, Any], *, progress: bool) -> None:
+    """Write all files, or leave the target as it was."""
+    target, token = write.target, write.token
+    open_target(target, token, write.files, write.known)
     try:
-        with _progress(ddf, merge, target) if progress and target.is_local else contextlib.nullcontext():
-            dask.compute(written, **(compute_kwargs or {}))
+        with (
+            progress_lines(WriteProgress(target.directory, write.files, write.rows))
+            if progress and target.is_local
+            else contextlib.nullcontext()
+        ):
+            dask.compute(written, **compute_kwargs)
     except BaseException:
-        remove_remote(target, npartitions)
+        remove_remote(target, write.files)
         raise
     finally:
         close_target(token)
-        if fs is not None:
-            fs.invalidate_cache(place)
-    return None
-
-
-def _without_rows(
-    ddf: dd.DataFrame, target: ParquetTarget, strategy: str | None, *, resume: bool
-) -> JoinedFrame | None:
-    """Return the merge that is written without its rows; None for a frame that is written row by row."""
-    found = None if target.as_rows else joined_frame(ddf.expr, write_index=target.write_index)
-    refused = found if isinstance(found, str) else None
-    if isinstance(found, JoinedFrame):
-        refused = unwritable(target)
-        if refused is None:
-            if resume and not target.is_local:
-                msg = "resume= needs a local path, and this is an object store."
-                raise UnsupportedError(msg, hint="Write to a directory, or leave resume= out.")
-            return found
-    if resume or strategy == "blocks":
-        why = refused or (
-            "strategy='rows' was requested" if target.as_rows else "it is not the result of safeframe.merge"
-        )
-        msg = f"This frame cannot be written in the compact encoding, without its rows: {why}."
-        raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
-    return None
-
-
-def _files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:
-    """List the files of a directory that a frame is read from, and which are therefore of the dataset there."""
-    names: dict[str, list[str]] = {}
-    for path in files_read(ddf.expr):
-        directory, _, name = path.rpartition("/")
-        names.setdefault(directory, []).append(name)
-    found = (some for directory, some in names.items() if str(Path(directory).resolve()) == place)
-    return tuple(sorted({name for some in found for name in some}))
-
-
-def _expression(
-    ddf: dd.DataFrame, merge: JoinedFrame | None, target: ParquetTarget, token: str, known: tuple[str, ...]
-) -> Any:
-    if merge is None:
-        return SafeToParquet(ddf.expr, target, token, known)
-    sides = merge.merge.left, merge.merge.right
-    return JoinedToParquet(
-        *sides, joined_form(merge, target), merge.plan, merge.merge.planned_keys, target, token, known
-    )
-
-
-def _progress(
-    ddf: dd.DataFrame, merge: JoinedFrame | None, target: ParquetTarget
-) -> contextlib.AbstractContextManager[None]:
-    files, rows = ddf.npartitions, None
-    if merge is not None:
-        files, rows = merge.plan.written.output_partitions, int(merge.plan.output_rows)
-    return progress_lines(WriteProgress(target.directory, files, rows))
-
-
-def _file_nbytes(ddf: dd.DataFrame, merge: JoinedFrame | None) -> tuple[int, float]:
-    """Predict the bytes of all files, where a plan can, and the part of them that is certain."""
-    if merge is not None:
-        write = merge.plan.write
-        assert write is not None, "looked at when the merge was found"
-        # How many rows a filter leaves is not known.
-        filtered = isinstance(merge.merge, FilteredMerge)
-        return write.file_nbytes, 0.0 if filtered else options.JOINED_FILE_FRACTION
-    operands = getattr(ddf.expr, "_parameters", ())
-    plan = ddf.expr.operand("plan") if "plan" in operands else None
-    return (int(plan.output_nbytes.lower), options.FILE_FRACTION) if isinstance(plan, Plan) else (0, 0.0)
-
-
-def _token_of(
-    form: JoinedForm, merge: JoinedFrame, target: ParquetTarget, inside: bool, *, resume: bool
-) -> str | None:
-    """Name a write by what it writes, so that a later run finds its files; None while another does just that."""
-    sides = fingerprint(merge.merge.left), fingerprint(merge.merge.right)
-    token: str = tokenize(
-        *sides, replace(form, group_rows=target.group_rows or 0), target.custom_metadata, target.name_function
-    )[:12]
-    if not Swap(target.target, token, inside=inside).busy:
-        return token
-    if resume:
-        msg = f"Another process is writing the same merge to {target.target!r}."
-        raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
-    return None
+        if target.fs is not None:
+            target.fs.invalidate_cache(target.target)

@@ -35,7 +35,8 @@ from safeframe.engine.parquet.swap import (
     guarded,
     writes_inside,
 )
-from safeframe.engine.parquet.tasks import ParquetTarget, WrittenFile, disk_error
+from safeframe.engine.parquet.target import Dataset, ParquetTarget
+from safeframe.engine.parquet.tasks import WrittenFile, disk_error
 from safeframe.errors import RowConservationError, SchemaMismatchError, ValidationError
 
 __all__ = ["Begun", "commit", "local_entries"]
@@ -54,7 +55,7 @@ class Begun:
     """The files of the dataset."""
 
 
-def local_entries(target: ParquetTarget, npartitions: int, known: Collection[str]) -> Entries:
+def local_entries(target: Dataset, npartitions: int, known: Collection[str]) -> Entries:
     """Tell apart what lies at a local target, of which some files are known to be of the dataset."""
     return entries_of(
         Path(target.target),

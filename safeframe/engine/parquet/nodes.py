@@ -17,7 +17,8 @@ from safeframe.engine.parquet.commit import Begun, commit, local_entries
 from safeframe.engine.parquet.entries import generation_of
 from safeframe.engine.parquet.resume import save_division
 from safeframe.engine.parquet.swap import Swap
-from safeframe.engine.parquet.tasks import ParquetTarget, WrittenFile, write_file
+from safeframe.engine.parquet.target import ParquetTarget
+from safeframe.engine.parquet.tasks import WrittenFile, write_file
 from safeframe.engine.parquet.without_rows import joined_files
 from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import ValidationError

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from safeframe.engine.parquet.in_place import NEW
+from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.errors import (
     SchemaMismatchError,
     StagingError,
@@ -30,14 +30,12 @@ from safeframe.errors import (
     UnsupportedError,
 )
 from safeframe.kernels.columns.values import as_promised, floats_to_arrow
-from safeframe.kernels.parquet.writer_options import Compression, writer_options
+from safeframe.kernels.parquet.writer_options import writer_options
 from safeframe.planning.parquet import row_group_rows
 from safeframe.sizing.machine import free_nbytes
 from safeframe.units import format_nbytes
 
 __all__ = [
-    "INDEX_LABEL",
-    "ParquetTarget",
     "WrittenFile",
     "arrow_table",
     "conversion_error",
@@ -46,67 +44,7 @@ __all__ = [
     "write_file",
 ]
 
-INDEX_LABEL = "__null_dask_index__"
-"""dask's name for an index that has none."""
-
 _WIDTH_ROWS = 1024
-
-
-@dataclass(frozen=True)
-class ParquetTarget:
-    """What every task of one write knows."""
-
-    target: str
-    """The dataset: a local directory, or a prefix of an object store."""
-    directory: str
-    """Where files are written: beside the target, or the target itself where remote."""
-    fs: Any
-    """fsspec's file system of an object store; None for local files."""
-    schema: pa.Schema | None
-    """Of all files; None where each has that of its partition."""
-    dtypes: tuple[tuple[Any, Any], ...]
-    """Columns and types that the frame promises."""
-    write_index: bool
-    compression: Compression
-    overwrite: bool
-    append: bool
-    """Whether files are added to those of the dataset."""
-    inside: bool
-    """Whether files are written in a directory of the target, under names that no reader takes for the dataset's."""
-    first: int
-    """Number of the first file."""
-    name_function: Callable[[int], str] | None
-    """How a file is called, of its number; None for ``part.N.parquet``."""
-    custom_metadata: tuple[tuple[bytes, bytes], ...]
-    """Added to each footer."""
-    metadata_file: bool
-    """Whether ``_metadata`` is written."""
-    writer_options: tuple[tuple[str, Any], ...]
-    """Arguments of pyarrow's writer that the user gave."""
-    group_rows: int | None
-    """Rows of a row group; None to take them from ``group_nbytes``."""
-    group_nbytes: int
-    """Bytes in memory of a row group."""
-    as_rows: bool = False
-    """Whether rows are made even where they need not be."""
-    resume: bool = False
-    """Whether files of an earlier run are taken over, and kept for a later one should this one fail."""
-    rows: int | None = None
-    """Rows of all files, where they are known to the row before any is written."""
-
-    @property
-    def is_local(self) -> bool:
-        """Whether files are written beside the target and swapped."""
-        return self.fs is None
-
-    def file_name(self, number: int) -> str:
-        """Return how the file of a partition is called."""
-        number += self.first
-        return f"part.{number}.parquet" if self.name_function is None else self.name_function(number)
-
-    def path_of(self, name: str) -> str:
-        """Return where a file is written."""
-        return f"{self.directory}/{name}{NEW if self.inside else ''}"
 
 
 @dataclass(frozen=True)
@@ -199,7 +137,7 @@ def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
             writer.write_table(table, row_group_size=len(table))
 
 
-def _own_schema(frame: pd.DataFrame, target: ParquetTarget) -> pa.Schema:
+def _own_schema(frame: pd.DataFrame, target: Dataset) -> pa.Schema:
     """Return the schema of a partition: what its first row group alone has may be all null."""
     try:
         return pa.Schema.from_pandas(frame, preserve_index=target.write_index).remove_metadata()
@@ -207,7 +145,7 @@ def _own_schema(frame: pd.DataFrame, target: ParquetTarget) -> pa.Schema:
         raise conversion_error(error, target) from error
 
 
-def _writer_options(first: pa.Table, target: ParquetTarget) -> dict[str, Any]:
+def _writer_options(first: pa.Table, target: Dataset) -> dict[str, Any]:
     options = writer_options(first, rows=len(first), compression=target.compression)
     given = dict(target.writer_options)
     if not given.keys().isdisjoint(("use_dictionary", "column_encoding", "use_byte_stream_split")):
@@ -221,7 +159,7 @@ def _row_nbytes(frame: pd.DataFrame) -> float:
     return float(head.memory_usage(deep=True).sum()) / max(len(head), 1)
 
 
-def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+def arrow_table(frame: pd.DataFrame, target: Dataset) -> pa.Table:
     """Convert rows to the schema of all files, with what pandas has to know to read them back."""
     try:
         table = _arrow_table(frame, target)
@@ -232,7 +170,7 @@ def arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **dict(target.custom_metadata)})
 
 
-def _arrow_table(frame: pd.DataFrame, target: ParquetTarget) -> pa.Table:
+def _arrow_table(frame: pd.DataFrame, target: Dataset) -> pa.Table:
     if target.schema is None:
         return pa.Table.from_pandas(frame, preserve_index=target.write_index, nthreads=1)
     frame = _with_text_categories(frame, target.schema)
@@ -277,7 +215,7 @@ def _with_text_categories(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFram
     return frame
 
 
-def _table(frame: pd.DataFrame, schema: pa.Schema, target: ParquetTarget) -> pa.Table:
+def _table(frame: pd.DataFrame, schema: pa.Schema, target: Dataset) -> pa.Table:
     return pa.Table.from_pandas(frame, schema=schema, preserve_index=target.write_index, nthreads=1)
 
 
@@ -292,7 +230,7 @@ def _plain_floats(series: pd.Series[Any], schema: pa.Schema) -> npt.NDArray[Any]
     return values if as_they_are else None
 
 
-def conversion_error(error: Exception, target: ParquetTarget) -> UnsupportedError | SchemaMismatchError:
+def conversion_error(error: Exception, target: Dataset) -> UnsupportedError | SchemaMismatchError:
     """Say that values do not have the types that the frame promises."""
     msg = f"A partition cannot be written as the frame's types promise: {error}."
     hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
@@ -300,7 +238,7 @@ def conversion_error(error: Exception, target: ParquetTarget) -> UnsupportedErro
     return (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint)
 
 
-def _promised(frame: pd.DataFrame, target: ParquetTarget) -> pd.DataFrame:
+def _promised(frame: pd.DataFrame, target: Dataset) -> pd.DataFrame:
     """The partition with the frame's columns, types and index name."""
     names = [name for name, _ in target.dtypes]
     if list(frame.columns) != names:

@@ -28,14 +28,8 @@ from safeframe.engine.merge.nodes import SafeMerge
 from safeframe.engine.merge.tasks import SealedMerge, check_one_key, seal_merge
 from safeframe.engine.merge.without_rows.sides import MovedColumns, NeedsRowsError, moved_columns
 from safeframe.engine.parquet.resume import as_divided_before
-from safeframe.engine.parquet.tasks import (
-    INDEX_LABEL,
-    ParquetTarget,
-    WrittenFile,
-    arrow_table,
-    conversion_error,
-    put_file,
-)
+from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
+from safeframe.engine.parquet.tasks import WrittenFile, arrow_table, conversion_error, put_file
 from safeframe.engine.task import CellLimit, count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import WritePlan
@@ -113,7 +107,7 @@ def _moved(expr: Any) -> MovedColumns | str:
         return str(reason)
 
 
-def unwritable(target: ParquetTarget) -> str | None:
+def unwritable(target: Dataset) -> str | None:
     """Return which column, or argument, cannot be written without rows, or None."""
     if target.schema is None:
         return "schema=None leaves the schema to each partition's rows"
@@ -170,7 +164,7 @@ def joined_files(
     return JoinedFiles(sealed, form, write, target, run)
 
 
-def joined_form(found: JoinedFrame, target: ParquetTarget) -> JoinedForm:
+def joined_form(found: JoinedFrame, target: Dataset) -> JoinedForm:
     """Work out what the files of a merge look like."""
     spec, write = found.merge._spec, found.plan.write
     assert write is not None, "looked at when the merge was found"

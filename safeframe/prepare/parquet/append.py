@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from dask.utils import natural_sort_key
 
 from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES, entries_of, footer_of
-from safeframe.engine.parquet.tasks import INDEX_LABEL
+from safeframe.engine.parquet.target import INDEX_LABEL
 from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
 
 __all__ = ["Appended", "appended_to"]

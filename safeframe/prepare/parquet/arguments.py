@@ -26,7 +26,7 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.local import LocalFileSystem
 
 from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES
-from safeframe.engine.parquet.tasks import INDEX_LABEL
+from safeframe.engine.parquet.target import INDEX_LABEL
 from safeframe.errors import StagingError, UnsupportedError, ValidationError
 from safeframe.kernels.parquet.writer_options import Compression, codec_of
 from safeframe.sizing.staging_url import without_login

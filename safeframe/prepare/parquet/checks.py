@@ -13,7 +13,7 @@ import dask.dataframe as dd
 
 from safeframe.engine.parquet.commit import local_entries
 from safeframe.engine.parquet.entries import Entries
-from safeframe.engine.parquet.tasks import INDEX_LABEL, ParquetTarget
+from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.errors import (
     OutputTooLargeError,
     StagingError,
@@ -53,7 +53,7 @@ def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
         raise UnsupportedError(msg, hint="Rename the index first, or pass write_index=False.")
 
 
-def check_target(target: ParquetTarget, npartitions: int, known: Collection[str]) -> Entries:
+def check_target(target: Dataset, npartitions: int, known: Collection[str]) -> Entries:
     """Refuse a target whose files must not be replaced; return what lies there.
 
     Raises
@@ -93,7 +93,7 @@ def check_target(target: ParquetTarget, npartitions: int, known: Collection[str]
     return entries
 
 
-def _check_prefix(target: ParquetTarget) -> None:
+def _check_prefix(target: Dataset) -> None:
     fs, place = target.fs, target.target
     if target.append or not fs.exists(place) or not fs.find(place):
         return
