@@ -127,8 +127,9 @@ class _Rows:
 
 
 def _names_dtype(frame: pd.DataFrame, spec: LagSpec) -> Any:
-    """Keep the type of the column names where the new ones are of it."""
-    return frame.columns.dtype if all(isinstance(one.name, str) for one in spec.columns) else object
+    """Keep the type of the column names where the new ones are of it; None for their own."""
+    strings = all(isinstance(one.name, str) for one in spec.columns)
+    return frame.columns.dtype if strings and pd.api.types.is_string_dtype(frame.columns.dtype) else None
 
 
 def _of_column(
