@@ -94,9 +94,6 @@ class Estimate:
             return f"Estimate({self.expected}, {self.method})"
         return f"Estimate({self.lower} <= {self.expected} <= {self.upper}, {self.method})"
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return ("Estimate", self.lower, self.expected, self.upper, self.method, self.exact)
-
 
 def _number(other: object) -> float | None:
     if isinstance(other, Estimate):

@@ -135,9 +135,6 @@ class PartitionKeys:
             **{of.name: np.concatenate([getattr(part, of.name) for part in parts]) for of in fields(cls)}
         )
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return ("PartitionKeys", *(getattr(self, of.name).tobytes() for of in fields(self)))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class KeyStatistics:
@@ -208,20 +205,6 @@ class KeyStatistics:
     def nbytes(self) -> int:
         """Bytes that these statistics take."""
         return self.codes.nbytes + self.counts.nbytes + self.heavy_codes.nbytes + self.heavy_counts.nbytes
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return (
-            "KeyStatistics",
-            self.on,
-            self.schema,
-            self.rows,
-            self.null_rows,
-            self.codes.tobytes(),
-            self.counts.tobytes(),
-            self.sample_fraction,
-            self.heavy_codes.tobytes(),
-            self.partitions.__dask_tokenize__(),
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -60,9 +60,6 @@ class Halo:
         none: tuple[tuple[HaloPiece, ...], ...] = ((),) * len(self.rows)
         return Halo(before=none, after=none, tails=nothing, heads=nothing, rows=self.rows)
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "Halo", self.before, self.after, self.rows.tobytes()
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LagFacts:

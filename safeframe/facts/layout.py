@@ -66,16 +66,6 @@ class ShardLayout:
         first = int(ends[shard] - self.cells[shard])
         return shard, cell - first, int(self.cells[shard])
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return (
-            "ShardLayout",
-            self.starts.tobytes(),
-            self.single_key.tobytes(),
-            self.cells.tobytes(),
-            self.null_shard,
-            None if self.empty is None else tuple(side.tobytes() for side in self.empty),
-        )
-
 
 Numbers = npt.NDArray[np.int64]
 
@@ -100,10 +90,6 @@ class TouchedParts:
         """Return the entries of a shard."""
         return slice(int(self.offsets[shard]), int(self.offsets[shard + 1]))
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        arrays = (self.offsets, self.parts, self.rows)
-        return ("TouchedParts", *(array.tobytes() for array in arrays))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class OrderedLayout:
@@ -117,7 +103,3 @@ class OrderedLayout:
     """Left rows of each shard; of use for shards of one key alone."""
     right_rows: Counts
     """Right rows of each shard."""
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        sides = (None if side is None else side.__dask_tokenize__() for side in (self.left, self.right))
-        return ("OrderedLayout", *sides, self.left_rows.tobytes(), self.right_rows.tobytes())

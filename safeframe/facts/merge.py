@@ -235,15 +235,6 @@ class WritePlan:
         across = int(self.right_slices[shard])
         return shard, (part // across, parts // across), (part % across, across)
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return (
-            "WritePlan",
-            self.layout.__dask_tokenize__(),
-            self.right_slices.tobytes(),
-            self.group_rows,
-            self.staging_directory,
-        )
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderedMerge:

@@ -79,14 +79,6 @@ class LagMoves:
     p2p: P2PSettings | None
     """Buffers that P2P is held to, when it moves the rows."""
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        router: Any = self.router
-        return (
-            "LagMoves", self.order.__dask_tokenize__(), self.index, self.drop, self.with_index,
-            self.halo and self.halo.__dask_tokenize__(), router and router.__dask_tokenize__(), self.group, self.across,
-            repr(self.p2p),
-        )  # fmt: skip
-
 
 class SafeLag(PlannedFrame):
     """Rows with columns shifted within groups, by a plan."""

@@ -127,9 +127,6 @@ class MovedSide:
     form: P2PForm
     """The columns."""
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return ("MovedSide", self.token, self.form.__dask_tokenize__())
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MovedMerge:
@@ -147,11 +144,6 @@ class MovedMerge:
     """What a cell may not exceed."""
     roomy_nbytes: int
     """What a worker may hold before a cell is made."""
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        sides = self.left.__dask_tokenize__(), self.right.__dask_tokenize__()
-        plan = self.layout.__dask_tokenize__(), repr(self.limit), self.roomy_nbytes
-        return ("MovedMerge", *sides, self.spec.__dask_tokenize__(), *plan)
 
 
 def moved_cell(left: SettledRows, right: SettledRows, merge: MovedMerge, cell: int) -> pd.DataFrame:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from dask.base import normalize_token
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import Counts
@@ -176,9 +175,6 @@ class P2PForm:
             if frame[name].dtype != dtype and not isinstance(dtype, pd.CategoricalDtype)
         }
         return frame.astype(wrong) if wrong else frame
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return ("P2PForm", normalize_token(self.meta), self.shard, list(self.columns))
 
 
 _WRITTEN = pd.ArrowDtype(pa.large_binary())

@@ -5,6 +5,8 @@ Rows that are moved are counted where all of them come together (``exchange``).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from safeframe.facts.keys import Codes, Counts, PartitionKeys
@@ -21,22 +23,14 @@ PartOrder = tuple[str, int, int, int, int]
 """The same, and the partition's first and last code."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class PlannedRows:
-    """What the partitions of a frame were planned with; see :func:`as_planned`.
+    """What the partitions of a frame were planned with; see :func:`as_planned`."""
 
-    Parameters
-    ----------
-    name
-        What the frame is called in a message.
-    rows
-        The rows of each partition.
-    """
-
-    __slots__ = ("name", "rows")
-
-    def __init__(self, name: str, rows: Counts) -> None:
-        self.name = name
-        self.rows = rows
+    name: str
+    """What the frame is called in a message."""
+    rows: Counts
+    """The rows of each partition."""
 
     def check(self, npartitions: int) -> PlannedRows:
         """Return this, once the frame has as many partitions.
@@ -57,24 +51,17 @@ class PlannedRows:
         """Return what one partition was planned with."""
         return self.name, number, int(self.rows[number])
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "PlannedRows", self.name, self.rows.tobytes()
 
-
+@dataclass(frozen=True, slots=True, eq=False)
 class PlannedOrder:
-    """What partitions that are in order already were planned with.
+    """What partitions that are in order already were planned with."""
 
-    Parameters
-    ----------
-    keys
-        Rows and key range of each.
-    """
+    keys: PartitionKeys
+    """Rows and key range of each."""
 
-    __slots__ = ("_rows", "keys")
-
-    def __init__(self, keys: PartitionKeys) -> None:
-        self.keys = keys
-        self._rows = PlannedRows("the frame", keys.rows)
+    @property
+    def _rows(self) -> PlannedRows:
+        return PlannedRows("the frame", self.keys.rows)
 
     def check(self, npartitions: int) -> PlannedOrder:
         """Return this, once the frame has as many partitions; see :meth:`PlannedRows.check`."""
@@ -84,9 +71,6 @@ class PlannedOrder:
     def of_part(self, number: int) -> PartOrder:
         """Return what one partition was planned with."""
         return *self._rows.of_part(number), int(self.keys.first[number]), int(self.keys.last[number])
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "PlannedOrder", self.keys.__dask_tokenize__()
 
 
 def in_planned_order(frame: pd.DataFrame, order: RowOrder, planned: PartOrder) -> Codes:

@@ -59,12 +59,6 @@ class SortSpec:
     divisions: tuple[Any, ...]
     """What the result's partitions promise to reach from and to; None where that is not known."""
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return (
-            "SortSpec", self.frame.__dask_tokenize__(), self.order and self.order.__dask_tokenize__(), self.index, self.drop,
-            repr(self.limit), self.rows, repr(self.divisions),
-        )  # fmt: skip
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SealedSort:

@@ -166,9 +166,6 @@ class JoinKeys:
     right: SideKeys
     """Keys of the right side."""
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "JoinKeys", repr(self)
-
 
 def add_column(frame: pd.DataFrame, name: str, *, index: bool) -> pd.DataFrame:
     """Add the index as a column, or a constant.

@@ -113,9 +113,6 @@ class JoinTable:
             {"names": names, "formats": kinds, "offsets": offsets[:-1].tolist(), "itemsize": 8 * words}
         )
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "JoinTable", self.spec.__dask_tokenize__(), repr(self.keys)
-
 
 def refused(spec: JoinSpec, build_side: str) -> str:
     """Return why a join cannot be made by a table of one side; empty where it can."""

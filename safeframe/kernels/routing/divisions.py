@@ -76,10 +76,6 @@ class DivisionRouter:
         """
         self.shards(keys, 0)
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        bounds = repr(self.bounds.astype(object).to_numpy().tolist())
-        return "DivisionRouter", self.order.__dask_tokenize__(), bounds, self.n_shards
-
 
 def division_router(order: RowOrder, divisions: Sequence[Any]) -> DivisionRouter:
     """Make the router of divisions.

@@ -37,6 +37,3 @@ class HashRouter:
         if null is not None:
             shards[null] = NULL_SHARD
         return shards
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "HashRouter", self.on, repr(self.schema), self.n_shards

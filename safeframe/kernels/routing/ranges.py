@@ -49,10 +49,6 @@ class RangeRouter:
             shards[null] = self.layout.n_shards - 1
         return shards
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        bounds = None if self.bounds is None else repr(self.bounds.astype(object).to_numpy().tolist())
-        return "RangeRouter", self.order.__dask_tokenize__(), self.layout.__dask_tokenize__(), bounds
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NullsFirst:
@@ -69,9 +65,6 @@ class NullsFirst:
     def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
         """See :class:`safeframe.kernels.routing.router.Router`."""
         return (self.router.shards(frame, first_row) + 1) % self.n_shards
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return "NullsFirst", *self.router.__dask_tokenize__()
 
 
 def range_router(order: RowOrder, layout: ShardLayout, quantiles: KeyQuantiles) -> RangeRouter:

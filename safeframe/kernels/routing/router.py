@@ -128,7 +128,3 @@ class JoinRouter:
         if new:
             msg = f"{format_count(new)} rows have keys in {list(self.on)!r} that did not exist when the plan was made."
             raise data_changed(msg, planned=0, found=new)
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        empty = None if self.empty is None else self.empty.tobytes()
-        return "JoinRouter", self.on, repr(self.schema), self.layout.__dask_tokenize__(), empty

@@ -90,10 +90,6 @@ class RowOrder:
                 found.append(codes - codes.min() if len(codes) else codes)
         return found
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        dtypes = tuple(map(_dtype_token, self.dtypes))
-        return "RowOrder", self.by, self.ascending, self.na_last, repr(self.schema), dtypes
-
 
 def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
     """Order rows of key columns, as the whole frame will be ordered.
@@ -279,12 +275,6 @@ def _known_categories(order: RowOrder) -> dict[Any, Any]:
         for name, dtype in zip(order.by, order.dtypes, strict=True)
         if isinstance(dtype, pd.CategoricalDtype)
     }
-
-
-def _dtype_token(dtype: Any) -> object:
-    if isinstance(dtype, pd.CategoricalDtype):
-        return "category", tuple(map(str, dtype.categories)), bool(dtype.ordered)
-    return repr(dtype)
 
 
 def check_orderable(names: Sequence[Any], dtypes: Sequence[Any]) -> None:

@@ -31,10 +31,6 @@ class Alignment:
         """Whether any row changes its partition, or an empty partition goes."""
         return len(self.starts) != n_inputs or bool((self.after_input - self.first_input > 1).any())
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        arrays = (self.starts, self.first_input, self.after_input)
-        return ("Alignment", self.last, *(array.tobytes() for array in arrays))
-
 
 def align(parts: PartitionKeys) -> Alignment:
     """Return each key to the partition that it begins in.
