@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from safeframe import options
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Method
 from safeframe.facts.keys import Counts
@@ -21,8 +22,6 @@ __all__ = [
     "StagedPartitions",
     "UntouchedPartitions",
 ]
-
-_LEAST_FRACTION = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -64,7 +63,7 @@ class PartitionSizes:
         if self.row_nbytes is not None and float(self.row_nbytes).is_integer():
             return Estimate.computed(total, method=self.method)
         # A row's null bits count as bytes, up to one of nine, and each piece with all that it may add.
-        least = int(total * _LEAST_FRACTION) - self.piece_nbytes * len(self.rows)
+        least = int(total * options.REBALANCE_LEAST_FRACTION) - self.piece_nbytes * len(self.rows)
         return Estimate(lower=max(0, least), expected=total, upper=total, method=self.method, exact=False)
 
     @property

@@ -19,13 +19,13 @@ import functools
 
 import pyarrow as pa
 
+from safeframe import options
+
 __all__ = ["keep_pages", "trim"]
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-_LARGEST_MMAP_THRESHOLD_NBYTES = 32 * 2**20  # glibc's own limit on 64-bit systems
-_TRIM_THRESHOLD_NBYTES = 512 * 2**20
 
 
 @functools.cache
@@ -40,8 +40,8 @@ def keep_pages() -> bool:
         return False
     taken = (
         mallopt(_M_ARENA_MAX, 1),
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD_NBYTES),
-        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_NBYTES),
+        mallopt(_M_MMAP_THRESHOLD, options.MMAP_THRESHOLD_NBYTES),
+        mallopt(_M_TRIM_THRESHOLD, options.TRIM_THRESHOLD_NBYTES),
     )
     pa.set_memory_pool(pa.system_memory_pool())
     return all(taken)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Line", "Places", "RowCuts", "Rows", "bounded_cuts", "pieces_of"]
+__all__ = ["EvenRows", "Line", "Places", "RowCuts", "bounded_cuts", "pieces_of"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -94,12 +94,12 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class EvenRows:
     """A line of rows that are all alike, and may be cut anywhere.
 
     Examples
     --------
-    >>> line = Rows(n_rows=10, row_nbytes=8.0, extra_nbytes=4)
+    >>> line = EvenRows(n_rows=10, row_nbytes=8.0, extra_nbytes=4)
     >>> line.even(3), line.filled(40), line.sizes(line.even(2))
     (array([ 0,  3,  7, 10]), array([ 0,  4,  8, 10]), array([44, 44]))
     """

@@ -1,29 +1,5 @@
 """Arrays and bags."""
 
-from __future__ import annotations
-
-__all__ = [
-    "ARRAY_CHUNK_DEFAULT_NBYTES",
-    "BAG_COPIES",
-    "BAG_GROUP_NBYTES",
-    "BAG_LOOK_ITEMS",
-    "BAG_MAX_PIECES",
-    "BAG_MAX_SHARDS",
-    "BAG_ROW_NBYTES",
-    "BAG_SAMPLE_ITEMS",
-    "BAG_SAMPLE_PARTITIONS",
-    "BAG_SHARDS",
-    "BAG_STAGED_ITEM_NBYTES",
-    "BAG_UNEVENNESS",
-    "CHUNK_BUFFER_NBYTES",
-    "CHUNK_COPIES",
-    "PIECE_FRACTION",
-    "RECHUNK_EXCHANGES",
-    "RECHUNK_GROUP_NBYTES",
-    "RECHUNK_PIECE_NBYTES",
-    "RECHUNK_TASK_NBYTES",
-]
-
 MIB = 2**20
 
 PIECE_FRACTION = 1 / 32

@@ -1,29 +1,5 @@
 """Tasks that bring rows to where they belong."""
 
-from __future__ import annotations
-
-__all__ = [
-    "FETCH_COPIES",
-    "GROUP_COPIES",
-    "GROUP_NBYTES",
-    "GROUP_ROUNDS",
-    "LAG_TASK_FRACTION",
-    "ORDERED_WAITING",
-    "POSITION_NBYTES",
-    "REBALANCE_EVEN_FACTOR",
-    "REBALANCE_FEW_FACTOR",
-    "REBALANCE_FINENESS",
-    "REBALANCE_MAX_PLACES",
-    "REBALANCE_PLACES",
-    "REBALANCE_REREADS",
-    "REBALANCE_ROW_NBYTES",
-    "ROW_INDEX_NBYTES",
-    "SHARD_REREAD_FRACTION",
-    "STAGED_ROW_NBYTES",
-    "STAGE_COPIES",
-    "WAITING_ROW_COPIES",
-]
-
 MIB = 2**20
 
 STAGE_COPIES = 3.0
@@ -85,3 +61,9 @@ REBALANCE_ROW_NBYTES = 16
 
 LAG_TASK_FRACTION = 0.9
 """Share of a task's budget that making an output partition with its shifted columns may take."""
+
+REBALANCE_LEAST_FRACTION = 0.9
+"""Share of the bytes counted of a rebalanced frame that it has at least: a row's null bits count as bytes, up to one of nine."""
+
+STAGE_WRITE_NBYTES = 4 * 2**20
+"""Rows side by side that are put in order and written at once: large beside a request, small beside a block."""

@@ -1,33 +1,5 @@
 """Parquet files and object stores."""
 
-from __future__ import annotations
-
-__all__ = [
-    "FILE_FRACTION",
-    "JOINED_CODE_NBYTES",
-    "JOINED_COPIES",
-    "JOINED_FILE_FRACTION",
-    "JOINED_FILE_NBYTES",
-    "JOINED_PAGE_NBYTES",
-    "JOINED_ROW_NBYTES",
-    "JOINED_SHARED_NBYTES",
-    "PARQUET_BUFFER_NBYTES",
-    "PARQUET_PARTITION_DEFAULT_NBYTES",
-    "ROW_GROUP_MAX_NBYTES",
-    "ROW_GROUP_MAX_ROWS",
-    "ROW_GROUP_MIN_NBYTES",
-    "SLICE_MARGIN",
-    "SLICE_NBYTES",
-    "SLICE_READ_NBYTES",
-    "STORE_GAP_NBYTES",
-    "STORE_OPEN_FILES",
-    "STORE_READ_AHEAD_NBYTES",
-    "STORE_READ_THREADS",
-    "STORE_REQUEST_NBYTES",
-    "STORE_WRITE_BUFFER_NBYTES",
-    "WRITE_FANOUT",
-]
-
 MIB = 2**20
 
 PARQUET_PARTITION_DEFAULT_NBYTES = 75_000_000
@@ -100,3 +72,42 @@ JOINED_PAGE_NBYTES = 300
 
 JOINED_FILE_FRACTION = 0.5
 """Bytes of files that are written without rows by those predicted before compression, at the least."""
+
+ROW_GROUP_WIDTH_ROWS = 1024
+"""Rows of a partition that are measured, about, to choose the rows of a row group."""
+
+PROGRESS_SECONDS = 5.0
+"""Between two lines of a write's progress."""
+
+LOCAL_BUFFER_NBYTES = 2**20
+"""Small writes to a staged file are put together to so much."""
+
+DIRECT_WRITE_NBYTES = 4 * 2**20
+"""What is written past the page cache at once, from one aligned buffer."""
+
+JOINED_PAGE_ROWS = 4096
+"""Result rows of a key from which on it has pages of its own, where a merge is written without rows."""
+
+JOINED_SHARED_ROWS = 2**16
+"""Rows of a page of several keys."""
+
+JOINED_RIGHT_ROWS = 2**15
+"""Right rows of a rectangle: the dictionary that each row group repeats."""
+
+JOINED_KEPT_PAGES = 64
+"""Pages of the right side that are kept from group to group, compressed."""
+
+ENCODING_SAMPLE = 2048
+"""Values of a column by which its encoding and codec are chosen."""
+
+DICTIONARY_REPEATS = 3.0
+"""Times each value is there from which on a dictionary pays: an entry costs its value once and a hash for every row."""
+
+DICTIONARY_NBYTES = 2**20
+"""pyarrow's limit of a dictionary page, above which it falls back to plain."""
+
+DICTIONARY_BITS = 0.75
+"""Bits of a code by those of a difference, up to which a dictionary beats differences: it costs a hash for every row."""
+
+CODEC_FRACTION = 0.95
+"""Compressed bytes by plain ones, below which a codec is worth its time."""

@@ -1,28 +1,5 @@
 """The buffers and messages of dask's P2P."""
 
-from __future__ import annotations
-
-__all__ = [
-    "P2P_BUFFER_FRACTION",
-    "P2P_COMM_DEFAULT_NBYTES",
-    "P2P_COMM_SLICES",
-    "P2P_CONCURRENCY",
-    "P2P_DASK",
-    "P2P_HAND_OVER_NBYTES",
-    "P2P_MAX_HAND_OVER_NBYTES",
-    "P2P_MAX_MESSAGE_NBYTES",
-    "P2P_MESSAGE_COPIES",
-    "P2P_MIN_BUFFER_NBYTES",
-    "P2P_MIN_HAND_OVER_NBYTES",
-    "P2P_MOST_SPREAD",
-    "P2P_RECEIVE_COPIES",
-    "P2P_SEND_COPIES",
-    "P2P_SLICE_COPIES",
-    "P2P_STORAGE_DEFAULT_NBYTES",
-    "P2P_STORAGE_SLICES",
-    "P2P_TRANSPORT_FRACTION",
-]
-
 MIB = 2**20
 
 P2P_HAND_OVER_NBYTES = 1 * MIB

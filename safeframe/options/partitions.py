@@ -1,24 +1,5 @@
 """Sizes of output partitions, and what a task holds of one."""
 
-from __future__ import annotations
-
-__all__ = [
-    "BROADCAST_FRACTION",
-    "EXPLOSION_FACTOR",
-    "EXPLOSION_ROWS",
-    "KEPT_PARTITION_NBYTES",
-    "MAX_COLLECTION_PARTITIONS",
-    "MAX_GRAPH_PARTITIONS",
-    "MAX_OUTPUT_PARTITIONS",
-    "MAX_PARTITION_NBYTES",
-    "MIN_PARTITION_NBYTES",
-    "NOTED_PARTITION_NBYTES",
-    "OUTPUT_COPIES",
-    "PANDAS_PARTITION_NBYTES",
-    "PARTITION_WIDENING",
-    "STAYING_WIDENING",
-]
-
 MIB = 2**20
 
 MIN_PARTITION_NBYTES = 1 * MIB
@@ -70,3 +51,13 @@ EXPLOSION_ROWS = 10_000_000
 
 NOTED_PARTITION_NBYTES = 2**16
 """Smaller output partitions are not held against their sample: a few rows are often longer than the average."""
+
+TABLE_FRACTION = 0.9
+"""Share of a worker's memory that a plan with a table may fill: more than others may, as a task that is done
+gives the table's pages back at once, and a worker that pauses for them goes on."""
+
+RANGE_MOST_GROWTH = 2.0
+"""How many times more partitions than bytes ask for are tried, to get below a size."""
+
+RANGE_GROWTH = 1.04
+"""Factor on the number of partitions from one try to the next: 18 tries up to twice as many."""

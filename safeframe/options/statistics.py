@@ -1,36 +1,5 @@
 """How much is counted, and how much is sampled, before anything is planned."""
 
-from __future__ import annotations
-
-__all__ = [
-    "FIRST_SAMPLE_FACTOR",
-    "HEAVY_CANDIDATES",
-    "HEAVY_KEYS",
-    "JOIN_SIZE_SIGMAS",
-    "KEY_BOUNDS",
-    "KEY_BOUND_ROWS",
-    "KEY_CAPACITY",
-    "KEY_COMBINE",
-    "KEY_MIN_TASKS",
-    "KEY_SUMMARY_COPIES",
-    "KEY_TASK_PARTITIONS",
-    "MAX_SAMPLE_KEYS",
-    "MIN_SAMPLE_KEYS",
-    "NAMED_HEAVY_KEYS",
-    "NAMED_SAMPLE_KEYS",
-    "NEGLIGIBLE_KEY_SHARE",
-    "SAMPLED_KEYS",
-    "SAMPLED_VALUES",
-    "SAMPLE_MARGIN",
-    "TOTALS_COMBINE",
-    "TOTALS_KEY_NBYTES",
-    "WIDTH_FOOTERS",
-    "WIDTH_MARGIN",
-    "WIDTH_SAMPLES",
-    "WIDTH_SAMPLE_VALUES",
-    "WIDTH_SPREAD",
-]
-
 KEY_CAPACITY = 2**20
 """Distinct keys that key statistics count exactly: 16 MiB a summary, so that a task that
 joins four of them stays far below the smallest worker."""
@@ -117,3 +86,27 @@ TOTALS_KEY_NBYTES = 512
 
 TOTALS_COMBINE = 8
 """Partitions whose totals per key are joined at once."""
+
+TABLE_MIN_ROWS = 2**22
+"""Rows of the side whose keys a merge by a table does not count, at least: counting fewer takes less than a second."""
+
+INTEGER_SAMPLES = 3
+"""Partitions whose integers are looked at where nothing else tells their range."""
+
+OBJECT_ROWS = 1000
+"""Values of a partition's column that are looked at, about."""
+
+VARIABLE_NBYTES = 64.0
+"""Bytes of a value of variable width of which none could be looked at, or not yet."""
+
+FOOTERS_AT_ONCE = 8
+"""Footers that one task reads."""
+
+TABLE_SPARSITY = 4
+"""Places of a table for each of its rows, at most."""
+
+TABLE_NEAR_NBYTES = 2**20
+"""Bytes of bits that say which keys there are, which are joined however far apart they are."""
+
+KEY_FIRST_TASKS = 4
+"""Tasks that wait for no other: one for each worker of a small cluster."""

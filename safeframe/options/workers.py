@@ -1,23 +1,5 @@
 """What a worker has, keeps and gives back: memory, allocators, disk."""
 
-from __future__ import annotations
-
-__all__ = [
-    "ARROW_IO_THREADS",
-    "DOCTOR_DISK_FACTOR",
-    "DOCTOR_TASK_NBYTES",
-    "HEADROOM_FRACTION",
-    "MMAP_THRESHOLD_NBYTES",
-    "PAGE_CACHE_FRACTION",
-    "PAGE_RETURN_LOOK_MS",
-    "PAGE_RETURN_PAUSE_SECONDS",
-    "PAUSE_FRACTION",
-    "RESERVED_DEFAULT_NBYTES",
-    "RESERVED_GROWTH_NBYTES",
-    "TRIM_FRACTION",
-    "TRIM_THRESHOLD_NBYTES",
-]
-
 MIB = 2**20
 
 HEADROOM_FRACTION = 0.8
@@ -62,3 +44,9 @@ PAGE_RETURN_PAUSE_SECONDS = 0.5
 PAGE_CACHE_FRACTION = 0.7
 """Share of a memory group that may be used, its page cache included, before staged files are written past the
 cache: pages that have to be written before they make room hold every writer up."""
+
+GIVE_BACK_SECONDS = 5.0
+"""Between two collections of garbage before plans are made: each takes tenths of a second."""
+
+NEW_WORKER_SECONDS = 60
+"""How long to wait for a worker when all have died: a nanny starts another in some seconds."""

@@ -32,8 +32,7 @@ from safeframe.sizing.staging_url import is_remote, staging_base
 
 __all__ = ["current_client", "measure_budget", "on_one_host", "staging_facts"]
 
-_GIVE_BACK_SECONDS = 5.0
-_given_back = -_GIVE_BACK_SECONDS
+_given_back = -options.GIVE_BACK_SECONDS
 
 _with_page_return: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -138,7 +137,7 @@ def loaded_resident_nbytes() -> int:
 def _give_back() -> None:
     """Release freed pages, and collect garbage; that not again within seconds, since it takes tenths of one."""
     global _given_back
-    if time.monotonic() - _given_back >= _GIVE_BACK_SECONDS:
+    if time.monotonic() - _given_back >= options.GIVE_BACK_SECONDS:
         gc.collect()
         _given_back = time.monotonic()
     trim()

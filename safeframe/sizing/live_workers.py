@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from safeframe import options
 from safeframe.errors import ClusterError
 
 __all__ = ["ask_workers", "living_workers", "register_on_workers", "unregister_on_workers"]
@@ -22,9 +23,6 @@ T = TypeVar("T")
 
 _PAUSES_SECONDS = (0.0, 0.1, 0.3, 1.0, 3.0)
 """What is waited before each try: a scheduler knows of a killed process at once, of a lost connection later."""
-
-_NEW_WORKER_SECONDS = 60
-"""How long to wait for a worker when all have died: a nanny starts another in some seconds."""
 
 
 def ask_workers(client: Any, function: Callable[..., T], *args: Any) -> dict[str, T]:
@@ -59,7 +57,7 @@ def ask_workers(client: Any, function: Callable[..., T], *args: Any) -> dict[str
             given = client.run(function, *args, workers=wanted, on_error="return")
             living = living_workers(client).keys()
             if not living:
-                client.wait_for_workers(1, timeout=_NEW_WORKER_SECONDS)
+                client.wait_for_workers(1, timeout=options.NEW_WORKER_SECONDS)
         except OSError as error:
             failed = error
             continue

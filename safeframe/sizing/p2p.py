@@ -32,7 +32,7 @@ from safeframe.sizing.cluster import current_client, measure_budget
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.live_workers import ask_workers
 from safeframe.sizing.machine import free_nbytes
-from safeframe.sizing.partitions.tasks import each_partition
+from safeframe.sizing.partitions.tasks import each_partition, total
 
 __all__ = ["p2p_facts"]
 
@@ -241,7 +241,7 @@ def _category_nbytes(ddf: dd.DataFrame, partition_rows: Counts) -> int:
         return 0
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[[int(full[0])]][names]
-        counted: tuple[int, ...] = dask.compute(*each_partition(sample, _categories_nbytes, _total))
+        counted: tuple[int, ...] = dask.compute(*each_partition(sample, _categories_nbytes, total))
     return sum(counted)
 
 
@@ -251,7 +251,3 @@ def _categories_nbytes(frame: pd.DataFrame) -> int:
         for name, dtype in frame.dtypes.items()
         if isinstance(dtype, pd.CategoricalDtype)
     )
-
-
-def _total(counted: list[int]) -> int:
-    return sum(counted)

@@ -13,15 +13,15 @@ import pytest
 from distributed import Client, LocalCluster, wait
 
 import safeframe
+from safeframe import options
 from safeframe.facts.merge import KeyTable
-from safeframe.prepare.merge import table as merge_table
 from safeframe.sizing.keys import table as key_table
 
 
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
     """Orders in four files, and what is known of each item, once, in three."""
-    monkeypatch.setattr(merge_table, "_MIN_ROWS", 0)
+    monkeypatch.setattr(options, "TABLE_MIN_ROWS", 0)
     monkeypatch.setattr(key_table, "KeyTable", functools.partial(KeyTable, slice_nbytes=2000))
     rng = np.random.default_rng(1)
     left = pd.DataFrame({"k": rng.integers(0, 2500, 8000), "l": range(8000), "word": ["w"] * 8000})

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 import safeframe
-from safeframe.prepare.merge import table as merge_table
+from safeframe import options
 
 __all__ = ["COLUMNS", "LOCAL", "RESULTS", "SOURCES", "Result", "frames", "made", "same_rows_in_dask"]
 
@@ -149,12 +149,12 @@ def _one(recipe: str, name: str, *positional: Any, **arguments: Any) -> Callable
 
 
 def _table_merge(table: Callable[[str], dd.DataFrame]) -> dd.DataFrame:
-    least = merge_table._MIN_ROWS
-    merge_table._MIN_ROWS = 1
+    least = options.TABLE_MIN_ROWS
+    options.TABLE_MIN_ROWS = 1
     try:
         return safeframe.merge(table("left"), table("right"), on="k", how="left")
     finally:
-        merge_table._MIN_ROWS = least
+        options.TABLE_MIN_ROWS = least
 
 
 _SMALL = "2KiB"

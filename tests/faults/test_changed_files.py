@@ -16,7 +16,7 @@ from dask.tokenize import tokenize
 from distributed import Client
 
 import safeframe
-from safeframe.prepare.merge import table as merge_table
+from safeframe import options
 from tests.property.merging import _check_divisions
 from tests.property.test_merge_filter_properties import rows
 
@@ -95,7 +95,7 @@ COUNTED = {("rows", "a key twice"), ("sorted leftanti", "keys of one partition")
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(merge_table, "_MIN_ROWS", 1)
+    monkeypatch.setattr(options, "TABLE_MIN_ROWS", 1)
     with dask.config.set(scheduler="sync"):
         yield
 

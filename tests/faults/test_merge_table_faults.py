@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 import safeframe
+from safeframe import options
 from safeframe.engine.merge import broadcast_tasks as probe_tasks
 from safeframe.prepare.merge import table as merge_table
 
 
 @pytest.fixture(autouse=True)
 def _tables_of_any_size(monkeypatch):
-    monkeypatch.setattr(merge_table, "_MIN_ROWS", 0)
+    monkeypatch.setattr(options, "TABLE_MIN_ROWS", 0)
     with dask.config.set(scheduler="sync"):
         yield
 

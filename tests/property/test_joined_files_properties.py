@@ -18,8 +18,6 @@ from hypothesis import strategies as st
 
 import safeframe
 from safeframe import options
-from safeframe.kernels.parquet import row_groups as joined_groups
-from safeframe.planning.merge import without_rows as merge_write
 from tests.property.merging import HOWS, in_dask
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
@@ -46,10 +44,9 @@ def in_order(frame, by):
 def _small_pages():
     """Pages of a few rows, and no fan-out that is too small."""
     with (
-        mock.patch.object(joined_groups, "PAGE_ROWS", 12),
-        mock.patch.object(merge_write, "PAGE_ROWS", 12),
-        mock.patch.object(joined_groups, "_RIGHT_ROWS", 6),
-        mock.patch.object(joined_groups, "_SHARED_ROWS", 10),
+        mock.patch.object(options, "JOINED_PAGE_ROWS", 12),
+        mock.patch.object(options, "JOINED_RIGHT_ROWS", 6),
+        mock.patch.object(options, "JOINED_SHARED_ROWS", 10),
         mock.patch.object(options, "WRITE_FANOUT", 0.0),
     ):
         yield

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 import safeframe
 from safeframe import options
 from safeframe.engine.parquet.without_rows import JoinedFrame, joined_frame
-from safeframe.kernels.parquet import row_groups as joined_groups
 from tests.property.merging import HOWS, in_dask
 from tests.property.strategies import key_frames, partitioned
 
@@ -63,7 +62,7 @@ ROWS = {
 @pytest.fixture(autouse=True, scope="module")
 def _small_pages():
     with (
-        mock.patch.object(joined_groups, "PAGE_ROWS", 12),
+        mock.patch.object(options, "JOINED_PAGE_ROWS", 12),
         mock.patch.object(options, "WRITE_FANOUT", 0.0),
     ):
         yield

@@ -14,8 +14,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import safeframe
+from safeframe import options
 from safeframe.engine.merge.nodes import FilteredMerge
-from safeframe.prepare.merge import table as merge_table
 from tests.property.merging import examples, in_dask
 from tests.property.test_merge_table_properties import in_files
 
@@ -179,7 +179,7 @@ def test_a_column_of_the_other_sides_name(strategy, how, suffixes, tmp_path, mon
     right = pd.DataFrame({"k": np.arange(10), "a": np.arange(10) * 100})
     with dask.config.set(scheduler="sync"):
         if strategy == "table":
-            monkeypatch.setattr(merge_table, "_MIN_ROWS", 1)
+            monkeypatch.setattr(options, "TABLE_MIN_ROWS", 1)
             frames = [in_files(side, [5], tmp_path / name) for side, name in ((left, "l"), (right, "r"))]
         else:
             frames = [in_dask(side, 2) for side in (left, right)]
@@ -235,7 +235,7 @@ def test_which_filters_move(how, condition, moves, tmp_path):
 
 def test_filters_of_files(monkeypatch):
     """A filter that reaches parquet files leaves row groups out, and whole partitions."""
-    monkeypatch.setattr(merge_table, "_MIN_ROWS", 1)
+    monkeypatch.setattr(options, "TABLE_MIN_ROWS", 1)
     left = pd.DataFrame({"k": np.arange(12), "a": np.arange(12)})
     right = pd.DataFrame({"k": np.arange(0, 12, 2), "b": np.arange(6)})
     with tempfile.TemporaryDirectory() as directory, dask.config.set(scheduler="sync"):

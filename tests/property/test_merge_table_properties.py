@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import safeframe
+from safeframe import options
 from safeframe.facts.merge import KeyTable
-from safeframe.prepare.merge import table as merge_table
 from safeframe.sizing.keys import table as key_table
 from tests.property.merging import merged_collection
 from tests.property.strategies import KEY_KINDS
@@ -28,7 +28,7 @@ KINDS = ["int64", "int8", "uint16", "bool", "datetime", "datetime_tz", "Int64", 
 
 @pytest.fixture(autouse=True)
 def _tables_of_any_size(monkeypatch):
-    monkeypatch.setattr(merge_table, "_MIN_ROWS", 1)
+    monkeypatch.setattr(options, "TABLE_MIN_ROWS", 1)
     monkeypatch.setattr(key_table, "KeyTable", functools.partial(KeyTable, slice_nbytes=64))
 
 

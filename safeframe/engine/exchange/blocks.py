@@ -24,7 +24,7 @@ from safeframe import options
 from safeframe.kernels.allocator import trim
 from safeframe.kernels.columns.categories import Coded
 from safeframe.kernels.columns.rows import (
-    Rows,
+    PackedRows,
     RowValues,
     common_layout,
     pack,
@@ -34,7 +34,7 @@ from safeframe.kernels.columns.rows import (
 from safeframe.kernels.columns.values import StagedType, as_staged, join_staged
 from safeframe.kernels.order import NEARBY_ROWS, Positions
 
-__all__ = ["Block", "Form", "Ints", "new_block"]
+__all__ = ["Form", "Ints", "StagedBlock", "new_block"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -47,10 +47,8 @@ RowPartition = tuple[RowValues, np.dtype[np.void]]
 Converted = TypeVar("Converted")
 """A partition, as a block of one of the two forms holds it."""
 
-_CHUNK_NBYTES = 4 * 2**20
 
-
-class Block(Protocol[Converted]):
+class StagedBlock(Protocol[Converted]):
     """Partitions that wait to be written as one file."""
 
     nbytes: int
@@ -72,7 +70,9 @@ class Block(Protocol[Converted]):
         """Write the shards, each of a number of rows; tell where each begins, and where the last one ends."""
 
 
-def new_block(dtypes: Sequence[Any], held_nbytes: int | None, after: Block[Any] | None = None) -> Block[Any]:
+def new_block(
+    dtypes: Sequence[Any], held_nbytes: int | None, after: StagedBlock[Any] | None = None
+) -> StagedBlock[Any]:
     """Make an empty block.
 
     Parameters
@@ -103,16 +103,16 @@ class _RowBlock:
         self.layout = layout
         self._dtypes = dtypes
         self._held_nbytes = held_nbytes
-        self._rows: Rows | None = None
+        self._rows: PackedRows | None = None
         self._filled = 0
         self._order: Positions | None = None
 
     def converted(self, columns: Sequence[pd.Series[Any]]) -> RowPartition:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         return row_values(columns, self._dtypes)
 
     def takes(self, partition: RowPartition) -> bool:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         values, layout = partition
         wanted = layout if self.layout is None else common_layout(self.layout, layout)
         if self._rows is None:
@@ -125,7 +125,7 @@ class _RowBlock:
         return fits
 
     def add(self, partition: RowPartition, order: Positions | None) -> bool:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         values, _ = partition
         n_rows = len(values[0])
         if self._rows is None:
@@ -152,7 +152,7 @@ class _RowBlock:
         return True
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         assert self._rows is not None, "there are rows"
         self._rows = self._rows[: self._filled]
         self._order = None if order is None else order[first:]
@@ -161,11 +161,11 @@ class _RowBlock:
         return self._rows.dtype
 
     def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         assert self._rows is not None, "there are rows"
         width = self._rows.dtype.itemsize
         n_rows = len(self._rows) if self._order is None else len(self._order)
-        step = max(1, _CHUNK_NBYTES // width)
+        step = max(1, options.STAGE_WRITE_NBYTES // width)
         chunk = np.empty(min(step, n_rows), self._rows.dtype)
         for start in range(0, n_rows, step):
             length = min(step, n_rows - start)
@@ -194,17 +194,17 @@ class _ArrowBlock:
         self._batch: pa.RecordBatch | None = None
 
     def converted(self, columns: Sequence[pd.Series[Any]]) -> list[pa.Array | Coded]:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         return [as_staged(series, dtype) for series, dtype in zip(columns, self._dtypes, strict=True)]
 
     def takes(self, partition: list[pa.Array | Coded]) -> bool:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         if self._room_nbytes is None or self._taken_nbytes == 0:
             return True
         return self._taken_nbytes + _waiting_nbytes(partition) <= self._room_nbytes
 
     def add(self, partition: list[pa.Array | Coded], order: Positions | None) -> bool:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         self._taken_nbytes += _waiting_nbytes(partition)
         self.nbytes += sum(array.nbytes for array in partition)
         for pieces, array in zip(self._pieces, partition, strict=True):
@@ -212,7 +212,7 @@ class _ArrowBlock:
         return False
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         wanted = None if order is None else pa.array(order[first:])
         arrays, types = [], []
         for dtype in self._dtypes:
@@ -224,7 +224,7 @@ class _ArrowBlock:
         return tuple(types)
 
     def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
-        """See :class:`Block`."""
+        """See :class:`StagedBlock`."""
         assert self._batch is not None, "put in order before"
         offsets: list[int] = []
         with pa.ipc.new_file(sink, self._batch.schema) as writer:
@@ -238,7 +238,7 @@ class _ArrowBlock:
         return np.array(offsets, np.int64)
 
 
-def _large_block(rows: int, layout: np.dtype[np.void]) -> Rows:
+def _large_block(rows: int, layout: np.dtype[np.void]) -> PackedRows:
     """Make room for rows, where it is much not beside the pages that reading them has freed.
 
     Those lie scattered in the heap, more than twice the partition, and serve no block that
@@ -256,7 +256,7 @@ def _waiting_nbytes(partition: Sequence[pa.Array | Coded]) -> int:
     return int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * n_rows
 
 
-def _take(rows: Rows, order: Positions, target: Rows) -> None:
+def _take(rows: PackedRows, order: Positions, target: PackedRows) -> None:
     """Copy rows in an order, each as one piece of bytes."""
     plain = f"V{rows.dtype.itemsize}"
     # "clip" writes straight to the target, and the positions are a permutation.

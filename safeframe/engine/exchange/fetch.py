@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.engine.exchange.blocks import Ints
-from safeframe.engine.exchange.pieces import Piece, PiecesOrder, read_pieces
+from safeframe.engine.exchange.pieces import PiecesOrder, StagedPiece, read_pieces
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedFile
 from safeframe.engine.task import conserved, rows_lost
@@ -158,7 +158,7 @@ def fetch(
     ends = np.cumsum(sealed.rows[first:last])
     if ranges is None:
         ranges = [(0, int(ends[-1]) if len(ends) else 0)]
-    pieces: list[Piece] = []
+    pieces: list[StagedPiece] = []
     for lo, hi in ranges:
         if hi <= lo:
             continue
@@ -169,7 +169,7 @@ def fetch(
             start = int(ends[i]) - n_rows
             file = sealed.staged[sealed.files[first + i]]
             pieces.append(
-                Piece(
+                StagedPiece(
                     path=file.path,
                     form=file.form,
                     offset=int(sealed.offsets[first + i]),

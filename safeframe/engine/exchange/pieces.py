@@ -18,15 +18,15 @@ from safeframe.engine.exchange.blocks import Form
 from safeframe.engine.storage.local import store_for
 from safeframe.engine.task import conserved, rows_lost
 from safeframe.errors import StagingError
-from safeframe.kernels.columns.rows import Rows, unpack, unpack_one
+from safeframe.kernels.columns.rows import PackedRows, unpack, unpack_one
 from safeframe.kernels.columns.values import Column, StagedType, from_arrow, restored
 from safeframe.kernels.order import Positions
 
-__all__ = ["Piece", "PiecesOrder", "read_buffers", "read_pieces", "unreadable"]
+__all__ = ["PiecesOrder", "StagedPiece", "read_buffers", "read_pieces", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StagedPiece:
     """Rows of one shard that lie together in one file."""
 
     path: str
@@ -57,7 +57,7 @@ class PiecesOrder(Protocol):
 
 
 def read_pieces(
-    pieces: Sequence[Piece], dtypes: Sequence[Any], order: PiecesOrder | None = None
+    pieces: Sequence[StagedPiece], dtypes: Sequence[Any], order: PiecesOrder | None = None
 ) -> list[Column]:
     """Read pieces one after the other, and join them column by column.
 
@@ -91,7 +91,7 @@ def read_pieces(
     return block if rows is None else [block.pop(0).take(rows) for _ in dtypes]
 
 
-def _row_blocks(pieces: Sequence[Piece]) -> list[Rows]:
+def _row_blocks(pieces: Sequence[StagedPiece]) -> list[PackedRows]:
     """Read rows side by side, those of one layout into one array."""
     wanted, ends = [], []
     for number, piece in enumerate(pieces):
@@ -106,7 +106,7 @@ def _row_blocks(pieces: Sequence[Piece]) -> list[Rows]:
     for end in ends:
         form = pieces[start].form
         assert isinstance(form, np.dtype), "checked above"
-        block: Rows = np.empty(sum(piece.end - piece.begin for piece in pieces[start:end]), form)
+        block: PackedRows = np.empty(sum(piece.end - piece.begin for piece in pieces[start:end]), form)
         target = block.view(np.uint8)
         at = 0
         for piece, (path, _, nbytes) in zip(pieces[start:end], wanted[start:end], strict=True):
@@ -120,7 +120,7 @@ def _row_blocks(pieces: Sequence[Piece]) -> list[Rows]:
     return blocks
 
 
-def _batches(pieces: Sequence[Piece]) -> Iterator[pa.RecordBatch]:
+def _batches(pieces: Sequence[StagedPiece]) -> Iterator[pa.RecordBatch]:
     schemas: dict[tuple[pa.DataType, ...], pa.Schema] = {}
     buffers = read_buffers([(piece.path, piece.offset, piece.nbytes) for piece in pieces])
     for piece, buffer in zip(pieces, buffers, strict=True):

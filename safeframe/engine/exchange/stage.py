@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from safeframe.engine.exchange.blocks import Block, Form, Ints, new_block
+from safeframe.engine.exchange.blocks import Form, Ints, StagedBlock, new_block
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.storage.local import DIRECT, STAGED, page_cache_is_full, store_for
 from safeframe.engine.storage.owned_file import OwnedFile
@@ -148,7 +148,7 @@ def _stage(
 class _Waiting:
     """Partitions that wait to be written as one file, and where their rows go."""
 
-    def __init__(self, router: Router, block: Block[Any]) -> None:
+    def __init__(self, router: Router, block: StagedBlock[Any]) -> None:
         self.block = block
         self.rows = 0
         self._checksum = 0
@@ -194,7 +194,7 @@ class _Waiting:
         return staged
 
 
-def _write(block: Block[Any], rows: Ints, directory: str) -> tuple[str, Ints]:
+def _write(block: StagedBlock[Any], rows: Ints, directory: str) -> tuple[str, Ints]:
     offsets = np.zeros(1, np.int64)
 
     def write_to(sink: pa.NativeFile) -> None:

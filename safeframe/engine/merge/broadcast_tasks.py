@@ -34,7 +34,7 @@ from safeframe.facts.keys import PlannedKeys
 from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns.categories import with_same_categories
 from safeframe.kernels.columns.frame import frame_of_columns
-from safeframe.kernels.columns.rows import Rows
+from safeframe.kernels.columns.rows import PackedRows
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.counts import rows_checksum
 from safeframe.kernels.merge.cell import frame_block, join_cell, join_in_place
@@ -190,7 +190,7 @@ def table_cell(partition: pd.DataFrame, sealed: SealedTable, planned: PartRows |
     return sealed.limit.passed(look_up(partition, whole, sealed.table))
 
 
-def _mapped(path: str, table: JoinTable) -> Rows:
+def _mapped(path: str, table: JoinTable) -> PackedRows:
     """Map a table; it is let go of with the array."""
     nbytes = table.keys.nbytes(table.layout.itemsize)
     try:

@@ -300,7 +300,7 @@ class _Side:
             slices.append(part.iloc[first:end])
             codes_of.append(codes[first:end])
         joined = np.concatenate(codes_of) if codes_of else np.empty(0, np.uint64)
-        return _joined(slices, self.spec), joined
+        return _block_of_slices(slices, self.spec), joined
 
     def one_key(self, place: CellPlace, ranges: Sequence[Range], of_parts: Sequence[Range]) -> Block:
         """Return row ranges of a shard of one key: of all its rows, or of those that each partition has."""
@@ -312,14 +312,14 @@ class _Side:
             keys = len(codes) - null
             first = keys if place.nulls else int(np.searchsorted(codes[:keys], np.uint64(place.low)))
             slices.append(part.iloc[first + begin : first + end])
-        return _joined(slices, self.spec)
+        return _block_of_slices(slices, self.spec)
 
     def _codes(self, keys: Sequence[pd.Series[Any]]) -> tuple[npt.NDArray[np.uint64], int]:
         codes, null = encode_keys(keys, self.spec.schema)
         return codes, 0 if null is None else int(null.sum())
 
 
-def _joined(slices: Sequence[pd.DataFrame], side: SideSpec) -> Block:
+def _block_of_slices(slices: Sequence[pd.DataFrame], side: SideSpec) -> Block:
     if not slices:
         return [from_arrow((), dtype) for dtype in side.dtypes]
     # By position: pandas 2.2 may not find a name while another thread looks in the same index for the first time.

@@ -18,11 +18,10 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from safeframe import options
 from safeframe.units import format_count
 
 __all__ = ["WriteProgress", "progress_lines"]
-
-_SECONDS = 5.0
 
 
 class WriteProgress:
@@ -73,7 +72,7 @@ class WriteProgress:
 
 @contextmanager
 def progress_lines(
-    progress: WriteProgress, sink: IO[str] | None = None, seconds: float = _SECONDS
+    progress: WriteProgress, sink: IO[str] | None = None, seconds: float = options.PROGRESS_SECONDS
 ) -> Iterator[None]:
     """Write a line now and then while the block runs, and one at its end."""
     done = threading.Event()

@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from safeframe import options
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.errors import (
     SchemaMismatchError,
@@ -43,8 +44,6 @@ __all__ = [
     "put_file",
     "write_file",
 ]
-
-_WIDTH_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def _writer_options(first: pa.Table, target: Dataset) -> dict[str, Any]:
 
 
 def _row_nbytes(frame: pd.DataFrame) -> float:
-    head = frame.iloc[: len(frame) : max(1, len(frame) // _WIDTH_ROWS)]
+    head = frame.iloc[: len(frame) : max(1, len(frame) // options.ROW_GROUP_WIDTH_ROWS)]
     return float(head.memory_usage(deep=True).sum()) / max(len(head), 1)
 
 

@@ -124,14 +124,14 @@ def pass_chunk(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int, di
     """Join a chunk of a grid in between, and write it in the pieces of the next one."""
     use_worker(directory)
     with run_of_task(sealed.directory), run_of_task(directory):
-        return _staged(_joined(sealed, spec, step, number), spec, step, number, directory)
+        return _staged(_chunk_from_pieces(sealed, spec, step, number), spec, step, number, directory)
 
 
 def joined_chunk(sealed: SealedChunks, spec: ChunkSpec, number: int) -> Chunk:
     """Join a chunk of the result."""
     use_worker(sealed.directory)
     with run_of_task(sealed.directory):
-        return _counted(_joined(sealed, spec, len(spec.grids) - 1, number))
+        return _counted(_chunk_from_pieces(sealed, spec, len(spec.grids) - 1, number))
 
 
 def merged_chunk(source: SourceTasks, spec: ChunkSpec, number: int) -> Chunk:
@@ -207,7 +207,7 @@ def _promised(made: Any, spec: ChunkSpec, number: int) -> Chunk:
     return chunk
 
 
-def _joined(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int) -> Chunk:
+def _chunk_from_pieces(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int) -> Chunk:
     region = spec.grids[step].region(number)
     chunk = np.empty([high - low for low, high in region], spec.dtype)
     pieces = pieces_of_chunk(region, spec.grids[step - 1])

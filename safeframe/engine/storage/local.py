@@ -46,8 +46,6 @@ STAGED = ".staged"
 DIRECT = f".direct{STAGED}"
 """How the name of a file ends that is written and read past the page cache."""
 
-_BUFFER_NBYTES = 2**20
-
 
 class Store(Protocol):
     """What an exchange needs of the place where it stages."""
@@ -98,7 +96,7 @@ class LocalStore:
             with contextlib.ExitStack() as stack:
                 target = stack.enter_context(DirectFile(partial)) if path.endswith(DIRECT) else partial
                 # Buffered: a batch of many small columns is otherwise two calls for each.
-                sink = pa.output_stream(target, compression=None, buffer_size=_BUFFER_NBYTES)
+                sink = pa.output_stream(target, compression=None, buffer_size=options.LOCAL_BUFFER_NBYTES)
                 write_to(stack.enter_context(sink))
             Path(partial).replace(path)
         except BaseException:
@@ -126,7 +124,6 @@ class LocalStore:
             shutil.rmtree(doomed, ignore_errors=True)
 
 
-_CHUNK_NBYTES = 4 * 2**20
 _BLOCK_NBYTES = 4096
 
 
@@ -143,7 +140,7 @@ class DirectFile(io.RawIOBase):
         super().__init__()
         self._file = open_directly(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         # Memory of its own pages: aligned as the disk wants it.
-        self._chunk = mmap.mmap(-1, _CHUNK_NBYTES)
+        self._chunk = mmap.mmap(-1, options.DIRECT_WRITE_NBYTES)
         self._filled = 0
         self._written = 0
 
@@ -156,12 +153,12 @@ class DirectFile(io.RawIOBase):
         view = memoryview(data).cast("B")
         at = 0
         while at < len(view):
-            room = min(_CHUNK_NBYTES - self._filled, len(view) - at)
+            room = min(options.DIRECT_WRITE_NBYTES - self._filled, len(view) - at)
             self._chunk[self._filled : self._filled + room] = view[at : at + room]
             self._filled += room
             at += room
-            if self._filled == _CHUNK_NBYTES:
-                self._flush(_CHUNK_NBYTES)
+            if self._filled == options.DIRECT_WRITE_NBYTES:
+                self._flush(options.DIRECT_WRITE_NBYTES)
         return len(view)
 
     def tell(self) -> int:

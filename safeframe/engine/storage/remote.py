@@ -33,7 +33,7 @@ from safeframe.sizing.staging_url import location_and_path
 
 __all__ = ["RemoteStore", "remote_store"]
 
-Piece = tuple[str, int, int]
+ByteRange = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Request:
     path: str
     start: int
     end: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ByteRange, ...]
 
 
 def remote_store(url: str) -> RemoteStore:
@@ -110,7 +110,7 @@ class RemoteStore:
                 self._named.get(_parent(path), set()).discard(path)
             raise
 
-    def read(self, pieces: Sequence[Piece]) -> Iterator[pa.Buffer]:
+    def read(self, pieces: Sequence[ByteRange]) -> Iterator[pa.Buffer]:
         """See :class:`safeframe.engine.storage.local.Store`.
 
         Notes
@@ -228,9 +228,9 @@ class RemoteStore:
         return f"{self._root.rstrip('/')}/{path}" if self._root else path
 
 
-def _requests(pieces: Sequence[Piece]) -> Iterator[_Request]:
+def _requests(pieces: Sequence[ByteRange]) -> Iterator[_Request]:
     """Join pieces that follow one another in one file, or nearly."""
-    group: list[Piece] = []
+    group: list[ByteRange] = []
     start = end = 0
     for path, offset, nbytes in pieces:
         lo, hi = min(start, offset), max(end, offset + nbytes)

@@ -22,8 +22,8 @@ from safeframe.kernels.columns.values import Column, as_fixed, fixed_column, has
 from safeframe.kernels.order import Positions
 
 __all__ = [
+    "PackedRows",
     "RowValues",
-    "Rows",
     "common_layout",
     "pack",
     "row_values",
@@ -32,7 +32,7 @@ __all__ = [
     "unpack_one",
 ]
 
-Rows = npt.NDArray[np.void]
+PackedRows = npt.NDArray[np.void]
 """Rows of one layout: an array of a packed structured dtype, with one field per column."""
 
 RowValues = list[npt.NDArray[Any]]
@@ -71,7 +71,7 @@ def common_layout(one: np.dtype[np.void], other: np.dtype[np.void]) -> np.dtype[
     return _layout([np.promote_types(one[name], other[name]) for name in one.names or ()])
 
 
-def pack(rows: Rows, columns: RowValues) -> None:
+def pack(rows: PackedRows, columns: RowValues) -> None:
     """Write values into rows, a stretch of rows at a time so that it stays in the processor's cache."""
     step = max(1, _CHUNK_NBYTES // rows.dtype.itemsize)
     fields = [rows[name] for name in rows.dtype.names or ()]
@@ -80,7 +80,9 @@ def pack(rows: Rows, columns: RowValues) -> None:
             field[start : start + step] = values[start : start + step]
 
 
-def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any], order: Positions | None = None) -> list[Column]:
+def unpack(
+    blocks: Sequence[PackedRows], dtypes: Sequence[Any], order: Positions | None = None
+) -> list[Column]:
     """Return the columns of rows of one layout or several, of the very dtypes of the frame.
 
     Parameters
@@ -116,12 +118,12 @@ def unpack(blocks: Sequence[Rows], dtypes: Sequence[Any], order: Positions | Non
     return [finished() for finished, _ in made]
 
 
-def unpack_one(blocks: Sequence[Rows], number: int, dtype: Any) -> Column:
+def unpack_one(blocks: Sequence[PackedRows], number: int, dtype: Any) -> Column:
     """Return one column alone."""
     return join_fixed((block[str(number)] for block in blocks), sum(map(len, blocks)), dtype)
 
 
-def _one_layout(blocks: Sequence[Rows]) -> Rows:
+def _one_layout(blocks: Sequence[PackedRows]) -> PackedRows:
     if len(blocks) == 1:
         return blocks[0]
     layout = functools.reduce(common_layout, (block.dtype for block in blocks))

@@ -166,11 +166,11 @@ def combine(summaries: Sequence[KeySummary]) -> KeySummary:
     """
     joined = summaries[0]
     for summary in summaries[1:]:
-        joined = _joined((joined, summary))
+        joined = _joined_pair((joined, summary))
     return joined
 
 
-def _joined(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
+def _joined_pair(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
     capacity = summaries[0].capacity
     partitions = PartitionKeys.joined([summary.partitions for summary in summaries])
     fraction = min(summary.fraction for summary in summaries)

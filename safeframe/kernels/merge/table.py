@@ -24,7 +24,7 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import KeyTable
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.frame import frame_of_columns
-from safeframe.kernels.columns.rows import Rows, pack
+from safeframe.kernels.columns.rows import PackedRows, pack
 from safeframe.kernels.columns.values import (
     Block,
     Column,
@@ -136,7 +136,7 @@ def refused(spec: JoinSpec, build_side: str) -> str:
     return ""
 
 
-def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
+def slice_rows(block: Block, table: JoinTable, number: int) -> PackedRows:
     """Make a slice of the table: rows in their places, missing values in all others.
 
     Parameters
@@ -177,15 +177,15 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> Rows:
     if table.marks:
         values.append(np.ones(len(places), np.bool_))
     if values:
-        packed: Rows = np.empty(len(places), layout)
+        packed: PackedRows = np.empty(len(places), layout)
         pack(packed, values)
         _as_words(rows)[places] = _as_words(packed)
     return rows
 
 
-def _missing(table: JoinTable, n_rows: int) -> Rows:
+def _missing(table: JoinTable, n_rows: int) -> PackedRows:
     layout = table.layout
-    rows: Rows = np.zeros(n_rows, layout)
+    rows: PackedRows = np.zeros(n_rows, layout)
     for name, (_, dtype) in zip(layout.names or (), table.looked_up, strict=False):
         if _is_time(dtype):
             rows[name] = np.iinfo(np.int64).min
@@ -194,7 +194,7 @@ def _missing(table: JoinTable, n_rows: int) -> Rows:
     return rows
 
 
-def look_up(frame: pd.DataFrame, rows: Rows, table: JoinTable) -> pd.DataFrame:
+def look_up(frame: pd.DataFrame, rows: PackedRows, table: JoinTable) -> pd.DataFrame:
     """Join a partition with the table.
 
     Parameters
@@ -254,7 +254,7 @@ def _places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> npt.NDArr
     return found
 
 
-def _as_words(rows: Rows) -> npt.NDArray[Any]:
+def _as_words(rows: PackedRows) -> npt.NDArray[Any]:
     """View rows as numbers of their width where there are such: numpy takes these several times as fast."""
     words = {8: np.dtype(np.int64), 16: np.dtype(np.complex128)}
     width = rows.dtype.itemsize

@@ -30,10 +30,10 @@ from safeframe.kernels.merge.total_pieces import check_countable, joined_piece, 
 __all__ = [
     "MADE_OF",
     "JoinedKeys",
-    "Piece",
     "SideTotals",
     "Total",
     "TotalColumn",
+    "TotalPiece",
     "join_totals",
     "of_pieces",
     "pieces_of",
@@ -42,7 +42,7 @@ __all__ = [
     "total_of",
 ]
 
-Piece = tuple[int, str]
+TotalPiece = tuple[int, str]
 """The number of a total, and the function of what it is made of."""
 
 _ROWS = "rows"
@@ -190,7 +190,7 @@ def total_of(
     return of_pieces(found, totals)
 
 
-def pieces_of(totals: Sequence[Total]) -> list[Piece]:
+def pieces_of(totals: Sequence[Total]) -> list[TotalPiece]:
     """Name what totals are made of."""
     return [
         (number, function)
@@ -244,7 +244,7 @@ class JoinedKeys:
         """Return the values of a group, of a side that has a row for each."""
         return self._sides[side][_group(number)].take(self._at[side]).reset_index(drop=True)
 
-    def piece(self, piece: Piece, totals: Sequence[Total]) -> npt.NDArray[Any]:
+    def piece(self, piece: TotalPiece, totals: Sequence[Total]) -> npt.NDArray[Any]:
         """Return what a total is made of, for each key."""
         number, function = piece
         return self.total(function, totals[number].column, totals[number].other)

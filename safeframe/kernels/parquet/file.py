@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from safeframe import options
 from safeframe.kernels.order import Positions
 from safeframe.kernels.parquet.page import constant_steps, plain_bits, repeated_page, tiled_page
 from safeframe.kernels.parquet.row_groups import Page
@@ -47,7 +48,6 @@ __all__ = ["ColumnSource", "GroupedFile"]
 
 _CODECS = {"none": 0, "snappy": 1, "gzip": 2, "brotli": 4, "zstd": 6, "lz4": 7}
 _PLAIN, _RLE, _DELTA, _DICTIONARY = 0, 3, 5, 8
-_KEPT_PAGES = 64  # pages of the right side that are kept from group to group, compressed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +216,7 @@ class GroupedFile:
         found = cache.get(key)
         if found is None:
             found = cache[key] = make()
-            if cache is self._kept and len(cache) > _KEPT_PAGES:
+            if cache is self._kept and len(cache) > options.JOINED_KEPT_PAGES:
                 self._kept.popitem(last=False)
         return found
 

@@ -16,15 +16,17 @@ import numpy.typing as npt
 
 from safeframe.kernels.parquet.thrift import varint
 
-__all__ = ["Codes", "constant_steps", "plain_bits", "repeated_page", "tiled_page"]
+__all__ = ["DictionaryCodes", "constant_steps", "plain_bits", "repeated_page", "tiled_page"]
 
-Codes = npt.NDArray[np.int64]
-"""Codes; -1 for null."""
+DictionaryCodes = npt.NDArray[np.int64]
+"""Numbers of dictionary entries; -1 for null."""
 
 _SHORT_RUN = 8  # rows for which a run takes no fewer bytes than the rows one by one
 
 
-def repeated_page(codes: Codes, repeats: int | npt.NDArray[np.int64], *, n_codes: int) -> tuple[bytes, int]:
+def repeated_page(
+    codes: DictionaryCodes, repeats: int | npt.NDArray[np.int64], *, n_codes: int
+) -> tuple[bytes, int]:
     """Write codes of which each stands in a number of rows that follow each other.
 
     Parameters
@@ -58,7 +60,7 @@ def repeated_page(codes: Codes, repeats: int | npt.NDArray[np.int64], *, n_codes
     return levels + bytes([width]) + _runs(real.astype(stored), repeats), nulls
 
 
-def tiled_page(codes: Codes, times: int, *, n_codes: int) -> tuple[bytes, int]:
+def tiled_page(codes: DictionaryCodes, times: int, *, n_codes: int) -> tuple[bytes, int]:
     """Write a pattern of codes that comes a number of times.
 
     Parameters

@@ -18,15 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from safeframe import options
 from safeframe.kernels.merge.virtual import VirtualJoin, cell_range
 from safeframe.kernels.order import Positions
 
-__all__ = ["PAGE_ROWS", "JoinedGroups", "Page", "rectangle_shape"]
-
-PAGE_ROWS = 4096
-"""Result rows of a key from which on it has pages of its own."""
-_SHARED_ROWS = 2**16  # rows of a page of several keys
-_RIGHT_ROWS = 2**15  # right rows of a rectangle: the dictionary that each row group repeats
+__all__ = ["JoinedGroups", "Page", "rectangle_shape"]
 
 _Part = tuple[int, int, int, int, int]
 """A run, and its rectangle: left rows ``[lo, hi)`` and right rows ``[lo, hi)``. Run -1: result rows ``[lo, hi)``."""
@@ -69,7 +65,7 @@ def rectangle_shape(right_rows: Positions, group_rows: int) -> tuple[Positions, 
     >>> [shape.tolist() for shape in rectangle_shape(np.array([1, 1000, 1_000_000]), 500_000)]
     [[500000, 500, 15], [1, 1000, 32768]]
     """
-    right = np.clip(right_rows, 1, min(_RIGHT_ROWS, group_rows))
+    right = np.clip(right_rows, 1, min(options.JOINED_RIGHT_ROWS, group_rows))
     return np.maximum(group_rows // right, 1), right
 
 
@@ -146,7 +142,7 @@ def _parts(join: VirtualJoin, group_rows: int) -> Iterator[_Part]:
     """Return rectangles of keys with many rows, and ranges of result rows of the others, in order."""
     rows = np.diff(join.ends, prepend=0)
     shared = 0
-    for run in np.flatnonzero(rows >= PAGE_ROWS).tolist():
+    for run in np.flatnonzero(rows >= options.JOINED_PAGE_ROWS).tolist():
         begin = int(join.ends[run] - rows[run])
         yield from _shared(shared, begin, group_rows)
         yield from _rectangles(join, run, group_rows)
@@ -155,7 +151,7 @@ def _parts(join: VirtualJoin, group_rows: int) -> Iterator[_Part]:
 
 
 def _shared(lo: int, hi: int, group_rows: int) -> Iterator[_Part]:
-    step = min(_SHARED_ROWS, group_rows)
+    step = min(options.JOINED_SHARED_ROWS, group_rows)
     for start in range(lo, hi, step):
         yield -1, start, min(start + step, hi), 0, 0
 

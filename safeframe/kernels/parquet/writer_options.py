@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from safeframe import options
 from safeframe.errors import ValidationError
 
 __all__ = ["Compression", "check_compression", "codec_of", "writer_options"]
@@ -30,12 +31,7 @@ __all__ = ["Compression", "check_compression", "codec_of", "writer_options"]
 Compression = str | Mapping[str, str | None] | None
 """``"auto"``, a codec, a codec per column (``"auto"`` for the others), or None."""
 
-_SAMPLE = 2048
 _BLOCK = 128  # values that parquet packs with differences of one width
-_DICTIONARY_REPEATS = 3.0  # a dictionary entry costs its value once and a hash for every row
-_DICTIONARY_NBYTES = 2**20  # pyarrow's limit of a dictionary page, above which it falls back to plain
-_FEWER_BITS = 0.75
-_FEWER_NBYTES = 0.95
 _AUTO_CODEC = "snappy"
 
 
@@ -173,17 +169,22 @@ def _leaves(schema: pa.Schema) -> list[str]:
 
 def _strided(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Rows from all over a column."""
-    if len(column) <= _SAMPLE:
+    if len(column) <= options.ENCODING_SAMPLE:
         return column
-    return column.take(pa.array(np.linspace(0, len(column) - 1, _SAMPLE).astype(np.int64)))
+    return column.take(pa.array(np.linspace(0, len(column) - 1, options.ENCODING_SAMPLE).astype(np.int64)))
 
 
 def _gets_smaller(column: pa.ChunkedArray) -> bool:
     """Whether the codec finds anything in the bytes of a few values that follow each other."""
-    values = column.slice(max(0, len(column) - _SAMPLE) // 2, _SAMPLE).drop_null().to_numpy().tobytes()
+    values = (
+        column.slice(max(0, len(column) - options.ENCODING_SAMPLE) // 2, options.ENCODING_SAMPLE)
+        .drop_null()
+        .to_numpy()
+        .tobytes()
+    )
     if not values:
         return True
-    return len(pa.compress(values, codec=_AUTO_CODEC, asbytes=True)) < _FEWER_NBYTES * len(values)
+    return len(pa.compress(values, codec=_AUTO_CODEC, asbytes=True)) < options.CODEC_FRACTION * len(values)
 
 
 def _distinct(sample: pa.ChunkedArray, rows: int) -> float:
@@ -211,7 +212,9 @@ def _repeats(column: pa.ChunkedArray, rows: int) -> bool:
     sample = _strided(column)
     distinct = _distinct(sample, rows)
     value_nbytes = sample.nbytes / len(sample)
-    return distinct * _DICTIONARY_REPEATS < rows and distinct * value_nbytes < _DICTIONARY_NBYTES
+    return (
+        distinct * options.DICTIONARY_REPEATS < rows and distinct * value_nbytes < options.DICTIONARY_NBYTES
+    )
 
 
 def _prefers_dictionary(column: pa.ChunkedArray, rows: int) -> bool:
@@ -219,14 +222,14 @@ def _prefers_dictionary(column: pa.ChunkedArray, rows: int) -> bool:
     if len(column) < _BLOCK:
         return False
     distinct = _distinct(_strided(column), rows)
-    if distinct * _DICTIONARY_REPEATS >= rows or distinct * 8 >= _DICTIONARY_NBYTES:
+    if distinct * options.DICTIONARY_REPEATS >= rows or distinct * 8 >= options.DICTIONARY_NBYTES:
         return False
-    return bool(np.log2(max(distinct, 2.0)) < _FEWER_BITS * _difference_bits(column))
+    return bool(np.log2(max(distinct, 2.0)) < options.DICTIONARY_BITS * _difference_bits(column))
 
 
 def _difference_bits(column: pa.ChunkedArray) -> float:
     """Bits of a difference, as parquet packs them: by blocks, from the least of a block."""
-    starts = np.linspace(0, len(column) - _BLOCK, _SAMPLE // _BLOCK).astype(np.int64)
+    starts = np.linspace(0, len(column) - _BLOCK, options.ENCODING_SAMPLE // _BLOCK).astype(np.int64)
     return float(np.mean([_block_bits(column.slice(int(start), _BLOCK)) for start in starts]))
 
 

@@ -13,9 +13,9 @@ from safeframe.kernels.keys.mixing import below_fraction
 from safeframe.kernels.merge.virtual import result_counts
 from safeframe.kernels.order import begins_run, sorted_union
 
-__all__ = ["KeyLoads", "Rows", "key_loads", "loads_in_order"]
+__all__ = ["KeyLoads", "Loads", "key_loads", "loads_in_order"]
 
-Rows = npt.NDArray[np.float64]
+Loads = npt.NDArray[np.float64]
 """Rows per key, as floats: a sampled key stands for others too."""
 
 
@@ -28,13 +28,13 @@ class KeyLoads:
 
     codes: Codes
     """Known keys, ascending."""
-    left: Rows
+    left: Loads
     """Left rows."""
-    right: Rows
+    right: Loads
     """Right rows."""
-    output: Rows
+    output: Loads
     """Result rows."""
-    weight: Rows
+    weight: Loads
     """Keys that each key stands for, itself among them."""
     null_left: int
     """Left rows whose key is null."""
@@ -105,12 +105,12 @@ def loads_in_order(loads: KeyLoads, schema: KeySchema) -> KeyLoads:
     )
 
 
-def _rows_of(side: KeyStatistics, codes: Codes) -> Rows:
+def _rows_of(side: KeyStatistics, codes: Codes) -> Loads:
     rows = _look_up(side.codes, side.counts, codes)
     return rows if side.exact else np.maximum(rows, _look_up(side.heavy_codes, side.heavy_counts, codes))
 
 
-def _look_up(known: Codes, counts: Counts, codes: Codes) -> Rows:
+def _look_up(known: Codes, counts: Counts, codes: Codes) -> Loads:
     if len(known) == 0:
         return np.zeros(len(codes))
     at = np.minimum(np.searchsorted(known, codes), len(known) - 1)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from safeframe import options
 from safeframe.facts.keys import Codes, Counts
 from safeframe.facts.layout import ShardLayout
-from safeframe.planning.merge.key_loads import KeyLoads, Rows
+from safeframe.planning.merge.key_loads import KeyLoads, Loads
 
 __all__ = ["LayoutFigures", "lay_out"]
 
@@ -144,8 +144,8 @@ def lay_out(
 
 
 def _pack(
-    input_nbytes: Rows,
-    output_nbytes: Rows,
+    input_nbytes: Loads,
+    output_nbytes: Loads,
     alone: npt.NDArray[np.bool_],
     shard_nbytes: float,
     partition_nbytes: float,
@@ -250,12 +250,12 @@ def _fruitful(
 
 
 def _per_shard(
-    rows: Rows,
+    rows: Loads,
     firsts: npt.NDArray[np.int64],
     lasts: npt.NDArray[np.int64],
     shard_of_pack: npt.NDArray[np.int64],
     n_shards: int,
-) -> Rows:
+) -> Loads:
     sums = np.zeros(n_shards)
     ends = np.concatenate([[0.0], np.cumsum(rows)])
     sums[shard_of_pack] = ends[lasts] - ends[firsts]
@@ -263,8 +263,8 @@ def _per_shard(
 
 
 def _rows_read(
-    left: Rows, right: Rows, output: Rows, cell_rows: Rows, single: npt.NDArray[np.bool_]
-) -> tuple[Rows, Rows]:
+    left: Loads, right: Loads, output: Loads, cell_rows: Loads, single: npt.NDArray[np.bool_]
+) -> tuple[Loads, Loads]:
     """Count the rows that one cell reads: all of a shard, or the ranges it needs of a single key."""
     per_left = np.maximum(output / np.maximum(left, 1.0), 1.0)
     needed_left = np.minimum(left, np.ceil(cell_rows / per_left) + 2)

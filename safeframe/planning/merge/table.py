@@ -26,10 +26,6 @@ from safeframe.units import format_count, format_nbytes
 
 __all__ = ["TableFacts", "can_be_mapped", "plan_table_merge"]
 
-_FRACTION = 0.9
-"""Share of a worker's memory that a plan with a table may fill: more than others may, as a task that is done
-gives the table's pages back at once, and a worker that pauses for them goes on."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableFacts:
@@ -58,7 +54,8 @@ def can_be_mapped(facts: TableFacts, keys: KeyTable) -> bool:
     worst = max(step.task_peak_nbytes for step in _steps(facts, keys))
     return (
         _largest_nbytes(facts) <= _target(facts)
-        and facts.budget.projected_worker_nbytes(worst) <= _FRACTION * facts.budget.allowed_nbytes
+        and facts.budget.projected_worker_nbytes(worst)
+        <= options.TABLE_FRACTION * facts.budget.allowed_nbytes
         and (facts.staging.free_nbytes is None or _staged_nbytes(facts, keys) <= facts.staging.free_nbytes)
     )
 

@@ -18,10 +18,10 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeFacts, WritePlan
 from safeframe.facts.plan import Step
 from safeframe.kernels.order import Positions
-from safeframe.kernels.parquet.row_groups import PAGE_ROWS, rectangle_shape
+from safeframe.kernels.parquet.row_groups import rectangle_shape
 from safeframe.planning.memory import default_shard_nbytes, joined_file_peak_nbytes
 from safeframe.planning.merge.choice import Widths, bounding_widths
-from safeframe.planning.merge.key_loads import KeyLoads, Rows, key_loads, loads_in_order
+from safeframe.planning.merge.key_loads import KeyLoads, Loads, key_loads, loads_in_order
 from safeframe.planning.merge.shards import lay_out
 from safeframe.planning.merge.staged import stage_step
 from safeframe.planning.parquet import row_group_nbytes, row_group_rows
@@ -155,7 +155,7 @@ def _divided(
     )
 
 
-def _stored_nbytes(left: Rows, right: Rows, weight: Rows, widths: Widths, group_rows: int) -> Rows:
+def _stored_nbytes(left: Loads, right: Loads, weight: Loads, widths: Widths, group_rows: int) -> Loads:
     """Return the bytes that each key takes in files, before compression of its values and after that of its codes."""
     left_of_key, right_of_key = left / weight, right / weight
     high, wide = rectangle_shape(right_of_key.astype(np.int64), group_rows)
@@ -163,8 +163,10 @@ def _stored_nbytes(left: Rows, right: Rows, weight: Rows, widths: Widths, group_
     blocks = left * np.maximum(across, 1) * (widths.left + options.JOINED_CODE_NBYTES)
     blocks += right * np.maximum(lines, 1) * (widths.right + options.JOINED_CODE_NBYTES)
     rows = np.maximum(left_of_key, 1) * np.maximum(right_of_key, 1) * weight
-    pages = np.where(rows >= PAGE_ROWS * weight, np.maximum(lines, 1) * np.maximum(across, 1) * weight, 0.0)
+    pages = np.where(
+        rows >= options.JOINED_PAGE_ROWS * weight, np.maximum(lines, 1) * np.maximum(across, 1) * weight, 0.0
+    )
     columns = max(widths.output / 8, 1.0)
-    shared = np.where(rows < PAGE_ROWS * weight, rows * options.JOINED_SHARED_NBYTES, 0.0)
-    stored: Rows = blocks + (pages * options.JOINED_PAGE_NBYTES + shared) * columns
+    shared = np.where(rows < options.JOINED_PAGE_ROWS * weight, rows * options.JOINED_SHARED_NBYTES, 0.0)
+    stored: Loads = blocks + (pages * options.JOINED_PAGE_NBYTES + shared) * columns
     return stored

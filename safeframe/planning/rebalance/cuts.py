@@ -14,7 +14,7 @@ from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import Counts
 from safeframe.facts.rebalance import RebalanceFacts, RebalanceLayout
-from safeframe.kernels.cuts import Line, Places, Rows, bounded_cuts
+from safeframe.kernels.cuts import EvenRows, Line, Places, bounded_cuts
 from safeframe.units import format_nbytes
 
 __all__ = ["Goal", "alike", "cut"]
@@ -63,7 +63,7 @@ def cut(facts: RebalanceFacts, goal: Goal) -> tuple[RebalanceLayout, Counts]:
     anywhere: Line = (
         Places(sizes.place_rows, sizes.place_nbytes, sizes.frame_nbytes)
         if sizes.row_nbytes is None
-        else Rows(sizes.total_rows, sizes.row_nbytes, sizes.frame_nbytes)
+        else EvenRows(sizes.total_rows, sizes.row_nbytes, sizes.frame_nbytes)
     )
     cuts = _goal_cuts(anywhere, goal)
     after = anywhere.sizes(cuts)

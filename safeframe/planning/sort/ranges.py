@@ -13,16 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from safeframe import options
 from safeframe.facts.keys import Codes
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.sort import KeyQuantiles
 
 __all__ = ["RangeFigures", "cut_at", "cut_evenly", "cut_into", "cut_to_size"]
-
-_MOST_GROWTH = 2.0
-"""How many times more partitions than bytes ask for are tried, to get below a size."""
-
-_GROWTH = 1.04
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +51,9 @@ def cut_to_size(quantiles: KeyQuantiles, partition_rows: int, *, split: bool) ->
     n = least
     while True:
         figures = cut_evenly(quantiles, n, split=split)
-        if figures.largest_rows <= partition_rows or n >= _MOST_GROWTH * least:
+        if figures.largest_rows <= partition_rows or n >= options.RANGE_MOST_GROWTH * least:
             break
-        n = max(n + 1, int(n * _GROWTH))
+        n = max(n + 1, int(n * options.RANGE_GROWTH))
     if figures.largest_rows <= partition_rows:
         return figures
     # A heavy key is in the way: more cuts elsewhere do not help.
@@ -109,8 +105,8 @@ def cut_into(quantiles: KeyQuantiles, least: int, *, split: bool) -> RangeFigure
     """
     figures = cut_evenly(quantiles, least, split=split)
     n = least
-    while figures.layout.n_cells < least and n < _MOST_GROWTH * least:
-        n = max(n + 1, int(n * _GROWTH))
+    while figures.layout.n_cells < least and n < options.RANGE_MOST_GROWTH * least:
+        n = max(n + 1, int(n * options.RANGE_GROWTH))
         figures = cut_evenly(quantiles, n, split=split)
     return figures
 

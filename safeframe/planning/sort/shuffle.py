@@ -19,7 +19,7 @@ from safeframe.facts.sort import ShuffleFacts
 from safeframe.kernels.routing.shards import NULL_SHARD, hash_shards
 from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
-from safeframe.planning.merge.key_loads import Rows
+from safeframe.planning.merge.key_loads import Loads
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["heaviest_rows", "largest_shard_rows", "plan_shuffle", "shards_for"]
@@ -102,7 +102,7 @@ def heaviest_rows(keys: ShuffleKeys) -> int:
 def largest_shard_rows(keys: ShuffleKeys, n_shards: int) -> int:
     """Count the rows of the largest partition; with keys that were not all counted, bound them."""
     shards = hash_shards(keys.codes, n_shards)
-    loads: Rows = np.bincount(shards, weights=keys.counts.astype(np.float64), minlength=n_shards).astype(
+    loads: Loads = np.bincount(shards, weights=keys.counts.astype(np.float64), minlength=n_shards).astype(
         np.float64
     )
     loads[NULL_SHARD] += keys.null_rows

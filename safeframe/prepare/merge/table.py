@@ -14,6 +14,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
+from safeframe import options
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.keys import Counts, KeySchema, KeyStatistics
@@ -33,9 +34,6 @@ from safeframe.sizing.parquet.slices import footer_rows
 from safeframe.sizing.staging_url import is_remote
 
 __all__ = ["table_merge"]
-
-_MIN_ROWS = 2**22
-"""Rows of the side whose keys are not counted, at least: counting fewer takes less than a second."""
 
 
 def table_merge(
@@ -67,7 +65,7 @@ def table_merge(
         return None
     rows = left_rows, right_rows
     probe_rows, build_rows = rows if build_side == "right" else rows[::-1]
-    if probe_rows.sum() < max(_MIN_ROWS, build_rows.sum()):
+    if probe_rows.sum() < max(options.TABLE_MIN_ROWS, build_rows.sum()):
         return None
     sides = keyed_sides(left, right, asked)
     schema = side_schema(sides)

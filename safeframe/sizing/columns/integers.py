@@ -23,9 +23,6 @@ from safeframe.sizing.partitions.tasks import each_partition, project
 
 __all__ = ["IntegerRange", "footer_ranges", "integer_ranges"]
 
-_SAMPLED = 3
-"""Partitions that are looked at where nothing else tells."""
-
 
 @dataclass(frozen=True, slots=True)
 class IntegerRange:
@@ -96,11 +93,11 @@ def integer_ranges(ddf: dd.DataFrame, names: Sequence[Any], *, in_memory: bool) 
         return ranges
     frame = project(ddf, others)
     n = frame.npartitions
-    if not in_memory and n > _SAMPLED:
+    if not in_memory and n > options.INTEGER_SAMPLES:
         with dask.config.set({"optimization.tune.active": False}):
             frame = frame.partitions[sorted({0, n // 2, n - 1})]
-    looked = dask.compute(*each_partition(frame, _in_partition, _joined))
-    return ranges | _joined(list(looked))
+    looked = dask.compute(*each_partition(frame, _in_partition, _united_ranges))
+    return ranges | _united_ranges(list(looked))
 
 
 def _in_footers(
@@ -135,7 +132,7 @@ def _in_partition(frame: pd.DataFrame) -> _Ranges:
     return ranges
 
 
-def _joined(parts: list[_Ranges]) -> _Ranges:
+def _united_ranges(parts: list[_Ranges]) -> _Ranges:
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: _whole([part[name] for part in parts if name in part]) for name in names}
 

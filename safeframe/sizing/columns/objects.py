@@ -9,15 +9,13 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
+from safeframe import options
 from safeframe.facts.keys import Counts
 from safeframe.kernels.columns.arrow_dictionaries import has_inner_dictionary
 from safeframe.kernels.columns.object_columns import unwritable_objects
 from safeframe.sizing.partitions.tasks import each_partition
 
 __all__ = ["no_arrow", "unwritable_columns", "unwritable_objects_of"]
-
-_ROWS = 1000
-"""Values of a partition's column that are looked at, about."""
 
 
 def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, str]:
@@ -44,9 +42,9 @@ def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, s
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[chosen][list(dict.fromkeys(names))]
         looked: tuple[dict[Any, str], ...] = dask.compute(
-            *each_partition(sample, unwritable_objects_of, _joined)
+            *each_partition(sample, unwritable_objects_of, _all_found)
         )
-    return {**found, **_joined(list(looked))}
+    return {**found, **_all_found(list(looked))}
 
 
 def no_arrow(dtype: Any) -> str:
@@ -62,9 +60,9 @@ def unwritable_objects_of(frame: pd.DataFrame) -> dict[Any, str]:
         name: what
         for name in frame.columns
         if pd.api.types.is_object_dtype(frame[name].dtype)
-        and (what := unwritable_objects(frame[name], _ROWS))
+        and (what := unwritable_objects(frame[name], options.OBJECT_ROWS))
     }
 
 
-def _joined(parts: list[dict[Any, str]]) -> dict[Any, str]:
+def _all_found(parts: list[dict[Any, str]]) -> dict[Any, str]:
     return {name: what for part in parts for name, what in part.items()}

@@ -37,28 +37,22 @@ __all__ = ["INDEX", "sampled_widths"]
 INDEX = "__index__"
 """The index, among the names of columns."""
 
-_DEFAULT_VARIABLE_NBYTES = 64.0
-"""Bytes per row of a variable-width column of which no row could be looked at."""
-
 _OFFSET_NBYTES = 8.0
 """Bytes of a string in memory besides its own, at the least."""
 
 _OBJECT_NBYTES = 64.0
 """The same of a Python string, at most."""
 
-_FOOTERS_AT_ONCE = 8
-"""Footers that one task reads."""
-
-Rows = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Parts:
     """Bytes per row of one column in parts of a frame."""
 
-    rows: Rows
+    rows: Floats
     """Rows of each part."""
-    widths: Rows
+    widths: Floats
     """Bytes per row of each."""
 
     @property
@@ -86,11 +80,11 @@ def sampled_widths(
     if not names and not with_index:
         return {}
     if len(full) == 0:
-        return dict.fromkeys([*names, INDEX], Width.guessed(_DEFAULT_VARIABLE_NBYTES))
+        return dict.fromkeys([*names, INDEX], Width.guessed(options.VARIABLE_NBYTES))
     chosen = _spread(full, partition_rows, len(names) + with_index)
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[chosen.tolist()][names]
-        computed = dask.compute(*each_partition(sample, _nbytes, _joined))
+        computed = dask.compute(*each_partition(sample, _nbytes, _concatenated))
     found: list[dict[Any, float]] = [part for parts in computed for part in parts]
     rows = partition_rows[chosen].astype(np.float64)
     looked_at = {
@@ -118,7 +112,7 @@ def _nbytes(frame: pd.DataFrame) -> list[dict[Any, float]]:
     return [{**nbytes, INDEX: float(frame.index.memory_usage(deep=True))}]
 
 
-def _joined(parts: list[list[dict[Any, float]]]) -> list[dict[Any, float]]:
+def _concatenated(parts: list[list[dict[Any, float]]]) -> list[dict[Any, float]]:
     return [part for some in parts for part in some]
 
 
@@ -169,7 +163,10 @@ def _footers(
     texts = [str(name) for name in names]
     read = [parts[number] for number in numbers.tolist()]
     computed = dask.compute(
-        *(look(fs, read[at : at + _FOOTERS_AT_ONCE], texts) for at in range(0, len(read), _FOOTERS_AT_ONCE))
+        *(
+            look(fs, read[at : at + options.FOOTERS_AT_ONCE], texts)
+            for at in range(0, len(read), options.FOOTERS_AT_ONCE)
+        )
     )
     found = [part for some in computed for part in some]
     groups = np.concatenate(
@@ -193,7 +190,7 @@ def _footers(
 
 def _column_nbytes(
     fs: fsspec.AbstractFileSystem, parts: Sequence[tuple[str, tuple[int, ...] | None]], names: Sequence[str]
-) -> list[tuple[Rows, Rows]]:
+) -> list[tuple[Floats, Floats]]:
     """Return the rows of each row group of each part, and the bytes of its columns before compression."""
     found = []
     at = {name: number for number, name in enumerate(names)}

@@ -57,8 +57,10 @@ def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema
     """
     if len(schema.columns) != 1 or schema.columns[0].kind != "string":
         return schema
-    parts = [part for ddf, on in sides for part in each_partition(project(ddf, on), _spread, _joined, on)]
-    spread = _joined(list(dask.compute(*parts)))
+    parts = [
+        part for ddf, on in sides for part in each_partition(project(ddf, on), _spread, _united_spread, on)
+    ]
+    spread = _united_spread(list(dask.compute(*parts)))
     some = np.sort(spread.some)
     # Evenly spaced, so that a key of many rows is hit.
     at = np.linspace(0, len(some) - 1, min(len(some), options.KEY_BOUNDS)).astype(np.int64)
@@ -81,7 +83,7 @@ def _spread(frame: pd.DataFrame, on: tuple[Any, ...]) -> _Spread:
     return _Spread(np.array([keys.min(), keys.max()], object), keys.iloc[at].to_numpy(object))
 
 
-def _joined(parts: list[_Spread]) -> _Spread:
+def _united_spread(parts: list[_Spread]) -> _Spread:
     return _Spread(
         np.concatenate([part.ends for part in parts]), np.concatenate([part.some for part in parts])
     )

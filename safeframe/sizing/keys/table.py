@@ -17,19 +17,14 @@ import numpy.typing as npt
 import pandas as pd
 from dask.delayed import delayed
 
+from safeframe import options
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import KeyTable
 from safeframe.kernels.keys.codes import encode_keys
-from safeframe.sizing.partitions.tasks import each_partition, key_columns, project
+from safeframe.sizing.partitions.tasks import each_partition, key_columns, project, total
 from safeframe.units import format_count
 
 __all__ = ["Presence", "count_unmatched", "key_presence", "look_at_keys"]
-
-_SPARSITY = 4
-"""Places of a table for each of its rows, at most."""
-
-_NEAR_NBYTES = 2**20
-"""Bytes of bits that are joined whatever their number."""
 
 Bits = npt.NDArray[np.uint8]
 
@@ -95,9 +90,9 @@ def look_at_keys(
     **Memory.** A task holds the key column of one partition, and some bytes for
     each place of the table; a bit for each comes here.
     """
-    most = _SPARSITY * rows
-    parts = each_partition(project(ddf, on), _look, _joined, tuple(on), schema, most)
-    found = _joined(list(dask.compute(*parts)))
+    most = options.TABLE_SPARSITY * rows
+    parts = each_partition(project(ddf, on), _look, _united_keys, tuple(on), schema, most)
+    found = _united_keys(list(dask.compute(*parts)))
     if found.null_rows or found.rows == 0:
         return (
             f"the {build_side} side has {format_count(found.null_rows)} rows without a key, of "
@@ -121,8 +116,10 @@ def key_presence(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, row
     -----
     **Eager.** As :func:`look_at_keys`.
     """
-    parts = each_partition(project(ddf, on), _look, _joined, tuple(on), schema, _SPARSITY * rows)
-    found = _joined(list(dask.compute(*parts)))
+    parts = each_partition(
+        project(ddf, on), _look, _united_keys, tuple(on), schema, options.TABLE_SPARSITY * rows
+    )
+    found = _united_keys(list(dask.compute(*parts)))
     return None if found.there is None else Presence(found.base, found.there)
 
 
@@ -137,8 +134,8 @@ def count_unmatched(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, pre
     """
     # Sent once to each worker, rather than with each task.
     bits = delayed(presence, pure=False)
-    parts = each_partition(project(ddf, on), _count_unmatched, _added, tuple(on), schema, bits)
-    return _added(list(dask.compute(*parts)))
+    parts = each_partition(project(ddf, on), _count_unmatched, total, tuple(on), schema, bits)
+    return total(list(dask.compute(*parts)))
 
 
 def _count_unmatched(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, presence: Presence) -> int:
@@ -147,10 +144,6 @@ def _count_unmatched(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema
     if null is not None:
         there &= ~null
     return len(there) - int(np.count_nonzero(there))
-
-
-def _added(parts: list[int]) -> int:
-    return sum(parts)
 
 
 def _look(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, most: int) -> _Found:
@@ -169,7 +162,7 @@ def _look(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, most: int
     return _Found(len(frame), null_rows, base, np.packbits(there))
 
 
-def _joined(parts: list[_Found]) -> _Found:
+def _united_keys(parts: list[_Found]) -> _Found:
     rows, null_rows = sum(part.rows for part in parts), sum(part.null_rows for part in parts)
     full = [part for part in parts if part.there is None or len(part.there)]
     if not full:
@@ -178,7 +171,10 @@ def _joined(parts: list[_Found]) -> _Found:
     bits = [part.there for part in full if part.there is not None]
     ends = [(part.base - base) // 8 + len(part.there) for part in full if part.there is not None]
     # Each part is narrow enough, but they may lie far from each other.
-    if len(bits) < len(full) or max(ends) > sum(map(len, bits)) * _SPARSITY + _NEAR_NBYTES:
+    if (
+        len(bits) < len(full)
+        or max(ends) > sum(map(len, bits)) * options.TABLE_SPARSITY + options.TABLE_NEAR_NBYTES
+    ):
         return _Found(rows, null_rows, base, None)
     there = np.zeros(max(ends), np.uint8)
     for own, end in zip(bits, ends, strict=True):

@@ -32,9 +32,6 @@ from safeframe.units import format_count
 
 __all__ = ["PartReader", "SlicedParquet", "footer_rows", "plain_parts", "sliced_parquet"]
 
-_VARIABLE_NBYTES = 64
-"""Bytes of a value of variable width, to begin with, when the rows of a slice are chosen."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartReader:
@@ -174,7 +171,7 @@ class SlicedParquet:
             row_groups=self.groups[number][which],
             rows=sum(self.footers[number][which]),
             first=first,
-            row_nbytes=sum(_VARIABLE_NBYTES if width is None else width for width in widths),
+            row_nbytes=sum(options.VARIABLE_NBYTES if width is None else width for width in widths),
         )
 
 

@@ -127,7 +127,7 @@ def measure_partitions(
     fixed = _projected_away(meta) if alike is not None else 0.0
     if source is not None and not keyed:
         fixed = _projected_away(meta, [name for name in meta.columns if name not in source.variable])
-    return _joined(parts, fixed)
+    return _sizes_of_frame(parts, fixed)
 
 
 def _alike_nbytes(meta: pd.DataFrame) -> float | None:
@@ -275,7 +275,7 @@ def _one_after_the_other(parts: Sequence[_Part]) -> _Part:
     )
 
 
-def _joined(parts: Sequence[_Part], more_nbytes: float) -> PartitionSizes:
+def _sizes_of_frame(parts: Sequence[_Part], more_nbytes: float) -> PartitionSizes:
     """Number rows and bytes through the whole frame."""
     range_nbytes = 0 if _one_range([part.index_range for part in parts if part.rows]) else _RANGE_NBYTES
     row_nbytes = more_nbytes + max(

@@ -23,12 +23,9 @@ from dask.task_spec import Task
 
 from safeframe import options
 
-__all__ = ["PartitionTask", "each_partition", "key_columns", "project", "stands_alone"]
+__all__ = ["PartitionTask", "each_partition", "key_columns", "project", "stands_alone", "total"]
 
 T = TypeVar("T")
-
-_FIRST_TASKS = 4
-"""Tasks that wait for no other: one for each worker of a small cluster."""
 
 
 class PartitionTask:
@@ -120,6 +117,11 @@ def each_partition(
     return run.tasks([_Group(parts[at : at + size]) for at in range(0, len(parts), size)])
 
 
+def total(counts: list[int]) -> int:
+    """Return the sum of counts, as :func:`each_partition` takes it."""
+    return sum(counts)
+
+
 class _Group:
     """Partitions of one task."""
 
@@ -150,10 +152,10 @@ class _Runs(Generic[T]):
         """Return a task for each group."""
         run = delayed(_run, pure=False)
         given = self._function, self._reduce, self._args, self._told
-        tasks = [run(group, *given, None) for group in groups[:_FIRST_TASKS]]
+        tasks = [run(group, *given, None) for group in groups[: options.KEY_FIRST_TASKS]]
         # The first tasks are done at about the same time, so that the others wait for no more than these.
         first = None if self._told is None or not tasks else delayed(self._told, pure=False)(tasks[0])
-        return tasks + [run(group, *given, first) for group in groups[_FIRST_TASKS:]]
+        return tasks + [run(group, *given, first) for group in groups[options.KEY_FIRST_TASKS :]]
 
 
 def _run(

@@ -23,8 +23,8 @@ from dask.order import order
 from distributed.protocol.pickle import dumps
 
 import safeframe
+from safeframe import options
 from safeframe.facts.merge import KeyTable
-from safeframe.prepare.merge import table as merge_table
 from safeframe.sizing.keys import table as key_table
 
 LEFT = pd.DataFrame({"k": np.arange(400) % 50, "a": np.arange(400)})
@@ -45,7 +45,7 @@ def table_merge(at):
     frames = [dd.read_parquet(f"{at}/{name}.parquet") for name in ("left", "right")]
     with pytest.MonkeyPatch.context() as patch:
         # Tables are for many rows otherwise.
-        patch.setattr(merge_table, "_MIN_ROWS", 0)
+        patch.setattr(options, "TABLE_MIN_ROWS", 0)
         patch.setattr(key_table, "KeyTable", functools.partial(KeyTable, slice_nbytes=200))
         made = safeframe.merge(*frames, on="k", how="left", staging=at)
     assert safeframe.explain(made).table is not None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeframe.kernels.cuts import Places, RowCuts, Rows, bounded_cuts, pieces_of
+from safeframe.kernels.cuts import EvenRows, Places, RowCuts, bounded_cuts, pieces_of
 
 
 @st.composite
@@ -24,11 +24,11 @@ def places(draw):
 def lines(draw):
     if draw(st.booleans()):
         return draw(places())
-    return Rows(draw(st.integers(1, 500)), draw(st.floats(0.5, 40)), draw(st.integers(0, 20)))
+    return EvenRows(draw(st.integers(1, 500)), draw(st.floats(0.5, 40)), draw(st.integers(0, 20)))
 
 
 def last_row(line):
-    return line.n_rows if isinstance(line, Rows) else int(line.rows[-1])
+    return line.n_rows if isinstance(line, EvenRows) else int(line.rows[-1])
 
 
 @given(line=lines(), limit=st.integers(21, 600))
@@ -38,7 +38,7 @@ def test_bounded_parts_are_all_rows_and_under_the_bound_where_that_can_be(line, 
     assert cuts[-1] == last_row(line)
     assert (np.diff(cuts) > 0).all()
     over = line.sizes(cuts) > limit
-    if isinstance(line, Rows):
+    if isinstance(line, EvenRows):
         assert (np.diff(cuts)[over] == 1).all()
     else:
         assert np.isin(cuts, line.rows).all()
@@ -66,16 +66,16 @@ def test_even_cuts_are_the_nearest_places(line, n):
 
 @given(rows=st.integers(0, 1000), n=st.integers(1, 50))
 def test_even_cuts_of_rows_that_are_alike(rows, n):
-    cuts = Rows(rows, 8.0, 0).even(n)
+    cuts = EvenRows(rows, 8.0, 0).even(n)
     assert cuts[0] == 0
     assert cuts[-1] == rows
     assert np.diff(cuts).max() - np.diff(cuts).min() <= 1
 
 
 def test_a_line_without_rows_is_one_part():
-    assert bounded_cuts(Rows(0, 8.0, 4), 100).tolist() == [0, 0]
+    assert bounded_cuts(EvenRows(0, 8.0, 4), 100).tolist() == [0, 0]
     assert bounded_cuts(Places(np.zeros(3, int), np.zeros(3, int), 4), 100).tolist() == [0, 0]
-    assert Rows(5, 0.0, 4).filled(100).tolist() == [0, 5]
+    assert EvenRows(5, 0.0, 4).filled(100).tolist() == [0, 5]
 
 
 @given(

@@ -92,13 +92,13 @@ def _of_assign(node: Any) -> RowColumns:
     frame = read_columns(node.frame)
     columns = dict(frame.columns)
     for name, value in zip(node.keys, node.vals, strict=True):
-        columns[name] = _joined(frame, value) if isinstance(value, Expr) else _constant(value)
+        columns[name] = _series_of_same_rows(frame, value) if isinstance(value, Expr) else _constant(value)
     return RowColumns(frame.merge, columns, frame.where)
 
 
 def _of_filter(node: Any) -> RowColumns:
     frame = read_columns(node.frame)
-    condition = _joined(frame, node.predicate)
+    condition = _series_of_same_rows(frame, node.predicate)
     return RowColumns(frame.merge, frame.columns, {**frame.where, tokenize(condition): condition})
 
 
@@ -185,7 +185,11 @@ def _function(
 
     def of(column: Any) -> RowFunction:
         arguments = [
-            value if not isinstance(value, Expr) else column if value is parts[0] else _joined(frame, value)
+            value
+            if not isinstance(value, Expr)
+            else column
+            if value is parts[0]
+            else _series_of_same_rows(frame, value)
             for value in given
         ]
         return RowFunction(kind, operation, tuple(arguments), options)
@@ -197,7 +201,7 @@ def _function(
     return RowColumns(frame.merge, columns, frame.where)
 
 
-def _joined(frame: RowColumns, value: Any) -> Any:
+def _series_of_same_rows(frame: RowColumns, value: Any) -> Any:
     """Read a series that stands beside the columns of a frame: of the same merge, and the same rows of it."""
     if value.ndim != 1:
         msg = "a figure of all rows is used in each of them"

@@ -68,7 +68,7 @@ def test_arrow_waits_until_the_bound_is_reached():
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_rows_are_written_in_order_and_the_first_ones_left_out(in_order, monkeypatch):
-    monkeypatch.setattr("safeframe.engine.exchange.blocks._CHUNK_NBYTES", 90)  # ten rows at a time
+    monkeypatch.setattr("safeframe.options.STAGE_WRITE_NBYTES", 90)  # ten rows at a time
     block = new_block(list(NUMBERS.dtypes), None)
     add(block, NUMBERS)
     order = None if in_order else np.random.default_rng(0).permutation(1000)

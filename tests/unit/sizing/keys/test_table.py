@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from safeframe import options
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.facts.merge import KeyTable
-from safeframe.sizing.keys import table as key_table
 from safeframe.sizing.keys.table import count_unmatched, look_at_keys
 
 INT = KeySchema(columns=(KeyColumn(kind="int"),))
@@ -73,5 +73,5 @@ def test_keys_that_make_none(keys, why):
 
 
 def test_parts_that_lie_far_from_each_other_are_not_joined(monkeypatch):
-    monkeypatch.setattr(key_table, "_NEAR_NBYTES", 0)
+    monkeypatch.setattr(options, "TABLE_NEAR_NBYTES", 0)
     assert "spread over" in look([1, 2, 3, 10**9, 10**9 + 1, 10**9 + 2], npartitions=2)
