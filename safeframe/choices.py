@@ -1,7 +1,6 @@
 """Arguments that are one of a few values, and the words for those that are none of them.
 
 Covers: choices and flags, and which name was probably meant.
-Does not cover: sizes (``units``), frames and columns (``prepare.arguments``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The ``safeframe`` command.
 
 Covers: arguments, and errors as text without a traceback.
-Does not cover: what the commands do (:mod:`safeframe.demo`, :mod:`safeframe.recipes`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Settings, in :mod:`dask.config` under the name ``safeframe``.
 
 Covers: the defaults of ``safeframe.yaml``, and reading a setting.
-Does not cover: what a setting is good for (``safeframe-schema.yaml`` says it),
-nor thresholds that nobody needs to change (:mod:`safeframe.options`).
 
 A user sets them as every dask setting: in a YAML file in ``~/.config/dask``, as
 ``DASK_SAFEFRAME__STAGING__DIRECTORY=/scratch`` in the environment, or with

@@ -1,7 +1,6 @@
 """A progress bar over the tasks of a local cluster.
 
 Covers: counting tasks as the scheduler finishes them.
-Does not cover: schedulers in other processes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The tables of the question "Dask running out of memory even when partitions are way less than worker memory".
 
 Covers: making them at any scale, on disk or as dataframes that are made when read.
-Does not cover: running anything on them.
 
 The left table has 100 files of a million rows and the right one 10 such files.
 Both have a key ``col1`` of 10,000 values, so that a key has about 10,000 rows on

@@ -2,7 +2,6 @@
 
 Covers: making the tables, telling the numbers, running the merge, and telling
 what it really took.
-Does not cover: the tables themselves (``question``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 Covers: workers, their limits against those of the kernel, threads, disks,
 settings, and the same for this machine.
-Does not cover: versions (``version_check``), the staging directory (``staging_check``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 Covers: comparing workers, scheduler and this process with ``settings``, and
 saying what to do about each difference.
-Does not cover: doing it (``tune``); anything but settings (``doctor``).
 """
 
 from __future__ import annotations

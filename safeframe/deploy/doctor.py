@@ -1,7 +1,6 @@
 """Examines a cluster, or this machine, for what makes runs fail.
 
 Covers: :func:`examine` and what it gives back.
-Does not cover: the single checks (``checks``), setting anything right (``tune``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The command ``safeframe doctor``.
 
 Covers: its arguments, its exit code, and its output as text or JSON.
-Does not cover: what is looked at (``doctor``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A cluster of small workers on this machine.
 
 Covers: :class:`LocalCluster`, which is dask's with other settings.
-Does not cover: running clusters (``tune``), the settings themselves (``settings``).
 """
 
 from __future__ import annotations

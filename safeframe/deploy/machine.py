@@ -1,7 +1,6 @@
 """What the machine gives this process: swap, and room in directories.
 
 Covers: swap, and whether a directory lies on a disk or in memory.
-Does not cover: what dask makes of it (``worker_state``).
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Covers: the present workers and those that join later; what was changed, and what
 could not be.
-Does not cover: starting workers (``local_cluster``), everything else that can be
-wrong with a cluster (``doctor``).
 """
 
 from __future__ import annotations

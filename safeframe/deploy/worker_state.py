@@ -1,7 +1,6 @@
 """What a worker is, and what is in force on it, as seen from inside.
 
 Covers: one frozen record per worker, and gathering those of a cluster.
-Does not cover: judging them (``tune``, ``doctor``).
 """
 
 from __future__ import annotations

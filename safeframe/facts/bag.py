@@ -18,7 +18,6 @@ class BagSizes:
     sampled: int
     """Partitions that were looked at."""
     items: int
-    """Items of these."""
     largest_items: int
     """Items of the one with the most."""
     item_nbytes: float

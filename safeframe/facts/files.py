@@ -13,7 +13,6 @@ class SourceFiles:
     """Local files when a plan was made."""
 
     paths: tuple[str, ...]
-    """Where they are."""
     marks: bytes
     """Size, time of the last write, and inode of each, as 64-bit integers."""
 

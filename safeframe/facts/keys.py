@@ -43,7 +43,6 @@ class KeyColumn:
     """
 
     kind: KeyKind
-    """What is compared."""
     unit: str | None = None
     """The unit both sides are brought to, for ``datetime`` and ``timedelta``."""
     tz_aware: bool = False
@@ -106,7 +105,6 @@ class PartitionKeys:
     """Rows and key range of each partition, in partition order."""
 
     rows: Counts
-    """Rows per partition."""
     null_rows: Counts
     """Rows with a null key per partition."""
     first: Codes
@@ -214,7 +212,6 @@ class PlannedKeys:
     name: str
     """What the frame is called in a message: "the left side"."""
     rows: int
-    """Its rows."""
     checksum: int | None = None
     """One number for its keys and the rows of each (``kernels.key_counts.key_checksum``); None where keys were
     not counted."""
@@ -247,7 +244,6 @@ class ShuffleKeys:
     codes: Codes
     """All keys, or the heaviest where there are too many to count."""
     counts: Counts
-    """Rows of each."""
     exact: bool
     """Whether these are all keys."""
     rows: int

@@ -34,7 +34,6 @@ class HaloPiece:
     """Rows at an edge of a neighbouring partition."""
 
     partition: int
-    """Which partition."""
     rows: int
     """How many rows of its last, or first, ones."""
 

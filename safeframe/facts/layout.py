@@ -82,7 +82,6 @@ class TouchedParts:
     offsets: Numbers
     """Where each shard's entries begin; one more than there are shards."""
     parts: Numbers
-    """Partition numbers."""
     rows: Numbers
     """Rows of the shard's one key (or of its nulls) in the partition; -1 for a shard of several keys."""
 

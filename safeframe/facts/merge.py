@@ -130,7 +130,6 @@ class SideFacts:
     keys: KeyStatistics
     """Rows per key, and each partition's key range."""
     profile: FrameProfile
-    """Rows and bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,11 +137,8 @@ class MergeFacts:
     """Everything that decides how a merge runs."""
 
     how: How
-    """Which rows stay."""
     left: SideFacts
-    """The left side."""
     right: SideFacts
-    """The right side."""
     estimate: MergeEstimate
     """Rows and bytes of the result."""
     budget: Budget

@@ -41,7 +41,6 @@ class P2PDisk:
     workers: int
     """Workers that share it."""
     free_nbytes: int
-    """Its free bytes."""
     in_memory: bool
     """Whether it is made of memory (tmpfs): what is written there is memory that is taken."""
 

@@ -140,7 +140,6 @@ class RebalanceFacts:
     """Everything that decides how a frame is rebalanced."""
 
     sizes: PartitionSizes
-    """The input partitions."""
     budget: Budget
     """What one worker may use."""
     staging: StagingFacts

@@ -27,9 +27,7 @@ class RechunkFacts:
     """Everything that decides how an array is rechunked."""
 
     source: Chunks
-    """Its chunks."""
     target: Chunks
-    """The requested chunks."""
     itemsize: int
     """Bytes of one element."""
     budget: Budget
@@ -73,8 +71,6 @@ class RechunkRun:
     """What the engine does to rechunk an array."""
 
     source: Chunks
-    """The array's chunks."""
     target: Chunks
-    """The result's chunks."""
     way: RechunkWay
     """How elements get to their chunk."""

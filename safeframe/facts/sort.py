@@ -22,11 +22,8 @@ class SortFacts:
     """Everything that decides how rows are brought to an order."""
 
     recipe: str
-    """The recipe's name."""
     quantiles: KeyQuantiles
-    """The sampled keys."""
     profile: FrameProfile
-    """Rows and bytes."""
     row_nbytes: float
     """Bytes of one row as it is moved, the index with it where it is kept."""
     output_row_nbytes: float
@@ -103,7 +100,6 @@ class ShuffleFacts:
     partition_rows: Counts
     """Rows of each input partition."""
     profile: FrameProfile
-    """Rows and bytes."""
     row_nbytes: float
     """Bytes of one row as it is moved, the index with it; as they bound rather than expect it."""
     output_width: Width

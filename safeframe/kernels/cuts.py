@@ -2,7 +2,6 @@
 
 Covers: even parts, parts under a bound, where rows are all alike or where only
 certain places may be cut; which input partitions a part has rows of.
-Does not cover: choosing between them (``planning.rebalance.plan``).
 """
 
 from __future__ import annotations
@@ -61,7 +60,6 @@ class Places:
     nbytes: Ints
     """Bytes of all rows before each place."""
     extra_nbytes: int
-    """See :class:`Line`."""
 
     @property
     def total_nbytes(self) -> int:
@@ -107,9 +105,7 @@ class EvenRows:
     n_rows: int
     """How many there are."""
     row_nbytes: float
-    """Bytes of each."""
     extra_nbytes: int
-    """See :class:`Line`."""
 
     @property
     def total_nbytes(self) -> int:

@@ -1,7 +1,6 @@
 """Where groups of equal keys begin, in rows whose groups are together.
 
 Covers: adjacent rows of one or more columns of any dtype, a null being equal to a null; which rows have a null key.
-Does not cover: bringing the rows of a group together (``order``, ``row_order``).
 """
 
 from __future__ import annotations

@@ -91,11 +91,8 @@ class ChunkPiece:
     first: int
     """Elements of that chunk's file that come before it."""
     size: int
-    """Its elements."""
     shape: tuple[int, ...]
-    """Its shape."""
     target: tuple[slice, ...]
-    """Where it goes."""
 
 
 def cut_slices(region: tuple[tuple[int, int], ...], grid: ChunkGrid) -> Iterator[tuple[slice, ...]]:

@@ -36,9 +36,7 @@ class Decision(Generic[OfferT]):
     """The strategy that was chosen."""
 
     strategy: str
-    """Its name."""
     offer: OfferT
-    """What it does."""
     rejected: tuple[Candidate, ...]
     """The other strategies and why each was not chosen, in the order of preference."""
 

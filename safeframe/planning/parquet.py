@@ -1,7 +1,6 @@
 """Sizes of parquet files: bytes and rows of a row group.
 
 Covers: formulas.
-Does not cover: encodings (``kernels.parquet.writer_options``).
 """
 
 from __future__ import annotations

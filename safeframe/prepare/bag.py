@@ -1,7 +1,6 @@
 """What a bag's group-by does before it plans: arguments, sizes of some partitions, facts.
 
 Covers: dask's arguments, what a bag and its key have to be.
-Does not cover: looking at partitions (``sizing.bag``), what the plan says (``planning.bag``).
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ class PlannedGroups:
     """How a bag is grouped."""
 
     plan: Plan
-    """The plan."""
     own: list[PartitionTask] | None
     """The tasks that make the bag's partitions, where these need no other."""
 

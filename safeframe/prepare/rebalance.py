@@ -1,8 +1,6 @@
 """What rebalancing does before it plans: arguments, sizes of partitions, facts.
 
 Covers: dask's arguments, the sizes that are requested, a sort that is planned again with these.
-Does not cover: measuring partitions (``sizing.partitions.sizes``), where a frame is cut
-(``planning.rebalance``).
 """
 
 from __future__ import annotations
@@ -75,9 +73,7 @@ class PlannedRebalance:
     """A frame and how it is rebalanced."""
 
     frame: dd.DataFrame
-    """The frame."""
     plan: Plan
-    """How."""
     source: SlicedParquet | None
     """What reads its partitions in slices; None where they cannot be read so."""
 

@@ -1,7 +1,6 @@
 """What rechunking does before it plans: arguments, the requested chunks, facts.
 
 Covers: every form that dask gives chunks in, dask's other arguments, which arrays can be staged.
-Does not cover: which way chunks go (``planning.rechunk``).
 """
 
 from __future__ import annotations
@@ -79,7 +78,6 @@ class PlannedChunks:
     """How an array is rechunked."""
 
     plan: Plan
-    """The plan."""
     own: list[PartitionTask] | None
     """The tasks that make the array's chunks, where these need no other."""
 

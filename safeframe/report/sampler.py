@@ -1,7 +1,6 @@
 """Watches the resident memory of one process, from inside it.
 
 Covers: the highest value, and a curve of at most some thousand points.
-Does not cover: several processes (:mod:`safeframe.report.measure`).
 
 Where the kernel keeps a high-water mark that can be set back (Linux: ``VmHWM`` of
 ``/proc/self/status`` and ``/proc/self/clear_refs``) the peak is the kernel's, so

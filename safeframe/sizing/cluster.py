@@ -2,7 +2,6 @@
 
 Covers: the client that a compute would use, the smallest worker's memory and
 what it uses already, a directory that all workers reach.
-Does not cover: deciding what to do with it (``planning``).
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ A file that is written again, or that another takes the place of, has another
 size, time of its last write, or inode.
 
 Covers: one ``stat`` for each file.
-Does not cover: which files a frame is read from (``engine.planned.sources``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Learns how wide a frame's rows are and how many it has.
 
 Covers: bytes per row of each column, rows per partition.
-Does not cover: keys (``sizing.keys.statistics``).
 """
 
 from __future__ import annotations

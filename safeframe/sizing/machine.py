@@ -23,7 +23,6 @@ class MemoryGroup:
     """The tightest of the memory groups that a process is in."""
 
     path: str
-    """Its directory."""
     limit_nbytes: int
     """What its processes may use together, in bytes."""
 

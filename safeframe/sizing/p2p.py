@@ -2,8 +2,6 @@
 
 Covers: the live buffers of every worker, the disks of their local directories,
 rows and bytes of the frame, the bytes that P2P adds to each piece it writes.
-Does not cover: deciding what to do about it (``planning.p2p.layout``), setting buffers
-(``engine.p2p.settings``).
 """
 
 from __future__ import annotations

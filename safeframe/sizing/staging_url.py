@@ -2,7 +2,6 @@
 
 Covers: telling a URL of an object store from a directory, refusing URLs with
 secrets in them, and taking a URL of the store apart.
-Does not cover: reaching the store (``safeframe.engine.storage.remote``).
 
 A URL's query holds options of the file system (``endpoint_override``). Paths
 below a URL are written after its query, so that directories and URLs are joined

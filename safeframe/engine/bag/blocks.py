@@ -7,7 +7,6 @@ bytes. Staging, sealing and fetching such rows is the same as for a dataframe.
 
 Covers: blocks to frames; rows to entries (a key, its items within one block);
 entries to groups.
-Does not cover: tasks (``engine.bag.tasks``), which group goes where (``engine.bag.cells``).
 """
 
 from __future__ import annotations
@@ -73,9 +72,7 @@ class ShardSizes:
     """What a stage task has for each of its shards."""
 
     shards: Ints
-    """The shards."""
     items: Ints
-    """Items."""
     entries: Ints
     """Distinct keys of each block, added."""
     nbytes: npt.NDArray[np.float64]
@@ -164,7 +161,6 @@ class Entries:
     keys: list[Any]
     """The key of each entry."""
     counts: Ints
-    """Its items."""
     items: Values
     """The items of all entries, one after the other."""
 

@@ -8,7 +8,6 @@ order in which their keys come first, and that row of items is cut.
 
 Covers: cells (a shard, or a range of its items), their partitions, the checks
 against the plan.
-Does not cover: reading items (``engine.bag.tasks``).
 """
 
 from __future__ import annotations
@@ -51,7 +50,6 @@ class LargeShard:
     """A shard that several cells are of."""
 
     placed: Placed
-    """Its groups."""
     counts: Ints
     """Items of each entry."""
     row_ends: Ints
@@ -63,7 +61,6 @@ class BagCell:
     """What is read for an output partition, among others."""
 
     shard: int
-    """The shard."""
     low: int = 0
     """First item of those laid out; of a large shard alone."""
     high: int = -1

@@ -1,8 +1,6 @@
 """What the tasks of a bag's group-by do.
 
 Covers: staging partitions block by block, sealing them, output partitions.
-Does not cover: rows of the exchange (``engine.bag.blocks``), which group goes where
-(``engine.bag.cells``), the graph (``engine.bag.graph``).
 """
 
 from __future__ import annotations
@@ -44,7 +42,6 @@ class StagedBag:
     """What a stage task made of its partitions."""
 
     files: list[StagedFile]
-    """Its files."""
     sizes: ShardSizes
     """What each shard has of it."""
 

@@ -2,8 +2,6 @@
 
 Covers: sealing (one manifest of all files, every row accounted for), and
 fetching the rows of a shard, all of them or a range.
-Does not cover: writing the files (``engine.exchange.stage``), the graph around it
-(``engine.exchange.nodes``).
 
 The manifest names files and knows where in its file each piece is, so that a
 piece is read without the rest. Only numbers and Arrow IPC are read back:

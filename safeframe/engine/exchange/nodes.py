@@ -6,7 +6,6 @@
 
 Covers: grouping input partitions into stage tasks, one sealed manifest, output
 partitions made from it by a function of the recipe's.
-Does not cover: what the tasks do (``exchange``, and each recipe's tasks).
 
 A partition that is made by nothing but its own task (a file to read, a call of
 ``from_map``) is made inside the stage task, so that it never waits in a

@@ -2,7 +2,6 @@
 
 Covers: rows side by side and Arrow's record batches, as ``staged_blocks`` wrote
 them; the check that a piece has the rows that the manifest says.
-Does not cover: which pieces a shard has (``exchange``).
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ class StagedPiece:
     """Rows of one shard that lie together in one file."""
 
     path: str
-    """The file."""
     form: Form
     """How its rows were written."""
     offset: int

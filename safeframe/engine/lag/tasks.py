@@ -2,8 +2,6 @@
 
 Covers: partitions that stay, with rows of their neighbours; output partitions
 from staged rows, with the rows beside them; shards that P2P brought.
-Does not cover: the graph (``engine.lag.nodes``), shifting (``kernels.lag.shift``), which
-rows are needed (``planning.lag.halo``).
 """
 
 from __future__ import annotations
@@ -46,9 +44,7 @@ class Part:
     """A partition, as it was when the plan was made."""
 
     number: int
-    """Its number."""
     rows: int
-    """Its rows."""
     before: tuple[HaloPiece, ...] = ()
     """Rows before it that are needed."""
     after: tuple[HaloPiece, ...] = ()

@@ -8,7 +8,6 @@
 Cells are fused with the read before them, and with what takes them.
 
 Covers: the graph.
-Does not cover: what the tasks do (``engine.merge.broadcast_tasks``).
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ as its worker's memory until the task has looked up its rows and lets go of it.
 every page that is written to for the first time is the file system's business.)
 
 Covers: the functions that run on workers.
-Does not cover: the graph (``engine.merge.broadcast_nodes``); places and rows (``kernels.merge.table``).
 """
 
 from __future__ import annotations
@@ -107,9 +106,7 @@ class SealedSide:
     rows: Sealed
     """Their manifest."""
     table: JoinTable
-    """The table."""
     path: str
-    """Its file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,8 +14,6 @@ to where it comes from: ``suffixes=("_x", "")`` calls the right side's column by
 that the left side has as well.
 
 Covers: which conditions move, and where; the condition as the side has it.
-Does not cover: conditions in front of an aggregation (``engine.merge.without_rows.sides``); the merge of
-the rows that are left (``engine.merge.nodes``).
 """
 
 from __future__ import annotations

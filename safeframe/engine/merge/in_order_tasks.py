@@ -2,8 +2,6 @@
 
 Covers: checking a partition against what it was planned with, sealing what is
 moved, joining slices of partitions and staged shards, the result in key order.
-Does not cover: the graph (``engine.merge.in_order_nodes``); which rows a cell reads
-(``planning.merge.touched_parts``).
 
 Order is checked, not believed: a partition has to hold the very keys that it
 was planned with, and a cell takes its slices from nothing else. A partition
@@ -47,9 +45,7 @@ class PlannedPart:
     name: str
     """Its side: left or right."""
     number: int
-    """Its number."""
     rows: int
-    """Its rows."""
     null_rows: int
     """Its rows without a key."""
     first: int
@@ -80,11 +76,9 @@ class CellPlace:
     """Where one cell is, and which of the rows it is given are its own."""
 
     shard: int
-    """Its shard."""
     number: int
     """Its number within the shard."""
     cells: int
-    """The shard's cells."""
     low: int
     """The shard's first code."""
     after: int | None

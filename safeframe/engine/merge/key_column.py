@@ -1,7 +1,6 @@
 """A frame with one more column: its index, or a constant.
 
 Covers: the expression, through which projections and filters pass.
-Does not cover: what a join does with the column (``kernels.merge.output``).
 """
 
 from __future__ import annotations

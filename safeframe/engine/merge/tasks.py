@@ -2,9 +2,6 @@
 
 Covers: the functions that run on workers, from staged files and from shards that
 P2P brought.
-Does not cover: partitions in key order (``engine.merge.in_order_tasks``), a side that every
-worker has (``engine.merge.broadcast_tasks``); the graph
-(``engine.merge.nodes``); the join itself (``kernels``).
 """
 
 from __future__ import annotations
@@ -49,9 +46,7 @@ class SealedMerge:
     right: Sealed
     """Staged rows of the right side."""
     spec: JoinSpec
-    """The join."""
     layout: ShardLayout
-    """The shards."""
     limit: CellLimit
     """What a cell may not exceed."""
 
@@ -123,9 +118,7 @@ class MovedSide:
     """One side's rows as P2P has them."""
 
     token: str
-    """The shuffle."""
     form: P2PForm
-    """The columns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -133,13 +126,9 @@ class MovedMerge:
     """What the cells of a merge through P2P have to know: one object for all of them."""
 
     left: MovedSide
-    """The left side."""
     right: MovedSide
-    """The right side."""
     spec: JoinSpec
-    """The join."""
     layout: ShardLayout
-    """The shards."""
     limit: CellLimit
     """What a cell may not exceed."""
     roomy_nbytes: int

@@ -1,7 +1,6 @@
 """A frame on its way through P2P: what its columns are called there, and what travels of them.
 
 Covers: the form of what is sent and of what is received.
-Does not cover: sending and receiving (``engine.p2p.tasks``).
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ class SentPartition:
     run_ids: tuple[int, ...]
     """The runs of the shuffle that took its rows; more than one when it was started anew meanwhile."""
     rows: Counts
-    """Rows per shard."""
     rows_in: int
     """Rows of the partition, those that go nowhere too."""
     checksum: int = 0

@@ -1,7 +1,6 @@
 """Holds running workers to the P2P buffers that a plan reckons with.
 
 Covers: setting the buffers of connected workers, and of those that join later.
-Does not cover: choosing them (``planning.p2p.layout``); what they are (``sizing.p2p``).
 
 dask reads ``distributed.p2p.comm.buffer`` and ``distributed.p2p.storage.buffer``
 when a worker starts, and keeps them as the limits of two limiters; the size and

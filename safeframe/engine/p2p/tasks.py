@@ -56,7 +56,6 @@ class SettledRows:
     run_id: int
     """The run of the shuffle."""
     rows: Counts
-    """Rows per shard."""
     categories: tuple[PooledCategories, ...] = ()
     """Those of each categorical column, and of the index."""
     sent_rows: npt.NDArray[Any] | None = None

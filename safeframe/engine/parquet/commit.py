@@ -1,7 +1,6 @@
 """The last task of ``to_parquet``: all files to their place, or none.
 
 Covers: the check of rows, ``_metadata``, whether the dataset is the one that the write began with.
-Does not cover: files (``engine.parquet.tasks``), the swap (``engine.parquet.swap``), moves (``engine.parquet.in_place``).
 """
 
 from __future__ import annotations

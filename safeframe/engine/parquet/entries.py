@@ -6,7 +6,6 @@ Everything else belongs to somebody else and stays where it is. A parquet file
 among it would be read along with the dataset, which a write has to refuse.
 
 Covers: telling entries apart, their footers, and noticing that a dataset has changed.
-Does not cover: what is done about it (``engine.parquet.swap``, ``recipes``).
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ A step that fails without the process being killed is undone: what came goes
 back, and what was set aside returns, before the marker is removed.
 
 Covers: the moves.
-Does not cover: who may write when (``engine.parquet.swap``).
 """
 
 from __future__ import annotations

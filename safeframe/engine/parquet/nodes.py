@@ -1,7 +1,6 @@
 """``to_parquet`` as dask expressions: writes fused with what makes their partitions, and a commit.
 
 Covers: the graph.
-Does not cover: what the tasks do (``engine.parquet.tasks``).
 """
 
 from __future__ import annotations

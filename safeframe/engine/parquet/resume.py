@@ -5,7 +5,6 @@ same; shards and row groups follow from it. A run that goes on from the files of
 another one takes its division over.
 
 Covers: the division as JSON in the directory that is written.
-Does not cover: which files are finished (``engine.parquet.without_rows``), the directory (``engine.parquet.swap``).
 """
 
 from __future__ import annotations

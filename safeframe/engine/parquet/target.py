@@ -1,7 +1,6 @@
 """What is written to parquet, and where.
 
 Covers: the dataset that the arguments describe, the directory that its files are written in.
-Does not cover: what lies there (``engine.parquet.entries``), how files get to their place (``engine.parquet.commit``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """What the tasks of ``to_parquet`` do: write one file.
 
 Covers: a partition as a file in row groups.
-Does not cover: the graph (``engine.parquet.nodes``), encodings (``kernels.parquet.writer_options``), how files get
-to their place (``engine.parquet.commit``).
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@
     CommitFiles(JoinedFiles(Seal(stage(left), stage(right))))
 
 Covers: the merge that a frame is made of, the graph, one task for each file.
-Does not cover: the file itself (``kernels.parquet.joined``), the swap
-(``engine.parquet.tasks``), how files are divided (``planning.merge.without_rows``).
 """
 
 from __future__ import annotations
@@ -52,11 +50,9 @@ class JoinedFrame:
     """A merge, and what the columns of a frame made of it are called there."""
 
     merge: Any
-    """The merge's expression."""
     columns: tuple[tuple[Any, Any], ...]
     """Each column's name, and its name in the merge."""
     plan: Plan
-    """The merge's plan."""
 
     def divided_as_before(self, directory: str) -> JoinedFrame:
         """Divide files as those that an earlier run has left in a directory."""

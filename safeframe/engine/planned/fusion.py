@@ -6,8 +6,6 @@ for its write. dask fuses by itself in ``persist`` and ``optimize``, and not in
 ``compute`` (2026.8), which ``to_parquet`` uses.
 
 Covers: taking a cell's only consumer into its task, once everything is concrete.
-Does not cover: the cells (``engine.planned.nodes``), and fusing what comes before a
-stage (``Expr.fuse`` does).
 """
 
 from __future__ import annotations

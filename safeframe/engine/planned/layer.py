@@ -8,7 +8,6 @@ asked for here, or when it is pickled, whichever comes first. What travels is
 the tasks alone.
 
 Covers: the layer; the tasks of partitions that stand alone.
-Does not cover: what the tasks do.
 """
 
 from __future__ import annotations

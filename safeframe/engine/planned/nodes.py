@@ -16,9 +16,6 @@ result.
 Covers: checking and announcing a plan that is about to run; divisions; lowering;
 projections; selecting output partitions, with only what those need of the tasks
 before them.
-Does not cover: the expressions of each recipe (``engine.merge.nodes``,
-``engine.sort.nodes`` and so on), and taking a consumer into the tasks of cells
-(``engine.planned.fusion``).
 """
 
 from __future__ import annotations

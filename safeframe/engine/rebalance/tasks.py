@@ -2,8 +2,6 @@
 
 Covers: slices of partitions, joined in order; staging a partition whole or in
 slices; output partitions, held to their bound.
-Does not cover: the graph (``engine.rebalance.nodes``), where frames are cut
-(``planning.rebalance.plan``).
 
 Every task knows how many rows each input partition had when the plan was made,
 and raises where it meets others.
@@ -84,7 +82,6 @@ class Piece:
     """Rows of one input partition."""
 
     number: int
-    """Which partition."""
     rows: int
     """Rows that it had when the plan was made."""
     low: int

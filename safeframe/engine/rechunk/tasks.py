@@ -2,8 +2,6 @@
 
 Covers: staging chunks in pieces, chunks of the next grid from pieces, the check
 that every element is there.
-Does not cover: where pieces are (``kernels.rechunk``), the graph
-(``engine.rechunk.graph``).
 
 Memory: a chunk as it is made, one piece at a time beside it; a chunk that is
 joined is allocated once, and pieces are read straight to their places.
@@ -51,7 +49,6 @@ class ChunkSpec:
     """What every task of one rechunking has to know."""
 
     dtype: np.dtype[Any]
-    """The array's dtype."""
     source: ChunkGrid
     """Its chunks as they are made."""
     grids: tuple[ChunkGrid, ...]
@@ -88,7 +85,6 @@ class SealedChunks:
     files: tuple[StagedChunk, ...]
     """The files; holding them keeps them on disk where tasks run in this process."""
     directory: str
-    """The run's directory."""
 
 
 class SourceTasks:

@@ -2,7 +2,6 @@
 
 Covers: sealing one frame's exchange, ordering a shard's rows, output partitions
 from the rows that P2P brought.
-Does not cover: the graph (``engine.sort.nodes``); where the order is cut (``planning``).
 """
 
 from __future__ import annotations
@@ -67,9 +66,7 @@ class SealedSort:
     rows: Sealed
     """Where each shard's rows are."""
     spec: SortSpec
-    """The sort."""
     layout: ShardLayout
-    """The shards."""
 
 
 def seal_sort(staged: Sequence[Sequence[StagedFile]], spec: SortSpec, layout: ShardLayout) -> SealedSort:

@@ -2,8 +2,6 @@
 
 Covers: the few operations that an exchange needs of a store, and the store of
 plain directories.
-Does not cover: object stores (``engine.storage.remote``), how long files stay
-(``engine.storage.sessions``).
 """
 
 from __future__ import annotations

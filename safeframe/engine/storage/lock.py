@@ -1,7 +1,6 @@
 """Locks on files that are made for it, which the kernel lets go of when their process ends.
 
 Covers: taking one, waiting for one, seeing whether somebody has one.
-Does not cover: what they stand for (``engine.parquet.swap``).
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ working: another is made, whose name could not be known before, and those that
 come later find it by the same rules.
 
 Covers: finding or making the directory.
-Does not cover: what is in it (``engine.storage.sessions``).
 """
 
 from __future__ import annotations

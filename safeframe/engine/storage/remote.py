@@ -2,8 +2,6 @@
 
 Covers: ``pyarrow.fs`` for what Arrow knows (``s3``, ``gs``, ``abfs``, ``hdfs``),
 ``fsspec`` for everything else; many small reads with their latencies overlapped.
-Does not cover: what a URL may say (``sizing.staging_url``), how long files stay
-(``engine.storage.sessions``).
 
 Credentials and endpoints are the libraries' own business: the environment, their
 configuration files, or the machine's role; options of the file system may stand

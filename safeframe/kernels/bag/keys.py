@@ -5,7 +5,6 @@ Keys are one where a dict holds them to be one: ``1``, ``1.0``, ``True`` and
 within a tuple, though Python holds it to differ from itself.
 
 Covers: numbering keys, their hashes, refusing those that have none.
-Does not cover: keys of dataframes (``kernels.keys.codes``).
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ become those of one that holds them.
 
 Covers: joining columns, and frames with such columns; a column in two parts, as
 it is staged; categories of all parts of a column, by which codes alone are read.
-Does not cover: keys (``kernels.keys.codes``).
 """
 
 from __future__ import annotations
@@ -47,7 +46,6 @@ class Coded:
     codes: pa.Array
     """Numbers of categories, -1 for a missing value."""
     dtype: pd.CategoricalDtype
-    """The categories."""
 
     @property
     def nbytes(self) -> int:

@@ -1,7 +1,6 @@
 """Columns that are functions of a row's own values, kept as data and worked out of a frame.
 
 Covers: working them out, leaving out rows, what becomes of a row of nulls.
-Does not cover: which functions they may be (``engine.merge.without_rows.sides``).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ class RowValue:
     """A column."""
 
     name: Any
-    """Its name."""
     dtype: Any = None
     """The type that it is cast to first; None for its own."""
 
@@ -36,7 +34,6 @@ class RowFunction:
     arguments: tuple[Any, ...]
     """Columns, functions of columns, and constants."""
     keywords: tuple[tuple[str, Any], ...] = ()
-    """More constants."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         arguments = tuple(_token(argument) for argument in self.arguments)

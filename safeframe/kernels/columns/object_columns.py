@@ -5,7 +5,6 @@ by value: Arrow would make floats of integers, arrays of lists, and give every
 dict the keys of all.
 
 Covers: a column of dtype object as one Arrow array, and such arrays joined.
-Does not cover: single values (``kernels.columns.objects``).
 """
 
 from __future__ import annotations

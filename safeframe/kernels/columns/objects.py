@@ -5,7 +5,6 @@ fixed list are written, each exactly (a subclass is another type), so that
 reading runs no code of anyone's: staged bytes are never unpickled.
 
 Covers: single values, those within tuples, lists, dicts, sets and arrays too.
-Does not cover: columns of them (``object_columns``).
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Covers: which type two sides' keys have in common, codes (in key order for one
 column of numbers or times, hashes otherwise), and codes back to values.
-Does not cover: counting codes (``kernels.keys.counts``), deciding whether two keys are
-truly equal (``kernels.keys.ids``).
 """
 
 from __future__ import annotations

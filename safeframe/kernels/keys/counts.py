@@ -47,7 +47,6 @@ class KeyCounts:
     codes: Codes
     """Keys, ascending."""
     counts: Counts
-    """Rows of each."""
     null_rows: int
     """Rows whose (single) key is null; they have no code."""
     increasing: bool

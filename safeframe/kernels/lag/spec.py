@@ -1,7 +1,6 @@
 """What is shifted, what is made of it, and of which type that is.
 
 Covers: the description of shifted columns, transforms of one of them, types.
-Does not cover: shifting (``lag``).
 """
 
 from __future__ import annotations
@@ -30,13 +29,11 @@ class LagColumn:
     """One column of the result."""
 
     name: Any
-    """Its name."""
     column: Any
     """The column that is shifted."""
     lag: int
     """By how many rows; negative for later rows."""
     dtype: Any
-    """Its type."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

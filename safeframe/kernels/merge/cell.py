@@ -1,7 +1,6 @@
 """One output partition of a join, from the rows of its shard.
 
 Covers: ordering both sides by key, the virtual join, taking the cell's rows.
-Does not cover: where the rows of a shard come from (``engine``).
 """
 
 from __future__ import annotations

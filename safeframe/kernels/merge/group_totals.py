@@ -5,7 +5,6 @@ key. So with the other side's totals of each key, a partition gives totals by
 whatever columns it has; those of several partitions add up.
 
 Covers: totals by group of one partition, joining them, what they come to.
-Does not cover: totals by key (``merge_totals``); where partitions come from (``engine``).
 """
 
 from __future__ import annotations
@@ -42,7 +41,6 @@ class GroupedTotals:
     how: How
     """The join of this side's rows with the other's: never one that has rows of the other alone."""
     totals: tuple[Total, ...]
-    """What is wanted."""
     by: tuple[tuple[int, bool], ...]
     """Numbers of what is grouped by, and whether it is a key of the join; a group of the side otherwise."""
     names: tuple[Any, ...]

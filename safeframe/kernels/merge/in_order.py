@@ -2,7 +2,6 @@
 
 Covers: rows per key, by address where codes lie close together and by their
 runs otherwise; the result in the order of its keys.
-Does not cover: where the rows come from (``engine``).
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ not at all. Nothing is brought to key order, and that side's columns are taken
 as they are.
 
 Covers: joins that keep no unmatched row of the side that is looked up in.
-Does not cover: keys that repeat on both sides (``kernels.merge.virtual``).
 """
 
 from __future__ import annotations

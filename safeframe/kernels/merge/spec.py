@@ -2,7 +2,6 @@
 
 Covers: working out the result's columns from two empty frames, as
 ``pandas.merge`` would name and type them.
-Does not cover: rows.
 """
 
 from __future__ import annotations
@@ -55,11 +54,8 @@ class JoinSpec:
     """One join, as its tasks see it."""
 
     how: How
-    """Which rows stay."""
     left: SideSpec
-    """The left columns."""
     right: SideSpec
-    """The right columns."""
     output: tuple[OutputColumn, ...]
     """The result's columns, in order, without the indicator."""
     index: OutputColumn | None

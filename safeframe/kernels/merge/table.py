@@ -6,8 +6,6 @@ place: there is no hashing, no sorting and no comparing.
 
 Covers: which joins can be made so, the table's layout, rows into it, and
 looking them up.
-Does not cover: where the table is (``engine.merge.broadcast_tasks``); whether keys are
-unique and close enough to each other (``sizing.keys.table``).
 """
 
 from __future__ import annotations
@@ -54,7 +52,6 @@ class JoinTable:
     spec: JoinSpec
     """The join: a left one with a table of right rows, or the other way round."""
     keys: KeyTable
-    """Where keys are."""
 
     @property
     def build(self) -> SideSpec:

@@ -2,7 +2,6 @@
 
 Covers: pieces of several groups as one; the types of sums; sums of floats that are
 no number; counts that 64 bits do not hold.
-Does not cover: which pieces a total is made of (``merge_totals``).
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ floats, and the sums that means are made of, are made in 64-bit floats.
 
 Covers: totals per key of one partition, joining them, totals of the join by key
 or as a whole.
-Does not cover: adding up what totals are made of (``kernels.merge.total_pieces``); where
-partitions come from (``engine``).
 """
 
 from __future__ import annotations
@@ -60,7 +58,6 @@ class SideTotals:
     """What is to be known of one side."""
 
     on: tuple[Any, ...]
-    """Its key columns."""
     wanted: tuple[tuple[Any, str], ...]
     """Columns, and ``"sum"``, ``"float sum"``, ``"count"``, ``"min"``, ``"max"`` or ``"finite"`` (the sum of values
     that are) of each."""

@@ -6,8 +6,6 @@ the same positions, so that their codes are encoded and compressed once; and
 those of the right side are the same from group to group.
 
 Covers: pages, column chunks, statistics, the footer (its schema is pyarrow's own).
-Does not cover: which rows are in a group (``kernels.parquet.row_groups``), values
-(``kernels.parquet.values``), codes (``kernels.parquet.page``).
 
 Source of the format: https://parquet.apache.org/docs/file-format/, and
 ``parquet.thrift`` beside it; data pages are of version 1.
@@ -55,13 +53,11 @@ class ColumnSource:
     """Where a column of the file comes from."""
 
     name: str
-    """Its name."""
     side: str
     """``"left"``, ``"right"`` or ``"key"``; or ``"rows"`` for one that counts the file's rows."""
     values: PhysicalColumn | None
     """The side's block; None for a count of rows."""
     codec: str
-    """Its codec."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,11 @@ class FileColumn:
     """A column of the file."""
 
     name: str
-    """Its name."""
     source: OutputColumn | None
     """Where the join has it from; None for a count of the file's rows."""
     dtype: Any
     """The dtype that the result promises."""
     codec: str
-    """Its codec."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,7 +45,6 @@ class JoinedForm:
     """What the files of one join look like."""
 
     spec: JoinSpec
-    """The join."""
     schema: pa.Schema
     """Of all files."""
     columns: tuple[FileColumn, ...]

@@ -7,7 +7,6 @@ rectangles of both sides. Keys with few rows share pages, for which the
 positions of their rows are worked out one by one.
 
 Covers: which positions a page has.
-Does not cover: what is written for them (``kernels.parquet.file``).
 """
 
 from __future__ import annotations
@@ -33,13 +32,10 @@ class Page:
     """Result rows that follow each other, as positions in the blocks; -1 for none."""
 
     n_rows: int
-    """How many."""
     left: Positions
-    """Left rows."""
     repeats: int | npt.NDArray[np.int64]
     """Result rows of each of them."""
     right: Positions
-    """Right rows."""
     times: int
     """How often they come round."""
     keys: Positions

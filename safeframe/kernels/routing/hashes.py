@@ -23,11 +23,9 @@ class HashRouter:
     """Sends a row to the shard of its key."""
 
     on: tuple[Any, ...]
-    """The key columns."""
     schema: KeySchema
     """How keys become codes."""
     n_shards: int
-    """The shards."""
 
     def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
         """Return the shard of each row; see :class:`safeframe.kernels.routing.router.Router`."""

@@ -22,9 +22,7 @@ class RangeRouter:
     """Where rows go, by the codes or by the ranks of their keys."""
 
     order: RowOrder
-    """The order."""
     layout: ShardLayout
-    """The shards."""
     bounds: pd.DataFrame | None
     """The keys that shards begin with, or just behind, where keys have no codes."""
     positions: npt.NDArray[np.int64] | None
@@ -55,7 +53,6 @@ class NullsFirst:
     """A range router whose last shard, that of nulls, is the first, where shards are partitions as they come."""
 
     router: RangeRouter
-    """The router."""
 
     @property
     def n_shards(self) -> int:

@@ -82,11 +82,9 @@ class JoinRouter:
     """Sends a row of one side of a join to the shard of its key."""
 
     on: tuple[Any, ...]
-    """The key columns."""
     schema: KeySchema
     """How keys become codes."""
     layout: ShardLayout
-    """The shards."""
     empty: npt.NDArray[np.bool_] | None = None
     """Which shards this side had no rows for when the plan was made; None where that is not known."""
 

@@ -3,7 +3,6 @@
 Covers: one unsigned code per row where the order has one (a single column of
 numbers or times), and ranks among given values where
 it has not (strings, categories, several columns).
-Does not cover: choosing where to cut (``planning.sort.ranges``).
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ class RowOrder:
     """What rows are ordered by, as :meth:`pandas.DataFrame.sort_values` means it."""
 
     by: tuple[Any, ...]
-    """The columns."""
     ascending: tuple[bool, ...]
     """For each of them, whether small values come first."""
     na_last: bool
@@ -312,7 +310,6 @@ class BlockOrder:
     spec: FrameSpec
     """The frame as it is staged."""
     order: RowOrder
-    """The order."""
 
     @property
     def columns(self) -> tuple[int, ...]:

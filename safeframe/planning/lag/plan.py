@@ -43,7 +43,6 @@ class LagPlan:
     """A plan, and what the engine has to know besides."""
 
     plan: Plan
-    """The plan."""
     halo: Halo | None
     """Rows of neighbours, where partitions stay."""
     figures: RangeFigures | None

@@ -2,7 +2,6 @@
 
 Covers: whether a side is in key order, the steps that check its partitions and
 join slices of them, what a worker holds meanwhile.
-Does not cover: which sides stay (``planning.merge.in_order``, ``merge_one_side``).
 """
 
 from __future__ import annotations

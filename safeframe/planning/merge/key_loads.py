@@ -29,11 +29,8 @@ class KeyLoads:
     codes: Codes
     """Known keys, ascending."""
     left: Loads
-    """Left rows."""
     right: Loads
-    """Right rows."""
     output: Loads
-    """Result rows."""
     weight: Loads
     """Keys that each key stands for, itself among them."""
     null_left: int

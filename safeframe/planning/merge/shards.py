@@ -31,7 +31,6 @@ class LayoutFigures:
     input_rows: int
     """Rows of both sides that the largest cell reads."""
     input_nbytes: int
-    """Their bytes."""
     cell_rows: int
     """Result rows of the largest cell."""
     left_rows: Counts

@@ -2,8 +2,6 @@
 
 Covers: result rows, rows without a partner, the heaviest keys; exact to the
 row where both sides' statistics are exact, else with an interval.
-Does not cover: gathering statistics (``sizing.keys.statistics``), cutting the result
-(``planning.merge.shards``).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class TableFacts:
     build_rows: Counts
     """Rows of each of its partitions."""
     probe: FrameProfile
-    """The other one."""
+    """The other side."""
     row_nbytes: int
     """Bytes of a row of the table."""
     output_row_nbytes: float

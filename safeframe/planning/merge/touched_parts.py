@@ -3,7 +3,6 @@
 Covers: whether a side is in key order; neighbouring partitions for a shard of
 several keys; row ranges of a key's partitions for a shard of one key, so that
 a key that crosses many partitions is read by rows as everywhere.
-Does not cover: cutting keys into shards (``planning.merge.shards``).
 
 Every row of a partition lies in one shard, since shards follow each other
 without a gap, and every cell of the shard reads it, unless no result row comes

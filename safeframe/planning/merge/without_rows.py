@@ -2,7 +2,6 @@
 
 Covers: the choice between rows and no rows, bytes of files, shards that are as
 large as a task may read and files that are as large as a file should be.
-Does not cover: how the merge makes partitions (``merge``).
 """
 
 from __future__ import annotations

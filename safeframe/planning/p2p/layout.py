@@ -7,8 +7,6 @@ up, for hand-overs and messages whose size is chosen so that the sum keeps to a
 share of the worker.
 
 Covers: buffers, the peak of tasks that send and receive, bytes on each disk.
-Does not cover: how many partitions a shuffle makes (``planning.p2p.plan``), asking
-the workers (``sizing.p2p``), setting their buffers (``engine.p2p.settings``).
 """
 
 from __future__ import annotations

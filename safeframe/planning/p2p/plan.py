@@ -1,8 +1,6 @@
 """Plans a shuffle by key through P2P: how many partitions, and what to refuse.
 
 Covers: the number of partitions, and the plan.
-Does not cover: buffers and what they cost (``planning.p2p.layout``), asking the
-workers (``sizing.p2p``), setting their buffers (``engine.p2p.settings``).
 """
 
 from __future__ import annotations

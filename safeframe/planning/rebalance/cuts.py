@@ -1,7 +1,6 @@
 """Cuts a frame for a goal: between index values where divisions can be kept, else between rows.
 
 Covers: the cuts and the divisions that follow.
-Does not cover: how rows get to their partition (``planning.rebalance.plan``).
 """
 
 from __future__ import annotations

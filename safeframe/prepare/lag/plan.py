@@ -44,11 +44,9 @@ class PlannedLag:
     """A plan and what its expression is made of."""
 
     frame: dd.DataFrame
-    """The input."""
     lags: LagSpec
     """What is shifted."""
     lag: LagPlan
-    """The plan."""
     moves: LagMoves
     """How rows come beside those of their group."""
     divisions: tuple[Any, ...]

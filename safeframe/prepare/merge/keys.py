@@ -3,7 +3,6 @@
 Covers: ``on``, ``left_on``, ``right_on``, ``left_index``, ``right_index`` as
 :func:`pandas.merge` takes them, and the frames with their index as a column
 where a join needs it.
-Does not cover: types of keys (``kernels.keys.schema``).
 """
 
 from __future__ import annotations
@@ -35,21 +34,13 @@ class KeyArguments:
     """The arguments of a merge that say what is compared, and what the result is called, in their order."""
 
     how: How = "inner"
-    """See :func:`safeframe.merge`."""
     on: Any = None
-    """See :func:`safeframe.merge`."""
     left_on: Any = None
-    """See :func:`safeframe.merge`."""
     right_on: Any = None
-    """See :func:`safeframe.merge`."""
     left_index: bool = False
-    """See :func:`safeframe.merge`."""
     right_index: bool = False
-    """See :func:`safeframe.merge`."""
     suffixes: tuple[str | None, str | None] = ("_x", "_y")
-    """See :func:`safeframe.merge`."""
     indicator: bool | str = False
-    """See :func:`safeframe.merge`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +52,6 @@ class KeyedSides:
     right: dd.DataFrame
     """The right side, likewise."""
     keys: JoinKeys
-    """What is compared."""
     output: JoinOutput
     """What the result is called."""
 

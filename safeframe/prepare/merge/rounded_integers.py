@@ -1,7 +1,6 @@
 """Integers that a merge would round: those of a side on which rows lack a match become floats, as in pandas.
 
 Covers: finding out whether rows do lack one, where keys were sampled; a warning before the run.
-Does not cover: merges that look up in a table (``merge_table``).
 """
 
 from __future__ import annotations

@@ -54,7 +54,6 @@ class JoinSizes:
     right: dd.DataFrame
     """The right side, likewise; the keys alone for a semi or anti join."""
     keys: JoinKeys
-    """What is compared."""
     output: JoinOutput
     """What the result is called."""
     schema: KeySchema

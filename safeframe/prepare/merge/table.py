@@ -1,7 +1,6 @@
 """A merge that needs to know less: where the smaller side has each key once, and the other side's rows all stay.
 
 Covers: deciding so from parquet footers, types and the smaller side's keys.
-Does not cover: any other merge (``join_sizes``).
 """
 
 from __future__ import annotations

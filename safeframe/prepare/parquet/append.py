@@ -1,7 +1,6 @@
 """What ``to_parquet(append=True)`` finds: which files there are, and whether rows of these types can follow.
 
 Covers: names of the new files, columns and types, divisions.
-Does not cover: writing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """dask's own arguments of ``to_parquet``: taken as they are, mapped to ours, or refused with the reason.
 
 Covers: the file system, the schema, names, metadata, what pyarrow's writer is told.
-Does not cover: whether the target may be written (``parquet_checks``), which files there are to append to
-(``parquet_append``).
 """
 
 from __future__ import annotations

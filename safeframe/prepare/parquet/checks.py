@@ -1,7 +1,6 @@
 """What ``to_parquet`` looks at before it writes: columns, the target, room on the disk.
 
 Covers: refusals, in words.
-Does not cover: writing.
 """
 
 from __future__ import annotations

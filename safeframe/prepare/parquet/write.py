@@ -1,7 +1,6 @@
 """How ``to_parquet`` writes a frame: its rows, or a merge's blocks without making them, and in which directory.
 
 Covers: choosing between the two, refusals that need the size of the files, the expression.
-Does not cover: the dataset (``prepare.parquet.dataset``), the graph (``engine.parquet``).
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ class PreparedWrite:
     target: ParquetTarget
     """What is written, and where."""
     token: str
-    """The write's name."""
     known: tuple[str, ...]
     """Files at the target that the frame is read from, whatever their names."""
     files: int

@@ -22,13 +22,11 @@ class IndexColumn:
     frame: dd.DataFrame
     """The frame; with the values of a series as a column of their own."""
     column: Any
-    """The column."""
     drop: bool
     """Whether it goes from the columns."""
     renamed: bool = False
     """Whether the index has another name than the column."""
     name: Any = None
-    """That name."""
 
     def named(self, result: dd.DataFrame) -> dd.DataFrame:
         """Return the index of a result its name."""

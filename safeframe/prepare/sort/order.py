@@ -59,7 +59,6 @@ class SortOptions:
     partition_size: str | int | None
     """Bound of one of them."""
     strategy: str | None
-    """How rows move."""
     memory: str | int | None
     """What one worker may use."""
     staging: str | None
@@ -94,15 +93,11 @@ class PlannedSort:
     """A plan and what its expression is made of."""
 
     frame: dd.DataFrame
-    """The input."""
     order: RowOrder
-    """The order."""
     quantiles: KeyQuantiles
-    """The sampled keys."""
     facts: SortFacts
     """What the plan was made from."""
     plan: Plan
-    """The plan."""
     figures: RangeFigures
     """Where the order is cut."""
     index: Any

@@ -1,7 +1,6 @@
 """Looks how large the integers of a frame's columns are.
 
 Covers: parquet footers, which tell of all values; partitions in memory; a sample of any other.
-Does not cover: what is done about large ones (``prepare.merge.rounded_integers``).
 """
 
 from __future__ import annotations

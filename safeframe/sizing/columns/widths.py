@@ -2,7 +2,6 @@
 
 Covers: which partitions are looked at, bytes per row in each of them, the
 interval that follows, and what footers say of partitions that nobody looked at.
-Does not cover: types of fixed width (``sizing.columns.fixed_widths``).
 
 A footer has the bytes of each column of each row group before compression. In
 a group whose strings are written one by one these are the strings and four

@@ -2,7 +2,6 @@
 
 Covers: one pass over the key columns: the smallest and the largest key of each
 partition, and keys spread over all rows, so that a heavy one is among them.
-Does not cover: counting (``sizing.keys.statistics``).
 """
 
 from __future__ import annotations

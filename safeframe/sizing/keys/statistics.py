@@ -2,7 +2,6 @@
 
 Covers: reading key columns only, summaries per partition, their tree of joins,
 exact counts of the heaviest keys of either side in both.
-Does not cover: what a join makes of them (``planning.merge.size``).
 """
 
 from __future__ import annotations

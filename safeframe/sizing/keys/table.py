@@ -1,7 +1,6 @@
 """Looks whether a side's keys are unique, and close enough to each other for a table.
 
 Covers: one pass that finds the smallest and largest key, and which keys are there.
-Does not cover: rows per key (``sizing.keys.statistics``); the table (``kernels.merge.table``).
 """
 
 from __future__ import annotations

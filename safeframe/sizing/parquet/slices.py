@@ -42,7 +42,6 @@ class PartReader:
     part: dict[str, Any]
     """What it is called with."""
     path: str
-    """The file."""
     row_groups: tuple[int, ...]
     """Which of its row groups."""
     rows: int

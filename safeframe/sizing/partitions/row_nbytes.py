@@ -1,7 +1,6 @@
 """Bytes of each row of a frame in memory, as ``memory_usage(deep=True)`` counts them.
 
 Covers: columns of any dtype and the index; what a frame holds beyond its rows.
-Does not cover: frames that are not there (``sizing.frames`` knows widths by dtype).
 """
 
 from __future__ import annotations

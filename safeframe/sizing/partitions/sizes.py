@@ -2,8 +2,6 @@
 
 Covers: parquet footers where they say it all; a pass over the partitions, or
 over slices of parquet files; places between rows, or between index values.
-Does not cover: what a row takes (``sizing.partitions.row_nbytes``), reading slices
-(``sizing.parquet.slices``), choosing cuts (``planning.rebalance.plan``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Runs a function on key columns of every partition, with few tasks and little held at once.
 
 Covers: which columns are read, and how partitions are grouped into tasks.
-Does not cover: what is learnt from a partition.
 
 A partition that dask makes from nothing but its own task (a file to read, a
 call of ``from_map``) needs no task of its own: several such are run one after

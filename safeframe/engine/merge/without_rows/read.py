@@ -50,7 +50,6 @@ class RowColumns:
     """Columns of a frame, as functions of a merge's."""
 
     merge: Any
-    """The merge."""
     columns: dict[Any, Any]
     """What each column is: a :class:`RowFunction`, a :class:`RowValue` or a constant."""
     where: dict[str, Any]

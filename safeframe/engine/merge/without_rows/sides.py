@@ -10,8 +10,6 @@ rows; unless the side has no row there, which is where nulls stand in.
 
 Covers: which side a column is of, its nulls and its type, the merge of sides with
 new columns, its plan of files.
-Does not cover: reading columns out of expressions (``engine.merge.without_rows.read``), working them
-out (``kernels.columns.functions``).
 """
 
 from __future__ import annotations
@@ -70,7 +68,6 @@ class MovedColumns:
     """A frame that is made of a merge, as another merge without anything that follows it."""
 
     merge: Any
-    """The merge."""
     columns: tuple[tuple[Any, Any], ...]
     """Each column's name, and its name in the merge."""
     left: tuple[ColumnProfile, ...]

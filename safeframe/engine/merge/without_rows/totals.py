@@ -6,8 +6,6 @@ side. Which they are is seen when dask simplifies an expression: nothing changes
 for whoever writes it.
 
 Covers: which aggregations can be answered, counting rows that no plan knows.
-Does not cover: the graph (``engine.merge.without_rows.totals_nodes``); steps between the merge and the
-aggregation (``engine.merge.without_rows.waiting``); counting rows that the plan knows (``engine.merge.without_rows.hooks``).
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@
     GroupTotals(GroupParts(left, WholeSide(PartTotals(right))))              by columns of the left side
 
 Covers: the graph.
-Does not cover: which aggregations they stand for (``merge_totals``); the
-arithmetic (``kernels``).
 """
 
 from __future__ import annotations
@@ -51,7 +49,6 @@ class Asked:
     """Totals of a merge that a step asks for."""
 
     totals: tuple[Total, ...]
-    """Which."""
     by: tuple[Group, ...] | None
     """What to group by; None for totals of all rows."""
     dropna: bool

@@ -6,8 +6,6 @@ is answered from the totals of the sides; where it cannot be, it is what it was.
 
 Covers: gathering the steps; totals of new columns of one side; sums of products
 of columns of both sides; the number of rows that a filter leaves.
-Does not cover: totals of a merge's own columns (``merge_totals``), which columns
-are of one side (``engine.merge.without_rows.sides``).
 """
 
 from __future__ import annotations
