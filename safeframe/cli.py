@@ -54,23 +54,23 @@ main.add_command(doctor)
     type=click.FloatRange(min=1e-5, max=1.0),
     default=0.0125,
     show_default=True,
-    help="Size of both tables; 1 is the whole question, and the result grows with the square.",
+    help="Size of both tables, as a share of the original question; the result grows with its square.",
 )
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("safeframe-demo"),
     show_default=True,
-    help="Where tables and result go.",
+    help="Directory for the tables and the result.",
 )
 @click.option("--keep", is_flag=True, help="Keep the tables too; the result is always kept.")
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Worker processes.")
 @click.option("--memory", default="1GiB", show_default=True, help="Memory limit of each worker.")
 def demo(scale: float, directory: Path, keep: bool, workers: int, memory: str) -> None:
-    """Merge two tables whose join is larger than anyone expects.
+    """Merge two tables whose join is much larger than its inputs.
 
-    Makes a scaled-down version of a question that many have asked, starts a
-    small local cluster, says what the merge will take, runs it, and compares.
+    Generate a scaled-down version of a frequent question, start a
+    small local cluster, predict the merge's memory, run it, and compare.
     """
     Demo(
         scale=scale,
@@ -85,11 +85,11 @@ def demo(scale: float, directory: Path, keep: bool, workers: int, memory: str) -
 @main.command()
 @click.argument("left")
 @click.argument("right")
-@click.option("--on", multiple=True, help="Key column of both sides; several times for several columns.")
+@click.option("--on", multiple=True, help="Key column of both sides; repeat the option for several columns.")
 @click.option("--left-on", multiple=True, help="Key column of the left side.")
 @click.option("--right-on", multiple=True, help="Key column of the right side.")
 @click.option("--how", type=click.Choice(_HOWS), default="inner", show_default=True, help="Which rows stay.")
-@click.option("--memory", default=None, help="Memory that one worker may use: prints the plan as well.")
+@click.option("--memory", default=None, help="Memory that one worker may use; also prints the plan.")
 def estimate(
     left: str,
     right: str,
@@ -99,7 +99,7 @@ def estimate(
     how: Any,
     memory: str | None,
 ) -> None:
-    """Return how large the join of two parquet data sets would be.
+    """Predict the size of the join of two parquet datasets.
 
     Only the key columns of LEFT and RIGHT are read.
     """
@@ -121,7 +121,7 @@ def estimate(
 @main.command()
 @click.argument("path")
 def inspect(path: str) -> None:
-    """Return what the parquet files at PATH hold, from their footers alone."""
+    """Print rows, row groups and sizes of the parquet files at PATH, from their footers."""
     console = _console()
     try:
         files = read_footers(path)
@@ -152,7 +152,7 @@ def inspect(path: str) -> None:
     if not all(file.exact for file in files):
         _say(
             console,
-            "Footers do not tell how long strings and lists are in memory: these columns are left out.",
+            "Footers do not have the size of strings and lists in memory: these columns are not counted.",
         )
 
 
@@ -170,7 +170,7 @@ def _read(path: str) -> dd.DataFrame:
 
 
 def _missing(path: str) -> ValidationError:
-    msg = f"There is no parquet data set at {path!r}."
+    msg = f"There is no parquet dataset at {path!r}."
     return ValidationError(msg, hint="Name a parquet file, or a directory of them.")
 
 

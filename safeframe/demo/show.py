@@ -117,14 +117,14 @@ class Demo:
         begin = time.perf_counter()
         plan = plan_merge(tables[0].unwritten(), tables[1].unwritten(), how="left", on=KEY)
         seconds = time.perf_counter() - begin
-        self._head(f"The whole question, foretold in {format_seconds(seconds)}")
+        self._head(f"The whole question, predicted in {format_seconds(seconds)}")
         self._say(
             f"{_described(tables[0])}\n{_described(tables[1])}\n"
-            "Their keys were made as --scale 1 would make them, and counted; nothing of these tables is on disk."
+            "Their keys were generated as with --scale 1 and counted; these tables are not on disk."
         )
         self._say(str(plan))
         self._say(
-            f"This is what nobody told the question's author: {format_count(int(plan.output_rows))} rows, "
+            f"What the author of the question could not know: {format_count(int(plan.output_rows))} rows, "
             f"{int(plan.output_nbytes) / 10**12:.1f} TB in memory."
         )
 
@@ -155,7 +155,7 @@ class Demo:
             merged = merge(frames[0], frames[1], how="left", on=KEY, max_output=free)
         for warning in caught:
             if issubclass(warning.category, OutputExplosionWarning):
-                self._head("The warning that comes with it")
+                self._head("The warning that it issues")
                 self._say(str(warning.message))
         self._head("The merge")
         with measure(plan) as measured, progress_bar(cluster, self.console, "merging and writing"):
@@ -183,7 +183,7 @@ class Demo:
             "result": str(outcome.result),
         }
         if measured.lost_workers:
-            lines["lost"] = f"{len(measured.lost_workers)} workers were lost on the way"
+            lines["lost"] = f"{len(measured.lost_workers)} workers were lost during the run"
         self._say("\n".join(f"{label:<9} {text}" for label, text in lines.items()))
 
     def _head(self, text: str) -> None:
@@ -224,6 +224,6 @@ def _described(table: QuestionTable) -> str:
 def _intro() -> str:
     return (
         'The question: "Dask running out of memory even when partitions are way less than worker memory".\n'
-        "A table and its four lag features are merged with another one on col1, how='left'.\n"
-        "No partition is large, and the merge dies all the same."
+        "A table with four lag features is merged with another one on col1, how='left'.\n"
+        "No partition is large, and the merge still runs out of memory."
     )

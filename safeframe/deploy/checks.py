@@ -72,7 +72,7 @@ def check_workers(states: Mapping[str, WorkerState | BaseException]) -> Iterable
                 name=f"worker {address}",
                 status="problem",
                 found=f"cannot load safeframe: {state}" if lost else f"does not answer: {state!r}",
-                hint="Install safeframe where the workers run." if lost else "Look at its log.",
+                hint="Install safeframe where the workers run." if lost else "Check its log.",
             )
 
 
@@ -86,7 +86,7 @@ def check_state(states: Sequence[WorkerState]) -> Iterable[Finding]:
                 status="problem",
                 found=f"{state.status}, and takes no tasks; it holds {format_nbytes(state.resident_nbytes)}",
                 limit=limit,
-                hint="Release what it holds (del, client.cancel), or restart it: client.restart_workers([...]).",
+                hint="Release its data (del, client.cancel), or restart it: client.restart_workers([...]).",
             )
         if state.swapped_nbytes:
             yield Finding(

@@ -71,16 +71,16 @@ class Deviation:
         """What to do where :func:`safeframe.tune` does not change it."""
         value = self.setting.value
         if self.users:
-            return f"it was set on purpose, and is left: take that away, or set it to {value!r}"
+            return f"it was set by the user, and is kept: remove that setting, or set it to {value!r}"
         if self.shuffling:
-            return "a P2P shuffle runs: call safeframe.tune again when it is done"
+            return "a P2P shuffle is running: call safeframe.tune again when it has finished"
         if self.setting.where == "environment":
             return (
                 f"read when a process starts: start the workers with {self.name}={value} in their environment "
                 "(dask's distributed.nanny.pre-spawn-environ), or use safeframe.LocalCluster"
             )
         if self.setting.where == "client":
-            return f'read in this process, which is yours: dask.config.set({{"{self.name}": {value!r}}})'
+            return f'read in this process, which safeframe does not change: dask.config.set({{"{self.name}": {value!r}}})'
         who = "scheduler" if self.setting.where == "scheduler" else "workers"
         return f"start the {who} with the dask setting {self.name}: {value}"
 

@@ -19,7 +19,9 @@ _CONNECT_SECONDS = 10
 
 @click.command()
 @click.option(
-    "--scheduler", metavar="ADDRESS", help="Examine the cluster of this scheduler, as tcp://host:8786."
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Address of the scheduler whose cluster to examine, such as tcp://host:8786.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(scheduler: str | None, as_json: bool) -> None:

@@ -137,7 +137,7 @@ def _environment(limit_nbytes: int) -> tuple[Setting, ...]:
             value=trim,
             rule="at least",
             nbytes=True,
-            reason="dask's 64 KiB give pages back that the next task asks for again",
+            reason="dask's 64 KiB return pages that the next task needs again",
         ),
         Setting(
             name="ARROW_DEFAULT_MEMORY_POOL",
@@ -171,7 +171,7 @@ def _of_workers(limit_nbytes: int) -> tuple[Setting, ...]:
             value=buffer_nbytes(options.P2P_COMM_DEFAULT_NBYTES),
             rule="at most",
             nbytes=True,
-            reason="rows of a P2P shuffle that wait to be sent, beside the tasks; dask lets them be 1 GiB",
+            reason="rows of a P2P shuffle that wait to be sent, next to the tasks; dask allows 1 GiB",
         ),
         Setting(
             name="distributed.p2p.storage.buffer",
@@ -179,28 +179,28 @@ def _of_workers(limit_nbytes: int) -> tuple[Setting, ...]:
             value=buffer_nbytes(options.P2P_STORAGE_DEFAULT_NBYTES),
             rule="at most",
             nbytes=True,
-            reason="rows of a P2P shuffle that wait to be written; dask lets them be 100 MiB",
+            reason="rows of a P2P shuffle that wait to be written; dask allows 100 MiB",
         ),
         Setting(
             name="distributed.p2p.comm.concurrency",
             where="worker",
             value=options.P2P_CONCURRENCY,
             rule="at most",
-            reason="messages of a P2P shuffle under way at a time, each in memory at both ends; dask sends ten",
+            reason="messages of a P2P shuffle in flight at a time, each in memory at both ends; dask sends ten",
         ),
         Setting(
             name="distributed.worker.memory.spill",
             where="worker",
             value=options.HEADROOM_FRACTION,
             rule="at least",
-            reason="plans fill up to this share, and pages that are kept cannot be spilled",
+            reason="plans use up to this share, and retained pages cannot be spilled",
         ),
         Setting(
             name="distributed.worker.memory.pause",
             where="worker",
             value=options.PAUSE_FRACTION,
             rule="at least",
-            reason="a worker that a plan fills to 0.8 of its limit and that keeps its pages would stay paused",
+            reason="a worker that a plan fills to 0.8 of its limit, and that retains its pages, would stay paused",
         ),
     )
 
@@ -213,7 +213,7 @@ def _of_others(limit_nbytes: int) -> tuple[Setting, ...]:
             where="scheduler",
             value=1.0,
             rule="at most",
-            reason="no task that reads input is handed out before the worker has a thread for it",
+            reason="no task that reads input is sent before the worker has a thread for it",
         ),
         Setting(
             name="array.chunk-size",

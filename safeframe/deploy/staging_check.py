@@ -23,7 +23,7 @@ __all__ = ["check_own_staging", "check_staging"]
 
 _WORD = b"safeframe doctor\n"
 _HINT = (
-    "Name a directory, or an object store, that every worker and the scheduler may write in staging=, or in "
+    "Name a directory or an object store that every worker and the scheduler can write, in staging= or in "
     "the setting safeframe.staging.directory. Without one, rows move by P2P."
 )
 

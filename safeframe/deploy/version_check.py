@@ -69,7 +69,7 @@ def compare_versions(versions: Mapping[str, Mapping[str, str]]) -> Iterable[Find
                 status="problem",
                 found="; ".join(f"{version} in {_some(where)}" for version, where in by_version.items()),
                 limit="the same in all",
-                hint=f"Install the same {package} everywhere: tasks travel between these processes as pickles.",
+                hint=f"Install the same {package} everywhere: tasks are sent between these processes as pickles.",
             )
     if sound:
         mine = next(iter(versions.values()))

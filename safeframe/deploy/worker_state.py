@@ -98,7 +98,7 @@ def require_synchronous(client: Any) -> None:
         msg = f"client={client!r} is not a distributed.Client."
         raise ValidationError(msg, hint="Connect one to the cluster: distributed.Client(address).")
     if client.asynchronous:
-        msg = "An asynchronous client cannot be asked from here, for its answers have to be awaited."
+        msg = "An asynchronous client cannot be queried from here, because its answers have to be awaited."
         raise UnsupportedError(
             msg, hint="Connect a second client to the same scheduler, without asynchronous=True."
         )

@@ -159,11 +159,11 @@ class CellLimit:
         if nbytes > self.largest_nbytes + self.row_nbytes:
             msg = (
                 f"An output partition has {format_count(len(frame))} rows of {self.row_nbytes:.0f} B, "
-                f"{format_nbytes(nbytes)} in all, and the plan promised "
+                f"{format_nbytes(nbytes)} in all, but the plan promised "
                 f"{format_nbytes(self.largest_nbytes)} at most."
             )
             hint = (
-                "The input has other rows than when the plan was made, or more keys than could be counted exactly: "
+                "The input has changed since the plan was made, or has more keys than could be counted exactly: "
                 "make the collection again, or raise the configuration value safeframe.key-capacity."
             )
             raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
@@ -184,7 +184,7 @@ class CellLimit:
         if self.possible_nbytes is None or needed <= self.task_nbytes:
             return
         msg = (
-            f"{format_nbytes(nbytes)} of rows are staged for one output partition, and reading them takes "
+            f"{format_nbytes(nbytes)} of rows are staged for one output partition, and reading them needs "
             f"{format_nbytes(needed)}: a task may use {format_nbytes(self.task_nbytes)}."
         )
         raise MemoryBudgetError(msg, hint=_HINT, needed_nbytes=needed, allowed_nbytes=self.task_nbytes)
@@ -199,7 +199,7 @@ class CellLimit:
             return
         msg = (
             f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, and "
-            f"{format_nbytes(possible_nbytes)} were possible by the strings that were looked at"
+            f"{format_nbytes(possible_nbytes)} was the most that the sampled strings allowed"
         )
         if nbytes > self.task_nbytes:
             msg += f"; a task may use {format_nbytes(self.task_nbytes)}."
@@ -212,7 +212,7 @@ class CellLimit:
 
 
 _HINT = (
-    "Strings or objects are longer in some partitions than in those that were looked at: ask for a smaller "
+    "Strings or objects are longer in some partitions than in the sampled ones: request a smaller "
     "partition_size=, or spread long rows over the partitions first."
 )
 
@@ -232,5 +232,5 @@ def conserved(rows_in: int, rows_out: int, where: str) -> None:
 def rows_lost(where: str, rows_in: int, rows_out: int) -> RowConservationError:
     """Make the error, with both numbers."""
     msg = f"{where}: {format_count(rows_in)} rows went in and {format_count(rows_out)} came out."
-    hint = "This is a fault of safeframe or of the disk, not of your data: please report it."
+    hint = "This is a bug in safeframe or a fault of the disk, not of your data: please report it."
     return RowConservationError(msg, hint=hint, rows_in=rows_in, rows_out=rows_out)

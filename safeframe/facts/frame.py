@@ -98,7 +98,7 @@ class FrameProfile:
             With the column, and the type of the value that was seen.
         """
         if self.unwritable:
-            msg = f"{self.unwritable}, which cannot be staged and brought back as it was."
+            msg = f"{self.unwritable}, which cannot be staged and restored unchanged."
             hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
             raise UnsupportedError(msg, hint=hint)
 

@@ -47,7 +47,7 @@ def current_client() -> Any | None:
     try:
         scheduler = get_scheduler()
     except RuntimeError as error:
-        msg = f"Recipes look at workers and data when they are called: {error}."
+        msg = f"Recipes query workers and data when they are called: {error}."
         hint = "Connect a second client to the same scheduler, without asynchronous=True, and call this in a thread."
         raise UnsupportedError(msg, hint=hint) from error
     owner = getattr(scheduler, "__self__", None)
@@ -162,7 +162,7 @@ def staging_facts(staging: str | None) -> StagingFacts:
     if directory is not None and not (isinstance(directory, str) and directory):
         msg = f"staging={directory!r} is neither a directory nor a URL."
         raise ValidationError(
-            msg, hint='Give it as a string, "/scratch" or "s3://bucket/scratch", or leave it out.'
+            msg, hint='Pass a string, "/scratch" or "s3://bucket/scratch", or leave it out.'
         )
     unavailable = ""
     if directory is None:
@@ -175,8 +175,8 @@ def staging_facts(staging: str | None) -> StagingFacts:
                 directory = str(Path(next(iter(workers))["local_directory"]).parent)
             else:
                 unavailable = (
-                    f"the workers are on {len({worker['host'] for worker in workers})} hosts and no directory is "
-                    "named in staging= that all of them reach"
+                    f"the workers are on {len({worker['host'] for worker in workers})} hosts, and staging= names no "
+                    "directory that all of them can reach"
                 )
     else:
         directory = staging_base(directory)

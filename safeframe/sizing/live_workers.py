@@ -134,9 +134,9 @@ def _no_answer(client: Any) -> ClusterError:
     if client.scheduler is None:
         msg, hint = (
             "The client has lost its scheduler.",
-            "Connect a client to a scheduler that runs, and try again.",
+            "Connect a client to a running scheduler, and try again.",
         )
         return ClusterError(msg, hint=hint)
     msg = f"No answer from the workers of the cluster at {client.scheduler.address} after {len(_PAUSES_SECONDS)} tries."
-    hint = "See the logs of the scheduler and of the workers for why they end; try again once they stay."
+    hint = "Check the logs of the scheduler and the workers for why workers end, and try again when they stay alive."
     return ClusterError(msg, hint=hint, tries=len(_PAUSES_SECONDS))

@@ -115,7 +115,7 @@ def _unavailable(client: Any | None) -> str:
     if client is None:
         return "there is no distributed client, and P2P runs on distributed workers only"
     if client.asynchronous:
-        return "the client is asynchronous, and the workers cannot be asked for their buffers and disks"
+        return "the client is asynchronous, and cannot query the workers' buffers and disks"
     installed = version("dask")
     if Version(installed) < Version(options.P2P_DASK):
         return (

@@ -68,8 +68,8 @@ def staging_base(given: str) -> str:
         # Not even a part of the URL: which part is secret is a guess.
         msg = f"The {scheme}:// URL in staging= has credentials in it."
         hint = (
-            "Leave them out, since plans and dashboards show the URL, and give them to the client, the scheduler "
-            "and every worker as the store's own library takes them: for S3 in AWS_ACCESS_KEY_ID and "
+            "Leave them out, since plans and dashboards show the URL, and set them for the client, the scheduler "
+            "and every worker the way the store's own library reads them: for S3 in AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, in ~/.aws, or by the machine's role."
         )
         raise ValidationError(msg, hint=hint)

@@ -41,7 +41,7 @@ class TestDemo:
             "demo", "--scale", "0.0002", "--directory", directory, "--workers", "2", "--memory", "1GiB"
         )
         assert done.exit_code == 0, done.output
-        assert "The whole question, foretold in" in done.output
+        assert "The whole question, predicted in" in done.output
         assert re.search(r"exactly (99|100),\d{3},\d{3},\d{3} rows", done.output)
         assert "6.4 TB in memory" in done.output
         assert done.output.count("merge: FITS") == 2
@@ -121,7 +121,7 @@ class TestInspect:
         pd.DataFrame({"k": [1], "text": ["abc"]}).to_parquet(tmp_path / "one.parquet", index=False)
         done = _run("inspect", tmp_path)
         assert "in memory  more than 8 B" in done.output
-        assert "these columns are left out" in done.output
+        assert "these columns are not counted" in done.output
 
     def test_many_files_are_not_all_listed(self, tmp_path: Path) -> None:
         for number in range(23):

@@ -190,7 +190,7 @@ def test_names_that_are_no_strings_and_a_column_called_as_p2p_calls_its_own(smal
 
 def test_it_is_taken_where_the_workers_share_no_directory(small_cluster, monkeypatch):
     shared = recipe.staging_facts
-    nowhere = "the workers are on 2 hosts and no directory is named"
+    nowhere = "the workers are on 2 hosts, and staging= names no directory"
     monkeypatch.setattr(
         recipe, "staging_facts", lambda given: replace(shared(given), directory=None, unavailable=nowhere)
     )

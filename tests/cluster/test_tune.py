@@ -138,7 +138,7 @@ def test_it_leaves_the_buffers_of_a_shuffle_that_runs(
         assert shuffle.memory_limiter_comms.limit == 2**30
         assert {COMM, STORAGE} <= _names(during.unchanged)
         assert all(
-            "when it is done" in one.instead for one in during.unchanged if one.name in (COMM, STORAGE)
+            "when it has finished" in one.instead for one in during.unchanged if one.name in (COMM, STORAGE)
         )
     # Once it is done they are set: that the worker's settings say so already does not matter.
     after = tune(threads)

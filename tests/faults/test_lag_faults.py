@@ -112,7 +112,7 @@ class Changing:
             safeframe.RowConservationError,
             "Partition 0 of the frame has 2 rows, and had 3",
         ),
-        ([[0, 0, 1], [2, 1, 1]], safeframe.RowConservationError, "partition 1 are not in order, and were"),
+        ([[0, 0, 1], [2, 1, 1]], safeframe.RowConservationError, "partition 1 are not in order, but were"),
     ],
 )
 def test_partitions_that_changed_are_noticed(later, kind, words):

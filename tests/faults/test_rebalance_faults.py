@@ -120,7 +120,7 @@ def test_a_partition_whose_rows_grow_between_planning_and_running():
     ddf = dd.from_map(growing, range(2), meta={"s": "str" if pd.__version__ >= "3" else "string"})
     result = rebalance_partitions(ddf, partition_size="4KiB")
     with pytest.raises(
-        safeframe.MemoryBudgetError, match=r"has \d.* KiB, and the plan promised 4 KiB at most"
+        safeframe.MemoryBudgetError, match=r"has \d.* KiB, but the plan promised 4 KiB at most"
     ) as info:
         result.compute()
     assert isinstance(info.value, MemoryError)

@@ -79,7 +79,7 @@ def test_a_chunk_of_another_shape(tmp_path):
 
 def test_a_chunk_of_another_type(tmp_path):
     wrong = array().map_blocks(lambda chunk: chunk.astype("f4"), dtype="f8")
-    with pytest.raises(safeframe.SchemaMismatchError, match="is float32, and the array promises float64"):
+    with pytest.raises(safeframe.SchemaMismatchError, match="is float32, but the array has dtype float64"):
         safeframe.rechunk(wrong, (5, 40), staging=str(tmp_path)).compute()
 
 

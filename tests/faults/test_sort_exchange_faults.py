@@ -52,7 +52,7 @@ def test_a_disk_that_fills_up_while_it_runs(small_disk, scheduler, recipe, reque
         ordered = recipe(wide(), "k", staging=str(small_disk))
         assert safeframe.explain(ordered).fits
         with pytest.raises(
-            safeframe.StagingFullError, match=r"is full: .* were to be staged and .* are free(.|\n)*Hint: "
+            safeframe.StagingFullError, match=r"is full: .* had to be staged and .* are free(.|\n)*Hint: "
         ) as info:
             ordered.compute()
     assert info.value.figures["needed_nbytes"] > info.value.figures["free_nbytes"]

@@ -47,7 +47,7 @@ def test_a_disk_that_fills_up_while_it_runs(small_disk, scheduler, request, monk
         merged = safeframe.merge(left, right, on="k", strategy="staged", staging=str(small_disk))
         assert safeframe.explain(merged).fits
         with pytest.raises(
-            safeframe.StagingFullError, match=r"is full: .* were to be staged and .* are free(.|\n)*Hint: "
+            safeframe.StagingFullError, match=r"is full: .* had to be staged and .* are free(.|\n)*Hint: "
         ) as info:
             merged.compute()
     assert info.value.figures["needed_nbytes"] > info.value.figures["free_nbytes"]

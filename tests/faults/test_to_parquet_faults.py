@@ -94,7 +94,7 @@ def test_killed_while_it_overwrites_its_own_input(place, moment, exchange, new):
     assert beside(place) != []
     if moment == "between renames":
         assert not place.exists()
-        atomic_swap.sweep(place)
+        atomic_swap.recover(place)
     assert rows(place) == [x + 1000 * new for x in range(100)]
     to_parquet(dd.read_parquet(place) + 5, place, overwrite=True)
     assert rows(place) == [x + 1000 * new + 5 for x in range(100)]
@@ -113,7 +113,8 @@ def test_overwrites_what_it_reads(place, exchange, monkeypatch):
 def test_a_live_writer_is_not_swept(place):
     live = atomic_swap.Swap(str(place))
     live.open()
-    atomic_swap.sweep(place)
+    with atomic_swap.guarded(place):
+        atomic_swap._sweep(place)
     assert live.directory.exists()
     live.close()
     assert beside(place) == []

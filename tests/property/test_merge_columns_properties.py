@@ -55,7 +55,7 @@ MADE = {
     "of both sides": lambda m: m.assign(c=m["l"] * m["r"]),
 }
 ROWS = {
-    "of both sides": "'l', 'r' are of both sides",
+    "of both sides": "'l', 'r' come from both sides",
 }
 
 

@@ -297,7 +297,9 @@ def test_a_later_write_can_append_and_is_written_once(tmp_path):
     )
     dask.compute(later)
     assert len(dd.read_parquet(tmp_path / "out")) == 80
-    with pytest.raises(safeframe.ValidationError, match=r"has got files since .*part\.4\.parquet"):
+    with pytest.raises(
+        safeframe.ValidationError, match=r"has files that did not exist when .*part\.4\.parquet"
+    ):
         dask.compute(later)
     assert len(dd.read_parquet(tmp_path / "out")) == 80
 
@@ -380,9 +382,9 @@ def test_a_row_group_without_a_match_has_nulls_of_columns_with_nulls(tmp_path, h
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"schema": None}, "schema=None leaves the schema to each partition's rows"),
+        ({"schema": None}, "schema=None takes the schema from each partition's rows"),
         ({"schema": pa.schema([("view", pa.int64())])}, "schema= leaves columns out"),
-        ({"use_dictionary": False}, "use_dictionary= is for pyarrow's writer"),
+        ({"use_dictionary": False}, "use_dictionary= is an option of pyarrow's row writer"),
     ],
     ids=_in_words,
 )
@@ -429,7 +431,9 @@ def test_files_that_cannot_be_read_are_not_appended_to(tmp_path, arguments, numb
     broken = tmp_path / "out" / f"part.{number}.parquet"
     broken.write_bytes(b"broken")
     if number == 3 or arguments:
-        with pytest.raises(safeframe.ValidationError, match=f"part.{number}.parquet' is no parquet file"):
+        with pytest.raises(
+            safeframe.ValidationError, match=f"part.{number}.parquet' is not a readable parquet file"
+        ):
             to_parquet(dask_frame(), tmp_path / "out", append=True, write_index=False, **arguments)
         assert len(list(tmp_path.rglob("*"))) == 5
 

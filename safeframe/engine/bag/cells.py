@@ -165,10 +165,10 @@ def _packed(cells: Sequence[BagCell], limit: BagLimit) -> list[list[BagCell]]:
         needed = math.ceil(2 * total / limit.nbytes)
         msg = (
             f"The bag's groups take {format_nbytes(total)} as Python objects: of {format_count(limit.partitions)} "
-            f"partitions the largest would have {format_nbytes(largest)}, and the plan promised "
+            f"partitions the largest would have {format_nbytes(largest)}, but the plan promised "
             f"{format_nbytes(limit.nbytes)} at most."
         )
-        hint = f"Ask for more of them: npartitions={needed}. Or give each worker more memory."
+        hint = f"Request more partitions: npartitions={needed}. Or give each worker more memory."
         raise MemoryBudgetError(msg, hint=hint, output_nbytes=int(largest), planned_nbytes=limit.nbytes)
     return partitions
 
@@ -181,7 +181,7 @@ def _too_large_a_group(placed: Placed, group: int, nbytes: float, limit: BagLimi
         f"output partition may have {format_nbytes(limit.nbytes)}."
     )
     hint = (
-        "Ask for it in pieces, with split_large_groups=True, reduce the bag by key instead (bag.foldby), or give "
+        "Split it with split_large_groups=True, reduce the bag by key instead (bag.foldby), or give "
         "each worker more memory."
     )
     return MemoryBudgetError(

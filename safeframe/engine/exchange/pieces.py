@@ -158,4 +158,6 @@ def unreadable(path: str, error: OSError | ValueError) -> StagingError:
     """Say that a staged file cannot be read."""
     reason = getattr(error, "strerror", None) or error
     msg = f"The staged file {path} cannot be read: {reason}."
-    return StagingError(msg, hint="Was the staging directory removed while the recipe ran? Run it again.")
+    return StagingError(
+        msg, hint="Was the staging directory removed while the recipe ran? Compute the result again."
+    )

@@ -243,11 +243,11 @@ def staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
         # There was less than that when the write failed, whatever other tasks have removed since.
         free = min(free_nbytes(directory), max(nbytes - 1, 0))
         msg = (
-            f"The staging directory {directory} is full: {format_nbytes(nbytes)} were to be staged and "
+            f"The staging directory {directory} is full: {format_nbytes(nbytes)} had to be staged and "
             f"{format_nbytes(free)} are free."
         )
         hint = "Free some disk, or name a directory with more room in staging=."
         return StagingFullError(msg, hint=hint, needed_nbytes=nbytes, free_nbytes=free)
     msg = f"The staging directory {directory} cannot be written: {error.strerror or error}."
-    hint = "Name a directory that you and every worker may write in staging=."
+    hint = "Name a directory in staging= that you and every worker can write."
     return StagingError(msg, hint=hint, directory=directory)

@@ -103,7 +103,7 @@ def partition_with_halo(
     use_worker()
     frame = _made(part, planned)
     if spec.order is not None and not rows_in_order(frame, spec.order):
-        msg = f"The rows of partition {planned.number} are not in order, and were when the plan was made."
+        msg = f"The rows of partition {planned.number} are not in order, but were when the plan was made."
         raise data_changed(msg, planned=planned.rows, found=planned.rows)
     tails = [
         _piece(edges.tail, piece, last=True) for edges, piece in zip(before, planned.before, strict=True)

@@ -159,7 +159,7 @@ def _check(codes: Codes, keys: pd.Series[Any], planned: PlannedPart, schema: Key
     nulls = planned.rows - len(codes)
     if nulls != planned.null_rows:
         msg = (
-            f"{where} has {format_count(nulls)} rows without a key, and had {format_count(planned.null_rows)} when "
+            f"{where} has {format_count(nulls)} rows with a null key, and had {format_count(planned.null_rows)} when "
             "the merge was planned."
         )
         raise data_changed(msg, planned=planned.null_rows, found=nulls)
@@ -173,11 +173,11 @@ def _check(codes: Codes, keys: pd.Series[Any], planned: PlannedPart, schema: Key
             found[:2] = [keys.iloc[0], keys.iloc[len(codes) - 1]]
         msg = (
             f"{where} holds keys from {found[0]!r} to {found[1]!r}, and held keys from {found[2]!r} to {found[3]!r} "
-            "when the merge was planned: they would be missed where they are now."
+            "when the merge was planned: rows would be missed."
         )
         raise data_changed(msg, planned=planned.rows, found=planned.rows)
     if key_checksum(*count_ordered(codes)) != planned.checksum:
-        msg = f"{where} holds other keys than when the merge was planned, though in the same range."
+        msg = f"{where} does not hold the keys that it had when the merge was planned, though they are in the same range."
         raise data_changed(msg, planned=planned.rows, found=planned.rows)
 
 

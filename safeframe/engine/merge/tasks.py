@@ -108,7 +108,7 @@ def check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
     right_keys = [as_series(right[i]) for i in spec.right.key_positions]
     ids = np.concatenate(key_ids(left_keys, right_keys, spec.left.schema))
     if len(ids) and (ids != ids[0]).any():
-        msg = "Two different keys have the same 64-bit hash, and one of them is heavy."
+        msg = "Two different keys have the same 64-bit hash, and one of them is a heavy key."
         hint = "Merge on one more column, or on an integer code of the key."
         raise ValidationError(msg, hint=hint)
 

@@ -103,7 +103,7 @@ class P2PForm:
         """
         if list(frame.columns) != list(self.meta.columns):
             msg = (
-                f"A partition has the columns {list(frame.columns)!r}, and the frame promises "
+                f"A partition has the columns {list(frame.columns)!r}, but its frame has "
                 f"{list(self.meta.columns)!r}."
             )
             hint = "Make the partitions agree with the frame's meta, as with ddf.map_partitions(..., meta=)."

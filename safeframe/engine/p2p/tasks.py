@@ -218,5 +218,5 @@ def _disk_full() -> StagingFullError:
 
 def _lost(where: str, rows_in: int, rows_out: int) -> RowConservationError:
     msg = f"{where}: {format_count(rows_in)} rows went in and {format_count(rows_out)} came out."
-    hint = "This is a fault of safeframe or of dask's P2P, not of your data: please report it."
+    hint = "This is a bug in safeframe or in dask's P2P, not in your data: please report it."
     return RowConservationError(msg, hint=hint, rows_in=rows_in, rows_out=rows_out)

@@ -117,13 +117,13 @@ def _check_unchanged(target: ParquetTarget, begun: Begun, entries: Entries) -> N
     now = generation_of(Path(target.target), entries.data)
     if now - begun.generation or (target.append and now != begun.generation):
         changed = sorted({name for name, *_ in now ^ begun.generation})
-        msg = f"{target.target!r} was written by another one meanwhile: {changed[0]!r} is not as it was."
-        hint = "The target is as the other one left it. Look at it, and write again or to another path."
+        msg = f"{target.target!r} was changed by another process during the write: {changed[0]!r} is not the same."
+        hint = "The target is as the other process left it. Check it, and write again or to another path."
         raise ValidationError(msg, hint=hint)
     if entries.strange_parquet is not None and not (target.append and not entries.directories):
-        msg = f"{target.target!r} has got a parquet file that is not of the dataset: {entries.strange_parquet!r}."
+        msg = f"{target.target!r} now has a parquet file that is not of the dataset: {entries.strange_parquet!r}."
         raise ValidationError(
-            msg, hint="The target is as it was. Move the file away, or write to another path."
+            msg, hint="The target is unchanged. Move the file away, or write to another path."
         )
 
 
@@ -194,17 +194,17 @@ def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile]) -> None:
         except FileNotFoundError:
             rows = 0 if file.rows else -1
         if rows != file.rows:
-            msg = f"{file.name} has {max(rows, 0):,} rows, and {file.rows:,} were written to it."
-            hint = "The target is as it was. Run it again; should it happen again, please report it."
+            msg = f"{file.name} has {max(rows, 0):,} rows, but {file.rows:,} were written to it."
+            hint = "The target is unchanged. Write again; if the error persists, please report it."
             raise RowConservationError(msg, hint=hint, rows=rows, expected=file.rows)
     total = sum(file.rows for file in files)
     if target.rows is not None and total != target.rows:
-        msg = f"The files have {total:,} rows, and the keys call for {target.rows:,}."
-        hint = "The target is as it was. Did an input change since the merge was made? Make it again."
+        msg = f"The files have {total:,} rows, but the keys predicted {target.rows:,}."
+        hint = "The target is unchanged. Has an input changed since the merge was planned? Call merge again."
         raise RowConservationError(msg, hint=hint, rows=total, expected=target.rows)
     if len({file.name for file in files}) != len(files):
         msg = f"{len(files)} partitions were written to fewer files."
-        raise RowConservationError(msg, hint="The target is as it was. Run it again.")
+        raise RowConservationError(msg, hint="The target is unchanged. Write again.")
 
 
 def _write_metadata(target: ParquetTarget, files: Sequence[WrittenFile]) -> list[str]:
@@ -217,8 +217,8 @@ def _write_metadata(target: ParquetTarget, files: Sequence[WrittenFile]) -> list
     try:
         pq.write_metadata(schema, target.path_of(name), footers, filesystem=target.fs)
     except RuntimeError as error:
-        msg = f"The files have different schemas, of which _metadata cannot be made: {error}."
-        hint = "Give a schema= for all, or leave write_metadata_file= out."
+        msg = f"The files have different schemas, so that _metadata cannot be written: {error}."
+        hint = "Pass one schema= for all, or leave write_metadata_file= out."
         raise SchemaMismatchError(msg, hint=hint) from error
     if target.append:
         return [name]

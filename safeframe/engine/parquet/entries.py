@@ -145,7 +145,5 @@ def footer_of(path: str, fs: Any) -> pq.FileMetaData:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
-        msg = f"{path!r} is no parquet file that can be read: {error}."
-        raise ValidationError(
-            msg, hint="Move it away, or write it again, before rows are appended."
-        ) from error
+        msg = f"{path!r} is not a readable parquet file: {error}."
+        raise ValidationError(msg, hint="Move it away, or write it again, before you append rows.") from error

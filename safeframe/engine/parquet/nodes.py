@@ -126,8 +126,8 @@ def open_target(
         taken &= {target.file_name(number) for number in range(npartitions)}
     if taken and not target.overwrite:
         swap.close()
-        msg = f"{target.target!r} has got files since this write was prepared: {min(taken)!r}."
-        raise ValidationError(msg, hint="Write to another path, or say overwrite=True.")
+        msg = f"{target.target!r} has files that did not exist when this write was prepared: {min(taken)!r}."
+        raise ValidationError(msg, hint="Write to another path, or pass overwrite=True.")
     begun = Begun(swap.directory.stat().st_ino, generation_of(swap.target, entries.data))
     _open[token] = swap, begun
     return begun

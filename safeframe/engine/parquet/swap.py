@@ -144,8 +144,8 @@ class Swap:
             self.close()
             if isinstance(error, StagingError):
                 raise
-            msg = f"Nothing can be written beside or in {str(self.target)!r}: {error.strerror or error}."
-            hint = "Name a path that you and every worker may write, or whose parent directory you may."
+            msg = f"Nothing can be written next to or in {str(self.target)!r}: {error.strerror or error}."
+            hint = "Name a path that you and every worker can write, or whose parent directory is writable."
             raise StagingError(msg, hint=hint, directory=str(self.target)) from error
 
     def _make(self) -> None:
@@ -297,7 +297,7 @@ def recover(target: Path) -> None:
         msg = (
             f"A write to {str(target)!r} was interrupted, and cannot be finished: {error.strerror or error}."
         )
-        hint = "Make the directory writable. All old and new files are in it, or in a hidden directory in it."
+        hint = "Make the directory writable. It has all old and new files, some in a hidden directory."
         raise StagingError(msg, hint=hint, directory=str(target)) from error
 
 
@@ -326,7 +326,7 @@ def _sweep(target: Path, but: Path | None = None) -> None:
 def _refuse_running(target: Path) -> None:
     for lock in _left(target):
         if lock.suffix == ".lock" and is_held(lock) and lock.read_text() == _RUNNING:
-            msg = f"Another write to {str(target)!r} runs now, in this process or in another one."
+            msg = f"Another write to {str(target)!r} is running, in this process or another one."
             raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
 
 

@@ -206,7 +206,7 @@ def _with_text_categories(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFram
                 text: pd.Index[Any] = pd.Index([""])[:0]
                 frame = frame.assign(**{str(name): frame[name].cat.set_categories(text)})
                 continue
-            msg = f"The categories of column {name!r} are {own.dtype} in one partition, and the files have strings."
+            msg = f"The categories of column {name!r} are {own.dtype} in one partition, but strings in the files."
             hint = f"Make them known first: ddf[{name!r}] = ddf[{name!r}].cat.as_known()."
             raise SchemaMismatchError(msg, hint=hint)
     return frame
@@ -229,7 +229,7 @@ def _plain_floats(series: pd.Series[Any], schema: pa.Schema) -> npt.NDArray[Any]
 
 def conversion_error(error: Exception, target: Dataset) -> UnsupportedError | SchemaMismatchError:
     """Say that values do not have the types that the frame promises."""
-    msg = f"A partition cannot be written as the frame's types promise: {error}."
+    msg = f"A partition cannot be written with the frame's types: {error}."
     hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
     mixed = any(pd.api.types.is_object_dtype(dtype) for _, dtype in target.dtypes)
     return (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint)
@@ -240,8 +240,8 @@ def _promised(frame: pd.DataFrame, target: Dataset) -> pd.DataFrame:
     names = [name for name, _ in target.dtypes]
     if list(frame.columns) != names:
         if sorted(map(str, frame.columns)) != sorted(map(str, names)):
-            msg = f"A partition has the columns {list(frame.columns)}, and the frame promises {names}."
-            raise SchemaMismatchError(msg, hint="Make the partitions agree first, or give the right meta=.")
+            msg = f"A partition has the columns {list(frame.columns)}, but its frame has {names}."
+            raise SchemaMismatchError(msg, hint="Make the partitions agree first, or pass the right meta=.")
         frame = frame[names]
     changed = {name: as_promised(frame[name], dtype) for name, dtype in target.dtypes}
     changed = {name: series for name, series in changed.items() if series.dtype != frame[name].dtype}
@@ -259,11 +259,11 @@ def disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingErr
     if target.is_local and error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = free_nbytes(target.directory)
         msg = (
-            f"The disk of {target.target!r} is full: {format_nbytes(nbytes)} in memory were "
-            f"to be written and {format_nbytes(free)} are free."
+            f"The disk of {target.target!r} is full: {format_nbytes(nbytes)} in memory had to "
+            f"be written and {format_nbytes(free)} are free."
         )
-        hint = "Free some disk, or write to a path on another one. The target is as it was."
+        hint = "Free some disk, or write to a path on another disk. The target is unchanged."
         return StagingFullError(msg, hint=hint, needed_nbytes=nbytes, free_nbytes=free)
     msg = f"{target.target!r} cannot be written: {error.strerror or error}."
-    hint = "Name a path that you and every worker may write. The target is as it was."
+    hint = "Name a path that you and every worker can write. The target is unchanged."
     return StagingError(msg, hint=hint, directory=target.target)

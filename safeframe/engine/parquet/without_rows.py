@@ -89,7 +89,7 @@ def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
     if merge.plan.write is None:
         return merge.plan.write_refused or None
     if merge.indicator:
-        return "the indicator tells rows apart"
+        return "the indicator column needs its rows"
     if write_index and merge.known_divisions:
         return "the partitions are ranges of the index"
     planned = found.planned
@@ -106,9 +106,9 @@ def _moved(expr: Any) -> MovedColumns | str:
 def unwritable(target: Dataset) -> str | None:
     """Return which column, or argument, cannot be written without rows, or None."""
     if target.schema is None:
-        return "schema=None leaves the schema to each partition's rows"
+        return "schema=None takes the schema from each partition's rows"
     if target.writer_options:
-        return f"{target.writer_options[0][0]}= is for pyarrow's writer of rows"
+        return f"{target.writer_options[0][0]}= is an option of pyarrow's row writer"
     if len(target.schema) != len(target.dtypes) + target.write_index:
         return "schema= leaves columns out"
     for field in target.schema:

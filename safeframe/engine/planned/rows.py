@@ -87,7 +87,7 @@ def in_planned_order(frame: pd.DataFrame, order: RowOrder, planned: PartOrder) -
     if rows and (
         null is not None or (int(codes[0]), int(codes[-1])) != (first, last) or (codes[1:] < codes[:-1]).any()
     ):
-        msg = f"Partition {number} of {name} is not in order, or holds keys from or up to others, and did not when the plan was made."
+        msg = f"Partition {number} of {name} is not in order, or its smallest or largest key has changed since the plan was made."
         raise data_changed(msg, planned=rows, found=rows)
     return codes
 

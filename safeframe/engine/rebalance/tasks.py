@@ -65,7 +65,7 @@ class SizeLimit:
         nbytes = int(frame.memory_usage(index=True, deep=True).sum())
         if nbytes > self.nbytes:
             msg = (
-                f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, and the plan "
+                f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, but the plan "
                 f"promised {format_nbytes(self.nbytes)} at most."
             )
             hint = (
@@ -173,8 +173,8 @@ def _changed(number: int, planned: int, found: int) -> RowConservationError:
         f"{format_count(found)} now."
     )
     hint = (
-        "The input gives other rows each time it is computed: persist it, or write it to parquet, before it is "
-        "rebalanced."
+        "The input returns different rows each time it is computed: persist it, or write it to parquet, before you "
+        "rebalance it."
     )
     return RowConservationError(msg, hint=hint, rows_in=found, rows_out=planned)
 

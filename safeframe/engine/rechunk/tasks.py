@@ -188,15 +188,11 @@ def _promised(made: Any, spec: ChunkSpec, number: int) -> Chunk:
     chunk = np.asarray(made)
     shape = tuple(high - low for low, high in spec.source.region(number))
     if chunk.shape != shape:
-        msg = (
-            f"Chunk {spec.source.place(number)} has the shape {chunk.shape}, and the array promises {shape}."
-        )
-        hint = (
-            "Does a function that was mapped over the array change shapes? Give it the chunks= that it makes."
-        )
+        msg = f"Chunk {spec.source.place(number)} has the shape {chunk.shape}, but the array's chunks= promise {shape}."
+        hint = "Does a function in map_blocks change shapes? Pass its output chunks= there."
         raise RowConservationError(msg, hint=hint, rows_in=math.prod(shape), rows_out=chunk.size)
     if chunk.dtype != spec.dtype:
-        msg = f"Chunk {spec.source.place(number)} is {chunk.dtype}, and the array promises {spec.dtype}."
+        msg = f"Chunk {spec.source.place(number)} is {chunk.dtype}, but the array has dtype {spec.dtype}."
         raise SchemaMismatchError(
             msg, hint=f"Cast it first: array.map_blocks(np.asarray, dtype={str(chunk.dtype)!r})."
         )

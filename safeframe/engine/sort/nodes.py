@@ -87,8 +87,8 @@ class SafeSort(PlannedFrame):
             if self.index_column is None or plan.largest_partition_nbytes <= plan.partition_nbytes:
                 raise
             hint = (
-                f"{error.hint} {plan.recipe} leaves the rows of a key in one partition: where one key has most of them, "
-                "safeframe.sort_values lets it fill several."
+                f"{error.hint} {plan.recipe} keeps the rows of a key in one partition; if one key has most of them, "
+                "safeframe.sort_values can split it."
             )
             raise MemoryBudgetError(error.message, hint=hint, **error.figures) from None
 

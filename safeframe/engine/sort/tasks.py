@@ -134,7 +134,7 @@ def _check_divisions(index: pd.Index[Any], divisions: tuple[Any, ...], number: i
     first, last = index[0], index[-1]
     last_of_all = number == len(divisions) - 2
     if first < low or last > high or (last == high and not last_of_all):
-        msg = f"Partition {number} holds keys from {first!r} to {last!r}, and was planned for those from {low!r} to {high!r}."
+        msg = f"Partition {number} holds keys from {first!r} to {last!r}, but was planned for keys from {low!r} to {high!r}."
         raise data_changed(msg, planned=0, found=len(index))
 
 

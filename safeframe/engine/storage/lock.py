@@ -57,6 +57,6 @@ def locked(path: Path, *, wait: bool = True) -> IO[str]:
             pass
         except BlockingIOError:
             lock.close()
-            msg = f"Another write of the same rows to {path.name!r} runs now."
+            msg = f"Another write of the same rows to {path.name!r} is running."
             raise ValidationError(msg, hint="Wait for it to end, or write to another path.") from None
         lock.close()

@@ -88,7 +88,7 @@ def _made(directory: Path) -> Path:
     if mode & 0o077:
         directory.rmdir()
         base = str(directory.parent)
-        msg = f"The staging directory {base!r} keeps nothing private: a directory made there has mode {mode:04o}."
+        msg = f"The staging directory {base!r} cannot keep files private: a directory made there has mode {mode:04o}."
         hint = (
             "Name a directory on a file system with permissions in staging=, or mount this one so that "
             "directories in it have mode 0700."

@@ -125,7 +125,7 @@ def _in_words(base: str) -> Iterator[None]:
         msg = f"The object store {base!r} cannot be used for staging: {error.strerror or error}."
         hint = (
             "Check the name of the bucket, and that the client, the scheduler and every worker have credentials "
-            "that may list, read, write and delete there."
+            "to list, read, write and delete there."
         )
         raise StagingError(msg, hint=hint, directory=base) from error
 

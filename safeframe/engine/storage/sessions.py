@@ -100,7 +100,7 @@ class Session:
         except OSError as error:
             msg = f"The staging directory {base!r} cannot be written: {error.strerror or error}."
             hint = (
-                "Name a directory that you and every worker may write in staging=, or in the configuration."
+                "Name a directory that you and every worker can write, in staging= or in the configuration."
             )
             raise StagingError(msg, hint=hint, directory=base) from error
         atexit.register(self.close)
@@ -199,7 +199,7 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
                 # Once is enough: each try may hold the scheduler for seconds.
                 self._out_of_reach = True
                 logger.warning(
-                    "The scheduler cannot remove staged rows from %s: %s. They go when the client's process ends.",
+                    "The scheduler cannot remove staged rows from %s: %s. They are removed when the client's process ends.",
                     self.directory,
                     error,
                 )

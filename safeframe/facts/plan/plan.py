@@ -180,17 +180,17 @@ class Plan:
             hint = f"Give each worker {math.ceil(projected / 2**20)} MiB or more"
             if allowed > self.budget.projected_worker_nbytes(0):
                 hint += (
-                    f"{self._fewer_threads(worst)}, read smaller partitions (blocksize= or split_row_groups=), or ask "
-                    "for a smaller partition_size=."
+                    f"{self._fewer_threads(worst)}, read smaller partitions (blocksize= or split_row_groups=), or request "
+                    "a smaller partition_size=."
                 )
                 hint = f"{self.advice} {hint}".lstrip()
             else:
-                hint += ": what it takes before any data leaves nothing, however small the partitions are."
+                hint += ": what it uses before any data leaves nothing for partitions of any size."
             raise MemoryBudgetError(msg, hint=hint, projected_nbytes=projected, allowed_nbytes=allowed)
         if self._staging_full:
             free = self.staging_free_nbytes or 0
             msg = (
-                f"{self.recipe} stages {format_nbytes(self.staging_nbytes)}, and {self.staging_directory} has "
+                f"{self.recipe} stages {format_nbytes(self.staging_nbytes)}, but {self.staging_directory} has "
                 f"{format_nbytes(free)} free."
             )
             hint = "Free some disk, or name a directory with more room in staging=."
@@ -233,11 +233,11 @@ class Plan:
         ):
             hints.append(
                 f"Write it with safeframe.to_parquet: {format_count(write.files)} files, "
-                f"{format_nbytes(write.file_nbytes)} in all, are made without its rows."
+                f"{format_nbytes(write.file_nbytes)} in all, are written in the compact encoding, without its rows."
             )
         larger = math.ceil(self.output_nbytes.expected / most)
         if options.OUTPUT_COPIES * larger <= self.budget.task_nbytes:
-            hints.append(f"Ask for larger partitions: partition_size= above {format_nbytes(larger)}.")
+            hints.append(f"Request larger partitions: partition_size= above {format_nbytes(larger)}.")
         hints.append("Aggregate or deduplicate the input first.")
         hint = " ".join(hints)
         raise OutputTooLargeError(

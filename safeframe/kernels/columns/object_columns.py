@@ -146,6 +146,8 @@ def _marked(words: pa.Array) -> pa.Array:
 
 
 def _unsupported(name: Any, what: str) -> UnsupportedError:
-    msg = f"Column {name!r} is of dtype object and holds {what}, which cannot be staged and brought back as it was."
+    msg = (
+        f"Column {name!r} is of dtype object and holds {what}, which cannot be staged and restored unchanged."
+    )
     hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
     return UnsupportedError(msg, hint=hint)

@@ -74,9 +74,9 @@ def _spread(frame: pd.DataFrame, on: tuple[Any, ...]) -> _Spread:
         return _Spread(np.empty(0, object), np.empty(0, object))
     found = pd.api.types.infer_dtype(keys)
     if found != "string":
-        msg = f"The key column {on[0]!r} has values that are no strings ({found}), and no order with those that are."
+        msg = f"The key column {on[0]!r} has values other than strings ({found}), which have no common order."
         raise SchemaMismatchError(
-            msg, hint=f"Make all of them strings first: ddf.astype({{{on[0]!r}: 'str'}})."
+            msg, hint=f"Convert all of them to strings first: ddf.astype({{{on[0]!r}: 'str'}})."
         )
     at = np.unique(np.linspace(0, len(keys) - 1, options.KEY_BOUND_ROWS).astype(np.int64))
     return _Spread(np.array([keys.min(), keys.max()], object), keys.iloc[at].to_numpy(object))

@@ -81,10 +81,10 @@ class PartReader:
         found = sum(footer.row_group(number).num_rows for number in known)
         if found != self.rows:
             msg = (
-                f"The row groups of {self.path!r} that were to be read had {format_count(self.rows)} rows when the "
+                f"The row groups of {self.path!r} to be read had {format_count(self.rows)} rows when the "
                 f"plan was made, and have {format_count(found)} now."
             )
-            hint = "The file was written anew in between: make the collection again."
+            hint = "The file was written again in between: make the collection again."
             raise RowConservationError(msg, hint=hint, rows_in=found, rows_out=self.rows)
 
 

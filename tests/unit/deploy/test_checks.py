@@ -186,7 +186,7 @@ class TestSettings:
     def test_a_shuffle_that_runs_keeps_its_buffers(self) -> None:
         buffers = self._with(GOOD, distributed__p2p__comm__buffer=GIB)
         (finding,) = self._check(replace(buffers, shuffling=True))
-        assert "when it is done" in finding.hint
+        assert "when it has finished" in finding.hint
 
     def test_workers_that_are_alike_are_named_once(self) -> None:
         states = [self._with(one, ARROW_DEFAULT_MEMORY_POOL="mimalloc") for one in (GOOD, SECOND)]

@@ -79,7 +79,7 @@ def test_a_partition_beyond_the_sample_is_told_of(recipe, tmp_path, monkeypatch)
     ddf = uneven(tmp_path, short=(0, 7))
     made = RECIPES[recipe](ddf, partition_size="128KiB", staging=str(tmp_path))
     assert safeframe.explain(made).largest_possible_nbytes < 2**20
-    with pytest.warns(PartitionSizeWarning, match="were possible by the strings that were looked at"):
+    with pytest.warns(PartitionSizeWarning, match="was the most that the sampled strings allowed"):
         assert len(dask.compute(*made.to_delayed())) == made.npartitions
 
 

@@ -124,7 +124,7 @@ def test_an_order_that_is_lost_before_the_run_is_noticed():
     frame = dd.from_map(lambda n: pd.DataFrame({"k": rows[n]}), [0, 1], meta={"k": "int64"})
     found = safeframe.set_index(frame, "k", sorted=True)
     rows[1] = [3, 2]
-    with pytest.raises(RowConservationError, match="is not in order, or holds keys"):
+    with pytest.raises(RowConservationError, match="is not in order, or its smallest"):
         found.compute(scheduler="synchronous")
 
 

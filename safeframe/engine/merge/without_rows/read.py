@@ -68,7 +68,7 @@ def read_columns(node: Any) -> RowColumns:
         return RowColumns(node, {name: RowValue(name) for name in node.columns}, {})
     reader = next((read for kinds, read in _READERS if isinstance(node, kinds)), None)
     if reader is None:
-        msg = f"{type(node).__name__} is done on its rows"
+        msg = f"{type(node).__name__} needs its rows"
         raise NeedsRowsError(msg)
     return reader(node)
 
@@ -76,7 +76,7 @@ def read_columns(node: Any) -> RowColumns:
 def _of_projection(node: Any) -> RowColumns:
     frame = read_columns(node.frame)
     if node.frame.ndim != 2:
-        msg = "rows are taken out of it"
+        msg = "rows are selected from it"
         raise NeedsRowsError(msg)
     return RowColumns(frame.merge, {name: frame.columns[name] for name in node.columns}, frame.where)
 
@@ -124,14 +124,14 @@ def _each_column(node: Any, given: Any, checked: Callable[[Any], Any]) -> RowCol
 
 def _of_ufunc(node: Any) -> RowColumns:
     if not isinstance(node.func, np.ufunc) or node.func.signature is not None:
-        msg = f"{getattr(node.func, '__name__', node.func)} is done on its rows"
+        msg = f"{getattr(node.func, '__name__', node.func)} needs its rows"
         raise NeedsRowsError(msg)
     return _function(node, f"ufunc {node.func.__name__}", node.func, list(node.args), dict(node.kwargs))
 
 
 def _of_accessor(node: Any) -> RowColumns:
     if node.accessor not in ("str", "dt") or node.attr in _LOOKS_ELSEWHERE:
-        msg = f".{node.accessor}.{node.attr} is done on its rows"
+        msg = f".{node.accessor}.{node.attr} needs its rows"
         raise NeedsRowsError(msg)
     if "args" in node._parameters:
         for value in (*node.operand("args"), *node.operand("kwargs").values()):
@@ -152,7 +152,7 @@ def _of_operation(node: Any) -> RowColumns:
 
 def _of_same(node: Any) -> RowColumns:
     if not pd.api.types.is_scalar(node.operand("index")):
-        msg = "RenameSeries is done on its rows"
+        msg = "RenameSeries needs its rows"
         raise NeedsRowsError(msg)
     series = read_columns(node.frame)
     (value,) = series.columns.values()
@@ -174,7 +174,7 @@ def _function(
     more = [value for value in keywords.values() if isinstance(value, Expr)]
     each = len(parts) == 1 and node.ndim == parts[0].ndim == 2 and "axis" not in node._parameters
     if not parts or more or not (each or {part.ndim for part in (node, *parts)} == {1}):
-        msg = f"{kind} is done on its rows"
+        msg = f"{kind} needs its rows"
         raise NeedsRowsError(msg)
     frame = read_columns(parts[0])
     if not frame.columns:
@@ -203,7 +203,7 @@ def _function(
 def _series_of_same_rows(frame: RowColumns, value: Any) -> Any:
     """Read a series that stands beside the columns of a frame: of the same merge, and the same rows of it."""
     if value.ndim != 1:
-        msg = "a figure of all rows is used in each of them"
+        msg = "an aggregate of all rows is used in each of them"
         raise NeedsRowsError(msg)
     read = read_columns(value)
     if read.merge._name != frame.merge._name or read.where.keys() != frame.where.keys():
@@ -218,13 +218,13 @@ def _series_of_same_rows(frame: RowColumns, value: Any) -> Any:
 def _constant(value: Any) -> Any:
     if pd.api.types.is_scalar(value):
         return value
-    msg = f"a {type(value).__name__} is no constant"
+    msg = f"a {type(value).__name__} is not a constant"
     raise NeedsRowsError(msg)
 
 
 def _type_of_values(dtype: Any) -> Any:
     if isinstance(pd.api.types.pandas_dtype(dtype), pd.CategoricalDtype):
-        msg = "categories are of all rows"
+        msg = "categories depend on all rows"
         raise NeedsRowsError(msg)
     return dtype
 

@@ -168,7 +168,7 @@ class _Mover:
             msg = f"a {self._merge.how} merge repeats no row"
             raise NeedsRowsError(msg)
         if self._merge.indicator:
-            msg = "the indicator tells rows apart"
+            msg = "the indicator column needs its rows"
             raise NeedsRowsError(msg)
         self._sources = dict(zip(self._spec.meta.columns, self._spec.output, strict=True))
 
@@ -210,7 +210,7 @@ class _Mover:
         columns = tuple((name, self._name_in(merge._spec, place)) for name, place in names)
         for (name, new), dtype in zip(columns, self._meta.dtypes, strict=True):
             if merge._spec.meta[new].dtype != dtype:
-                msg = f"{name!r} has another type where a side has no row"
+                msg = f"{name!r} has another type where a side has no match"
                 raise NeedsRowsError(msg)
         return MovedColumns(merge, columns, tuple(widths["left"]), tuple(widths["right"]))
 
@@ -245,13 +245,13 @@ class _Mover:
                 continue
             if filters and self._merge.how not in ("inner", side):
                 # Rows of the other side would have no match, and stay.
-                reasons.append(NeedsRowsError("rows of the other side are filtered with it"))
+                reasons.append(NeedsRowsError("it filters rows of the other side"))
             elif filters or not self._missing(side) or self._is_null_where_missing(own, side):
                 return side, own
             else:
-                reasons.append(NeedsRowsError("it has values where a side has no row"))
+                reasons.append(NeedsRowsError("it has values where a side has no match"))
         if len(used) > 1 and all(str(reason) == _OTHER_SIDE for reason in reasons):
-            msg = f"{', '.join(map(repr, sorted(used, key=str)))} are of both sides"
+            msg = f"{', '.join(map(repr, sorted(used, key=str)))} come from both sides"
             raise NeedsRowsError(msg)
         raise next((reason for reason in reasons if str(reason) != _OTHER_SIDE), reasons[0])
 
@@ -278,13 +278,13 @@ class _Mover:
             # A key of either side: it is this side's wherever that has a row.
             signed_zeros = isinstance(dtype, np.dtype) and dtype.kind == "f" and side != self._sides()[0]
             if self._missing(side) or dtype != result or signed_zeros:
-                msg = f"the key {function.name!r} is of both sides"
+                msg = f"the key {function.name!r} comes from both sides"
                 raise NeedsRowsError(msg)
         if dtype == result:
             return RowValue(own.names[at])
         if isinstance(dtype, np.dtype) and dtype.kind in "iu" and result == np.dtype("float64"):
             return RowValue(own.names[at], result)
-        msg = f"{function.name!r} has another type where a side has no row"
+        msg = f"{function.name!r} has another type where a side has no match"
         raise NeedsRowsError(msg)
 
     def _is_null_where_missing(self, function: Any, side: str) -> bool:
@@ -335,7 +335,7 @@ class _Mover:
         for name, source in zip(spec.meta.columns, spec.output, strict=True):
             if self._own_names(spec, source) == own:
                 return name
-        msg = f"{own} is no column of the merge"
+        msg = f"{own} is not a column of the merge"
         raise AssertionError(msg)
 
     @staticmethod
@@ -345,4 +345,4 @@ class _Mover:
         return left, right
 
 
-_OTHER_SIDE = "it is of the other side"
+_OTHER_SIDE = "it belongs to the other side"

@@ -138,5 +138,5 @@ def test_where_nothing_is_left_no_partition_is_small_enough() -> None:
     budget = replace(BUDGET, allowed_nbytes=100)
     with pytest.raises(MemoryBudgetError) as info:
         replace(_plan(_step("a", 5)), budget=budget).validate()
-    assert info.value.hint.startswith("Give each worker 1 MiB or more: what it takes before any data")
+    assert info.value.hint.startswith("Give each worker 1 MiB or more: what it uses before any data")
     assert "partition_size" not in info.value.hint
