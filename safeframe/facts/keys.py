@@ -213,7 +213,7 @@ class PlannedKeys:
     """What the frame is called in a message: "the left side"."""
     rows: int
     checksum: int | None = None
-    """One number for its keys and the rows of each (``kernels.key_counts.key_checksum``); None where keys were
+    """One number for its keys and the rows of each (``kernels.keys.counts.key_checksum``); None where keys were
     not counted."""
     fewer: bool = False
     """Whether a filter may have left fewer rows since."""

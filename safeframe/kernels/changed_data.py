@@ -41,7 +41,7 @@ def check_planned(planned: PlannedKeys, rows: int, checksum: int | None) -> None
     rows
         The rows now.
     checksum
-        Of their keys, as ``kernels.key_counts.key_checksum``; None where it was not computed.
+        Of their keys, as ``kernels.keys.counts.key_checksum``; None where it was not computed.
 
     Raises
     ------

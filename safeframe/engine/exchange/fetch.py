@@ -5,7 +5,7 @@ fetching the rows of a shard, all of them or a range.
 
 The manifest names files and knows where in its file each piece is, so that a
 piece is read without the rest. Only numbers and Arrow IPC are read back:
-nothing is unpickled here (what the bytes of a bag's items are, ``bag_blocks`` knows).
+nothing is unpickled here (``engine.bag.blocks`` reads the bytes of a bag's items).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads pieces of staged files, and makes columns of them.
 
-Covers: rows side by side and Arrow's record batches, as ``staged_blocks`` wrote
+Covers: rows side by side and Arrow's record batches, as ``engine.exchange.blocks`` wrote
 them; the check that a piece has the rows that the manifest says.
 """
 

@@ -113,7 +113,7 @@ def stage_files(
 
     Notes
     -----
-    Memory: one partition in pandas; those that wait, as ``staged_blocks`` says.
+    Memory: one partition in pandas; those that wait, as ``engine.exchange.blocks`` says.
     """
     use_worker()
     with run_of_task(directory):

@@ -1,6 +1,6 @@
 """Finds the key values that belong to hash codes, so that a key can be named.
 
-Codes of ordered keys are decoded (``key_codes.decode_codes``); a hash is not,
+Codes of ordered keys are decoded (``kernels.keys.codes.decode_codes``); a hash is not,
 so the value is taken from a row that has the code.
 """
 

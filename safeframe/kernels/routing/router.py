@@ -36,7 +36,7 @@ class Routes:
     shards: npt.NDArray[np.integer[Any]]
     """The shard of each row, :data:`NOWHERE` for rows that are not wanted."""
     checksum: int = 0
-    """Of the keys of all rows, those that are not wanted too (``key_counts.rows_checksum``); 0 where a router
+    """Of the keys of all rows, those that are not wanted too (``kernels.keys.counts.rows_checksum``); 0 where a router
     takes none."""
 
 
