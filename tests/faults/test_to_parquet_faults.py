@@ -111,10 +111,10 @@ def test_overwrites_what_it_reads(place, exchange, monkeypatch):
 
 
 def test_a_live_writer_is_not_swept(place):
-    live = atomic_swap.Swap(str(place))
+    live, other = atomic_swap.Swap(str(place), later=True), atomic_swap.Swap(str(place))
     live.open()
-    with atomic_swap.guarded(place):
-        atomic_swap._sweep(place)
+    other.open()
+    other.close()
     assert live.directory.exists()
     live.close()
     assert beside(place) == []

@@ -38,12 +38,11 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES, WORK_NAME, Entries
 from safeframe.engine.parquet.in_place import MARKER, finish_moves
 from safeframe.engine.parquet.owner import can_be_kept, take_over
-from safeframe.engine.storage.lock import is_held, locked
+from safeframe.engine.storage.lock import Lock, is_held, sweep, try_lock, wait_for_lock
 from safeframe.errors import StagingError, ValidationError
 from safeframe.sizing.machine import is_mount_point
 
@@ -64,7 +63,7 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _NOT_THERE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 _MARK = ".safeframe-"
-_RUNNING, _LATER = "running", "later"
+_RUNNING, _LATER = b"running", b"later"
 
 
 def writes_inside(target: Path, entries: Entries) -> bool:
@@ -116,7 +115,7 @@ class Swap:
             if inside
             else self.target.with_name(f".{self.target.name}{_MARK}{self.token}")
         )
-        self._lock: IO[str] | None = None
+        self._lock: Lock | None = None
 
     def open(self) -> None:
         """Repair and remove what dead processes left, and make the directory.
@@ -136,9 +135,10 @@ class Swap:
                 _refuse_running(self.target)
                 _recover(self.target)
                 _sweep(self.target, but=self.directory if self.keep else None)
-                self._lock = locked(_lock_of(self.directory), wait=False)
+                self._lock = try_lock(_lock_of(self.directory))
+                if self._lock is None:
+                    raise _running(self.target)
                 self._lock.write(_LATER if self.later else _RUNNING)
-                self._lock.flush()
                 self._make()
         except OSError as error:
             self.close()
@@ -164,34 +164,24 @@ class Swap:
         return is_held(_lock_of(self.directory))
 
     def close(self) -> None:
-        """Remove the directory, whichever rows it has by now, and let go of the lock."""
-        if self._lock is None:
+        """Remove the directory, whichever rows it has by now, and release the lock."""
+        lock, self._lock = self._lock, None
+        if lock is None:
             return
+        kept = True
         with contextlib.suppress(OSError):
-            if (self.directory / MARKER).exists():
-                self._release()  # what could not be moved, nor moved back, waits for the next write
-                return
-            kept = self.keep and self.directory.exists()
+            # What could not be moved, nor moved back, waits for the next write.
+            kept = (self.directory / MARKER).exists() or (self.keep and self.directory.exists())
             if not kept:
                 discard(self.directory, self.target)
-            # By its lock the next write finds a directory that nobody writes.
-            self._release(unlink=not kept)
-
-    def _release(self, *, unlink: bool = False) -> None:
-        lock, self._lock = self._lock, None
-        assert lock is not None, "called once"
-        path = Path(lock.name)
-        # The write's last task may have removed it, and another write made one of its own.
-        with contextlib.suppress(OSError):
-            if unlink and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                path.unlink()
-        lock.close()
+        # By its lock the next write finds a directory that nobody writes.
+        lock.release(remove=not kept)
 
 
 @contextlib.contextmanager
 def guarded(target: Path) -> Iterator[None]:
     """Keep other writes to a target from beginning, and from ending, while the block runs."""
-    lock = locked(
+    lock = wait_for_lock(
         target / ".safeframe.lock"
         if _is_fixed(target)
         else target.with_name(f".{target.name}.safeframe.lock")
@@ -199,9 +189,7 @@ def guarded(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # of another user, in a directory with the sticky bit
-            Path(lock.name).unlink()
-        lock.close()
+        lock.release(remove=True)
 
 
 def exchange_directories(directory: Path, target: Path) -> None:
@@ -311,23 +299,31 @@ def _recover(target: Path) -> None:
 
 
 def _sweep(target: Path, but: Path | None = None) -> None:
-    for directory in {
-        path.with_suffix("") if path.suffix in (".lock", ".old") else path for path in _left(target)
-    }:
+    """Remove what dead writes left, while none can begin: their locks need not be taken for it."""
+
+    def claim(directory: Path) -> Path | None:
         lock = _lock_of(directory)
-        if directory == but or is_held(lock):
-            continue
+        return None if is_held(lock) else lock
+
+    def remove(directory: Path, lock: Path) -> None:
         discard(directory.with_name(f"{directory.name}.old"), target)
         discard(directory, target)
         with contextlib.suppress(OSError):
             lock.unlink()
 
+    left = {path.with_suffix("") if path.suffix in (".lock", ".old") else path for path in _left(target)}
+    sweep(left - {but}, claim, remove)
+
 
 def _refuse_running(target: Path) -> None:
     for lock in _left(target):
-        if lock.suffix == ".lock" and is_held(lock) and lock.read_text() == _RUNNING:
-            msg = f"Another write to {str(target)!r} is running, in this process or another one."
-            raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
+        if lock.suffix == ".lock" and is_held(lock) and lock.read_bytes() == _RUNNING:
+            raise _running(target)
+
+
+def _running(target: Path) -> ValidationError:
+    msg = f"Another write to {str(target)!r} is running, in this process or another one."
+    return ValidationError(msg, hint="Wait for it to end, or write to another path.")
 
 
 def _left(target: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from pathlib import Path
 
 import psutil
 
+from safeframe.engine.storage.lock import process_start, sweep
 from safeframe.engine.storage.remote import RemoteStore, remote_store
 from safeframe.errors import StagingError
 
@@ -108,7 +109,7 @@ class RemoteSession:
         owner = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "started": _started(os.getpid()),
+            "started": process_start(os.getpid()),
             "of": "safeframe, which removes this directory when the process ends",
         }
         text = json.dumps(owner).encode()
@@ -132,14 +133,17 @@ def _in_words(base: str) -> Iterator[None]:
 
 def _sweep(store: RemoteStore, base: str, prefix: str) -> None:
     """Remove the sessions that processes of this host left when they died."""
-    for name in store.directories(base):
+
+    def claim(name: str) -> int | None:
         pid = name.removeprefix(prefix).partition("-")[0]
-        if name.startswith(prefix) and pid.isdecimal() and not _lives(store, f"{base}/{name}", int(pid)):
-            store.remove_run(f"{base}/{name}")
+        known = name.startswith(prefix) and pid.isdecimal()
+        return int(pid) if known and not _lives(store, f"{base}/{name}", int(pid)) else None
+
+    sweep(store.directories(base), claim, lambda name, _: store.remove_run(f"{base}/{name}"))
 
 
 def _lives(store: RemoteStore, directory: str, pid: int) -> bool:
-    started = _started(pid)
+    started = process_start(pid)
     if not started:
         return False
     try:
@@ -159,16 +163,3 @@ def _host() -> str:
     if len(parts) == 1:
         parts.append(str(int(psutil.boot_time())))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _started(pid: int) -> str:
-    """Tell when a process started, in ticks that no change of the clock moves; empty when there is none."""
-    with contextlib.suppress(OSError):
-        # The second field, the program's name in brackets, may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    if Path("/proc/self/stat").exists():
-        return ""
-    try:
-        return str(int(psutil.Process(pid).create_time()))
-    except psutil.Error:
-        return ""

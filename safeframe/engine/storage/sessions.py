@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -39,6 +38,7 @@ from typing import Any
 from distributed import SchedulerPlugin
 
 from safeframe.engine.storage.local import store_for
+from safeframe.engine.storage.lock import Lock, claim_marked, new_lock, sweep
 from safeframe.engine.storage.private_directory import (
     is_own,
     private_directories,
@@ -115,7 +115,7 @@ class Session:
             # A fork of the process that it is of: what is here is not the fork's to remove.
             return
         atexit.unregister(self.close)
-        _remove_session(self.directory, self._lock)
+        _remove(self.directory, self._lock)
         with contextlib.suppress(OSError):
             self.directory.parent.rmdir()
 
@@ -205,7 +205,7 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
                 )
 
 
-def _started(base: Path) -> tuple[Path, int]:
+def _started(base: Path) -> tuple[Path, Lock]:
     """Make a session's directory, and take its lock.
 
     A process that ends may remove the directory of its user, once empty, before
@@ -215,52 +215,32 @@ def _started(base: Path) -> tuple[Path, int]:
         with contextlib.suppress(FileNotFoundError):
             user = private_directory(base)
             for directory in {user, *private_directories(base)}:
-                _sweep(directory)
-            return _locked(user / f"{os.getpid()}-{uuid.uuid4().hex}")
+                sweep(list(directory.iterdir()), _claim, _remove)
+            return _made(user / f"{os.getpid()}-{uuid.uuid4().hex}")
     msg = f"its directory for {user_name()} was removed {_TRIES} times while a session was made in it"
     raise OSError(msg)
 
 
-def _locked(session: Path) -> tuple[Path, int]:
+def _made(session: Path) -> tuple[Path, Lock]:
     """Make a session's directory, which is marked as one once its lock is held."""
     session.mkdir(mode=0o700)
-    lock = os.open(session / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(lock, _MARKER)
+        return session, new_lock(session / _LOCK, _MARKER)
     except OSError:
-        _remove_session(session, lock)
+        shutil.rmtree(session, ignore_errors=True)
         raise
-    return session, lock
 
 
-def _sweep(user: Path) -> None:
-    """Remove the sessions of processes that no longer live, and nothing else."""
-    for session in list(user.iterdir()):
-        with contextlib.suppress(OSError):
-            lock = os.open(session / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-            if _is_dead(session, lock):
-                _remove_session(session, lock)
-            else:
-                os.close(lock)
-
-
-def _is_dead(session: Path, lock: int) -> bool:
-    """Whether a directory is a session's, of this user, whose process lives no longer; its lock is held then."""
-    try:
+def _claim(session: Path) -> Lock | None:
+    """Take the lock of a directory that is a session's, of this user, whose process lives no longer."""
+    with contextlib.suppress(OSError):
         found = session.lstat()
-        if not (stat.S_ISDIR(found.st_mode) and is_own(found) and is_own(os.fstat(lock))):
-            return False
-        # The marker first: it was written under the lock, so that a lock that is free has been let go of.
-        if os.pread(lock, len(_MARKER) + 1, 0) != _MARKER:
-            return False
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        if stat.S_ISDIR(found.st_mode) and is_own(found):
+            return claim_marked(session / _LOCK, _MARKER)
+    return None
 
 
-def _remove_session(session: Path, lock: int) -> None:
+def _remove(session: Path, lock: Lock) -> None:
     """Remove a session whose lock is held: that goes last, so that what an interruption leaves is swept."""
     with contextlib.suppress(OSError):
         for path in list(session.iterdir()):
@@ -270,8 +250,8 @@ def _remove_session(session: Path, lock: int) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-    # Closed before it is removed: a file that is open stays under another name on some file systems.
-    os.close(lock)
+    # Released before it is removed: a file that is open stays under another name on some file systems.
+    lock.release()
     with contextlib.suppress(OSError):
         if [path.name for path in session.iterdir()] == [_LOCK]:
             (session / _LOCK).unlink()
