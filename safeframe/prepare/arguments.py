@@ -144,7 +144,6 @@ def no_such_column(columns: Sequence[Any], name: Any, argument: str) -> KeyNotFo
 def given_budget(memory: str | int | None) -> Budget:
     """Measure the workers, and hold them to ``memory=`` where that is given.
 
-    Recipes do this first of all: a worker's allocators are set up before its first task,
-    and workers that have just read keys seem to hold more.
+    Recipes do this before they read keys: workers that have just read some seem to hold more.
     """
     return measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))

@@ -19,7 +19,7 @@ from safeframe.planning.bag import plan_bag_groupby
 from safeframe.prepare.arguments import given_budget
 from safeframe.prepare.dask_arguments import exchange_strategy, no_effect
 from safeframe.sizing.bag import sample_bag
-from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.partitions.tasks import PartitionTask
 
 __all__ = ["PlannedGroups", "given_key", "plan_groups"]
@@ -83,7 +83,7 @@ def plan_groups(
         msg = f"key={key!r} is not callable."
         raise ValidationError(msg, hint="Pass a function of one item, such as operator.itemgetter('name').")
     check_count(npartitions, argument="npartitions", what="a number of partitions")
-    # First of all: a worker's allocators are set up before its first task.
+    set_up_workers()
     budget = given_budget(memory)
     where = staging_facts(staging)
     own = partition_tasks(bag)

@@ -26,7 +26,7 @@ from safeframe.prepare.arguments import check_frame, given_budget
 from safeframe.prepare.dask_arguments import refuse
 from safeframe.prepare.sort.order import PlannedSort, SortOptions
 from safeframe.prepare.sort.resizing import resized
-from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.objects import unwritable_columns
 from safeframe.sizing.parquet.slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partitions.sizes import measure_partitions
@@ -118,7 +118,7 @@ def plan_sizes(ddf: Any, given: Sizes) -> PlannedRebalance:
     """
     frame = check_frame(ddf, "ddf")
     partition_nbytes = given.partition_nbytes()
-    # First of all: a worker's allocators are set up before its first task.
+    set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
     source = sliced_parquet(frame)

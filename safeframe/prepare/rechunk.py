@@ -22,7 +22,7 @@ from safeframe.planning.memory import largest_partition_nbytes
 from safeframe.planning.rechunk.plan import plan_rechunk
 from safeframe.prepare.arguments import given_budget
 from safeframe.prepare.dask_arguments import no_effect, refuse
-from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import parse_nbytes
 
@@ -102,6 +102,7 @@ def plan_chunks(
         When the chunks are none of this array, or there is no place that all workers reach.
     """
     _check(array)
+    set_up_workers()
     budget = given_budget(memory)
     target = given.target(array, largest_partition_nbytes(max(budget.task_nbytes, 0)))
     own = partition_tasks(array)

@@ -33,7 +33,7 @@ from safeframe.prepare.merge.result import (
 from safeframe.prepare.merge.rounded_integers import match_counted, warn_of_rounding
 from safeframe.prepare.merge.sizes import JoinSizes, check_how, look_at_p2p, size_join
 from safeframe.prepare.merge.table import table_merge
-from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.units import parse_nbytes
 
 __all__ = ["merge", "merged", "plan_merge", "planned"]
@@ -350,7 +350,7 @@ def planned(
     check_strategy(strategy, in_order=check_order is not None)
     check_how(asked.how, "merge" if check_order is None else "sorted_merge")
     partition_nbytes = config.partition_nbytes(partition_size)
-    # First of all: a worker's allocators are set up before its first task.
+    set_up_workers()
     budget = given_budget(memory)
     in_order = check_order is not None
     recipe = "sorted_merge" if in_order else "merge"

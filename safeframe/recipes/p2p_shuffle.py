@@ -21,6 +21,7 @@ from safeframe.planning.p2p.layout import P2PLayout
 from safeframe.planning.p2p.plan import plan_p2p_shuffle as make_plan
 from safeframe.prepare.arguments import as_names, check_frame, check_keys, given_budget
 from safeframe.prepare.merge.sizes import check_statistics
+from safeframe.sizing.cluster import set_up_workers
 from safeframe.sizing.keys.statistics import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.units import format_nbytes
@@ -163,7 +164,7 @@ def _planned(
         msg = "npartitions= and partition_size= exclude each other."
         raise ValidationError(msg, hint="Pass one of them.")
     partition_nbytes = config.partition_nbytes(partition_size)
-    # First of all: a worker's allocators are set up before its first task.
+    set_up_workers()
     budget = given_budget(memory)
     columns = [ddf._meta[name] for name in names]
     schema = common_schema(columns, columns, left_names=names, right_names=names)

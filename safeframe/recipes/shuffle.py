@@ -31,7 +31,7 @@ from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, 
 from safeframe.prepare.merge.sizes import check_statistics
 from safeframe.prepare.sort.order import SortOptions
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
-from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys.statistics import gather_key_statistics
 
@@ -286,7 +286,7 @@ def _planned(
             msg, hint="Name a directory in staging= that all workers can reach, or leave strategy= out."
         )
     partition_nbytes = config.partition_nbytes(given.partition_size)
-    # First of all: a worker's allocators are set up before its first task.
+    set_up_workers()
     budget = given_budget(given.memory)
     columns = [frame._meta[name] for name in names]
     schema = common_schema(columns, columns, left_names=names, right_names=names)

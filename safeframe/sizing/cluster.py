@@ -1,7 +1,7 @@
-"""Asks the cluster, or the machine, what it has.
+"""Asks the cluster, or the machine, what it has, and sets its workers up.
 
-Covers: the client that a compute would use, the smallest worker's memory and
-what it uses already, a directory that all workers reach.
+Covers: the client that a compute would use, the allocators of workers, the smallest
+worker's memory and what it uses already, a directory that all workers reach.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import Any
 import dask
 import psutil
 from dask.base import get_scheduler
+from dask.local import get_sync
 from dask.system import CPU_COUNT
+from distributed import Client
 
 from safeframe import config, options
 from safeframe.errors import UnsupportedError, ValidationError
@@ -29,7 +31,7 @@ from safeframe.sizing.machine import free_nbytes
 from safeframe.sizing.page_return import PageReturn
 from safeframe.sizing.staging_url import is_remote, staging_base
 
-__all__ = ["current_client", "measure_budget", "on_one_host", "staging_facts"]
+__all__ = ["current_client", "measure_budget", "on_one_host", "set_up_workers", "staging_facts"]
 
 _given_back = -options.GIVE_BACK_SECONDS
 
@@ -51,13 +53,33 @@ def current_client() -> Any | None:
         hint = "Connect a second client to the same scheduler, without asynchronous=True, and call this in a thread."
         raise UnsupportedError(msg, hint=hint) from error
     owner = getattr(scheduler, "__self__", None)
-    return owner if hasattr(owner, "scheduler_info") else None
+    return owner if isinstance(owner, Client) else None
 
 
 def on_one_host() -> bool:
     """Whether all tasks would run on one host, and see each other's writes to a file that they map."""
     client = current_client()
     return client is None or len({worker["host"] for worker in _workers(client).values()}) == 1
+
+
+def set_up_workers() -> None:
+    """Set the allocators of all workers up, which has to be before their first task.
+
+    Without a client nothing is set: the process is the user's.
+
+    Notes
+    -----
+    With a client, one round trip to each worker.
+    """
+    client = current_client()
+    if client is None or client.asynchronous:
+        return
+    _workers(client)  # waits for the first worker
+    if client not in _with_page_return:
+        # Allocators that keep pages need someone who gives them back before dask pauses the worker.
+        register_on_workers(client, PageReturn())
+        _with_page_return.add(client)
+    ask_workers(client, keep_pages)
 
 
 def measure_budget(memory_nbytes: int | None = None) -> Budget:
@@ -94,7 +116,9 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
             measured=True,
         )
     workers = _workers(client)
-    resident: Mapping[str, int] = _prepare(client) if not client.asynchronous else {}
+    resident: Mapping[str, int] = {}
+    if not client.asynchronous:
+        resident = ask_workers(client, loaded_resident_nbytes)
     limits = [int(worker["memory_limit"] or _machine_nbytes() // len(workers)) for worker in workers.values()]
     reserved = max(resident.values(), default=options.RESERVED_DEFAULT_NBYTES)
     return Budget(
@@ -106,21 +130,6 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
         headroom_fraction=headroom,
         measured=bool(resident),
     )
-
-
-def _prepare(client: Any) -> Mapping[str, int]:
-    """Set all workers up for tasks of ours, and ask what each of them holds."""
-    if client not in _with_page_return:
-        # Allocators that keep pages need someone who gives them back before dask pauses the worker.
-        register_on_workers(client, PageReturn())
-        _with_page_return.add(client)
-    return ask_workers(client, _prepared_resident_nbytes)
-
-
-def _prepared_resident_nbytes() -> int:
-    """Set a worker's allocators up before its first task, and tell what it holds."""
-    keep_pages()
-    return loaded_resident_nbytes()
 
 
 def loaded_resident_nbytes() -> int:
@@ -200,7 +209,7 @@ def _workers(client: Any) -> dict[str, Any]:
 
 def _local_threads() -> int:
     scheduler = get_scheduler()
-    if scheduler is not None and getattr(scheduler, "__name__", "") == "get_sync":
+    if scheduler is get_sync:
         return 1
     return int(dask.config.get("num_workers", None) or CPU_COUNT)
 

@@ -39,6 +39,7 @@ from safeframe.engine.merge.tasks import (
     staged_cell,
 )
 from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, told_by_plan
+from safeframe.engine.merge.without_rows.read import CountedMerge
 from safeframe.engine.planned.nodes import Planned
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.engine.task import CellLimit
@@ -52,7 +53,7 @@ from safeframe.kernels.routing.router import JoinRouter
 __all__ = ["FilteredMerge", "SafeMerge"]
 
 
-class SafeMerge(Planned, Merge):  # type: ignore[misc]  # dask's expressions are untyped
+class SafeMerge(Planned, CountedMerge):
     """A merge that runs by a plan.
 
     Operands beyond dask's: the plan and the facts that it is made of (among them

@@ -29,9 +29,12 @@ from safeframe._dask.expressions import inside_worker
 from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import location_and_path
 
-__all__ = ["RemoteStore", "remote_store"]
+__all__ = ["ARROW_SCHEMES", "RemoteStore", "remote_store"]
 
 ByteRange = tuple[str, int, int]
+
+ARROW_SCHEMES = frozenset({"abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs"})
+"""The URLs that Arrow knows, whether or not it was built with their libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,17 +253,15 @@ def _requests(pieces: Sequence[ByteRange]) -> Iterator[_Request]:
 def _file_system(location: str) -> tuple[pafs.FileSystem, str, Any]:
     """Return Arrow's file system, the path of its root, and fsspec's where Arrow has none of its own."""
     scheme = location.partition("://")[0]
-    try:
-        file_system, root = pafs.FileSystem.from_uri(location)
-    except pa.ArrowNotImplementedError:
-        pass  # Arrow was built without it.
-    except pa.ArrowInvalid as error:
-        if "nrecognized filesystem type" not in str(error):
+    if scheme in ARROW_SCHEMES:
+        try:
+            file_system, root = pafs.FileSystem.from_uri(location)
+        except pa.ArrowNotImplementedError:
+            pass  # Arrow was built without it.
+        except (pa.ArrowInvalid, OSError) as error:
             raise _unusable(scheme, error) from error
-    except OSError as error:
-        raise _unusable(scheme, error) from error
-    else:
-        return _sparing(file_system), root, None
+        else:
+            return _sparing(file_system), root, None
     try:
         import fsspec
         import fsspec.core

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from safeframe import options
 from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFullError
 from safeframe.facts.budget import Budget
@@ -269,6 +271,6 @@ def _plain(value: Any) -> Any:
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if hasattr(value, "item"):
+    if isinstance(value, np.generic):
         return value.item()
     return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

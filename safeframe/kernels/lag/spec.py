@@ -6,7 +6,7 @@ Covers: the description of shifted columns, transforms of one of them, types.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +140,7 @@ def transformed(name: Any, values: Column, shifted: Column, spec: LagSpec) -> Co
     if not isinstance(result, (pd.Series, np.ndarray, pd.api.extensions.ExtensionArray)) or len(
         result
     ) != len(shifted):
-        length = f" of {len(result)}" if hasattr(result, "__len__") else ""
+        length = f" of {len(result)}" if isinstance(result, Sized) else ""
         msg = f"The transform returned a {type(result).__name__}{length} for a column of {len(shifted)} rows."
         raise ValidationError(
             msg, hint="It is called with a whole column, and has to return the same number of values."

@@ -26,6 +26,7 @@ from safeframe.planning.sort.plan import staged_group
 from safeframe.prepare.arguments import given_budget
 from safeframe.prepare.lag.source import LagSource
 from safeframe.prepare.sort.order import PlannedSort, SortOptions, known_divisions, order_facts, row_order
+from safeframe.sizing.cluster import set_up_workers
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.frames import count_partition_rows
 from safeframe.sizing.lag import gather_groups
@@ -56,7 +57,7 @@ class PlannedLag:
 def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLag:
     """Gather the facts and make the plan."""
     given = _inherited(given, source)
-    # First of all: a worker's allocators are set up before its first task.
+    set_up_workers()
     budget = given_budget(given.memory)
     groups = row_order(source.frame, spec.by, ascending=[True] * len(spec.by), na_last=True)
     everything = (*spec.by, *source.order_by)

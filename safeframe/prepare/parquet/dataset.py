@@ -28,6 +28,7 @@ from safeframe.prepare.parquet.arguments import (
     located,
 )
 from safeframe.prepare.parquet.checks import check_columns
+from safeframe.sizing.cluster import set_up_workers
 
 __all__ = ["describe_dataset"]
 
@@ -79,6 +80,7 @@ def describe_dataset(
         if not ignore_divisions:
             found.check_divisions(ddf)
     has_metadata = found is not None and found.has_metadata
+    set_up_workers()
     budget = given_budget(memory)
     return Dataset(
         target=place,

@@ -33,7 +33,7 @@ from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort, staged_grou
 from safeframe.planning.sort.ranges import RangeFigures
 from safeframe.prepare.arguments import check_keys, given_budget
 from safeframe.prepare.sort.divisions import cut_by
-from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.sizing.sort import gather_quantiles
@@ -208,6 +208,7 @@ def order_facts(
     """
     given = given.checked()
     if budget is None:
+        set_up_workers()
         budget = given_budget(given.memory)
     if quantiles is None:
         quantiles = gather_quantiles(frame, order)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from safeframe._dask.expressions import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal, Projection
+from safeframe.engine.merge.without_rows.read import CountedMerge
 from safeframe.engine.merge.without_rows.totals import totals_instead
 from safeframe.engine.merge.without_rows.waiting import awaiting_totals
 from safeframe.engine.planned.sources import check_sources
@@ -30,8 +31,7 @@ class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyp
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Len):
-            # The merge, until it becomes one of its concrete forms.
-            rows = getattr(self.frame, "counted_rows", None)
+            rows = self.frame.counted_rows if isinstance(self.frame, CountedMerge) else None
             if rows is None:
                 return None
             check_sources(self.frame.plan.sources)
@@ -55,24 +55,21 @@ def told_by_plan(merge: Any, parent: Any, dependents: Any) -> Any:
 
 
 def _told(merge: Any, result: Any, parent: Any, dependents: Any) -> Any:
-    # The merge, until it becomes one of its concrete forms.
-    if hasattr(merge, "counted_rows"):
-        totals = totals_instead(merge, result, parent)
-        if totals is None:
-            totals = awaiting_totals(parent, dependents)
-        if totals is not None:
-            return totals
-    return grouped_in_place(merge, result, parent)
+    if not isinstance(merge, CountedMerge):
+        return None
+    totals = totals_instead(merge, result, parent)
+    if totals is None:
+        totals = awaiting_totals(parent, dependents)
+    return totals if totals is not None else grouped_in_place(merge, result, parent)
 
 
-def grouped_in_place(merge: Any, result: Any, parent: Any) -> Any:
+def grouped_in_place(merge: CountedMerge, result: Any, parent: Any) -> Any:
     """Return a grouping without its exchange, where it groups a merge's result, or columns of it, by whole keys."""
     if not isinstance(parent, (GroupByApply, GroupByApplyConcatApply)) or parent.frame._name != result._name:
         return None
     shuffles = isinstance(parent, GroupByApply) or parent.should_shuffle
     by_columns = len(parent._by_columns) == len(parent.by)
-    whole = getattr(merge, "keys_stay_whole", None)
-    if shuffles and by_columns and whole is not None and whole(parent._by_columns):
+    if shuffles and by_columns and merge.keys_stay_whole(parent._by_columns):
         # As dask itself has it where it knows that keys are whole; of this very expression it is true for good.
         parent.__dict__["need_to_shuffle"] = False
         return parent._lower()

@@ -35,10 +35,23 @@ from safeframe._dask.expressions import (
 )
 from safeframe.kernels.columns.functions import RowFunction, RowValue
 
-__all__ = ["NeedsRowsError", "RowColumns", "read_columns"]
+__all__ = ["CountedMerge", "NeedsRowsError", "RowColumns", "read_columns"]
 
 _LOOKS_ELSEWHERE = ("cat", "get_dummies", "isocalendar", "to_pydatetime", "tz_localize")
 """Methods of ``.str`` and ``.dt`` that are not of one row, or make frames, or take arrays."""
+
+
+class CountedMerge(Merge):  # type: ignore[misc]  # dask's expressions are untyped
+    """A merge that runs by a plan, until it becomes one of its concrete forms: what later steps may know of it."""
+
+    @property
+    def counted_rows(self) -> int | None:
+        """Rows of the result where they are known to the row, or None."""
+        raise NotImplementedError
+
+    def keys_stay_whole(self, by: list[Any]) -> bool:
+        """Whether all result rows that agree in some columns are in one partition."""
+        raise NotImplementedError
 
 
 class NeedsRowsError(Exception):
@@ -64,7 +77,7 @@ def read_columns(node: Any) -> RowColumns:
     NeedsRowsError
         Where one of them is something else, or there is no merge.
     """
-    if isinstance(node, Merge) and hasattr(node, "counted_rows"):
+    if isinstance(node, CountedMerge):
         return RowColumns(node, {name: RowValue(name) for name in node.columns}, {})
     reader = next((read for kinds, read in _READERS if isinstance(node, kinds)), None)
     if reader is None:

@@ -23,7 +23,7 @@ import pytest
 import safeframe
 from safeframe import options
 from safeframe.engine.storage import remote as module
-from safeframe.engine.storage.remote import RemoteStore, remote_store
+from safeframe.engine.storage.remote import ARROW_SCHEMES, RemoteStore, remote_store
 from safeframe.engine.storage.remote_sessions import RemoteSession
 from safeframe.engine.storage.sessions import StagingJanitor
 from safeframe.errors import StagingError
@@ -178,6 +178,19 @@ def test_a_url_that_no_library_knows():
         StagingError, match=r"No installed library reads and writes nowhere:// (.|\n)*Hint: Inst"
     ):
         remote_store("nowhere://bucket/a")
+
+
+@pytest.mark.parametrize("scheme", [*sorted(ARROW_SCHEMES), "az", "http", "memory", "nowhere"])
+def test_arrow_knows_these_urls_and_no_others(scheme):
+    try:
+        pafs.FileSystem.from_uri(f"{scheme}://?no=such&option=1")
+    except pa.ArrowNotImplementedError:
+        known = True
+    except (pa.ArrowInvalid, OSError) as error:
+        known = "nrecognized filesystem type" not in str(error)
+    else:
+        known = True
+    assert known == (scheme in ARROW_SCHEMES)
 
 
 def test_a_package_that_is_absent(monkeypatch):
