@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from safeframe._dask.cluster import root_tasks_per_thread
 from safeframe.deploy.settings import Setting, configured, is_users_own, small_worker_settings
 from safeframe.deploy.worker_state import WorkerState
 
@@ -151,4 +152,4 @@ def _of_workers(states: Iterable[WorkerState]) -> Iterable[Deviation]:
 def observe_scheduler(dask_scheduler: Any) -> SchedulerState:
     """Observe the scheduler that this runs in."""
     (setting,) = (one for one in small_worker_settings(1) if one.name == SATURATION)
-    return SchedulerState(saturation=float(dask_scheduler.WORKER_SATURATION), users=is_users_own(setting))
+    return SchedulerState(saturation=root_tasks_per_thread(dask_scheduler), users=is_users_own(setting))

@@ -17,8 +17,8 @@ from typing import Any
 
 import dask.config
 from distributed import Nanny, SchedulerPlugin
-from distributed.system import MEMORY_LIMIT
 
+from safeframe._dask.cluster import memory_limit_nbytes, root_tasks_per_thread, set_root_tasks_per_thread
 from safeframe.deploy.machine import worker_directory
 from safeframe.deploy.settings import (
     config_is_users,
@@ -26,6 +26,7 @@ from safeframe.deploy.settings import (
     environment_is_users,
     small_worker_settings,
 )
+from safeframe.sizing.machine import machine_limit_nbytes
 from safeframe.sizing.page_return import PageReturn
 
 __all__ = ["Saturation", "SmallWorkerNanny", "saturation"]
@@ -56,14 +57,14 @@ class SmallWorkerNanny(Nanny):  # type: ignore[misc]  # distributed is untyped
         local_directory: str | None = None,
         **kwargs: Any,
     ) -> None:
+        # One for each process that is started; what the user has given comes with it.
+        kwargs["plugins"] = (*kwargs.get("plugins", ()), PageReturn())
         super().__init__(
             *args, env=env, config=config, local_directory=local_directory or worker_directory(), **kwargs
         )
-        # One for each process that is started; what the user has given comes with it.
-        self.worker_kwargs["plugins"] = (*self.worker_kwargs.get("plugins", ()), PageReturn())
         given: dict[str, Any] = {}
         dask.config.set(config or {}, config=given)
-        limit_nbytes = self.memory_manager.memory_limit or MEMORY_LIMIT
+        limit_nbytes = memory_limit_nbytes(self) or machine_limit_nbytes()
         wanted = small_worker_settings(limit_nbytes)
         ours = _environment(
             {setting.name: setting.value for setting in wanted if setting.where == "environment"}
@@ -103,15 +104,17 @@ class Saturation(SchedulerPlugin):  # type: ignore[misc]  # distributed is untyp
     async def start(self, scheduler: Any) -> None:
         """See :meth:`distributed.SchedulerPlugin.start`."""
         # An infinite one turns queueing off, and tasks that are under way are counted otherwise then.
-        if not math.isinf(scheduler.WORKER_SATURATION):
-            scheduler.WORKER_SATURATION = min(scheduler.WORKER_SATURATION, self.value)
+        if not math.isinf(current := root_tasks_per_thread(scheduler)):
+            set_root_tasks_per_thread(scheduler, min(current, self.value))
 
 
 def saturation() -> list[SchedulerPlugin]:
     """Return the plugin for a scheduler of this process; none when the user has set the value."""
     if config_is_users(_SATURATION):
         return []
-    (setting,) = (setting for setting in small_worker_settings(MEMORY_LIMIT) if setting.name == _SATURATION)
+    (setting,) = (
+        setting for setting in small_worker_settings(machine_limit_nbytes()) if setting.name == _SATURATION
+    )
     return [Saturation(float(setting.value))]
 
 

@@ -17,13 +17,13 @@ import pyarrow as pa
 from distributed import WorkerPlugin
 
 from safeframe import options
+from safeframe._dask.cluster import memory_fractions, memory_limit_nbytes, set_memory_fraction
+from safeframe._dask.p2p import p2p_limiters, p2p_runs
 from safeframe.deploy.deviations import Deviation, find_deviations, observe_scheduler
 from safeframe.deploy.nanny import Saturation
 from safeframe.deploy.settings import Setting, configured, is_users_own, small_worker_settings
 from safeframe.deploy.worker_state import (
     gather_states,
-    p2p_limiters,
-    p2p_runs,
     require_synchronous,
 )
 from safeframe.kernels.allocator import keep_pages
@@ -31,11 +31,6 @@ from safeframe.sizing.live_workers import register_on_workers
 from safeframe.sizing.page_return import PageReturn
 
 __all__ = ["SmallWorkerSettings", "Tuning", "tune"]
-
-_FRACTIONS = {
-    "distributed.worker.memory.spill": "memory_spill_fraction",
-    "distributed.worker.memory.pause": "memory_pause_fraction",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,16 +131,16 @@ class SmallWorkerSettings(WorkerPlugin):  # type: ignore[misc]  # distributed is
 
     def setup(self, worker: Any) -> None:
         """See :meth:`distributed.WorkerPlugin.setup`."""
-        limit_nbytes = worker.memory_manager.memory_limit or int(psutil.virtual_memory().total)
+        limit_nbytes = memory_limit_nbytes(worker) or int(psutil.virtual_memory().total)
         wanted = {
             setting.name: setting
             for setting in small_worker_settings(limit_nbytes)
             if not is_users_own(setting)
         }
         _set_buffers(worker, wanted)
-        for name, attribute in _FRACTIONS.items():
-            if name in wanted and not wanted[name].is_met_by(getattr(worker.memory_manager, attribute)):
-                setattr(worker.memory_manager, attribute, wanted[name].value)
+        for name, fraction in memory_fractions(worker).items():
+            if name in wanted and not wanted[name].is_met_by(fraction):
+                set_memory_fraction(worker, name, float(wanted[name].value))
         # A worker that is a thread of the user's process: that process is left alone.
         if self._home != (socket.gethostname(), os.getpid()):
             _set_process(wanted)

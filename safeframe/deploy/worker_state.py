@@ -21,18 +21,19 @@ import pyarrow as pa
 from distributed import Client
 
 from safeframe import options
+from safeframe._dask.cluster import memory_fractions, memory_limit_nbytes
+from safeframe._dask.p2p import p2p_limiters, p2p_runs
 from safeframe.deploy.machine import Directory, inspect_directory, swapped_nbytes
 from safeframe.deploy.settings import configured, is_users_own, small_worker_settings
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.kernels.allocator import keep_pages
-from safeframe.sizing.machine import MemoryGroup, memory_group
+from safeframe.sizing.machine import MemoryGroup, memory_group, resident_nbytes
 
 __all__ = [
     "WorkerState",
     "gather_states",
     "observe_worker",
     "own_versions",
-    "p2p_limiters",
     "require_synchronous",
 ]
 
@@ -106,9 +107,9 @@ def require_synchronous(client: Any) -> None:
 
 def observe_worker(dask_worker: Any) -> WorkerState:
     """Observe the worker that this runs on."""
-    manager = dask_worker.memory_manager
+    limit_nbytes = memory_limit_nbytes(dask_worker)
     machine_nbytes = int(psutil.virtual_memory().total)
-    settings = small_worker_settings(manager.memory_limit or machine_nbytes)
+    settings = small_worker_settings(limit_nbytes or machine_nbytes)
     values = {
         setting.name: _variable(setting.name) if setting.where == "environment" else configured(setting.name)
         for setting in settings
@@ -116,19 +117,15 @@ def observe_worker(dask_worker: Any) -> WorkerState:
     if keep_pages.cache_info().currsize and keep_pages():
         values["MALLOC_MMAP_THRESHOLD_"] = options.MMAP_THRESHOLD_NBYTES
         values["MALLOC_TRIM_THRESHOLD_"] = options.TRIM_THRESHOLD_NBYTES
-    live = {
-        "distributed.worker.memory.spill": manager.memory_spill_fraction,
-        "distributed.worker.memory.pause": manager.memory_pause_fraction,
-    }
-    limiters = p2p_limiters(dask_worker)
-    live.update({name: limiter.limit for name, limiter in limiters.items()})
+    live = memory_fractions(dask_worker)
+    live.update({name: limiter.limit for name, limiter in p2p_limiters(dask_worker).items()})
     return WorkerState(
         address=dask_worker.address,
         host=socket.gethostname(),
         threads=int(dask_worker.state.nthreads),
         status=str(dask_worker.status.name),
-        limit_nbytes=manager.memory_limit or None,
-        resident_nbytes=int(psutil.Process().memory_info().rss),
+        limit_nbytes=limit_nbytes,
+        resident_nbytes=resident_nbytes(),
         machine_nbytes=machine_nbytes,
         group=memory_group(),
         swapped_nbytes=swapped_nbytes(),
@@ -138,25 +135,6 @@ def observe_worker(dask_worker: Any) -> WorkerState:
         shuffling=p2p_runs(dask_worker),
         versions=own_versions(),
     )
-
-
-def p2p_limiters(worker: Any) -> dict[str, Any]:
-    """Return what bounds a worker's P2P buffers, by the setting that it was made from."""
-    extension = worker.extensions.get("shuffle")
-    return {
-        setting: limiter
-        for setting, name in (
-            ("distributed.p2p.comm.buffer", "memory_limiter_comms"),
-            ("distributed.p2p.storage.buffer", "memory_limiter_disk"),
-        )
-        if (limiter := getattr(extension, name, None)) is not None
-    }
-
-
-def p2p_runs(worker: Any) -> bool:
-    """Whether a P2P shuffle is under way on a worker."""
-    extension = worker.extensions.get("shuffle")
-    return extension is not None and bool(extension.heartbeat())
 
 
 def own_versions() -> dict[str, str]:

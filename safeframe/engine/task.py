@@ -12,7 +12,6 @@ import distributed
 import pandas as pd
 
 from safeframe import options
-from safeframe._dask.expressions import inside_worker
 from safeframe.errors import MemoryBudgetError, PartitionSizeWarning, RowConservationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.allocator import keep_pages, trim
@@ -24,12 +23,23 @@ __all__ = [
     "begin",
     "conserved",
     "count_rows_out",
+    "inside_worker",
     "listening",
     "rows_lost",
     "rows_out",
     "use_worker",
     "warn_user",
 ]
+
+
+def inside_worker() -> bool:
+    """Whether this code runs in a task of a distributed worker."""
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
+
 
 _lock = threading.Lock()
 _phase = ""

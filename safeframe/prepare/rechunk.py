@@ -12,7 +12,6 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from safeframe._dask.expressions import balanced_chunks
 from safeframe.choices import check_flags
 from safeframe.engine.planned.layer import partition_tasks
 from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
@@ -70,7 +69,13 @@ class GivenChunks:
         if self.block_size_limit is not None:
             limit_nbytes = parse_nbytes(self.block_size_limit, argument="block_size_limit")
         chunks = _target(array, self.chunks, limit_nbytes)
-        return tuple(map(balanced_chunks, chunks)) if self.balance else chunks
+        return tuple(map(_balanced, chunks)) if self.balance else chunks
+
+
+def _balanced(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the chunks of one dimension as dask balances them."""
+    line = da.empty(sum(sizes), chunks=-1).rechunk((sizes,), balance=True, method="tasks")
+    return tuple(line.chunks[0])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import dask.dataframe as dd
+from dask.dataframe.api import new_collection
 
-from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_flags
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.lag.nodes import SafeLag

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 import dask.dataframe as dd
+from dask.dataframe.api import new_collection
 
 from safeframe import config
-from safeframe._dask.expressions import new_collection
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.merge.nodes import SafeMerge
 from safeframe.engine.planned.sources import source_files

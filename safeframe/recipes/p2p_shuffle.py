@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 import dask.dataframe as dd
+from dask.dataframe.api import new_collection
 
 from safeframe import config
-from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_count
 from safeframe.engine.p2p.nodes import SafeP2PShuffle
 from safeframe.engine.planned.sources import source_files

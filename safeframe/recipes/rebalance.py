@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 import dask.dataframe as dd
+from dask.dataframe.api import new_collection
 
-from safeframe._dask.expressions import new_collection
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.rebalance.nodes import SafeRebalance
 from safeframe.facts.plan import Plan

@@ -10,9 +10,9 @@ from typing import Any, cast
 import dask.dataframe as dd
 import pandas as pd
 from dask import is_dask_collection
+from dask.dataframe.api import new_collection
 
 from safeframe import config
-from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_choice, check_flags
 from safeframe.engine.exchange.nodes import self_made
 from safeframe.engine.exchange.runs import check_staging

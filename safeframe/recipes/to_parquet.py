@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dask
+from dask.dataframe.api import new_collection
 
-from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_count, check_flags
 from safeframe.engine.parquet.nodes import close_target, open_target
 from safeframe.engine.parquet.progress import WriteProgress, progress_lines

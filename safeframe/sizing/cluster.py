@@ -19,15 +19,15 @@ import dask
 import psutil
 from dask.base import get_scheduler
 from dask.local import get_sync
-from dask.system import CPU_COUNT
 from distributed import Client
 
 from safeframe import config, options
+from safeframe._dask.cluster import local_threads
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.sizing.live_workers import ask_workers, living_workers, register_on_workers
-from safeframe.sizing.machine import free_nbytes
+from safeframe.sizing.machine import free_nbytes, memory_group, resident_nbytes
 from safeframe.sizing.page_return import PageReturn
 from safeframe.sizing.staging_url import is_remote, staging_base
 
@@ -139,7 +139,7 @@ def loaded_resident_nbytes() -> int:
     import safeframe  # noqa: F401
 
     _give_back()
-    return int(psutil.Process().memory_info().rss)
+    return resident_nbytes()
 
 
 def _give_back() -> None:
@@ -196,7 +196,7 @@ def staging_facts(staging: str | None) -> StagingFacts:
 def _workers(client: Any) -> dict[str, Any]:
     if client.asynchronous:
         identity = (
-            client.cluster.scheduler.identity(n_workers=-1) if client.cluster else client._scheduler_identity
+            client.cluster.scheduler.identity(n_workers=-1) if client.cluster else client.scheduler_info()
         )
         workers: dict[str, Any] = identity["workers"]
     else:
@@ -211,18 +211,11 @@ def _local_threads() -> int:
     scheduler = get_scheduler()
     if scheduler is get_sync:
         return 1
-    return int(dask.config.get("num_workers", None) or CPU_COUNT)
+    return local_threads()
 
 
 def _machine_nbytes() -> int:
     """Return what the machine and this process's memory group leave, with what the process has."""
-    own = int(psutil.Process().memory_info().rss)
-    free = int(psutil.virtual_memory().available) + own
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limit = Path(path).read_text().strip()
-        except OSError:
-            continue
-        if limit.isdigit():
-            free = min(free, int(limit))
-    return free
+    free = int(psutil.virtual_memory().available) + resident_nbytes()
+    group = memory_group()
+    return free if group is None else min(free, group.limit_nbytes)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from safeframe import options
+from safeframe._dask.cluster import remove_plugin
 from safeframe.errors import ClusterError
 
 __all__ = ["ask_workers", "living_workers", "register_on_workers", "unregister_on_workers"]
@@ -122,12 +123,7 @@ def unregister_on_workers(client: Any, name: str) -> None:
         client.unregister_worker_plugin(name)
     except OSError:
         # The scheduler has forgotten it by then, and does not ask workers twice.
-        ask_workers(client, _remove_plugin, name)
-
-
-async def _remove_plugin(name: str, dask_worker: Any) -> None:
-    if name in dask_worker.plugins:
-        await dask_worker.plugin_remove(name=name)
+        ask_workers(client, remove_plugin, name)
 
 
 def _no_answer(client: Any) -> ClusterError:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["MemoryGroup", "free_nbytes", "is_mount_point", "memory_group"]
+__all__ = [
+    "MemoryGroup",
+    "free_nbytes",
+    "is_mount_point",
+    "machine_limit_nbytes",
+    "memory_group",
+    "resident_nbytes",
+]
 
 _LIMIT_FILES = ("memory.max", "memory.high", "memory.limit_in_bytes")
 _USAGE_FILES = ("memory.current", "memory.usage_in_bytes")
@@ -59,6 +66,17 @@ def memory_group(process: str = "self", *, root: str = "/") -> MemoryGroup | Non
     total = int(psutil.virtual_memory().total)
     tightest = min(found, key=lambda group: group.limit_nbytes, default=None)
     return tightest if tightest is not None and tightest.limit_nbytes < total else None
+
+
+def machine_limit_nbytes() -> int:
+    """Return what this process may use of the machine: its memory, or the limit of its memory group."""
+    group = memory_group()
+    return int(psutil.virtual_memory().total) if group is None else group.limit_nbytes
+
+
+def resident_nbytes() -> int:
+    """Return the resident memory of this process."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def _groups(root: Path, process: str) -> Iterator[Path]:

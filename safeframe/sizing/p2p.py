@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 import psutil
 import pyarrow as pa
-from dask.utils import parse_bytes
+from dask.dataframe.api import meta_nonempty
 from packaging.version import Version
 
 from safeframe import options
+from safeframe._dask.p2p import COMM_BUFFER, STORAGE_BUFFER, message_limits, p2p_limiters
 from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts, KeyStatistics, ShuffleKeys
@@ -126,16 +127,17 @@ def _unavailable(client: Any | None) -> str:
 
 
 def _ask(dask_worker: Any) -> _Worker | None:
-    shuffle = dask_worker.plugins.get("shuffle")
-    if shuffle is None:
+    limiters = p2p_limiters(dask_worker)
+    if not limiters:
         return None
+    message_nbytes, concurrency = message_limits()
     directory = str(dask_worker.local_directory)
     device = os.stat(directory).st_dev  # noqa: PTH116 -- a number is all that is wanted
     return _Worker(
-        comm_nbytes=shuffle.memory_limiter_comms.limit,
-        storage_nbytes=shuffle.memory_limiter_disk.limit,
-        message_nbytes=parse_bytes(dask.config.get("distributed.p2p.comm.message-bytes-limit")),
-        concurrency=int(dask.config.get("distributed.p2p.comm.concurrency")),
+        comm_nbytes=limiters[COMM_BUFFER].limit,
+        storage_nbytes=limiters[STORAGE_BUFFER].limit,
+        message_nbytes=message_nbytes,
+        concurrency=concurrency,
         host=socket.gethostname(),
         device=device,
         directory=directory,
@@ -213,7 +215,7 @@ def _is_read_back(empty: pd.Series[Any]) -> bool:
 
 def _piece_header_nbytes(ddf: dd.DataFrame) -> int:
     """Count the bytes of an Arrow stream that holds next to no rows of the frame."""
-    few = ddf._meta_nonempty
+    few = meta_nonempty(ddf._meta)
     few.columns = [f"c{i}" for i in range(len(few.columns))]
     few.index.names = [None] * few.index.nlevels
     # Objects are sent as bytes.

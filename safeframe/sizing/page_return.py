@@ -16,7 +16,9 @@ from distributed import WorkerPlugin
 from tornado.ioloop import PeriodicCallback
 
 from safeframe import options
+from safeframe._dask.cluster import memory_limit_nbytes
 from safeframe.kernels.allocator import trim
+from safeframe.sizing.machine import resident_nbytes
 
 __all__ = ["PageReturn"]
 
@@ -43,15 +45,15 @@ class PageReturn(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
 
     def look(self, worker: Any) -> None:
         """Release freed pages if the worker holds more than plans fill."""
-        limit = worker.memory_manager.memory_limit
+        limit = memory_limit_nbytes(worker)
         now = time.monotonic()
         if not limit or now < self._not_before:
             return
-        before = worker.monitor.get_process_memory()
+        before = resident_nbytes()
         if before <= limit * options.HEADROOM_FRACTION:
             return
         trim()
         self.returned += 1
         # Where the pages hold data, looking again at once would only cost time.
-        if worker.monitor.get_process_memory() > limit * options.HEADROOM_FRACTION:
+        if resident_nbytes() > limit * options.HEADROOM_FRACTION:
             self._not_before = now + options.PAGE_RETURN_PAUSE_SECONDS

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe._dask.expressions import P2PBarrierTask
+from safeframe._dask.p2p import P2PBarrierTask
 from safeframe.engine.planned.fusion import FusedCells
 from safeframe.engine.planned.nodes import Cells
 from safeframe.recipes import merge as recipe

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from safeframe._dask.expressions import DataNode, List, Task, TaskRef
+from dask.task_spec import DataNode, List, Task, TaskRef
+
 from safeframe.engine.bag.tasks import BagSpec, BagTasks, bag_partition, seal_bag, stage_bag
 from safeframe.engine.exchange.nodes import seal_key
 from safeframe.engine.planned.layer import spec_key

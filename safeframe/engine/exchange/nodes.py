@@ -18,18 +18,11 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from dask.task_spec import Alias, List, Task, TaskRef
 from distributed import Future
 
-from safeframe._dask.expressions import (
-    Alias,
-    Blockwise,
-    Expr,
-    FromGraph,
-    List,
-    Task,
-    TaskRef,
-    lowered,
-)
+from safeframe._dask.expressions import Blockwise, Expr, FromGraph
+from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.stage import StagedFile, stage_files, stage_group
 from safeframe.engine.storage.sessions import SEAL_PREFIX
 from safeframe.kernels.routing.router import Router, StagedColumns
@@ -70,12 +63,12 @@ def in_memory(expr: Any) -> bool:
     """Whether all partitions of an expression are in memory already, as those of a frame that was persisted are."""
     if not isinstance(expr, FromGraph):
         return False
-    return all(isinstance(made, (Alias, Future, pd.DataFrame)) for made in dict(expr._layer()).values())
+    return all(isinstance(made, (Alias, Future, pd.DataFrame)) for made in layer_of(expr).values())
 
 
 def own_tasks(frame: Any) -> list[Task] | None:
     """Return the tasks of a frame's partitions, when each needs nothing but itself."""
-    layer = dict(frame._layer())
+    layer = layer_of(frame)
     tasks = [layer.get(key) for key in frame.__dask_keys__()]
     return tasks if all(stands_alone(task) for task in tasks) else None
 

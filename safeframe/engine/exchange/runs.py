@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from safeframe._dask.expressions import inside_worker
 from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.remote_sessions import RemoteSession
 from safeframe.engine.storage.sessions import OWNED, Session, StagingJanitor, open_session
+from safeframe.engine.task import inside_worker
 from safeframe.sizing.cluster import current_client
 
 __all__ = ["check_staging", "first_failure", "forget_failure", "prepare_runs", "run_of_task", "start_run"]

@@ -19,15 +19,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import (
-    Blockwise,
-    Expr,
-    List,
-    Task,
-    TaskRef,
-    lowered,
-)
+from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, in_memory, own_tasks, part_of, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.lag.tasks import (

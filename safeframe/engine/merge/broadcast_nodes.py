@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Blockwise, Expr, List, Task, TaskRef
+from safeframe._dask.expressions import Blockwise, Expr
 from safeframe.engine.exchange.nodes import Seal, seal_key, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.broadcast_tasks import (

@@ -18,8 +18,9 @@ import functools
 from typing import Any
 
 import numpy as np
+from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Expr, List, Task, TaskRef
+from safeframe._dask.expressions import Expr
 from safeframe.engine.exchange.nodes import own_tasks, part_of, seal_key
 from safeframe.engine.merge.in_order_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.facts.keys import PartitionKeys

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import dask.dataframe as dd
 import pandas as pd
+from dask.dataframe.api import new_collection
 
-from safeframe._dask.expressions import Elemwise, Projection, determine_column_projection, new_collection
+from safeframe._dask.expressions import Elemwise, Projection, determine_column_projection
 from safeframe.kernels.merge.output import add_column
 
 __all__ = ["added_column"]

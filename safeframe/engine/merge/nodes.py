@@ -21,12 +21,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from safeframe._dask.expressions import (
-    Filter,
-    Merge,
-    Projection,
-    lowered,
-)
+from safeframe._dask.expressions import Filter, Merge, Projection
+from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.broadcast_nodes import ProbeFacts, broadcast_cells, table_cells

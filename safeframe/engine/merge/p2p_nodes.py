@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from safeframe._dask.expressions import Expr, Task, TaskRef
+from dask.task_spec import Task, TaskRef
+
+from safeframe._dask.expressions import Expr
 from safeframe.engine.merge.tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p.nodes import send_shards
 from safeframe.engine.task import CellLimit

@@ -16,19 +16,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import (
-    Blockwise,
-    DataFrameShuffleSpec,
-    Expr,
-    List,
-    P2PBarrierTask,
-    ShuffleId,
-    Task,
-    TaskRef,
-    barrier_key,
-    lowered,
-)
+from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.p2p import DataFrameShuffleSpec, P2PBarrierTask, ShuffleId, barrier_key
+from safeframe._dask.trees import lowered
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p.settings import set_buffers
 from safeframe.engine.p2p.tasks import receive_shard, send_partition, settle

@@ -2,11 +2,8 @@
 
 Covers: setting the buffers of connected workers, and of those that join later.
 
-dask reads ``distributed.p2p.comm.buffer`` and ``distributed.p2p.storage.buffer``
-when a worker starts, and keeps them as the limits of two limiters; the size and
-number of messages it reads when a shuffle starts. A limiter compares with its
-limit whenever it is asked, so that setting the limit is safe at any time: what
-is held already stays held, and whoever waits goes on once there is room.
+Setting the limit of a buffer is safe at any time: what is held already stays held,
+and whoever waits goes on once there is room.
 """
 
 from __future__ import annotations
@@ -14,17 +11,13 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-import dask
-from dask.utils import parse_bytes
 from distributed import WorkerPlugin
 
+from safeframe._dask.p2p import COMM_BUFFER, STORAGE_BUFFER, message_limits, p2p_limiters, set_message_limits
 from safeframe.facts.p2p import P2PSettings
 from safeframe.sizing.live_workers import register_on_workers
 
 __all__ = ["P2PBuffers", "set_buffers"]
-
-_MESSAGE = "distributed.p2p.comm.message-bytes-limit"
-_CONCURRENCY = "distributed.p2p.comm.concurrency"
 
 _found: weakref.WeakKeyDictionary[Any, tuple[int, int, int, int]] = weakref.WeakKeyDictionary()
 
@@ -45,24 +38,17 @@ class P2PBuffers(WorkerPlugin):  # type: ignore[misc]  # distributed's plugin ba
 
     def setup(self, worker: Any) -> None:
         """See :meth:`distributed.WorkerPlugin.setup`."""
-        shuffle = worker.plugins.get("shuffle")
-        if shuffle is None:
+        limiters = p2p_limiters(worker)
+        if not limiters:
             return
-        if shuffle not in _found:
-            _found[shuffle] = (
-                shuffle.memory_limiter_comms.limit,
-                shuffle.memory_limiter_disk.limit,
-                parse_bytes(dask.config.get(_MESSAGE)),
-                int(dask.config.get(_CONCURRENCY)),
-            )
-        comm, storage, message, concurrency = _found[shuffle]
-        shuffle.memory_limiter_comms.limit = min(comm, self.settings.comm_nbytes)
-        shuffle.memory_limiter_disk.limit = min(storage, self.settings.storage_nbytes)
-        dask.config.set(
-            {
-                _MESSAGE: min(message, self.settings.message_nbytes),
-                _CONCURRENCY: min(concurrency, self.settings.concurrency),
-            }
+        comm, storage = limiters[COMM_BUFFER], limiters[STORAGE_BUFFER]
+        if worker not in _found:
+            _found[worker] = (comm.limit, storage.limit, *message_limits())
+        comm_nbytes, storage_nbytes, message_nbytes, concurrency = _found[worker]
+        comm.limit = min(comm_nbytes, self.settings.comm_nbytes)
+        storage.limit = min(storage_nbytes, self.settings.storage_nbytes)
+        set_message_limits(
+            min(message_nbytes, self.settings.message_nbytes), min(concurrency, self.settings.concurrency)
         )
 
 

@@ -17,19 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import psutil
 import pyarrow as pa
 
-from safeframe._dask.expressions import (
+from safeframe._dask.p2p import (
     P2POutOfDiskError,
     get_worker_plugin,
     handle_transfer_errors,
-    inside_worker,
     p2p_barrier,
     shuffle_unpack,
 )
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm, SentPartition
-from safeframe.engine.task import count_rows_out, use_worker
+from safeframe.engine.task import count_rows_out, inside_worker, use_worker
 from safeframe.errors import RowConservationError, StagingFullError, UnsupportedError
 from safeframe.facts.keys import Counts, PlannedKeys
 from safeframe.kernels.allocator import trim
@@ -39,6 +37,7 @@ from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.counts import rows_checksum
 from safeframe.kernels.order import counts_of
 from safeframe.kernels.routing.router import NOWHERE, JoinRouter, Router
+from safeframe.sizing.machine import resident_nbytes
 from safeframe.units import format_count
 
 __all__ = [
@@ -204,7 +203,7 @@ def _make_room(roomy_nbytes: int | None) -> None:
     Pieces of many sizes leave holes that the next task cannot use: without
     this a worker grows by what P2P has moved through it.
     """
-    if roomy_nbytes is not None and inside_worker() and psutil.Process().memory_info().rss > roomy_nbytes:
+    if roomy_nbytes is not None and inside_worker() and resident_nbytes() > roomy_nbytes:
         trim()
 
 

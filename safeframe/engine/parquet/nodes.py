@@ -10,8 +10,10 @@ from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
+from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Blockwise, Expr, List, Task, TaskRef, lowered
+from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.trees import lowered
 from safeframe.engine.parquet.commit import Begun, commit, local_entries
 from safeframe.engine.parquet.entries import generation_of
 from safeframe.engine.parquet.resume import save_division

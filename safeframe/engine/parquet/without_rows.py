@@ -17,8 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dask.base import tokenize
+from dask.task_spec import Task, TaskRef
 
-from safeframe._dask.expressions import Expr, Task, TaskRef
+from safeframe._dask.expressions import Expr
 from safeframe.engine.exchange.fetch import fetch
 from safeframe.engine.exchange.nodes import Seal, seal_key, stage
 from safeframe.engine.exchange.runs import start_run

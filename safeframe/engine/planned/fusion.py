@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from safeframe._dask.expressions import Blockwise, Fused, Partitions, PartitionsFiltered
+from safeframe._dask.trees import is_concrete
 
 __all__ = ["FusedCells", "fused_with_consumer"]
 
@@ -44,7 +45,7 @@ def fused_with_consumer(cells: Any, parent: Any, dependents: Any) -> Any:
     if [dependency._name for dependency in parent.dependencies()] != [cells._name]:
         return None
     takers = {taker._name for ref in dependents[cells._name] if (taker := ref()) is not None}
-    if takers != {parent._name} or parent.npartitions != cells.npartitions or parent._lower() is not None:
+    if takers != {parent._name} or parent.npartitions != cells.npartitions or not is_concrete(parent):
         return None
     # Nested rather than flattened: the parent names the cells by their own, fused, name.
     return FusedCells([parent, cells], *cells.dependencies())

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from dask.highlevelgraph import Layer, MaterializedLayer
+from dask.task_spec import Alias, Task
 
-from safeframe._dask.expressions import Alias, Task
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.task import begin
 from safeframe.errors import SafeframeError

@@ -25,18 +25,16 @@ from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 import dask
+from dask.task_spec import Alias, DataNode
 
 from safeframe._dask.expressions import (
-    Alias,
     BlockwiseIO,
-    DataNode,
     Expr,
     PartitionsFiltered,
     Projection,
-    convert_legacy_graph,
     determine_column_projection,
-    is_lowering,
 )
+from safeframe._dask.trees import graph_of, is_lowering, text_lines
 from safeframe.engine.planned.fusion import fused_with_consumer
 from safeframe.engine.planned.sources import check_sources
 from safeframe.engine.task import begin
@@ -148,7 +146,7 @@ class Hidden:
     @functools.cached_property
     def graph(self) -> dict[Any, Any]:
         """All tasks."""
-        return dict(convert_legacy_graph(self.tree.__dask_graph__()))
+        return graph_of(self.tree)
 
     def output(self, number: int) -> Any:
         """Return the task of an output partition."""
@@ -218,7 +216,7 @@ class Cells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
 
     def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
         chosen = "" if self.operand("_partitions") is None else f" _partitions={self.operand('_partitions')}"
-        below = self.tree._tree_repr_lines(indent + 2) if recursive else []
+        below = text_lines(self.tree, indent + 2) if recursive else []
         return [" " * indent + f"Cells:{chosen}", *below]
 
 

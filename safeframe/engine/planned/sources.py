@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from safeframe._dask.expressions import every_part, local_files_read
+from safeframe._dask.parquet import local_files_read
+from safeframe._dask.trees import every_part
 from safeframe.facts.files import SourceFiles
 from safeframe.kernels.changed_data import files_changed
 from safeframe.sizing.files import changed_files, marked

@@ -19,14 +19,10 @@ from typing import Any, assert_never
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import (
-    Expr,
-    List,
-    Task,
-    TaskRef,
-    lowered,
-)
+from safeframe._dask.expressions import Expr
+from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, own_tasks
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.planned.nodes import PlannedFrame

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any, assert_never
 
 import numpy as np
+from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
-from safeframe._dask.expressions import Alias, DataNode, List, Task, TaskRef
 from safeframe.engine.exchange.nodes import seal_key
 from safeframe.engine.planned.layer import spec_key
 from safeframe.engine.rechunk.tasks import (

@@ -13,14 +13,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from safeframe._dask.expressions import (
-    Blockwise,
-    Expr,
-    List,
-    Task,
-    TaskRef,
-    lowered,
-)
+from dask.task_spec import List, Task, TaskRef
+
+from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.p2p.nodes import by_p2p

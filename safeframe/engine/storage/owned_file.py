@@ -19,9 +19,9 @@ import weakref
 from collections import Counter
 from typing import Any
 
-from safeframe._dask.expressions import inside_worker
 from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.sessions import holds_session, is_owned_run
+from safeframe.engine.task import inside_worker
 
 __all__ = ["OwnedFile"]
 

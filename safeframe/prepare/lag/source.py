@@ -13,16 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask.dataframe as dd
+from dask.dataframe.api import new_collection
 
-from safeframe._dask.expressions import (
-    Assign,
-    AsType,
-    BaseSetIndexSortValues,
-    Binop,
-    Projection,
-    Unaryop,
-    new_collection,
-)
+from safeframe._dask.expressions import Assign, AsType, BaseSetIndexSortValues, Binop, Projection, Unaryop
 from safeframe.engine.p2p.nodes import SafeP2PShuffle
 from safeframe.engine.sort.nodes import SafeSort
 from safeframe.errors import KeyNotFoundError, UnsupportedError

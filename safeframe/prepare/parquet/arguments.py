@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from dask.dataframe.utils import meta_nonempty
+from dask.dataframe.api import meta_nonempty
 from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.local import LocalFileSystem
 

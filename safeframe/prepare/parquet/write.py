@@ -14,7 +14,8 @@ import dask.dataframe as dd
 from dask.base import tokenize
 
 from safeframe import options
-from safeframe._dask.expressions import files_read, fingerprint
+from safeframe._dask.parquet import files_read
+from safeframe._dask.trees import fingerprint
 from safeframe.choices import check_choice
 from safeframe.engine.merge.nodes import FilteredMerge
 from safeframe.engine.parquet.nodes import JoinedToParquet, SafeToParquet

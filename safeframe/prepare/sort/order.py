@@ -9,9 +9,9 @@ from typing import Any, cast
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+from dask.dataframe.api import new_collection
 
 from safeframe import config
-from safeframe._dask.expressions import new_collection
 from safeframe.choices import check_choice
 from safeframe.engine.exchange.nodes import self_made
 from safeframe.engine.exchange.runs import check_staging

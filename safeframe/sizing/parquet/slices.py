@@ -11,7 +11,7 @@ of the file, so that its columns, index and dtypes are those that dask gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from dask.delayed import delayed
 
 from safeframe import options
+from safeframe._dask.parquet import parquet_source, reader_of_tables, source_rows
 from safeframe.errors import RowConservationError
 from safeframe.facts.keys import Counts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
@@ -65,7 +66,7 @@ class PartReader:
             file = pq.ParquetFile(handle, pre_buffer=False, buffer_size=options.PARQUET_BUFFER_NBYTES)
             self._check(file.metadata)
             batches = _Batches(file, self.row_groups, batch_rows)
-            reader = replace_engine(self.read, batches.engine(self.read.engine))
+            reader = reader_of_tables(self.read, batches.next_table)
             at = self.first
             while at < self.first + self.rows:
                 frame: pd.DataFrame = reader(self.part)
@@ -97,11 +98,8 @@ class _Batches:
         self._batch_rows = batch_rows
         self._batches: Iterator[pa.RecordBatch] | None = None
 
-    def engine(self, engine: Any) -> Any:
-        """Return dask's engine, reading from here."""
-        return type("SliceEngine", (engine,), {"_read_table": staticmethod(self._next)})
-
-    def _next(self, path: Any, fs: Any, row_groups: Any, columns: Any, *_: Any, **__: Any) -> pa.Table:
+    def next_table(self, path: Any, fs: Any, row_groups: Any, columns: Any, *_: Any, **__: Any) -> pa.Table:
+        """Return the next batch of the columns that are wanted."""
         if self._batches is None:
             self._batches = self._file.iter_batches(
                 batch_size=self._batch_rows,
@@ -111,14 +109,6 @@ class _Batches:
                 use_pandas_metadata=True,
             )
         return pa.Table.from_batches([next(self._batches)])
-
-
-def replace_engine(read: Any, engine: Any) -> Callable[[Any], pd.DataFrame]:
-    """Return dask's function that reads a part, with another engine."""
-    copied: Callable[[Any], pd.DataFrame] = type(read)(
-        engine, read.fs, read.meta, read.columns, read.index, read.dtype_backend, None, read.common_kwargs
-    )
-    return copied
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -176,10 +166,10 @@ class SlicedParquet:
 
 def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
     """Return the parquet source of a frame that is nothing but that, or None."""
-    source = _plain_source(ddf)
+    source = parquet_source(ddf)
     if source is None:
         return None
-    read, parts = source
+    read, parts = source.read, source.parts
     # A footer is read once for each file; a part without row groups has all of its file.
     paths = sorted({part["piece"][0] for part in parts})
     step = max(1, -(-len(paths) // options.KEY_MIN_TASKS))
@@ -189,7 +179,7 @@ def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
     groups = tuple(_groups_of(part, len(of_file[part["piece"][0]])) for part in parts)
     return SlicedParquet(
         read=read,
-        parts=tuple(parts),
+        parts=parts,
         footers=tuple(
             tuple(of_file[part["piece"][0]][number] for number in numbers)
             for part, numbers in zip(parts, groups, strict=True)
@@ -207,56 +197,23 @@ def plain_parts(
 
     No footer is read. Of a partition that is a whole file, the row groups are None.
     """
-    source = _plain_source(ddf)
+    source = parquet_source(ddf)
     if source is None:
         return None
-    read, parts = source
     found = []
-    for part in parts:
+    for part in source.parts:
         chosen = part["piece"][1]
         whole = chosen is None or chosen == [None]
         found.append((part["piece"][0], None if whole else _groups_of(part, 0)))
-    return read.fs, found
-
-
-def _plain_source(ddf: dd.DataFrame) -> tuple[Any, Any] | None:
-    """Return dask's reader and parts of a frame that is nothing but a parquet source of one file a part, or None."""
-    expr = _plain_read(ddf)
-    if expr is None or type(expr).__name__ != "ReadParquetFSSpec":
-        return None
-    plan, read = expr._plan, expr._io_func
-    parts = plan["parts"]
-    if (
-        plan["empty"]
-        or plan["common_kwargs"].get("partitions")
-        or read.engine.__name__ != "ArrowDatasetEngine"
-    ):
-        return None
-    return (read, parts) if all(_is_one_file(part) for part in parts) else None
+    return source.read.fs, found
 
 
 def footer_rows(ddf: dd.DataFrame) -> Counts | None:
     """Return the rows of each partition by parquet footers alone, or None where those do not tell."""
-    expr = _plain_read(ddf)
-    lengths = None if expr is None else expr._get_lengths()
+    lengths = source_rows(ddf)
     if not lengths or len(lengths) != ddf.npartitions:
         return None
     return np.array(lengths, np.int64)
-
-
-def _plain_read(ddf: dd.DataFrame) -> Any | None:
-    """Return the expression of a frame that is read from parquet and no more."""
-    with dask.config.set({"optimization.tune.active": False}):
-        expr = ddf.optimize(fuse=False).expr
-    if type(expr).__name__ not in ("ReadParquetFSSpec", "ReadParquetPyarrowFS"):
-        return None
-    if expr.operand("filters") or expr.operand("_partitions") is not None or expr.operand("_series"):
-        return None
-    return expr
-
-
-def _is_one_file(part: Any) -> bool:
-    return isinstance(part, dict) and set(part) == {"piece"} and isinstance(part["piece"][0], str)
 
 
 def _groups_of(part: dict[str, Any], n_groups: int) -> tuple[int, ...]:

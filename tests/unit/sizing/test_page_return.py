@@ -34,10 +34,8 @@ def _looked(
     monkeypatch.setattr(
         page_return.time, "monotonic", lambda: next(clock) * options.PAGE_RETURN_LOOK_MS / 1000
     )
-    worker: Any = SimpleNamespace(
-        memory_manager=SimpleNamespace(memory_limit=limit),
-        monitor=SimpleNamespace(get_process_memory=lambda: memory.held),
-    )
+    monkeypatch.setattr(page_return, "resident_nbytes", lambda: memory.held)
+    worker: Any = SimpleNamespace(memory_manager=SimpleNamespace(memory_limit=limit))
     plugin = PageReturn()
     for _ in range(times):
         plugin.look(worker)

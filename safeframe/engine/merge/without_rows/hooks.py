@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from safeframe._dask.expressions import GroupByApply, GroupByApplyConcatApply, Index, Len, Literal, Projection
+from safeframe._dask.trees import grouping_columns, without_exchange
 from safeframe.engine.merge.without_rows.read import CountedMerge
 from safeframe.engine.merge.without_rows.totals import totals_instead
 from safeframe.engine.merge.without_rows.waiting import awaiting_totals
@@ -68,11 +69,9 @@ def grouped_in_place(merge: CountedMerge, result: Any, parent: Any) -> Any:
     if not isinstance(parent, (GroupByApply, GroupByApplyConcatApply)) or parent.frame._name != result._name:
         return None
     shuffles = isinstance(parent, GroupByApply) or parent.should_shuffle
-    by_columns = len(parent._by_columns) == len(parent.by)
-    if shuffles and by_columns and merge.keys_stay_whole(parent._by_columns):
-        # As dask itself has it where it knows that keys are whole; of this very expression it is true for good.
-        parent.__dict__["need_to_shuffle"] = False
-        return parent._lower()
+    columns = grouping_columns(parent)
+    if shuffles and columns is not None and merge.keys_stay_whole(columns):
+        return without_exchange(parent)
     return None
 
 

@@ -33,6 +33,7 @@ from safeframe._dask.expressions import (
     UFuncElemwise,
     row_functions,
 )
+from safeframe._dask.trees import operation_arguments
 from safeframe.kernels.columns.functions import RowFunction, RowValue
 
 __all__ = ["CountedMerge", "NeedsRowsError", "RowColumns", "read_columns"]
@@ -150,7 +151,7 @@ def _of_accessor(node: Any) -> RowColumns:
         for value in (*node.operand("args"), *node.operand("kwargs").values()):
             _constant(value)
     name = f".{node.accessor}.{node.attr}"
-    return _function(node, name, node.operation, list(node._args), dict(node._kwargs), check=False)
+    return _function(node, name, node.operation, *operation_arguments(node), check=False)
 
 
 def _of_index(node: Any) -> RowColumns:
@@ -160,7 +161,7 @@ def _of_index(node: Any) -> RowColumns:
 
 
 def _of_operation(node: Any) -> RowColumns:
-    return _function(node, type(node).__name__, node.operation, list(node._args), dict(node._kwargs))
+    return _function(node, type(node).__name__, node.operation, *operation_arguments(node))
 
 
 def _of_same(node: Any) -> RowColumns:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from dask.dataframe.utils import meta_nonempty
+from dask.dataframe.api import meta_nonempty
 
 from safeframe._dask.expressions import Blockwise
 from safeframe.engine.merge.without_rows.read import NeedsRowsError, RowColumns, read_columns

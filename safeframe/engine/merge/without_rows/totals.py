@@ -19,6 +19,7 @@ import pandas as pd
 
 from safeframe import options
 from safeframe._dask.expressions import Expr, GroupbyAggregation, groupby_reductions, reductions
+from safeframe._dask.trees import takes_one_column
 from safeframe.engine.merge.without_rows.totals_nodes import (
     Asked,
     Group,
@@ -118,7 +119,7 @@ def _totals(merge: Any, asked: Asked, parent: Any) -> Any:
         return None
     sides = {side: _side_totals(merge, number, side, asked) for number, side in enumerate(("left", "right"))}
     grouped = next((group.of.side for group in asked.by or () if isinstance(group.of, TotalColumn)), None)
-    result = parent._meta, parent._divisions()
+    result = parent._meta, parent.divisions
     if grouped is None or asked.by is None:
         return JoinTotals(*(_whole(*side) for side in sides.values()), merge.how, asked, *result)
     other = "right" if grouped == "left" else "left"
@@ -207,7 +208,7 @@ def _aggregated(parent: Any) -> list[tuple[str, Any]]:
     """Return the functions and columns of an aggregation, in the order of its columns; nothing where one is no name."""
     spec = {result: (how, source) for result, how, source in parent.spec}
     meta = parent._meta
-    if isinstance(parent._slice, str):
+    if takes_one_column(parent):
         # Of one column the results are called by their functions alone.
         spec |= {result[-1]: found for result, found in spec.items() if isinstance(result, tuple)}
     labels = [meta.name] if meta.ndim == 1 else list(meta.columns)

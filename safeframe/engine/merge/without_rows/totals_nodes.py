@@ -16,9 +16,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from dask.task_spec import List, Task, TaskRef
 
 from safeframe import options
-from safeframe._dask.expressions import Blockwise, Expr, List, Task, TaskRef, lowered
+from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.trees import lowered
 from safeframe.engine.planned.nodes import Planned
 from safeframe.facts.merge import How
 from safeframe.kernels.merge.group_totals import (

@@ -56,7 +56,7 @@ class MergeValue(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         return self.value._meta
 
     def _divisions(self) -> Any:
-        return self.value._divisions()
+        return self.value.divisions
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, _TOTALS):

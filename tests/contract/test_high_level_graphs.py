@@ -8,8 +8,7 @@ import dask
 import dask.array as da
 import dask.bag as db
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
-
-from safeframe._dask import expressions as _dask
+from dask.task_spec import Alias, DataNode, Task, TaskRef
 
 
 def test_a_layer_may_be_pickled_as_another():
@@ -29,7 +28,7 @@ def test_a_layer_may_be_pickled_as_another():
             return 1
 
         def __getitem__(self, key):
-            return _dask.Task(key, int, 7)
+            return Task(key, int, 7)
 
         def __reduce__(self):
             return MaterializedLayer, (dict(self), self.annotations)
@@ -42,7 +41,7 @@ def test_a_layer_may_be_pickled_as_another():
 
 
 def test_a_data_node_is_a_dependency():
-    graph = {"spec": _dask.DataNode("spec", 5), "out": _dask.Task("out", int, _dask.TaskRef("spec"))}
+    graph = {"spec": DataNode("spec", 5), "out": Task("out", int, TaskRef("spec"))}
     assert graph["out"].dependencies == {"spec"}
     assert dask.get(graph, "out") == 5
 
@@ -50,10 +49,10 @@ def test_a_data_node_is_a_dependency():
 def test_tasks_of_two_dependencies_are_never_fused_with_them():
     """The key of a seal has to stay, since the janitor knows a run by it."""
     graph = {
-        "stage": _dask.Task("stage", int, 1),
-        "spec": _dask.DataNode("spec", 5),
-        "seal": _dask.Task("seal", max, _dask.TaskRef("stage"), _dask.TaskRef("spec")),
-        ("x", 0): _dask.Task(("x", 0), max, _dask.TaskRef("seal"), _dask.TaskRef("spec")),
+        "stage": Task("stage", int, 1),
+        "spec": DataNode("spec", 5),
+        "seal": Task("seal", max, TaskRef("stage"), TaskRef("spec")),
+        ("x", 0): Task(("x", 0), max, TaskRef("seal"), TaskRef("spec")),
     }
     layers = HighLevelGraph.from_collections("x", graph, dependencies=[])
     assert "seal" in dict(da.Array.__dask_optimize__(layers, [("x", 0)]))
@@ -66,8 +65,8 @@ def test_a_chunk_s_own_task_is_fused_with_what_made_it():
     graph = dict(array.__dask_optimize__(array.__dask_graph__(), keys))
     for key in keys:
         node = graph[key]
-        while isinstance(node, _dask.Alias):
+        while isinstance(node, Alias):
             node = graph[node.target]
-        assert isinstance(node, _dask.Task)
+        assert isinstance(node, Task)
         assert not node.dependencies
         assert node().shape == (2, 4)

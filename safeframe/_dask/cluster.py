@@ -1,0 +1,70 @@
+"""What workers, nannies and schedulers hold, where distributed documents no name for it.
+
+Covers: memory limits and fractions of a worker, its plugins, root tasks of a
+scheduler, threads without a cluster.
+Does not cover: what the values should be (``deploy.settings``), P2P (``p2p``).
+
+``Client.scheduler_info``, which is public, has a worker's memory limit and threads,
+and nothing of the rest; settings are read when a process starts, so that a
+running one has them in these attributes only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask
+
+# What dask's local scheduler starts without num_workers: os.cpu_count does not know of containers.
+from dask.system import CPU_COUNT
+
+__all__ = [
+    "local_threads",
+    "memory_fractions",
+    "memory_limit_nbytes",
+    "remove_plugin",
+    "root_tasks_per_thread",
+    "set_memory_fraction",
+    "set_root_tasks_per_thread",
+]
+
+_FRACTIONS = {
+    "distributed.worker.memory.spill": "memory_spill_fraction",
+    "distributed.worker.memory.pause": "memory_pause_fraction",
+}
+
+
+def memory_limit_nbytes(server: Any) -> int | None:
+    """Return the memory limit of a worker, or of the worker that a nanny starts; None without one."""
+    return server.memory_manager.memory_limit or None
+
+
+def memory_fractions(worker: Any) -> dict[str, Any]:
+    """Return the shares of its limit at which a worker acts, by setting."""
+    return {setting: getattr(worker.memory_manager, name) for setting, name in _FRACTIONS.items()}
+
+
+def set_memory_fraction(worker: Any, setting: str, fraction: float) -> None:
+    """Set one of them on a worker that runs."""
+    setattr(worker.memory_manager, _FRACTIONS[setting], fraction)
+
+
+async def remove_plugin(name: str, dask_worker: Any) -> None:
+    """Remove a plugin from one worker; the public call removes it from all, and fails when one is lost."""
+    if name in dask_worker.plugins:
+        await dask_worker.plugin_remove(name=name)
+
+
+def root_tasks_per_thread(scheduler: Any) -> float:
+    """Return how many root tasks a scheduler hands out per thread; infinite where it does not hold them back."""
+    return float(scheduler.WORKER_SATURATION)
+
+
+def set_root_tasks_per_thread(scheduler: Any, value: float) -> None:
+    """Set that on a scheduler that runs; not to or from infinity, which it counts tasks by."""
+    scheduler.WORKER_SATURATION = value
+
+
+def local_threads() -> int:
+    """Return the threads of dask's threaded scheduler."""
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)

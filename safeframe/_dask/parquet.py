@@ -1,0 +1,129 @@
+"""dask's parquet sources: what they read, and a reader of ours in place of theirs.
+
+Covers: the files of an expression; reader, parts and rows of a frame that is
+nothing but a parquet source; the same reader on tables that are here already.
+Does not cover: which rows are read at a time (``sizing.parquet.slices``).
+
+The public API makes frames of files, and of a frame it tells neither its files nor
+what makes a partition. A table of Arrow becomes a frame with the columns, the index
+and the dtypes that dask promises only in dask's own reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import pandas as pd
+import pyarrow as pa
+
+# The sources that dd.read_parquet chooses from: files and parts are among their attributes only.
+from dask.dataframe.dask_expr.io.parquet import ReadParquetFSSpec, ReadParquetPyarrowFS
+
+# The engine of the first; a subclass that the user gives may read what it likes.
+from dask.dataframe.io.parquet.arrow import ArrowDatasetEngine
+from pyarrow.fs import LocalFileSystem
+
+from safeframe._dask.trees import every_part
+
+__all__ = [
+    "ParquetSource",
+    "files_read",
+    "local_files_read",
+    "parquet_source",
+    "reader_of_tables",
+    "source_rows",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParquetSource:
+    """What makes the partitions of a frame that is nothing but a parquet source."""
+
+    read: Any
+    """dask's function that reads a part; it has ``fs``, and ``project_columns``."""
+    parts: tuple[dict[str, Any], ...]
+    """What it is called with, for each partition: ``{"piece": (path, row groups, ...)}``."""
+
+
+def parquet_source(ddf: dd.DataFrame) -> ParquetSource | None:
+    """Return the parquet source of a frame, where each partition is of one file; else None."""
+    expr = _plain_read(ddf)
+    if not isinstance(expr, ReadParquetFSSpec):
+        return None
+    plan, read = expr._plan, expr._io_func
+    hive = plan["common_kwargs"].get("partitions")
+    if plan["empty"] or hive or read.engine is not ArrowDatasetEngine:
+        return None
+    return (
+        ParquetSource(read=read, parts=tuple(plan["parts"]))
+        if all(map(_is_one_file, plan["parts"]))
+        else None
+    )
+
+
+def source_rows(ddf: dd.DataFrame) -> tuple[int, ...] | None:
+    """Return the rows of each partition of a parquet source by its footers, or None where those do not tell."""
+    expr = _plain_read(ddf)
+    return None if expr is None else expr._get_lengths()
+
+
+def reader_of_tables(read: Any, table: Callable[..., pa.Table]) -> Callable[[Any], pd.DataFrame]:
+    """Return dask's function that reads a part, on tables that ``table`` returns in place of the file's.
+
+    Parameters
+    ----------
+    read
+        The function, of a :class:`ParquetSource`.
+    table
+        Called with path, file system, row groups and columns, and more that may be ignored.
+    """
+    engine = type("TableEngine", (read.engine,), {"_read_table": staticmethod(table)})
+    # Without filters: a source with them has no reader of its own here.
+    made: Callable[[Any], pd.DataFrame] = type(read)(
+        engine, read.fs, read.meta, read.columns, read.index, read.dtype_backend, None, read.common_kwargs
+    )
+    return made
+
+
+def _plain_read(ddf: dd.DataFrame) -> Any | None:
+    """Return the expression of a frame that is read from parquet and no more."""
+    with dask.config.set({"optimization.tune.active": False}):
+        expr = ddf.optimize(fuse=False).expr
+    if not isinstance(expr, (ReadParquetFSSpec, ReadParquetPyarrowFS)):
+        return None
+    if expr.operand("filters") or expr.operand("_partitions") is not None or expr.operand("_series"):
+        return None
+    return expr
+
+
+def _is_one_file(part: Any) -> bool:
+    return isinstance(part, dict) and set(part) == {"piece"} and isinstance(part["piece"][0], str)
+
+
+def files_read(expr: Any) -> Iterator[str]:
+    """List the parquet files that an expression reads."""
+    for part in every_part(expr):
+        yield from _files_of(part)
+
+
+def local_files_read(expr: Any) -> Iterator[str]:
+    """List the parquet files that an expression reads from a file system of this machine."""
+    for part in every_part(expr):
+        where = None
+        if isinstance(part, ReadParquetFSSpec):
+            where = getattr(part._dataset_info["ds"], "filesystem", None)  # a union of datasets has none
+        elif isinstance(part, ReadParquetPyarrowFS):
+            where = part.fs
+        if isinstance(where, LocalFileSystem):
+            yield from _files_of(part)
+
+
+def _files_of(part: Any) -> Iterator[str]:
+    if isinstance(part, ReadParquetFSSpec):
+        yield from part._dataset_info["ds"].files
+    elif isinstance(part, ReadParquetPyarrowFS):
+        yield from (fragment.fragment.path for fragment in part._dataset_info["fragments"])

@@ -1,0 +1,130 @@
+"""What is taken for granted of distributed: the parts of a P2P shuffle, and what servers hold."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+
+import dask
+import dask.system
+import distributed
+import pandas as pd
+import pytest
+from dask.task_spec import List
+from distributed.shuffle import ShuffleWorkerPlugin
+from distributed.shuffle._core import ShuffleRun
+from distributed.shuffle._limiter import ResourceLimiter
+
+from safeframe._dask import cluster, p2p
+
+FRAME = pd.DataFrame({"k": [1, 2, 3, 4], "a": [5.0, 6.0, 7.0, 8.0]})
+
+
+def test_the_barrier_of_a_shuffle_has_a_key_of_its_own_and_carries_what_the_scheduler_asks() -> None:
+    spec = p2p.DataFrameShuffleSpec(
+        id=p2p.ShuffleId("abc"),
+        npartitions=4,
+        column="k",
+        meta=FRAME.iloc[:0],
+        parts_out=4,
+        disk=True,
+        drop_column=True,
+    )
+    assert p2p.barrier_key(spec.id) == "shuffle-barrier-abc"
+    barrier = p2p.P2PBarrierTask(p2p.barrier_key(spec.id), max, List(3, 5), spec=spec)
+    assert barrier() == 5
+    assert barrier.spec is spec
+    assert barrier.block_fusion
+    # Neighbouring partitions are on one worker: what a plan says of disks relies on it.
+    assert [spec.pick_worker(number, ["x", "y"]) for number in spec.output_partitions] == ["x", "x", "y", "y"]
+
+
+def test_p2p_outside_a_worker_says_so() -> None:
+    for call in (
+        p2p.get_worker_plugin,
+        lambda: p2p.p2p_barrier(p2p.ShuffleId("abc"), 1),
+        lambda: p2p.shuffle_unpack(p2p.ShuffleId("abc"), 0, 1),
+    ):
+        with pytest.raises(RuntimeError):
+            call()
+    with pytest.raises(RuntimeError, match="transfer phase") as info, p2p.handle_transfer_errors("abc"):
+        raise KeyError
+    assert isinstance(info.value.__cause__, KeyError)
+    with pytest.raises(p2p.P2POutOfDiskError), p2p.handle_transfer_errors("abc"):
+        raise p2p.P2POutOfDiskError
+
+
+def test_a_limiter_compares_with_its_limit_whenever_it_is_asked() -> None:
+    # safeframe.engine.p2p.settings sets the limit of those that running workers have.
+    limiter = ResourceLimiter(100)
+    limiter.increase(60)
+    assert not limiter.full
+    limiter.limit = 50
+    assert limiter.full
+    assert limiter.available == 0
+
+
+def test_a_shuffle_reads_the_limits_of_messages_when_it_starts() -> None:
+    run = inspect.getsource(ShuffleRun.__init__)
+    assert '"distributed.p2p.comm.message-bytes-limit"' in run
+    assert '"distributed.p2p.comm.concurrency"' in run
+    with dask.config.set({"distributed.p2p.comm.message-bytes-limit": "2 MiB"}):
+        p2p.set_message_limits(1000, 3)
+        assert p2p.message_limits() == (1000, 3)
+
+
+class _Plugin(distributed.WorkerPlugin):  # type: ignore[misc]
+    name = "plugin"
+
+
+def test_servers_have_their_limits_in_attributes_that_may_be_set() -> None:
+    settings = {
+        p2p.COMM_BUFFER: "3 MiB",
+        p2p.STORAGE_BUFFER: "5 MiB",
+        "distributed.worker.memory.spill": 0.5,
+        "distributed.worker.memory.pause": False,
+        "distributed.scheduler.worker-saturation": 1.5,
+    }
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(
+            n_workers=1, processes=False, memory_limit="1 GiB", dashboard_address=None, silence_logs=50
+        ) as workers,
+        distributed.Client(workers) as client,
+    ):
+        (worker,) = workers.workers.values()
+        limiters = p2p.p2p_limiters(worker)
+        assert {name: limiter.limit for name, limiter in limiters.items()} == {
+            p2p.COMM_BUFFER: 3 * 2**20,
+            p2p.STORAGE_BUFFER: 5 * 2**20,
+        }
+        assert not p2p.p2p_runs(worker)
+        assert cluster.memory_limit_nbytes(worker) == 2**30
+        fractions = {"distributed.worker.memory.spill": 0.5, "distributed.worker.memory.pause": False}
+        assert cluster.memory_fractions(worker) == fractions
+        cluster.set_memory_fraction(worker, "distributed.worker.memory.spill", 0.75)
+        assert worker.memory_manager.memory_spill_fraction == 0.75
+        assert cluster.root_tasks_per_thread(workers.scheduler) == 1.5
+        cluster.set_root_tasks_per_thread(workers.scheduler, 1.0)
+        assert workers.scheduler.WORKER_SATURATION == 1.0
+        client.register_plugin(_Plugin())
+        assert "plugin" in worker.plugins
+        client.run(cluster.remove_plugin, "plugin")
+        assert "plugin" not in worker.plugins
+
+
+def test_p2p_runs_while_a_worker_reports_shuffles() -> None:
+    class Worker:
+        plugins = {"shuffle": SimpleNamespace(heartbeat=lambda: {"shuffle": {}})}  # noqa: RUF012
+
+    assert p2p.p2p_runs(Worker())
+    assert "heartbeat" in vars(ShuffleWorkerPlugin)
+    Worker.plugins.clear()
+    assert not p2p.p2p_runs(Worker())
+    assert p2p.p2p_limiters(Worker()) == {}
+
+
+def test_threads_of_the_local_scheduler_are_those_that_it_starts() -> None:
+    assert cluster.local_threads() == dask.system.CPU_COUNT
+    with dask.config.set(num_workers=3):
+        assert cluster.local_threads() == 3
