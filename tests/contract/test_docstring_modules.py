@@ -20,6 +20,8 @@ LAYERS = sorted(
 )
 DOTTED = re.compile(rf"`~?((?:safeframe\.)?(?:{'|'.join(LAYERS)})(?:\.\w+)+)(?:\(\))?`")
 """A layer and what is in it, such as ``kernels.keys.codes.decode_codes``, with or without the package."""
+BOUNDARY = re.compile(r"\(`{2}([a-z_.]+)`{2}")
+"""The module that covers what another one does not, at the end of its docstring."""
 SETTINGS_AND_FILES = (".yaml", ".py")
 
 
@@ -41,6 +43,13 @@ def modules() -> frozenset[str]:
     return frozenset(".".join(path.parts).removesuffix(".__init__") for path in paths)
 
 
+@cache
+def endings() -> frozenset[str]:
+    """Return the last parts of the modules' names: ``keys.codes`` and ``codes`` for ``kernels.keys.codes``."""
+    parts = (name.split(".") for name in modules())
+    return frozenset(".".join(some[start:]) for some in parts for start in range(len(some)))
+
+
 def exists(name: str) -> bool:
     """Whether a dotted name is a module of safeframe, or a name in one."""
     full = name if name.startswith("safeframe.") else f"safeframe.{name}"
@@ -59,6 +68,8 @@ def exists(name: str) -> bool:
 def test_modules_in_docstrings_exist(path: Path) -> None:
     named = {name for text in docstrings(path) for name in DOTTED.findall(text)}
     gone = [name for name in sorted(named) if not name.endswith(SETTINGS_AND_FILES) and not exists(name)]
+    boundary = next(docstrings(path), "").partition("Does not cover:")[2].partition("\n\n")[0]
+    gone += [name for name in BOUNDARY.findall(boundary) if name not in endings() and not exists(name)]
     assert not gone, f"no such module: {gone}"
 
 
