@@ -76,6 +76,7 @@ def test_modules_in_docstrings_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_on_pages_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    paths = [name for name in re.findall(r"`safeframe/([\w/]+\.py)`", text) if not (PACKAGE / name).exists()]
+    named = re.findall(r"`(?:safeframe/)?((?:[\w-]+/)+[\w-]+\.(?:py|md))`", text)
+    paths = [name for name in named if not ((PACKAGE / name).exists() or (ROOT / name).exists())]
     imported = re.findall(r"^(?:from|import) (safeframe[\w.]*)", text, re.MULTILINE)
     assert not paths + [name for name in imported if util.find_spec(name) is None]
