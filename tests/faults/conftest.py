@@ -6,9 +6,27 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
 
 from safeframe.engine.planned import sources as source_files
+from safeframe.recipes.to_parquet import to_parquet
+from tests.faults.datasets import frame
+
+
+@pytest.fixture
+def _in_this_process() -> Iterator[None]:
+    """Tasks run in the test's own thread, one after the other."""
+    with dask.config.set(scheduler="sync"):
+        yield
+
+
+@pytest.fixture
+def place(tmp_path: Path, _in_this_process: None) -> Path:
+    """A dataset of 4 files, and nothing next to it."""
+    path = tmp_path / "data"
+    to_parquet(frame(0), path)
+    return path
 
 
 @pytest.fixture

@@ -23,20 +23,9 @@ from safeframe.engine.parquet import commit as parquet_commit
 from safeframe.engine.parquet import nodes as parquet_nodes
 from safeframe.engine.parquet import swap as atomic_swap
 from safeframe.recipes.to_parquet import to_parquet
+from tests.faults.datasets import PARTS, frame, names, rows
 
-
-@pytest.fixture(autouse=True)
-def _in_this_process():
-    with dask.config.set(scheduler="sync"):
-        yield
-
-
-@pytest.fixture
-def place(tmp_path):
-    """A dataset of 4 files, and nothing beside it."""
-    path = tmp_path / "data"
-    to_parquet(frame(0), path)
-    return path
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 @pytest.fixture(params=["another disk", "the same disk"])
@@ -52,22 +41,6 @@ def mounted(tmp_path, request):
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def frame(start, npartitions=4):
-    values = range(start, start + 100)
-    return dd.from_pandas(pd.DataFrame({"x": values}, index=values), npartitions=npartitions)
-
-
-def rows(place):
-    return sorted(dd.read_parquet(str(place))["x"].compute())
-
-
-def names(place):
-    return sorted(path.name for path in place.iterdir())
-
-
-PARTS = [f"part.{n}.parquet" for n in range(4)]
 
 
 def test_a_mount_point_is_written_from_inside(mounted, monkeypatch):

@@ -16,6 +16,7 @@ import pytest
 import safeframe
 from safeframe.engine.parquet import swap as atomic_swap
 from safeframe.recipes.to_parquet import to_parquet
+from tests.faults.datasets import names, rows
 
 CHILD = """
 import os, signal, sys
@@ -52,26 +53,11 @@ with dask.config.set(scheduler="sync"):
 """
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process():
-    with dask.config.set(scheduler="sync"):
-        yield
-
-
-@pytest.fixture
-def place(tmp_path):
-    """A dataset of 4 files, and nothing beside it."""
-    path = tmp_path / "data"
-    to_parquet(dd.from_pandas(pd.DataFrame({"x": range(100)}), npartitions=4), path)
-    return path
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 def beside(place):
-    return sorted(path.name for path in place.parent.iterdir() if path != place)
-
-
-def rows(place):
-    return sorted(pd.read_parquet(place)["x"])
+    return [name for name in names(place.parent) if name != place.name]
 
 
 @pytest.mark.parametrize(
