@@ -365,7 +365,7 @@ def test_files_that_come_while_it_writes(place, monkeypatch):
         return commit(*arguments)
 
     monkeypatch.setattr(parquet_nodes, "commit", written)
-    with pytest.raises(safeframe.ValidationError, match=r"'part\.0\.parquet' is not as it was"):
+    with pytest.raises(safeframe.ValidationError, match=r"'part\.0\.parquet' is not the same"):
         to_parquet(frame(2), place, overwrite=True)
     assert len(rows(place)) == 175
     assert names(place) == ["folder", "notes.txt", *PARTS]
@@ -394,7 +394,7 @@ def test_of_two_threads_one_is_refused(tmp_path, full):
         try:
             assert BEGUN.wait(60)
             for later in (False, True):
-                with pytest.raises(safeframe.ValidationError, match=r"Another write to .* runs now"):
+                with pytest.raises(safeframe.ValidationError, match=r"Another write to .* is running"):
                     dask.compute(to_parquet(frame(900), place, overwrite=True, compute=not later))
         finally:
             REFUSED.set()
@@ -452,7 +452,7 @@ def test_of_two_processes_one_is_refused(place, ending):
     assert other.stdout is not None
     with other:
         assert other.stdout.readline() == "begun\n"
-        with pytest.raises(safeframe.ValidationError, match=r"Another write to .* runs now"):
+        with pytest.raises(safeframe.ValidationError, match=r"Another write to .* is running"):
             to_parquet(frame(900), place, overwrite=True)
         if ending == "killed":
             other.kill()
@@ -470,7 +470,7 @@ def test_a_write_for_later_is_no_hindrance_and_does_not_write_over_others(place)
     later = to_parquet(frame(10), place, overwrite=True, compute=False)
     parquet_nodes.opened_target(later.expr.target, later.expr.token, 4, ())  # it begins
     to_parquet(frame(20), place, overwrite=True)
-    with pytest.raises(safeframe.ValidationError, match="is not as it was"):
+    with pytest.raises(safeframe.ValidationError, match="is not the same"):
         dask.compute(later)
     assert rows(place) == [*range(20, 120)]
     parquet_nodes.close_target(later.expr.token)
