@@ -115,7 +115,9 @@ def test_a_file_system_without_permissions_is_refused(tmp_path, monkeypatch):
         path.chmod(0o755)
 
     monkeypatch.setattr(private_directory.Path, "mkdir", mkdir)
-    with pytest.raises(safeframe.StagingError, match=r"cannot keep files private: .* has mode 0755(.|\n)*Hint: "):
+    with pytest.raises(
+        safeframe.StagingError, match=r"cannot keep files private: .* has mode 0755(.|\n)*Hint: "
+    ):
         Session(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 

@@ -134,7 +134,7 @@ def test_a_file_that_lost_rows(place, monkeypatch):
 
     write = parquet_tasks._write
     monkeypatch.setattr(parquet_tasks, "_write", lambda frame, *rest: write(frame.iloc[1:], *rest))
-    with pytest.raises(safeframe.RowConservationError, match="has 24 rows, and 25 were written"):
+    with pytest.raises(safeframe.RowConservationError, match="has 24 rows, but 25 were written"):
         to_parquet(dd.read_parquet(place), place, overwrite=True)
     assert rows(place) == list(range(100))
     assert beside(place) == []
