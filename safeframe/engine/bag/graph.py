@@ -3,63 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dask.task_spec import DataNode, List, Task, TaskRef
 
-from safeframe.engine.bag.tasks import BagSpec, BagTasks, bag_partition, seal_bag, stage_bag
+from safeframe.engine.bag.tasks import BagSpec, bag_partition, seal_bag, stage_bag
 from safeframe.engine.exchange.nodes import seal_key
 from safeframe.engine.planned.layer import spec_key
-from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
 __all__ = ["BagGraph"]
 
 
+@dataclass(frozen=True, slots=True)
 class BagGraph:
-    """Tasks that bring the items of a bag together by key.
+    """Tasks that bring the items of a bag together by key."""
 
-    Parameters
-    ----------
-    name
-        The result's.
-    source
-        Keys of the bag's partitions.
-    own
-        The tasks that make them, where these need no other.
-    spec
-        What tasks have to know.
-    """
-
-    def __init__(
-        self, name: str, source: Sequence[Any], own: Sequence[PartitionTask] | None, spec: BagSpec
-    ) -> None:
-        self._name = name
-        self._source = source
-        self._own = own
-        self._spec = spec
+    name: str
+    """The result's."""
+    source: Sequence[Any]
+    """Keys of the bag's partitions."""
+    own: Sequence[PartitionTask] | None
+    """The tasks that make them, where these need no other."""
+    spec: BagSpec
 
     @property
     def keys(self) -> list[Any]:
         """Keys of the result."""
-        return [(self._name, number) for number in range(self._spec.run.limit.partitions)]
+        return [(self.name, number) for number in range(self.spec.run.limit.partitions)]
 
     @property
     def runs(self) -> list[str]:
         """See :class:`safeframe.engine.planned.layer.RecipeGraph`."""
-        return [self._name]
+        return [self.name]
 
     def tasks(self, directories: Sequence[str]) -> dict[Any, Any]:
         """See :class:`safeframe.engine.planned.layer.RecipeGraph`."""
         (directory,) = directories
-        known, seal = spec_key(self._name), seal_key(self._name)
-        graph: dict[Any, Any] = {known: DataNode(known, self._spec)}
-        parts: list[Any] = [TaskRef(key) for key in self._source]
-        if self._own is not None:
-            own, group = self._own, self._spec.run.group
-            parts = [BagTasks(own[at : at + group]) for at in range(0, len(own), group)]
+        known, seal = spec_key(self.name), seal_key(self.name)
+        graph: dict[Any, Any] = {known: DataNode(known, self.spec)}
+        parts: list[Any] = [TaskRef(key) for key in self.source]
+        if self.own is not None:
+            own, group = self.own, self.spec.run.group
+            parts = [PartitionTasks(own[at : at + group]) for at in range(0, len(own), group)]
         staged = []
         for number, part in enumerate(parts):
-            key = (f"stage-{self._name}", number)
+            key = (f"stage-{self.name}", number)
             graph[key] = Task(key, stage_bag, part, TaskRef(known), directory)
             staged.append(TaskRef(key))
         graph[seal] = Task(seal, seal_bag, List(*staged), TaskRef(known), directory)

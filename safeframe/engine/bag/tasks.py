@@ -22,9 +22,9 @@ from safeframe.engine.exchange.stage import StagedFile, stage_files
 from safeframe.engine.task import conserved, count_rows_out, use_worker
 from safeframe.facts.bag import BagRun
 from safeframe.kernels.bag.values import Values
-from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.sizing.partitions.tasks import PartitionTasks
 
-__all__ = ["BagSpec", "BagTasks", "SealedBag", "StagedBag", "bag_partition", "seal_bag", "stage_bag"]
+__all__ = ["BagSpec", "SealedBag", "StagedBag", "bag_partition", "seal_bag", "stage_bag"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,21 +60,7 @@ class SealedBag:
     """Shards that several cells are of."""
 
 
-class BagTasks:
-    """The tasks of partitions that are staged as one; dask does not look inside."""
-
-    __slots__ = ("tasks",)
-
-    def __init__(self, tasks: Sequence[PartitionTask]) -> None:
-        self.tasks = tasks
-
-    def made(self) -> Iterator[Iterable[Any]]:
-        """Make the partitions one after the other."""
-        for task in self.tasks:
-            yield task.make()
-
-
-def stage_bag(source: BagTasks | Iterable[Any], spec: BagSpec, directory: str) -> StagedBag:
+def stage_bag(source: PartitionTasks | Iterable[Any], spec: BagSpec, directory: str) -> StagedBag:
     """Stage partitions, block by block.
 
     Raises
@@ -144,9 +130,9 @@ def bag_partition(sealed: SealedBag, spec: BagSpec, number: int) -> list[tuple[A
     return pairs
 
 
-def _blocks(source: BagTasks | Iterable[Any], n_items: int) -> Iterator[list[list[Any]]]:
+def _blocks(source: PartitionTasks | Iterable[Any], n_items: int) -> Iterator[list[list[Any]]]:
     """Cut partitions into blocks, each in a list of its own, for whoever uses it to take it out."""
-    for partition in source.made() if isinstance(source, BagTasks) else [source]:
+    for partition in (task.make() for task in source) if isinstance(source, PartitionTasks) else [source]:
         if isinstance(partition, list) and len(partition) <= n_items:
             if partition:
                 yield [partition]

@@ -24,9 +24,10 @@ from distributed import Future
 from safeframe._dask.expressions import Blockwise, Expr, FromGraph
 from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.stage import StagedFile, stage_files, stage_group
+from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.storage.sessions import SEAL_PREFIX
 from safeframe.kernels.routing.router import Router, StagedColumns
-from safeframe.sizing.partitions.tasks import PartitionTask, stands_alone
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, stands_alone
 
 __all__ = ["ExchangeCells", "Seal", "in_memory", "own_tasks", "part_of", "seal_key", "self_made", "stage"]
 
@@ -110,28 +111,21 @@ class StageGroups(Expr):  # type: ignore[misc]
         assert tasks is not None, "checked when the expression was made"
         graph = {}
         for number in range(self.npartitions):
-            parts = [PartitionTask(task) for task in tasks[number * self.group : (number + 1) * self.group]]
+            parts = PartitionTasks(
+                [PartitionTask(task) for task in tasks[number * self.group : (number + 1) * self.group]]
+            )
             key = (self._name, number)
             graph[key] = Task(
-                key, stage_tasks, _Parts(parts), self.columns_, self.router, self.directory, self.held_nbytes
+                key, stage_tasks, parts, self.columns_, self.router, self.directory, self.held_nbytes
             )
         return graph
 
 
-class _Parts:
-    """Partitions of one stage task; an object, so that dask does not look inside."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: list[PartitionTask]) -> None:
-        self.parts = parts
-
-
 def stage_tasks(
-    parts: _Parts, columns: StagedColumns, router: Router, directory: str, held_nbytes: int
+    parts: PartitionTasks, columns: StagedColumns, router: Router, directory: str, held_nbytes: int
 ) -> list[StagedFile]:
     """Make partitions one after the other, and stage them."""
-    return stage_files([part.make for part in parts.parts], columns, router, directory, held_nbytes)
+    return stage_files([part.make for part in parts], columns, router, directory, held_nbytes)
 
 
 class Seal(Expr):  # type: ignore[misc]
@@ -153,17 +147,10 @@ class Seal(Expr):  # type: ignore[misc]
         return {key: task, (self._name, 0): Alias((self._name, 0), key)}
 
 
-class ExchangeCells(Expr):  # type: ignore[misc]
+class ExchangeCells(GivenOutput):
     """Output partitions: each made by ``make(manifest, number)``."""
 
     _parameters = ["sealed", "make", "meta", "given_divisions", "run"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
 
     def _task(self, name: Any, index: int) -> Any:
         return Task(name, self.make, TaskRef(seal_key(self.run)), index)

@@ -35,7 +35,7 @@ from safeframe.engine.lag.tasks import (
     seal_lag,
 )
 from safeframe.engine.p2p.nodes import by_p2p
-from safeframe.engine.planned.nodes import Planned, PlannedFrame
+from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
 from safeframe.engine.sort.tasks import SortSpec
 from safeframe.engine.task import CellLimit
 from safeframe.facts.lag import Halo
@@ -200,14 +200,10 @@ class PartitionEdges(Expr):  # type: ignore[misc]
         return graph
 
 
-class LagPartitions(Expr):  # type: ignore[misc]
+class LagPartitions(GivenOutput):
     """Partitions that stay, with their shifted columns."""
 
     _parameters = ["frame", "edges", "spec", "lags", "moves", "meta", "given_divisions", "run"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
 
     @functools.cached_property
     def _own_tasks(self) -> list[Any] | None:
@@ -217,9 +213,6 @@ class LagPartitions(Expr):  # type: ignore[misc]
         """Return what has to be there: not the frame, where its tasks are part of this expression's own."""
         edges = [] if self.edges is None else [self.edges]
         return edges if self._own_tasks is not None else [self.frame, *edges]
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
 
     def _task(self, name: Any, index: int) -> Any:
         moves: LagMoves = self.moves
@@ -235,17 +228,10 @@ class LagPartitions(Expr):  # type: ignore[misc]
         return Task(name, partition_with_halo, part, planned, tails, heads, self.spec, self.lags)
 
 
-class LagShards(Blockwise):  # type: ignore[misc]
+class LagShards(GivenOutput, Blockwise):  # type: ignore[misc]
     """Partitions of whole groups as they came, with their shifted columns."""
 
     _parameters = ["frame", "make", "spec", "lags", "meta", "given_divisions", "run"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
 
     @staticmethod
     def operation(

@@ -30,6 +30,7 @@ from safeframe.engine.merge.broadcast_tasks import (
     table_cell,
     write_slice,
 )
+from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.engine.storage.local import STAGED
 from safeframe.engine.task import CellLimit
@@ -142,7 +143,7 @@ class BroadcastCells(_ProbeCells):
         return self.spec.meta
 
 
-class TableCells(_ProbeCells):
+class TableCells(GivenOutput, _ProbeCells):
     """Each partition of one side, with what a table has of its keys."""
 
     _parameters = ["probe", "build", "planned", "meta", "given_divisions"]
@@ -151,10 +152,6 @@ class TableCells(_ProbeCells):
     @functools.cached_property
     def _args(self) -> list[Any]:
         return list(self.operands[:3])
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
 
 
 class TableSlices(Expr):  # type: ignore[misc]

@@ -41,7 +41,18 @@ from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
 
-__all__ = ["BeforeCells", "Cells", "Hidden", "Planned", "PlannedFrame"]
+__all__ = ["BeforeCells", "Cells", "GivenOutput", "Hidden", "Planned", "PlannedFrame"]
+
+
+class GivenOutput(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+    """Output partitions whose types and divisions are the operands ``meta`` and ``given_divisions``."""
+
+    @property
+    def _meta(self) -> Any:
+        return self.operand("meta")
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
 
 
 class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped

@@ -25,7 +25,7 @@ from safeframe._dask.expressions import Expr
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, own_tasks
 from safeframe.engine.exchange.runs import start_run
-from safeframe.engine.planned.nodes import PlannedFrame
+from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.rebalance.tasks import (
     Piece,
     Pieces,
@@ -143,17 +143,10 @@ class _Cutting:
         return "safeframe-cutting", self.bounds.tobytes(), self.cuts.tobytes()
 
 
-class GatheredPieces(Expr):  # type: ignore[misc]
+class GatheredPieces(GivenOutput):
     """Output partitions that each make the input that they take slices of."""
 
     _parameters = ["tasks", "pieces", "meta", "given_divisions", "limit"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
 
     def _task(self, name: Any, index: int) -> Any:
         pieces = self.pieces.pieces(index)

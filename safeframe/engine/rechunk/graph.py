@@ -20,7 +20,6 @@ from safeframe.engine.exchange.nodes import seal_key
 from safeframe.engine.planned.layer import spec_key
 from safeframe.engine.rechunk.tasks import (
     ChunkSpec,
-    SourceTasks,
     empty_chunk,
     joined_chunk,
     merged_chunk,
@@ -30,7 +29,7 @@ from safeframe.engine.rechunk.tasks import (
 )
 from safeframe.facts.rechunk import EmptyChunks, MergedChunks, RechunkRun, StagedChunks, UntouchedChunks
 from safeframe.kernels.rechunk import touched
-from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
 __all__ = ["RechunkGraph"]
 
@@ -130,12 +129,12 @@ class RechunkGraph:
             graph[key] = Task(key, joined_chunk, TaskRef(seal_key(self.runs[-1])), TaskRef(known), number)
         return graph
 
-    def _parts(self, grid: Any, number: int) -> SourceTasks | TaskRef:
+    def _parts(self, grid: Any, number: int) -> PartitionTasks | TaskRef:
         """Return what makes the array within a chunk of a grid."""
         if self._own is None:
             return TaskRef(self._source[number])
         region = grid.region(number)
         if any(high <= low for low, high in region):
-            return SourceTasks([])
+            return PartitionTasks([])
         own = self._own
-        return SourceTasks([own[i] for i in self._spec.source.numbers(touched(region, self._spec.source))])
+        return PartitionTasks([own[i] for i in self._spec.source.numbers(touched(region, self._spec.source))])

@@ -26,12 +26,11 @@ from safeframe.engine.task import conserved, count_rows_out, rows_lost, use_work
 from safeframe.errors import RowConservationError, SchemaMismatchError
 from safeframe.facts.rechunk import RechunkRun, StagedChunks
 from safeframe.kernels.rechunk import ChunkGrid, cut_slices, pieces_of_chunk, touched
-from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.sizing.partitions.tasks import PartitionTasks
 
 __all__ = [
     "ChunkSpec",
     "SealedChunks",
-    "SourceTasks",
     "StagedChunk",
     "empty_chunk",
     "joined_chunk",
@@ -87,16 +86,7 @@ class SealedChunks:
     directory: str
 
 
-class SourceTasks:
-    """The tasks of the chunks that are staged as one; dask does not look inside."""
-
-    __slots__ = ("tasks",)
-
-    def __init__(self, tasks: Sequence[PartitionTask]) -> None:
-        self.tasks = tasks
-
-
-def stage_chunk(source: SourceTasks | Chunk, spec: ChunkSpec, number: int, directory: str) -> StagedChunk:
+def stage_chunk(source: PartitionTasks | Chunk, spec: ChunkSpec, number: int, directory: str) -> StagedChunk:
     """Make a chunk of the first grid, and write it in the pieces of the second.
 
     Raises
@@ -109,7 +99,7 @@ def stage_chunk(source: SourceTasks | Chunk, spec: ChunkSpec, number: int, direc
     use_worker(directory)
     with run_of_task(directory):
         region = spec.grids[0].region(number)
-        if isinstance(source, SourceTasks):
+        if isinstance(source, PartitionTasks):
             chunk = _gathered(source, spec, region)
         else:
             chunk = _promised(source, spec, number)
@@ -130,7 +120,7 @@ def joined_chunk(sealed: SealedChunks, spec: ChunkSpec, number: int) -> Chunk:
         return _counted(_chunk_from_pieces(sealed, spec, len(spec.grids) - 1, number))
 
 
-def merged_chunk(source: SourceTasks, spec: ChunkSpec, number: int) -> Chunk:
+def merged_chunk(source: PartitionTasks, spec: ChunkSpec, number: int) -> Chunk:
     """Join a chunk of the result from whole chunks, made one after the other."""
     use_worker()
     return _counted(_gathered(source, spec, spec.grids[-1].region(number)))
@@ -168,7 +158,7 @@ def _staged(chunk: Chunk, spec: ChunkSpec, step: int, number: int, directory: st
     return staged
 
 
-def _gathered(source: SourceTasks, spec: ChunkSpec, region: tuple[tuple[int, int], ...]) -> Chunk:
+def _gathered(source: PartitionTasks, spec: ChunkSpec, region: tuple[tuple[int, int], ...]) -> Chunk:
     """Make the chunks of a region one after the other, each straight to its place."""
     if any(high <= low for low, high in region):
         return np.empty([high - low for low, high in region], spec.dtype)

@@ -15,12 +15,12 @@ from typing import Any
 
 from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.expressions import Blockwise
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.p2p.nodes import by_p2p
-from safeframe.engine.planned.nodes import PlannedFrame
+from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.planned.rows import PlannedOrder
 from safeframe.engine.sort.tasks import (
     SortSpec,
@@ -110,7 +110,7 @@ class SafeSort(PlannedFrame):
         return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run)
 
 
-class InPlace(Blockwise):  # type: ignore[misc]
+class InPlace(GivenOutput, Blockwise):  # type: ignore[misc]
     """Partitions that are in order already."""
 
     _parameters = ["frame", "spec", "parts", "meta", "given_divisions"]
@@ -120,28 +120,14 @@ class InPlace(Blockwise):  # type: ignore[misc]
     def _args(self) -> list[Any]:
         return list(self.operands[:3])
 
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
-
     def _blockwise_arg(self, arg: Any, i: int) -> Any:
         return arg.of_part(i) if isinstance(arg, PlannedOrder) else super()._blockwise_arg(arg, i)
 
 
-class AlignedCells(Expr):  # type: ignore[misc]
+class AlignedCells(GivenOutput):
     """Partitions that are in order, each key given to the partition that it begins in."""
 
     _parameters = ["frame", "spec", "meta", "given_divisions", "alignment", "parts"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
 
     def _layer(self) -> dict[Any, Any]:
         aligned: Alignment = self.alignment
@@ -157,17 +143,10 @@ class AlignedCells(Expr):  # type: ignore[misc]
         return graph
 
 
-class OrderedShards(Blockwise):  # type: ignore[misc]
+class OrderedShards(GivenOutput, Blockwise):  # type: ignore[misc]
     """Partitions of whole shards, in order."""
 
     _parameters = ["frame", "spec", "meta", "given_divisions"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.operand("meta")
-
-    def _divisions(self) -> Any:
-        return self.given_divisions
 
     def _task(self, name: Any, index: int) -> Any:
         return Task(name, ordered_frame, TaskRef((self.frame._name, index)), self.spec, index)

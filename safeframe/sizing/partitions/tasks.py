@@ -11,7 +11,7 @@ Partitions that depend on other tasks, and those in memory, get a task each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import dask
@@ -22,7 +22,15 @@ from dask.task_spec import Task
 
 from safeframe import options
 
-__all__ = ["PartitionTask", "each_partition", "key_columns", "project", "stands_alone", "total"]
+__all__ = [
+    "PartitionTask",
+    "PartitionTasks",
+    "each_partition",
+    "key_columns",
+    "project",
+    "stands_alone",
+    "total",
+]
 
 T = TypeVar("T")
 
@@ -113,7 +121,7 @@ def each_partition(
             return run.tasks(optimised.to_delayed(optimize_graph=False))
     size = max(1, min(options.KEY_TASK_PARTITIONS, len(keys) // options.KEY_MIN_TASKS))
     parts = [PartitionTask(graph[key]) for key in keys]
-    return run.tasks([_Group(parts[at : at + size]) for at in range(0, len(parts), size)])
+    return run.tasks([PartitionTasks(parts[at : at + size]) for at in range(0, len(parts), size)])
 
 
 def total(counts: list[int]) -> int:
@@ -121,13 +129,16 @@ def total(counts: list[int]) -> int:
     return sum(counts)
 
 
-class _Group:
-    """Partitions of one task."""
+class PartitionTasks:
+    """Partitions' own tasks inside one task of ours; dask does not look inside."""
 
-    __slots__ = ("parts",)
+    __slots__ = ("tasks",)
 
-    def __init__(self, parts: list[PartitionTask]) -> None:
-        self.parts = parts
+    def __init__(self, tasks: Sequence[PartitionTask]) -> None:
+        self.tasks = tasks
+
+    def __iter__(self) -> Iterator[PartitionTask]:
+        return iter(self.tasks)
 
 
 def stands_alone(node: Any) -> bool:
@@ -158,14 +169,14 @@ class _Runs(Generic[T]):
 
 
 def _run(
-    group: _Group | pd.DataFrame,
+    group: PartitionTasks | pd.DataFrame,
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
     told: Callable[[T], Any] | None,
     first: Any,
 ) -> T:
-    parts: Sequence[PartitionTask | _Made] = group.parts if isinstance(group, _Group) else [_Made(group)]
+    parts = group if isinstance(group, PartitionTasks) else [_Made(group)]
     result: T | None = None
     for part in parts:
         if told is None:
