@@ -4,12 +4,13 @@
 strategy ``staged`` and dask's synchronous scheduler, under :func:`sys.setprofile`:
 ``merge`` and ``to_parquet`` of its result, ``set_index``, and ``groupby_lag_transform``.
 
-A *frame* is a dask collection, an expression, a pandas dataframe with rows, or an Arrow
-table or batch. A frame passes through a file when a function of that file has one among
-its arguments (``self`` too), or returns one. Facts, plans, options and errors are no
-frames, nor is an empty dataframe that only says types. Left out are questions that dask asks an expression
-while it simplifies, as the frame goes nowhere then, and ``_dask/``, which is the door
-to dask and no layer.
+A *frame* is a dask collection, an expression, a pandas dataframe, or an Arrow table or
+batch. A frame passes through a file when a function of that file has one among its
+arguments (``self`` too), or returns one. Facts, plans, options and errors are no
+frames, nor is a dataframe of at most two rows: that only tells types, or which column
+comes from where. Left out are questions that dask asks an expression while it
+simplifies, as the frame goes nowhere then, and ``_dask/``, which is the door to dask
+and no layer.
 
 A *step up* is a pair of files: the frame passes through one, and next through another
 one in a higher layer, by the import contract of pyproject. Imports go down, so that no
@@ -44,6 +45,7 @@ __all__ = ["RECIPES", "Way", "trace", "traced"]
 
 PACKAGE = Path(safeframe.__file__).parent
 _SIMPLIFIES = frozenset({"simplify", "simplify_once", "_simplify_up", "_simplify_down"})
+_ROWS_OF_TYPES = 2  # as many has what dask makes to try a function on
 _VARARGS = 0x04 | 0x08  # inspect.CO_VARARGS, CO_VARKEYWORDS
 
 
@@ -134,7 +136,7 @@ def traced() -> Iterator[Way]:
 def is_frame(value: Any) -> bool:
     """Whether a value is a frame or a part of one."""
     if isinstance(value, pd.DataFrame):
-        return len(value) > 0
+        return len(value) > _ROWS_OF_TYPES
     return isinstance(value, (Expr, dd.DataFrame, dd.Series, dd.Index, pa.Table, pa.RecordBatch))
 
 

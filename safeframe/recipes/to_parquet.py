@@ -206,7 +206,8 @@ def to_parquet(
     check_engine(engine)
     check_partition_on(partition_on)
     dataset = describe_dataset(
-        ddf,
+        ddf._meta,
+        ddf.divisions,
         path,
         compression=compression,
         write_index=write_index,

@@ -12,11 +12,11 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
-from safeframe.facts.estimate import Estimate
+from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import Counts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
-from safeframe.sizing.columns.objects import unwritable_columns
+from safeframe.sizing.columns.objects import may_be_unwritable, unwritable_columns
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
 from safeframe.sizing.partitions.tasks import each_partition
 
@@ -53,13 +53,13 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
     meta = ddf._meta
     fixed = [fixed_nbytes(dtype) for dtype in meta.dtypes]
     index_nbytes = _index_nbytes(meta.index)
-    sampled = sampled_widths(
-        ddf,
-        [name for name, nbytes in zip(meta.columns, fixed, strict=True) if nbytes is None],
-        partition_rows,
-        with_index=index_nbytes is None,
-    )
-    unwritable = unwritable_columns(ddf, partition_rows)
+    varying = [name for name, nbytes in zip(meta.columns, fixed, strict=True) if nbytes is None]
+    sampled: dict[Any, Width] = {}
+    if varying or index_nbytes is None:
+        sampled = sampled_widths(ddf, varying, partition_rows, with_index=index_nbytes is None)
+    unwritable: dict[Any, str] = {}
+    if any(map(may_be_unwritable, meta.dtypes)):
+        unwritable = unwritable_columns(ddf, partition_rows)
     columns = tuple(
         ColumnProfile(
             name=str(name),

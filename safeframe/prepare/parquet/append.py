@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.dataframe as dd
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,12 +58,12 @@ class Appended:
                 raise SchemaMismatchError(msg, hint=hint)
         return pa.schema([schema.field(name) for name in self.schema.names])
 
-    def check_pandas(self, ddf: dd.DataFrame) -> None:
+    def check_pandas(self, meta: pd.DataFrame) -> None:
         """Refuse what Arrow has one type for and pandas has two: categories, numbers that may be null."""
         known = {
             column["field_name"]: column for column in (self.schema.pandas_metadata or {}).get("columns", [])
         }
-        for name, dtype in zip(ddf.columns, ddf._meta.dtypes, strict=True):
+        for name, dtype in zip(meta.columns, meta.dtypes, strict=True):
             if name not in known:
                 continue
             column, categories = known[name], isinstance(dtype, pd.CategoricalDtype)
@@ -74,10 +73,10 @@ class Appended:
                 msg = f"{name!r} is {dtype} in the frame and {theirs} in the files to append to."
                 raise SchemaMismatchError(msg, hint="Cast the column first.")
 
-    def check_divisions(self, ddf: dd.DataFrame) -> None:
+    def check_divisions(self, index_name: Any, divisions: Sequence[Any]) -> None:
         """Refuse rows whose index begins before that of the files ends, where both are known, as dask does."""
-        index = ddf._meta.index.name or INDEX_LABEL
-        if not ddf.known_divisions or index not in self.schema.names:
+        index = index_name or INDEX_LABEL
+        if divisions[0] is None or index not in self.schema.names:
             return
         paths = (
             [self.footer.row_group(0).column(n).path_in_schema for n in range(self.footer.num_columns)]
@@ -95,11 +94,11 @@ class Appended:
                 return  # not in order, as it is
             end = statistics.max
         try:
-            overlaps = end is not None and ddf.divisions[0] <= end
+            overlaps = end is not None and divisions[0] <= end
         except TypeError:
             return
         if overlaps:
-            msg = f"The files to append to end at {end!r}, and the frame begins at {ddf.divisions[0]!r}."
+            msg = f"The files to append to end at {end!r}, and the frame begins at {divisions[0]!r}."
             raise ValidationError(msg, hint="Pass ignore_divisions=True to append anyway.")
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import dask.dataframe as dd
 import fsspec
 import pandas as pd
 import pyarrow as pa
@@ -137,7 +136,7 @@ def _file_system(text: str, storage_options: dict[str, Any], filesystem: Any) ->
     return ArrowFSWrapper(filesystem), place
 
 
-def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.Schema | None:
+def file_schema(meta: Any, schema: Schema, *, write_index: bool) -> pa.Schema | None:
     """Return the schema of all files; None where each is to have that of its partition.
 
     Raises
@@ -149,8 +148,8 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
     """
     if schema is None:
         return None
-    index = [ddf._meta.index.name or INDEX_LABEL] if write_index else []
-    names = [*ddf.columns, *index]
+    index = [meta.index.name or INDEX_LABEL] if write_index else []
+    names = [*meta.columns, *index]
     if isinstance(schema, pa.Schema):
         _check_names(schema.names, names)
         return _storable(schema.remove_metadata())
@@ -170,8 +169,8 @@ def file_schema(ddf: dd.DataFrame, schema: Schema, *, write_index: bool) -> pa.S
                 msg, hint="Use types of pyarrow, as in {'name': pyarrow.string()}."
             ) from error
     # What is given is not inferred: of some types that is not possible.
-    rest = [name for name in ddf.columns if name not in fields.names]
-    inferred = _inferred(ddf._meta[rest], write_index=write_index)
+    rest = [name for name in meta.columns if name not in fields.names]
+    inferred = _inferred(meta[rest], write_index=write_index)
     return _storable(
         pa.schema([(fields if name in fields.names else inferred).field(name) for name in names])
     )

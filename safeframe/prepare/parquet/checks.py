@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-
-import dask.dataframe as dd
+from typing import Any
 
 from safeframe.engine.parquet.commit import local_entries
 from safeframe.engine.parquet.entries import Entries
@@ -32,9 +31,9 @@ __all__ = [
 ]
 
 
-def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
+def check_columns(meta: Any, *, write_index: bool) -> None:
     """Refuse columns that parquet cannot name."""
-    columns = list(ddf.columns)
+    columns = list(meta.columns)
     wrong = [name for name in columns if not isinstance(name, str)]
     if wrong:
         msg = f"Column names in parquet are strings, and {wrong[0]!r} is not."
@@ -43,7 +42,7 @@ def check_columns(ddf: dd.DataFrame, *, write_index: bool) -> None:
     if twice:
         msg = f"Columns of the same name cannot be written: {', '.join(map(repr, twice))}."
         raise UnsupportedError(msg, hint="Rename them first, or drop one.")
-    index = ddf._meta.index.name or INDEX_LABEL
+    index = meta.index.name or INDEX_LABEL
     if write_index and index in columns:
         msg = f"The index and a column are both called {index!r}."
         raise UnsupportedError(msg, hint="Rename one of them, or pass write_index=False.")

@@ -6,11 +6,10 @@ Does not cover: whether rows are made for it, and which directory is written (``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import dask.dataframe as dd
 import pyarrow as pa
 
 from safeframe.engine.parquet.swap import recover
@@ -34,7 +33,8 @@ __all__ = ["describe_dataset"]
 
 
 def describe_dataset(
-    ddf: dd.DataFrame,
+    meta: Any,
+    divisions: Sequence[Any],
     path: Any,
     *,
     compression: Compression,
@@ -52,7 +52,7 @@ def describe_dataset(
     memory: str | int | None,
     writer_options: dict[str, Any],
 ) -> Dataset:
-    """Return what is written, by the arguments of ``to_parquet`` of the same names.
+    """Return what is written of a frame of some types, by the arguments of ``to_parquet`` of the same names.
 
     A swap in which another write to the same place was killed is finished first.
 
@@ -61,24 +61,22 @@ def describe_dataset(
     ValidationError, UnsupportedError, SchemaMismatchError, StagingError
         When an argument makes no sense, or does not go with the frame or with the files to append to.
     """
-    if (
-        isinstance(schema, pa.Schema)
-        and (getattr(ddf._meta.index, "name", None) or INDEX_LABEL) not in schema.names
-    ):
+    if isinstance(schema, pa.Schema) and (meta.index.name or INDEX_LABEL) not in schema.names:
         write_index = False  # as dask has it
-    check_columns(ddf, write_index=write_index)
-    check_compression(compression, [*ddf.columns])
+    check_columns(meta, write_index=write_index)
+    check_compression(compression, [*meta.columns])
+    npartitions = len(divisions) - 1
     fs, place = located(path, storage_options, filesystem)
     if fs is None:
         recover(Path(place))
-    check_file_names(name_function, 0, ddf.npartitions)
-    checked = file_schema(ddf, schema, write_index=write_index)
-    found = appended_to(fs, place, name_function, ddf.npartitions) if append else None
+    check_file_names(name_function, 0, npartitions)
+    checked = file_schema(meta, schema, write_index=write_index)
+    found = appended_to(fs, place, name_function, npartitions) if append else None
     if found is not None:
         checked = found.in_order(checked)
-        found.check_pandas(ddf)
+        found.check_pandas(meta)
         if not ignore_divisions:
-            found.check_divisions(ddf)
+            found.check_divisions(meta.index.name, divisions)
     has_metadata = found is not None and found.has_metadata
     set_up_workers()
     budget = given_budget(memory)
@@ -86,7 +84,7 @@ def describe_dataset(
         target=place,
         fs=fs,
         schema=checked,
-        dtypes=tuple(zip(ddf._meta.columns, ddf._meta.dtypes, strict=True)),
+        dtypes=tuple(zip(meta.columns, meta.dtypes, strict=True)),
         write_index=write_index,
         compression=compression,
         overwrite=overwrite,

@@ -15,7 +15,7 @@ from safeframe.kernels.columns.arrow_dictionaries import has_inner_dictionary
 from safeframe.kernels.columns.object_columns import unwritable_objects
 from safeframe.sizing.partitions.tasks import each_partition
 
-__all__ = ["no_arrow", "unwritable_columns", "unwritable_objects_of"]
+__all__ = ["may_be_unwritable", "no_arrow", "unwritable_columns", "unwritable_objects_of"]
 
 
 def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, str]:
@@ -45,6 +45,11 @@ def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, s
             *each_partition(sample, unwritable_objects_of, _all_found)
         )
     return {**found, **_all_found(list(looked))}
+
+
+def may_be_unwritable(dtype: Any) -> bool:
+    """Whether a column of a dtype has to be looked at by :func:`unwritable_columns`."""
+    return pd.api.types.is_object_dtype(dtype) or bool(no_arrow(dtype))
 
 
 def no_arrow(dtype: Any) -> str:

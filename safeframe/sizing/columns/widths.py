@@ -76,8 +76,6 @@ def sampled_widths(
         Whether the index, which is called ``INDEX``, is of interest too.
     """
     full = np.flatnonzero(partition_rows)
-    if not names and not with_index:
-        return {}
     if len(full) == 0:
         return dict.fromkeys([*names, INDEX], Width.guessed(options.VARIABLE_NBYTES))
     chosen = _spread(full, partition_rows, len(names) + with_index)
