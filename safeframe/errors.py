@@ -9,8 +9,8 @@
     │   └── StagingFullError                          ... or has no room
     ├── SchemaMismatchError    (TypeError)            key types, or a partition's types, that do not agree
     ├── KeyNotFoundError       (KeyError)             a column that is not there
-    ├── RowConservationError   (RuntimeError)         an exchange that lost or gained rows
-    ├── UnsupportedError       (NotImplementedError)  asked for something safeframe does not do
+    ├── RowConservationError   (RuntimeError)         data that changed, or an exchange that lost or gained rows
+    ├── UnsupportedError       (NotImplementedError)  something that safeframe does not do
     ├── ClusterError           (ConnectionError)      a cluster whose workers do not answer
     └── ValidationError        (ValueError)           arguments, or data, that break a stated rule
 
@@ -19,7 +19,7 @@
     ├── PartitionSizeWarning                          an output partition larger than its sample allows
     └── RoundedIntegersWarning                        a join that makes floats of integers beyond 2**53
 
-Each message says what was asked, both numbers in units, which limit, and ends
+Each message says what was requested, both numbers in units, which limit, and ends
 with a hint that can be acted on. The figures are attributes too, in
 ``error.figures``. All of them survive pickling, because they travel from
 workers to the client.
@@ -54,7 +54,7 @@ class SafeframeError(Exception):
     Parameters
     ----------
     message
-        What was asked and why it cannot be, with both numbers.
+        What was requested and why it is refused, with both numbers.
     hint
         What the user can do about it.
     **figures
@@ -99,11 +99,11 @@ class SchemaMismatchError(SafeframeError, TypeError):
 
 
 class KeyNotFoundError(SafeframeError, KeyError):
-    """A column that was asked for is not in the frame."""
+    """A column is not in the frame."""
 
 
 class RowConservationError(SafeframeError, RuntimeError):
-    """An exchange did not give back exactly the rows it took in."""
+    """The rows are not those that went in, or that the plan counted."""
 
 
 class UnsupportedError(SafeframeError, NotImplementedError):

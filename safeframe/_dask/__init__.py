@@ -1,7 +1,7 @@
 """The only door to names that dask and distributed do not promise to keep.
 
 Everything here is private to dask, undocumented, or an attribute of one of its
-objects that no documentation names; beside each stands why the public API does
+objects that no documentation names; each has a note on why the public API does
 not do. ``tests/contract/test_dask_names.py`` has a test for each, which fails
 when dask changes what we rely on, and a test that none is without one.
 

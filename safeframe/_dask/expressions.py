@@ -4,7 +4,7 @@ Covers: the classes, and by which of them dask means what in pandas.
 Does not cover: functions on expressions of any class (``trees``), parquet sources (``parquet``).
 
 dask keeps ``dask.dataframe.api`` for libraries; it has ``new_collection``, and no class
-of an expression but ``ApplyConcatApply``. Beside each name stands what it is needed for.
+of an expression but ``ApplyConcatApply``. Each name has a note on what it is needed for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The demonstration: a reported question, told and then run.
+"""The demonstration: a reported question, explained and then run.
 
 Covers: its tables at any scale, and what ``safeframe demo`` shows.
 Does not cover: the command line (:mod:`safeframe.cli`).

@@ -178,7 +178,7 @@ class Demo:
             "memory": f"peak {format_nbytes(measured.peak_worker_nbytes)} of {format_nbytes(projected)} projected and "
             f"{format_nbytes(self.memory_nbytes)} allowed: {'kept' if kept else 'NOT kept'}",
             "rows in": format_count(measured.rows_in),
-            "rows out": f"{format_count(outcome.rows_out)}, {format_count(int(plan.output_rows))} foretold",
+            "rows out": f"{format_count(outcome.rows_out)}, {format_count(int(plan.output_rows))} predicted",
             "seconds": f"{measured.seconds:.1f}",
             "result": str(outcome.result),
         }

@@ -58,7 +58,7 @@ class Finding:
 
 
 def check_workers(states: Mapping[str, WorkerState | BaseException]) -> Iterable[Finding]:
-    """Return how many workers there are, and name those that could not be asked."""
+    """Return how many workers there are, and name those that did not answer."""
     if not states:
         hint = "Start some, or wait for them: client.wait_for_workers(1)."
         yield Finding(name="workers", status="problem", found="none", limit="at least 1", hint=hint)

@@ -106,9 +106,9 @@ def find_deviations(
     Parameters
     ----------
     states
-        Its workers; those that could not be asked are left out.
+        Its workers; those that did not answer are left out.
     scheduler
-        Its scheduler; None when it could not be asked.
+        Its scheduler; None when it did not answer.
     """
     seen = [state for state in states.values() if isinstance(state, WorkerState)]
     limits = [state.limit_nbytes or state.machine_nbytes for state in seen]

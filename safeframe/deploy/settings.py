@@ -245,7 +245,7 @@ def is_users_own(setting: Setting) -> bool:
     """Whether this process has another value than the one wanted, and somebody has set it on purpose."""
     if setting.where == "environment":
         current = os.environ.get(setting.name)
-        # Here a worker is asked, whose process dask's nanny has started with values of dask's own.
+        # The value comes from a worker, whose process dask's nanny started with values of dask's own.
         own = current is not None and current != _left_by_dask(setting.name)
         return own and not setting.is_met_by(current)
     return config_is_users(setting.name) and not setting.is_met_by(configured(setting.name))
@@ -255,7 +255,7 @@ def config_is_users(name: str) -> bool:
     """Whether a dask setting of this process is the user's own, not a library's default.
 
     A value that the user has set to what the default is counts when it stands
-    in a file or in the environment, and cannot be told apart otherwise.
+    in a file or in the environment, and cannot be distinguished otherwise.
     """
     current = configured(name)
     default = configured(name, _defaults(len(dask.config.defaults)))

@@ -38,7 +38,7 @@ def check_versions(client: Any, states: Sequence[WorkerState]) -> Iterable[Findi
     told = client.get_versions()
     versions = {"this process": own_versions(), "the scheduler": _named(told["scheduler"])}
     versions |= {address: _named(worker) for address, worker in told["workers"].items()}
-    # What a worker has loaded is surer than what is installed beside it.
+    # What a worker has loaded is more certain than what is installed next to it.
     versions |= {state.address: dict(state.versions) for state in states}
     return compare_versions(versions)
 

@@ -78,7 +78,7 @@ def gather_states(client: Any) -> dict[str, WorkerState | BaseException]:
     Returns
     -------
     dict
-        By address; the error where a worker could not be asked.
+        By address; the error of a worker that did not answer.
     """
     require_synchronous(client)
     states: dict[str, WorkerState | BaseException] = client.run(observe_worker, on_error="return")

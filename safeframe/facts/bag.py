@@ -33,7 +33,7 @@ class BagSizes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BagFacts:
-    """Everything that decides how items are brought together by key."""
+    """Everything that decides how items are grouped by key."""
 
     sizes: BagSizes
     """How large the bag is."""

@@ -175,7 +175,7 @@ class FrameEstimate:
 
     @property
     def skew(self) -> float:
-        """Rows of the largest partition for each row of a mean one; 1.0 when all are alike."""
+        """Rows of the largest partition for each row of a mean one; 1.0 when all are the same."""
         mean = self.rows.expected / max(1, len(self.partition_rows))
         return float(self.partition_rows.max(initial=0)) / mean if mean else 1.0
 

@@ -44,7 +44,7 @@ class KeyColumn:
 
     kind: KeyKind
     unit: str | None = None
-    """The unit both sides are brought to, for ``datetime`` and ``timedelta``."""
+    """The common unit of both sides, for ``datetime`` and ``timedelta``."""
     tz_aware: bool = False
     """Whether ``datetime`` values are instants in UTC."""
 

@@ -1,4 +1,4 @@
-"""What the planner of lag features is told, and which neighbouring rows it has partitions read."""
+"""The facts that the planner of lag features uses, and the neighbouring rows that partitions read."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class MergeEstimate:
     row_width: Width | None = None
     """How well ``row_nbytes`` is known; None where it is of fixed-width types alone."""
     keys: int | None = None
-    """Different keys of both sides, at most; None where that was not asked."""
+    """Different keys of both sides, at most; None where that was not computed."""
 
     @property
     def nbytes(self) -> Estimate:
@@ -161,7 +161,7 @@ class MergeFacts:
     """Why P2P cannot carry a side; empty when it can."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        # They stand beside the plan that was made of them, which says what they are.
+        # They are next to the plan that was made from them, whose token identifies them.
         return ("MergeFacts", self.how, self.left.keys.rows, self.right.keys.rows)
 
 

@@ -47,7 +47,7 @@ class PartitionSizes:
     place_nbytes: Counts
     """Bytes of all rows before each place, with ``piece_nbytes`` for each partition begun."""
     keys: tuple[Any, ...] | None
-    """The index value that begins at each place, None inside a value; None when nobody asked."""
+    """The index value that begins at each place, None inside a value; None when not requested."""
     method: Method
     """Where the figures come from."""
 

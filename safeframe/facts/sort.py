@@ -1,4 +1,4 @@
-"""What the planner of a sort, or of a shuffle, is told."""
+"""The facts that the planner of a sort, or of a shuffle, uses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["KeyQuantiles", "ShuffleFacts", "SortFacts"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SortFacts:
-    """Everything that decides how rows are brought to an order."""
+    """Everything that decides how rows are sorted."""
 
     recipe: str
     quantiles: KeyQuantiles
@@ -93,7 +93,7 @@ class KeyQuantiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShuffleFacts:
-    """Everything that decides how rows of a key are brought together."""
+    """Everything that decides how rows are shuffled by key."""
 
     keys: ShuffleKeys
     """Rows per key."""

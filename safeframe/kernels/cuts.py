@@ -1,6 +1,6 @@
 """Cuts a running sum of bytes into parts, and sends rows to the part they are in.
 
-Covers: even parts, parts under a bound, where rows are all alike or where only
+Covers: even parts, parts under a bound, where rows have the same size or where only
 certain places may be cut; which input partitions a part has rows of.
 """
 
@@ -93,7 +93,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvenRows:
-    """A line of rows that are all alike, and may be cut anywhere.
+    """A line of rows of the same size, which may be cut anywhere.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class EvenRows:
 
 
 def bounded_cuts(line: Line, limit_nbytes: int) -> Ints:
-    """Cut into as few parts as there can be under a bound, alike where possible.
+    """Cut into as few parts as there can be under a bound, even where possible.
 
     A part is over the bound only where a single row, or what lies between two
     places, is.

@@ -22,7 +22,7 @@ RECHUNK_PIECE_NBYTES = 2**16
 """What reading one piece costs, as bytes that could be written or read meanwhile: some 0.1 ms at 600 MB/s."""
 
 RECHUNK_TASK_NBYTES = 2**20
-"""What a task costs, likewise: some 2 ms."""
+"""What a task costs: also some 2 ms of time."""
 
 RECHUNK_GROUP_NBYTES = 64 * MIB
 """Chunks that are staged as one: larger ones would not make pieces much larger."""
@@ -31,7 +31,7 @@ BAG_COPIES = 3.0
 """Copies of a partition of groups at once: lists, what consumes them makes, a shard's items in bytes and as a list."""
 
 BAG_ROW_NBYTES = 64
-"""Bytes per item while it is brought together by key: the key's number, place, order, the item in Arrow twice."""
+"""Bytes per item while it is grouped by key: the key's number, place, order, the item in Arrow twice."""
 
 BAG_STAGED_ITEM_NBYTES = 8
 """Bytes per item that keys and counts take in a file, about: unknown before the keys are."""
@@ -46,7 +46,7 @@ BAG_SAMPLE_ITEMS = 2**8
 """Items that are measured, of those whose type does not say what they take."""
 
 BAG_SHARDS = 8
-"""Shards of each output partition: few enough to read, many enough to make partitions alike where keys are few."""
+"""Shards of each output partition: few enough to read, many enough to make partitions even where keys are few."""
 
 BAG_MAX_SHARDS = 2**13
 """Shards at most: each is a piece of every file."""

@@ -20,7 +20,7 @@ for their neighbours, or are copies for, and of, another worker's cells (measure
 
 SHARD_REREAD_FRACTION = 1 / 16
 """Input bytes per target partition up to which a shard may have several cells: each of them
-reads the shard anew, so that reading stays small beside writing."""
+reads the shard again, so that reading stays small compared with writing."""
 
 GROUP_NBYTES = 192 * MIB
 """Input of one stage task that joins several partitions: each file costs every shard one read."""
@@ -41,19 +41,19 @@ REBALANCE_PLACES = 256
 """Places in a partition at which it may be cut, at least, where rows differ in size."""
 
 REBALANCE_FINENESS = 64
-"""Places for each output partition: with cuts at the nearest of them, partitions are alike to some 2 %."""
+"""Places for each output partition: with cuts at the nearest of them, partitions are even to some 2 %."""
 
 REBALANCE_MAX_PLACES = 2**15
 """Places in one partition at most: 512 KiB of row numbers and bytes, sent to the client."""
 
 REBALANCE_EVEN_FACTOR = 1.1
-"""The largest partition by the mean, up to which partitions count as alike."""
+"""The largest partition by the mean, up to which partitions count as even."""
 
 REBALANCE_FEW_FACTOR = 0.75
 """Partitions after joining neighbours by partitions before, above which joining is not worth it."""
 
 REBALANCE_REREADS = 2.0
-"""Times an input partition is made anew, on average, up to which that beats staging it: staging
+"""Times an input partition is computed again, on average, up to which that beats staging it: staging
 writes and reads each row once."""
 
 REBALANCE_ROW_NBYTES = 16
@@ -66,4 +66,4 @@ REBALANCE_LEAST_FRACTION = 0.9
 """Share of the bytes counted of a rebalanced frame that it has at least: a row's null bits count as bytes, up to one of nine."""
 
 STAGE_WRITE_NBYTES = 4 * 2**20
-"""Rows side by side that are put in order and written at once: large beside a request, small beside a block."""
+"""Rows side by side that are sorted and written at once: large compared with a request, small compared with a block."""

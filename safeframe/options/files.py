@@ -6,7 +6,7 @@ PARQUET_PARTITION_DEFAULT_NBYTES = 75_000_000
 """dask's own size up to which it reads parquet partitions together."""
 
 SLICE_NBYTES = 16 * MIB
-"""Bytes of a slice of a parquet file, about: large beside a page (1 MiB), small beside a worker."""
+"""Bytes of a slice of a parquet file, about: large compared with a page (1 MiB), small compared with a worker."""
 
 PARQUET_BUFFER_NBYTES = 1 * MIB
 """Bytes that a parquet column is read ahead by, where a row group is streamed rather than read whole."""
@@ -35,10 +35,10 @@ STORE_READ_THREADS = 16
 that sixteen of a few hundred KiB keep a link of 1 Gbit/s busy; Arrow's S3 client has 25 connections."""
 
 STORE_READ_AHEAD_NBYTES = 32 * MIB
-"""Bytes that one reader of an object store has asked for before they are wanted."""
+"""Bytes that one reader of an object store requests before they are needed."""
 
 STORE_REQUEST_NBYTES = 8 * MIB
-"""Neighbouring pieces of a file are asked for together up to so much: larger requests gain nothing."""
+"""Neighbouring pieces of a file are requested together up to this size: larger requests gain nothing."""
 
 STORE_GAP_NBYTES = 256 * 1024
 """Bytes between two pieces that are read along rather than asked around: less than a request's wait."""
@@ -47,7 +47,7 @@ STORE_WRITE_BUFFER_NBYTES = 1 * MIB
 """Small writes to an object store are put together to so much before its library sees them."""
 
 STORE_OPEN_FILES = 1024
-"""Files of an object store whose length is remembered: each is asked for once, not for every piece."""
+"""Files of an object store whose length is remembered: each is requested once, not for every piece."""
 
 WRITE_FANOUT = 5.0
 """Result rows for each row of both sides from which on a merge is written without them (decision 0018)."""

@@ -10,7 +10,7 @@ P2P_MIN_HAND_OVER_NBYTES = MIB // 8
 """Smaller hand-overs and messages cost more in headers than they save in memory."""
 
 P2P_MAX_HAND_OVER_NBYTES = 4 * MIB
-"""Larger ones gain little: what P2P writes for each piece is by then small beside its rows."""
+"""Larger ones gain little: what P2P writes for each piece is by then small compared with its rows."""
 
 P2P_CONCURRENCY = 1
 """Messages that a worker sends at the same time: each of them is in memory at both ends, and a
@@ -33,13 +33,13 @@ P2P_RECEIVE_COPIES = 4.0
 
 P2P_BUFFER_FRACTION = 1 / 32
 """Share of a worker's limit for each of P2P's two buffers: both are soft by one batch for every
-thread that fills them, and stand beside what the tasks hold."""
+thread that fills them, and count in addition to what the tasks hold."""
 
 P2P_MIN_BUFFER_NBYTES = 8 * MIB
 """Smaller P2P buffers send and write shards one by one."""
 
 P2P_COMM_DEFAULT_NBYTES = 1024 * MIB
-"""dask's own buffer of rows to send: never more than this is asked for."""
+"""dask's own buffer of rows to send: never more than this is requested."""
 
 P2P_STORAGE_DEFAULT_NBYTES = 100 * MIB
 """dask's own buffer of rows to write."""

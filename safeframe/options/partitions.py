@@ -17,8 +17,8 @@ KEPT_PARTITION_NBYTES = 4 * MIB
 joining, larger ones are what the user chose, and steps that follow reckon with them."""
 
 PANDAS_PARTITION_NBYTES = 16 * MIB
-"""Bytes of a partition that a pandas frame is cut into, where it is a side of a merge: small beside a worker of
-1 GiB, and large beside what a task costs."""
+"""Bytes of a partition that a pandas frame is cut into, where it is a side of a merge: small compared with a worker of
+1 GiB, and large compared with what a task costs."""
 
 STAYING_WIDENING = 2.0
 """How many times larger a merge may make a partition that stays where it is, by default, than it came: a few

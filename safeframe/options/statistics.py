@@ -91,7 +91,7 @@ TABLE_MIN_ROWS = 2**22
 """Rows of the side whose keys a merge by a table does not count, at least: counting fewer takes less than a second."""
 
 INTEGER_SAMPLES = 3
-"""Partitions whose integers are looked at where nothing else tells their range."""
+"""Partitions whose integers are looked at where nothing else has their range."""
 
 OBJECT_ROWS = 1000
 """Values of a partition's column that are looked at, about."""

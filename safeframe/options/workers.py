@@ -10,7 +10,7 @@ RESERVED_GROWTH_NBYTES = 80 * MIB
 libraries loaded with the first task, thread stacks, pages that the allocators keep."""
 
 RESERVED_DEFAULT_NBYTES = 192 * MIB
-"""A worker's memory before any data, where it cannot be asked (an asynchronous client)."""
+"""A worker's memory before any data, where it cannot be queried (an asynchronous client)."""
 
 MMAP_THRESHOLD_NBYTES = 32 * MIB
 """Blocks below it come from the heap: the largest threshold that glibc takes on 64-bit systems."""

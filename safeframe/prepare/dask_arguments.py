@@ -37,7 +37,7 @@ class MergeMoves:
     """How the rows of a merge are to move, and into how many partitions."""
 
     strategy: str | None = None
-    """The strategy that is asked for."""
+    """The requested strategy."""
     npartitions: int | None = None
     """Partitions of the result, about."""
     may_broadcast: bool = True
@@ -123,7 +123,7 @@ def exchange_strategy(
     Raises
     ------
     ValidationError
-        When there is no such method, or another strategy is asked for as well.
+        When there is no such method, or another strategy is also requested.
     UnsupportedError
         When the recipe has no P2P.
     """

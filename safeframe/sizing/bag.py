@@ -1,7 +1,7 @@
 """Learns how large a bag is, from some of its partitions.
 
 Covers: items of a partition, what they take as Python objects and as they are staged.
-Does not cover: keys, which are asked for once, when the bag is grouped.
+Does not cover: keys, which are computed once, when the bag is grouped.
 """
 
 from __future__ import annotations

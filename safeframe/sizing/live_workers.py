@@ -2,10 +2,10 @@
 
 A broadcast of dask's fails as a whole when one worker dies before it has answered.
 Here it is repeated for the workers that live, a few times: one that died is no
-longer asked, and one that joined meanwhile is.
+longer queried, and one that joined meanwhile is.
 
 Covers: running a function on each worker; plugins for those of now and of later.
-Does not cover: what is asked (``cluster``, ``p2p``), asynchronous clients.
+Does not cover: what is queried (``cluster``, ``p2p``), asynchronous clients.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What a user may name in ``staging=``, brought to one form.
+"""The values of ``staging=``, normalized.
 
 Covers: telling a URL of an object store from a directory, refusing URLs with
 secrets in them, and taking a URL of the store apart.
 
 A URL's query holds options of the file system (``endpoint_override``). Paths
 below a URL are written after its query, so that directories and URLs are joined
-alike: ``s3://bucket/scratch?scheme=http`` and ``s3://bucket/scratch?scheme=http/run/file``.
+in the same way: ``s3://bucket/scratch?scheme=http`` and ``s3://bucket/scratch?scheme=http/run/file``.
 A slash in the query itself is therefore written as ``%2F``.
 """
 

@@ -168,7 +168,7 @@ def _look_into(rows: Sealed, shard: int) -> LargeShard:
 
 
 def _distinct_fraction(rows: Sealed, sizes: ShardSizes) -> float:
-    """Learn how many keys there are by entries, from the shard of middling size: a hash makes shards alike."""
+    """Learn how many keys there are by entries, from the shard of middling size: a hash makes shards even."""
     if len(sizes.shards) == 0:
         return 1.0
     middle = int(np.argsort(sizes.nbytes)[len(sizes.shards) // 2])

@@ -92,7 +92,7 @@ def new_block(
 class _RowBlock:
     """Rows side by side.
 
-    Memory: the rows once, 24 bytes for each beside (shard, order, and the making
+    Memory: the rows once, and 24 bytes for each (shard, order, and the making
     of it), and a chunk in order at a time.
     """
 
@@ -182,7 +182,7 @@ class _ArrowBlock:
     """One record batch for each shard.
 
     Memory: the rows in Arrow, integers narrowed, a column at a time once more in
-    order; 24 bytes for each row beside (shard, order, and the making of it).
+    order; 24 bytes more for each row (shard, order, and the making of it).
     """
 
     def __init__(self, dtypes: Sequence[Any], held_nbytes: int | None) -> None:
@@ -239,7 +239,7 @@ class _ArrowBlock:
 
 
 def _large_block(rows: int, layout: np.dtype[np.void]) -> PackedRows:
-    """Make room for rows, where it is much not beside the pages that reading them has freed.
+    """Make room for rows; where it is much, not in addition to the pages that reading them has freed.
 
     Those lie scattered in the heap, more than twice the partition, and serve no block that
     the allocator maps: a task of 53 MB took 225 MB with them and takes 170 MB without.

@@ -69,7 +69,7 @@ def start_run(base: str, run: str, *, wait: bool = True) -> str:
 
     Notes
     -----
-    With a distributed client the scheduler is told, once per client and
+    With a distributed client the scheduler is informed, once per client and
     session, to remove what its runs leave. Without one the name of the directory
     says that the objects that name its files remove them.
     """
@@ -143,6 +143,6 @@ def first_failure(directory: str, error: Exception) -> Exception:
 
 
 def forget_failure(directory: str) -> None:
-    """Start a run anew."""
+    """Start a run again."""
     with _lock:
         _failures.pop(directory, None)

@@ -53,7 +53,7 @@ __all__ = ["LagMoves", "SafeLag"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LagMoves:
-    """How rows come beside the rows of their group."""
+    """How rows come next to the rows of their group."""
 
     order: RowOrder
     """The order of rows: keys, and what orders the rows of a group."""

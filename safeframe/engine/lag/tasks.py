@@ -1,7 +1,7 @@
 """What the tasks of lag features do.
 
 Covers: partitions that stay, with rows of their neighbours; output partitions
-from staged rows, with the rows beside them; shards that P2P brought.
+from staged rows, with the rows of the halo; shards that P2P moved.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def seal_lag(
 
 
 def lag_cell(sealed: SealedLag, cell: int) -> pd.DataFrame:
-    """Make one output partition from staged rows, and the rows beside it."""
+    """Make one output partition from staged rows, and the rows of its halo."""
     rows, spec, layout, lags = sealed.sort.rows, sealed.sort.spec, sealed.sort.layout, sealed.lags
     use_worker(rows.directory)
     shard, number, cells = layout.cell_location(cell)
@@ -178,9 +178,9 @@ def _order(sealed: SealedLag, shard: int) -> BlockOrder | None:
 
 
 def _neighbours(sealed: SealedLag, shard: int, need: int, others: range, *, last: bool) -> list[pd.DataFrame]:
-    """Read rows beside a shard, as many as lags reach and no further than the group goes on.
+    """Read the halo of a shard: as many rows as lags reach, and no further than the group continues.
 
-    Groups were cut by the order of their rows: what lies beside a shard is
+    Groups were cut by the order of their rows: what is next to a shard is
     known once the neighbour is in order.
     """
     rows, spec, lags = sealed.sort.rows, sealed.sort.spec, sealed.lags

@@ -136,7 +136,7 @@ class MovedMerge:
 
 
 def moved_cell(left: SettledRows, right: SettledRows, merge: MovedMerge, cell: int) -> pd.DataFrame:
-    """Make one output partition from the two halves of its shard, which P2P brought to this worker."""
+    """Make one output partition from the two sides of its shard, which P2P moved to this worker."""
     shard, number, cells = merge.layout.cell_location(cell)
     left_block = _moved(left, merge.left, merge.spec.left, shard, merge.roomy_nbytes)
     right_block = _moved(right, merge.right, merge.spec.right, shard, merge.roomy_nbytes)

@@ -31,7 +31,7 @@ class SentPartition:
     """What one task sent."""
 
     run_ids: tuple[int, ...]
-    """The runs of the shuffle that took its rows; more than one when it was started anew meanwhile."""
+    """The runs of the shuffle that took its rows; more than one when it was restarted meanwhile."""
     rows: Counts
     rows_in: int
     """Rows of the partition, those that go nowhere too."""
@@ -99,7 +99,7 @@ class P2PForm:
         SchemaMismatchError
             When it has other columns or types than the frame promises.
         UnsupportedError
-            When an object column holds what cannot be brought back.
+            When an object column holds values that cannot be restored.
         """
         if list(frame.columns) != list(self.meta.columns):
             msg = (

@@ -146,7 +146,7 @@ def opened_target(target: ParquetTarget, token: str, npartitions: int, known: Co
 
 
 def close_target(token: str) -> None:
-    """Remove what a write has left beside its target."""
+    """Remove what a write has left next to its target."""
     swap, _ = _open.pop(token, (None, None))
     if swap is not None:
         swap.close()

@@ -1,6 +1,6 @@
-"""How files are divided, kept beside them, so that a later run divides them alike.
+"""How files are divided, kept next to them, so that a later run divides them in the same way.
 
-What a worker may use is measured anew in each process, and is never quite the
+What a worker may use is measured again in each process, and is never quite the
 same; shards and row groups follow from it. A run that goes on from the files of
 another one takes its division over.
 

@@ -86,7 +86,7 @@ def _is_writable(directory: Path) -> bool:
 
 
 class Swap:
-    """A directory beside its target, or in it, and how it gets there.
+    """A directory next to its target, or in it, and how it gets there.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
         return simple.plan.write_refused or None
     found = _moved(simple)
     if isinstance(found, str):
-        # dask may have left a filter beside columns of the merge without it.
+        # dask may have left a filter next to columns of the merge without it.
         other = _moved(expr)
         found = found if isinstance(other, str) else other
     if isinstance(found, str):

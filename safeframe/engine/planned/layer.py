@@ -73,7 +73,7 @@ class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
         """Return the tasks, of a plan that is about to run."""
         try:
             begin(self.plan)
-            # Asked anew each time: another client may compute now, which has to be told who removes files.
+            # Each time again: another client may compute now, whose scheduler has to learn who removes files.
             base = self.plan.staging_directory or ""
             directories = [start_run(base, run, wait=False) for run in self._graph.runs]
         except SafeframeError as error:

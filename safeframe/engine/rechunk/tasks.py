@@ -3,7 +3,7 @@
 Covers: staging chunks in pieces, chunks of the next grid from pieces, the check
 that every element is there.
 
-Memory: a chunk as it is made, one piece at a time beside it; a chunk that is
+Memory: a chunk as it is made, and one piece at a time; a chunk that is
 joined is allocated once, and pieces are read straight to their places.
 """
 

@@ -42,10 +42,10 @@ __all__ = ["SafeSort"]
 
 
 class SafeSort(PlannedFrame):
-    """Rows brought to an order by a plan."""
+    """Rows sorted by a plan."""
 
     planned: Any = None
-    """What the recipe planned it from, so that it can be planned anew; not sent anywhere."""
+    """The facts of the plan, so that it can be planned again; not sent anywhere."""
 
     _parameters = [
         "frame", "plan", "router", "order", "by", "given_divisions", "index_column", "drop", "group", "with_index",

@@ -1,7 +1,7 @@
 """What the tasks of a sort, of an index or of a shuffle do.
 
 Covers: sealing one frame's exchange, ordering a shard's rows, output partitions
-from the rows that P2P brought.
+from the rows that P2P moved.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SortSpec:
     frame: FrameSpec
     """The frame as it is staged."""
     order: RowOrder | None
-    """The order of rows; None where those of a shard are only brought together."""
+    """The order of rows; None for a shuffle."""
     index: Any
     """The column that becomes the index; None where the index stays."""
     drop: bool

@@ -115,7 +115,7 @@ class LocalStore:
 
     def remove_run(self, directory: str) -> None:
         """See :class:`Store`."""
-        # Renamed first, so that a run that starts anew finds the name free.
+        # Renamed first, so that a run that starts again finds the name free.
         doomed = f"{directory}.{uuid.uuid4().hex[:8]}.gone"
         with contextlib.suppress(OSError):
             Path(directory).rename(doomed)

@@ -152,7 +152,7 @@ class RemoteStore:
             named = self._named.get(directory, set())
             named.discard(path)
             if not named:
-                # Under the lock, so that a run that starts anew waits before it writes.
+                # Under the lock, so that a run that starts again waits before it writes.
                 self.remove_run(directory)
 
     def remove_run(self, directory: str) -> None:

@@ -185,7 +185,7 @@ _HASHES = {
 
 
 def _text(key: Any) -> str:
-    """Write a key so that equal ones read alike, and say of those that have no such writing that they have none."""
+    """Write a key as text, the same for equal keys, and say of those that have no such writing that they have none."""
     try:
         return key_text(key)
     except UnkeyedError as error:

@@ -42,7 +42,7 @@ _CHUNK_NBYTES = 2**18
 
 
 def rows_have_fixed_width(dtypes: Sequence[Any]) -> bool:
-    """Whether every value of such columns takes the same bytes, none beside it."""
+    """Whether every value of such columns has the same size, and nothing is stored elsewhere."""
     return bool(dtypes) and all(has_fixed_width(dtype) for dtype in dtypes)
 
 
@@ -96,7 +96,7 @@ def unpack(
 
     Notes
     -----
-    Memory: the columns, beside the rows. Like :func:`pack`, a stretch of rows at a time.
+    Memory: the columns, in addition to the rows. Like :func:`pack`, a stretch of rows at a time.
     """
     if order is not None:
         blocks = [_one_layout(blocks)]

@@ -141,7 +141,7 @@ def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[A
         values = series.to_numpy(dtype=f"{kind}[{column.unit}]").view(np.int64)
         return values, values == np.iinfo(np.int64).min
     target = {"float": np.float64, "uint": np.uint64}.get(column.kind, np.int64)
-    if series.dtype == object:  # booleans, or integers, beside None
+    if series.dtype == object:  # booleans, or integers, with None
         series = series.astype(
             "boolean" if column.kind == "bool" else "Float64" if target is np.float64 else "Int64"
         )

@@ -63,7 +63,7 @@ def add_lags(
 
     Notes
     -----
-    Memory: beside the result, 17 bytes per row, and one column at a time: as
+    Memory: in addition to the result, 17 bytes per row, and one column at a time: as
     the transform made it, or in the order given.
 
     Examples

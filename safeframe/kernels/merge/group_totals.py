@@ -76,7 +76,7 @@ def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTot
     first = np.flatnonzero(~pd.Series(numbers).duplicated().to_numpy() & (numbers >= 0))
     found = groups.take(first).reset_index(drop=True)
     del groups, columns
-    # One piece after the other: a partition's rows are many beside its groups.
+    # One piece after the other: a partition has many more rows than groups.
     for place, piece in enumerate(pieces_of(asked.totals), start=len(asked.by)):
         values = pd.Series(joined.piece(piece, asked.totals))
         pieces = joined_piece(values, values.groupby(numbers, sort=False), piece[1])

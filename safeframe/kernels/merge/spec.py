@@ -33,7 +33,7 @@ class SideSpec:
     on: tuple[str, ...]
     """The key columns among them."""
     schema: KeySchema
-    """How keys become codes, on both sides alike."""
+    """How keys become codes, the same on both sides."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         dtypes = tuple(_dtype_token(dtype) for dtype in self.dtypes)

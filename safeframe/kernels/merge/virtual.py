@@ -166,7 +166,7 @@ def join_runs(
     Parameters
     ----------
     left_counts, right_counts
-        Rows of each id, ids being 0, 1, 2, … on both sides alike.
+        Rows of each id, ids being 0, 1, 2, …, the same on both sides.
     how
         Which rows stay.
 

@@ -8,7 +8,7 @@ those of the right side are the same from group to group.
 Covers: pages, column chunks, statistics, the footer (its schema is pyarrow's own).
 
 Source of the format: https://parquet.apache.org/docs/file-format/, and
-``parquet.thrift`` beside it; data pages are of version 1.
+``parquet.thrift`` there; data pages are of version 1.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def plain_bits(bits: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]) -> tup
 def constant_steps(first: int, n_rows: int) -> bytes:
     """Write the numbers from ``first`` on as packed differences, all of them one.
 
-    The page takes five bytes for each 128 rows, all alike.
+    The page takes five bytes for each 128 rows, all the same.
     """
     blocks = -(-max(n_rows - 1, 0) // 128)
     head = varint(128) + varint(4) + varint(n_rows) + varint(first << 1)

@@ -1,4 +1,4 @@
-"""The order that rows are brought to, by a column or by several.
+"""The order in which rows are sorted, by one column or several.
 
 Covers: one unsigned code per row where the order has one (a single column of
 numbers or times), and ranks among given values where

@@ -1,4 +1,4 @@
-"""From a frame and the columns that are asked for to a plan of lag features."""
+"""From a frame and the requested columns to a plan of lag features."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ from safeframe.sizing.sort import gather_quantiles
 __all__ = ["PlannedLag", "plan_lags"]
 
 _RECIPE = "groupby_lag_transform"
-_UNSTEADY = (
-    "dask cuts the frame anew whenever other columns are asked for (persist() it, or write it, to keep it)"
-)
+_UNSTEADY = "dask cuts the frame differently whenever other columns are requested (persist() it, or write it, to keep it)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +47,7 @@ class PlannedLag:
     """What is shifted."""
     lag: LagPlan
     moves: LagMoves
-    """How rows come beside those of their group."""
+    """How rows come next to those of their group."""
     divisions: tuple[Any, ...]
     """Divisions of the result."""
 
@@ -115,7 +113,7 @@ def _whole(
         _unsampled(count_partition_rows(before)),
         split_keys=False,
     )
-    # Partitions are made by the tasks that receive their rows, beside what brings these.
+    # Partitions are made by the tasks that receive their rows, in addition to what moves these.
     held = replace(budget, transport_nbytes=plan.budget.transport_nbytes)
     facts = replace(facts, quantiles=_unsampled(rows), budget=held)
     lag_facts = _lag_facts(facts, spec, source, edges=None, apart="", across=False)
@@ -221,7 +219,7 @@ def _facts(
         facts,
         output_row_nbytes=facts.output_row_nbytes + made,
         output_width=output_width,
-        ordered="rows have to come beside those of their group",
+        ordered="rows have to come next to those of their group",
         held_rows=0,
     )
 

@@ -49,7 +49,7 @@ class LagSource:
     why: str = ""
     """What was found out; empty when nothing was."""
     unsteady: bool = False
-    """Whether partitions may be others whenever other columns are asked for."""
+    """Whether partitions may change whenever other columns are requested."""
     brought: PlannedSort | None = None
     """The plan that would bring the frame to its order; None where there is none."""
 
@@ -88,7 +88,7 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
         divisions=divisions,
         shuffled=shuffled[0] if shuffled is not None and index is None else None,
         unshuffled=shuffled[1] if shuffled is not None and index is None else None,
-        # dask cuts anew, at other keys, when it is asked for other columns.
+        # dask cuts at other keys when other columns are requested.
         unsteady=next(iter(frame.expr.find_operations(BaseSetIndexSortValues)), None) is not None,
     )
 

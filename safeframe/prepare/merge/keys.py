@@ -50,7 +50,7 @@ class KeyedSides:
     left: dd.DataFrame
     """The left side; with its index as the last column where the join needs it."""
     right: dd.DataFrame
-    """The right side, likewise."""
+    """The right side in the same form."""
     keys: JoinKeys
     output: JoinOutput
     """What the result is called."""

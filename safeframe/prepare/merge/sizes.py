@@ -1,4 +1,4 @@
-"""The sizes of a join that was asked for: what every recipe that joins starts from."""
+"""The sizes of a requested join: what every recipe that joins starts from."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class JoinSizes:
     left: dd.DataFrame
     """The left side; with its index as the last column where the join needs it."""
     right: dd.DataFrame
-    """The right side, likewise; the keys alone for a semi or anti join."""
+    """The right side in the same form; only the keys for a semi or anti join."""
     keys: JoinKeys
     output: JoinOutput
     """What the result is called."""
@@ -82,7 +82,7 @@ def check_how(how: Any, recipe: str) -> None:
 def size_join(
     left: Any, right: Any, asked: KeyArguments, statistics: Any, *, recipe: str, in_order: bool = False
 ) -> JoinSizes:
-    """Check what was asked for, and gather its sizes; with ``in_order`` by codes in key order, where there are some.
+    """Check the arguments, and gather the sizes; with ``in_order`` by codes in key order, where there are some.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """dask's own arguments of ``to_parquet``: taken as they are, mapped to ours, or refused with the reason.
 
-Covers: the file system, the schema, names, metadata, what pyarrow's writer is told.
+Covers: the file system, the schema, names, metadata, options of pyarrow's writer.
 """
 
 from __future__ import annotations

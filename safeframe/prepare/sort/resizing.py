@@ -1,6 +1,6 @@
 """Other partition sizes for a frame that a recipe brings to an order.
 
-Its plan is made anew with the sizes that are asked for, from the keys that were
+Its plan is made again with the requested sizes, from the keys that were
 sampled already, so that no row moves twice and nothing is computed to look at it.
 """
 
@@ -14,18 +14,18 @@ from safeframe.prepare.sort.order import PlannedSort, SortOptions, plan_order
 
 __all__ = ["resized"]
 
-_REASON = "the frame is brought to its order anyway, and to these sizes with it: rows move once"
+_REASON = "the frame is sorted anyway, and gets these sizes with it: rows move once"
 
 
 def resized(ddf: Any, given: SortOptions, *, recipe: str) -> PlannedSort | None:
-    """Plan a sorted or indexed frame anew; None when it is another frame.
+    """Plan a sorted or indexed frame again; None when it is another frame.
 
     Parameters
     ----------
     ddf
         Any dask dataframe.
     given
-        The sizes that are asked for.
+        The requested sizes.
     recipe
         The recipe that asks.
 

@@ -1,4 +1,4 @@
-"""Looks for Python objects that could not be brought back from a file, before anything is written."""
+"""Looks for Python objects that could not be restored from a file, before anything is written."""
 
 from __future__ import annotations
 

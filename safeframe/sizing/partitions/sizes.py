@@ -55,7 +55,7 @@ class _Part:
     places: Counts
     """Row numbers within the partition, the first one 0."""
     variable_nbytes: Counts | None
-    """Bytes of the rows before each place and of all rows, beyond the fixed ones; None where rows are alike."""
+    """Bytes of the rows before each place and of all rows, beyond the fixed ones; None where rows have the same size."""
     keys: tuple[Any, ...] | None
     """The index value that begins at each place, None inside one."""
     frame_nbytes: int
@@ -129,7 +129,7 @@ def measure_partitions(
 
 
 def _alike_nbytes(meta: pd.DataFrame) -> float | None:
-    """Return the bytes of a row where all rows are alike and need no padding."""
+    """Return the bytes of a row where all rows have the same size and need no padding."""
     dtypes = list(meta.dtypes)
     if not isinstance(meta.index, pd.RangeIndex):
         if isinstance(meta.index, pd.MultiIndex):

@@ -215,7 +215,7 @@ def _function(
 
 
 def _series_of_same_rows(frame: RowColumns, value: Any) -> Any:
-    """Read a series that stands beside the columns of a frame: of the same merge, and the same rows of it."""
+    """Read a series that is assigned to a frame: of the same merge, and the same rows of it."""
     if value.ndim != 1:
         msg = "an aggregate of all rows is used in each of them"
         raise NeedsRowsError(msg)

@@ -135,4 +135,4 @@ def _of_products(read: RowColumns, waiting: MergeValue, parent: Any) -> Any:
 
 
 _EXACT = (np.dtype("int64"), np.dtype("uint64"), np.dtype("float64"))
-"""Types of products whose sum does not depend on how they are put together: integers that overflow come out alike."""
+"""Types of products whose sum does not depend on how they are put together: integers that overflow give the same sum."""
