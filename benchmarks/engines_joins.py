@@ -45,7 +45,7 @@ def _safeframe_merge(request: Request, dataset: Dataset, tight: TightCluster) ->
         **plan_figures(joined),
         # What was run: files without rows where the plan has it so.
         "projected_worker_nbytes": safeframe.explain(joined).written.projected_worker_nbytes,
-        "without_rows": safeframe.explain(joined).write is not None,
+        "without_rows": safeframe.explain(joined).to_dict()["written_nbytes"] is not None,
     }
 
 

@@ -19,6 +19,7 @@ import safeframe
 from safeframe.demo.show import Demo
 from safeframe.deploy.doctor_command import doctor
 from safeframe.errors import SafeframeError, ValidationError
+from safeframe.facts.merge import MergeRun
 from safeframe.sizing.parquet.footers import ParquetFile, read_footers
 from safeframe.units import format_count, format_nbytes, format_seconds, parse_nbytes
 
@@ -114,7 +115,8 @@ def estimate(
         right_on=list(right_on) or None,
         memory=memory,
     )
-    _say(console, str(plan.merge if memory is None else plan))
+    assert isinstance(plan.run, MergeRun), "it is the plan of a merge"
+    _say(console, str(plan.run.estimate if memory is None else plan))
     _say(console, f"(counted in {format_seconds(time.perf_counter() - begin)})")
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Width, format_interval
+from safeframe.facts.files import SourceFiles
 from safeframe.facts.frame import FrameProfile
-from safeframe.facts.keys import KeyStatistics
+from safeframe.facts.keys import Counts, KeyStatistics
 from safeframe.facts.layout import OrderedLayout, ShardLayout
 from safeframe.facts.p2p import P2PFacts, P2PSettings
 from safeframe.facts.step import Step
@@ -30,6 +31,7 @@ __all__ = [
     "P2PMerge",
     "SideFacts",
     "StagedMerge",
+    "TableFacts",
     "TableMerge",
     "WritePlan",
 ]
@@ -91,6 +93,16 @@ class MergeEstimate:
         return Width.fixed(self.row_nbytes) if self.row_width is None else self.row_width
 
     @property
+    def left_missing(self) -> bool:
+        """Whether the result may have rows without a left row."""
+        return self.how in ("right", "outer") and self.right_unmatched_rows.upper > 0
+
+    @property
+    def right_missing(self) -> bool:
+        """Whether the result may have rows without a right row."""
+        return self.how in ("left", "outer") and self.left_unmatched_rows.upper > 0
+
+    @property
     def fanout(self) -> float:
         """Result rows per row of the larger side."""
         return self.rows.expected / max(1, self.left_rows, self.right_rows)
@@ -133,6 +145,58 @@ class SideFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KeyTable:
+    """A table with a place for every code from the smallest key's to the largest key's, each key's once."""
+
+    base: int
+    """Code of the smallest key."""
+    span: int
+    """Places, from the smallest key's to the largest key's."""
+    rows: int
+    """Rows of the side: each has a place of its own."""
+    build_side: str
+    """The side: ``"left"`` or ``"right"``."""
+    slice_nbytes: int = 2**24
+    """Bytes that one task writes: few to hold, and enough to read their rows in few pieces."""
+
+    def nbytes(self, row_nbytes: int) -> int:
+        """Bytes of the table, with one more row, for keys that are missing."""
+        return (self.span + 1) * row_nbytes
+
+    def slice_places(self, row_nbytes: int) -> int:
+        """Places of a slice, of which each is written by one task."""
+        return max(1, self.slice_nbytes // row_nbytes)
+
+    def n_slices(self, row_nbytes: int) -> int:
+        """Slices of the table."""
+        return -(-self.span // self.slice_places(row_nbytes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableFacts:
+    """What decides whether rows of one side are looked up in a table."""
+
+    keys: KeyTable
+    """The table; the smallest that there can be, before keys are looked at."""
+    build: FrameProfile
+    """The side that would be in the table."""
+    build_rows: Counts
+    """Rows of each of its partitions."""
+    probe: FrameProfile
+    """The other one."""
+    row_nbytes: int
+    """Bytes of a row of the table."""
+    output_row_nbytes: float
+    """Bytes of a row of the result, as they bound rather than expect it."""
+    budget: Budget
+    """What one worker may use."""
+    staging: StagingFacts
+    """Where the table would be."""
+    partition_nbytes: int | None
+    """The user's target for an output partition in bytes; None to derive one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MergeFacts:
     """Everything that decides how a merge runs."""
 
@@ -159,38 +223,14 @@ class MergeFacts:
     """What P2P would meet on either side; None where it was not looked at."""
     p2p_refused: str = ""
     """Why P2P cannot carry a side; empty when it can."""
+    table: TableFacts | str = "nobody looked whether one side has each key once"
+    """A side that can be looked up in a table, in which case no keys are counted; or why none can."""
+    sources: SourceFiles | None = None
+    """The files that all this was read from; None where it was read from none that can be looked at."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         # They are next to the plan that was made from them, whose token identifies them.
         return ("MergeFacts", self.how, self.left.keys.rows, self.right.keys.rows)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyTable:
-    """A table with a place for every code from the smallest key's to the largest key's, each key's once."""
-
-    base: int
-    """Code of the smallest key."""
-    span: int
-    """Places, from the smallest key's to the largest key's."""
-    rows: int
-    """Rows of the side: each has a place of its own."""
-    build_side: str
-    """The side: ``"left"`` or ``"right"``."""
-    slice_nbytes: int = 2**24
-    """Bytes that one task writes: few to hold, and enough to read their rows in few pieces."""
-
-    def nbytes(self, row_nbytes: int) -> int:
-        """Bytes of the table, with one more row, for keys that are missing."""
-        return (self.span + 1) * row_nbytes
-
-    def slice_places(self, row_nbytes: int) -> int:
-        """Places of a slice, of which each is written by one task."""
-        return max(1, self.slice_nbytes // row_nbytes)
-
-    def n_slices(self, row_nbytes: int) -> int:
-        """Slices of the table."""
-        return -(-self.span // self.slice_places(row_nbytes))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -290,3 +330,32 @@ class MergeRun:
     """How rows of both sides come together."""
     write: WritePlan | str
     """How ``to_parquet`` writes the result without its rows, or why it has to make them."""
+
+    @property
+    def layout(self) -> ShardLayout | None:
+        """How rows are divided by their keys; None where partitions stay as they are."""
+        match self.way:
+            case OrderedMerge() | StagedMerge() | P2PMerge():
+                return self.way.layout
+            case BroadcastMerge() | TableMerge():
+                return None
+            case _:
+                assert_never(self.way)
+
+    @property
+    def table(self) -> KeyTable | None:
+        """The table in which rows of one side are looked up; None where there is none."""
+        return self.way.table if isinstance(self.way, TableMerge) else None
+
+    @property
+    def build_side(self) -> str | None:
+        """The side that every worker has all of; None where there is none."""
+        match self.way:
+            case BroadcastMerge():
+                return self.way.build_side
+            case TableMerge():
+                return self.way.table.build_side
+            case OrderedMerge() | StagedMerge() | P2PMerge():
+                return None
+            case _:
+                assert_never(self.way)

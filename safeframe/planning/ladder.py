@@ -38,7 +38,7 @@ class Decision(Generic[OfferT]):
     strategy: str
     offer: OfferT
     rejected: tuple[Candidate, ...]
-    """The other strategies and why each was not chosen, in the order of preference."""
+    """The other rungs and why each was not chosen, in the order of preference."""
 
 
 def check_strategy(strategy: str | None, names: Iterable[str], *, recipe: str) -> None:
@@ -67,6 +67,7 @@ def climb(
     *,
     recipe: str,
     requested: str | None = None,
+    forms: Mapping[str, str] | None = None,
     unfit: Callable[[OfferT], str] | None = None,
     needs: Callable[[OfferT], int] | None = None,
 ) -> Decision[OfferT]:
@@ -80,6 +81,8 @@ def climb(
         The recipe's name, for messages.
     requested
         The strategy that the user named; None to choose.
+    forms
+        Rungs that are a form of another strategy, and of which: users request and see that strategy.
     unfit
         Returns why an offer does not fit, empty where it does; None where any offer that can run is taken.
     needs
@@ -90,12 +93,13 @@ def climb(
     ValidationError
         When the requested strategy does not exist or cannot run, or when no strategy can run.
     """
-    check_strategy(requested, rungs, recipe=recipe)
+    forms = {} if forms is None else forms
+    check_strategy(requested, [name for name in rungs if name not in forms], recipe=recipe)
     why_not: dict[str, str] = {}
     offers: dict[str, OfferT] = {}
     taken: str | None = None
     for name, rung in rungs.items():
-        if requested not in (None, name):
+        if requested not in (None, forms.get(name, name)):
             why_not[name] = f"strategy={requested!r} was requested"
         elif taken is not None:
             why_not[name] = f"{taken} comes first and fits"
@@ -113,8 +117,11 @@ def climb(
         taken = next(iter(offers)) if needs is None else min(offers, key=lambda name: needs(offers[name]))
     if taken is None:
         raise _nothing_runs(recipe, requested, why_not)
-    rejected = (Candidate(strategy=name, reason=why_not[name]) for name in rungs if name != taken)
-    return Decision(strategy=taken, offer=offers[taken], rejected=tuple(rejected))
+    strategy = forms.get(taken, taken)
+    rejected = (
+        Candidate(strategy=name, reason=why_not[name]) for name in rungs if name not in (taken, strategy)
+    )
+    return Decision(strategy=strategy, offer=offers[taken], rejected=tuple(rejected))
 
 
 def task_fits(peak_nbytes: int, budget: Budget) -> str:

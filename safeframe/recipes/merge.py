@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, cast
 
 import dask.dataframe as dd
 from dask.dataframe.api import new_collection
 
-from safeframe import config
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.merge.nodes import SafeMerge
-from safeframe.engine.planned.sources import source_files
 from safeframe.facts.keys import KeyStatistics
-from safeframe.facts.merge import How, MergeEstimate, MergeFacts
-from safeframe.facts.p2p import P2PFacts
+from safeframe.facts.merge import How, MergeFacts, MergeRun, P2PMerge
 from safeframe.facts.plan import Plan
-from safeframe.planning.merge.plan import check_strategy
 from safeframe.planning.merge.plan import plan_merge as make_plan
-from safeframe.prepare.arguments import Side, as_frame, given_budget
-from safeframe.prepare.dask_arguments import MergeMoves, merge_moves
+from safeframe.prepare.arguments import Side
+from safeframe.prepare.dask_arguments import merge_moves
+from safeframe.prepare.merge.facts import merge_facts, merge_request
 from safeframe.prepare.merge.keys import KeyArguments
-from safeframe.prepare.merge.result import (
-    check_validate,
-    check_validate_kind,
-    refuse_larger,
-    refuse_partitions,
-    result_divisions,
-    warn_of_explosion,
-)
-from safeframe.prepare.merge.rounded_integers import match_counted, warn_of_rounding
-from safeframe.prepare.merge.sizes import JoinSizes, check_how, look_at_p2p, size_join
-from safeframe.prepare.merge.table import table_merge
-from safeframe.sizing.cluster import set_up_workers, staging_facts
+from safeframe.prepare.merge.result import refuse_partitions, result_divisions, warn_of_explosion
+from safeframe.prepare.merge.rounded_integers import warn_of_rounding
+from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.units import parse_nbytes
 
-__all__ = ["merge", "merged", "plan_merge", "planned"]
+__all__ = ["merge", "merged", "plan_merge"]
 
 
 def merge(
@@ -195,7 +181,7 @@ def merge(
     bytes, 24 B per row, and twice its shard's input). ``safeframe.explain(result)``
     has the figures.
 
-    When the smaller side is a memory-mapped table (``plan.table``), the table
+    When the smaller side is a memory-mapped table (``plan.run.table``), the table
     counts towards the memory of each worker, next to three times an output
     partition.
 
@@ -225,40 +211,41 @@ def merge(
        item  count
     0     9      6
     """
-    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
+    names = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
     moves = merge_moves(
         "merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
         npartitions=npartitions, broadcast=broadcast, sort=sort, copy=copy,
     )  # fmt: skip
-    sizes, plan, facts = planned(
-        left, right, asked,
-        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
+    request = merge_request(
+        "merge", names, moves,
+        partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=max_output, statistics=statistics,
     )  # fmt: skip
-    return merged(sizes, plan, facts, asked)
+    return merged(*merge_facts(left, right, request))
 
 
-def merged(sizes: JoinSizes, plan: Plan, facts: MergeFacts, asked: KeyArguments) -> dd.DataFrame:
-    """Return the collection of a planned merge, for a recipe that the user called."""
+def merged(sizes: JoinSizes, facts: MergeFacts) -> dd.DataFrame:
+    """Plan a merge and make its collection, for a recipe that the user called."""
+    plan, terms = make_plan(facts), sizes.sides.terms
+    assert isinstance(plan.run, MergeRun), "it is the plan of a merge"
     refuse_partitions(plan)
-    warn_of_explosion(sizes.estimate, stacklevel=3)
-    if plan.strategy != "p2p" and plan.staging_directory is not None:
+    warn_of_explosion(facts.estimate, stacklevel=3)
+    if plan.staging_directory is not None and not isinstance(plan.run.way, P2PMerge):
         check_staging(plan.staging_directory)
     expression = SafeMerge(
-        sizes.left,
-        sizes.right,
-        how=asked.how,
-        left_on=list(sizes.keys.left.kept),
-        right_on=list(sizes.keys.right.kept),
-        suffixes=tuple(asked.suffixes),
-        indicator=asked.indicator,
+        sizes.sides.left,
+        sizes.sides.right,
+        how=terms.how,
+        left_on=list(terms.keys.left.kept),
+        right_on=list(terms.keys.right.kept),
+        suffixes=terms.suffixes,
+        indicator=terms.indicator,
         plan=plan,
-        schema=sizes.schema,
-        keys=sizes.keys,
-        given_divisions=result_divisions(sizes, plan),
+        terms=terms,
+        given_divisions=result_divisions(sizes, plan.run.way),
         facts=facts,
     )
-    warn_of_rounding(expression._spec, sizes.left, sizes.right, stacklevel=3)
+    warn_of_rounding(expression._spec, sizes.sides.left, sizes.sides.right, stacklevel=3)
     return cast("dd.DataFrame", new_collection(expression))
 
 
@@ -312,88 +299,14 @@ def plan_merge(
     """
     if max_output is not None:
         parse_nbytes(max_output, argument="max_output")
-    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
+    names = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes, indicator)
     moves = merge_moves(
         "merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
         npartitions=npartitions, broadcast=broadcast, sort=sort, copy=copy,
     )  # fmt: skip
-    return planned(
-        left, right, asked,
-        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
+    request = merge_request(
+        "merge", names, moves,
+        partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=None, statistics=statistics,
-    )[1]  # fmt: skip
-
-
-def planned(
-    left: Side,
-    right: Side,
-    asked: KeyArguments,
-    *,
-    moves: MergeMoves,
-    partition_size: str | int | None,
-    memory: str | int | None,
-    staging: str | None,
-    validate: str | None,
-    max_output: str | int | None,
-    statistics: tuple[KeyStatistics, KeyStatistics] | None,
-    check_order: Callable[[JoinSizes], None] | None = None,
-) -> tuple[JoinSizes, Plan, MergeFacts]:
-    """Size and plan a merge; with ``check_order``, one whose result is in key order.
-
-    What is wrong in itself is refused before anything is read, and what the sizes
-    forbid before anything is laid out.
-    """
-    max_nbytes = None if max_output is None else parse_nbytes(max_output, argument="max_output")
-    if validate is not None:
-        check_validate_kind(validate)
-    strategy = moves.strategy
-    check_strategy(strategy, in_order=check_order is not None)
-    check_how(asked.how, "merge" if check_order is None else "sorted_merge")
-    partition_nbytes = config.partition_nbytes(partition_size)
-    set_up_workers()
-    budget = given_budget(memory)
-    in_order = check_order is not None
-    recipe = "sorted_merge" if in_order else "merge"
-    where = staging_facts(staging)
-
-    def check_size(estimate: MergeEstimate) -> None:
-        if max_nbytes is not None:
-            refuse_larger(estimate, max_nbytes)
-
-    def facts(sizes: JoinSizes, p2p: tuple[P2PFacts, P2PFacts] | None = None, why: str = "") -> MergeFacts:
-        return MergeFacts(
-            how=asked.how,
-            left=sizes.left_facts,
-            right=sizes.right_facts,
-            estimate=sizes.estimate,
-            budget=budget,
-            staging=where,
-            partition_nbytes=partition_nbytes,
-            strategy=strategy,
-            npartitions=moves.npartitions,
-            may_broadcast=moves.may_broadcast,
-            ordered=in_order,
-            p2p=p2p,
-            p2p_refused=why,
-        )
-
-    left, right = as_frame(left, "left"), as_frame(right, "right")
-    sources = source_files(left, right)
-    may_look_up = moves.may_broadcast and moves.npartitions is None and strategy in (None, "broadcast")
-    if not in_order and may_look_up and validate is None and statistics is None:
-        looked_up = table_merge(
-            left, right, asked,
-            budget=budget, staging=where, partition_nbytes=partition_nbytes, check_size=check_size,
-        )  # fmt: skip
-        if looked_up is not None:
-            return looked_up[0], replace(looked_up[1], sources=sources), facts(looked_up[0])
-    sizes = size_join(left, right, asked, statistics, recipe=recipe, in_order=in_order)
-    if check_order is not None:
-        check_order(sizes)
-    if validate is not None:
-        check_validate(validate, sizes.left_facts.keys, sizes.right_facts.keys)
-    check_size(sizes.estimate)
-    sizes = match_counted(sizes, asked.how)
-    p2p, p2p_refused = look_at_p2p(sizes, budget, strategy, where) if check_order is None else (None, "")
-    known = facts(sizes, p2p, p2p_refused)
-    return sizes, replace(make_plan(known), sources=sources), known
+    )  # fmt: skip
+    return make_plan(merge_facts(left, right, request)[1])

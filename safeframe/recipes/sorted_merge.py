@@ -14,12 +14,14 @@ from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.facts.plan import Plan
 from safeframe.kernels.keys.codes import decode_codes
+from safeframe.planning.merge.plan import plan_merge as make_plan
 from safeframe.planning.merge.touched_parts import first_disorder
 from safeframe.prepare.arguments import Side
 from safeframe.prepare.dask_arguments import merge_moves
+from safeframe.prepare.merge.facts import merge_facts, merge_request
 from safeframe.prepare.merge.keys import KeyArguments
 from safeframe.prepare.merge.sizes import JoinSizes
-from safeframe.recipes.merge import merged, planned
+from safeframe.recipes.merge import merged
 from safeframe.units import parse_nbytes
 
 __all__ = ["plan_sorted_merge", "sorted_merge"]
@@ -133,17 +135,17 @@ def sorted_merge(
     2  2      7    2.0
     3  4      8    NaN
     """
-    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
+    names = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
     moves = merge_moves(
         "sorted_merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
         npartitions=npartitions, broadcast=broadcast,
     )  # fmt: skip
-    sizes, plan, facts = planned(
-        left, right, asked,
-        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
+    request = merge_request(
+        "sorted_merge", names, moves,
+        partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=max_output, statistics=statistics, check_order=_order_check(sort=sort),
     )  # fmt: skip
-    return merged(sizes, plan, facts, asked)
+    return merged(*merge_facts(left, right, request))
 
 
 def plan_sorted_merge(
@@ -194,30 +196,32 @@ def plan_sorted_merge(
     """
     if max_output is not None:
         parse_nbytes(max_output, argument="max_output")
-    asked = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
+    names = KeyArguments(how, on, left_on, right_on, left_index, right_index, suffixes)
     moves = merge_moves(
         "sorted_merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
         npartitions=npartitions, broadcast=broadcast,
     )  # fmt: skip
-    return planned(
-        left, right, asked,
-        moves=moves, partition_size=partition_size, memory=memory, staging=staging,
+    request = merge_request(
+        "sorted_merge", names, moves,
+        partition_size=partition_size, memory=memory, staging=staging,
         validate=validate, max_output=None, statistics=statistics, check_order=_order_check(sort=sort),
-    )[1]  # fmt: skip
+    )  # fmt: skip
+    return make_plan(merge_facts(left, right, request)[1])
 
 
 def _order_check(*, sort: bool) -> Callable[[JoinSizes], None]:
     check_flags(sort=sort)
 
     def check(sizes: JoinSizes) -> None:
-        if not sizes.schema.ordered:
-            kinds = ", ".join(column.kind for column in sizes.schema.columns)
-            msg = f"sorted_merge on {list(sizes.keys.left.names)!r}: statistics of {kinds} keys do not have their order."
+        terms = sizes.sides.terms
+        if not terms.schema.ordered:
+            kinds = ", ".join(column.kind for column in terms.schema.columns)
+            msg = f"sorted_merge on {list(terms.keys.left.names)!r}: statistics of {kinds} keys do not have their order."
             hint = "Use safeframe.merge, which needs no order, and safeframe.sort_values on its result."
             raise UnsupportedError(msg, hint=hint)
         if sort:
             return
-        for name, side in (("left", sizes.left_facts), ("right", sizes.right_facts)):
+        for name, side in (("left", sizes.left), ("right", sizes.right)):
             _refuse_disorder(name, side.keys)
 
     return check

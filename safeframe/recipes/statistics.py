@@ -11,9 +11,9 @@ from safeframe.facts.frame import FrameEstimate
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeEstimate
 from safeframe.kernels.keys.schema import common_schema
-from safeframe.prepare.arguments import check_frame
-from safeframe.prepare.merge.keys import KeyArguments, side_keys, with_added_column
-from safeframe.prepare.merge.sizes import named_keys, size_join
+from safeframe.prepare.arguments import as_frame, check_frame
+from safeframe.prepare.merge.keys import KeyArguments, keyed_sides, side_keys, with_added_column
+from safeframe.prepare.merge.sizes import check_how, named_keys, size_join
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.keys.statistics import gather_key_statistics
 
@@ -131,7 +131,7 @@ def estimate_merge(
     >>> estimated.rows, int(estimated.left_unmatched_rows), estimated.heaviest[0].output_rows
     (Estimate(5, computed), 1, 4)
     """
-    asked = KeyArguments(
+    names = KeyArguments(
         how=how,
         on=on,
         left_on=left_on,
@@ -140,7 +140,9 @@ def estimate_merge(
         right_index=right_index,
         suffixes=("_left", "_right"),  # names that clash do not matter to a size
     )
-    return size_join(left, right, asked, statistics, recipe="estimate_merge").estimate
+    check_how(how, "estimate_merge")
+    sides = keyed_sides(as_frame(left, "left"), as_frame(right, "right"), names)
+    return size_join(sides, statistics).estimate
 
 
 def estimate(ddf: dd.DataFrame) -> FrameEstimate:

@@ -187,7 +187,12 @@ class _Seen:
 
 
 def _add(plans: list[Plan], plan: Plan) -> None:
-    if not any(known is plan or known.layout is plan.layout is not None for known in plans):
+    if not any(
+        known is plan
+        or known.layout is plan.layout is not None
+        or (known.run is plan.run is not None and known.steps == plan.steps)
+        for known in plans
+    ):
         plans.append(plan)
 
 

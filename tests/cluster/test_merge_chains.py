@@ -113,7 +113,7 @@ def test_groups_of_the_key_need_no_exchange_where_keys_are_whole(tables, name):
     by_dask, by_pandas = GROUPED[name]
     merged = merge_of(tables)
     plan = safeframe.explain(merged)
-    assert plan.layout.cells.max() == 1
+    assert plan.run.layout.cells.max() == 1
     assert plan.output_partitions > 2
     grouped = by_dask(merged)
     assert shuffles(grouped) == []

@@ -142,8 +142,8 @@ def test_a_heavy_key_fills_several_partitions(small_cluster, how):
     right = pd.DataFrame({"k": [7.0] * 40 + [2.0, np.nan] * 20, "r": np.arange(80)})
     result, plan = by_p2p(left, right, on="k", how=how, partition_size="16KiB")
     same_rows(result, left.merge(right, on="k", how=how), ["l", "r"])
-    assert plan.layout.null_shard
-    assert plan.layout.cells.max() > 10
+    assert plan.run.layout.null_shard
+    assert plan.run.layout.cells.max() > 10
 
 
 def test_rows_that_nothing_comes_out_of_stay_where_they_are(small_cluster):
@@ -151,7 +151,7 @@ def test_rows_that_nothing_comes_out_of_stay_where_they_are(small_cluster):
     right = pd.DataFrame({"k": np.repeat([5], 300), "r": np.arange(300)})
     merged = safeframe.merge(as_dask(left), as_dask(right), on="k", strategy="p2p", partition_size="64KiB")
     plan = safeframe.explain(merged)
-    assert (plan.layout.cells == 0).any()
+    assert (plan.run.layout.cells == 0).any()
     same_rows(merged.compute(), left.merge(right, on="k"), ["l", "r"])
 
 

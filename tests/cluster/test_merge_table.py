@@ -46,7 +46,7 @@ def expected_of(tables):
 def test_parquet_to_parquet(small_cluster, tables):
     merged = merge_of(tables)
     plan = safeframe.explain(merged)
-    assert plan.table is not None
+    assert plan.run.table is not None
     safeframe.to_parquet(merged, tables / "out", write_index=False)
     written = dd.read_parquet(tables / "out").compute().reset_index(drop=True)
     pd.testing.assert_frame_equal(written, expected_of(tables), check_dtype=False)
@@ -55,7 +55,7 @@ def test_parquet_to_parquet(small_cluster, tables):
 def test_cells_are_one_task_with_their_read_and_what_takes_them(small_cluster, tables):
     merged = merge_of(tables)
     graph = dict(merged.map_partitions(len).optimize().__dask_graph__())
-    slices = safeframe.explain(merged).table.n_slices(16)
+    slices = safeframe.explain(merged).run.table.n_slices(16)
     assert slices == 16
     # Three tasks that stage, their manifest, slices, that of the table, four cells, and the key that is in no order.
     assert len(graph) == 3 + 1 + slices + 1 + 4 + 1

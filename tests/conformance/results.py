@@ -269,7 +269,7 @@ def made(name: str, source: str, directory: Path) -> dd.DataFrame:
     result = RESULTS[name]
     collection = result.make(lambda table: frames(table, source, directory))
     plan = safeframe.explain(collection)
-    assert (plan.strategy, plan.table is not None) == (result.strategy, result.table)
+    assert (plan.strategy, plan.run.table is not None) == (result.strategy, result.table)
     assert collection.npartitions >= 2, "one partition is no test of partitions"
     return collection
 

@@ -29,7 +29,7 @@ def test_null_keys_that_only_one_side_of_a_filtered_merge_had(how, changed, tmp_
         frame.to_pickle(path)
         sides[name] = dd.from_map(pd.read_pickle, [path], meta=frame.iloc[:0])
     merged = safeframe.merge(**sides, on="k", how=how, strategy="staged", staging=str(tmp_path))
-    assert merged.expr.plan.layout.cells.tolist() == [1, 0]
+    assert merged.expr.plan.run.layout.cells.tolist() == [1, 0]
     filtered = merged[merged["v_x" if how == "inner" else "v"] > 0]
     assert len(filtered.compute()) == 20
     now = frames[changed].copy()

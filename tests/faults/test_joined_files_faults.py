@@ -223,15 +223,15 @@ def test_files_are_as_large_as_foretold(tables):
     assert "without rows" in str(plan)
     write(merged, tables)
     files = list((tables / "out").iterdir())
-    assert len(files) == plan.write.files > 3
+    assert len(files) == plan.run.write.files > 3
     sizes = [path.stat().st_size for path in files]
-    assert 0.5 * plan.write.file_nbytes <= sum(sizes) <= plan.write.file_nbytes
+    assert 0.5 * plan.run.write.file_nbytes <= sum(sizes) <= plan.run.write.file_nbytes
     assert max(sizes) <= 2 * options.JOINED_FILE_NBYTES
 
 
 def test_files_that_do_not_fit_are_refused(tables):
     merged = merge_of(tables)
-    nbytes = safeframe.explain(merged).write.file_nbytes
+    nbytes = safeframe.explain(merged).run.write.file_nbytes
     with pytest.raises(safeframe.OutputTooLargeError, match="max_output="):
         write(merged, tables, max_output=nbytes - 1)
     with (

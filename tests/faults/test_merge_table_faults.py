@@ -11,7 +11,8 @@ import pytest
 import safeframe
 from safeframe import options
 from safeframe.engine.merge import broadcast_tasks as probe_tasks
-from safeframe.prepare.merge import table as merge_table
+from safeframe.planning.merge import table as planned_table
+from safeframe.prepare.merge import table as prepared_table
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def tables(tmp_path, keys=100):
 def test_a_key_that_comes_twice_by_now(tmp_path):
     left, right = tables(tmp_path)
     merged = safeframe.merge(left, right, on="k", how="left", staging=str(tmp_path / "staging"))
-    assert safeframe.explain(merged).table is not None
+    assert safeframe.explain(merged).run.table is not None
     pd.DataFrame({"k": np.full(50, 7), "b": 0.5}).to_parquet(tmp_path / "right" / "0.parquet")
     with pytest.raises(safeframe.RowConservationError, match="planned with each key once"):
         merged.compute()
@@ -56,10 +57,11 @@ def test_a_full_disk(tmp_path, small_disk, monkeypatch):
     left, right = tables(tmp_path, keys=60_000)
     # The disk fills up between the plan and the run.
     with monkeypatch.context() as patch:
-        patch.setattr(merge_table, "can_be_mapped", lambda facts, keys: True)
+        for module in (prepared_table, planned_table):
+            patch.setattr(module, "no_room_for_table", lambda facts: "")
         merged = safeframe.merge(left, right, on="k", how="left", staging=str(small_disk))
     plan = safeframe.explain(merged)
-    assert plan.table is not None
+    assert plan.run.table is not None
     assert not plan.fits
     with pytest.raises(safeframe.StagingFullError, match="MiB free"):
         merged.compute()
@@ -74,15 +76,15 @@ def test_where_no_table_can_be(tmp_path, disk, small_disk):
     left, right = tables(tmp_path, keys=60_000)
     staging = "memory://tables" if disk == "a URL" else str(small_disk)
     plan = safeframe.plan_merge(left, right, on="k", how="left", staging=staging, strategy=None)
-    assert plan.table is None
+    assert plan.run.table is None
 
 
 def test_other_merges_are_planned_as_ever(tmp_path):
     left, right = tables(tmp_path)
     taken = {"on": "k", "how": "left"}
-    assert safeframe.plan_merge(left, right, **taken).table is not None
+    assert safeframe.plan_merge(left, right, **taken).run.table is not None
     for other in (
         {"how": "inner"}, {"how": "outer"}, {"validate": "m:1"}, {"strategy": "staged"}, {"indicator": True},
         {"memory": "1MiB"}, {"partition_size": "100B"},
     ):  # fmt: skip
-        assert safeframe.plan_merge(left, right, **{**taken, **other}).table is None, other
+        assert safeframe.plan_merge(left, right, **{**taken, **other}).run.table is None, other

@@ -250,7 +250,7 @@ def test_a_moved_key_of_other_rows_than_planned(tmp_path):
     )
     plan = safeframe.explain(merged)
     assert plan.strategy == "sorted-one-side"
-    assert plan.layout.single_key.any()
+    assert plan.run.layout.single_key.any()
     with pytest.raises(safeframe.RowConservationError, match="The right side has 9 rows, and had 10"):
         merged.compute()
     assert not list(tmp_path.rglob("*.staged"))

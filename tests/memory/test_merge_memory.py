@@ -41,8 +41,8 @@ def test_a_fan_out_of_ten(tight, tmp_path, name):
     plan = run(tight, merged, tmp_path / "out")
     assert plan.strategy == "staged"
     assert int(plan.output_rows) == data.truth.rows
-    assert plan.layout is not None
-    assert plan.layout.single_key.any() == (name == "q3_hot")
+    assert plan.run.layout is not None
+    assert plan.run.layout.single_key.any() == (name == "q3_hot")
 
 
 @pytest.mark.parametrize("name", ["q3", "q3_hot"])

@@ -37,8 +37,8 @@ def test_measured_is_at_most_projected(tight, tables):
     left, right = dd.read_parquet(tables / "left"), dd.read_parquet(tables / "right")
     merged = safeframe.merge(left, right, on="k", how="left")
     plan = safeframe.explain(merged)
-    assert plan.table is not None
-    table_nbytes = plan.table.nbytes(16)
+    assert plan.run.table is not None
+    table_nbytes = plan.run.table.nbytes(16)
     assert table_nbytes > 100 * 2**20
     safeframe.to_parquet(merged, tables / "out", write_index=False)
     seen = tight.report()

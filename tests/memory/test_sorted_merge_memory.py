@@ -61,7 +61,7 @@ def test_more_than_the_workers_have_with_divisions_of_their_own(tight, tmp_path)
     left, right = dd.read_parquet(tmp_path / "left"), dd.read_parquet(tmp_path / "right")
     plan = run(tight, safeframe.sorted_merge(left, right, on="k", how="left"), tmp_path / "out")
     assert plan.strategy == "sorted"
-    assert plan.merge.left_rows * 80 > 400 * 2**20
+    assert plan.run.estimate.left_rows * 80 > 400 * 2**20
 
 
 def test_partitions_that_make_many_cells_each(tight, tmp_path):
@@ -88,7 +88,7 @@ def test_a_key_that_crosses_ten_partitions(tight, tmp_path):
     )
     plan = run(tight, safeframe.sorted_merge(left, right, on="k", partition_size="16MiB"), tmp_path / "out")
     assert plan.strategy == "sorted"
-    assert plan.layout.single_key.any()
+    assert plan.run.layout.single_key.any()
 
 
 def shuffled(number: int) -> pd.DataFrame:

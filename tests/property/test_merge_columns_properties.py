@@ -238,7 +238,7 @@ def test_the_plan_has_room_for_new_columns(tmp_path):
     with dask.config.set(NATIVE):
         merged = safeframe.merge(in_dask(left, 3), in_dask(right, 2), on="k", staging=str(tmp_path))
         made = merged.assign(**{f"c{n}": merged["l"] * n for n in range(20)})
-        plain, wide = (joined_frame(frame.expr, write_index=False).plan.write for frame in (merged, made))
+        plain, wide = (joined_frame(frame.expr, write_index=False).plan.run.write for frame in (merged, made))
     assert wide.staging_nbytes == plain.staging_nbytes + 20 * 8 * 4000
     assert wide.file_nbytes > plain.file_nbytes
     assert wide.steps[0].task_peak_nbytes > plain.steps[0].task_peak_nbytes

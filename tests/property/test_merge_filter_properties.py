@@ -191,7 +191,7 @@ def test_a_column_of_the_other_sides_name(strategy, how, suffixes, tmp_path, mon
         except safeframe.ValidationError:
             assert (strategy, how) == ("broadcast", "outer")
             return
-        if strategy == "table" and safeframe.explain(merged).table is None:
+        if strategy == "table" and safeframe.explain(merged).run.table is None:
             assert how in ("inner", "outer")
         whole = left.merge(right, on="k", how=how, suffixes=suffixes)
         for name in whole.columns:

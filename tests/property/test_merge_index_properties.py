@@ -133,7 +133,7 @@ def test_divisions_are_known_where_no_key_fills_several_partitions(
         **arguments,
         **arguments_for(data, tmp_path_factory),
     )
-    one_cell_each = plan.layout.cells.max() <= 1
+    one_cell_each = plan.run.layout.cells.max() <= 1
     assert collection.known_divisions == bool(one_cell_each and len(left) + len(right))
     assert int(plan.output_rows) == len(result)
 

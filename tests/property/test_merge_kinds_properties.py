@@ -153,5 +153,5 @@ def test_a_heavy_key_fills_several_cells(how, kind, tmp_path):
         partition_size=400,
         staging=str(tmp_path),
     )
-    assert plan.layout.cells.max() > 5, "the heavy key is cut"
+    assert plan.run.layout.cells.max() > 5, "the heavy key is cut"
     same_rows(result, left.merge(right, how=how, on="k", indicator=True), ["l", "r"])

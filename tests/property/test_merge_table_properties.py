@@ -83,7 +83,7 @@ def test_rows_of_pandas(data, kind, how):
         rounded = expected["i"].dtype == "float64" and bool((build["i"].astype(object).abs() > 2**53).any())
         assert any(one.category is safeframe.RoundedIntegersWarning for one in warned) == rounded
         keys = build["k"]
-        if plan.table is not None:
+        if plan.run.table is not None:
             assert keys.is_unique
             assert keys.notna().all()
             assert plan.output_rows.exact
@@ -95,7 +95,7 @@ def test_rows_of_pandas(data, kind, how):
             pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
         if kind == "int64" and 0 < len(keys) <= len(codes) and keys.is_unique:
             narrow = 4 * len(keys) >= int(keys.max() - keys.min()) + 1
-            assert (plan.table is not None) == narrow, "a table is taken where it can be"
+            assert (plan.run.table is not None) == narrow, "a table is taken where it can be"
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
@@ -107,7 +107,7 @@ def test_less_of_it(tmp_path, scheduler):
     expected = left.merge(right, how="left", on="k")
     with dask.config.set(scheduler=scheduler):
         merged = safeframe.merge(one, other, on="k", how="left", staging=str(tmp_path / "staging"))
-        assert safeframe.explain(merged).table is not None
+        assert safeframe.explain(merged).run.table is not None
         assert len(merged) == 1000
         found = merged[["a", "c"]].compute()
         assert found.reset_index(drop=True).equals(expected[["a", "c"]])

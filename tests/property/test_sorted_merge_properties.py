@@ -137,7 +137,7 @@ def test_a_key_that_crosses_many_partitions(how, strategy, words, tmp_path):
         parts = dask.compute(*collection.to_delayed())
     plan = safeframe.explain(collection)
     assert plan.strategy == strategy
-    assert plan.layout.single_key.sum() >= 2
+    assert plan.run.layout.single_key.sum() >= 2
     assert max(map(len, parts)) <= 50
     joined = in_key_order(list(parts), "k", whole_rows=50 if not words else None)
     same_rows(joined, left.merge(right, how=how, on="k"), ["l", "r"])

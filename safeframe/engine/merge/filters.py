@@ -97,9 +97,9 @@ def moved_filter(merge: Any, parent: Any, dependents: Mapping[str, Any]) -> Move
     kept = []
     for (part, _), names in zip(parts, used, strict=True):
         to = _sides_of(merge._spec, [sources.get(name) for name in names]) if names else ()
-        if merge.plan.table is not None:
+        if (table := merge.run.table) is not None:
             # A table is held to the very keys that it was planned with; the rows that look up are enough.
-            to = tuple(side for side in to if side != merge.plan.table.build_side)
+            to = tuple(side for side in to if side != table.build_side)
         for side in to:
             moved[side].append(_on_side(part, names, sources, merge, side))
         if not to:

@@ -19,7 +19,7 @@ write), so that no output partition does.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, assert_never
 
 from safeframe._dask.expressions import Filter, Merge, Projection
 from safeframe._dask.trees import lowered
@@ -40,9 +40,18 @@ from safeframe.engine.planned.nodes import Planned
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.engine.task import CellLimit
 from safeframe.facts.keys import PlannedKeys
-from safeframe.facts.merge import MergeFacts
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.merge import (
+    BroadcastMerge,
+    MergeFacts,
+    MergeRun,
+    OrderedMerge,
+    P2PMerge,
+    StagedMerge,
+    TableMerge,
+)
 from safeframe.facts.plan import Plan
-from safeframe.kernels.merge.spec import JoinSpec, SideSpec, column_places, join_spec
+from safeframe.kernels.merge.spec import JoinSpec, JoinTerms, SideSpec, column_places
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
 
@@ -53,27 +62,24 @@ class SafeMerge(Planned, CountedMerge):
     """A merge that runs by a plan.
 
     Operands beyond dask's: the plan and the facts that it is made of (among them
-    the key ranges of the input partitions), the schema of the keys, and the keys.
+    the key ranges of the input partitions), and the terms of the join.
     An index that is compared, or that the result has, is a column of its side;
     ``left_on`` and ``right_on`` name the columns that no projection may take away.
     """
 
-    _parameters = [*Merge._parameters, "plan", "schema", "keys", "given_divisions", "facts"]
+    _parameters = [*Merge._parameters, "plan", "terms", "given_divisions", "facts"]
 
     @functools.cached_property
     def _spec(self) -> JoinSpec:
-        merge = self.plan.merge
-        return join_spec(
-            self.left._meta,
-            self.right._meta,
-            self.keys,
-            how=self.how,
-            suffixes=self.suffixes,
-            indicator=self.indicator,
-            schema=self.schema,
-            left_missing=self.how in ("right", "outer") and merge.right_unmatched_rows.upper > 0,
-            right_missing=self.how in ("left", "outer") and merge.left_unmatched_rows.upper > 0,
-        )
+        terms: JoinTerms = self.terms
+        return terms.spec(self.left._meta, self.right._meta, self.run.estimate)
+
+    @property
+    def run(self) -> MergeRun:
+        """How the plan runs."""
+        run = self.plan.run
+        assert isinstance(run, MergeRun), "the plan of a merge runs a merge"
+        return run
 
     @functools.cached_property
     def _meta(self) -> Any:
@@ -159,69 +165,64 @@ class SafeMerge(Planned, CountedMerge):
 
     def keys_stay_whole(self, by: list[Any]) -> bool:
         """Whether all result rows that agree in some columns are in one partition."""
-        return keys_stay_whole(self._spec, self.plan.layout, by)
+        return keys_stay_whole(self._spec, self.run.layout, by)
 
     @property
     def _stays_in_place(self) -> bool:
         """Whether the partitions of a side are held to the very rows that were planned, none filtered."""
-        ordered = self.plan.ordered
-        return ordered is not None and (ordered.left is not None or ordered.right is not None)
+        way = self.run.way
+        return isinstance(way, OrderedMerge) and not (way.ordered.left is None and way.ordered.right is None)
 
     def _concrete(self) -> Any:
         plan: Plan = self.plan
         left, right = lowered(self.left), lowered(self.right)
-        spec = self._spec
-        limit = CellLimit.of(plan)
-        if plan.ordered is not None:
-            return self._in_order(left, right, limit)
-        if plan.table is not None:
-            table, base = JoinTable(spec, plan.table), plan.staging_directory or ""
-            planned = self._probe_facts(plan.table.build_side)
-            return table_cells(left, right, table, self._name, base, planned, limit, self.divisions)
-        if plan.strategy == "broadcast":
-            assert plan.build_side is not None, "a broadcast has one"
-            planned = self._probe_facts(plan.build_side)
-            return broadcast_cells(left, right, spec, plan.build_side, planned, limit, self.divisions)
-        if plan.strategy == "p2p":
-            return moved_cells(left, right, spec, plan, self.planned_keys, limit)
-        layout = plan.layout
-        assert layout is not None, "the strategy staged has a layout"
-        run = self._name
-        staged = self._staged({"left": (left, spec.left), "right": (right, spec.right)})
-        sealed = Seal(run, seal_merge, (spec, layout, limit, self.planned_keys), *staged)
-        return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, run)
+        spec, limit, way = self._spec, CellLimit.of(plan), self.run.way
+        match way:
+            case OrderedMerge():
+                return self._in_order(left, right, way, limit)
+            case TableMerge(table=keys):
+                table, base = JoinTable(spec, keys), plan.staging_directory or ""
+                planned = self._probe_facts(keys.build_side)
+                return table_cells(left, right, table, self._name, base, planned, limit, self.divisions)
+            case BroadcastMerge(build_side=build_side):
+                planned = self._probe_facts(build_side)
+                return broadcast_cells(left, right, spec, build_side, planned, limit, self.divisions)
+            case P2PMerge():
+                return moved_cells(left, right, spec, plan, way, self.planned_keys, limit)
+            case StagedMerge(layout=layout):
+                sides = {"left": (left, spec.left), "right": (right, spec.right)}
+                seal = (spec, layout, limit, self.planned_keys)
+                sealed = Seal(self._name, seal_merge, seal, *self._staged(sides, layout))
+                return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, self._name)
+            case _:
+                assert_never(way)
 
-    def _staged(self, sides: dict[str, tuple[Any, SideSpec]]) -> list[Any]:
+    def _staged(self, sides: dict[str, tuple[Any, SideSpec]], layout: ShardLayout) -> list[Any]:
         """Stage lowered frames, by the side that each is, by the shards of the plan."""
-        plan: Plan = self.plan
-        layout = plan.layout
-        assert layout is not None, "what is staged has a layout"
-        directory = start_run(plan.staging_directory or "", self._name)
+        directory = start_run(self.plan.staging_directory or "", self._name)
         return [
             stage(frame, side, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), directory)
             for name, (frame, side) in sides.items()
         ]
 
-    def _in_order(self, left: Any, right: Any, limit: CellLimit) -> Any:
+    def _in_order(self, left: Any, right: Any, way: OrderedMerge, limit: CellLimit) -> Any:
         """Leave the sides that are in key order in their partitions, and stage the others."""
-        plan: Plan = self.plan
-        spec, run, ordered, known = self._spec, self._name, plan.ordered, self.facts
-        assert ordered is not None, "looked at by the caller"
+        spec, run, known = self._spec, self._name, self.facts
         sides = {
-            "left": (left, spec.left, known.left.keys.partitions, ordered.left),
-            "right": (right, spec.right, known.right.keys.partitions, ordered.right),
+            "left": (left, spec.left, known.left.keys.partitions, way.ordered.left),
+            "right": (right, spec.right, known.right.keys.partitions, way.ordered.right),
         }
         moved = {name: (frame, side) for name, (frame, side, _, touched) in sides.items() if touched is None}
         sealed = None
         if moved:
-            staged = self._staged(moved)
-            sealed = Seal(run, seal_moved, (tuple(moved), spec, plan.layout, self.planned_keys), *staged)
+            staged = self._staged(moved, way.layout)
+            sealed = Seal(run, seal_moved, (tuple(moved), spec, way.layout, self.planned_keys), *staged)
         facts = JoinFacts(spec)
         parts = [
             None if touched is None else ordered_partitions(frame, name, keys, touched, facts, run, sealed)
             for name, (frame, _, keys, touched) in sides.items()
         ]
-        return OrderedCells(*parts, facts, sealed, run, plan.layout, ordered, limit, self.divisions)
+        return OrderedCells(*parts, facts, sealed, run, way.layout, way.ordered, limit, self.divisions)
 
 
 class FilteredMerge(SafeMerge):

@@ -20,6 +20,7 @@ from safeframe.engine.merge.tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p.nodes import send_shards
 from safeframe.engine.task import CellLimit
 from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.merge import P2PMerge
 from safeframe.facts.plan import Plan
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.routing.router import JoinRouter
@@ -32,6 +33,7 @@ def moved_cells(
     right: Any,
     spec: JoinSpec,
     plan: Plan,
+    way: P2PMerge,
     planned: tuple[PlannedKeys, PlannedKeys],
     limit: CellLimit,
 ) -> Any:
@@ -39,12 +41,10 @@ def moved_cells(
 
     Where both are one frame with the same key, it is moved once.
     """
-    layout, settings = plan.layout, plan.p2p
-    assert layout is not None, "the strategy p2p has a layout"
-    assert settings is not None, "the strategy p2p has buffers"
+    layout = way.layout
     sent = [
         send_shards(
-            frame, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), settings, plan, keys
+            frame, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), way.settings, plan, keys
         )
         for name, frame, side, keys in zip(
             ("left", "right"), (left, right), (spec.left, spec.right), planned, strict=True

@@ -53,7 +53,7 @@ class SafeToParquet(_Write):
 class JoinedToParquet(_Write):
     """A write of a merge without its rows."""
 
-    _parameters = ["left", "right", "form", "plan", "planned", "target", "token", "known"]
+    _parameters = ["left", "right", "form", "plan", "write", "planned", "target", "token", "known"]
 
     @property
     def _plan(self) -> Plan:
@@ -62,10 +62,11 @@ class JoinedToParquet(_Write):
 
     def _concrete(self) -> Any:
         sides = lowered(self.left), lowered(self.right)
-        begun = opened_target(self.target, self.token, self.plan.write.files, self.known)
+        write = self.operand("write")
+        begun = opened_target(self.target, self.token, write.files, self.known)
         if self.target.is_local:
-            save_division(self.target.directory, self.plan.write)
-        written = joined_files(*sides, self.form, self.plan, self.planned, self.target, self.token)
+            save_division(self.target.directory, write)
+        written = joined_files(*sides, self.form, self.plan, write, self.planned, self.target, self.token)
         return CommitFiles(written, self.target, begun)
 
 

@@ -55,10 +55,13 @@ class JoinedFrame:
     """Each column's name, and its name in the merge."""
     plan: Plan
 
+    write: WritePlan
+    """Its files."""
+
     def divided_as_before(self, directory: str) -> JoinedFrame:
         """Divide files as those that an earlier run has left in a directory."""
-        assert self.plan.write is not None, "looked at when the merge was found"
-        return replace(self, plan=replace(self.plan, write=as_divided_before(directory, self.plan.write)))
+        write = as_divided_before(directory, self.write)
+        return replace(self, plan=self.plan.with_write(write), write=write)
 
 
 def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
@@ -89,14 +92,16 @@ def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
     if isinstance(found, str):
         return found
     merge = found.merge
-    if merge.plan.write is None:
-        return merge.plan.write_refused or None
+    if isinstance(merge.run.write, str):
+        return merge.run.write
     if merge.indicator:
         return "the indicator column needs its rows"
     if write_index and merge.known_divisions:
         return "the partitions are ranges of the index"
     planned = found.planned
-    return planned if isinstance(planned, str) else JoinedFrame(planned, found.columns, planned.plan)
+    if isinstance(planned, str):
+        return planned
+    return JoinedFrame(planned, found.columns, planned.plan, planned.run.write)
 
 
 def _moved(expr: Any) -> MovedColumns | str:
@@ -139,13 +144,12 @@ def joined_files(
     right: Any,
     form: JoinedForm,
     plan: Plan,
+    write: WritePlan,
     planned: tuple[PlannedKeys, PlannedKeys],
     target: ParquetTarget,
     token: str,
 ) -> Expr:
     """Return the expression that writes a merge's files, of its lowered sides."""
-    write = plan.write
-    assert write is not None, "looked at when the merge was found"
     spec = form.spec
     run = f"joined-{tokenize(left._name, right._name, form, write, token)}"
     directory = start_run(write.staging_directory, run)
@@ -165,8 +169,7 @@ def joined_files(
 
 def joined_form(found: JoinedFrame, target: Dataset) -> JoinedForm:
     """Work out what the files of a merge look like."""
-    spec, write = found.merge._spec, found.plan.write
-    assert write is not None, "looked at when the merge was found"
+    spec, write = found.merge._spec, found.write
     at = {name: number for number, name in enumerate(spec.meta.columns)}
     columns = [
         FileColumn(

@@ -13,8 +13,8 @@ from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFull
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
-from safeframe.facts.layout import OrderedLayout, ShardLayout
-from safeframe.facts.merge import KeyTable, MergeEstimate, WritePlan
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.merge import MergeRun, P2PMerge, WritePlan
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan.run import Run
 from safeframe.facts.plan.text import plan_text
@@ -69,22 +69,10 @@ class Plan:
     """How well bytes per row are known; None where all types have a fixed width."""
     layout: ShardLayout | None = None
     """How rows are divided, for the engine."""
-    merge: MergeEstimate | None = None
-    """What the key statistics say of a join; None for other recipes."""
-    build_side: str | None = None
-    """The side that every worker holds whole, for a broadcast."""
-    table: KeyTable | None = None
-    """Where that side's rows are looked up, in a file that the workers map; None where each holds a copy."""
-    ordered: OrderedLayout | None = None
-    """What cells read of sides that stay in their partitions, for the engine."""
     p2p: P2PSettings | None = None
     """Buffers that the workers are held to, where P2P moves the rows; for the engine."""
     advice: str = ""
     """What else can be done where the plan does not fit; empty when there is nothing in particular."""
-    write: WritePlan | None = None
-    """How ``to_parquet`` writes the result without its rows; None where it makes them."""
-    write_refused: str = ""
-    """Why it makes them; empty where it does not, and of recipes whose rows all differ."""
     sources: SourceFiles | None = field(default=None, repr=False)
     """The files that its numbers were read from; None where they were read from no files that can be looked at."""
 
@@ -99,7 +87,11 @@ class Plan:
     @property
     def input_rows(self) -> int:
         """Rows of all inputs."""
-        return int(self.output_rows) if self.merge is None else self.merge.left_rows + self.merge.right_rows
+        match self.run:
+            case MergeRun(estimate=estimate):
+                return estimate.left_rows + estimate.right_rows
+            case _:
+                return int(self.output_rows)
 
     @property
     def task_peak_nbytes(self) -> int:
@@ -114,18 +106,23 @@ class Plan:
     @property
     def written(self) -> Plan:
         """The plan of ``to_parquet``: files of the result without its rows where that is the way, else as it is."""
-        write = self.write
-        if write is None:
-            return self
-        return replace(
-            self,
-            steps=write.steps,
-            output_partitions=write.files,
-            layout=write.layout,
-            staging_nbytes=write.staging_nbytes,
-            staging_directory=write.staging_directory,
-            staging_free_nbytes=write.staging_free_nbytes,
-        )
+        match self.run:
+            case MergeRun(write=WritePlan() as write):
+                return replace(
+                    self,
+                    steps=write.steps,
+                    output_partitions=write.files,
+                    staging_nbytes=write.staging_nbytes,
+                    staging_directory=write.staging_directory,
+                    staging_free_nbytes=write.staging_free_nbytes,
+                )
+            case _:
+                return self
+
+    def with_write(self, write: WritePlan) -> Plan:
+        """Return the plan of a merge with other files."""
+        assert isinstance(self.run, MergeRun), "other results are written row by row"
+        return replace(self, run=replace(self.run, write=write))
 
     @property
     def over_budget(self) -> tuple[Step, ...]:
@@ -227,9 +224,9 @@ class Plan:
             f"and a dask graph can hold {format_count(most)}."
         )
         hints = []
-        write = self.write
+        write = self.run.write if isinstance(self.run, MergeRun) else ""
         if (
-            write is not None
+            isinstance(write, WritePlan)
             and self.output_partitions <= options.MAX_COLLECTION_PARTITIONS
             and write.files <= most
         ):
@@ -258,12 +255,28 @@ class Plan:
         plain = {
             name: _plain(getattr(self, name))
             for name in (f.name for f in fields(self))
-            if name not in ("layout", "ordered", "run", "sources", "write")
+            if name not in ("layout", "run", "sources")
         }
-        plain["written_nbytes"] = None if self.write is None else self.write.file_nbytes
+        plain |= _merge_figures(self.run)
         plain["projected_worker_nbytes"] = self.projected_worker_nbytes
         plain["fits"] = self.fits
         return plain
+
+
+def _merge_figures(run: Run | None) -> dict[str, Any]:
+    """Return what a merge's plan says beyond other plans; the same names, with nothing, for those."""
+    if not isinstance(run, MergeRun):
+        return {
+            "merge": None, "build_side": None, "table": None, "write_refused": "", "written_nbytes": None,
+        }  # fmt: skip
+    return {
+        "merge": _plain(run.estimate),
+        "build_side": run.build_side,
+        "table": _plain(run.table),
+        "p2p": _plain(run.way.settings) if isinstance(run.way, P2PMerge) else None,
+        "write_refused": run.write if isinstance(run.write, str) else "",
+        "written_nbytes": run.write.file_nbytes if isinstance(run.write, WritePlan) else None,
+    }
 
 
 def _plain(value: Any) -> Any:

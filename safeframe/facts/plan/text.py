@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from safeframe import options
 from safeframe.facts.estimate import Estimate, about
+from safeframe.facts.merge import MergeEstimate, MergeRun, WritePlan
 from safeframe.units import format_count, format_nbytes
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ def _target(plan: Plan) -> str:
     """Print what the result takes where it is written: its disk is known only once there is one."""
     least, most = int(plan.output_nbytes.lower * options.FILE_FRACTION), plan.output_nbytes.upper
     rows = f"{format_nbytes(least)} to {format_nbytes(most)} on disk if its rows are written"
-    if plan.write is not None:
-        rows += f", about {format_nbytes(plan.write.file_nbytes)} without them"
+    match plan.run:
+        case MergeRun(write=WritePlan(file_nbytes=nbytes)):
+            rows += f", about {format_nbytes(nbytes)} without them"
     return f"not looked at; {rows}"
 
 
@@ -106,19 +108,22 @@ def _output(plan: Plan) -> list[str]:
         lines.append(
             f"between {format_nbytes(nbytes.lower)} and {format_nbytes(nbytes.upper)} in memory ({nbytes.method})"
         )
-    if plan.merge is None:
-        return lines
-    lines.append(
-        f"{plan.merge.how} merge on {', '.join(map(str, plan.merge.on))} of {format_count(plan.merge.left_rows)} left "
-        f"and {format_count(plan.merge.right_rows)} right rows: {plan.merge.fanout:,.1f} rows out for each row of "
+    if isinstance(plan.run, MergeRun):
+        lines.extend(_merge(plan.run.estimate))
+    return lines
+
+
+def _merge(merge: MergeEstimate) -> Iterable[str]:
+    yield (
+        f"{merge.how} merge on {', '.join(map(str, merge.on))} of {format_count(merge.left_rows)} left "
+        f"and {format_count(merge.right_rows)} right rows: {merge.fanout:,.1f} rows out for each row of "
         "the larger side"
     )
-    lines.extend(
-        f"heaviest key {key.key!r}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
-        f"{format_count(key.output_rows)} rows"
-        for key in plan.merge.heaviest[:_HEAVIEST]
-    )
-    return lines
+    for key in merge.heaviest[:_HEAVIEST]:
+        yield (
+            f"heaviest key {key.key!r}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
+            f"{format_count(key.output_rows)} rows"
+        )
 
 
 def _roughly(nbytes: Estimate) -> str:
@@ -190,14 +195,19 @@ def _staging(plan: Plan) -> list[str]:
 
 
 def _parquet(plan: Plan) -> list[str]:
-    write = plan.write
-    if write is None:
-        return [f"rows are made: {plan.write_refused}"] if plan.write_refused else []
-    projected = plan.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in write.steps))
-    return [
-        f"without rows: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
-        f"in row groups of up to {format_count(write.group_rows)} rows; projected {format_nbytes(projected)} per worker",
-    ]
+    match plan.run:
+        case MergeRun(write=WritePlan() as write):
+            projected = plan.budget.projected_worker_nbytes(
+                max(step.task_peak_nbytes for step in write.steps)
+            )
+            return [
+                f"without rows: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
+                f"in row groups of up to {format_count(write.group_rows)} rows; projected {format_nbytes(projected)} per worker",
+            ]
+        case MergeRun(write=str(why)):
+            return [f"rows are made: {why}"]
+        case _:
+            return []
 
 
 def _kind_width(plan: Plan) -> int:

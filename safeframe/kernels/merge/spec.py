@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from safeframe.facts.keys import KeySchema
-from safeframe.facts.merge import How
+from safeframe.facts.merge import How, MergeEstimate
 from safeframe.kernels.columns.index_freq import freq_of, join_freq, with_freq
 from safeframe.kernels.columns.values import missing_dtype
 from safeframe.kernels.keys.schema import example_keys
 from safeframe.kernels.merge.output import JoinKeys, OutputColumn, join_output
 
-__all__ = ["JoinSpec", "SideSpec", "column_places", "join_spec", "side_spec"]
+__all__ = ["JoinSpec", "JoinTerms", "SideSpec", "column_places", "join_spec", "side_spec"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +98,36 @@ def column_places(spec: JoinSpec) -> dict[Any, tuple[Any, Any]]:
 def side_spec(meta: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema) -> SideSpec:
     """Describe one side from its empty frame."""
     return SideSpec(tuple(meta.columns), tuple(meta.dtypes), on, schema)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinTerms:
+    """What a join compares and what its result is called, whatever other columns its sides have."""
+
+    keys: JoinKeys
+    """What is compared."""
+    schema: KeySchema
+    """The type in which keys are compared."""
+    how: How
+    """Which rows stay."""
+    suffixes: tuple[str | None, str | None]
+    """What is added to names that both sides have."""
+    indicator: bool | str
+    """Whether, or as what, the result says where a row was found."""
+
+    def spec(self, left: pd.DataFrame, right: pd.DataFrame, estimate: MergeEstimate) -> JoinSpec:
+        """Work out the result's columns from two empty frames, and from what is known of unmatched rows."""
+        return join_spec(
+            left,
+            right,
+            self.keys,
+            how=self.how,
+            suffixes=self.suffixes,
+            indicator=self.indicator,
+            schema=self.schema,
+            left_missing=estimate.left_missing,
+            right_missing=estimate.right_missing,
+        )
 
 
 def join_spec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from safeframe import options
-from safeframe.facts.merge import How, MergeFacts
+from safeframe.facts.merge import BroadcastMerge, How, MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import broadcast_cell_peak_nbytes, cell_reason, largest_partition_nbytes
 from safeframe.planning.merge.choice import Choice, Widths
@@ -114,7 +114,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
         output_partitions=max(1, partitions),
         largest_rows=output_rows,
         partition_nbytes=most,
-        build_side=build,
+        way=BroadcastMerge(build_side=build),
     )
 
 

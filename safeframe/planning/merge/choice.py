@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safeframe import options
-from safeframe.facts.layout import OrderedLayout, ShardLayout
-from safeframe.facts.merge import MergeFacts
+from safeframe.facts.budget import Budget, StagingFacts
+from safeframe.facts.merge import MergeFacts, MergeWay
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import default_partition_nbytes, largest_partition_nbytes, least_partitions
-from safeframe.planning.p2p.layout import P2PLayout
 
 __all__ = ["Choice", "Target", "Widths", "bounding_widths", "output_target"]
 
@@ -19,17 +18,25 @@ class Choice:
     """What a rung of the ladder would do."""
 
     reasons: tuple[str, ...]
+    """Why it can run."""
     steps: tuple[Step, ...]
+    """Kinds of tasks, in the order in which they run."""
+    way: MergeWay
+    """How rows of both sides come together."""
     output_partitions: int
+    """Partitions of the result."""
     largest_rows: int
-    layout: ShardLayout | None = None
-    build_side: str | None = None
-    staging_nbytes: int = 0
-    ordered: OrderedLayout | None = None
+    """Rows of the largest one."""
     partition_nbytes: int | None = None
     """The target for an output partition, where it is not that of the other rungs."""
-    p2p: P2PLayout | None = None
-    """How P2P moves the rows, where it does."""
+    moved: tuple[str, ...] = ()
+    """The sides whose rows are written and read again, of any type."""
+    staging: StagingFacts | None = None
+    """Where rows are staged; None where none are."""
+    staging_nbytes: int = 0
+    """Bytes that pass through there."""
+    budget: Budget | None = None
+    """What a worker may use, where moving rows takes some of it."""
     advice: str = ""
     """What else can be done where the plan does not fit."""
 

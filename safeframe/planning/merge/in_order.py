@@ -6,24 +6,18 @@ join slices of them, what a worker holds meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from safeframe import options
-from safeframe.facts.keys import Codes
 from safeframe.facts.layout import OrderedLayout, TouchedParts
-from safeframe.facts.merge import MergeFacts, SideFacts
+from safeframe.facts.merge import MergeFacts, OrderedMerge, SideFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import cell_reason, sorted_cell_peak_nbytes, stage_peak_nbytes
 from safeframe.planning.merge.choice import Choice, Widths
-from safeframe.planning.merge.shards import LayoutFigures
+from safeframe.planning.merge.shards import LayOut
 from safeframe.planning.merge.staged import stage_reason, stage_step
 from safeframe.planning.merge.touched_parts import first_disorder, held_rows, touched_parts
 from safeframe.units import format_nbytes
 
-__all__ = ["LayOut", "by_one_side", "by_order", "by_sorted", "not_in_order", "sides_of"]
-
-LayOut = Callable[[Codes | None], LayoutFigures]
-"""Cuts the keys into shards, in front of the codes that are given where that fits."""
+__all__ = ["by_one_side", "by_order", "by_sorted", "not_in_order", "sides_of"]
 
 
 def not_in_order(name: str, side: SideFacts) -> str:
@@ -117,14 +111,18 @@ def by_order(
         steps=tuple(steps),
         output_partitions=figures.layout.n_cells,
         largest_rows=figures.cell_rows,
-        layout=figures.layout,
-        staging_nbytes=sum(int(sides[name][0].keys.rows * sides[name][1]) for name in moved),
-        ordered=OrderedLayout(
-            left=touched.get("left"),
-            right=touched.get("right"),
-            left_rows=figures.left_rows,
-            right_rows=figures.right_rows,
+        way=OrderedMerge(
+            layout=figures.layout,
+            ordered=OrderedLayout(
+                left=touched.get("left"),
+                right=touched.get("right"),
+                left_rows=figures.left_rows,
+                right_rows=figures.right_rows,
+            ),
         ),
+        moved=tuple(moved),
+        staging=facts.staging if moved else None,
+        staging_nbytes=sum(int(sides[name][0].keys.rows * sides[name][1]) for name in moved),
     )
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from safeframe import options
-from safeframe.facts.merge import MergeFacts
+from safeframe.facts.budget import StagingFacts
+from safeframe.facts.merge import MergeFacts, P2PMerge
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import cell_reason, default_shard_nbytes, p2p_cell_peak_nbytes
 from safeframe.planning.merge.choice import Choice, Widths, output_target
@@ -97,10 +98,12 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
         steps=(*p2p.steps, cells),
         output_partitions=layout.n_cells,
         largest_rows=figures.cell_rows,
-        layout=layout,
-        staging_nbytes=p2p.tightest_nbytes,
+        way=P2PMerge(layout=layout, settings=p2p.settings),
         partition_nbytes=target.partition_nbytes,
-        p2p=p2p,
+        moved=("left", "right"),
+        staging=StagingFacts(directory=p2p.disk.directory, free_nbytes=p2p.disk.free_nbytes, unavailable=""),
+        staging_nbytes=p2p.tightest_nbytes,
+        budget=p2p.budget,
         advice=advice,
     )
 

@@ -9,6 +9,7 @@ just the row ranges they are made of.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from safeframe.facts.keys import Codes, Counts
 from safeframe.facts.layout import ShardLayout
 from safeframe.planning.merge.key_loads import KeyLoads, Loads
 
-__all__ = ["LayoutFigures", "lay_out"]
+__all__ = ["LayOut", "LayoutFigures", "lay_out"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,10 @@ class LayoutFigures:
     """The first code of each shard of codes that result rows can come from."""
     last_codes: Codes
     """The last one; smaller than the first where there is none."""
+
+
+LayOut = Callable[[Codes | None], LayoutFigures]
+"""Cuts the keys of a merge into shards, in front of the codes that are given where that fits."""
 
 
 def lay_out(

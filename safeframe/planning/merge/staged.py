@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from safeframe import options
 from safeframe.facts.keys import Counts
-from safeframe.facts.merge import MergeFacts
+from safeframe.facts.layout import OrderedLayout
+from safeframe.facts.merge import MergeFacts, MergeWay, OrderedMerge, StagedMerge
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import (
     cell_peak_nbytes,
@@ -12,7 +13,7 @@ from safeframe.planning.memory import (
     stage_peak_nbytes,
 )
 from safeframe.planning.merge.choice import Choice, Widths
-from safeframe.planning.merge.shards import LayoutFigures
+from safeframe.planning.merge.shards import LayOut
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["by_staged", "stage_reason", "stage_step"]
@@ -37,10 +38,11 @@ def stage_reason(rows: int, nbytes: int) -> str:
     )
 
 
-def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choice | str:
+def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
     """Pass both sides through files, where the workers share a place for them."""
     if facts.staging.directory is None:
         return facts.staging.unavailable
+    figures = lay_out(None)
     layout = figures.layout
     left_rows, right_rows = facts.left.keys.partitions.rows, facts.right.keys.partitions.rows
     steps = [stage_step("left", left_rows, widths.left), stage_step("right", right_rows, widths.right)]
@@ -59,6 +61,12 @@ def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choi
             reason=cell_reason(**cell, copies=options.FETCH_COPIES),
         )
     )
+    way: MergeWay = StagedMerge(layout=layout)
+    if facts.ordered:
+        moved = OrderedLayout(
+            left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
+        )
+        way = OrderedMerge(layout=layout, ordered=moved)
     return Choice(
         reasons=(
             (
@@ -69,6 +77,8 @@ def by_staged(facts: MergeFacts, widths: Widths, figures: LayoutFigures) -> Choi
         steps=tuple(steps),
         output_partitions=layout.n_cells,
         largest_rows=figures.cell_rows,
-        layout=layout,
+        way=way,
+        moved=("left", "right"),
+        staging=facts.staging,
         staging_nbytes=int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right),
     )

@@ -1,4 +1,4 @@
-"""A merge whose smaller side has each key once, and is a table that all workers map.
+"""A merge whose smaller side has each key once, and is a memory-mapped table.
 
 Of such a merge every row of the other side makes one row, whatever its key: that
 side's keys are not counted, and its rows stay in their partitions.
@@ -7,110 +7,68 @@ side's keys are not counted, and its rows stay in their partitions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from safeframe import options
-from safeframe.facts.budget import Budget, StagingFacts
-from safeframe.facts.frame import FrameProfile
-from safeframe.facts.keys import Counts
-from safeframe.facts.merge import KeyTable, MergeEstimate
-from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.facts.merge import MergeFacts, TableFacts, TableMerge
+from safeframe.facts.plan import Step
 from safeframe.planning.memory import (
     default_partition_nbytes,
     table_cell_peak_nbytes,
     table_slice_peak_nbytes,
 )
-from safeframe.planning.merge.plan import MERGE_STRATEGIES
+from safeframe.planning.merge.choice import Choice
 from safeframe.planning.merge.staged import stage_step
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["TableFacts", "can_be_mapped", "plan_table_merge"]
+__all__ = ["by_table", "no_room_for_table"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TableFacts:
-    """What decides whether a merge looks up in a table."""
-
-    build: FrameProfile
-    """The side that would be in the table."""
-    build_rows: Counts
-    """Rows of each of its partitions."""
-    probe: FrameProfile
-    """The other side."""
-    row_nbytes: int
-    """Bytes of a row of the table."""
-    output_row_nbytes: float
-    """Bytes of a row of the result, as they bound rather than expect it."""
-    budget: Budget
-    """What one worker may use."""
-    staging: StagingFacts
-    """Where the table would be."""
-    partition_nbytes: int | None
-    """The user's target for an output partition in bytes; None to derive one."""
+def no_room_for_table(facts: TableFacts) -> str:
+    """Return why workers have no room for a table, or for partitions as they are; empty where they have."""
+    largest, target = _largest_nbytes(facts), _target(facts)
+    if largest > target:
+        return f"a partition of the other side makes {format_nbytes(largest)} of result, above {format_nbytes(target)}"
+    nbytes = format_nbytes(facts.keys.nbytes(facts.row_nbytes))
+    worst = max(step.task_peak_nbytes for step in _steps(facts))
+    projected = facts.budget.projected_worker_nbytes(worst)
+    allowed = options.TABLE_FRACTION * facts.budget.allowed_nbytes
+    if projected > allowed:
+        return f"a table of {nbytes} would take a worker to {format_nbytes(projected)}, above {format_nbytes(int(allowed))}"
+    staged, free = _staged_nbytes(facts), facts.staging.free_nbytes
+    if free is not None and staged > free:
+        return f"a table of {nbytes} and its rows take {format_nbytes(staged)}, and {format_nbytes(free)} of disk are free"
+    return ""
 
 
-def can_be_mapped(facts: TableFacts, keys: KeyTable) -> bool:
-    """Whether workers have room for a table, and tasks for partitions as they are."""
-    worst = max(step.task_peak_nbytes for step in _steps(facts, keys))
-    return (
-        _largest_nbytes(facts) <= _target(facts)
-        and facts.budget.projected_worker_nbytes(worst)
-        <= options.TABLE_FRACTION * facts.budget.allowed_nbytes
-        and (facts.staging.free_nbytes is None or _staged_nbytes(facts, keys) <= facts.staging.free_nbytes)
-    )
-
-
-def plan_table_merge(facts: TableFacts, keys: KeyTable, estimate: MergeEstimate) -> Plan:
-    """Plan a merge that looks up in a table.
-
-    Parameters
-    ----------
-    facts
-        Sizes and budget, with which the table can be mapped.
-    keys
-        The table.
-    estimate
-        Rows of the result.
-    """
-    nbytes = keys.nbytes(facts.row_nbytes)
+def by_table(facts: MergeFacts) -> Choice | str:
+    """Look up the rows of one side in a table, where it has each key once and workers have room."""
+    table = facts.table
+    if isinstance(table, str):
+        return table
+    if why := no_room_for_table(table):
+        return why
+    keys = table.keys
     other = "left" if keys.build_side == "right" else "right"
-    reasons = (
-        (
-            f"the {keys.build_side} side has each key once, and is a table of {format_nbytes(nbytes)} in a file that "
-            "all workers map"
+    return Choice(
+        reasons=(
+            (
+                f"the {keys.build_side} side has each key once, and is a table of "
+                f"{format_nbytes(keys.nbytes(table.row_nbytes))} in a file that all workers map"
+            ),
+            f"the {other} side's rows stay in their partitions, and its keys need not be counted",
         ),
-        f"the {other} side's rows stay in their partitions, and its keys need not be counted",
-    )
-    rejected = [
-        Candidate(strategy=name, reason="broadcast comes first and fits")
-        for name in MERGE_STRATEGIES
-        if name != "broadcast"
-    ]
-    return Plan(
-        recipe="merge",
-        strategy="broadcast",
-        reasons=reasons,
-        rejected=tuple(rejected),
-        steps=_steps(facts, keys),
-        budget=facts.budget,
-        output_rows=estimate.rows,
-        output_nbytes=estimate.nbytes,
-        output_width=estimate.width,
-        output_partitions=max(1, facts.probe.partitions),
-        partition_nbytes=_target(facts),
-        largest_partition_nbytes=_largest_nbytes(facts),
-        row_nbytes=facts.output_row_nbytes,
-        staging_nbytes=_staged_nbytes(facts, keys),
-        staging_free_nbytes=facts.staging.free_nbytes,
-        staging_directory=facts.staging.directory,
-        build_side=keys.build_side,
-        table=keys,
-        merge=estimate,
-        write_refused="a merge with keys that come once repeats no row of the other side",
+        steps=_steps(table),
+        way=TableMerge(table=keys),
+        output_partitions=max(1, table.probe.partitions),
+        largest_rows=int(table.probe.largest_partition_rows.upper),
+        partition_nbytes=_target(table),
+        staging=table.staging,
+        staging_nbytes=_staged_nbytes(table),
     )
 
 
-def _steps(facts: TableFacts, keys: KeyTable) -> tuple[Step, ...]:
+def _steps(facts: TableFacts) -> tuple[Step, ...]:
+    keys = facts.keys
     table_nbytes = keys.nbytes(facts.row_nbytes)
     width = facts.build.width.bounding
     places = min(keys.slice_places(facts.row_nbytes), keys.span)
@@ -145,8 +103,9 @@ def _steps(facts: TableFacts, keys: KeyTable) -> tuple[Step, ...]:
     )
 
 
-def _staged_nbytes(facts: TableFacts, keys: KeyTable) -> int:
-    """Bytes of the table, and of the rows that it is made of."""
+def _staged_nbytes(facts: TableFacts) -> int:
+    """Return the bytes of the table, and of the rows that it is made of."""
+    keys = facts.keys
     return keys.nbytes(facts.row_nbytes) + math.ceil(keys.rows * facts.build.width.bounding)
 
 

@@ -18,9 +18,12 @@ import pandas as pd
 from safeframe.choices import check_flags
 from safeframe.engine.merge.key_column import added_column
 from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import How
 from safeframe.kernels.columns.index_freq import freq_of
+from safeframe.kernels.keys.schema import common_schema
 from safeframe.kernels.merge.output import JoinKeys, JoinOutput, SideKeys, join_output
+from safeframe.kernels.merge.spec import JoinTerms
 from safeframe.prepare.arguments import as_names, no_such_column
 
 __all__ = ["KeyArguments", "KeyedSides", "keyed_sides", "side_keys", "with_added_column"]
@@ -50,34 +53,47 @@ class KeyedSides:
     left: dd.DataFrame
     """The left side; with its index as the last column where the join needs it."""
     right: dd.DataFrame
-    """The right side in the same form."""
-    keys: JoinKeys
+    """The right side in the same form; only the keys for a semi or anti join."""
     output: JoinOutput
     """What the result is called."""
+    terms: JoinTerms
+    """What is compared, and how."""
+
+    @property
+    def keys(self) -> tuple[tuple[dd.DataFrame, SideKeys], tuple[dd.DataFrame, SideKeys]]:
+        """The left and the right side, each with its keys."""
+        return (self.left, self.terms.keys.left), (self.right, self.terms.keys.right)
 
 
-def keyed_sides(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> KeyedSides:
+def keyed_sides(left: dd.DataFrame, right: dd.DataFrame, arguments: KeyArguments) -> KeyedSides:
     """Work out the keys of both sides and the names of the result, as :func:`pandas.merge` does.
 
     Raises
     ------
     KeyNotFoundError
         When a key is neither a column nor the name of the index.
+    SchemaMismatchError
+        When the keys' types cannot be compared.
     UnsupportedError
         For arrays as keys, and indexes of several levels.
     ValidationError
         When the arguments contradict each other, name no key, or names of the
         result clash.
     """
-    keys = _join_keys(left, right, asked)
-    _check_suffixes(asked.suffixes)
-    if not isinstance(asked.indicator, str):
-        check_flags(indicator=asked.indicator)
-    if asked.how in ("leftsemi", "leftanti"):
+    keys = _join_keys(left, right, arguments)
+    _check_suffixes(arguments.suffixes)
+    if not isinstance(arguments.indicator, str):
+        check_flags(indicator=arguments.indicator)
+    if arguments.how in ("leftsemi", "leftanti"):
         right = right[[name for name in dict.fromkeys(keys.right.on) if name != keys.right.added]]
     try:
         output = join_output(
-            left._meta, right._meta, keys, how=asked.how, suffixes=asked.suffixes, indicator=asked.indicator
+            left._meta,
+            right._meta,
+            keys,
+            how=arguments.how,
+            suffixes=arguments.suffixes,
+            indicator=arguments.indicator,
         )
     except (ValueError, KeyError, TypeError) as error:
         hint = "Choose other suffixes=, or rename columns first."
@@ -87,12 +103,28 @@ def keyed_sides(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) ->
         left=_with_freq(left, _with_index(left, keys.left, [source.left for source in sources])),
         right=_with_freq(right, _with_index(right, keys.right, [source.right for source in sources])),
     )
-    return KeyedSides(
-        left=with_added_column(left, kept.left),
-        right=with_added_column(right, kept.right),
+    left, right = with_added_column(left, kept.left), with_added_column(right, kept.right)
+    terms = JoinTerms(
         keys=kept,
-        output=output,
+        schema=_schema(left, right, kept),
+        how=arguments.how,
+        suffixes=(arguments.suffixes[0], arguments.suffixes[1]),
+        indicator=arguments.indicator,
     )
+    return KeyedSides(left=left, right=right, output=output, terms=terms)
+
+
+def _schema(left: dd.DataFrame, right: dd.DataFrame, keys: JoinKeys) -> KeySchema:
+    return common_schema(
+        [left._meta[name] for name in keys.left.on],
+        [right._meta[name] for name in keys.right.on],
+        left_names=[_said_of(name) for name in keys.left.names or keys.left.on],
+        right_names=[_said_of(name) for name in keys.right.names or keys.right.on],
+    )
+
+
+def _said_of(name: Any) -> Any:
+    return "the index" if name is None else name
 
 
 def side_keys(ddf: dd.DataFrame, names: Any, argument: str) -> SideKeys:
@@ -141,10 +173,10 @@ def with_added_column(ddf: dd.DataFrame, keys: SideKeys) -> dd.DataFrame:
     return added_column(ddf, keys.added, index=_is_index(keys))
 
 
-def _join_keys(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> JoinKeys:
-    if asked.how == "cross":
-        return _cross_keys(left, right, asked)
-    left_on, right_on = _named(left, right, asked)
+def _join_keys(left: dd.DataFrame, right: dd.DataFrame, arguments: KeyArguments) -> JoinKeys:
+    if arguments.how == "cross":
+        return _cross_keys(left, right, arguments)
+    left_on, right_on = _named(left, right, arguments)
     keys = JoinKeys(left=side_keys(left, left_on, "left"), right=side_keys(right, right_on, "right"))
     if len(keys.left.on) != len(keys.right.on):
         msg = (
@@ -163,40 +195,44 @@ def _join_keys(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> 
     return keys
 
 
-def _named(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> tuple[Any, Any]:
+def _named(left: dd.DataFrame, right: dd.DataFrame, arguments: KeyArguments) -> tuple[Any, Any]:
     """Return the key names of both sides; None for the index."""
     for argument in ("left_index", "right_index"):
-        value = getattr(asked, argument)
+        value = getattr(arguments, argument)
         if not isinstance(value, (bool, np.bool_)):
             msg = f"{argument}={value!r} is neither True nor False."
             raise ValidationError(msg, hint="Name columns in on=, left_on= or right_on=.")
-    if asked.on is not None:
+    if arguments.on is not None:
         for argument in ("left_on", "right_on", "left_index", "right_index"):
-            if _is_given(getattr(asked, argument)):
+            if _is_given(getattr(arguments, argument)):
                 msg = f"on= and {argument}= exclude each other."
                 hint = "Use on= if both sides share the names, otherwise a key for each side."
                 raise ValidationError(msg, hint=hint)
-        return asked.on, asked.on
-    if not (asked.left_index or asked.right_index) and asked.left_on is None and asked.right_on is None:
+        return arguments.on, arguments.on
+    if (
+        not (arguments.left_index or arguments.right_index)
+        and arguments.left_on is None
+        and arguments.right_on is None
+    ):
         common = [name for name in left._meta.columns if name in right._meta.columns]
         if not common:
             msg = "The two sides have no column in common, and on= is not set."
             raise ValidationError(msg, hint="Name the keys in left_on= and right_on=.")
         return common, common
     for side in ("left", "right"):
-        names, index = getattr(asked, f"{side}_on"), getattr(asked, f"{side}_index")
+        names, index = getattr(arguments, f"{side}_on"), getattr(arguments, f"{side}_index")
         if names is not None and index:
             msg = f"{side}_on= and {side}_index= exclude each other."
             raise ValidationError(msg, hint="Join each side on columns or on its index.")
         if names is None and not index:
             msg = f"The {side} side has no key: neither {side}_on= nor {side}_index= is set."
             raise ValidationError(msg, hint="Set one of them, or on= if both sides share the names.")
-    return asked.left_on, asked.right_on
+    return arguments.left_on, arguments.right_on
 
 
-def _cross_keys(left: dd.DataFrame, right: dd.DataFrame, asked: KeyArguments) -> JoinKeys:
+def _cross_keys(left: dd.DataFrame, right: dd.DataFrame, arguments: KeyArguments) -> JoinKeys:
     for argument in ("on", "left_on", "right_on", "left_index", "right_index"):
-        if _is_given(getattr(asked, argument)):
+        if _is_given(getattr(arguments, argument)):
             msg = f"how='cross' pairs every row with every row, without {argument}=."
             raise ValidationError(msg, hint=f"Leave {argument}= out, or use another how=.")
     sides = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, assert_never
 
 import pandas as pd
 
@@ -12,9 +12,21 @@ from safeframe.choices import check_choice
 from safeframe.errors import OutputExplosionWarning, OutputTooLargeError, ValidationError
 from safeframe.facts.estimate import about, format_interval
 from safeframe.facts.keys import KeyStatistics
-from safeframe.facts.merge import MergeEstimate
+from safeframe.facts.merge import (
+    BroadcastMerge,
+    KeyTable,
+    MergeEstimate,
+    MergeRun,
+    MergeWay,
+    OrderedMerge,
+    P2PMerge,
+    StagedMerge,
+    TableMerge,
+    WritePlan,
+)
 from safeframe.facts.plan import Plan
 from safeframe.kernels.merge.in_order import in_key_order, join_divisions
+from safeframe.prepare.merge.keys import KeyedSides
 from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.units import format_count, format_nbytes
 
@@ -85,8 +97,11 @@ def refuse_partitions(plan: Plan) -> None:
     OutputTooLargeError
         With the number of partitions.
     """
-    if plan.write is None or plan.output_partitions > options.MAX_COLLECTION_PARTITIONS:
-        plan.check_partitions()
+    match plan.run:
+        case MergeRun(write=WritePlan()) if plan.output_partitions <= options.MAX_COLLECTION_PARTITIONS:
+            return
+        case _:
+            plan.check_partitions()
 
 
 def check_validate_kind(validate: str) -> str:
@@ -149,28 +164,33 @@ def _names(on: tuple[Any, ...]) -> str:
     return ", ".join("the index" if name is None else repr(name) for name in on)
 
 
-def result_divisions(sizes: JoinSizes, plan: Plan) -> tuple[Any, ...] | None:
+def result_divisions(sizes: JoinSizes, way: MergeWay) -> tuple[Any, ...] | None:
     """Return the divisions of the result, or None where they are not known.
 
     They are known where rows stay where they are and keep their index, as they were
     before; and where the index is the key, each partition a range of it, and rows
     within a partition in its order.
     """
-    if plan.build_side is not None:
-        return _of_rows_that_stay(sizes, plan.build_side)
-    if plan.layout is None or plan.strategy == "p2p":
-        return None
-    if not _index_is_key(sizes) or not in_key_order(sizes.schema):
-        return None
-    left, right = sizes.left_facts.keys.partitions, sizes.right_facts.keys.partitions
-    return join_divisions(plan.layout, sizes.schema, left, right)
+    match way:
+        case BroadcastMerge(build_side=build_side) | TableMerge(table=KeyTable(build_side=build_side)):
+            return _of_rows_that_stay(sizes.sides, build_side)
+        case P2PMerge():
+            return None
+        case OrderedMerge() | StagedMerge():
+            schema = sizes.sides.terms.schema
+            if not _index_is_key(sizes.sides) or not in_key_order(schema):
+                return None
+            left, right = sizes.left.keys.partitions, sizes.right.keys.partitions
+            return join_divisions(way.layout, schema, left, right)
+        case _:
+            assert_never(way)
 
 
-def _of_rows_that_stay(sizes: JoinSizes, build_side: str) -> tuple[Any, ...] | None:
-    index = sizes.output.index
+def _of_rows_that_stay(sides: KeyedSides, build_side: str) -> tuple[Any, ...] | None:
+    index = sides.output.index
     if index is None:
         return None
-    stays = (sizes.left, index.left) if build_side == "right" else (sizes.right, index.right)
+    stays = (sides.left, index.left) if build_side == "right" else (sides.right, index.right)
     frame, place = stays
     if (
         place is None
@@ -181,12 +201,11 @@ def _of_rows_that_stay(sizes: JoinSizes, build_side: str) -> tuple[Any, ...] | N
     return tuple(frame.divisions)
 
 
-def _index_is_key(sizes: JoinSizes) -> bool:
-    index = sizes.output.index
+def _index_is_key(sides: KeyedSides) -> bool:
+    index = sides.output.index
     if index is None:
         return False
-    sides = (index.left, sizes.left, sizes.keys.left), (index.right, sizes.right, sizes.keys.right)
-    for place, frame, keys in sides:
+    for place, (frame, keys) in zip((index.left, index.right), sides.keys, strict=True):
         if place is None:
             continue
         column = frame._meta.columns[place]

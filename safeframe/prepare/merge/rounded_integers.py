@@ -17,7 +17,6 @@ from safeframe.engine.exchange.nodes import in_memory
 from safeframe.errors import RoundedIntegersWarning
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import KeySchema, KeyStatistics
-from safeframe.facts.merge import How
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.sizing.columns.integers import integer_ranges
@@ -33,7 +32,7 @@ _KINDS = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
 """Keys of which a bit for each tells whether it is there."""
 
 
-def match_counted(sizes: JoinSizes, how: How) -> JoinSizes:
+def match_counted(sizes: JoinSizes) -> JoinSizes:
     """Count the rows without a match where a sample leaves it open, and it decides whether integers are rounded.
 
     Notes
@@ -41,11 +40,12 @@ def match_counted(sizes: JoinSizes, how: How) -> JoinSizes:
     **Eager.** One pass over the keys of either side, only where keys were sampled
     and the other side has integers beyond 2**53.
     """
-    estimate, schema = sizes.estimate, sizes.schema
+    estimate, schema, how = sizes.estimate, sizes.sides.terms.schema, sizes.estimate.how
     if len(schema.columns) > 1 or schema.columns[0].kind not in _KINDS:
         return sizes
-    left = (sizes.left, sizes.keys.left.on, sizes.left_facts.keys)
-    right = (sizes.right, sizes.keys.right.on, sizes.right_facts.keys)
+    (left_frame, left_keys), (right_frame, right_keys) = sizes.sides.keys
+    left = (left_frame, left_keys.on, sizes.left.keys)
+    right = (right_frame, right_keys.on, sizes.right.keys)
     if how in ("left", "outer"):
         estimate = replace(
             estimate, left_unmatched_rows=_counted(estimate.left_unmatched_rows, left, right, schema)
@@ -60,18 +60,18 @@ def match_counted(sizes: JoinSizes, how: How) -> JoinSizes:
 _Side = tuple[dd.DataFrame, tuple[Any, ...], KeyStatistics]
 
 
-def _counted(rows: Estimate, asking: _Side, asked: _Side, schema: KeySchema) -> Estimate:
+def _counted(rows: Estimate, own: _Side, other: _Side, schema: KeySchema) -> Estimate:
     """Count the rows of a side that the other has no match for, where its integers are large."""
-    frame, on, keys = asked
+    frame, on, keys = other
     integers = [name for name, dtype in frame._meta.dtypes.items() if dtype in (np.int64, np.uint64)]
     if rows.exact or rows.upper == 0 or not _large(frame, [name for name in integers if name not in on]):
         return rows
     presence = key_presence(frame, on, schema, rows=keys.rows)
     if presence is None:
         return rows
-    unmatched = count_unmatched(asking[0], asking[1], schema, presence)
+    unmatched = count_unmatched(own[0], own[1], schema, presence)
     # A null matches a null.
-    return Estimate.computed(unmatched - (asking[2].null_rows if keys.null_rows else 0))
+    return Estimate.computed(unmatched - (own[2].null_rows if keys.null_rows else 0))
 
 
 def _large(frame: dd.DataFrame, names: list[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The sizes of a requested join: what every recipe that joins starts from."""
+"""The sizes of a join: what every recipe that joins starts from."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.facts.merge import How, MergeEstimate, SideFacts
 from safeframe.facts.p2p import P2PFacts
 from safeframe.kernels.columns.values import missing_dtype
-from safeframe.kernels.keys.schema import common_schema
-from safeframe.kernels.merge.output import JoinKeys, JoinOutput, OutputColumn, SideKeys
+from safeframe.kernels.merge.output import OutputColumn, SideKeys
 from safeframe.planning.merge.size import estimate_join
-from safeframe.prepare.arguments import as_frame
-from safeframe.prepare.merge.keys import KeyArguments, KeyedSides, keyed_sides
+from safeframe.prepare.merge.keys import KeyedSides
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys.bounds import bounded_schema
 from safeframe.sizing.keys.statistics import align_heavy_keys, gather_key_statistics
@@ -37,7 +35,6 @@ __all__ = [
     "missing_sides",
     "named_keys",
     "result_row_width",
-    "side_schema",
     "size_join",
 ]
 
@@ -47,20 +44,13 @@ HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti", "cross")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JoinSizes:
-    """A join's checked arguments, and what is known of its sides and its result."""
+    """A join, and what is known of its sides and its result."""
 
-    left: dd.DataFrame
-    """The left side; with its index as the last column where the join needs it."""
-    right: dd.DataFrame
-    """The right side in the same form; only the keys for a semi or anti join."""
-    keys: JoinKeys
-    output: JoinOutput
-    """What the result is called."""
-    schema: KeySchema
-    """The type in which keys are compared."""
-    left_facts: SideFacts
+    sides: KeyedSides
+    """The frames, and how they are joined."""
+    left: SideFacts
     """Rows per key and bytes of the left side."""
-    right_facts: SideFacts
+    right: SideFacts
     """Rows per key and bytes of the right side."""
     estimate: MergeEstimate
     """Rows and bytes of the result."""
@@ -80,67 +70,58 @@ def check_how(how: Any, recipe: str) -> None:
 
 
 def size_join(
-    left: Any, right: Any, asked: KeyArguments, statistics: Any, *, recipe: str, in_order: bool = False
+    sides: KeyedSides,
+    statistics: Any = None,
+    *,
+    profiles: tuple[FrameProfile, FrameProfile] | None = None,
+    in_order: bool = False,
 ) -> JoinSizes:
-    """Check the arguments, and gather the sizes; with ``in_order`` by codes in key order, where there are some.
+    """Count the keys of both sides, and predict the rows and bytes of their join.
+
+    Parameters
+    ----------
+    sides
+        What is joined.
+    statistics
+        What the user gave; None to count the keys.
+    profiles
+        Rows and bytes of both sides, where they are known already.
+    in_order
+        Whether codes are to be in key order, where there are such codes.
 
     Raises
     ------
-    KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
-        When the arguments do not name two frames that can be joined.
+    ValidationError
+        When the statistics are of something else.
     """
-    check_how(asked.how, recipe)
-    sides = keyed_sides(as_frame(left, "left"), as_frame(right, "right"), asked)
-    left, right, keys = sides.left, sides.right, sides.keys
-    schema = side_schema(sides)
-    frames = (left, keys.left), (right, keys.right)
+    frames = sides.keys
     if in_order:
-        schema = bounded_schema([(ddf, side.on) for ddf, side in frames], schema)
+        schema = bounded_schema([(ddf, side.on) for ddf, side in frames], sides.terms.schema)
+        sides = replace(sides, terms=replace(sides.terms, schema=schema))
+    terms = sides.terms
     if statistics is None:
-        columns = [(ddf, side.on) for ddf, side in frames]
-        gathered = gather_key_statistics(columns, schema)
+        gathered = gather_key_statistics([(ddf, side.on) for ddf, side in frames], terms.schema)
         found = [named_keys(one, side) for one, (_, side) in zip(gathered, frames, strict=True)]
     else:
-        found = given_statistics(statistics, schema, *frames)
-    profiles = [profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)]
-    estimate = estimate_join(found[0], found[1], asked.how, row_nbytes=0.0, on=keys.left.names)
-    width = result_row_width(sides, profiles[0], profiles[1], missing_sides(asked.how, estimate))
+        found = given_statistics(statistics, terms.schema, *frames)
+    if profiles is None:
+        left, right = (
+            profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)
+        )
+        profiles = left, right
+    estimate = estimate_join(found[0], found[1], terms.how, row_nbytes=0.0, on=terms.keys.left.names)
+    width = result_row_width(sides, *profiles, missing_sides(terms.how, estimate))
     return JoinSizes(
-        left=left,
-        right=right,
-        keys=keys,
-        output=sides.output,
-        schema=schema,
-        left_facts=SideFacts(keys=found[0], profile=profiles[0]),
-        right_facts=SideFacts(keys=found[1], profile=profiles[1]),
+        sides=sides,
+        left=SideFacts(keys=found[0], profile=profiles[0]),
+        right=SideFacts(keys=found[1], profile=profiles[1]),
         estimate=replace(estimate, row_nbytes=width.expected, row_width=width),
-    )
-
-
-def side_schema(sides: KeyedSides) -> KeySchema:
-    """Find the type in which the keys of two sides are compared.
-
-    Raises
-    ------
-    SchemaMismatchError
-        When they cannot be.
-    """
-    keys = sides.keys
-    return common_schema(
-        [sides.left._meta[name] for name in keys.left.on],
-        [sides.right._meta[name] for name in keys.right.on],
-        left_names=[_said(name) for name in keys.left.names or keys.left.on],
-        right_names=[_said(name) for name in keys.right.names or keys.right.on],
     )
 
 
 def named_keys(statistics: KeyStatistics, keys: SideKeys) -> KeyStatistics:
     """Call the keys in statistics what the user calls them."""
     return replace(statistics, on=keys.names)
-
-
-def _said(name: Any) -> Any:
-    return "the index" if name is None else name
 
 
 _INDICATOR = Width.fixed(1.0)
@@ -275,7 +256,7 @@ def check_statistics(statistics: Any, names: tuple[Any, ...], ddf: dd.DataFrame)
 def look_at_p2p(
     sizes: JoinSizes, budget: Budget, strategy: str | None, staging: StagingFacts
 ) -> tuple[tuple[P2PFacts, P2PFacts] | None, str]:
-    """Ask the workers and both sides, where P2P was asked for or nothing else moves rows.
+    """Look at the workers and both sides, where P2P was requested or nothing else moves rows.
 
     Returns
     -------
@@ -286,7 +267,7 @@ def look_at_p2p(
     """
     if strategy != "p2p" and (strategy is not None or staging.directory is not None):
         return None, ""
-    sides = (sizes.left, sizes.left_facts), (sizes.right, sizes.right_facts)
+    sides = (sizes.sides.left, sizes.left), (sizes.sides.right, sizes.right)
     try:
         left, right = (
             p2p_facts(side, budget=budget, partition_rows=facts.keys.partitions.rows) for side, facts in sides

@@ -1,51 +1,75 @@
-"""A merge that needs to know less: where the smaller side has each key once, and the other side's rows all stay.
+"""Whether the rows of a merge's smaller side can be looked up in a table, before any key is counted.
 
-Covers: deciding so from parquet footers, types and the smaller side's keys.
+It can where that side has each key once, and the other side's rows all stay.
+
+Covers: finding out from parquet footers, types and the smaller side's keys, cheapest first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
 from safeframe import options
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Width
-from safeframe.facts.keys import Counts, KeySchema, KeyStatistics
-from safeframe.facts.merge import KeyTable, MergeEstimate, SideFacts
-from safeframe.facts.plan import Plan
+from safeframe.facts.frame import FrameProfile
+from safeframe.facts.keys import Counts, KeyStatistics
+from safeframe.facts.merge import KeyTable, MergeEstimate, SideFacts, TableFacts
 from safeframe.kernels.keys.codes import encode_keys
-from safeframe.kernels.merge.spec import JoinSpec, join_spec
 from safeframe.kernels.merge.table import JoinTable, refused
-from safeframe.planning.merge.table import TableFacts, can_be_mapped, plan_table_merge
-from safeframe.prepare.merge.keys import KeyArguments, KeyedSides, keyed_sides
-from safeframe.prepare.merge.sizes import JoinSizes, result_row_width, side_schema
+from safeframe.planning.merge.table import no_room_for_table
+from safeframe.prepare.merge.keys import KeyedSides
+from safeframe.prepare.merge.sizes import JoinSizes, result_row_width
 from safeframe.sizing.cluster import on_one_host
 from safeframe.sizing.columns.integers import footer_ranges
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys.table import Presence, count_unmatched, look_at_keys
 from safeframe.sizing.parquet.slices import footer_rows
 from safeframe.sizing.staging_url import is_remote
+from safeframe.units import format_count
 
-__all__ = ["table_merge"]
+__all__ = ["NoTable", "TableSizes", "size_table"]
+
+Rows = tuple[Counts, Counts]
+"""Rows of each partition of the left and of the right side."""
+Profiles = tuple[FrameProfile, FrameProfile]
+"""Bytes of the left and of the right side."""
 
 
-def table_merge(
-    left: dd.DataFrame,
-    right: dd.DataFrame,
-    asked: KeyArguments,
+@dataclass(frozen=True, slots=True)
+class NoTable:
+    """A merge that looks up in no table."""
+
+    reason: str
+    """Why not."""
+    profiles: Profiles | None = None
+    """Rows and bytes of both sides, where they were looked at before that was known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSizes:
+    """A merge that can look up in a table."""
+
+    sizes: JoinSizes
+    """What is known of it; keys are not counted."""
+    facts: TableFacts
+    """The table."""
+
+
+def size_table(
+    sides: KeyedSides,
     *,
     budget: Budget,
     staging: StagingFacts,
     partition_nbytes: int | None,
     check_size: Callable[[MergeEstimate], None],
-) -> tuple[JoinSizes, Plan] | None:
-    """Size and plan a merge that looks up in a table, or give None where one has to know more.
+) -> TableSizes | NoTable:
+    """Size a merge that looks up in a table, or say why one has to know more.
 
     ``check_size`` refuses a result that is too large, before any key is read.
 
@@ -56,87 +80,82 @@ def table_merge(
     floats if a row finds none, one over the key column of the other side as well,
     unless footers tell that each row finds one.
     """
-    if asked.how not in ("left", "right") or staging.directory is None or is_remote(staging.directory):
-        return None
-    build_side = "right" if asked.how == "left" else "left"
-    left_rows, right_rows = footer_rows(left), footer_rows(right)
-    if left_rows is None or right_rows is None or not on_one_host():
-        return None
-    rows = left_rows, right_rows
-    probe_rows, build_rows = rows if build_side == "right" else rows[::-1]
-    if probe_rows.sum() < max(options.TABLE_MIN_ROWS, build_rows.sum()):
-        return None
-    sides = keyed_sides(left, right, asked)
-    schema = side_schema(sides)
-    spec = _spec(sides, asked, schema, missing=build_side)
-    if refused(spec, build_side):
-        return None
+    rows = _rows(sides, staging)
+    if isinstance(rows, str):
+        return NoTable(rows)
+    terms = sides.terms
+    build_side = "right" if terms.how == "left" else "left"
+    spec = terms.spec(sides.left._meta, sides.right._meta, _estimate(sides, rows))
+    if why := refused(spec, build_side):
+        return NoTable(why)
     profiles = profile_frame(sides.left, rows[0]), profile_frame(sides.right, rows[1])
-    build, probe = profiles[::-1] if build_side == "right" else profiles
-    least = KeyTable(base=0, span=int(build_rows.sum()), rows=int(build_rows.sum()), build_side=build_side)
-    width = result_row_width(sides, *profiles, (asked.how == "right", asked.how == "left"))
+    width, estimate = _of_result(sides, rows, profiles)
+    build = 1 if build_side == "right" else 0
+    n_rows = int(rows[build].sum())
+    least = KeyTable(base=0, span=n_rows, rows=n_rows, build_side=build_side)
     facts = TableFacts(
-        build=build,
-        build_rows=build_rows,
-        probe=probe,
+        keys=least,
+        build=profiles[build],
+        build_rows=rows[build],
+        probe=profiles[1 - build],
         row_nbytes=JoinTable(spec, least).layout.itemsize,
         output_row_nbytes=width.bounding,
         budget=budget,
         staging=staging,
         partition_nbytes=partition_nbytes,
     )
-    if not can_be_mapped(facts, least):
-        return None
-    estimate = _estimate(sides, asked, rows, width)
+    if why := no_room_for_table(facts):
+        return NoTable(why, profiles)
     # Without a table the merge has these rows and more.
     check_size(estimate)
-    frame, on = (
-        (sides.right, sides.keys.right.on) if build_side == "right" else (sides.left, sides.keys.left.on)
-    )
-    found = look_at_keys(frame, on, schema, rows=least.rows, build_side=build_side)
-    if isinstance(found, str) or not can_be_mapped(facts, found[0]):
-        return None
-    keys, presence = found
-    if any(dtype != spec.meta.dtypes.iloc[i] for i, dtype in _looked_up(JoinTable(spec, keys))):
+    frame, keys = sides.keys[build]
+    found = look_at_keys(frame, keys.on, terms.schema, rows=n_rows, build_side=build_side)
+    if isinstance(found, str):
+        return NoTable(found, profiles)
+    facts = replace(facts, keys=found[0])
+    if why := no_room_for_table(facts):
+        return NoTable(why, profiles)
+    if any(dtype != spec.meta.dtypes.iloc[i] for i, dtype in _looked_up(JoinTable(spec, facts.keys))):
         # Whether integers stay integers depends on it.
-        unmatched = _unmatched(sides, schema, keys, presence)
-        if not unmatched:
-            table = JoinTable(_spec(sides, asked, schema, missing=None), keys)
-            width = result_row_width(sides, *profiles, (False, False))
-            facts = replace(facts, row_nbytes=table.layout.itemsize, output_row_nbytes=width.bounding)
-            if not can_be_mapped(facts, keys):
-                return None
-        estimate = _estimate(sides, asked, rows, width, unmatched)
-    statistics = [
-        KeyStatistics.uncounted(on=side.names, schema=schema, rows=counted)
-        for side, counted in zip((sides.keys.left, sides.keys.right), rows, strict=True)
-    ]
-    sizes = JoinSizes(
-        left=sides.left,
-        right=sides.right,
-        keys=sides.keys,
-        output=sides.output,
-        schema=schema,
-        left_facts=SideFacts(keys=statistics[0], profile=profiles[0]),
-        right_facts=SideFacts(keys=statistics[1], profile=profiles[1]),
-        estimate=estimate,
+        width, estimate = _of_result(sides, rows, profiles, _unmatched(sides, *found))
+        spec = terms.spec(sides.left._meta, sides.right._meta, estimate)
+        table = JoinTable(spec, facts.keys)
+        facts = replace(facts, row_nbytes=table.layout.itemsize, output_row_nbytes=width.bounding)
+        if why := no_room_for_table(facts):
+            return NoTable(why, profiles)
+    left, right = (
+        SideFacts(
+            keys=KeyStatistics.uncounted(on=side.names, schema=terms.schema, rows=counted), profile=profile
+        )
+        for (_, side), counted, profile in zip(sides.keys, rows, profiles, strict=True)
     )
-    return sizes, plan_table_merge(facts, keys, estimate)
+    return TableSizes(JoinSizes(sides=sides, left=left, right=right, estimate=estimate), facts)
 
 
-def _spec(sides: KeyedSides, asked: KeyArguments, schema: KeySchema, *, missing: str | None) -> JoinSpec:
-    """Describe the join; ``missing`` is the side of which rows may be missing."""
-    return join_spec(
-        sides.left._meta,
-        sides.right._meta,
-        sides.keys,
-        how=asked.how,
-        suffixes=asked.suffixes,
-        indicator=asked.indicator,
-        schema=schema,
-        left_missing=missing == "left",
-        right_missing=missing == "right",
-    )
+def _rows(sides: KeyedSides, staging: StagingFacts) -> Rows | str:
+    """Return the rows of each partition by footers alone, or why there is no table whatever the keys are."""
+    how = sides.terms.how
+    if how not in ("left", "right"):
+        return f"rows of a {how} merge are not those of one side, each once"
+    if staging.directory is None:
+        return staging.unavailable
+    if is_remote(staging.directory):
+        return f"a file that workers map has to be local, and {staging.directory} is not"
+    left, right = footer_rows(sides.left), footer_rows(sides.right)
+    if left is None or right is None:
+        return f"footers do not tell the rows of the {'left' if left is None else 'right'} side"
+    if not on_one_host():
+        return "the workers are on several hosts"
+    probe, build = (left, right) if how == "left" else (right, left)
+    n_probe, n_build = int(probe.sum()), int(build.sum())
+    if n_probe < n_build:
+        return f"the side that would be a table has {format_count(n_build)} rows, and the other one {format_count(n_probe)}"
+    if n_probe < options.TABLE_MIN_ROWS:
+        return (
+            f"the {how} side has {format_count(n_probe)} rows: keys of fewer than "
+            f"{format_count(options.TABLE_MIN_ROWS)} are soon counted"
+        )
+    return left, right
 
 
 def _looked_up(table: JoinTable) -> list[tuple[int, Any]]:
@@ -145,11 +164,11 @@ def _looked_up(table: JoinTable) -> list[tuple[int, Any]]:
     return [(i, table.build.dtypes[other]) for i, (_, other) in places if other is not None]
 
 
-def _unmatched(sides: KeyedSides, schema: KeySchema, keys: KeyTable, presence: Presence) -> int:
+def _unmatched(sides: KeyedSides, keys: KeyTable, presence: Presence) -> int:
     """Count the rows that look up and find none."""
-    frame, on = (
-        (sides.left, sides.keys.left.on) if keys.build_side == "right" else (sides.right, sides.keys.right.on)
-    )
+    schema = sides.terms.schema
+    frame, side = sides.keys[0 if keys.build_side == "right" else 1]
+    on = side.on
     if keys.span == keys.rows:
         # Where each place is filled the smallest and the largest key tell of all others.
         ends = footer_ranges(frame, on).get(on[0])
@@ -160,26 +179,33 @@ def _unmatched(sides: KeyedSides, schema: KeySchema, keys: KeyTable, presence: P
     return count_unmatched(frame, on, schema, presence)
 
 
-def _estimate(
-    sides: KeyedSides,
-    asked: KeyArguments,
-    rows: tuple[Counts, Counts],
-    width: Width,
-    unmatched_rows: int | None = None,
-) -> MergeEstimate:
+def _of_result(
+    sides: KeyedSides, rows: Rows, profiles: Profiles, unmatched_rows: int | None = None
+) -> tuple[Width, MergeEstimate]:
+    """Return the bytes of a result row, and the rows and bytes of the result."""
+    estimate = _estimate(sides, rows, unmatched_rows)
+    width = result_row_width(sides, *profiles, _may_miss(estimate))
+    return width, replace(estimate, row_nbytes=width.expected, row_width=width)
+
+
+def _may_miss(estimate: MergeEstimate) -> tuple[float, float]:
+    return float(estimate.left_missing), float(estimate.right_missing)
+
+
+def _estimate(sides: KeyedSides, rows: Rows, unmatched_rows: int | None = None) -> MergeEstimate:
+    how = sides.terms.how
     left, right = (int(np.sum(counted)) for counted in rows)
     unmatched = [
         Estimate(lower=0, expected=0, upper=number, method="footer", exact=False) for number in (left, right)
     ]
     if unmatched_rows is not None:
-        unmatched[asked.how == "right"] = Estimate.computed(unmatched_rows)
-    kept = left if asked.how == "left" else right
+        unmatched[how == "right"] = Estimate.computed(unmatched_rows)
+    kept = left if how == "left" else right
     return MergeEstimate(
-        how=asked.how,
-        on=sides.keys.left.names,
+        how=how,
+        on=sides.terms.keys.left.names,
         rows=Estimate.computed(kept, method="footer"),
-        row_nbytes=width.expected,
-        row_width=width,
+        row_nbytes=0.0,
         left_rows=left,
         right_rows=right,
         left_unmatched_rows=unmatched[0],

@@ -117,8 +117,7 @@ class _Blocks:
         return int(self.found.plan.output_rows)
 
     def sizes(self) -> _FileSizes:
-        write = self.found.plan.write
-        assert write is not None, "looked at when the merge was found"
+        write = self.found.write
         # How many rows a filter leaves is not known.
         filtered = isinstance(self.found.merge, FilteredMerge)
         least_fraction = 0.0 if filtered else options.JOINED_FILE_FRACTION
@@ -149,7 +148,7 @@ class _Blocks:
         found, merge = self.found, self.found.merge
         form = joined_form(found, target)
         return JoinedToParquet(
-            merge.left, merge.right, form, found.plan, merge.planned_keys, target, token, known
+            merge.left, merge.right, form, found.plan, found.write, merge.planned_keys, target, token, known
         )
 
 

@@ -48,7 +48,7 @@ def table_merge(at):
         patch.setattr(options, "TABLE_MIN_ROWS", 0)
         patch.setattr(key_table, "KeyTable", functools.partial(KeyTable, slice_nbytes=200))
         made = safeframe.merge(*frames, on="k", how="left", staging=at)
-    assert safeframe.explain(made).table is not None
+    assert safeframe.explain(made).run.table is not None
     return made
 
 

@@ -78,13 +78,12 @@ class MovedColumns:
     @property
     def planned(self) -> Any:
         """The merge with files that are planned for what it has; a reason where it is not to be written so."""
-        plan: Plan = self.merge.plan
-        if plan.write is None or not (self.left or self.right):
+        if isinstance(self.merge.run.write, str) or not (self.left or self.right):
             return self.merge
         write = plan_wider_write(self.merge.facts, self.left, self.right)
         if isinstance(write, str):
             return write
-        plan = replace(plan, write=write)
+        plan: Plan = self.merge.plan.with_write(write)
         return self.merge.of_other_sides(self.merge.left, self.merge.right, plan, filtered=False)
 
 

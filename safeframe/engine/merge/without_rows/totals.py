@@ -163,10 +163,9 @@ def _side_totals(merge: Any, number: int, side: str, asked: Asked) -> tuple[Any,
 
 def _is_small(merge: Any, asked: Asked) -> bool:
     """Whether a task can hold the totals of all keys."""
-    plan = merge.plan
-    keys = plan.merge.keys
+    keys = merge.run.estimate.keys
     return keys is not None and keys * options.TOTALS_KEY_NBYTES * (1 + len(asked.totals) // 8) <= max(
-        plan.budget.task_nbytes, 0
+        merge.plan.budget.task_nbytes, 0
     )
 
 

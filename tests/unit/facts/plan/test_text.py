@@ -7,7 +7,7 @@ from textwrap import dedent
 
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width
-from safeframe.facts.merge import KeyFanout, MergeEstimate
+from safeframe.facts.merge import BroadcastMerge, KeyFanout, MergeEstimate, MergeRun
 from safeframe.facts.plan import Candidate, Plan, Step
 
 MIB = 2**20
@@ -115,7 +115,8 @@ def test_widths_of_a_sample_print_what_they_allow() -> None:
 
 
 def test_a_merge_prints_its_fan_out_and_heaviest_keys() -> None:
-    lines = str(replace(PLAN, merge=MERGE)).splitlines()
+    run = MergeRun(estimate=MERGE, way=BroadcastMerge(build_side="right"), write="there are few of them")
+    lines = str(replace(PLAN, run=run)).splitlines()
     assert lines[7:10] == [
         "              left merge on item of 103 left and 97 right rows: 76.9 rows out for each row of the larger side",
         "              heaviest key 17: 53 × 89 → 4,717 rows",

@@ -1,0 +1,77 @@
+"""Each reason of a merge's plan is the one: every other strategy was beaten, not requested, or cannot run, as it says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from safeframe.errors import ValidationError
+from safeframe.planning.merge.plan import MERGE_STRATEGIES, ORDERED_STRATEGIES, plan_merge
+from tests.unit.planning.merge import test_table
+from tests.unit.planning.merge.test_ladder import MIXED, ORDERED, OTHER
+from tests.unit.planning.merge.test_ladder import facts as small_facts
+from tests.unit.planning.merge.test_ladder_snapshots import NOWHERE, SITUATIONS
+
+LADDER = ("table", *MERGE_STRATEGIES)
+FIGURES = ("takes", "above", "can make", "are asked for")
+"""What a reason of size says; a strategy that is requested may run in spite of it."""
+
+PLANNED = {
+    **SITUATIONS,
+    "table": test_table.merge_facts(test_table.facts()),
+    "key order, both sides": small_facts(ORDERED, OTHER, ordered=True),
+    "key order, one side": small_facts(ORDERED, MIXED, "outer", ordered=True),
+    "key order, neither side": small_facts(MIXED, MIXED, "left", ordered=True),
+    "table known, keys counted": replace(
+        small_facts(ORDERED, OTHER, "left"), table="the right side has 4 keys in 5 rows"
+    ),
+}
+GIVEN = [
+    {},
+    {"may_broadcast": False},
+    {"npartitions": 3},
+    {"staging": NOWHERE},
+    *({"strategy": name} for name in MERGE_STRATEGIES),
+]
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=str)
+@pytest.mark.parametrize("name", PLANNED)
+def test_each_reason_is_the_one(name, given):
+    facts = replace(PLANNED[name], **given)
+    if not isinstance(facts.table, str) and given not in ({}, {"strategy": "broadcast"}):
+        pytest.skip("no table is looked for then, and keys are counted")
+    try:
+        plan = plan_merge(facts)
+    except ValidationError:
+        return
+    ladder = ORDERED_STRATEGIES if facts.ordered else LADDER
+    taken = "table" if plan.run.table is not None else plan.strategy
+    rejected = [candidate.strategy for candidate in plan.rejected]
+    assert rejected == [name for name in ladder if name not in (taken, plan.strategy)]
+    for candidate in plan.rejected:
+        assert_true(candidate.strategy, candidate.reason, taken, facts, ladder)
+
+
+def assert_true(name, reason, taken, facts, ladder):
+    beaten = re.fullmatch(r"(\S+) comes first and fits", reason)
+    if beaten:
+        assert beaten[1] == taken
+        assert ladder.index(name) > ladder.index(taken)
+    elif reason.endswith("was requested"):
+        assert reason == f"strategy={facts.strategy!r} was requested"
+        assert facts.strategy not in (None, name)
+        assert (name, facts.strategy) != ("table", "broadcast")
+    elif name == "table":
+        assert reason == facts.table
+    elif reason == "broadcast=False was given":
+        assert name == "broadcast"
+        assert not facts.may_broadcast
+    elif any(figure in reason for figure in FIGURES):
+        assert facts.strategy is None, "what is requested may be larger"
+    else:
+        # It cannot run, and says the same where it is requested.
+        with pytest.raises(ValidationError, match=re.escape(reason)):
+            plan_merge(replace(facts, strategy=name))
