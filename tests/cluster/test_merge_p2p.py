@@ -16,7 +16,7 @@ import safeframe
 from safeframe._dask.p2p import P2PBarrierTask
 from safeframe.engine.planned.fusion import FusedCells
 from safeframe.engine.planned.nodes import Cells
-from safeframe.recipes import merge as recipe
+from safeframe.prepare.merge import facts as merge_facts
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 from tests.property.test_merge_properties import same_rows
 
@@ -189,10 +189,12 @@ def test_names_that_are_no_strings_and_a_column_called_as_p2p_calls_its_own(smal
 
 
 def test_it_is_taken_where_the_workers_share_no_directory(small_cluster, monkeypatch):
-    shared = recipe.staging_facts
+    shared = merge_facts.staging_facts
     nowhere = "the workers are on 2 hosts, and staging= names no directory"
     monkeypatch.setattr(
-        recipe, "staging_facts", lambda given: replace(shared(given), directory=None, unavailable=nowhere)
+        merge_facts,
+        "staging_facts",
+        lambda given: replace(shared(given), directory=None, unavailable=nowhere),
     )
     left, right = keyed("int64", 0, "l", rows=4000), keyed("int64", 1, "r", rows=300)
     merged = safeframe.merge(as_dask(left), as_dask(right), on="k", how="outer", partition_size="256KiB")

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import safeframe
-from safeframe.recipes import merge as recipe
+from safeframe.prepare.merge import facts as merge_facts
 
 META = pd.DataFrame({"k": pd.Series(dtype="int64"), "v": pd.Series(dtype="int64")})
 
@@ -127,9 +127,9 @@ def test_what_the_refusal_of_several_key_columns_says_to_do_gives_the_rows_in_or
 @pytest.fixture
 def nowhere(monkeypatch):
     """Workers that share no directory: P2P alone could move rows, and does not keep their order."""
-    shared = recipe.staging_facts
+    shared = merge_facts.staging_facts
     monkeypatch.setattr(
-        recipe,
+        merge_facts,
         "staging_facts",
         lambda given: replace(shared(given), directory=None, unavailable="the workers are on 2 hosts"),
     )

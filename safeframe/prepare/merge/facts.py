@@ -5,7 +5,6 @@ table needs to know is found out first; where it cannot run, what was measured f
 is used for all other ways.
 
 Covers: the checks of arguments before anything is read, the order in which facts are gathered.
-Does not cover: how each of them is found (the other modules of ``prepare.merge``), and the plan.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from safeframe.prepare.merge.result import check_validate, check_validate_kind, 
 from safeframe.prepare.merge.rounded_integers import match_counted
 from safeframe.prepare.merge.sizes import JoinSizes, check_how, look_at_p2p, size_join
 from safeframe.prepare.merge.table import NoTable, TableSizes, size_table
-from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.units import parse_nbytes
 
 __all__ = ["MergeRequest", "merge_facts", "merge_request"]
@@ -98,10 +97,10 @@ def merge_request(
     )
     check_how(keys.how, recipe)
     partition_nbytes = config.partition_nbytes(partition_size)
+    set_up_workers()
     return MergeRequest(
         keys=keys,
         moves=moves,
-        # First of all: a worker's allocators are set up before its first task.
         budget=given_budget(memory),
         staging=staging_facts(staging),
         partition_nbytes=partition_nbytes,

@@ -136,7 +136,7 @@ def _rows(sides: KeyedSides, staging: StagingFacts) -> Rows | str:
     """Return the rows of each partition by footers alone, or why there is no table whatever the keys are."""
     how = sides.terms.how
     if how not in ("left", "right"):
-        return f"rows of a {how} merge are not those of one side, each once"
+        return f"with how={how!r} the rows of the result are not those of one side, each once"
     if staging.directory is None:
         return staging.unavailable
     if is_remote(staging.directory):
