@@ -1,16 +1,30 @@
-"""The facts that the planner of lag features uses, and the neighbouring rows that partitions read."""
+"""The facts that the planner of lag features uses, the neighbouring rows that partitions read, and how a plan runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from safeframe.facts.keys import Counts
-from safeframe.facts.sort import SortFacts
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.p2p import P2PSettings
+from safeframe.facts.sort import RangeFigures, SortFacts
 
-__all__ = ["GroupEdges", "Halo", "HaloPiece", "LagFacts"]
+__all__ = [
+    "GroupEdges",
+    "Halo",
+    "HaloGroups",
+    "HaloPiece",
+    "LagFacts",
+    "LagRun",
+    "LagWay",
+    "P2PGroups",
+    "StagedGroups",
+    "WholeGroups",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,9 +89,9 @@ class LagFacts:
     needed_row_nbytes: float
     """Bytes of one row of the columns that are looked at."""
     apart: str
-    """Why groups are not known to be whole within partitions; empty when they are."""
+    """Why partitions cannot stay as those of whole groups; empty when they can."""
     edges: GroupEdges | None
-    """How groups lie over partitions; None where nobody looked, since they are whole within them."""
+    """How groups lie over partitions; None where it was not looked at, since they can stay whole."""
     across: bool
     """Whether an exchange cuts groups by the order of their rows, so that they go over several shards."""
     waits: bool
@@ -86,3 +100,57 @@ class LagFacts:
     """Whether partitions that hold whole groups come by P2P."""
     why: str
     """What else was found out of the frame, for the plan's reasons; empty when nothing was."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WholeGroups:
+    """Groups are whole within partitions, which stay."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HaloGroups:
+    """Rows are in the order of the groups: partitions stay, and read rows of their neighbours."""
+
+    halo: Halo
+    """Those rows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedGroups:
+    """Rows pass through files, into ranges of the order of the groups."""
+
+    directory: str
+    """Where they are staged."""
+    figures: RangeFigures
+    """The ranges."""
+    group: tuple[int, int]
+    """Partitions of one stage task, and bytes that those of them which wait may take."""
+    across: bool
+    """Whether groups are cut by the order of their rows, so that they go over several shards."""
+
+    @property
+    def layout(self) -> ShardLayout:
+        """The shards."""
+        return self.figures.layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PGroups:
+    """dask's P2P moves rows into ranges of the order of the groups, each group whole."""
+
+    figures: RangeFigures
+    """The ranges."""
+    settings: P2PSettings
+    """Buffers that the workers are held to."""
+
+
+LagWay: TypeAlias = WholeGroups | HaloGroups | StagedGroups | P2PGroups
+"""The ways in which rows come to lie next to those of their group."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LagRun:
+    """How columns are shifted within groups."""
+
+    way: LagWay
+    """How rows come to lie next to those of their group."""

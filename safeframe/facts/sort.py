@@ -1,8 +1,9 @@
-"""The facts that the planner of a sort, or of a shuffle, uses."""
+"""The facts that the planner of a sort, or of a shuffle, uses, and how such a plan runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,26 @@ from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Width
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Codes, Counts, PartitionKeys, ShuffleKeys
-from safeframe.facts.p2p import P2PFacts
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 
-__all__ = ["KeyQuantiles", "ShuffleFacts", "SortFacts"]
+__all__ = [
+    "AlignedSort",
+    "Alignment",
+    "InPlaceSort",
+    "KeyQuantiles",
+    "P2PShuffle",
+    "P2PSort",
+    "RangeFigures",
+    "ShuffleFacts",
+    "ShuffleRun",
+    "ShuffleWay",
+    "SortFacts",
+    "SortRun",
+    "SortWay",
+    "StagedShuffle",
+    "StagedSort",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +62,9 @@ class SortFacts:
     """Whether one key may fill several partitions."""
     ordered: str
     """Empty when the frame's partitions are in order already; otherwise why they cannot be taken as they are."""
-    held_rows: int
-    """Rows of the partitions that one partition touches at most, where the order is there already; 0 when no row
-    changes its partition."""
+    alignment: Alignment | None
+    """Which keys partitions share, where they are in order already and a key has to be in one of them; None when they
+    share none, or need not be apart."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not looked at."""
     self_made: bool
@@ -55,6 +73,17 @@ class SortFacts:
     """Codes, or places among the sampled keys, of the user's divisions, the last one's end included."""
     fixed_width: bool
     """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
+
+    @property
+    def in_place_partitions(self) -> int:
+        """Partitions of the result where no exchange is needed."""
+        return len(self.quantiles.partition_rows if self.alignment is None else self.alignment.starts)
+
+    @property
+    def held_rows(self) -> int:
+        """Rows of the partitions that one output partition touches at most, where none is exchanged."""
+        largest = int(self.quantiles.partition_rows.max(initial=0))
+        return largest if self.alignment is None else max(self.alignment.held_rows, largest)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,9 +141,138 @@ class ShuffleFacts:
     """The user's target for an output partition in bytes; None to derive one."""
     npartitions: int | None
     """The user's number of partitions; None to derive it."""
+    strategy: str | None
+    """The user's strategy; None to choose."""
     self_made: bool
     """Whether each partition is made by its own task alone."""
     fixed_width: bool
     """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
-    p2p_rejected: str
-    """Why P2P does not move the rows."""
+    p2p: P2PFacts | None
+    """What P2P would meet; None where it is not looked at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Alignment:
+    """Output partitions of a frame that is in order, each with the input partitions it touches."""
+
+    starts: Codes
+    """First code of each output partition, ascending."""
+    last: int
+    """The largest code."""
+    first_input: npt.NDArray[np.int64]
+    """The first input partition of each output partition."""
+    after_input: npt.NDArray[np.int64]
+    """The first input partition behind it."""
+    held_rows: int
+    """Rows of all input partitions that an output partition touches, at most."""
+
+    def moves(self, n_inputs: int) -> bool:
+        """Whether any row changes its partition, or an empty partition goes."""
+        return len(self.starts) != n_inputs or bool((self.after_input - self.first_input > 1).any())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RangeFigures:
+    """Where an order is cut into ranges, and the rows of these."""
+
+    layout: ShardLayout
+    """The shards and cells."""
+    first_keys: npt.NDArray[np.int64]
+    """For each shard of keys, the number of the sampled key that it begins with."""
+    largest_rows: int
+    """Upper bound of the rows of a cell."""
+    mean_rows: float
+    """Rows of a cell, on average."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InPlaceSort:
+    """Partitions are in order, and share no key that has to be in one of them: they stay."""
+
+    partitions: PartitionKeys
+    """Rows and key range of each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlignedSort:
+    """Partitions are in order: the rows of a key that some of them share go to the first of these."""
+
+    partitions: PartitionKeys
+    """Rows and key range of each."""
+    alignment: Alignment
+    """Which input partitions each output partition reads."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedSort:
+    """Rows pass through files, into ranges of the order."""
+
+    directory: str
+    """Where they are staged."""
+    figures: RangeFigures
+    """The ranges."""
+    group: tuple[int, int]
+    """Partitions of one stage task, and bytes that those of them which wait may take."""
+
+    @property
+    def layout(self) -> ShardLayout:
+        """The shards."""
+        return self.figures.layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PSort:
+    """dask's P2P moves rows into ranges of the order."""
+
+    figures: RangeFigures
+    """The ranges."""
+    settings: P2PSettings
+    """Buffers that the workers are held to."""
+
+
+SortWay: TypeAlias = InPlaceSort | AlignedSort | StagedSort | P2PSort
+"""The ways in which rows come into an order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SortRun:
+    """How a sort, or an index, runs."""
+
+    way: SortWay
+    """How rows come into their order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedShuffle:
+    """Rows pass through files, into shards by the hash of their key."""
+
+    directory: str
+    """Where they are staged."""
+    layout: ShardLayout
+    """The shards."""
+    group: tuple[int, int]
+    """Partitions of one stage task, and bytes that those of them which wait may take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PShuffle:
+    """dask's P2P moves rows to shards by the hash of their key."""
+
+    settings: P2PSettings
+    """Buffers that the workers are held to."""
+    disk: P2PDisk
+    """The file system with the least room for what is written there."""
+    oversized_key: str
+    """The key that is larger than a partition was to be, in words; empty where there is none."""
+
+
+ShuffleWay: TypeAlias = StagedShuffle | P2PShuffle
+"""The ways in which rows of a key come together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShuffleRun:
+    """How a shuffle by key runs."""
+
+    way: ShuffleWay
+    """How rows of a key come together."""

@@ -102,7 +102,7 @@ def climb(
         if requested not in (None, forms.get(name, name)):
             why_not[name] = f"strategy={requested!r} was requested"
         elif taken is not None:
-            why_not[name] = f"{taken} comes first and fits"
+            why_not[name] = f"{taken} comes first and {'can run' if unfit is None else 'fits'}"
         else:
             offer = rung()
             if isinstance(offer, str):

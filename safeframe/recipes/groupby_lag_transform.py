@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import dask.dataframe as dd
-from dask.dataframe.api import new_collection
 
 from safeframe.choices import check_flags
-from safeframe.engine.exchange.runs import check_staging
-from safeframe.engine.lag.nodes import SafeLag
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.prepare.arguments import as_names, check_keys
 from safeframe.prepare.lag.columns import NO_FILL, lag_spec
-from safeframe.prepare.lag.plan import PlannedLag, plan_lags
+from safeframe.prepare.lag.plan import PlannedLag, lagged, plan_lags
 from safeframe.prepare.lag.source import lag_source
 from safeframe.prepare.sort.order import SortOptions
 
@@ -163,11 +160,7 @@ def groupby_lag_transform(
         ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, SortOptions(
             npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
         ))  # fmt: skip
-    plan = planned.lag.plan
-    if plan.strategy == "staged" and plan.staging_directory is not None:
-        check_staging(plan.staging_directory)
-    expression = SafeLag(planned.frame, plan, planned.lags, transform, planned.moves, planned.divisions)
-    return cast("dd.DataFrame", new_collection(expression))
+    return lagged(planned, transform)
 
 
 def plan_lag(
@@ -211,7 +204,7 @@ def plan_lag(
     return _planned(
         ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, SortOptions(
             npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
-        )).lag.plan  # fmt: skip
+        )).plan  # fmt: skip
 
 
 def _planned(

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import dask.dataframe as dd
-from dask.dataframe.api import new_collection
 
-from safeframe import config
-from safeframe.choices import check_count
-from safeframe.engine.p2p.nodes import SafeP2PShuffle
-from safeframe.engine.planned.sources import source_files
-from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullError, ValidationError
-from safeframe.facts.keys import KeySchema, KeyStatistics
+from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
-from safeframe.kernels.keys.schema import common_schema
-from safeframe.planning.p2p.layout import P2PLayout
-from safeframe.planning.p2p.plan import plan_p2p_shuffle as make_plan
-from safeframe.prepare.arguments import as_names, check_frame, check_keys, given_budget
-from safeframe.prepare.merge.sizes import check_statistics
-from safeframe.sizing.cluster import set_up_workers
-from safeframe.sizing.keys.statistics import gather_key_statistics
-from safeframe.sizing.p2p import p2p_facts
-from safeframe.units import format_nbytes
+from safeframe.prepare.sort.order import SortOptions
+from safeframe.prepare.sort.shuffle import plan_by_key_through_p2p, shuffled
 
 __all__ = ["p2p_shuffle", "plan_p2p_shuffle"]
 
@@ -108,13 +93,7 @@ def p2p_shuffle(
     >>> with Client(processes=False, dashboard_address=None) as client:  # doctest: +SKIP
     ...     safeframe.p2p_shuffle(frame, "k", npartitions=2).compute()
     """
-    ddf, names, schema, plan, layout = _planned(ddf, on, npartitions, partition_size, memory, statistics)
-    _refuse(plan, layout)
-    for reason in plan.reasons:
-        if "cannot cut a key" in reason:
-            warnings.warn(SafeframeWarning(f"p2p_shuffle: {reason}."), stacklevel=2)
-    expression = SafeP2PShuffle(ddf, plan, layout.settings, names, schema)
-    return cast("dd.DataFrame", new_collection(expression))
+    return shuffled(plan_by_key_through_p2p(ddf, on, _given(npartitions, partition_size, memory), statistics))
 
 
 def plan_p2p_shuffle(
@@ -145,63 +124,12 @@ def plan_p2p_shuffle(
     -----
     **Eager.** As :func:`p2p_shuffle`.
     """
-    return _planned(ddf, on, npartitions, partition_size, memory, statistics)[3]
+    return plan_by_key_through_p2p(ddf, on, _given(npartitions, partition_size, memory), statistics).plan
 
 
-def _planned(
-    ddf: Any,
-    on: Any,
-    npartitions: int | None,
-    partition_size: str | int | None,
-    memory: str | int | None,
-    statistics: KeyStatistics | None,
-) -> tuple[dd.DataFrame, tuple[Any, ...], KeySchema, Plan, P2PLayout]:
-    ddf = check_frame(ddf, "ddf")
-    names = as_names(on)
-    check_keys(ddf, names, "ddf")
-    check_count(npartitions, argument="npartitions", what="a number of partitions")
-    if npartitions is not None and partition_size is not None:
-        msg = "npartitions= and partition_size= exclude each other."
-        raise ValidationError(msg, hint="Pass one of them.")
-    partition_nbytes = config.partition_nbytes(partition_size)
-    set_up_workers()
-    budget = given_budget(memory)
-    columns = [ddf._meta[name] for name in names]
-    schema = common_schema(columns, columns, left_names=names, right_names=names)
-    sources = source_files(ddf)
-    if statistics is None:
-        statistics = gather_key_statistics([(ddf, names)], schema)[0]
-    else:
-        check_statistics(statistics, names, ddf)
-    facts = p2p_facts(ddf, budget=budget, keys=statistics)
-    plan, layout = make_plan(facts, npartitions=npartitions, partition_nbytes=partition_nbytes)
-    return ddf, names, schema, replace(plan, sources=sources), layout
-
-
-def _refuse(plan: Plan, layout: P2PLayout) -> None:
-    """Raise when the plan does not fit, with what can be done about P2P in particular."""
-    if plan.staging_free_nbytes is not None and plan.staging_nbytes > plan.staging_free_nbytes:
-        disk = layout.disk
-        msg = (
-            f"p2p_shuffle writes up to {format_nbytes(layout.tightest_nbytes)} to the disk of {disk.directory} on "
-            f"{disk.host}, which {disk.workers} workers share, and only {format_nbytes(disk.free_nbytes)} is free."
-        )
-        hint = "Free some disk, or start the workers with a local_directory= that has more room."
-        raise StagingFullError(
-            msg, hint=hint, needed_nbytes=layout.tightest_nbytes, free_nbytes=disk.free_nbytes
-        )
-    budget = plan.budget
-    if budget.reserved_nbytes + budget.transport_nbytes > budget.allowed_nbytes:
-        msg = (
-            f"P2P's buffers and messages take at least {format_nbytes(budget.transport_nbytes)} of each worker, "
-            f"which uses {format_nbytes(budget.reserved_nbytes)} before any data; "
-            f"{format_nbytes(budget.allowed_nbytes)} is allowed."
-        )
-        hint = "Give each worker more memory, request fewer partitions, or use strategy='staged'."
-        raise MemoryBudgetError(
-            msg,
-            hint=hint,
-            projected_nbytes=budget.reserved_nbytes + budget.transport_nbytes,
-            allowed_nbytes=budget.allowed_nbytes,
-        )
-    plan.validate()
+def _given(
+    npartitions: int | None, partition_size: str | int | None, memory: str | int | None
+) -> SortOptions:
+    return SortOptions(
+        npartitions=npartitions, partition_size=partition_size, strategy="p2p", memory=memory, staging=None
+    )

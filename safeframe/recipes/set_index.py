@@ -11,10 +11,11 @@ import dask.dataframe as dd
 import pandas as pd
 
 from safeframe.choices import check_flags
+from safeframe.engine.sort.nodes import SortRequest
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.sort.rows import RowOrder
-from safeframe.planning.sort.plan import plan_sort
+from safeframe.planning.sort.plan import plan_unsorted
 from safeframe.prepare.arguments import check_frame
 from safeframe.prepare.dask_arguments import (
     as_npartitions,
@@ -293,15 +294,8 @@ def _given(
 
 def _planned(given: _Given) -> PlannedSort:
     found = given.found
-    planned = plan_order(
-        found.frame,
-        given.order,
-        given.options,
-        recipe=_RECIPE,
-        index=found.column,
-        drop=found.drop,
-        with_index=False,
-    )
+    request = SortRequest(order=given.order, index=found.column, drop=found.drop, with_index=False)
+    planned = plan_order(found.frame, request, given.options, recipe=_RECIPE)
     facts = planned.facts
     # Nulls, and keys without codes, say nothing about the order: such rows are sorted.
     if (
@@ -317,9 +311,4 @@ def _planned(given: _Given) -> PlannedSort:
 
 def _as_they_are(given: _Given) -> Plan:
     """Plan an index of partitions whose rows stay as they are."""
-    planned = _planned(replace(given, in_order=False))
-    facts = replace(
-        planned.facts, ordered="", held_rows=0, strategy="sorted", npartitions=None, partition_nbytes=None
-    )
-    plan = plan_sort(facts, len(facts.quantiles.partition_rows))[0]
-    return replace(plan, reasons=("sort=False: rows stay where they are, in the order that they have",))
+    return plan_unsorted(_planned(replace(given, in_order=False)).facts)

@@ -10,6 +10,7 @@ import dask.dataframe as dd
 import numpy as np
 
 from safeframe.choices import check_choice, check_flags
+from safeframe.engine.sort.nodes import SortRequest
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.prepare.arguments import as_names, check_frame
@@ -228,4 +229,5 @@ def _planned(
     if ignore_index is not None:  # as dask has it by default
         check_flags(ignore_index=ignore_index)
     order = row_order(frame, names, ascending=[bool(d) for d in directions], na_last=na_position == "last")
-    return plan_order(frame, order, given, recipe="sort_values", with_index=not ignore_index, split_keys=True)
+    request = SortRequest(order=order, index=None, drop=True, with_index=not ignore_index)
+    return plan_order(frame, request, given, recipe=_RECIPE, split_keys=True)

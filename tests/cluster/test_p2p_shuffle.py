@@ -11,8 +11,8 @@ from distributed import Client, LocalCluster, wait
 
 import safeframe
 from safeframe import errors, measure
-from safeframe.engine.p2p.nodes import SafeP2PShuffle
 from safeframe.engine.p2p.settings import P2PBuffers
+from safeframe.engine.sort.nodes import SafeShuffle
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.statistics import key_statistics
 from safeframe.sizing.p2p import p2p_facts
@@ -145,7 +145,7 @@ def test_what_follows_it_is_plain_dask(small_cluster, tmp_path):
 def test_only_the_columns_that_are_wanted_are_sent(small_cluster, tmp_path):
     frame_of().to_parquet(tmp_path / "in")
     wide = p2p_shuffle(dd.read_parquet(tmp_path / "in"), "k", npartitions=3)
-    (narrow,) = wide[["x"]].simplify().expr.find_operations(SafeP2PShuffle)
+    (narrow,) = wide[["x"]].simplify().expr.find_operations(SafeShuffle)
     assert list(narrow.frame.columns) == ["k", "x"]
     assert wide["x"].sum().compute() == pytest.approx(frame_of()["x"].sum().compute())
 

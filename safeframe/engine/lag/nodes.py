@@ -3,10 +3,10 @@
 :class:`SafeLag` is abstract: dask pushes projections through it, and it becomes
 one of four concrete forms when the graph is made::
 
-    whole     LagShards(frame)
-    halo      LagPartitions(frame, PartitionEdges(frame))
-    staged    ExchangeCells(Seal(stage(frame)))
-    p2p       LagShards(by_p2p(frame))
+    WholeGroups     LagShards(frame)
+    HaloGroups      LagPartitions(frame, PartitionEdges(frame))
+    StagedGroups    ExchangeCells(Seal(stage(frame)))
+    P2PGroups       LagShards(by_p2p(frame))
 
 Shards are fused with the tasks that bring their rows, so that none of them waits.
 """
@@ -16,15 +16,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, assert_never
 
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise, Expr
 from safeframe._dask.trees import lowered
-from safeframe.engine.exchange.nodes import ExchangeCells, Seal, in_memory, own_tasks, part_of, stage
-from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.exchange.nodes import in_memory, own_tasks, part_of
 from safeframe.engine.lag.tasks import (
     Part,
     lag_cell,
@@ -36,63 +35,57 @@ from safeframe.engine.lag.tasks import (
 )
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
+from safeframe.engine.sort.nodes import staged_cells
 from safeframe.engine.sort.tasks import SortSpec
 from safeframe.engine.task import CellLimit
-from safeframe.facts.lag import Halo
-from safeframe.facts.p2p import P2PSettings
+from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
+from safeframe.facts.sort import RangeFigures
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.frame import FrameSpec, with_index
 from safeframe.kernels.lag.shift import lagged_meta
 from safeframe.kernels.lag.spec import LagSpec
-from safeframe.kernels.routing.router import Router
+from safeframe.kernels.routing.ranges import RangeRouter, range_router
 from safeframe.kernels.sort.rows import RowOrder
 
-__all__ = ["LagMoves", "SafeLag"]
+__all__ = ["LagRequest", "SafeLag"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LagMoves:
-    """How rows come next to the rows of their group."""
+class LagRequest:
+    """Orders of groups and of their rows, and what becomes of the index."""
 
     order: RowOrder
     """The order of rows: keys, and what orders the rows of a group."""
+    groups: RowOrder
+    """The order of the keys alone."""
     index: Any
     """The column that becomes the index; None where the index stays."""
     drop: bool
     """Whether that column goes."""
     with_index: bool
     """Whether the index is kept."""
-    halo: Halo | None
-    """Rows of neighbours, where partitions stay."""
-    router: Router | None
-    """Where rows go, where they move."""
-    group: tuple[int, int]
-    """Partitions of one stage task, and bytes that those of them which wait may take."""
-    across: bool
-    """Whether groups go over several shards."""
-    p2p: P2PSettings | None
-    """Buffers that P2P is held to, when it moves the rows."""
 
 
 class SafeLag(PlannedFrame):
     """Rows with columns shifted within groups, by a plan."""
 
-    _parameters = ["frame", "plan", "lags", "transform", "moves", "given_divisions"]
+    _parameters = ["frame", "plan", "lags", "transform", "request", "quantiles", "given_divisions"]
 
     @functools.cached_property
     def _meta(self) -> Any:
         meta = lagged_meta(self.frame._meta, self.lags)
-        moves: LagMoves = self.moves
-        return meta if moves.index is None else with_index(meta, moves.index, drop=moves.drop)
+        request: LagRequest = self.request
+        return meta if request.index is None else with_index(meta, request.index, drop=request.drop)
 
     def _projected(self, wanted: set[Any]) -> Planned | None:
-        lags, moves = self.lags, self.moves
+        lags, request, plan = self.lags, self.request, self.plan
         made = tuple(column for column in lags.columns if column.name in wanted)
         narrower = replace(lags, columns=made)
-        if not made and moves.halo is not None:
-            moves = replace(moves, halo=moves.halo.of_no_rows())
-        needed = wanted.union(moves.order.by, narrower.needed, () if moves.index is None else (moves.index,))
+        if not made:
+            plan = _without_neighbours(plan)
+        index = () if request.index is None else (request.index,)
+        needed = wanted.union(request.order.by, narrower.needed, index)
         columns = [name for name in self.frame.columns if name in needed]
         if in_memory(self.frame):
             # Narrower partitions would be copies, which wait for their neighbours besides.
@@ -100,17 +93,17 @@ class SafeLag(PlannedFrame):
         if len(columns) == len(self.frame.columns) and len(made) == len(lags.columns):
             return None
         frame = self.frame if len(columns) == len(self.frame.columns) else self.frame[columns]
-        return type(self)(frame, self.plan, narrower, self.transform, moves, self.given_divisions)
+        return type(self)(frame, plan, narrower, *self.operands[3:])
 
     @functools.cached_property
     def _spec(self) -> SortSpec:
         plan: Plan = self.plan
-        moves: LagMoves = self.moves
+        request: LagRequest = self.request
         return SortSpec(
-            frame=FrameSpec(meta=self.frame._meta, with_index=moves.with_index),
-            order=moves.order,
-            index=moves.index,
-            drop=moves.drop,
+            frame=FrameSpec(meta=self.frame._meta, with_index=request.with_index),
+            order=request.order,
+            index=request.index,
+            drop=request.drop,
             limit=CellLimit.of(plan),
             rows=int(plan.output_rows),
             divisions=tuple(self.given_divisions),
@@ -118,29 +111,32 @@ class SafeLag(PlannedFrame):
 
     def _concrete(self) -> Any:
         plan: Plan = self.plan
-        frame, spec, lags = lowered(self.frame), self._spec, self.lags
-        moves: LagMoves = self.moves
-        if plan.strategy == "whole":
-            self._check_partitions(frame)
-            return LagShards(
-                frame, lag_whole, spec, lags, self._meta, self.given_divisions, self._name
-            ).fuse()
-        if plan.strategy == "halo":
-            return self._in_place(frame)
-        assert moves.router is not None, "planned with rows that move"
-        if plan.strategy == "p2p":
-            assert moves.p2p is not None, "planned with P2P"
-            moved = by_p2p(frame, moves.router, moves.p2p, plan)
-            return LagShards(
-                moved, lag_shard, spec, lags, self._meta, self.given_divisions, self._name
-            ).fuse()
-        run = self._name
-        directory = start_run(plan.staging_directory or "", run)
-        staged = stage(frame, spec.frame, moves.router, directory, moves.group)
-        # Rows of one key, as they were staged, are in the frame's order, and columns may ask for another one.
-        staged_in_order = moves.across or moves.order.by == lags.by
-        sealed = Seal(run, seal_lag, (spec, plan.layout, lags, staged_in_order, moves.across), staged)
-        return ExchangeCells(sealed, lag_cell, self._meta, self.given_divisions, run)
+        request: LagRequest = self.request
+        assert isinstance(plan.run, LagRun), "lag features are planned"
+        frame, spec, lags, way = lowered(self.frame), self._spec, self.lags, plan.run.way
+        result = self._meta, self.given_divisions, self._name
+        match way:
+            case WholeGroups():
+                self._check_partitions(frame)
+                return LagShards(frame, lag_whole, spec, lags, *result).fuse()
+            case HaloGroups(halo=halo):
+                self._check_partitions(frame)
+                return self._in_place(frame, halo)
+            case StagedGroups(figures=figures, across=across):
+                # Rows of one key, as they were staged, are in the frame's order, and columns may ask for another one.
+                staged_in_order = across or request.order.by == lags.by
+                router = self._router(figures, request.order if across else request.groups)
+                return staged_cells(
+                    self, spec, router, way, lag_cell, seal_lag, lags, staged_in_order, across
+                )
+            case P2PGroups(figures=figures, settings=settings):
+                moved = by_p2p(frame, self._router(figures, request.groups), settings, plan)
+                return LagShards(moved, lag_shard, spec, lags, *result).fuse()
+            case _:
+                assert_never(way)
+
+    def _router(self, figures: RangeFigures, order: RowOrder) -> RangeRouter:
+        return range_router(order, figures.layout, self.quantiles)
 
     def _check_partitions(self, frame: Any) -> None:
         plan: Plan = self.plan
@@ -148,9 +144,7 @@ class SafeLag(PlannedFrame):
             msg = f"The frame has {frame.npartitions} partitions, and had {plan.output_partitions} when it was planned."
             raise data_changed(msg, planned=plan.output_partitions, found=frame.npartitions)
 
-    def _in_place(self, frame: Any) -> Any:
-        halo: Halo = self.moves.halo
-        self._check_partitions(frame)
+    def _in_place(self, frame: Any, halo: Halo) -> Any:
         fused = frame.fuse()
         edges = None
         if halo.tails.any() or halo.heads.any():
@@ -159,15 +153,16 @@ class SafeLag(PlannedFrame):
             source = narrow if own_tasks(narrow) is not None and own_tasks(fused) is not None else fused
             edges = PartitionEdges(source, self.lags, halo, self._name)
         return LagPartitions(
-            fused,
-            edges,
-            self._spec,
-            self.lags,
-            self.moves,
-            self._meta,
-            self.given_divisions,
-            self._name,
+            fused, edges, self._spec, self.lags, halo, self._meta, self.given_divisions, self._name
         )
+
+
+def _without_neighbours(plan: Plan) -> Plan:
+    """Return the plan in which no partition needs rows of another one: no shifted column is left."""
+    assert isinstance(plan.run, LagRun), "lag features are planned"
+    if not isinstance(plan.run.way, HaloGroups):
+        return plan
+    return replace(plan, run=LagRun(way=HaloGroups(halo=plan.run.way.halo.of_no_rows())))
 
 
 class PartitionEdges(Expr):  # type: ignore[misc]
@@ -203,7 +198,7 @@ class PartitionEdges(Expr):  # type: ignore[misc]
 class LagPartitions(GivenOutput):
     """Partitions that stay, with their shifted columns."""
 
-    _parameters = ["frame", "edges", "spec", "lags", "moves", "meta", "given_divisions", "run"]
+    _parameters = ["frame", "edges", "spec", "lags", "halo", "meta", "given_divisions", "run"]
 
     @functools.cached_property
     def _own_tasks(self) -> list[Any] | None:
@@ -215,10 +210,8 @@ class LagPartitions(GivenOutput):
         return edges if self._own_tasks is not None else [self.frame, *edges]
 
     def _task(self, name: Any, index: int) -> Any:
-        moves: LagMoves = self.moves
+        halo: Halo = self.halo
         part = part_of(self.frame, self._own_tasks, index)
-        halo = moves.halo
-        assert halo is not None, "planned with partitions that stay"
         before, after = halo.before[index], halo.after[index]
         planned = Part(number=index, rows=int(halo.rows[index]), before=before, after=after)
         tails, heads = (

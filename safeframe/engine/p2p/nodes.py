@@ -24,11 +24,9 @@ from safeframe._dask.trees import lowered
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p.settings import set_buffers
 from safeframe.engine.p2p.tasks import receive_shard, send_partition, settle
-from safeframe.engine.planned.nodes import PlannedFrame
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
-from safeframe.kernels.routing.hashes import HashRouter
 from safeframe.kernels.routing.router import Router
 from safeframe.sizing.cluster import current_client
 
@@ -37,34 +35,9 @@ __all__ = [
     "P2PBarrier",
     "P2POutput",
     "P2PSend",
-    "SafeP2PShuffle",
     "by_p2p",
     "send_shards",
 ]
-
-
-class SafeP2PShuffle(PlannedFrame):
-    """A shuffle by key that runs by a plan."""
-
-    _parameters = ["frame", "plan", "settings", "on", "schema"]
-
-    @property
-    def _meta(self) -> Any:
-        return self.frame._meta
-
-    @property
-    def _keys(self) -> Any:
-        return self.on
-
-    @functools.cached_property
-    def unique_partition_mapping_columns_from_shuffle(self) -> set[Any]:
-        """Nothing: dask would take it for its own hash, and join this with a frame that has that."""
-        return set()
-
-    def _concrete(self) -> Any:
-        plan: Plan = self.plan
-        router = HashRouter(tuple(self.on), self.schema, plan.output_partitions)
-        return by_p2p(lowered(self.frame), router, self.settings, plan, final=True)
 
 
 def _rows_of(plan: Plan) -> PlannedKeys:

@@ -1,18 +1,23 @@
 """Sorting, indexing and shuffling as dask expressions.
 
-:class:`SafeSort` is abstract: dask pushes projections through it, and it
-becomes one of three concrete forms when the graph is made::
+:class:`SafeSort` and :class:`SafeShuffle` are abstract: dask pushes projections
+through them, and they become a concrete form when the graph is made::
 
-    sorted    InPlace(frame), or AlignedCells(frame) where partitions share keys
-    staged    ExchangeCells(Seal(stage(frame)))
-    p2p       OrderedShards(by_p2p(frame))
+    InPlaceSort                 InPlace(frame)
+    AlignedSort                 AlignedCells(frame)
+    StagedSort, StagedShuffle   ExchangeCells(Seal(stage(frame)))
+    P2PSort                     OrderedShards(by_p2p(frame))
+    P2PShuffle                  by_p2p(frame)
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, assert_never
 
+import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise
@@ -32,45 +37,87 @@ from safeframe.engine.sort.tasks import (
 )
 from safeframe.engine.task import CellLimit
 from safeframe.errors import MemoryBudgetError
+from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
+from safeframe.facts.sort import (
+    AlignedSort,
+    Alignment,
+    InPlaceSort,
+    P2PShuffle,
+    P2PSort,
+    RangeFigures,
+    ShuffleRun,
+    SortRun,
+    StagedShuffle,
+    StagedSort,
+)
 from safeframe.kernels.columns.frame import FrameSpec, with_index
-from safeframe.kernels.routing.ranges import NullsFirst
+from safeframe.kernels.routing.divisions import DivisionRouter
+from safeframe.kernels.routing.hashes import HashRouter
+from safeframe.kernels.routing.ranges import NullsFirst, range_router
 from safeframe.kernels.routing.router import Router
-from safeframe.planning.sort.alignment import Alignment
+from safeframe.kernels.sort.rows import RowOrder
 
-__all__ = ["SafeSort"]
+__all__ = ["SafeShuffle", "SafeSort", "SortRequest", "staged_cells"]
+
+
+class StagedWay(Protocol):
+    """How rows of one frame pass through files."""
+
+    @property
+    def directory(self) -> str:
+        """Where they are staged."""
+
+    @property
+    def group(self) -> tuple[int, int]:
+        """Partitions of one stage task, and bytes that those of them which wait may take."""
+
+    @property
+    def layout(self) -> ShardLayout:
+        """The shards."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SortRequest:
+    """An order of rows, and what becomes of the index."""
+
+    order: RowOrder
+    """The order."""
+    index: Any
+    """The column that becomes the index; None where the index stays."""
+    drop: bool
+    """Whether that column goes."""
+    with_index: bool
+    """Whether the input's index is kept."""
+    cuts: DivisionRouter | None = None
+    """Where the user cuts the order; None where the plan does."""
 
 
 class SafeSort(PlannedFrame):
-    """Rows sorted by a plan."""
+    """Rows sorted by a plan, with the facts that it was made from: they may be planned again."""
 
-    planned: Any = None
-    """The facts of the plan, so that it can be planned again; not sent anywhere."""
-
-    _parameters = [
-        "frame", "plan", "router", "order", "by", "given_divisions", "index_column", "drop", "group", "with_index",
-        "alignment", "p2p", "parts",
-    ]  # fmt: skip
+    _parameters = ["frame", "plan", "request", "facts", "given_divisions"]
 
     @property
     def _meta(self) -> Any:
-        meta = self.frame._meta
-        if self.index_column is not None:
-            return with_index(meta, self.index_column, drop=self.drop)
-        return meta if self.with_index else meta.reset_index(drop=True)
+        meta, request = self.frame._meta, self.request
+        if request.index is not None:
+            return with_index(meta, request.index, drop=request.drop)
+        return meta if request.with_index else meta.reset_index(drop=True)
 
     @property
     def _keys(self) -> Any:
-        return self.by
+        return self.request.order.by
 
     @functools.cached_property
     def _spec(self) -> SortSpec:
         plan: Plan = self.plan
+        request: SortRequest = self.request
         return SortSpec(
-            frame=FrameSpec(meta=self.frame._meta, with_index=self.with_index),
-            order=self.order,
-            index=self.index_column,
-            drop=self.drop,
+            frame=FrameSpec(meta=self.frame._meta, with_index=request.with_index),
+            order=request.order,
+            index=request.index,
+            drop=request.drop,
             limit=CellLimit.of(plan),
             rows=int(plan.output_rows),
             divisions=tuple(self.given_divisions),
@@ -80,7 +127,7 @@ class SafeSort(PlannedFrame):
         try:
             super()._begin(plan)
         except MemoryBudgetError as error:
-            if self.index_column is None or plan.largest_partition_nbytes <= plan.partition_nbytes:
+            if self.request.index is None or plan.largest_partition_nbytes <= plan.partition_nbytes:
                 raise
             hint = (
                 f"{error.hint} {plan.recipe} keeps the rows of a key in one partition; if one key has most of them, "
@@ -90,24 +137,94 @@ class SafeSort(PlannedFrame):
 
     def _concrete(self) -> Any:
         plan: Plan = self.plan
-        frame, spec = lowered(self.frame), self._spec
-        if plan.strategy == "sorted":
-            parts = PlannedOrder(self.parts).check(frame.npartitions)
-            if self.alignment is None:
+        request: SortRequest = self.request
+        assert isinstance(plan.run, SortRun), "a sort is planned"
+        frame, spec, way = lowered(self.frame), self._spec, plan.run.way
+        match way:
+            case InPlaceSort(partitions=partitions):
+                parts = PlannedOrder(partitions).check(frame.npartitions)
                 return InPlace(frame, spec, parts, self._meta, self.given_divisions).fuse()
-            return AlignedCells(frame, spec, self._meta, self.given_divisions, self.alignment, parts)
-        router: Router = self.router
-        if plan.strategy == "p2p":
-            nulls_first = spec.order is not None and not spec.order.na_last
-            if nulls_first and plan.layout is not None and plan.layout.null_shard:
-                router = NullsFirst(self.router)
-            moved = by_p2p(frame, router, self.p2p, plan)
-            return OrderedShards(moved, spec, self._meta, self.given_divisions).fuse()
-        run = self._name
-        directory = start_run(plan.staging_directory or "", run)
-        staged = stage(frame, spec.frame, router, directory, self.group)
-        sealed = Seal(run, seal_sort, (spec, plan.layout), staged)
-        return ExchangeCells(sealed, ordered_cell, self._meta, self.given_divisions, run)
+            case AlignedSort(partitions=partitions, alignment=alignment):
+                parts = PlannedOrder(partitions).check(frame.npartitions)
+                return AlignedCells(frame, spec, self._meta, self.given_divisions, alignment, parts)
+            case StagedSort(figures=figures):
+                return staged_cells(self, spec, self._router(figures), way, ordered_cell, seal_sort)
+            case P2PSort(figures=figures, settings=settings):
+                router = self._router(figures)
+                if not request.order.na_last and figures.layout.null_shard:
+                    router = NullsFirst(router)
+                moved = by_p2p(frame, router, settings, plan)
+                return OrderedShards(moved, spec, self._meta, self.given_divisions).fuse()
+            case _:
+                assert_never(way)
+
+    def _router(self, figures: RangeFigures) -> Any:
+        request: SortRequest = self.request
+        return request.cuts or range_router(request.order, figures.layout, self.facts.quantiles)
+
+
+class SafeShuffle(PlannedFrame):
+    """Rows of a key brought together by a plan."""
+
+    _parameters = ["frame", "plan", "on", "schema", "with_index"]
+
+    @property
+    def _meta(self) -> Any:
+        meta = self.frame._meta
+        return meta if self.with_index else meta.reset_index(drop=True)
+
+    @property
+    def _keys(self) -> Any:
+        return self.on
+
+    def _concrete(self) -> Any:
+        plan: Plan = self.plan
+        assert isinstance(plan.run, ShuffleRun), "a shuffle is planned"
+        router, way = HashRouter(tuple(self.on), self.schema, plan.output_partitions), plan.run.way
+        match way:
+            case StagedShuffle():
+                spec = SortSpec(
+                    frame=FrameSpec(meta=self.frame._meta, with_index=self.with_index),
+                    order=None,
+                    index=None,
+                    drop=True,
+                    limit=CellLimit.of(plan),
+                    rows=int(plan.output_rows),
+                    divisions=self.divisions,
+                )
+                return staged_cells(self, spec, router, way, ordered_cell, seal_sort)
+            case P2PShuffle(settings=settings):
+                return by_p2p(lowered(self.frame), router, settings, plan, final=True)
+            case _:
+                assert_never(way)
+
+
+def staged_cells(
+    expr: Any,
+    spec: SortSpec,
+    router: Router,
+    way: StagedWay,
+    make: Callable[[Any, int], pd.DataFrame],
+    seal: Callable[..., Any],
+    *arguments: Any,
+) -> Any:
+    """Return the output partitions of rows that pass through files.
+
+    Parameters
+    ----------
+    expr
+        What they are the result of.
+    spec, router, way
+        What tasks have to know, where rows go, and by which files.
+    make
+        Makes an output partition of a manifest and its number.
+    seal, arguments
+        Joins all manifests into that one, and what it takes after the spec and the layout.
+    """
+    run = expr._name
+    staged = stage(lowered(expr.frame), spec.frame, router, start_run(way.directory, run), way.group)
+    sealed = Seal(run, seal, (spec, way.layout, *arguments), staged)
+    return ExchangeCells(sealed, make, expr._meta, expr.divisions, run)
 
 
 class InPlace(GivenOutput, Blockwise):  # type: ignore[misc]

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from safeframe.facts.bag import BagRun
+from safeframe.facts.lag import LagRun
 from safeframe.facts.merge import MergeRun
 from safeframe.facts.rebalance import RebalanceRun
 from safeframe.facts.rechunk import RechunkRun
+from safeframe.facts.sort import ShuffleRun, SortRun
 
 __all__ = ["Run"]
 
-Run: TypeAlias = BagRun | MergeRun | RebalanceRun | RechunkRun
+Run: TypeAlias = BagRun | LagRun | MergeRun | RebalanceRun | RechunkRun | ShuffleRun | SortRun
 """One class for each kind of run."""

@@ -12,15 +12,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from safeframe import options
-from safeframe.choices import check_choice
-from safeframe.errors import ValidationError
-from safeframe.facts.lag import Halo, LagFacts
-from safeframe.facts.p2p import P2PSettings
-from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.facts.lag import (
+    Halo,
+    HaloGroups,
+    LagFacts,
+    LagRun,
+    LagWay,
+    P2PGroups,
+    StagedGroups,
+    WholeGroups,
+)
+from safeframe.facts.plan import Plan, Step
+from safeframe.facts.sort import P2PSort, SortRun, StagedSort
+from safeframe.planning.ladder import climb
 from safeframe.planning.lag.halo import plan_halo
 from safeframe.planning.memory import (
     cell_peak_nbytes,
@@ -28,77 +35,52 @@ from safeframe.planning.memory import (
     default_partition_nbytes,
     p2p_cell_peak_nbytes,
 )
-from safeframe.planning.sort.plan import plan_sort
-from safeframe.planning.sort.ranges import RangeFigures
+from safeframe.planning.sort.plan import sort_by_p2p, staged_sort
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["LAG_STRATEGIES", "LagPlan", "default_lag_partition_nbytes", "plan_lag"]
+__all__ = ["LAG_STRATEGIES", "default_lag_partition_nbytes", "plan_lag", "whole_refused"]
 
 LAG_STRATEGIES = ("whole", "halo", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LagPlan:
-    """A plan, and what the engine has to know besides."""
-
-    plan: Plan
-    halo: Halo | None
-    """Rows of neighbours, where partitions stay."""
-    figures: RangeFigures | None
-    """Where the order is cut, where rows move."""
-    settings: P2PSettings | None
-    """Buffers that P2P is held to, when it moves the rows."""
-
-
-def plan_lag(facts: LagFacts, *, only_in_place: bool = False) -> LagPlan | None:
-    """Choose the strategy and say what it costs.
-
-    Parameters
-    ----------
-    facts
-        Keys, sizes and budget.
-    only_in_place
-        Whether rows may not move; the plan is None then where they would have to.
+def plan_lag(facts: LagFacts) -> Plan:
+    """Choose the strategy and say what it costs; a plan that does not fit says so in ``fits``.
 
     Raises
     ------
     ValidationError
         When the facts name a strategy that does not exist, or that cannot run.
     """
-    asked = facts.sort.strategy
-    if asked is not None:
-        check_choice(asked, LAG_STRATEGIES, argument="strategy", what=f"a strategy of {facts.sort.recipe}")
-    halo = None
-    if facts.edges is not None and not facts.edges.out_of_order:
-        halo = plan_halo(facts.edges, facts.before, facts.after)
-    refusals = {"whole": facts.apart, "halo": _no_halo(facts)}
-    if not refusals["whole"]:
-        refusals["whole"] = _wrong_size(facts, None)
-    if halo is not None and not refusals["halo"]:
-        refusals["halo"] = _wrong_size(facts, halo)
-    rejected: list[Candidate] = []
-    for name, why in refusals.items():
-        if asked not in (None, name):
-            rejected.append(Candidate(strategy=name, reason=f"strategy={asked!r} was asked for"))
-        elif why and asked == name:
-            msg = f"strategy={name!r} cannot run this {facts.sort.recipe}: {why}."
-            raise ValidationError(msg, hint="Leave strategy= out to have one chosen.")
-        elif why:
-            rejected.append(Candidate(strategy=name, reason=why))
-        else:
-            later = LAG_STRATEGIES[LAG_STRATEGIES.index(name) + 1 :]
-            after = tuple(
-                Candidate(
-                    strategy=one,
-                    reason=f"strategy={asked!r} was asked for" if asked else f"{name} comes first and fits",
-                )
-                for one in later
-            )
-            taken = halo if name == "halo" else None
-            plan = _in_place(facts, name, taken, (*rejected, *after))
-            return LagPlan(plan=plan, halo=taken, figures=None, settings=None)
-    return None if only_in_place else _moved(facts, rejected)
+    chosen = climb(
+        {
+            "whole": lambda: _whole(facts),
+            "halo": lambda: _with_halo(facts),
+            "staged": lambda: _staged(facts),
+            "p2p": lambda: _by_p2p(facts),
+        },
+        recipe=facts.sort.recipe,
+        requested=facts.sort.strategy,
+    )
+    return replace(chosen.offer, rejected=chosen.rejected)
+
+
+def whole_refused(facts: LagFacts) -> str:
+    """Return why partitions of whole groups cannot stay as they are; empty when they can."""
+    return facts.apart or _wrong_size(facts, None)
+
+
+def _whole(facts: LagFacts) -> Plan | str:
+    return whole_refused(facts) or _in_place(facts, None)
+
+
+def _with_halo(facts: LagFacts) -> Plan | str:
+    edges = facts.edges
+    assert edges is not None, "edges are looked at where partitions of whole groups cannot stay"
+    if edges.out_of_order:
+        return edges.out_of_order
+    halo = plan_halo(edges, facts.before, facts.after)
+    return _wrong_size(facts, halo) or _in_place(facts, halo)
 
 
 def default_lag_partition_nbytes(facts: LagFacts) -> int:
@@ -147,21 +129,15 @@ def _cell_reason(facts: LagFacts, rows: int, beside: int, *, by_p2p: bool = Fals
     )
 
 
-def _no_halo(facts: LagFacts) -> str:
-    if facts.edges is None:
-        return "groups are whole within partitions, or nobody looked"
-    return facts.edges.out_of_order
-
-
 def _wrong_size(facts: LagFacts, halo: Halo | None) -> str:
-    """Return why partitions cannot stay as they are; empty when they can."""
+    """Return why partitions cannot stay in the sizes that they have; empty when they can."""
     sort = facts.sort
     n, rows = len(sort.quantiles.partition_rows), _largest_rows(facts)
     if sort.npartitions is not None and sort.npartitions != n:
-        return f"there are {format_count(n)} partitions, and {format_count(sort.npartitions)} are asked for"
+        return f"there are {format_count(n)} partitions, and {format_count(sort.npartitions)} are requested"
     largest = int(rows * sort.output_row_nbytes)
     if sort.partition_nbytes is not None and largest > sort.partition_nbytes:
-        return f"a partition would have {format_nbytes(largest)}, and {format_nbytes(sort.partition_nbytes)} are asked for"
+        return f"a partition would have {format_nbytes(largest)}, and {format_nbytes(sort.partition_nbytes)} are requested"
     projected = sort.budget.projected_worker_nbytes(_in_place_peak(facts, halo))
     if projected > sort.budget.usable_nbytes and sort.strategy is None:
         return (
@@ -206,12 +182,14 @@ def _waiting_nbytes(facts: LagFacts, halo: Halo | None) -> int:
     return math.ceil(everything / facts.sort.budget.threads_per_worker)
 
 
-def _in_place(facts: LagFacts, name: str, halo: Halo | None, rejected: Sequence[Candidate]) -> Plan:
+def _in_place(facts: LagFacts, halo: Halo | None) -> Plan:
     sort = facts.sort
     rows, n = _largest_rows(facts), len(sort.quantiles.partition_rows)
     steps = []
-    reason = "groups are whole within partitions: no rows move"
+    name, reason = "whole", "groups are whole within partitions: no rows move"
+    way: LagWay = WholeGroups()
     if halo is not None:
+        name, way = "halo", HaloGroups(halo=halo)
         edges = int((halo.tails > 0).sum() + (halo.heads > 0).sum())
         moved = int(halo.tails.sum() + halo.heads.sum())
         reason = (
@@ -246,7 +224,7 @@ def _in_place(facts: LagFacts, name: str, halo: Halo | None, rejected: Sequence[
         recipe=sort.recipe,
         strategy=name,
         reasons=(reason, *_others(facts)),
-        rejected=tuple(rejected),
+        rejected=(),
         steps=tuple(steps),
         budget=sort.budget,
         output_rows=sort.profile.rows,
@@ -259,6 +237,7 @@ def _in_place(facts: LagFacts, name: str, halo: Halo | None, rejected: Sequence[
         staging_nbytes=0,
         staging_free_nbytes=None,
         staging_directory=None,
+        run=LagRun(way=way),
     )
 
 
@@ -270,34 +249,57 @@ def _others(facts: LagFacts) -> tuple[str, ...]:
     return (facts.why, columns) if facts.why else (columns,)
 
 
-def _moved(facts: LagFacts, rejected: Sequence[Candidate]) -> LagPlan:
-    sort = facts.sort
-    # The result is wider than what an exchange alone would make.
-    plan, figures, settings = plan_sort(
-        sort, len(sort.quantiles.partition_rows), default_nbytes=default_lag_partition_nbytes(facts)
+def _staged(facts: LagFacts) -> Plan | str:
+    plan = staged_sort(facts.sort, _target(facts))
+    if isinstance(plan, str):
+        return plan
+    assert isinstance(plan.run, SortRun), "rows move as those of a sort"
+    assert isinstance(plan.run.way, StagedSort), "through files"
+    staged = plan.run.way
+    figures, rows = staged.figures, staged.figures.largest_rows
+    # Where groups go over several shards, a neighbour is read whole for the rows at its edge, but before all else.
+    beside = facts.before + facts.after if facts.across or (figures.layout.cells > 1).any() else 0
+    step = _columns_step(plan, _cell_nbytes(facts, rows, beside), _cell_reason(facts, rows, beside))
+    cut = ("groups too large for a partition are cut by the order of their rows",) if facts.across else ()
+    return replace(
+        plan,
+        reasons=(*plan.reasons, *cut, *_others(facts)),
+        # The task that fetches a partition's rows adds its columns.
+        steps=(*plan.steps[:-1], step),
+        run=LagRun(
+            way=StagedGroups(
+                directory=staged.directory, figures=figures, group=staged.group, across=facts.across
+            )
+        ),
     )
+
+
+def _by_p2p(facts: LagFacts) -> Plan | str:
+    plan = sort_by_p2p(facts.sort, _target(facts))
+    if isinstance(plan, str):
+        return plan
+    assert isinstance(plan.run, SortRun), "rows move as those of a sort"
+    assert isinstance(plan.run.way, P2PSort), "by P2P"
+    figures = plan.run.way.figures
     rows = figures.largest_rows
-    if plan.strategy == "p2p":
-        peak = _p2p_cell_nbytes(facts, rows)
-        reason = _cell_reason(facts, rows, 0, by_p2p=True)
-    else:
-        beside = facts.before + facts.after if facts.across or (figures.layout.cells > 1).any() else 0
-        # Where groups go over several shards, a neighbour is read whole for the rows at its edge, but before all else.
-        peak = _cell_nbytes(facts, rows, beside)
-        reason = _cell_reason(facts, rows, beside)
-    step = Step(
+    step = _columns_step(plan, _p2p_cell_nbytes(facts, rows), _cell_reason(facts, rows, 0, by_p2p=True))
+    return replace(
+        plan,
+        reasons=(*plan.reasons, *_others(facts)),
+        steps=(*plan.steps, step),
+        run=LagRun(way=P2PGroups(figures=figures, settings=plan.run.way.settings)),
+    )
+
+
+def _target(facts: LagFacts) -> int:
+    # The result is wider than what an exchange alone would make.
+    return facts.sort.partition_nbytes or default_lag_partition_nbytes(facts)
+
+
+def _columns_step(plan: Plan, peak_nbytes: int, reason: str) -> Step:
+    return Step(
         kind="make partitions with their columns",
         tasks=plan.output_partitions,
-        task_peak_nbytes=peak,
+        task_peak_nbytes=peak_nbytes,
         reason=reason,
-    )
-    cut = "groups too large for a partition are cut by the order of their rows"
-    others = tuple(candidate for candidate in plan.rejected if candidate.strategy != "sorted")
-    reasons = (*plan.reasons, *([cut] if facts.across else []), *_others(facts))
-    last = (step,) if plan.strategy == "staged" else (*plan.steps[-1:], step)
-    return LagPlan(
-        plan=replace(plan, reasons=reasons, rejected=(*rejected, *others), steps=(*plan.steps[:-1], *last)),
-        halo=None,
-        figures=figures,
-        settings=settings,
     )

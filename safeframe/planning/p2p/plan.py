@@ -13,15 +13,15 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import ShuffleKeys
 from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.facts.sort import P2PShuffle, ShuffleRun
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.layout import (
-    P2PLayout,
     bounding_row_nbytes,
     lay_out_p2p,
     p2p_task_nbytes,
     refuse_unavailable,
 )
-from safeframe.planning.sort.shuffle import heaviest_rows, largest_shard_rows, shards_for
+from safeframe.planning.sort.hash_shards import heaviest_key, largest_shard_rows, shards_for
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["plan_p2p_shuffle"]
@@ -29,7 +29,7 @@ __all__ = ["plan_p2p_shuffle"]
 
 def plan_p2p_shuffle(
     facts: P2PFacts, *, npartitions: int | None = None, partition_nbytes: int | None = None
-) -> tuple[Plan, P2PLayout]:
+) -> Plan:
     """Plan a shuffle by key through P2P.
 
     Parameters
@@ -63,22 +63,18 @@ def plan_p2p_shuffle(
             npartitions = max(npartitions, least)
     largest_rows = largest_shard_rows(keys, npartitions)
     layout = lay_out_p2p(facts, n_shards=npartitions, largest_rows=largest_rows, even=True)
-    heaviest = heaviest_rows(keys)
+    heaviest = heaviest_key(keys, width, target)
     reasons = [
         f"{format_count(keys.rows)} rows in {format_count(npartitions)} partitions by the hash of their key",
         *layout.reasons,
     ]
-    if heaviest * width > target:
-        name = f"the key {keys.heaviest_key}" if keys.heaviest_key else "one key"
-        reasons.append(
-            f"{name} has {format_count(heaviest)} rows, {format_nbytes(heaviest * width)}, more than the "
-            f"target of {format_nbytes(target)}: P2P cannot cut a key, so that its partition is larger"
-        )
-    plan = Plan(
+    if heaviest:
+        reasons.append(f"{heaviest}: P2P cannot cut a key, so that its partition is larger")
+    return Plan(
         recipe="p2p_shuffle",
         strategy="p2p",
         reasons=tuple(reasons),
-        rejected=(Candidate(strategy="staged", reason="P2P was asked for"),),
+        rejected=(Candidate(strategy="staged", reason="p2p_shuffle moves rows through P2P alone"),),
         steps=(_counting(facts, keys, layout.budget), *layout.steps),
         budget=layout.budget,
         output_rows=Estimate.computed(keys.rows),
@@ -91,8 +87,12 @@ def plan_p2p_shuffle(
         staging_nbytes=layout.tightest_nbytes,
         staging_free_nbytes=layout.disk.free_nbytes,
         staging_directory=layout.disk.directory,
+        run=ShuffleRun(
+            way=P2PShuffle(
+                settings=layout.settings, disk=layout.disk, oversized_key=reasons[-1] if heaviest else ""
+            )
+        ),
     )
-    return plan, layout
 
 
 def _counting(facts: P2PFacts, keys: ShuffleKeys, budget: Budget) -> Step:

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
-from safeframe.facts.keys import Codes, PartitionKeys
+from safeframe.facts.keys import PartitionKeys
+from safeframe.facts.sort import Alignment
 
-__all__ = ["Alignment", "align"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Alignment:
-    """Output partitions of a frame that is in order, each with the input partitions it touches."""
-
-    starts: Codes
-    """First code of each output partition, ascending."""
-    last: int
-    """The largest code."""
-    first_input: npt.NDArray[np.int64]
-    """The first input partition of each output partition."""
-    after_input: npt.NDArray[np.int64]
-    """The first input partition behind it."""
-    held_rows: int
-    """Rows of all input partitions that an output partition touches, at most."""
-
-    def moves(self, n_inputs: int) -> bool:
-        """Whether any row changes its partition, or an empty partition goes."""
-        return len(self.starts) != n_inputs or bool((self.after_input - self.first_input > 1).any())
+__all__ = ["align"]
 
 
 def align(parts: PartitionKeys) -> Alignment:

@@ -8,7 +8,6 @@ its own, read by row ranges.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,23 +15,9 @@ import numpy.typing as npt
 from safeframe import options
 from safeframe.facts.keys import Codes
 from safeframe.facts.layout import ShardLayout
-from safeframe.facts.sort import KeyQuantiles
+from safeframe.facts.sort import KeyQuantiles, RangeFigures
 
-__all__ = ["RangeFigures", "cut_at", "cut_evenly", "cut_into", "cut_to_size"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RangeFigures:
-    """A layout and the rows of its parts."""
-
-    layout: ShardLayout
-    """The shards and cells."""
-    first_keys: npt.NDArray[np.int64]
-    """For each shard of keys, the number of the sampled key that it begins with."""
-    largest_rows: int
-    """Upper bound of the rows of a cell."""
-    mean_rows: float
-    """Rows of a cell, on average."""
+__all__ = ["cut_at", "cut_evenly", "cut_into", "cut_to_size"]
 
 
 def cut_to_size(quantiles: KeyQuantiles, partition_rows: int, *, split: bool) -> RangeFigures:

@@ -15,15 +15,31 @@ from typing import Any
 import dask.dataframe as dd
 from dask.dataframe.api import new_collection
 
-from safeframe._dask.expressions import Assign, AsType, BaseSetIndexSortValues, Binop, Projection, Unaryop
-from safeframe.engine.p2p.nodes import SafeP2PShuffle
-from safeframe.engine.sort.nodes import SafeSort
+from safeframe._dask.expressions import (
+    Assign,
+    AsType,
+    BaseSetIndexSortValues,
+    Binop,
+    Projection,
+    Unaryop,
+)
+from safeframe.engine.sort.nodes import SafeShuffle, SafeSort, SortRequest
 from safeframe.errors import KeyNotFoundError, UnsupportedError
 from safeframe.facts.plan import Plan
+from safeframe.facts.sort import SortFacts
 from safeframe.prepare.arguments import check_frame, check_keys
-from safeframe.prepare.sort.order import PlannedSort
 
 __all__ = ["LagSource", "lag_source"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shuffled:
+    """A shuffle by key, seen from its result."""
+
+    plan: Plan
+    """Its plan."""
+    frame: dd.DataFrame
+    """Its input, with the steps that follow it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,16 +58,14 @@ class LagSource:
     """Whether the index is kept."""
     divisions: tuple[Any, ...] | None
     """Divisions that hold where rows stay; None where they are not known."""
-    shuffled: Plan | None
-    """The plan of the shuffle that makes groups whole; None where there is none."""
-    unshuffled: dd.DataFrame | None
-    """The input of that shuffle."""
+    shuffle: Shuffled | None
+    """The shuffle that makes groups whole; None where there is none."""
     why: str = ""
     """What was found out; empty when nothing was."""
     unsteady: bool = False
-    """Whether partitions may change whenever other columns are requested."""
-    brought: PlannedSort | None = None
-    """The plan that would bring the frame to its order; None where there is none."""
+    """Whether partitions may be others whenever other columns are asked for."""
+    brought: SortFacts | None = None
+    """What the plan that would bring the frame to its order was made from; None where there is none."""
 
 
 def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_index: bool) -> LagSource:
@@ -68,7 +82,7 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
     ordered = _brought_to_order(frame, by, order_by, ignore_index)
     if ordered is not None:
         return ordered
-    shuffled = _shuffled(frame, by)
+    shuffle = _shuffled(frame, by)
     columns, name = list(frame._meta.columns), frame._meta.index.name
     if frame._meta.index.nlevels > 1:
         msg = f"The index of ddf is a MultiIndex of {frame._meta.index.nlevels} levels."
@@ -86,9 +100,8 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
         drop=True,
         with_index=index is None and not ignore_index,
         divisions=divisions,
-        shuffled=shuffled[0] if shuffled is not None and index is None else None,
-        unshuffled=shuffled[1] if shuffled is not None and index is None else None,
-        # dask cuts at other keys when other columns are requested.
+        shuffle=shuffle if index is None else None,
+        # dask cuts anew, at other keys, when it is asked for other columns.
         unsteady=next(iter(frame.expr.find_operations(BaseSetIndexSortValues)), None) is not None,
     )
 
@@ -106,10 +119,10 @@ def _brought_to_order(
 ) -> LagSource | None:
     """Take the input of a frame that is brought to the order of the keys; None when it is another frame."""
     expression, assigned = _before_steps(frame.expr)
-    if not isinstance(expression, SafeSort) or expression.planned is None:
+    if not isinstance(expression, SafeSort):
         return None
-    before: PlannedSort = expression.planned
-    order = before.order
+    request: SortRequest = expression.request
+    order, index = request.order, request.index
     if assigned & set(order.by):
         return None  # rows stay in the order of values that are no longer there
     n = len(by)
@@ -117,38 +130,35 @@ def _brought_to_order(
         return None
     if order_by and order.by[n:] != tuple(order_by):
         return None
-    source = _with_steps(frame.expr, expression, before.frame.expr)
-    gone = (before.index,) if before.index is not None and before.drop else ()
+    source = _with_steps(frame.expr, expression, expression.frame)
+    gone = (index,) if index is not None and request.drop else ()
     if [name for name in source.columns if name not in gone] != list(frame.columns):
         return None
-    if not {*order.by, *(() if before.index is None else (before.index,))} <= set(source.columns):
+    if not {*order.by, *(() if index is None else (index,))} <= set(source.columns):
         return None  # a step chose columns of which one that tells the order is none
     return LagSource(
         frame=source,
         order_by=order.by[n:],
-        index=before.index,
-        drop=before.drop,
-        with_index=before.with_index and not ignore_index,
+        index=index,
+        drop=request.drop,
+        with_index=request.with_index and not ignore_index,
         divisions=None,
-        shuffled=None,
-        unshuffled=None,
-        why=f"the frame is brought to the order of its groups by {before.plan.recipe} anyway: rows move once",
-        brought=before,
+        shuffle=None,
+        why=f"the frame is brought to the order of its groups by {expression.plan.recipe} anyway: rows move once",
+        brought=expression.facts,
     )
 
 
-def _shuffled(frame: dd.DataFrame, by: Sequence[Any]) -> tuple[Plan, dd.DataFrame] | None:
-    """Return the plan and the input of the shuffle that has every group in one partition; None when there is none."""
+def _shuffled(frame: dd.DataFrame, by: Sequence[Any]) -> Shuffled | None:
+    """Return the shuffle that has every group in one partition; None when there is none."""
     expression, assigned = _before_steps(frame.expr)
-    if isinstance(expression, SafeSort) and expression.order is None:
-        on = set(expression.by)
-    elif isinstance(expression, SafeP2PShuffle):
-        on = set(expression.on)
-    else:
+    if not isinstance(expression, SafeShuffle):
         return None
+    on = set(expression.on)
     if not on <= set(by) or on & assigned:
         return None
-    return expression.plan, _with_steps(frame.expr, expression, expression.frame)
+    source = _with_steps(frame.expr, expression, expression.frame)
+    return Shuffled(plan=expression.plan, frame=source)
 
 
 def _before_steps(expression: Any) -> tuple[Any, set[Any]]:

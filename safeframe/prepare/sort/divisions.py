@@ -1,19 +1,33 @@
-"""Divisions that the user gives: whether all keys lie within them, and what they cut."""
+"""Divisions of a result that is in order: those that the user gives, and those that follow from a plan."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, assert_never
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
+from safeframe.engine.sort.nodes import SortRequest
 from safeframe.facts.keys import Codes
-from safeframe.facts.sort import KeyQuantiles, SortFacts
+from safeframe.facts.sort import (
+    AlignedSort,
+    Alignment,
+    InPlaceSort,
+    KeyQuantiles,
+    P2PSort,
+    RangeFigures,
+    SortFacts,
+    SortWay,
+    StagedSort,
+)
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.kernels.routing.divisions import DivisionRouter
-from safeframe.kernels.sort.rows import ranks_among
+from safeframe.kernels.sort.rows import RowOrder, ranks_among
+from safeframe.planning.sort.alignment import align
 
-__all__ = ["cut_by"]
+__all__ = ["cut_by", "known_divisions", "range_divisions"]
 
 
 def cut_by(router: DivisionRouter, facts: SortFacts) -> SortFacts:
@@ -31,7 +45,7 @@ def cut_by(router: DivisionRouter, facts: SortFacts) -> SortFacts:
         cuts=_places(router, quantiles),
         npartitions=router.n_shards,
         ordered=facts.ordered or _not_these(router, quantiles),
-        held_rows=0,
+        alignment=None,
     )
 
 
@@ -70,3 +84,66 @@ def _not_these(router: DivisionRouter, quantiles: KeyQuantiles) -> str:
     last = np.arange(router.n_shards) == router.n_shards - 1
     within = (parts.first >= begins) & ((parts.last < ends) | (last & (parts.last <= ends)))
     return "" if within[full].all() else why
+
+
+def known_divisions(
+    frame: dd.DataFrame, request: SortRequest, facts: SortFacts, way: SortWay
+) -> tuple[Any, ...]:
+    """Return the divisions of the result; known where a column becomes the index, or rows and their index stay."""
+    quantiles, order = facts.quantiles, request.order
+    if request.cuts is not None:
+        return request.cuts.given
+    match way:
+        case InPlaceSort(partitions=partitions):
+            if request.index is None:
+                return tuple(frame.divisions) if request.with_index else (None,) * (len(partitions.rows) + 1)
+            if not _comparable(quantiles, order):
+                return (None,) * (len(partitions.rows) + 1)
+            return _aligned_divisions(align(partitions), order)
+        case AlignedSort(alignment=alignment):
+            return _aligned_divisions(alignment, order)
+        case StagedSort(figures=figures) | P2PSort(figures=figures):
+            if request.index is None:
+                return (None,) * (figures.layout.n_cells + 1)
+            return range_divisions(figures, quantiles, order)
+        case _:
+            assert_never(way)
+
+
+def _aligned_divisions(alignment: Alignment, order: RowOrder) -> tuple[Any, ...]:
+    return tuple(_key_values(np.append(alignment.starts, np.uint64(alignment.last)), order))
+
+
+def range_divisions(figures: RangeFigures, quantiles: KeyQuantiles, order: RowOrder) -> tuple[Any, ...]:
+    """Return the divisions of ranges of an order by the column that becomes the index."""
+    layout = figures.layout
+    unknown = (None,) * (layout.n_cells + 1)
+    if (layout.cells > 1).any() or not _comparable(quantiles, order):
+        return unknown  # a key, or the nulls, fill several partitions
+    if quantiles.values is not None:
+        keys = quantiles.values[order.by[0]]
+        starts, last = [keys.iloc[i] for i in figures.first_keys], keys.iloc[-1]
+        beyond = f"{last}\0" if isinstance(last, str) else None
+    else:
+        codes = quantiles.codes[figures.first_keys]
+        last_code = quantiles.codes[-1]
+        *starts, last = _key_values(np.append(codes, last_code), order)
+        beyond = _key_values(np.array([last_code + np.uint64(1)]), order)[0]
+    if not layout.null_shard:
+        return (*starts, last)
+    # Nulls have a partition of their own, behind every key that there is.
+    return unknown if beyond is None or not beyond > last else (*starts, beyond, beyond)
+
+
+def _comparable(quantiles: KeyQuantiles, order: RowOrder) -> bool:
+    """Whether there are keys, in the order that dask compares divisions in: that of their values."""
+    dtype = order.dtypes[0]
+    in_value_order = not isinstance(dtype, pd.CategoricalDtype) or dtype.categories.is_monotonic_increasing
+    return in_value_order and len(quantiles.codes) > 0
+
+
+def _key_values(codes: Any, order: RowOrder) -> list[Any]:
+    values = decode_codes(codes, order.schema)
+    dtype = order.dtypes[0]
+    zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
+    return [value.tz_convert(zone) for value in values] if zone is not None else values

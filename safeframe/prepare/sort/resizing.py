@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import dask.dataframe as dd
+from dask.dataframe.api import new_collection
+
 from safeframe.engine.sort.nodes import SafeSort
+from safeframe.facts.sort import SortFacts
 from safeframe.prepare.sort.order import PlannedSort, SortOptions, plan_order
 
 __all__ = ["resized"]
@@ -34,26 +38,19 @@ def resized(ddf: Any, given: SortOptions, *, recipe: str) -> PlannedSort | None:
     A key with more rows than a partition may have fills several, as
     ``rebalance_partitions`` promises; divisions are then unknown.
     """
-    expression = getattr(ddf, "expr", None)
-    if not isinstance(expression, SafeSort) or expression.planned is None:
+    if not isinstance(ddf, dd.DataFrame) or not isinstance(ddf.expr, SafeSort):
         return None
-    before: PlannedSort = expression.planned
+    before = ddf.expr
+    facts: SortFacts = before.facts
+    frame = new_collection(before.frame)
 
     def planned(*, split_keys: bool) -> PlannedSort:
         return plan_order(
-            before.frame,
-            before.order,
-            given,
-            recipe=recipe,
-            index=before.index,
-            drop=before.drop,
-            with_index=before.with_index,
-            split_keys=split_keys,
-            quantiles=before.quantiles,
+            frame, before.request, given, recipe=recipe, split_keys=split_keys, quantiles=facts.quantiles
         )
 
-    after = planned(split_keys=before.facts.split_keys)
-    if after.plan.largest_partition_nbytes > after.plan.partition_nbytes and not before.facts.split_keys:
+    after = planned(split_keys=facts.split_keys)
+    if after.plan.largest_partition_nbytes > after.plan.partition_nbytes and not facts.split_keys:
         after = planned(split_keys=True)
     # Its keys were read when the frame was brought to its order.
     plan = replace(after.plan, reasons=(_REASON, *after.plan.reasons), sources=before.plan.sources)

@@ -58,15 +58,15 @@ def planned() -> dict[str, Plan]:
     plans = {
         "staged sort": sort(),
         "sort in place": sort(ordered=""),
-        "sort of shared keys": sort(ordered="", held_rows=250_000),
+        "sort of shared keys": sort(ordered="", alignment=test_sort.shared_keys(250_000)),
         "sort by number": sort(npartitions=10),
         "wider result": sort(output_row_nbytes=test_sort.ROW + 8.0, npartitions=10),
         "lag in place": lag(apart=""),
         "lag with a halo": lag(edges=test_lag.edges()),
         "lag of moved rows": lag(edges=test_lag.OUT_OF_ORDER),
         "lag across": lag(edges=test_lag.OUT_OF_ORDER, across=True),
-        "p2p": plan_p2p_shuffle(test_p2p.facts_of())[0],
-        "p2p of threads": plan_p2p_shuffle(test_p2p.facts_of(threads=3, limit=2048 * MIB))[0],
+        "p2p": plan_p2p_shuffle(test_p2p.facts_of()),
+        "p2p of threads": plan_p2p_shuffle(test_p2p.facts_of(threads=3, limit=2048 * MIB)),
         "table": test_merge_table.planned(test_merge_table.facts()),
     }
     for name, mib, given in (

@@ -66,10 +66,10 @@ def test_defaults_of_dask_do_not_fit_and_what_is_chosen_does():
     facts = facts_of()
     held = transport_nbytes(DEFAULTS, n_workers=4, threads=1, n_shards=80, header_nbytes=2000, even=True)
     assert held > facts.budget.allowed_nbytes
-    plan, layout = plan_p2p_shuffle(facts)
+    plan = plan_p2p_shuffle(facts)
     assert plan.fits
     share = (facts.budget.usable_nbytes - facts.budget.reserved_nbytes) * options.P2P_TRANSPORT_FRACTION
-    assert 0 < layout.budget.transport_nbytes <= share
+    assert 0 < plan.budget.transport_nbytes <= share
     assert any("1 GiB and 100 MiB" in reason for reason in plan.reasons)
     assert plan.projected_worker_nbytes <= plan.budget.allowed_nbytes
 
@@ -100,20 +100,21 @@ def test_rows_that_may_all_go_to_one_worker_cost_more():
 
 def test_buffers_that_are_smaller_already_stay():
     facts = replace(facts_of(), live=replace(DEFAULTS, comm_nbytes=MIB, storage_nbytes=MIB))
-    _, layout = plan_p2p_shuffle(facts)
-    assert (layout.settings.comm_nbytes, layout.settings.storage_nbytes) == (MIB, MIB)
-    assert not any("are set to" in reason for reason in layout.reasons)
+    plan = plan_p2p_shuffle(facts)
+    settings = plan.run.way.settings
+    assert (settings.comm_nbytes, settings.storage_nbytes) == (MIB, MIB)
+    assert not any("are set to" in reason for reason in plan.reasons)
 
 
 def test_partitions_keep_to_the_target():
-    plan, _ = plan_p2p_shuffle(facts_of(), partition_nbytes=8 * MIB)
+    plan = plan_p2p_shuffle(facts_of(), partition_nbytes=8 * MIB)
     assert plan.largest_partition_nbytes <= 8 * MIB
     assert plan.output_partitions >= 960_000_000 / (8 * MIB)
-    assert plan_p2p_shuffle(facts_of(), npartitions=7)[0].output_partitions == 7
+    assert plan_p2p_shuffle(facts_of(), npartitions=7).output_partitions == 7
 
 
 def test_an_input_partition_that_is_too_large_does_not_fit():
-    plan, _ = plan_p2p_shuffle(facts_of(partitions=4))
+    plan = plan_p2p_shuffle(facts_of(partitions=4))
     assert not plan.fits
     assert {step.kind for step in plan.over_budget} == {"send partitions"}
     with pytest.raises(MemoryError, match=r"598 MiB is allowed(.|\n)*a partition of .* × 2"):
@@ -128,14 +129,14 @@ def test_a_key_that_is_larger_than_a_worker_does_not_fit():
     facts = replace(
         facts, keys=replace(facts.keys, counts=counts, rows=int(counts.sum()), heaviest_key="'hot'")
     )
-    plan, _ = plan_p2p_shuffle(facts)
+    plan = plan_p2p_shuffle(facts)
     assert {step.kind for step in plan.over_budget} == {"receive partitions"}
     assert any("the key 'hot' has 5,000,000 rows" in reason for reason in plan.reasons)
 
 
 def test_nulls_are_a_key():
     facts = facts_of()
-    plan, _ = plan_p2p_shuffle(replace(facts, keys=keys_of(10_000_000, 10_000, null_rows=6_000_000)))
+    plan = plan_p2p_shuffle(replace(facts, keys=keys_of(10_000_000, 10_000, null_rows=6_000_000)))
     assert not plan.fits
 
 
@@ -143,8 +144,8 @@ def test_keys_that_were_not_all_counted_are_bounded():
     facts = facts_of()
     assert facts.keys is not None
     heavy = replace(facts.keys, codes=facts.keys.codes[:10], counts=facts.keys.counts[:10], exact=False)
-    exact, _ = plan_p2p_shuffle(facts, npartitions=80)
-    bounded, _ = plan_p2p_shuffle(replace(facts, keys=heavy), npartitions=80)
+    exact = plan_p2p_shuffle(facts, npartitions=80)
+    bounded = plan_p2p_shuffle(replace(facts, keys=heavy), npartitions=80)
     assert bounded.largest_partition_nbytes > exact.largest_partition_nbytes
 
 
@@ -152,19 +153,19 @@ def test_several_workers_on_one_disk_share_its_room():
     def disk(host, workers, free):
         return P2PDisk(host=host, directory=f"/{host}", workers=workers, free_nbytes=free, in_memory=False)
 
-    total = plan_p2p_shuffle(facts_of())[1].disk_nbytes
+    total = plan_p2p_shuffle(facts_of()).staging_nbytes
     half = total // 2
-    assert plan_p2p_shuffle(facts_of(disks=(disk("a", 2, half + MIB), disk("b", 2, 2**40))))[0].fits
-    plan, layout = plan_p2p_shuffle(facts_of(disks=(disk("a", 3, half + MIB), disk("b", 1, 2**40))))
+    assert plan_p2p_shuffle(facts_of(disks=(disk("a", 2, half + MIB), disk("b", 2, 2**40)))).fits
+    plan = plan_p2p_shuffle(facts_of(disks=(disk("a", 3, half + MIB), disk("b", 1, 2**40))))
     assert not plan.fits
-    assert layout.disk.host == "a"
+    assert plan.run.way.disk.host == "a"
     assert plan.staging_nbytes == pytest.approx(total * 3 / 4, rel=1e-6)
 
 
 def test_a_disk_of_memory_is_memory():
     disk = P2PDisk(host="h", directory="/dev/shm/x", workers=4, free_nbytes=2**40, in_memory=True)
-    plan, layout = plan_p2p_shuffle(facts_of(disks=(disk,)))
-    assert layout.budget.transport_nbytes > layout.disk_nbytes // 4
+    plan = plan_p2p_shuffle(facts_of(disks=(disk,)))
+    assert plan.budget.transport_nbytes > plan.staging_nbytes // 4
     assert not plan.fits
     assert any("/dev/shm/x is made of memory" in reason for reason in plan.reasons)
 
@@ -185,7 +186,7 @@ def test_facts_travel():
 def test_what_counting_keys_took_is_said_and_refuses_nothing():
     facts = facts_of()
     assert facts.keys is not None
-    plan, _ = plan_p2p_shuffle(replace(facts, keys=replace(facts.keys, summary_nbytes=2**40)))
+    plan = plan_p2p_shuffle(replace(facts, keys=replace(facts.keys, summary_nbytes=2**40)))
     assert plan.fits
     assert plan.steps[0].kind == "count keys"
     assert plan.projected_worker_nbytes == plan.budget.allowed_nbytes

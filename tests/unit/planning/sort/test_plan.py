@@ -12,7 +12,8 @@ from safeframe.errors import MemoryBudgetError, ValidationError
 from safeframe.facts.budget import StagingFacts
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile
-from safeframe.facts.sort import KeyQuantiles, SortFacts
+from safeframe.facts.keys import PartitionKeys
+from safeframe.facts.sort import Alignment, KeyQuantiles, SortFacts
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort, staged_group
 from tests.unit.planning.budgets import budget_of
@@ -29,8 +30,21 @@ def budget(task_mib=256, n_workers=2, threads=1):
     return budget_of(allowed, reserved_nbytes=reserved, n_workers=n_workers, threads=threads)
 
 
+def shared_keys(held_rows, partitions=40):
+    """Partitions in order of which each ends with the key that the next one begins with."""
+    numbers = np.arange(partitions)
+    return Alignment(
+        starts=numbers.astype("uint64"),
+        last=partitions,
+        first_input=numbers,
+        after_input=np.minimum(numbers + 2, partitions),
+        held_rows=held_rows,
+    )
+
+
 def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
     """Facts of so many equal partitions; keys are known and equal too, unless their rows are given."""
+    numbers = np.arange(partitions, dtype="uint64")
     total = partitions * rows
     own = np.full(1000, (total - nulls) / 1000) if keys is None else np.asarray(keys, float)
     quantiles = KeyQuantiles(
@@ -41,7 +55,13 @@ def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
         total_rows=total,
         null_rows=nulls,
         values=None,
-        partitions=None,
+        partitions=PartitionKeys(
+            rows=np.full(partitions, rows),
+            null_rows=np.zeros(partitions, int),
+            first=numbers,
+            last=numbers,
+            increasing=np.ones(partitions, bool),
+        ),
         partition_rows=np.full(partitions, rows),
     )
     profile = FrameProfile(
@@ -66,7 +86,7 @@ def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
         "strategy": None,
         "split_keys": False,
         "ordered": "partitions overlap",
-        "held_rows": 0,
+        "alignment": None,
         "p2p": None,
         "self_made": True,
         "fixed_width": False,
@@ -76,8 +96,7 @@ def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
 
 
 def plan_of(*args, **changes):
-    made = facts(*args, **changes)
-    return plan_sort(made, len(made.quantiles.partition_rows))[0]
+    return plan_sort(facts(*args, **changes))
 
 
 def test_partitions_in_order_stay_and_nothing_is_staged():
@@ -89,13 +108,13 @@ def test_partitions_in_order_stay_and_nothing_is_staged():
         ("take partitions as they are", 3 * 100_000 * ROW)
     ]
     assert {candidate.strategy: candidate.reason for candidate in plan.rejected} == {
-        "staged": "sorted comes first and fits",
-        "p2p": "sorted comes first and fits",
+        "staged": "sorted comes first and can run",
+        "p2p": "sorted comes first and can run",
     }
 
 
 def test_partitions_that_share_keys_are_held_together():
-    plan = plan_of(ordered="", held_rows=250_000)
+    plan = plan_of(ordered="", alignment=shared_keys(250_000))
     held = 250_000 * ROW
     assert plan.steps[0].kind == "move the rows of shared keys"
     assert plan.steps[0].task_peak_nbytes == held + 2 * held + 40 * 250_000 + 3 * held
@@ -128,9 +147,12 @@ def test_the_formulas_of_both_steps():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"npartitions": 39}, "there are 40 partitions, and 39 are asked for"),
-        ({"partition_nbytes": 5 * MIB}, "a partition can have 7.63 MiB, and 5 MiB are asked for"),
-        ({"held_rows": 10**6}, "a partition and those that share its last key would take a worker to"),
+        ({"npartitions": 39}, "there are 40 partitions, and 39 are requested"),
+        ({"partition_nbytes": 5 * MIB}, "a partition can have 7.63 MiB, and 5 MiB are requested"),
+        (
+            {"alignment": shared_keys(10**6)},
+            "a partition and those that share its last key would take a worker to",
+        ),
     ],
 )
 def test_partitions_in_order_of_the_wrong_size_are_made_anew(changes, reason):
@@ -148,7 +170,7 @@ def test_a_strategy_that_is_asked_for_is_taken(strategy):
     plan = plan_of(ordered="", strategy=strategy)
     assert plan.strategy == strategy
     assert {candidate.strategy for candidate in plan.rejected} == set(SORT_STRATEGIES) - {strategy}
-    assert {candidate.reason for candidate in plan.rejected} == {f"strategy='{strategy}' was asked for"}
+    assert {candidate.reason for candidate in plan.rejected} == {f"strategy='{strategy}' was requested"}
 
 
 @pytest.mark.parametrize(
