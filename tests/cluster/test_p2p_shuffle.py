@@ -224,7 +224,7 @@ def test_an_old_dask(small_cluster, monkeypatch):
 def test_memory_that_is_too_small(small_cluster):
     assert not plan_p2p_shuffle(frame_of(), "k", memory="64MiB").fits
     with pytest.raises(
-        errors.MemoryBudgetError, match=r"buffers and messages take .* and 64 MiB is allowed"
+        errors.MemoryBudgetError, match=r"buffers and messages take .*; 64 MiB is allowed"
     ) as info:
         p2p_shuffle(frame_of(), "k", memory="64MiB")
     assert info.value.figures["projected_nbytes"] > info.value.figures["allowed_nbytes"]
@@ -258,7 +258,7 @@ def _with_free(answers, free):
     [
         ({"on": "nope"}, errors.KeyNotFoundError, "no column 'nope'"),
         ({"npartitions": 0}, errors.ValidationError, "npartitions=0"),
-        ({"npartitions": 2, "partition_size": "1MiB"}, errors.ValidationError, "two ways"),
+        ({"npartitions": 2, "partition_size": "1MiB"}, errors.ValidationError, "exclude each other"),
         ({"partition_size": "many"}, errors.ValidationError, "partition_size='many'"),
     ],
 )

@@ -38,9 +38,7 @@ from safeframe.sizing.sort import gather_quantiles
 __all__ = ["PlannedLag", "lagged", "plan_lags"]
 
 _RECIPE = "groupby_lag_transform"
-_UNSTEADY = (
-    "dask cuts the frame again whenever other columns are requested (persist() it, or write it, to keep it)"
-)
+_UNSTEADY = "dask cuts the frame differently whenever other columns are requested (persist() it, or write it, to keep it)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -63,7 +63,7 @@ class LagSource:
     why: str = ""
     """What was found out; empty when nothing was."""
     unsteady: bool = False
-    """Whether partitions may be others whenever other columns are asked for."""
+    """Whether partitions may change whenever other columns are requested."""
     brought: SortFacts | None = None
     """What the plan that would bring the frame to its order was made from; None where there is none."""
 
@@ -101,7 +101,7 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
         with_index=index is None and not ignore_index,
         divisions=divisions,
         shuffle=shuffle if index is None else None,
-        # dask cuts anew, at other keys, when it is asked for other columns.
+        # dask cuts at other keys when other columns are requested.
         unsteady=next(iter(frame.expr.find_operations(BaseSetIndexSortValues)), None) is not None,
     )
 
