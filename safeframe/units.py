@@ -26,15 +26,18 @@ _UNITS = {
     "gb": 10**9,
     "t": 10**12,
     "tb": 10**12,
+    "p": 10**15,
+    "pb": 10**15,
     "kib": 2**10,
     "mib": 2**20,
     "gib": 2**30,
     "tib": 2**40,
+    "pib": 2**50,
 }
 _SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*$")
 
 
-def parse_nbytes(size: Any, *, argument: str = "size") -> int:
+def parse_nbytes(size: Any, *, argument: str = "size", least: int = 1) -> int:
     """Turn ``"128MiB"`` or a number of bytes into an ``int`` of bytes.
 
     Parameters
@@ -43,16 +46,18 @@ def parse_nbytes(size: Any, *, argument: str = "size") -> int:
         A string with a decimal (``"1GB"``) or binary (``"1GiB"``) unit, or bytes.
     argument
         What the user called it, for the error.
+    least
+        0 where no bytes are a size too, as in dask's settings.
 
     Returns
     -------
     int
-        Bytes, at least 1.
+        Bytes.
 
     Raises
     ------
     ValidationError
-        When it cannot be read, or is not positive.
+        When it cannot be read, or is less than ``least``.
 
     Examples
     --------
@@ -72,7 +77,7 @@ def parse_nbytes(size: Any, *, argument: str = "size") -> int:
         nbytes = int(float(match[1]) * _UNITS[match[2].lower()])
     else:
         nbytes = int(size)
-    if nbytes <= 0:
+    if nbytes < least:
         msg = f"{argument}={size!r} is not more than zero bytes."
         raise ValidationError(msg, hint=hint)
     return nbytes

@@ -77,7 +77,9 @@ def _plugin(worker: Any) -> ShuffleWorkerPlugin | None:
 
 def message_limits() -> tuple[int, int]:
     """Return the bytes of a message, and how many are sent at a time; read when a shuffle starts."""
-    return parse_nbytes(dask.config.get(_MESSAGE), argument=_MESSAGE), int(dask.config.get(_CONCURRENCY))
+    return parse_nbytes(dask.config.get(_MESSAGE), argument=_MESSAGE, least=0), int(
+        dask.config.get(_CONCURRENCY)
+    )
 
 
 def set_message_limits(nbytes: int, concurrency: int) -> None:

@@ -5,15 +5,16 @@ Covers: :class:`LocalCluster`, which is dask's with other settings.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import distributed
-from dask.utils import parse_bytes
 
 from safeframe.choices import check_count
 from safeframe.deploy.nanny import SmallWorkerNanny, saturation
 from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.units import parse_nbytes
 
 __all__ = ["LocalCluster"]
 
@@ -104,12 +105,16 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
 
 def _check_limit(memory_limit: str | float) -> None:
     """Refuse a limit that dask cannot parse, before processes start."""
+    hint = 'Write a size as "1GiB" or an int of bytes, "auto" for an equal share, or a share as a float.'
+    if memory_limit == "auto":
+        return
     try:
-        good = memory_limit == "auto" or float(parse_bytes(memory_limit)) > 0
+        # As dask does it: numbers, in strings too, are bytes, or up to 1 a share of the machine's memory.
+        good = not isinstance(memory_limit, bool) and 0 < float(memory_limit) < math.inf
     except (ValueError, TypeError):
-        good = False
-    if not good or isinstance(memory_limit, bool):
+        good = isinstance(memory_limit, str)
+        if good:
+            parse_nbytes(memory_limit, argument="memory_limit")
+    if not good:
         msg = f"memory_limit={memory_limit!r} is not a size."
-        raise ValidationError(
-            msg, hint='Write a size as "1GiB" or an int of bytes, or "auto" for an equal share.'
-        )
+        raise ValidationError(msg, hint=hint)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import dask.config
-from dask.utils import parse_bytes
 
 from safeframe import options
-from safeframe.units import format_nbytes
+from safeframe.errors import ValidationError
+from safeframe.units import format_nbytes, parse_nbytes
 
 __all__ = [
     "Setting",
@@ -74,7 +74,7 @@ class Setting:
             # dask's way of switching a threshold off, which is to say: never.
             return self.rule == "at least"
         try:
-            number = parse_bytes(current) if self.nbytes else float(str(current))
+            number = parse_nbytes(current, least=0) if self.nbytes else float(str(current))
         except ValueError:
             return False
         wanted = float(self.value)
@@ -86,8 +86,8 @@ class Setting:
             return "not set"
         if self.nbytes:
             try:
-                return format_nbytes(parse_bytes(value))
-            except (ValueError, TypeError):
+                return format_nbytes(parse_nbytes(value, least=0))
+            except ValidationError:
                 return str(value)
         return str(value)
 

@@ -20,6 +20,7 @@ from safeframe.deploy.local_cluster import LocalCluster
 from safeframe.deploy.settings import Setting, config_is_users, small_worker_settings
 from safeframe.deploy.worker_state import WorkerState, gather_states
 from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.sizing.machine import machine_limit_nbytes
 
 pytestmark = pytest.mark.cluster
 
@@ -223,6 +224,15 @@ def test_no_limit_is_refused(limit: int | None) -> None:
         ValidationError, match=r"lets each worker use all[\s\S]*Hint: Give each worker a size"
     ):
         LocalCluster(n_workers=1, memory_limit=limit, **QUIET)
+
+
+def test_a_limit_may_be_a_share_of_the_machine() -> None:
+    with (
+        LocalCluster(n_workers=1, memory_limit=0.05, **QUIET) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        (seen,) = client.run(_seen_by_a_worker).values()
+    assert seen["limit"] == int(machine_limit_nbytes() * 0.05)
 
 
 @pytest.mark.parametrize("options", [{"processes": False}, {"worker_class": distributed.Worker}])

@@ -22,6 +22,7 @@ from safeframe.units import format_count, format_nbytes, format_seconds, parse_n
         (" 1.5GiB ", 3 * 2**29),
         (".5 TB", 5 * 10**11),
         ("7t", 7 * 10**12),
+        ("2 PiB", 2 * 2**50),
     ],
 )
 def test_sizes_are_read(size: str | int, nbytes: int) -> None:
@@ -38,6 +39,12 @@ def test_what_is_no_size_is_refused_with_its_name(size: object) -> None:
 def test_a_size_is_more_than_nothing(size: str | int) -> None:
     with pytest.raises(ValidationError, match="not more than zero"):
         parse_nbytes(size)
+
+
+def test_a_setting_of_dasks_may_be_no_bytes() -> None:
+    assert parse_nbytes("0 MiB", least=0) == 0
+    with pytest.raises(ValidationError, match="not more than zero"):
+        parse_nbytes(-1, least=0)
 
 
 @pytest.mark.parametrize(
