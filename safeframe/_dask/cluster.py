@@ -1,7 +1,7 @@
 """What workers, nannies and schedulers hold, where distributed documents no name for it.
 
 Covers: memory limits and fractions of a worker, its plugins, root tasks of a
-scheduler, threads without a cluster.
+scheduler; the client, or the threads, that a compute would use.
 Does not cover: what the values should be (``deploy.settings``), P2P (``p2p``).
 
 ``Client.scheduler_info``, which is public, has a worker's memory limit and threads,
@@ -14,11 +14,14 @@ from __future__ import annotations
 from typing import Any
 
 import dask
+from dask.base import get_scheduler
 
 # What dask's local scheduler starts without num_workers: os.cpu_count does not know of containers.
 from dask.system import CPU_COUNT
+from distributed import Client
 
 __all__ = [
+    "client_of_compute",
     "local_threads",
     "memory_fractions",
     "memory_limit_nbytes",
@@ -65,6 +68,22 @@ def set_root_tasks_per_thread(scheduler: Any, value: float) -> None:
     scheduler.WORKER_SATURATION = value
 
 
+def client_of_compute() -> Client | None:
+    """Return the client whose scheduler a compute would use now; None for a local one.
+
+    ``distributed.default_client`` does not know of ``scheduler=`` in the configuration.
+
+    Raises
+    ------
+    RuntimeError
+        For a client that is asynchronous and of another thread.
+    """
+    owner = getattr(get_scheduler(), "__self__", None)
+    return owner if isinstance(owner, Client) else None
+
+
 def local_threads() -> int:
-    """Return the threads of dask's threaded scheduler."""
+    """Return the threads of the local scheduler that a compute would use now."""
+    if get_scheduler() is dask.get:
+        return 1
     return int(dask.config.get("num_workers", None) or CPU_COUNT)

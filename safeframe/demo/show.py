@@ -28,7 +28,7 @@ from safeframe.errors import OutputExplosionWarning, ValidationError
 from safeframe.facts.plan import Plan
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.report.measure import Measurement, measure
-from safeframe.sizing.machine import free_nbytes
+from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_count, format_nbytes, format_seconds
 
 __all__ = ["Demo", "Outcome"]

@@ -14,10 +14,10 @@ import psutil
 
 from safeframe import options
 from safeframe.deploy.deviations import Deviation
-from safeframe.deploy.machine import Directory, swapped_nbytes
 from safeframe.deploy.worker_state import WorkerState
 from safeframe.facts.budget import Budget
-from safeframe.sizing.machine import memory_group
+from safeframe.sizing.directory import Directory
+from safeframe.sizing.machine import memory_group, swapped_nbytes
 from safeframe.units import format_nbytes
 
 __all__ = [

@@ -21,11 +21,11 @@ from safeframe.deploy.checks import (
     check_workers,
 )
 from safeframe.deploy.deviations import client_deviations, find_deviations, observe_scheduler
-from safeframe.deploy.machine import inspect_directory
 from safeframe.deploy.staging_check import check_own_staging, check_staging
 from safeframe.deploy.version_check import check_own_versions, check_versions
 from safeframe.deploy.worker_state import WorkerState, gather_states, require_synchronous
 from safeframe.sizing.cluster import staging_facts
+from safeframe.sizing.directory import inspect_directory
 
 __all__ = ["Diagnosis", "examine"]
 

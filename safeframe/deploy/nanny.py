@@ -11,25 +11,27 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import dask.config
 from distributed import Nanny, SchedulerPlugin
 
 from safeframe._dask.cluster import memory_limit_nbytes, root_tasks_per_thread, set_root_tasks_per_thread
-from safeframe.deploy.machine import worker_directory
 from safeframe.deploy.settings import (
     config_is_users,
     configured,
     environment_is_users,
     small_worker_settings,
 )
+from safeframe.sizing.directory import inspect_directory
 from safeframe.sizing.machine import machine_limit_nbytes
 from safeframe.sizing.page_return import PageReturn
 
-__all__ = ["Saturation", "SmallWorkerNanny", "saturation"]
+__all__ = ["Saturation", "SmallWorkerNanny", "saturation", "worker_directory"]
 
 _SATURATION = "distributed.scheduler.worker-saturation"
 
@@ -116,6 +118,24 @@ def saturation() -> list[SchedulerPlugin]:
         setting for setting in small_worker_settings(machine_limit_nbytes()) if setting.name == _SATURATION
     )
     return [Saturation(float(setting.value))]
+
+
+def worker_directory() -> str | None:
+    """Choose where workers of this machine keep what is not in memory.
+
+    Returns
+    -------
+    str or None
+        None to leave it to dask: where the user has named a directory, and where
+        the temporary directory is on a disk, or nothing better is there.
+    """
+    temporary = tempfile.gettempdir()
+    if dask.config.get("temporary-directory", None) or not inspect_directory(temporary).in_memory:
+        return None
+    for candidate in ("/var/tmp", Path.cwd()):  # a directory of dask's own is made below it
+        if os.access(candidate, os.W_OK | os.X_OK) and not inspect_directory(str(candidate)).in_memory:
+            return str(candidate)
+    return None
 
 
 def _environment(wanted: Mapping[str, object]) -> dict[str, str]:

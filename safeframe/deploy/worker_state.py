@@ -23,11 +23,11 @@ from distributed import Client
 from safeframe import options
 from safeframe._dask.cluster import memory_fractions, memory_limit_nbytes
 from safeframe._dask.p2p import p2p_limiters, p2p_runs
-from safeframe.deploy.machine import Directory, inspect_directory, swapped_nbytes
 from safeframe.deploy.settings import configured, is_users_own, small_worker_settings
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.kernels.allocator import keep_pages
-from safeframe.sizing.machine import MemoryGroup, memory_group, resident_nbytes
+from safeframe.sizing.directory import Directory, inspect_directory
+from safeframe.sizing.machine import MemoryGroup, memory_group, resident_nbytes, swapped_nbytes
 
 __all__ = [
     "WorkerState",

@@ -17,17 +17,15 @@ from typing import Any
 
 import dask
 import psutil
-from dask.base import get_scheduler
-from dask.local import get_sync
-from distributed import Client
 
 from safeframe import config, options
-from safeframe._dask.cluster import local_threads
+from safeframe._dask.cluster import client_of_compute, local_threads
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
+from safeframe.sizing.directory import free_nbytes
 from safeframe.sizing.live_workers import ask_workers, living_workers, register_on_workers
-from safeframe.sizing.machine import free_nbytes, memory_group, resident_nbytes
+from safeframe.sizing.machine import memory_group, resident_nbytes
 from safeframe.sizing.page_return import PageReturn
 from safeframe.sizing.staging_url import is_remote, staging_base
 
@@ -47,13 +45,11 @@ def current_client() -> Any | None:
         For an asynchronous client, whose answers have to be awaited.
     """
     try:
-        scheduler = get_scheduler()
+        return client_of_compute()
     except RuntimeError as error:
         msg = f"Recipes query workers and data when they are called: {error}."
         hint = "Connect a second client to the same scheduler, without asynchronous=True, and call this in a thread."
         raise UnsupportedError(msg, hint=hint) from error
-    owner = getattr(scheduler, "__self__", None)
-    return owner if isinstance(owner, Client) else None
 
 
 def on_one_host() -> bool:
@@ -104,7 +100,7 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
     headroom = config.headroom()
     client = current_client()
     if client is None:
-        threads = _local_threads()
+        threads = local_threads()
         allowed = memory_nbytes or _machine_nbytes()
         return Budget(
             n_workers=1,
@@ -205,13 +201,6 @@ def _workers(client: Any) -> dict[str, Any]:
             client.wait_for_workers(1)
             workers = living_workers(client)
     return workers
-
-
-def _local_threads() -> int:
-    scheduler = get_scheduler()
-    if scheduler is get_sync:
-        return 1
-    return local_threads()
 
 
 def _machine_nbytes() -> int:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +10,10 @@ import psutil
 
 __all__ = [
     "MemoryGroup",
-    "free_nbytes",
-    "is_mount_point",
     "machine_limit_nbytes",
     "memory_group",
     "resident_nbytes",
+    "swapped_nbytes",
 ]
 
 _LIMIT_FILES = ("memory.max", "memory.high", "memory.limit_in_bytes")
@@ -79,6 +74,15 @@ def resident_nbytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def swapped_nbytes(process: str = "self", *, root: str = "/") -> int:
+    """Count what of a process's memory is in swap; 0 where the system does not tell."""
+    try:
+        lines = (Path(root) / "proc" / process / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmSwap:")), 0)
+
+
 def _groups(root: Path, process: str) -> Iterator[Path]:
     """Name the directories of a process's memory groups, those around it included."""
     try:
@@ -109,34 +113,3 @@ def _limit(path: Path) -> int | None:
         if text.isdigit():
             limits.append(int(text))
     return min(limits, default=None)
-
-
-_MOUNTS = Path("/proc/self/mountinfo")
-
-
-def free_nbytes(directory: str) -> int:
-    """Count the free bytes of the file system that ``directory`` is, or will be, on."""
-    path = Path(directory).expanduser().absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
-
-
-def is_mount_point(path: Path) -> bool:
-    """Return whether something is mounted at a path, be it a directory of the same disk.
-
-    Notes
-    -----
-    ``os.path.ismount`` compares devices, which are the same where a directory is mounted elsewhere
-    (``docker -v``, ``mount --bind``). Linux lists those, too.
-    """
-    if path.is_mount():
-        return True
-    with contextlib.suppress(OSError):
-        named = os.fsencode(path)
-        return any(_plain(line.split(b" ")[4]) == named for line in _MOUNTS.read_bytes().splitlines())
-    return False
-
-
-def _plain(escaped: bytes) -> bytes:
-    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), escaped)

@@ -6,8 +6,6 @@ rows and bytes of the frame, the bytes that P2P adds to each piece it writes.
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +14,6 @@ import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
-import psutil
 import pyarrow as pa
 from dask.dataframe.api import meta_nonempty
 from packaging.version import Version
@@ -28,14 +25,12 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts, KeyStatistics, ShuffleKeys
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.sizing.cluster import current_client, measure_budget
+from safeframe.sizing.directory import Directory, inspect_directory
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.live_workers import ask_workers
-from safeframe.sizing.machine import free_nbytes
 from safeframe.sizing.partitions.tasks import each_partition, total
 
 __all__ = ["p2p_facts"]
-
-_MEMORY_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,11 +41,7 @@ class _Worker:
     storage_nbytes: int
     message_nbytes: int
     concurrency: int
-    host: str
-    device: int
-    directory: str
-    free_nbytes: int
-    in_memory: bool
+    directory: Directory
 
 
 def p2p_facts(
@@ -131,30 +122,13 @@ def _ask(dask_worker: Any) -> _Worker | None:
     if not limiters:
         return None
     message_nbytes, concurrency = message_limits()
-    directory = str(dask_worker.local_directory)
-    device = os.stat(directory).st_dev  # noqa: PTH116 -- a number is all that is wanted
     return _Worker(
         comm_nbytes=limiters[COMM_BUFFER].limit,
         storage_nbytes=limiters[STORAGE_BUFFER].limit,
         message_nbytes=message_nbytes,
         concurrency=concurrency,
-        host=socket.gethostname(),
-        device=device,
-        directory=directory,
-        free_nbytes=free_nbytes(directory),
-        in_memory=_in_memory(directory),
+        directory=inspect_directory(str(dask_worker.local_directory)),
     )
-
-
-def _in_memory(directory: str) -> bool:
-    """Whether the innermost mount that holds a directory is made of memory."""
-    path = os.path.realpath(directory)
-    holding = [
-        (len(mount.mountpoint), mount.fstype)
-        for mount in psutil.disk_partitions(all=True)
-        if os.path.commonpath([path, mount.mountpoint]) == mount.mountpoint
-    ]
-    return max(holding, default=(0, ""))[1] in _MEMORY_FILE_SYSTEMS
 
 
 def _largest(workers: list[_Worker]) -> P2PSettings:
@@ -168,16 +142,16 @@ def _largest(workers: list[_Worker]) -> P2PSettings:
 
 
 def _disks(workers: list[_Worker]) -> tuple[P2PDisk, ...]:
-    sharing: dict[tuple[str, int], list[_Worker]] = {}
+    sharing: dict[tuple[str, int], list[Directory]] = {}
     for worker in workers:
-        sharing.setdefault((worker.host, worker.device), []).append(worker)
+        sharing.setdefault((worker.directory.host, worker.directory.device), []).append(worker.directory)
     return tuple(
         P2PDisk(
             host=host,
-            directory=one[0].directory,
+            directory=one[0].path,
             workers=len(one),
-            free_nbytes=min(worker.free_nbytes for worker in one),
-            in_memory=any(worker.in_memory for worker in one),
+            free_nbytes=min(directory.free_nbytes for directory in one),
+            in_memory=any(directory.in_memory for directory in one),
         )
         for (host, _), one in sharing.items()
     )

@@ -124,6 +124,21 @@ def test_p2p_runs_while_a_worker_reports_shuffles() -> None:
     assert p2p.p2p_limiters(Worker()) == {}
 
 
+def test_a_compute_uses_a_client_unless_the_configuration_names_another_scheduler() -> None:
+    assert cluster.client_of_compute() is None
+    with (
+        distributed.LocalCluster(
+            n_workers=1, processes=False, dashboard_address=None, silence_logs=50
+        ) as workers,
+        distributed.Client(workers) as client,
+    ):
+        assert cluster.client_of_compute() is client
+        with dask.config.set(scheduler="sync"):
+            assert cluster.client_of_compute() is None
+            assert distributed.default_client() is client
+            assert cluster.local_threads() == 1
+
+
 def test_threads_of_the_local_scheduler_are_those_that_it_starts() -> None:
     assert cluster.local_threads() == dask.system.CPU_COUNT
     with dask.config.set(num_workers=3):

@@ -28,6 +28,7 @@ PRIVATE = re.compile(
 UNDOCUMENTED = re.compile(
     r"""
     ^(dask|distributed)\.system\b
+    | ^dask\.base\.get_scheduler$
     | ^dask\.dataframe\.(utils|core|methods|dispatch|backends)\b      # what is kept of them is in dask.dataframe.api
     """,
     re.VERBOSE,

@@ -30,7 +30,7 @@ from safeframe.engine.task import use_worker
 from safeframe.errors import StagingError, StagingFullError
 from safeframe.kernels.order import nearby_order, stable_order
 from safeframe.kernels.routing.router import Router, StagedColumns, routes_of
-from safeframe.sizing.machine import free_nbytes
+from safeframe.sizing.directory import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
 

@@ -44,7 +44,7 @@ from safeframe.engine.parquet.in_place import MARKER, finish_moves
 from safeframe.engine.parquet.owner import can_be_kept, take_over
 from safeframe.engine.storage.lock import Lock, is_held, sweep, try_lock, wait_for_lock
 from safeframe.errors import StagingError, ValidationError
-from safeframe.sizing.machine import is_mount_point
+from safeframe.sizing.directory import is_mount_point
 
 __all__ = [
     "PLAN_NAME",

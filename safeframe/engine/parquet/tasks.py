@@ -31,7 +31,7 @@ from safeframe.errors import (
 from safeframe.kernels.columns.values import as_promised, floats_to_arrow
 from safeframe.kernels.parquet.writer_options import writer_options
 from safeframe.planning.parquet import row_group_rows
-from safeframe.sizing.machine import free_nbytes
+from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_nbytes
 
 __all__ = [

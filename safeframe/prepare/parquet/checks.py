@@ -19,7 +19,7 @@ from safeframe.errors import (
     UnsupportedError,
     ValidationError,
 )
-from safeframe.sizing.machine import free_nbytes
+from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_nbytes
 
 __all__ = [

@@ -21,10 +21,10 @@ from safeframe.deploy.checks import (
 )
 from safeframe.deploy.deviations import SchedulerState, find_deviations
 from safeframe.deploy.doctor import Diagnosis
-from safeframe.deploy.machine import Directory
 from safeframe.deploy.settings import small_worker_settings
 from safeframe.deploy.version_check import compare_versions
 from safeframe.deploy.worker_state import WorkerState, own_versions
+from safeframe.sizing.directory import Directory
 from safeframe.sizing.machine import MemoryGroup
 
 MIB, GIB = 2**20, 2**30

@@ -12,6 +12,7 @@ import pytest
 from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.sizing import p2p
+from safeframe.sizing.directory import Directory
 
 BUDGET = Budget(
     n_workers=1,
@@ -71,32 +72,15 @@ def test_types_that_are_refused(column, message):
         facts_of(pd.DataFrame({"k": [1, 2], "z": column}), 1)
 
 
-def test_a_directory_in_memory_is_told_from_one_on_disk(tmp_path, monkeypatch):
-    mounts = [("/", "ext4"), (str(tmp_path), "tmpfs"), (str(tmp_path / "deep"), "xfs")]
-
-    class Mount:
-        def __init__(self, mountpoint, fstype):
-            self.mountpoint, self.fstype = mountpoint, fstype
-
-    monkeypatch.setattr(p2p.psutil, "disk_partitions", lambda **_: [Mount(*mount) for mount in mounts])
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deeper").mkdir()
-    assert p2p._in_memory(str(tmp_path / "deeper"))
-    assert not p2p._in_memory(str(tmp_path / "deep"))
-    assert not p2p._in_memory("/")
-
-
 def worker_of(host, device, *, free=10, comm=1):
     return p2p._Worker(
         comm_nbytes=comm,
         storage_nbytes=1,
         message_nbytes=1,
         concurrency=1,
-        host=host,
-        device=device,
-        directory=f"/{host}/{device}",
-        free_nbytes=free,
-        in_memory=False,
+        directory=Directory(
+            host=host, path=f"/{host}/{device}", device=device, file_system="ext4", free_nbytes=free
+        ),
     )
 
 

@@ -1,17 +1,14 @@
-"""Memory groups, swap and directories, read from made-up machines."""
+"""Memory groups and swap, read from made-up machines."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import dask
 import psutil
 import pytest
 
-from safeframe.deploy import machine
-from safeframe.deploy.machine import inspect_directory, swapped_nbytes, worker_directory
-from safeframe.sizing.machine import memory_group
+from safeframe.sizing import cluster
+from safeframe.sizing.machine import MemoryGroup, memory_group, swapped_nbytes
 
 MIB = 2**20
 
@@ -70,53 +67,7 @@ def test_swap_of_a_process(tmp_path: Path) -> None:
     assert swapped_nbytes("8", root=str(tmp_path)) == 0
 
 
-def _mounts(monkeypatch: pytest.MonkeyPatch, *mounts: tuple[str, str]) -> None:
-    found = [SimpleNamespace(mountpoint=point, fstype=kind) for point, kind in mounts]
-    monkeypatch.setattr(machine.psutil, "disk_partitions", lambda **asked: found if asked["all"] else [])
-
-
-class TestDirectories:
-    def test_the_innermost_mount_counts_and_of_two_the_later(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        _mounts(monkeypatch, ("/", "ext4"), (str(tmp_path), "xfs"), (str(tmp_path), "tmpfs"))
-        seen = inspect_directory(str(tmp_path / "not" / "there" / "yet"))
-        assert (seen.file_system, seen.in_memory) == ("tmpfs", True)
-        assert not inspect_directory("/").in_memory
-
-    def test_a_name_that_only_begins_alike_is_another_mount(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        _mounts(monkeypatch, ("/", "ext4"), (str(tmp_path / "a"), "tmpfs"))
-        (tmp_path / "ab").mkdir()
-        assert not inspect_directory(str(tmp_path / "ab")).in_memory
-
-    def test_directories_of_one_file_system_have_one_device(self, tmp_path: Path) -> None:
-        assert inspect_directory(str(tmp_path)).device == inspect_directory(str(tmp_path / "below")).device
-
-    def test_a_temporary_directory_on_a_disk_is_left_to_dask(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        _mounts(monkeypatch, ("/", "ext4"))
-        assert worker_directory() is None
-
-    def test_a_temporary_directory_in_memory_is_not_taken(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(machine.tempfile, "gettempdir", lambda: str(tmp_path))
-        _mounts(monkeypatch, ("/", "ext4"), (str(tmp_path), "tmpfs"))
-        chosen = worker_directory()
-        assert chosen is not None
-        assert not inspect_directory(chosen).in_memory
-
-    def test_a_directory_that_the_user_has_named_is_left(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(machine.tempfile, "gettempdir", lambda: str(tmp_path))
-        _mounts(monkeypatch, ("/", "ext4"), (str(tmp_path), "tmpfs"))
-        with dask.config.set({"temporary-directory": str(tmp_path)}):
-            assert worker_directory() is None
-
-    def test_without_anything_better_it_is_left_to_dask(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        _mounts(monkeypatch, ("/", "tmpfs"))
-        assert worker_directory() is None
+def test_without_a_cluster_a_group_limits_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = MemoryGroup(path="/sys/fs/cgroup/outer", limit_nbytes=300 * MIB)
+    monkeypatch.setattr(cluster, "memory_group", lambda: group)
+    assert cluster.measure_budget().allowed_nbytes == 300 * MIB
