@@ -124,7 +124,7 @@ def test_it_leaves_what_somebody_has_set_on_purpose() -> None:
         assert _values(client, COMM) == [300 * 2**20]
     assert mine.keys() <= _names(tuning.unchanged)
     assert not mine.keys() & _names(tuning.changed)
-    assert all("on purpose" in one.instead for one in tuning.unchanged if one.name in mine)
+    assert all("by the user" in one.instead for one in tuning.unchanged if one.name in mine)
 
 
 def test_it_leaves_the_buffers_of_a_shuffle_that_runs(

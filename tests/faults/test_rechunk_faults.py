@@ -72,7 +72,7 @@ def test_chunks_of_unknown_sizes():
 
 def test_a_chunk_of_another_shape(tmp_path):
     wrong = array().map_blocks(lambda chunk: chunk[:-1], dtype="f8")
-    with pytest.raises(safeframe.RowConservationError, match=r"the shape \(59, 5\), .* promises \(60, 5\)"):
+    with pytest.raises(safeframe.RowConservationError, match=r"the shape \(59, 5\), .* promise \(60, 5\)"):
         safeframe.rechunk(wrong, (5, 40), staging=str(tmp_path)).compute()
     assert not list(tmp_path.rglob("*.staged"))
 

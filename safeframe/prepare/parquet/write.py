@@ -208,7 +208,10 @@ def _choose(ddf: dd.DataFrame, dataset: Dataset, strategy: str | None, *, resume
     if strategy == "rows":
         found = "strategy='rows' was requested"
     else:
-        found = joined_frame(ddf.expr, write_index=dataset.write_index) or "it is no safeframe.merge"
+        found = (
+            joined_frame(ddf.expr, write_index=dataset.write_index)
+            or "it is not the result of safeframe.merge"
+        )
     if isinstance(found, JoinedFrame):
         refused = unwritable(dataset)
         if refused is None:
@@ -218,7 +221,7 @@ def _choose(ddf: dd.DataFrame, dataset: Dataset, strategy: str | None, *, resume
             return _Blocks(found)
         found = refused
     if resume or strategy == "blocks":
-        msg = f"This frame is not written without its rows: {found}."
+        msg = f"This frame cannot be written in the compact encoding, without its rows: {found}."
         raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
     return _Rows(ddf)
 

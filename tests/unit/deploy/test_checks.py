@@ -181,7 +181,7 @@ class TestSettings:
     def test_what_somebody_has_set_is_not_offered_to_be_changed(self) -> None:
         paused = self._with(GOOD, distributed__worker__memory__pause=0.5)
         (finding,) = self._check(replace(paused, users=frozenset({"distributed.worker.memory.pause"})))
-        assert "on purpose" in finding.hint
+        assert "by the user" in finding.hint
 
     def test_a_shuffle_that_runs_keeps_its_buffers(self) -> None:
         buffers = self._with(GOOD, distributed__p2p__comm__buffer=GIB)

@@ -81,7 +81,7 @@ def test_validate_names_both_numbers_every_offender_and_a_way_out() -> None:
 
 
 def test_validate_refuses_a_full_staging_directory() -> None:
-    with pytest.raises(StagingFullError, match=r"stages 307 B, and /scratch has 293 B free") as raised:
+    with pytest.raises(StagingFullError, match=r"stages 307 B, but /scratch has 293 B free") as raised:
         _plan(_step("a", 1), staged=307, free=293).validate()
     assert raised.value.figures == {"needed_nbytes": 307, "free_nbytes": 293}
     assert "Hint: " in str(raised.value)
