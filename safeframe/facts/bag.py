@@ -16,7 +16,7 @@ class BagSizes:
     partitions: int
     """Partitions of the bag."""
     sampled: int
-    """Partitions that were looked at."""
+    """Partitions that were measured."""
     items: int
     largest_items: int
     """Items of the one with the most."""
@@ -27,7 +27,7 @@ class BagSizes:
 
     @property
     def exact(self) -> bool:
-        """Whether all partitions were looked at."""
+        """Whether all partitions were measured."""
         return self.sampled == self.partitions
 
 
@@ -46,7 +46,7 @@ class BagFacts:
     self_made: bool
     """Whether each partition is made by its own task alone."""
     split_large_groups: bool
-    """Whether a group that is too large for a partition is given out in several pieces."""
+    """Whether a group that is too large for a partition is returned in several pieces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ class BagLimit:
     nbytes: int
     """Bytes of the largest one, as Python objects."""
     split_large_groups: bool
-    """Whether a group that is larger is given out in pieces."""
+    """Whether a group that is larger is returned in pieces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,7 @@
 
 A chunk is staged as one file: its intersections with the chunks of the next
 grid ("pieces"), one after the other in C order, each of them in C order itself.
-Where a piece begins then follows from the two grids alone, so that nobody has
-to write it down.
+Where a piece begins then follows from the two grids alone, and is not stored.
 
 Covers: grids, the slices that a chunk is cut into, where in the files the
 pieces of a chunk are.

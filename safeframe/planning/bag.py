@@ -1,8 +1,8 @@
 """Plans a bag's group-by: how many partitions and shards, and what they cost.
 
-Only sizes are known before the run, of some partitions; keys are not, since
-they are asked for once. So partitions are planned half full, and what they
-promise is held to when all items are staged and counted, before any group is made.
+Only the sizes of some partitions are known before the run. Keys are not, since
+the key function is called once per item. So partitions are planned half full, and
+their limit is checked when all items are staged and counted, before any group is made.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def plan_bag_groupby(facts: BagFacts) -> Plan:
             reason=f"groups of {format_nbytes(largest)} × {options.BAG_COPIES:g}, as Python objects",
         ),
     )
-    large = "is given out in pieces" if facts.split_large_groups else "is refused"
+    large = "is returned in pieces" if facts.split_large_groups else "is refused"
     return Plan(
         recipe="bag_groupby",
         strategy="staged",
@@ -113,7 +113,7 @@ def plan_bag_groupby(facts: BagFacts) -> Plan:
 
 
 def _item_width(item_nbytes: float) -> Width:
-    """Return the width of items that some partitions were looked at for: it is that of the widest of these."""
+    """Return the width of items, of which some partitions were measured: it is that of the widest of these."""
     return Width(least=0.0, expected=item_nbytes, most=item_nbytes, widest=item_nbytes, exact=False)
 
 

@@ -1,6 +1,6 @@
 """What rechunking does before it plans: arguments, the requested chunks, facts.
 
-Covers: every form that dask gives chunks in, dask's other arguments, which arrays can be staged.
+Covers: every form of chunks that dask accepts, dask's other arguments, which arrays can be staged.
 """
 
 from __future__ import annotations

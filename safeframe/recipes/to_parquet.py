@@ -233,7 +233,7 @@ def to_parquet(
 
 
 def _compute(written: Any, write: PreparedWrite, compute_kwargs: dict[str, Any], *, progress: bool) -> None:
-    """Write all files, or leave the target as it was."""
+    """Write all files, or leave the target unchanged."""
     target, token = write.target, write.token
     open_target(target, token, write.files, write.known)
     try:

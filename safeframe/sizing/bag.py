@@ -27,7 +27,7 @@ _REFERENCE_NBYTES = 8
 
 
 def sample_bag(bag: db.Bag) -> BagSizes:
-    """Make a few partitions, first and last among them, and look at their items.
+    """Make a few partitions, first and last among them, and measure their items.
 
     Notes
     -----
@@ -62,21 +62,21 @@ def item_nbytes(items: Sequence[Any], kind: int) -> npt.NDArray[np.float64] | fl
         How they are written: of those that are pickled some are measured, and
         all of them taken for as large on average.
     """
-    told = object_nbytes(items, kind)
-    if told is not None:
-        return told
+    known = object_nbytes(items, kind)
+    if known is not None:
+        return known
     some = items[:: max(1, len(items) // options.BAG_SAMPLE_ITEMS)]
     return float(sum(map(sizeof, some)) / len(some) + _REFERENCE_NBYTES)
 
 
 def _look_at(partition: Iterable[Any]) -> tuple[int, float, float]:
-    """Count a partition's items, and give the bytes of one as a Python object and as it is staged."""
+    """Count a partition's items, and return the bytes of one as a Python object and as it is staged."""
     items = iter(partition)
     some = list(islice(items, options.BAG_SAMPLE_ITEMS))
     if not some:
         return 0, 0.0, 0.0
     count = len(some)
-    # Those after the first few are counted, and a few of them looked at.
+    # Those after the first few are counted, and a few of them measured.
     while block := list(islice(items, options.BAG_LOOK_ITEMS)):
         count += len(block)
         some += block[:: max(1, len(block) // options.BAG_SAMPLE_ITEMS)]

@@ -1,6 +1,6 @@
 """Items of a bag as rows that the exchange stages, and as groups again.
 
-A *block* is so many items of a partition as are looked at at once. It becomes a
+A *block* is the items of a partition that are processed at once. It becomes a
 small frame of one row per shard that it has items for: the distinct keys of the
 shard, how many items each has, and the items in the order of these keys, all as
 bytes. Staging, sealing and fetching such rows is the same as for a dataframe.
@@ -171,7 +171,7 @@ def entries_of(columns: Sequence[Column], where: str) -> Entries:
     Parameters
     ----------
     columns
-        As :func:`safeframe.engine.exchange.fetch.fetch` gives them.
+        As :func:`safeframe.engine.exchange.fetch.fetch` returns them.
     where
         What they are of, for the message when items are missing.
 

@@ -3,7 +3,7 @@
 Shards are many, and small; their sizes are counted while they are staged. Here
 they are put together to as many partitions as there are to be, the largest
 first, each into the partition that has least. A shard that is too large for a
-partition is looked into: its groups are laid out one behind the other, in the
+partition is read once more: its groups are laid out one after the other, in the
 order in which their keys come first, and that row of items is cut.
 
 Covers: cells (a shard, or a range of its items), their partitions, the checks
@@ -96,7 +96,7 @@ def lay_out_cells(
     look_into
         Reads the keys of a shard.
     distinct_fraction
-        Distinct keys by entries, about: what a group takes besides its items is
+        Distinct keys by entries, about: what a group takes in addition to its items is
         counted once for each key, not for each block that has it.
 
     Raises

@@ -114,7 +114,7 @@ def bag_partition(sealed: SealedBag, spec: BagSpec, number: int) -> list[tuple[A
 
     Notes
     -----
-    Memory: the groups as Python objects, and one shard's items besides, in
+    Memory: the groups as Python objects, and one shard's items in
     bytes and as references.
     """
     directory = sealed.rows.directory
@@ -131,7 +131,7 @@ def bag_partition(sealed: SealedBag, spec: BagSpec, number: int) -> list[tuple[A
 
 
 def _blocks(source: PartitionTasks | Iterable[Any], n_items: int) -> Iterator[list[list[Any]]]:
-    """Cut partitions into blocks, each in a list of its own, for whoever uses it to take it out."""
+    """Cut partitions into blocks, each in a list of its own, so that its user can empty it."""
     for partition in (task.make() for task in source) if isinstance(source, PartitionTasks) else [source]:
         if isinstance(partition, list) and len(partition) <= n_items:
             if partition:

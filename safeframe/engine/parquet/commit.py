@@ -55,7 +55,7 @@ class Begun:
 
 
 def local_entries(target: Dataset, npartitions: int, known: Collection[str]) -> Entries:
-    """Tell apart what lies at a local target, of which some files are known to be of the dataset."""
+    """Return the entries at a local target, where some files are known to be of the dataset."""
     return entries_of(
         Path(target.target),
         target.name_function,
@@ -92,7 +92,7 @@ def commit(target: ParquetTarget, begun: Begun, files: Sequence[WrittenFile]) ->
             names = [file.name for file in files] + _write_metadata(target, files)
             (work / PLAN_NAME).unlink(missing_ok=True)
             _take_place(target, entries, names)
-            # Whoever looks for the lock has nothing to wait for, though this process may keep it open.
+            # No other write has to wait for the lock, though this process may keep it open.
             work.with_name(f"{work.name}.lock").unlink(missing_ok=True)
     except OSError as error:
         raise disk_error(error, 0, target) from error
@@ -208,7 +208,7 @@ def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile]) -> None:
 
 
 def _write_metadata(target: ParquetTarget, files: Sequence[WrittenFile]) -> list[str]:
-    """Write ``_metadata``, and ``_common_metadata`` of a new dataset, where asked for; return their names."""
+    """Write ``_metadata``, and ``_common_metadata`` of a new dataset, where requested; return their names."""
     if not target.metadata_file:
         return []
     name, common = METADATA_NAMES

@@ -121,7 +121,7 @@ def _parquet_below(directory: str, name: str) -> Iterator[str]:
 
 
 def generation_of(place: Path, names: tuple[str, ...]) -> Generation:
-    """Return what tells the files of a dataset from those that another write would leave."""
+    """Return what distinguishes the files of a dataset from those that another write would leave."""
     found = []
     for name in names:
         try:

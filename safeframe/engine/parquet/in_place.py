@@ -10,7 +10,7 @@ What is written lies in a hidden directory inside it, and is moved at the end::
 The marker is the moment of decision. Killed before it is there, the dataset is
 the old one, and the next write removes the directory. Killed with it, the
 dataset has files of both, and the next write moves the rest: all that is
-needed is on the disk, and each step can be told done from not done:
+needed is on the disk, and of each step it can be seen whether it is done:
 
 1. a file of the old dataset is set aside, where one of the new takes its name only as long as that
    one waits;

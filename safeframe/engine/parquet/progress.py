@@ -2,7 +2,7 @@
 
 Covers: finished files and their rows as a line of text, now and then, from a
 thread of the process that waits.
-Does not cover: remote stores, whose files cannot be looked at for nothing.
+Does not cover: remote stores, where each look at a file is a request.
 """
 
 from __future__ import annotations

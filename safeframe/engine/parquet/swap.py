@@ -93,7 +93,7 @@ class Swap:
     target
         The dataset.
     token
-        What tells this write from others: 12 hexadecimal digits.
+        The write's name among others: 12 hexadecimal digits.
     inside
         Whether it is in the target.
     keep
@@ -150,7 +150,7 @@ class Swap:
 
     def _make(self) -> None:
         if self.target.is_dir() and not self.directory.exists():
-            # Nobody may look at new rows who may not at the old ones.
+            # New rows may be read only by users who may read the old ones.
             self.directory.mkdir(mode=0o700)
             take_over(self.target, self.directory)
         self.directory.mkdir(exist_ok=True)
@@ -234,7 +234,7 @@ def _exchanged(one: Path, other: Path) -> bool:
 def discard(directory: Path, target: Path) -> None:
     """Remove a directory that was written, or swapped out; what is not ours in it goes to the target.
 
-    A file that somebody put into the dataset at the moment of the swap is one such.
+    A file that another user put into the dataset at the moment of the swap is one such.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for entry in list(os.scandir(directory)):

@@ -89,7 +89,7 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
     name
         The file's name.
     write
-        Writes to an open file, and tells how many rows.
+        Writes to an open file, and returns the number of rows.
     nbytes
         Bytes in memory of what is written, for messages.
 
@@ -105,7 +105,7 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
                 return WrittenFile(name, write(sink))
         except OSError as error:
             raise disk_error(error, nbytes, target) from error
-    # A task that runs twice, on two workers, never gives a file of both.
+    # A task that runs twice, on two workers, never makes a file of both.
     partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
     try:
         with partial.open("wb") as sink:

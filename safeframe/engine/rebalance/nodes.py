@@ -214,7 +214,7 @@ class StagedRows(Expr):  # type: ignore[misc]
 
     @functools.cached_property
     def _work(self) -> list[tuple[Any, ...]]:
-        """What each task is called with, but for its directory."""
+        """Function and arguments of each task, except the directory."""
         work: list[tuple[Any, ...]] = []
         in_slices = set(self.in_slices)
         source: SlicedParquet | None = self.source

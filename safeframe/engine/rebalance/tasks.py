@@ -227,7 +227,7 @@ def stage_slices(
     frames = reader.frames(options.SLICE_NBYTES)
     while first < router.first + reader.rows:
         slice_cuts = replace(router, first=first)
-        # Taken by the stage task itself, so that nobody else holds the slice.
+        # Taken by the stage task itself, so that nothing else holds the slice.
         staged.append(stage_group([lambda: next(frames)], spec, slice_cuts, directory))
         first += staged[-1].rows_in
     found = sum(file.rows_in for file in staged)

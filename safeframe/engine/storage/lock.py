@@ -51,7 +51,7 @@ class Lock:
         os.pwrite(self._descriptor, text, 0)
 
     def release(self, *, remove: bool = False) -> None:
-        """Release the lock, and remove its file first, if wanted, so that nobody takes it in between."""
+        """Release the lock; with ``remove``, remove its file first, so that no other process takes it in between."""
         with contextlib.suppress(OSError):
             # Another process may have removed it, and made one of its own.
             if remove and _is_there(self.path, self._descriptor):
@@ -60,14 +60,14 @@ class Lock:
 
 
 def wait_for_lock(path: Path) -> Lock:
-    """Take a lock, made if need be, once whoever holds it lets go of it."""
+    """Take a lock, made if need be, once its holder releases it."""
     lock = _taken(path, fcntl.LOCK_EX)
     assert lock is not None, "waited for"
     return lock
 
 
 def try_lock(path: Path) -> Lock | None:
-    """Take a lock, made if need be; None where somebody holds it, this process included."""
+    """Take a lock, made if need be; None where any process holds it, this one included."""
     return _taken(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -90,7 +90,7 @@ def new_lock(path: Path, mark: bytes) -> Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether somebody holds a lock, this process included."""
+    """Return whether any process holds a lock, this one included."""
     try:
         descriptor = _opened(path, os.O_RDWR)
     except FileNotFoundError:
@@ -157,7 +157,7 @@ def _taken(path: Path, how: int) -> Lock | None:
         descriptor = _opened(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, how)
-            # Again, should somebody have removed the file in between.
+            # Again, should another process have removed the file in between.
             if _is_there(path, descriptor):
                 return Lock(path, descriptor)
         except BlockingIOError:

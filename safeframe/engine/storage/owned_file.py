@@ -7,7 +7,7 @@ their results pass through this process; those are the objects that count, and a
 manifest made of others is here before they are gone.
 
 Whether a run's files are owned by objects is in the name of its directory, and
-never asked of a client: objects are unpickled in the event loop of a worker, where
+never a request to a client: objects are unpickled in the event loop of a worker, where
 a client that is made waits for that same loop, for ever.
 """
 

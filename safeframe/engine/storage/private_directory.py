@@ -81,7 +81,7 @@ def private_directory(base: Path) -> Path:
 def _made(directory: Path) -> Path:
     """Make a directory, which nobody else can have made then.
 
-    Its owner is not looked at: it has another number where the file system maps users.
+    Its owner is not compared: it has another number where the file system maps users.
     """
     directory.mkdir(mode=0o700)
     mode = stat.S_IMODE(directory.lstat().st_mode)

@@ -101,7 +101,7 @@ class RemoteStore:
             with _as_os_error():
                 sink.close()
         except BaseException:
-            # Arrow completes an upload that is let go of; so it is closed first, and then removed.
+            # Arrow completes an upload that is dropped; so it is closed first, and then removed.
             if sink is not None:
                 with contextlib.suppress(Exception):
                     sink.close()
@@ -116,8 +116,8 @@ class RemoteStore:
 
         Notes
         -----
-        Memory: what is asked for ahead, ``STORE_READ_AHEAD_NBYTES`` or one
-        request if that is larger, beside what has been given out.
+        Memory: what is requested ahead, ``STORE_READ_AHEAD_NBYTES`` or one
+        request if that is larger, in addition to what has been returned.
         """
         requests = deque(_requests(pieces))
         waiting: deque[tuple[_Request, Future[pa.Buffer]]] = deque()

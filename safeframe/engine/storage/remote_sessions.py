@@ -155,7 +155,7 @@ def _lives(store: RemoteStore, directory: str, pid: int) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _host() -> str:
-    """Tell process ids apart that mean different processes: another machine, boot or container."""
+    """Return what distinguishes equal process ids of different processes: the machine, its boot, the container."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

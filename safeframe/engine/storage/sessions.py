@@ -151,7 +151,7 @@ def is_owned_run(path: str) -> bool:
 
 
 class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
-    """Removes a run's files when the scheduler lets go of its sealed manifest.
+    """Removes a run's files when the scheduler releases its sealed manifest.
 
     Parameters
     ----------

@@ -77,7 +77,7 @@ def key_hashes(uniques: Sequence[Any]) -> npt.NDArray[np.uint64]:
     Parameters
     ----------
     uniques
-        Keys, as :func:`number_keys` gives them.
+        Keys, as :func:`number_keys` returns them.
 
     Raises
     ------

@@ -171,7 +171,7 @@ def object_nbytes(values: Sequence[Any], kind: int) -> npt.NDArray[np.float64] |
     Returns
     -------
     numpy.ndarray or float or None
-        Bytes; None of values that are pickled, whose type does not tell.
+        Bytes; None of values that are pickled, whose type says nothing of it.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from safeframe.facts.rebalance import RebalanceFacts, RebalanceLayout
 from safeframe.kernels.cuts import EvenRows, Line, Places, bounded_cuts
 from safeframe.units import format_nbytes
 
-__all__ = ["Goal", "alike", "cut"]
+__all__ = ["Cut", "Goal", "cut", "similar"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class Goal:
     n: int | None
     """How many; None where they are bounded."""
     least: int = 1
-    """How many there are at the least, where they are bounded and there are places enough to cut at."""
+    """Smallest number of them, where they are bounded and there are enough places to cut at."""
 
     def bounded(self, line: Line) -> Counts:
         """Cut under the bound: into as few parts as there can be, but for ``least``."""
@@ -40,18 +40,25 @@ class Goal:
         return more if len(more) > len(cuts) and line.sizes(more).max() <= self.limit_nbytes else cuts
 
 
-def alike(nbytes: Counts) -> bool:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Cut:
+    """A frame that is cut."""
+
+    layout: RebalanceLayout
+    """Where."""
+    sizes: Counts
+    """Bytes of each output partition."""
+    unknown: str = ""
+    """Why divisions become unknown; empty where they stay known, or were not known before."""
+
+
+def similar(nbytes: Counts) -> bool:
     """Whether the largest of some partitions is near their mean."""
     return bool(nbytes.max(initial=0) <= options.REBALANCE_EVEN_FACTOR * nbytes.mean())
 
 
-def cut(facts: RebalanceFacts, goal: Goal) -> tuple[RebalanceLayout, Counts]:
+def cut(facts: RebalanceFacts, goal: Goal) -> Cut:
     """Cut between index values if divisions are known and that can be, else between rows.
-
-    Returns
-    -------
-    RebalanceLayout, numpy.ndarray
-        The cuts, and bytes of each output partition.
 
     Raises
     ------
@@ -72,35 +79,36 @@ def cut(facts: RebalanceFacts, goal: Goal) -> tuple[RebalanceLayout, Counts]:
             f"{format_nbytes(after.max())}."
         )
         raise ValidationError(msg, hint="Ask for a larger partition_size=.")
-    kept = _between_values(facts, goal, even=alike(after))
-    if kept is not None:
+    kept = _between_values(facts, goal, even=similar(after))
+    if isinstance(kept, Cut):
         return kept
-    return RebalanceLayout(bounds=sizes.bounds, cuts=cuts, divisions=(None,) * len(cuts)), after
+    layout = RebalanceLayout(bounds=sizes.bounds, cuts=cuts, divisions=(None,) * len(cuts))
+    return Cut(layout=layout, sizes=after, unknown=kept)
 
 
-def _between_values(
-    facts: RebalanceFacts, goal: Goal, *, even: bool
-) -> tuple[RebalanceLayout, Counts] | None:
-    """Cut so that divisions stay known, or give None where that costs the bound, or partitions alike."""
+def _between_values(facts: RebalanceFacts, goal: Goal, *, even: bool) -> Cut | str:
+    """Cut so that divisions stay known, or return why they do not: it would cost the bound, or even sizes."""
     sizes = facts.sizes
-    if facts.divisions is None or sizes.keys is None:
-        return None
+    if facts.divisions is None:
+        return ""
+    if sizes.keys is None:
+        return "index values were not read"
     begins = np.array([key is not None for key in sizes.keys])
     begins[[0, -1]] = True
     line = Places(sizes.place_rows[begins], sizes.place_nbytes[begins], sizes.frame_nbytes)
     cuts = _goal_cuts(line, goal)
     after = line.sizes(cuts)
     if len(np.unique(cuts)) < len(cuts):
-        return None
+        return "there are fewer index values than partitions"
     if goal.limit_nbytes is None:
-        if even and not alike(after):
-            return None
+        if even and not similar(after):
+            return "cuts between index values would make partitions of uneven sizes"
     elif after.max() > goal.limit_nbytes:
-        return None
+        return "an index value has more rows than fit a partition"
     keys = dict(zip(sizes.place_rows.tolist(), sizes.keys, strict=True))
     inner = tuple(keys[row] for row in cuts[1:-1].tolist())
     divisions = (facts.divisions[0], *inner, facts.divisions[-1])
-    return RebalanceLayout(bounds=sizes.bounds, cuts=cuts, divisions=divisions), after
+    return Cut(layout=RebalanceLayout(bounds=sizes.bounds, cuts=cuts, divisions=divisions), sizes=after)
 
 
 def _goal_cuts(line: Line, goal: Goal) -> Counts:

@@ -38,7 +38,7 @@ from safeframe.facts.rebalance import (
 from safeframe.kernels.cuts import Places
 from safeframe.planning.ladder import Rung, climb, task_fits
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
-from safeframe.planning.rebalance.cuts import Goal, alike, cut
+from safeframe.planning.rebalance.cuts import Cut, Goal, cut, similar
 from safeframe.units import format_count, format_nbytes
 
 __all__ = ["plan_rebalance"]
@@ -49,9 +49,8 @@ class _Offer:
     """What a strategy would do."""
 
     way: RebalanceWay
-    layout: RebalanceLayout
-    sizes: Counts
-    reasons: tuple[str, ...]
+    cut: Cut
+    reason: str
     steps: tuple[Step, ...]
 
     @property
@@ -93,21 +92,13 @@ def plan_rebalance(facts: RebalanceFacts) -> Plan:
         needs=lambda offer: offer.peak_nbytes,
     )
     offer = decision.offer
-    before, after = sizes.nbytes + sizes.frame_nbytes, offer.sizes
+    before, after = sizes.nbytes + sizes.frame_nbytes, offer.cut.sizes
     largest = int(after.max(initial=0))
-    kept = facts.divisions is not None and offer.layout.divisions[0] is not None
-    reasons = [
-        *offer.reasons,
-        f"before: {_spread(before)}",
-        f"after: {_spread(after)}",
-    ]
-    if facts.divisions is not None:
-        reasons.append(
-            "divisions stay known: cuts lie between index values"
-            if kept
-            else "divisions become unknown: an index value has more rows than fit a partition, or than leave "
-            "partitions alike, or there are fewer values than partitions"
-        )
+    reasons = [offer.reason, f"before: {_spread(before)}", f"after: {_spread(after)}"]
+    if offer.cut.unknown:
+        reasons.append(f"divisions become unknown: {offer.cut.unknown}")
+    elif facts.divisions is not None:
+        reasons.append("divisions stay known: cuts lie between index values")
     staged = isinstance(offer.way, StagedPartitions)
     return Plan(
         recipe="rebalance_partitions",
@@ -118,11 +109,11 @@ def plan_rebalance(facts: RebalanceFacts) -> Plan:
         budget=facts.budget,
         output_rows=Estimate.computed(sizes.total_rows, method=sizes.method),
         output_nbytes=sizes.output_nbytes,
-        output_partitions=offer.layout.n_partitions,
+        output_partitions=offer.cut.layout.n_partitions,
         partition_nbytes=goal.limit_nbytes or largest,
         largest_partition_nbytes=largest,
         row_nbytes=sizes.total_nbytes / max(1, sizes.total_rows),
-        run=RebalanceRun(layout=offer.layout, way=offer.way),
+        run=RebalanceRun(layout=offer.cut.layout, way=offer.way),
         staging_nbytes=sizes.total_nbytes if staged else 0,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
@@ -161,7 +152,7 @@ def _untouched(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     if goal.n is not None:
         if n != goal.n:
             return f"there are {format_count(n)} partitions, and {format_count(goal.n)} were requested"
-        even = alike(whole)
+        even = similar(whole)
         if not even and facts.strategy is None:
             return f"the largest partition is {whole.max() / whole.mean():.3g} times the mean"
         why = f"there are {format_count(n)} partitions already"
@@ -183,9 +174,10 @@ def _untouched(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     divisions = facts.divisions or (None,) * (n + 1)
     return _Offer(
         way=UntouchedPartitions(),
-        layout=RebalanceLayout(bounds=sizes.bounds, cuts=sizes.bounds, divisions=divisions),
-        sizes=whole,
-        reasons=(why,),
+        cut=Cut(
+            layout=RebalanceLayout(bounds=sizes.bounds, cuts=sizes.bounds, divisions=divisions), sizes=whole
+        ),
+        reason=why,
         steps=(_gather_step(facts, "make partitions as they are", whole),) if facts.own_tasks else (),
     )
 
@@ -198,7 +190,7 @@ def _merged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
             return f"there are only {format_count(len(sizes.rows))} partitions to join"
         numbers = line.even(goal.n)
         whole = line.sizes(numbers)
-        if not alike(whole) and facts.strategy is None:
+        if not similar(whole) and facts.strategy is None:
             return (
                 f"with whole partitions the largest would be {whole.max() / whole.mean():.3g} times the mean"
             )
@@ -212,13 +204,20 @@ def _merged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
         numbers = goal.bounded(line)
         whole = line.sizes(numbers)
     divisions: tuple[Any, ...] = (None,) * len(numbers)
-    if facts.divisions is not None and len(np.unique(numbers)) == len(numbers):
-        divisions = tuple(facts.divisions[number] for number in numbers.tolist())
+    unknown = ""
+    if facts.divisions is not None:
+        if len(np.unique(numbers)) == len(numbers):
+            divisions = tuple(facts.divisions[number] for number in numbers.tolist())
+        else:
+            unknown = "some partitions of the result are empty"
     return _Offer(
         way=JoinedPartitions(),
-        layout=RebalanceLayout(bounds=sizes.bounds, cuts=sizes.bounds[numbers], divisions=divisions),
-        sizes=whole,
-        reasons=(f"whole partitions can be joined with their neighbours: {_joins(numbers)}",),
+        cut=Cut(
+            layout=RebalanceLayout(bounds=sizes.bounds, cuts=sizes.bounds[numbers], divisions=divisions),
+            sizes=whole,
+            unknown=unknown,
+        ),
+        reason=f"whole partitions can be joined with their neighbours: {_joins(numbers)}",
         steps=(_gather_step(facts, "join whole partitions", whole),),
     )
 
@@ -259,22 +258,21 @@ def _gather_step(facts: RebalanceFacts, kind: str, after: Counts) -> Step:
 
 
 def _sliced(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
-    layout, after = cut(facts, goal)
+    found = cut(facts, goal)
     can_stage = facts.staging.directory is not None and not facts.unstageable
     if _read_in_slices(facts).any() and can_stage and facts.strategy is None:
         return "a partition is too large for a task, and would be read again for each slice"
     why = "input partitions are in memory, or made by other tasks: slices are taken of them"
     if facts.own_tasks:
-        reads = _reads(facts.sizes, layout.cuts)
+        reads = _reads(facts.sizes, found.layout.cuts)
         if reads > options.REBALANCE_REREADS and can_stage and facts.strategy is None:
             return f"each input partition would be made {reads:.3g} times"
         why = f"each output partition makes the input that it takes slices of, {reads:.3g} times on average"
     return _Offer(
         way=JoinedPartitions(),
-        layout=layout,
-        sizes=after,
-        reasons=(why,),
-        steps=(_gather_step(facts, "join slices", after),),
+        cut=found,
+        reason=why,
+        steps=(_gather_step(facts, "join slices", found.sizes),),
     )
 
 
@@ -303,7 +301,7 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
         return facts.staging.unavailable
     if facts.unstageable:
         return facts.unstageable
-    layout, after = cut(facts, goal)
+    found = cut(facts, goal)
     sizes = facts.sizes
     in_slices = _read_in_slices(facts)
     steps = []
@@ -336,20 +334,19 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
                 ),
             )
         )
-    largest = int(after.max(initial=0))
+    largest = int(found.sizes.max(initial=0))
     steps.append(
         Step(
             kind="fetch staged rows",
-            tasks=layout.n_partitions,
+            tasks=found.layout.n_partitions,
             task_peak_nbytes=int((options.FETCH_COPIES + options.OUTPUT_COPIES) * largest),
             reason=f"the result of {format_nbytes(largest)} × {options.FETCH_COPIES + options.OUTPUT_COPIES:g}",
         )
     )
     return _Offer(
         way=StagedPartitions(facts.staging.directory, tuple(np.flatnonzero(in_slices).tolist())),
-        layout=layout,
-        sizes=after,
-        reasons=(f"each input partition is made once, and its rows pass through {facts.staging.directory}",),
+        cut=found,
+        reason=f"each input partition is made once, and its rows pass through {facts.staging.directory}",
         steps=tuple(steps),
     )
 

@@ -105,7 +105,7 @@ class Appended:
 def _plain(kind: pa.DataType) -> pa.DataType:
     """Leave out what files of one column may differ by."""
     if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)  # as which categories of numbers come back; check_pandas tells them
+        return _plain(kind.value_type)  # as which categories of numbers come back; check_pandas compares them
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
@@ -116,7 +116,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def appended_to(
     fs: Any, place: str, name_function: Callable[[int], str] | None, npartitions: int
 ) -> Appended | None:
-    """Look at the dataset to append to; None where there is none yet.
+    """Return the dataset to append to; None where there is none yet.
 
     Raises
     ------

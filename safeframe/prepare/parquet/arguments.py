@@ -293,5 +293,5 @@ def checked_writer_options(
             pq.write_table(empty, io.BytesIO(), compression=codecs or "snappy", **given)
         except (pa.ArrowException, TypeError, ValueError, KeyError) as error:
             msg = f"pyarrow's writer does not take {', '.join(map(repr, given))}: {error}."
-            raise ValidationError(msg, hint="Look at pyarrow.parquet.write_table.") from error
+            raise ValidationError(msg, hint="See pyarrow.parquet.write_table.") from error
     return tuple(given.items())

@@ -44,10 +44,10 @@ def check_columns(meta: Any, *, write_index: bool) -> None:
         raise UnsupportedError(msg, hint="Rename them first, or drop one.")
     index = meta.index.name or INDEX_LABEL
     if write_index and index in columns:
-        msg = f"The index and a column are both called {index!r}."
+        msg = f"The index and a column are both named {index!r}."
         raise UnsupportedError(msg, hint="Rename one of them, or pass write_index=False.")
     if write_index and not isinstance(index, str):
-        msg = f"Column names in parquet are strings, and the index is called {index!r}."
+        msg = f"Column names in parquet are strings, and the index is named {index!r}."
         raise UnsupportedError(msg, hint="Rename the index first, or pass write_index=False.")
 
 

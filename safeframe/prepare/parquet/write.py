@@ -45,7 +45,7 @@ class PreparedWrite:
     files: int
     """How many files there will be."""
     rows: int | None
-    """Rows of all files, as far as a plan knows them; None where nobody counted."""
+    """Rows of all files, as far as a plan knows them; None where they were not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _FileSizes:
     nbytes: int = 0
     """Bytes before compression; of rows that are made, the least that they have."""
     least_fraction: float = 0.0
-    """The part of these that files have at the least."""
+    """The part of these that the files have at least."""
     predicted_nbytes: int = 0
     """Bytes that ``max_output=`` is compared with."""
 
