@@ -1,4 +1,4 @@
-"""What one worker may use, and what is left of it for a task."""
+"""The memory that one worker may use, and what is left of it for a task."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Budget:
     """
 
     n_workers: int
-    """Workers that run tasks at the same time; 1 without a cluster."""
+    """Number of workers; 1 without a cluster."""
     threads_per_worker: int
     """Tasks that one worker runs at the same time."""
     allowed_nbytes: int
@@ -37,13 +37,13 @@ class Budget:
     transport_nbytes: int
     """Bytes a worker keeps for moving rows, besides its tasks."""
     headroom_fraction: float
-    """The share of ``allowed_nbytes`` that plans use; the rest is for what no formula sees."""
+    """The share of ``allowed_nbytes`` that plans use; the rest is a reserve for what no formula covers."""
     measured: bool
-    """Whether ``reserved_nbytes`` was read off the running workers."""
+    """Whether ``reserved_nbytes`` was measured on the running workers."""
 
     @property
     def usable_nbytes(self) -> int:
-        """Bytes of a worker that a plan may fill."""
+        """Bytes of a worker that a plan may use."""
         return int(self.allowed_nbytes * self.headroom_fraction)
 
     @property
@@ -62,8 +62,8 @@ class StagingFacts:
     """Where an exchange may stage its rows."""
 
     directory: str | None
-    """A directory or URL that all workers reach; None when there is none."""
+    """A directory or URL that all workers can reach; None when there is none."""
     free_nbytes: int | None
-    """Free bytes there; None when that cannot be known, as of an object store."""
+    """Free bytes there; None when unknown, as for an object store."""
     unavailable: str
     """Why there is none; empty when there is one."""

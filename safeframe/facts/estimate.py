@@ -1,4 +1,4 @@
-"""A number that knows how well it is known."""
+"""Numbers with an interval."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from safeframe.units import format_nbytes
 __all__ = ["Estimate", "Method", "Width", "about", "added", "format_interval"]
 
 Method = Literal["declared", "footer", "schema", "sample", "sketch", "computed"]
-"""Where a figure comes from."""
+"""Where a number comes from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Estimate:
-    """An interval around a count or a number of bytes.
+    """A count or a number of bytes, with an interval.
 
-    Plain comparisons and ``int()`` use ``expected``; a plan that promises
-    something uses ``upper``.
+    Plain comparisons and ``int()`` use ``expected``; a bound that a plan
+    projects uses ``upper``.
 
     Examples
     --------
@@ -35,21 +35,21 @@ class Estimate:
     lower: int
     """The true value is at least this."""
     expected: int
-    """The best single number."""
+    """The most likely value."""
     upper: int
     """The true value is at most this."""
     method: Method
-    """Where the figure comes from."""
+    """Where the number comes from."""
     exact: bool
     """Whether it is the true value, to the unit."""
 
     @classmethod
     def computed(cls, value: int, *, method: Method = "computed") -> Estimate:
-        """Make an estimate that is exact."""
+        """Return an estimate that is exact."""
         return cls(lower=int(value), expected=int(value), upper=int(value), method=method, exact=True)
 
     def scaled(self, factor: float) -> Estimate:
-        """Multiply all three numbers, as in rows times bytes per row."""
+        """Return the estimate times a factor, as in rows times bytes per row."""
         return Estimate(
             lower=int(self.lower * factor),
             expected=int(self.expected * factor),
@@ -129,10 +129,10 @@ _NULL_BIT = 1 / 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Width:
-    """Bytes per row, on average over any rows of a frame.
+    """Bytes per row, as an average over any rows of a frame.
 
-    Of types of fixed width it is known to the byte. Of strings, objects and
-    categories some partitions are looked at, and it is an interval.
+    It is exact for types of fixed width. For strings, objects and categories it is
+    an interval, from a sample of partitions.
 
     Examples
     --------
@@ -148,17 +148,17 @@ class Width:
     least: float
     """The average is at least this."""
     expected: float
-    """The best single number: the average of the whole frame."""
+    """The most likely average of the whole frame."""
     most: float
     """The average is at most this, as far as the sample tells."""
     widest: float
-    """The average of the widest part that was looked at."""
+    """The average of the widest sampled part."""
     exact: bool
-    """Whether every row takes just that, but for a bit that tells nulls."""
+    """Whether every row has exactly this width, except for the bit that marks nulls."""
 
     @classmethod
     def fixed(cls, nbytes: float) -> Width:
-        """Return the width of a type whose values all take the same.
+        """Return the width of a type whose values all have the same size.
 
         A part of a byte is that of Arrow's bits for nulls, which are left out where there are none.
         """
@@ -167,7 +167,7 @@ class Width:
 
     @classmethod
     def guessed(cls, nbytes: float) -> Width:
-        """Return a width that nobody has looked at."""
+        """Return a width that was not sampled."""
         return cls(least=0, expected=nbytes, most=2 * nbytes, widest=nbytes, exact=False)
 
     def __add__(self, other: Width) -> Width:
@@ -181,14 +181,14 @@ class Width:
 
     @property
     def bounding(self) -> float:
-        """What plans reckon with: the expected width with a margin, or that of the widest part, within reason."""
+        """The width that plans use: the expected one with a margin, or that of the widest sampled part, up to a limit."""
         if self.exact:
             return self.expected
         margin = self.expected * options.WIDTH_MARGIN
         return max(margin, min(self.widest, self.expected * options.WIDTH_SPREAD))
 
     def of(self, rows: Estimate) -> Estimate:
-        """Return the bytes of so many rows."""
+        """Return the bytes of a number of rows."""
         return Estimate(
             lower=int(rows.lower * self.least),
             expected=int(rows.expected * self.expected),

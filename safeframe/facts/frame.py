@@ -24,13 +24,13 @@ class ColumnProfile:
     dtype: str
     """Its pandas dtype, as text."""
     row_nbytes: float
-    """Mean bytes per row in memory, deep."""
+    """Mean bytes per row in memory, with strings and objects counted deep."""
     exact: bool
-    """Whether every row takes just that (fixed-width types), or it was sampled."""
+    """Whether every row has exactly this size (types of fixed width); otherwise it was sampled."""
     sampled: Width | None = None
-    """What the sample says of a width that is not exact."""
+    """The sampled width, if it is not exact."""
     unwritable: str = ""
-    """What was seen in it that files do not bring back as it was; empty when there was nothing."""
+    """What was found in it that cannot be restored from a file; empty when there was nothing."""
 
     @property
     def width(self) -> Width:

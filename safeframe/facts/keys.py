@@ -128,7 +128,7 @@ class PartitionKeys:
 
     @classmethod
     def joined(cls, parts: Sequence[PartitionKeys]) -> PartitionKeys:
-        """Put neighbours one behind the other."""
+        """Concatenate the partitions of neighbours."""
         return cls(
             **{of.name: np.concatenate([getattr(part, of.name) for part in parts]) for of in fields(cls)}
         )
@@ -141,7 +141,7 @@ class KeyStatistics:
     With ``exact``, ``codes`` and ``counts`` hold every key. Otherwise they hold
     the keys whose hash is below a threshold, each with its exact count: a
     sample of ``sample_fraction`` of all distinct keys, the same keys on both
-    sides of a join. The heaviest keys are then known besides, in
+    sides of a join. The heaviest keys are then also known, in
     ``heavy_codes``, with counts that are exact when ``heavy_error`` is zero and
     at most ``heavy_error`` too small otherwise.
     """
@@ -167,25 +167,25 @@ class KeyStatistics:
     heavy_counts: Counts
     """Rows of each of the heaviest keys."""
     heavy_error: int
-    """How much too small a count in ``heavy_counts`` can be."""
+    """By how much a count in ``heavy_counts`` may be too small."""
     distinct: Estimate
-    """Number of different keys, nulls left out."""
+    """Number of distinct keys, without nulls."""
     minimum: Any
-    """Smallest key value, or None: of an ordered single column only."""
+    """Smallest key, for a single column with an order; otherwise None."""
     maximum: Any
-    """Largest key value, or None: of an ordered single column only."""
+    """Largest key, for a single column with an order; otherwise None."""
     labels: dict[int, Any]
-    """Key values by code, for the heaviest keys and for a sample that gives quantiles."""
+    """Key values by code, of the heaviest keys and of a sample for quantiles."""
     partitions: PartitionKeys
     """Rows and key range of each partition."""
     capacity: int
-    """Distinct keys that are counted exactly."""
+    """Number of distinct keys that are counted exactly."""
     nbytes_bound: int = field(default=0)
-    """What one summary may take while it is gathered, in bytes."""
+    """Upper bound of one summary while statistics are gathered, in bytes."""
 
     @classmethod
     def uncounted(cls, *, on: tuple[Any, ...], schema: KeySchema, rows: Counts) -> KeyStatistics:
-        """Return what is known of keys that nobody looked at: rows per partition."""
+        """Return the statistics of keys that were not read: only the rows per partition are known."""
         n, none = len(rows), np.empty(0, np.uint64)
         total = int(rows.sum())
         return cls(
@@ -201,7 +201,7 @@ class KeyStatistics:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that these statistics take."""
+        """Size of the statistics in bytes."""
         return self.codes.nbytes + self.counts.nbytes + self.heavy_codes.nbytes + self.heavy_counts.nbytes
 
 

@@ -43,7 +43,7 @@ that have none; ``cross`` pairs every row with every row."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyFanout:
-    """One key and what the join makes of it."""
+    """Rows of one key on both sides and in the result."""
 
     key: Any
     """The key's value; a tuple for several columns; None for null."""
@@ -60,9 +60,9 @@ class MergeEstimate:
     """Rows and bytes of a join, predicted from the keys alone."""
 
     how: How
-    """Which rows stay."""
+    """Which rows are kept."""
     on: tuple[Any, ...]
-    """The keys, as the left side calls them: None for an index without a name, nothing for a cross join."""
+    """The key names of the left side: None for an index without a name, empty for a cross join."""
     rows: Estimate
     """Rows of the result."""
     row_nbytes: float
@@ -76,7 +76,7 @@ class MergeEstimate:
     right_unmatched_rows: Estimate
     """Right rows whose key the left side lacks."""
     heaviest: tuple[KeyFanout, ...]
-    """The keys that make most of the result, heaviest first."""
+    """The keys with most rows in the result, heaviest first."""
     row_width: Width | None = None
     """How well ``row_nbytes`` is known; None where it is of fixed-width types alone."""
     keys: int | None = None
@@ -84,12 +84,12 @@ class MergeEstimate:
 
     @property
     def nbytes(self) -> Estimate:
-        """Bytes of the result in memory: an interval where rows or bytes per row rest on a sample."""
+        """Bytes of the result in memory: an interval if rows or bytes per row come from a sample."""
         return self.width.of(self.rows)
 
     @property
     def width(self) -> Width:
-        """Bytes of a result row, and how well they are known."""
+        """Bytes of a result row, with their interval."""
         return Width.fixed(self.row_nbytes) if self.row_width is None else self.row_width
 
     @property

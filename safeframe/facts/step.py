@@ -1,4 +1,4 @@
-"""What a plan is made of: the tasks that run, and the strategies that do not."""
+"""Parts of a plan: the steps that run, and the strategies that were rejected."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Step:
     kind: str
     """What the tasks do."""
     tasks: int
-    """How many there are."""
+    """Number of tasks."""
     task_peak_nbytes: int
-    """Upper bound of what one task holds at its peak, in bytes."""
+    """Upper bound of the peak memory of one task, in bytes."""
     reason: str
     """The formula in words, with its figures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A strategy that was looked at and not taken."""
+    """A strategy that was rejected."""
 
     strategy: str
     """Its name."""
     reason: str
-    """Why not."""
+    """Why it was rejected."""

@@ -26,22 +26,22 @@ __all__ = ["Plan"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a recipe will do, as numbers; made before anything runs.
+    """What a recipe will do, in numbers; made before anything runs.
 
-    A plan never raises because something is too big: :attr:`fits` says so, and
-    :meth:`validate`, like execution, raises.
+    A plan never raises because something is too large: :attr:`fits` is then False, and
+    :meth:`validate` raises, as does computing the result.
     """
 
     recipe: str
     """The recipe, as in ``merge``."""
     strategy: str
-    """The strategy that runs."""
+    """The chosen strategy."""
     reasons: tuple[str, ...]
-    """Why that strategy."""
+    """Why it was chosen."""
     rejected: tuple[Candidate, ...]
-    """The other strategies and why each was not taken."""
+    """The other strategies, and why each was rejected."""
     steps: tuple[Step, ...]
-    """Kinds of tasks, in the order in which they run."""
+    """The kinds of tasks, in the order in which they run."""
     budget: Budget
     """What one worker may use."""
     output_rows: Estimate
@@ -51,34 +51,34 @@ class Plan:
     output_partitions: int
     """Partitions of the result."""
     partition_nbytes: int
-    """Target: no output partition is larger, in bytes."""
+    """Target for output partitions, in bytes of memory."""
     largest_partition_nbytes: int
     """Upper bound of the largest output partition, in bytes."""
     row_nbytes: float
-    """Bytes of one result row, as the plan reckons them: a bound where they are known from a sample."""
+    """Bytes of one result row that the plan uses: a bound if they are known from a sample."""
     staging_nbytes: int
-    """Bytes that pass through the staging directory; 0 when nothing is staged."""
+    """Bytes written to the staging directory; 0 when nothing is staged."""
     staging_free_nbytes: int | None
-    """Free bytes of the staging directory; None when nothing is staged, or when it cannot be known, as of an object
+    """Free bytes of the staging directory; None when nothing is staged, or when it is unknown, as for an object
     store."""
     staging_directory: str | None
-    """Where rows are staged; None when nothing is staged."""
+    """The directory or URL where rows are staged; None when nothing is staged."""
     run: Run | None = field(default=None, repr=False)
-    """What the engine runs: the class says of which recipe, its fields how."""
+    """What the engine runs: one class for each recipe."""
     output_width: Width | None = None
-    """How well bytes per row are known; None where all types have a fixed width."""
+    """Interval of the bytes per row; None if all types have a fixed width."""
     layout: ShardLayout | None = None
     """How rows are divided, for the engine."""
     p2p: P2PSettings | None = None
-    """Buffers that the workers are held to, where P2P moves the rows; for the engine."""
+    """Sizes of the workers' buffers if P2P moves the rows; for the engine."""
     advice: str = ""
-    """What else can be done where the plan does not fit; empty when there is nothing in particular."""
+    """What else can be done if the plan does not fit; empty if there is nothing in particular."""
     sources: SourceFiles | None = field(default=None, repr=False)
-    """The files that its numbers were read from; None where they were read from no files that can be looked at."""
+    """The files that its numbers were read from; None if there are none that can be checked for changes."""
 
     @property
     def largest_possible_nbytes(self) -> int:
-        """The largest output partition if its rows are as wide as the sample allows, in bytes."""
+        """Largest output partition if its rows are as wide as the sample allows, in bytes."""
         width = self.output_width
         if width is None or width.exact:
             return self.largest_partition_nbytes
@@ -86,7 +86,7 @@ class Plan:
 
     @property
     def input_rows(self) -> int:
-        """Rows of all inputs."""
+        """Number of rows of all inputs."""
         match self.run:
             case MergeRun(estimate=estimate):
                 return estimate.left_rows + estimate.right_rows
@@ -95,17 +95,17 @@ class Plan:
 
     @property
     def task_peak_nbytes(self) -> int:
-        """Upper bound of what the largest task holds, in bytes."""
+        """Upper bound of the memory of the largest task, in bytes."""
         return max((step.task_peak_nbytes for step in self.steps), default=0)
 
     @property
     def projected_worker_nbytes(self) -> int:
-        """Upper bound of one worker's peak, in bytes."""
+        """Upper bound of a worker's peak memory, in bytes."""
         return self.budget.projected_worker_nbytes(self.task_peak_nbytes)
 
     @property
     def written(self) -> Plan:
-        """The plan of ``to_parquet``: files of the result without its rows where that is the way, else as it is."""
+        """The plan of ``to_parquet``: that of the compact encoding if the result is written so, otherwise this plan."""
         match self.run:
             case MergeRun(write=WritePlan() as write):
                 return replace(
@@ -126,7 +126,7 @@ class Plan:
 
     @property
     def over_budget(self) -> tuple[Step, ...]:
-        """Steps whose tasks need more than a worker may use, worst first."""
+        """Steps whose tasks need more memory than a worker may use, largest first."""
         allowed = self.budget.allowed_nbytes
         over = [
             step
@@ -137,7 +137,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every step keeps to the worker's memory and to the free disk, and a graph can hold the tasks."""
+        """Whether each step fits the worker's memory and the free disk, and a dask graph can hold the tasks."""
         return not self.over_budget and not self._staging_full and not self.too_many_partitions
 
     @property
