@@ -34,10 +34,10 @@ from safeframe.engine.lag.tasks import (
     seal_lag,
 )
 from safeframe.engine.p2p.nodes import by_p2p
+from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
 from safeframe.engine.sort.nodes import staged_cells
 from safeframe.engine.sort.tasks import SortSpec
-from safeframe.engine.task import CellLimit
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import RangeFigures
@@ -104,7 +104,7 @@ class SafeLag(PlannedFrame):
             order=request.order,
             index=request.index,
             drop=request.drop,
-            limit=CellLimit.of(plan),
+            limit=PartitionLimit.of(plan),
             rows=int(plan.output_rows),
             divisions=tuple(self.given_divisions),
         )

@@ -30,10 +30,10 @@ from safeframe.engine.merge.broadcast_tasks import (
     table_cell,
     write_slice,
 )
+from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.engine.storage.local import STAGED
-from safeframe.engine.task import CellLimit
 from safeframe.facts.keys import PlannedKeys
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.table import JoinTable
@@ -62,7 +62,7 @@ def broadcast_cells(
     spec: JoinSpec,
     build_side: str,
     planned: ProbeFacts,
-    limit: CellLimit,
+    limit: PartitionLimit,
     divisions: Any,
 ) -> Any:
     """Return the expression of a join with a side that every worker holds whole."""
@@ -78,7 +78,7 @@ def table_cells(
     run: str,
     base: str,
     planned: ProbeFacts,
-    limit: CellLimit,
+    limit: PartitionLimit,
     divisions: Any,
 ) -> Any:
     """Return the expression of a join with a side in a table that every worker maps."""

@@ -26,9 +26,10 @@ from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.pieces import unreadable
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedFile, staging_error
+from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.rows import PartRows, as_planned
 from safeframe.engine.storage.owned_file import OwnedFile
-from safeframe.engine.task import CellLimit, use_worker
+from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns.categories import with_same_categories
@@ -81,7 +82,7 @@ def broadcast_cell(
     build: pd.DataFrame,
     spec: JoinSpec,
     build_side: str,
-    limit: CellLimit,
+    limit: PartitionLimit,
     planned: PartRows | None = None,
 ) -> pd.DataFrame:
     """Join one partition with the side that every worker holds whole."""
@@ -117,7 +118,7 @@ class SealedTable:
     """Its slices, which are all in one file; holding them keeps it where tasks run in this process."""
     table: JoinTable
     """What it is."""
-    limit: CellLimit
+    limit: PartitionLimit
     """What a cell may not exceed."""
 
 
@@ -166,7 +167,7 @@ def _write_at(path: str, start: int, data: memoryview) -> None:
         os.close(handle)
 
 
-def seal_table(slices: Sequence[TableSlice], table: JoinTable, limit: CellLimit) -> SealedTable:
+def seal_table(slices: Sequence[TableSlice], table: JoinTable, limit: PartitionLimit) -> SealedTable:
     """Take all slices of a table together."""
     return SealedTable(slices=tuple(slices), table=table, limit=limit)
 

@@ -21,7 +21,8 @@ import pandas as pd
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedFile
-from safeframe.engine.task import CellLimit, conserved, use_worker
+from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.task import conserved, use_worker
 from safeframe.facts.keys import Codes, KeySchema, PlannedKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.changed_data import data_changed
@@ -209,7 +210,7 @@ def ordered_cell(
     sealed: SealedSides | None,
     spec: JoinSpec,
     place: CellPlace,
-    limit: CellLimit,
+    limit: PartitionLimit,
 ) -> pd.DataFrame:
     """Make one output partition, in key order, from partitions in key order and staged shards.
 

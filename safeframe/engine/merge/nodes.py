@@ -36,9 +36,9 @@ from safeframe.engine.merge.tasks import (
 )
 from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, told_by_plan
 from safeframe.engine.merge.without_rows.read import CountedMerge
+from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import Planned
 from safeframe.engine.planned.rows import PlannedRows
-from safeframe.engine.task import CellLimit
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import (
@@ -176,7 +176,7 @@ class SafeMerge(Planned, CountedMerge):
     def _concrete(self) -> Any:
         plan: Plan = self.plan
         left, right = lowered(self.left), lowered(self.right)
-        spec, limit, way = self._spec, CellLimit.of(plan), self.run.way
+        spec, limit, way = self._spec, PartitionLimit.of(plan), self.run.way
         match way:
             case OrderedMerge():
                 return self._in_order(left, right, way, limit)
@@ -205,7 +205,7 @@ class SafeMerge(Planned, CountedMerge):
             for name, (frame, side) in sides.items()
         ]
 
-    def _in_order(self, left: Any, right: Any, way: OrderedMerge, limit: CellLimit) -> Any:
+    def _in_order(self, left: Any, right: Any, way: OrderedMerge, limit: PartitionLimit) -> Any:
         """Leave the sides that are in key order in their partitions, and stage the others."""
         spec, run, known = self._spec, self._name, self.facts
         sides = {

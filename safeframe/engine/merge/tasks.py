@@ -16,7 +16,8 @@ from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.stage import StagedFile
 from safeframe.engine.p2p.form import P2PForm
 from safeframe.engine.p2p.tasks import SettledRows, receive_shard
-from safeframe.engine.task import CellLimit, use_worker
+from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.task import use_worker
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import ShardLayout
@@ -47,7 +48,7 @@ class SealedMerge:
     """Staged rows of the right side."""
     spec: JoinSpec
     layout: ShardLayout
-    limit: CellLimit
+    limit: PartitionLimit
     """What a cell may not exceed."""
 
 
@@ -56,7 +57,7 @@ def seal_merge(
     right: Sequence[Sequence[StagedFile]],
     spec: JoinSpec,
     layout: ShardLayout,
-    limit: CellLimit,
+    limit: PartitionLimit,
     planned: tuple[PlannedKeys, PlannedKeys],
 ) -> SealedMerge:
     """Join all manifests of a merge into one, and check that no row is missing.
@@ -129,7 +130,7 @@ class MovedMerge:
     right: MovedSide
     spec: JoinSpec
     layout: ShardLayout
-    limit: CellLimit
+    limit: PartitionLimit
     """What a cell may not exceed."""
     roomy_nbytes: int
     """What a worker may hold before a cell is made."""

@@ -29,7 +29,8 @@ from safeframe.engine.merge.without_rows.sides import MovedColumns, NeedsRowsErr
 from safeframe.engine.parquet.resume import as_divided_before
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.engine.parquet.tasks import WrittenFile, arrow_table, conversion_error, put_file
-from safeframe.engine.task import CellLimit, count_rows_out, use_worker
+from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.task import count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import WritePlan
 from safeframe.facts.plan import Plan
@@ -162,7 +163,7 @@ def joined_files(
         )
         for name, frame, side in (("left", left, spec.left), ("right", right, spec.right))
     ]
-    limit = CellLimit.of(plan)
+    limit = PartitionLimit.of(plan)
     sealed = Seal(run, seal_merge, (spec, write.layout, limit, planned), *staged)
     return JoinedFiles(sealed, form, write, target, run)
 

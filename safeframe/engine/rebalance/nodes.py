@@ -25,11 +25,11 @@ from safeframe._dask.expressions import Expr
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, own_tasks
 from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.rebalance.tasks import (
     Piece,
     Pieces,
-    SizeLimit,
     gather_pieces,
     join_pieces,
     rebalanced_partition,
@@ -85,7 +85,7 @@ class SafeRebalance(PlannedFrame):
         layout, way = self.run.layout, self.run.way
         frame = lowered(self.frame)
         cutting = _Cutting(layout.bounds, layout.cuts)
-        limit = SizeLimit(plan.partition_nbytes)
+        limit = PartitionLimit(plan.partition_nbytes)
         tasks = own_tasks(frame.fuse())
         own = None if tasks is None else _Tasks(tasks, self._name)
         match way:

@@ -21,20 +21,20 @@ from safeframe import options
 from safeframe._dask.expressions import strip_unknown_categories
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.stage import StagedFile, stage_group
-from safeframe.engine.task import conserved, count_rows_out, use_worker
-from safeframe.errors import MemoryBudgetError, RowConservationError
+from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.task import conserved, use_worker
+from safeframe.errors import RowConservationError
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.cuts import RowCuts
 from safeframe.sizing.parquet.slices import PartReader
 from safeframe.sizing.partitions.tasks import PartitionTask
-from safeframe.units import format_count, format_nbytes
+from safeframe.units import format_count
 
 __all__ = [
     "Piece",
     "Pieces",
     "SealedRows",
-    "SizeLimit",
     "gather_pieces",
     "join_pieces",
     "rebalanced_partition",
@@ -45,36 +45,6 @@ __all__ = [
 ]
 
 Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class SizeLimit:
-    """The bound that every output partition is held to."""
-
-    nbytes: int
-    """Bytes in memory, strings and objects deep, index included."""
-
-    def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return a finished partition, its rows counted, or refuse it for its size.
-
-        Raises
-        ------
-        MemoryBudgetError
-            When it is larger than promised.
-        """
-        nbytes = int(frame.memory_usage(index=True, deep=True).sum())
-        if nbytes > self.nbytes:
-            msg = (
-                f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, but the plan "
-                f"promised {format_nbytes(self.nbytes)} at most."
-            )
-            hint = (
-                "The input has larger rows than when the plan was made: persist it, or write it to parquet, "
-                "before it is rebalanced."
-            )
-            raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.nbytes)
-        count_rows_out(len(frame))
-        return frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +75,7 @@ class Pieces:
         self.tasks = tasks
 
 
-def gather_pieces(pieces: Pieces, meta: pd.DataFrame, limit: SizeLimit) -> pd.DataFrame:
+def gather_pieces(pieces: Pieces, meta: pd.DataFrame, limit: PartitionLimit) -> pd.DataFrame:
     """Make input partitions one after the other, keep the slices of each, and join them.
 
     Notes
@@ -142,7 +112,7 @@ def take_slice(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
 
 
 def join_pieces(
-    frames: Sequence[pd.DataFrame], pieces: Sequence[Piece], meta: pd.DataFrame, limit: SizeLimit
+    frames: Sequence[pd.DataFrame], pieces: Sequence[Piece], meta: pd.DataFrame, limit: PartitionLimit
 ) -> pd.DataFrame:
     """Join whole partitions and slices in order."""
     use_worker()
@@ -196,7 +166,7 @@ class SealedRows:
     """How a frame is made of them."""
     cuts: Ints
     """The first row of each output partition, and the number of rows."""
-    limit: SizeLimit
+    limit: PartitionLimit
     """What an output partition may not exceed."""
 
 
@@ -237,7 +207,7 @@ def stage_slices(
 
 
 def seal_rows(
-    staged: Sequence[Sequence[StagedFile]], spec: FrameSpec, cuts: Ints, limit: SizeLimit
+    staged: Sequence[Sequence[StagedFile]], spec: FrameSpec, cuts: Ints, limit: PartitionLimit
 ) -> SealedRows:
     """Join all manifests into one, and check that no row is missing."""
     files = [file for some in staged for file in some]

@@ -25,6 +25,7 @@ from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.p2p.nodes import by_p2p
+from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.planned.rows import PlannedOrder
 from safeframe.engine.sort.tasks import (
@@ -35,7 +36,6 @@ from safeframe.engine.sort.tasks import (
     placed_cell,
     seal_sort,
 )
-from safeframe.engine.task import CellLimit
 from safeframe.errors import MemoryBudgetError
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
@@ -118,7 +118,7 @@ class SafeSort(PlannedFrame):
             order=request.order,
             index=request.index,
             drop=request.drop,
-            limit=CellLimit.of(plan),
+            limit=PartitionLimit.of(plan),
             rows=int(plan.output_rows),
             divisions=tuple(self.given_divisions),
         )
@@ -188,7 +188,7 @@ class SafeShuffle(PlannedFrame):
                     order=None,
                     index=None,
                     drop=True,
-                    limit=CellLimit.of(plan),
+                    limit=PartitionLimit.of(plan),
                     rows=int(plan.output_rows),
                     divisions=self.divisions,
                 )

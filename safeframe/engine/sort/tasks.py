@@ -16,8 +16,9 @@ import pandas as pd
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedFile
+from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.rows import PartOrder, in_planned_order
-from safeframe.engine.task import CellLimit, use_worker
+from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.changed_data import data_changed
@@ -51,7 +52,7 @@ class SortSpec:
     """The column that becomes the index; None where the index stays."""
     drop: bool
     """Whether that column goes."""
-    limit: CellLimit
+    limit: PartitionLimit
     """What a partition may not exceed."""
     rows: int
     """Rows that there are in all."""

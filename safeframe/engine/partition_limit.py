@@ -1,0 +1,136 @@
+"""The limit that output partitions are held to, by the tasks that make them.
+
+Covers: partitions of more rows, or of larger ones, than the plan promised; staged rows that
+are too many to be read by one task.
+Does not cover: how large partitions are planned to be (``planning``), a bag's groups, which are
+placed before they are made (``engine.bag.cells``).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import pandas as pd
+
+from safeframe import options
+from safeframe.engine.task import count_rows_out, warn_user
+from safeframe.errors import MemoryBudgetError, PartitionSizeWarning
+from safeframe.facts.plan import Plan
+from safeframe.units import format_count, format_nbytes
+
+__all__ = ["PartitionLimit"]
+
+_lock = threading.Lock()
+_warned: set[PartitionLimit] = set()
+
+_OTHER_ROWS = (
+    "The input has changed since the plan was made, or has more keys than could be counted exactly: "
+    "make the collection again, or raise the configuration value safeframe.key-capacity."
+)
+_LARGER_ROWS = (
+    "The input has larger rows than when the plan was made: persist it, or write it to parquet, "
+    "before it is rebalanced."
+)
+_LONGER_VALUES = (
+    "Strings or objects are longer in some partitions than in the sampled ones: request a smaller "
+    "partition_size=, or spread long rows over the partitions first."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLimit:
+    """What a plan promises of each output partition."""
+
+    largest_nbytes: int
+    """Bytes of the largest one."""
+    row_nbytes: float | None = None
+    """Bytes that the plan takes a row for; None where it has measured rows, and partitions are measured."""
+    possible_nbytes: int | None = None
+    """Bytes of the largest one if its rows are as wide as the sample allows; None where widths are known."""
+    task_nbytes: int = 0
+    """What a task may use before a worker is above its limit."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> PartitionLimit:
+        """Return what a plan promises that knows the width of a row."""
+        width, budget = plan.output_width, plan.budget
+        free = budget.allowed_nbytes - budget.projected_worker_nbytes(0)
+        return cls(
+            plan.largest_partition_nbytes,
+            plan.row_nbytes,
+            None if width is None or width.exact else plan.largest_possible_nbytes,
+            max(0, free) // budget.threads_per_worker,
+        )
+
+    def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a finished partition, its rows counted, or refuse it for its size.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When it is larger than promised, or, where widths were sampled, has more bytes than a task
+            may use.
+
+        Warns
+        -----
+        PartitionSizeWarning
+            When it has more bytes than the sample allows, once a process.
+        """
+        if self.row_nbytes is None:
+            nbytes, slack = int(frame.memory_usage(index=True, deep=True).sum()), 0.0
+        else:
+            nbytes, slack = int(len(frame) * self.row_nbytes), self.row_nbytes
+        if nbytes > self.largest_nbytes + slack:
+            msg = (
+                f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, but the "
+                f"plan promised {format_nbytes(self.largest_nbytes)} at most."
+            )
+            hint = _LARGER_ROWS if self.row_nbytes is None else _OTHER_ROWS
+            raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
+        if self.possible_nbytes is not None:
+            self._check_values(frame, self.possible_nbytes)
+        count_rows_out(len(frame))
+        return frame
+
+    def may_read(self, nbytes: int) -> None:
+        """Refuse to read staged rows that take more than a task may use, before any of them is read.
+
+        Raises
+        ------
+        MemoryBudgetError
+            With both numbers.
+        """
+        needed = int(options.FETCH_COPIES * nbytes)
+        if self.possible_nbytes is None or needed <= self.task_nbytes:
+            return
+        msg = (
+            f"{format_nbytes(nbytes)} of rows are staged for one output partition, and reading them needs "
+            f"{format_nbytes(needed)}: a task may use {format_nbytes(self.task_nbytes)}."
+        )
+        raise MemoryBudgetError(
+            msg, hint=_LONGER_VALUES, needed_nbytes=needed, allowed_nbytes=self.task_nbytes
+        )
+
+    def _check_values(self, frame: pd.DataFrame, possible_nbytes: int) -> None:
+        nbytes = int(frame.memory_usage(index=False, deep=True).sum())
+        for at, dtype in enumerate(frame.dtypes):
+            if isinstance(dtype, pd.CategoricalDtype):
+                # Every partition has them all, however few its rows.
+                nbytes -= int(frame.iloc[:, at].cat.categories.memory_usage(deep=True))
+        if nbytes <= max(possible_nbytes, options.NOTED_PARTITION_NBYTES):
+            return
+        msg = (
+            f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, and "
+            f"{format_nbytes(possible_nbytes)} was the most that the sampled strings allowed"
+        )
+        if nbytes > self.task_nbytes:
+            msg += f"; a task may use {format_nbytes(self.task_nbytes)}."
+            raise MemoryBudgetError(
+                msg, hint=_LONGER_VALUES, output_nbytes=nbytes, planned_nbytes=possible_nbytes
+            )
+        with _lock:
+            if self in _warned:
+                return
+            _warned.add(self)
+        warn_user(PartitionSizeWarning(f"{msg}.\n\nHint: {_LONGER_VALUES}"))
