@@ -36,8 +36,8 @@ def check_own_versions() -> Iterable[Finding]:
 def check_versions(client: Any, states: Sequence[WorkerState]) -> Iterable[Finding]:
     """Compare the versions of this process, the scheduler and all workers."""
     told = client.get_versions()
-    versions = {"this process": own_versions(), "the scheduler": _named(told["scheduler"])}
-    versions |= {address: _named(worker) for address, worker in told["workers"].items()}
+    versions = {"this process": own_versions(), "the scheduler": _versions_told(told["scheduler"])}
+    versions |= {address: _versions_told(worker) for address, worker in told["workers"].items()}
     # What a worker has loaded is more certain than what is installed next to it.
     versions |= {state.address: dict(state.versions) for state in states}
     return compare_versions(versions)
@@ -80,7 +80,7 @@ def compare_versions(versions: Mapping[str, Mapping[str, str]]) -> Iterable[Find
         )
 
 
-def _named(told: Mapping[str, Any] | None) -> dict[str, str]:
+def _versions_told(told: Mapping[str, Any] | None) -> dict[str, str]:
     packages = (told or {}).get("packages", {})
     return {name: str(packages[name]) for name in own_versions() if packages.get(name)}
 

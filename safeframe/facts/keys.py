@@ -31,7 +31,8 @@ Counts = npt.NDArray[np.int64]
 KeyKind = Literal["int", "uint", "float", "bool", "datetime", "timedelta", "string", "number", "object"]
 """What the values of a key column are, whatever pandas stores them in."""
 
-_ORDERED_KINDS = frozenset({"int", "uint", "float", "bool", "datetime", "timedelta"})
+_WHOLE_KINDS = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
+_ORDERED_KINDS = _WHOLE_KINDS | {"float"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,11 @@ class KeyColumn:
     """The common unit of both sides, for ``datetime`` and ``timedelta``."""
     tz_aware: bool = False
     """Whether ``datetime`` values are instants in UTC."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether codes of neighbouring values are neighbours, so that a table may have a place for each."""
+        return self.kind in _WHOLE_KINDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

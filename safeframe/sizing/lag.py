@@ -15,7 +15,7 @@ from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.groups import begins_group
 from safeframe.kernels.sort.rows import RowOrder, rows_in_order
 from safeframe.kernels.sort.sample import KeySample, join_samples, sample_keys, thin
-from safeframe.sizing.partitions.tasks import each_partition
+from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 from safeframe.sizing.sort import sample_size
 from safeframe.units import format_count
 
@@ -23,7 +23,7 @@ __all__ = ["gather_groups"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Part:
+class _PartEnds:
     """What was learnt of a partition."""
 
     rows: int
@@ -53,14 +53,16 @@ def gather_groups(ddf: dd.DataFrame, groups: RowOrder, order: RowOrder) -> tuple
     **Memory.** A task holds these columns of one partition, in their order besides.
     """
     size, first = sample_size(ddf, groups)
-    tasks = each_partition(ddf[list(order.by)], _look, _all, groups, order, first)
+    tasks = each_partition(ddf[list(order.by)], _sample_and_ends, joined_lists, groups, order, first)
     thinned = [delayed(_thin, pure=False)(task, groups, size) for task in tasks]
-    gathered: tuple[tuple[KeySample, list[_Part]], ...] = dask.compute(*thinned)
+    gathered: tuple[tuple[KeySample, list[_PartEnds]], ...] = dask.compute(*thinned)
     quantiles = join_samples([sample for sample, _ in gathered], groups)
     return quantiles, _edges([part for _, parts in gathered for part in parts], len(groups.by), order)
 
 
-def _look(frame: pd.DataFrame, groups: RowOrder, order: RowOrder, size: int) -> list[tuple[KeySample, _Part]]:
+def _sample_and_ends(
+    frame: pd.DataFrame, groups: RowOrder, order: RowOrder, size: int
+) -> list[tuple[KeySample, _PartEnds]]:
     n = len(frame)
     in_order = rows_in_order(frame, order)
     head = tail = 0
@@ -68,19 +70,17 @@ def _look(frame: pd.DataFrame, groups: RowOrder, order: RowOrder, size: int) -> 
         begins = np.flatnonzero(begins_group([frame[name] for name in groups.by]))
         head, tail = int(begins[1]) if len(begins) > 1 else n, n - int(begins[-1])
     ends = frame.iloc[[0, n - 1] if n and in_order else []].reset_index(drop=True)
-    part = _Part(rows=n, in_order=in_order, head_rows=head, tail_rows=tail, ends=ends)
+    part = _PartEnds(rows=n, in_order=in_order, head_rows=head, tail_rows=tail, ends=ends)
     return [(sample_keys(frame, groups, size), part)]
 
 
-def _all(looks: list[list[tuple[KeySample, _Part]]]) -> list[tuple[KeySample, _Part]]:
-    return [look for some in looks for look in some]
-
-
-def _thin(looks: list[tuple[KeySample, _Part]], groups: RowOrder, size: int) -> tuple[KeySample, list[_Part]]:
+def _thin(
+    looks: list[tuple[KeySample, _PartEnds]], groups: RowOrder, size: int
+) -> tuple[KeySample, list[_PartEnds]]:
     return thin([sample for sample, _ in looks], groups, size * len(looks)), [part for _, part in looks]
 
 
-def _edges(parts: list[_Part], n_keys: int, order: RowOrder) -> GroupEdges:
+def _edges(parts: list[_PartEnds], n_keys: int, order: RowOrder) -> GroupEdges:
     rows = np.array([part.rows for part in parts], np.int64)
     full = np.flatnonzero(rows)
     goes_on = np.zeros(len(parts), np.bool_)

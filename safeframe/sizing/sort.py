@@ -11,7 +11,7 @@ from safeframe import options
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.kernels.sort.sample import KeySample, join_samples, sample_keys, thin
-from safeframe.sizing.partitions.tasks import each_partition
+from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
 __all__ = ["gather_quantiles", "sample_size"]
 
@@ -28,7 +28,7 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     ``options.SAMPLED_KEYS`` times 16 bytes.
     """
     size, first = sample_size(ddf, order)
-    tasks = each_partition(ddf[list(order.by)], _sample, _gather, order, first)
+    tasks = each_partition(ddf[list(order.by)], _sample, joined_lists, order, first)
     thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
     gathered: tuple[KeySample, ...] = dask.compute(*thinned)
     return join_samples(gathered, order)
@@ -46,10 +46,6 @@ def sample_size(ddf: dd.DataFrame, order: RowOrder) -> tuple[int, int]:
 
 def _sample(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySample]:
     return [sample_keys(frame, order, size)]
-
-
-def _gather(parts: list[list[KeySample]]) -> list[KeySample]:
-    return [sample for part in parts for sample in part]
 
 
 def _thin(samples: list[KeySample], order: RowOrder, size: int) -> KeySample:

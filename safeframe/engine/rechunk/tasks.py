@@ -102,15 +102,15 @@ def stage_chunk(source: PartitionTasks | Chunk, spec: ChunkSpec, number: int, di
         if isinstance(source, PartitionTasks):
             chunk = _gathered(source, spec, region)
         else:
-            chunk = _promised(source, spec, number)
-        return _staged(chunk, spec, 0, number, directory)
+            chunk = _checked_chunk(source, spec, number)
+        return _staged_chunk(chunk, spec, 0, number, directory)
 
 
 def pass_chunk(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int, directory: str) -> StagedChunk:
     """Join a chunk of a grid in between, and write it in the pieces of the next one."""
     use_worker(directory)
     with run_of_task(sealed.directory), run_of_task(directory):
-        return _staged(_chunk_from_pieces(sealed, spec, step, number), spec, step, number, directory)
+        return _staged_chunk(_chunk_from_pieces(sealed, spec, step, number), spec, step, number, directory)
 
 
 def joined_chunk(sealed: SealedChunks, spec: ChunkSpec, number: int) -> Chunk:
@@ -144,7 +144,7 @@ def seal_chunks(staged: Sequence[StagedChunk], spec: ChunkSpec, step: int, direc
     return SealedChunks(tuple(staged), directory)
 
 
-def _staged(chunk: Chunk, spec: ChunkSpec, step: int, number: int, directory: str) -> StagedChunk:
+def _staged_chunk(chunk: Chunk, spec: ChunkSpec, step: int, number: int, directory: str) -> StagedChunk:
     if chunk.size == 0:
         return StagedChunk("", 0)
 
@@ -164,16 +164,16 @@ def _gathered(source: PartitionTasks, spec: ChunkSpec, region: tuple[tuple[int, 
         return np.empty([high - low for low, high in region], spec.dtype)
     numbers = list(spec.source.numbers(touched(region, spec.source)))
     if len(numbers) == 1:
-        return _promised(source.tasks[0].make(), spec, numbers[0])
+        return _checked_chunk(source.tasks[0].make(), spec, numbers[0])
     joined = np.empty([high - low for low, high in region], spec.dtype)
     for number, task in zip(numbers, source.tasks, strict=True):
         within = zip(spec.source.region(number), region, strict=True)
         place = tuple(slice(low - first, high - first) for (low, high), (first, _) in within)
-        joined[place] = _promised(task.make(), spec, number)
+        joined[place] = _checked_chunk(task.make(), spec, number)
     return joined
 
 
-def _promised(made: Any, spec: ChunkSpec, number: int) -> Chunk:
+def _checked_chunk(made: Any, spec: ChunkSpec, number: int) -> Chunk:
     """Return a chunk that is as its array promises."""
     chunk = np.asarray(made)
     shape = tuple(high - low for low, high in spec.source.region(number))

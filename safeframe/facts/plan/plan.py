@@ -253,7 +253,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""
         plain = {
-            name: _plain(getattr(self, name))
+            name: _as_json(getattr(self, name))
             for name in (f.name for f in fields(self))
             if name not in ("layout", "run", "sources")
         }
@@ -270,20 +270,20 @@ def _merge_figures(run: Run | None) -> dict[str, Any]:
             "merge": None, "build_side": None, "table": None, "write_refused": "", "written_nbytes": None,
         }  # fmt: skip
     return {
-        "merge": _plain(run.estimate),
+        "merge": _as_json(run.estimate),
         "build_side": run.build_side,
-        "table": _plain(run.table),
-        "p2p": _plain(run.way.settings) if isinstance(run.way, P2PMerge) else None,
+        "table": _as_json(run.table),
+        "p2p": _as_json(run.way.settings) if isinstance(run.way, P2PMerge) else None,
         "write_refused": run.write if isinstance(run.write, str) else "",
         "written_nbytes": run.write.file_nbytes if isinstance(run.write, WritePlan) else None,
     }
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: _as_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_as_json(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

@@ -63,12 +63,12 @@ def number_keys(keys: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     except TypeError as error:
         msg = f"key returned a value that cannot be hashed: {error}."
         raise SchemaMismatchError(msg, hint="Return a number, a string, or a tuple of these.") from error
-    codes = _places(keys, uniques)
+    codes = _numbers_of(keys, uniques)
     settled = _settled(uniques)
     if settled is uniques:
         return codes, uniques
     merged = list(dict.fromkeys(settled))
-    return _places(settled, merged)[codes], merged
+    return _numbers_of(settled, merged)[codes], merged
 
 
 def key_hashes(uniques: Sequence[Any]) -> npt.NDArray[np.uint64]:
@@ -102,7 +102,7 @@ def key_hashes(uniques: Sequence[Any]) -> npt.NDArray[np.uint64]:
     return hashes
 
 
-def _places(keys: Sequence[Any], uniques: Sequence[Any]) -> npt.NDArray[np.int64]:
+def _numbers_of(keys: Sequence[Any], uniques: Sequence[Any]) -> npt.NDArray[np.int64]:
     numbered = dict(zip(uniques, range(len(uniques)), strict=True))
     return np.fromiter(map(numbered.__getitem__, keys), np.int64, len(keys))
 

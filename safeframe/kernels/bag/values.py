@@ -102,7 +102,7 @@ def pack_values(
                 lengths=_nothing(bounds),
             )
     if kind in (str, bytes):
-        words = _as_words(values, kind)
+        words = _words_in_arrow(values, kind)
         if words is not None:
             return _packed_words(words if order is None else words.take(pa.array(order)), bounds, kind)
     ordered: Sequence[Any] = values if order is None else as_objects(values)[order].tolist()
@@ -129,7 +129,7 @@ def unpack_values(kind: int, data: pa.LargeBinaryArray, lengths: pa.LargeBinaryA
     sizes = cell_numbers(lengths, np.dtype(np.int32))
     offsets = np.concatenate([[first], first + np.cumsum(sizes, dtype=np.int64)]).astype(np.int64, copy=False)
     make = pa.LargeStringArray if kind == _STRINGS else pa.LargeBinaryArray
-    words = make.from_buffers(*_layout(make, len(sizes), offsets, buffer))
+    words = make.from_buffers(*_arrow_buffers(make, len(sizes), offsets, buffer))
     objects: Values = words.to_numpy(zero_copy_only=False)
     return objects
 
@@ -181,7 +181,7 @@ def object_nbytes(values: Sequence[Any], kind: int) -> npt.NDArray[np.float64] |
     """
     if kind >= _FIRST_NUMBER:
         return _REFERENCE_NBYTES if kind == _FIRST_NUMBER else _NUMBER_NBYTES
-    words = _as_words(values, str if kind == _STRINGS else bytes) if kind != PICKLED else None
+    words = _words_in_arrow(values, str if kind == _STRINGS else bytes) if kind != PICKLED else None
     if words is None:
         return None
     sizes: npt.NDArray[np.float64] = pc.binary_length(words).to_numpy().astype(np.float64)
@@ -210,7 +210,7 @@ def _as_numbers(values: Sequence[Any], kind: type) -> Values | None:
     return numbers.astype(next(fitting))
 
 
-def _as_words(values: Sequence[Any], kind: type) -> Any | None:
+def _words_in_arrow(values: Sequence[Any], kind: type) -> Any | None:
     try:
         return pa.array(values, pa.large_string() if kind is str else pa.large_binary())
     except (UnicodeEncodeError, pa.ArrowInvalid):  # half a surrogate pair
@@ -247,7 +247,7 @@ def _stretch(cells: pa.LargeBinaryArray) -> tuple[pa.Buffer, int, int]:
     return pa.py_buffer(b"") if data is None else data, int(places[0]), int(places[-1])
 
 
-def _layout(make: Any, n: int, offsets: npt.NDArray[np.int64], data: pa.Buffer) -> tuple[Any, ...]:
+def _arrow_buffers(make: Any, n: int, offsets: npt.NDArray[np.int64], data: pa.Buffer) -> tuple[Any, ...]:
     buffers = [None, pa.py_buffer(offsets), data]
     if make is pa.LargeStringArray:
         return n, buffers[1], data

@@ -43,7 +43,7 @@ class FrameSpec:
         n_rows = len(block[0]) if block else 0
         index = self._index(block[0]) if self.with_index else pd.RangeIndex(n_rows)
         values = zip(block[int(self.with_index) :], self.meta.dtypes, strict=True)
-        made = frame_of_columns([_promised(*value) for value in values], self.meta.columns, n_rows)
+        made = frame_of_columns([_of_dtype(*value) for value in values], self.meta.columns, n_rows)
         made.index = index
         return made
 
@@ -81,5 +81,5 @@ def with_index(frame: pd.DataFrame, name: Any, *, drop: bool) -> pd.DataFrame:
     return indexed
 
 
-def _promised(column: Column, dtype: Any) -> Column:
+def _of_dtype(column: Column, dtype: Any) -> Column:
     return column if not isinstance(column, np.ndarray) or column.dtype == dtype else column.astype(dtype)

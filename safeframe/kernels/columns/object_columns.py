@@ -53,7 +53,7 @@ def objects_to_arrow(series: pd.Series[Any]) -> pa.Array:
     [1, None, (2.0,)]
     """
     if set(map(type, series.to_numpy())) <= _WORDS:
-        words = _as_words(series)
+        words = _strings_or_none(series)
         if words is not None:
             return words
     return written_objects(series)
@@ -69,7 +69,7 @@ def written_objects(series: pd.Series[Any]) -> pa.Array:
     """
     values: Objects = series.to_numpy()
     if set(map(type, values)) <= _WORDS_WITH_NAN:
-        words = _as_words(series)
+        words = _strings_or_none(series)
         if words is not None:
             nan = np.zeros(len(values), np.bool_)
             null = np.flatnonzero(words.is_null().to_numpy(zero_copy_only=False))
@@ -131,7 +131,7 @@ def _where(mask: pa.Array) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _as_words(series: pd.Series[Any]) -> pa.Array | None:
+def _strings_or_none(series: pd.Series[Any]) -> pa.Array | None:
     """Return strings; None where there are other values, or strings that are no text."""
     try:
         words = pa.array(series.to_numpy(), _STRING, from_pandas=True)

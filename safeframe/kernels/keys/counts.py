@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.facts.keys import Codes, Counts, KeyKind, KeySchema
+from safeframe.facts.keys import Codes, Counts, KeySchema
 from safeframe.kernels.keys.codes import Nulls, column_values, encode_keys, ordered_codes
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.order import begins_run
@@ -31,7 +31,6 @@ __all__ = [
     "rows_checksum",
 ]
 
-_DENSE_KINDS: frozenset[KeyKind] = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
 _DENSE_FACTOR = 2
 """Slots per row up to which a table of counts is faster than a sort."""
 _PROBE_ROWS = 4096
@@ -78,7 +77,7 @@ def count_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCount
     array([1, 2])
     """
     column = schema.columns[0]
-    if schema.injective and column.kind in _DENSE_KINDS:
+    if schema.injective and column.is_whole:
         values, null = column_values(columns[0], column)
         null_rows = 0 if null is None else int(null.sum())
         if null is not None:

@@ -74,7 +74,7 @@ def _column_ids(
 ) -> tuple[Ids, int]:
     """Number the values of one column of both sides, left first; nulls get the last number."""
     if column.kind in ("string", "object"):
-        return _factorized(pd.concat([_plain(left), _plain(right)], ignore_index=True))
+        return _factorized(pd.concat([_comparable(left), _comparable(right)], ignore_index=True))
     if column.kind == "number":
         return _number_ids(left, right)
     left_values, left_null = column_values(left, column)
@@ -118,7 +118,7 @@ def _number_ids(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Ids, int]:
     return np.where(null, n_ids, ids), n_ids + 1
 
 
-def _plain(series: pd.Series[Any]) -> pd.Series[Any]:
+def _comparable(series: pd.Series[Any]) -> pd.Series[Any]:
     """Bring values to a form in which equal ones compare equal: strings, or Python objects."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(series.cat.categories.dtype)

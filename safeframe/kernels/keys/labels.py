@@ -80,11 +80,11 @@ def key_labels(columns: Sequence[pd.Series[Any]], codes: Codes, wanted: Codes) -
     if not found_codes:
         return {}
     rows = np.concatenate(found_rows)
-    values = [_plain(series, rows) for series in columns]
+    values = [_values_of_rows(series, rows) for series in columns]
     keys = values[0] if len(values) == 1 else list(zip(*values, strict=True))
     return dict(zip(np.concatenate(found_codes).tolist(), keys, strict=True))
 
 
-def _plain(series: pd.Series[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
+def _values_of_rows(series: pd.Series[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
     taken = series.iloc[rows]
     return list(taken.astype(object).where(taken.notna(), None).tolist())

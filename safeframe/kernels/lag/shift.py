@@ -196,7 +196,7 @@ def _shifted(column: Column, lag: int, blanks: Positions, dtype: Any, fill_value
     if isinstance(column, np.ndarray):
         shifted = np.empty(n, dtype)
         shifted[low:high] = column[low - step : n - step] if lag > 0 else column[step:]
-        shifted[blanks] = _missing(dtype) if fill_value is None else fill_value
+        shifted[blanks] = _missing_value(dtype) if fill_value is None else fill_value
         return shifted
     source = np.arange(n) - lag
     source[blanks] = -1
@@ -204,7 +204,7 @@ def _shifted(column: Column, lag: int, blanks: Positions, dtype: Any, fill_value
     return taken
 
 
-def _missing(dtype: np.dtype[Any]) -> Any:
+def _missing_value(dtype: np.dtype[Any]) -> Any:
     return np.array("NaT", dtype) if dtype.kind in "mM" else np.nan
 
 

@@ -86,18 +86,18 @@ def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTot
 
 def join_group_totals(parts: Sequence[pd.DataFrame], asked: GroupedTotals) -> pd.DataFrame:
     """Join what several partitions have of each group."""
-    return _grouped(_whole(parts), asked, sort=False).reset_index()
+    return _grouped(_one_frame(parts), asked, sort=False).reset_index()
 
 
 def totals_of_groups(parts: Sequence[pd.DataFrame], asked: GroupedTotals) -> pd.DataFrame:
     """Return the totals of each group: a row for each, a column for each total."""
-    found = _grouped(_whole(parts), asked, sort=asked.sort)
+    found = _grouped(_one_frame(parts), asked, sort=asked.sort)
     found.index = found.index.set_names(list(asked.names))
     found.columns = pd.MultiIndex.from_tuples(pieces_of(asked.totals))
     return of_pieces(found, asked.totals)
 
 
-def _whole(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _one_frame(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     # A partition without rows has types of its own; without any row they stay.
     filled = [part for part in parts if len(part)] or list(parts[:1])
     return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]

@@ -107,13 +107,13 @@ def _among(keys: Codes, codes: Codes, counts: Counts) -> npt.NDArray[np.int64]:
     return rows
 
 
-_KINDS = ("int", "uint", "float", "datetime", "timedelta")
+_KINDS_IN_ORDER = ("int", "uint", "float", "datetime", "timedelta")
 """Keys whose ids, by which a cell orders its rows, are in the order of the keys."""
 
 
 def in_key_order(schema: KeySchema) -> bool:
     """Whether the rows of a cell come in the order of their keys."""
-    return schema.injective and schema.columns[0].kind in _KINDS
+    return schema.injective and schema.columns[0].kind in _KINDS_IN_ORDER
 
 
 def join_divisions(

@@ -81,7 +81,7 @@ def join_output(
     >>> list(output.names), output.columns[0]
     (['k', 'a', 'a_r'], OutputColumn(left=0, right=0))
     """
-    frames = _places(left, keys.left, "L"), _places(right, keys.right, "R")
+    frames = _place_labels(left, keys.left, "L"), _place_labels(right, keys.right, "R")
     if how in ("leftsemi", "leftanti"):
         on_index = any((keys.left.added is not None, keys.left.given is None, keys.right.given is None))
         return _left_output(frames[0], indicator, on_index=on_index)
@@ -118,7 +118,7 @@ def _left_output(left: pd.DataFrame, indicator: bool | str, *, on_index: bool) -
     )
 
 
-def _places(meta: pd.DataFrame, side: SideKeys, letter: str) -> pd.DataFrame:
+def _place_labels(meta: pd.DataFrame, side: SideKeys, letter: str) -> pd.DataFrame:
     names = list(meta.columns)
     at = names.index(side.added) if side.added in names else len(names)
     index: pd.Index[Any] = pd.Index([f"{letter}{at}"], dtype=object, name=meta.index.name)

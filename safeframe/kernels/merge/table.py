@@ -40,7 +40,6 @@ from safeframe.kernels.merge.taken_rows import no_match
 
 __all__ = ["JoinTable", "look_up", "refused", "slice_rows"]
 
-_KINDS = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
 _STEP = 2**17
 """Rows that are looked up at once: few enough to stay in the processor's cache until they are columns."""
 
@@ -117,7 +116,7 @@ def refused(spec: JoinSpec, build_side: str) -> str:
         return "a table is of a side whose unmatched rows do not stay, and the other side's rows all do"
     if spec.index is not None or spec.indicator:
         return "an index that is a key, and an indicator, are not looked up"
-    if len(spec.left.on) != 1 or spec.left.schema.columns[0].kind not in _KINDS:
+    if len(spec.left.on) != 1 or not spec.left.schema.columns[0].is_whole:
         return "a table has places for keys of one column, of whole numbers or times"
     probe, build = (spec.left, spec.right) if build_side == "right" else (spec.right, spec.left)
     for column, dtype in zip(spec.output, spec.meta.dtypes, strict=True):
@@ -154,8 +153,8 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> PackedRows:
     keys, layout, side = table.keys, table.layout, table.build
     first = number * keys.slice_places(layout.itemsize)
     n_places = min(keys.slice_places(layout.itemsize), keys.span - first)
-    rows = _missing(table, n_places + int(first + n_places == keys.span))
-    places = _places(as_series(block[side.key_positions[0]]), side.schema, keys)
+    rows = _missing_rows(table, n_places + int(first + n_places == keys.span))
+    places = _table_places(as_series(block[side.key_positions[0]]), side.schema, keys)
     places -= first
     filled = np.zeros(len(rows), np.bool_)
     inside = places[(places >= 0) & (places < n_places)]
@@ -176,11 +175,11 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> PackedRows:
     if values:
         packed: PackedRows = np.empty(len(places), layout)
         pack(packed, values)
-        _as_words(rows)[places] = _as_words(packed)
+        _as_wide_numbers(rows)[places] = _as_wide_numbers(packed)
     return rows
 
 
-def _missing(table: JoinTable, n_rows: int) -> PackedRows:
+def _missing_rows(table: JoinTable, n_rows: int) -> PackedRows:
     layout = table.layout
     rows: PackedRows = np.zeros(n_rows, layout)
     for name, (_, dtype) in zip(layout.names or (), table.looked_up, strict=False):
@@ -220,9 +219,9 @@ def look_up(frame: pd.DataFrame, rows: PackedRows, table: JoinTable) -> pd.DataF
     key = frame[side.on[0]]
     made = [fixed_column(len(frame), dtype) for _, dtype in table.looked_up]
     names = rows.dtype.names or ()
-    plain = _as_words(rows)
+    plain = _as_wide_numbers(rows)
     for start in range(0, len(frame), _STEP) if made or not table.missing else ():
-        places = _places(key.iloc[start : start + _STEP], side.schema, table.keys)
+        places = _table_places(key.iloc[start : start + _STEP], side.schema, table.keys)
         taken = plain.take(places, mode="clip").view(rows.dtype)
         if not table.missing:
             found = places < table.keys.span
@@ -239,7 +238,7 @@ def look_up(frame: pd.DataFrame, rows: PackedRows, table: JoinTable) -> pd.DataF
     return frame_of_columns(columns, table.spec.meta.columns, len(frame))
 
 
-def _places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> npt.NDArray[np.int64]:
+def _table_places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> npt.NDArray[np.int64]:
     """Return each key's place; a key that has none gets the place behind the last."""
     codes, null = encode_keys([key], schema)
     # A code below the base wraps around to a large number.
@@ -251,7 +250,7 @@ def _places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> npt.NDArr
     return found
 
 
-def _as_words(rows: PackedRows) -> npt.NDArray[Any]:
+def _as_wide_numbers(rows: PackedRows) -> npt.NDArray[Any]:
     """View rows as numbers of their width where there are such: numpy takes these several times as fast."""
     words = {8: np.dtype(np.int64), 16: np.dtype(np.complex128)}
     width = rows.dtype.itemsize

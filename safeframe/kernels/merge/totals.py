@@ -96,7 +96,7 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
     pandas.DataFrame
         Keys as columns 0, 1, …; the number of rows, and each total by its column and function.
     """
-    by = [_plain(partition[name]).rename(number) for number, name in enumerate(side.on)]
+    by = [_without_categories(partition[name]).rename(number) for number, name in enumerate(side.on)]
     grouped = partition.groupby(by, dropna=False, sort=False)
     totals: dict[Any, pd.Series[Any]] = {_ROWS: grouped.size()}
     for name, function in side.wanted:
@@ -115,7 +115,9 @@ def side_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
 
 def row_totals(partition: pd.DataFrame, side: SideTotals) -> pd.DataFrame:
     """Return what :func:`side_totals` does, and the groups, with each row by itself."""
-    columns: dict[Any, Any] = {number: _plain(partition[name]) for number, name in enumerate(side.on)}
+    columns: dict[Any, Any] = {
+        number: _without_categories(partition[name]) for number, name in enumerate(side.on)
+    }
     for number, (name, dtype) in enumerate(side.groups):
         columns[_group(number)] = partition[name].astype(dtype)
     columns[_ROWS] = np.ones(len(partition), np.int64)
@@ -338,7 +340,7 @@ def _summands(values: pd.Series[Any], function: str) -> pd.Series[Any]:
     return values.where(there, 0).astype(sum_type(values.dtype, function))
 
 
-def _plain(keys: pd.Series[Any]) -> pd.Series[Any]:
+def _without_categories(keys: pd.Series[Any]) -> pd.Series[Any]:
     """Return categories as the values that they are: partitions have categories of their own."""
     return keys.astype(keys.dtype.categories.dtype) if isinstance(keys.dtype, pd.CategoricalDtype) else keys
 

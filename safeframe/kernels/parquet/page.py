@@ -45,7 +45,7 @@ def repeated_page(
     nulls
         Rows without a value.
     """
-    width, stored = _width(n_codes)
+    width, stored = _code_bits(n_codes)
     valid = codes >= 0
     if isinstance(repeats, np.ndarray) and len(codes) == 1:
         repeats = int(repeats[0])
@@ -81,7 +81,7 @@ def tiled_page(codes: DictionaryCodes, times: int, *, n_codes: int) -> tuple[byt
     """
     if len(codes) == 1:
         return repeated_page(codes, times, n_codes=n_codes)
-    width, stored = _width(n_codes)
+    width, stored = _code_bits(n_codes)
     valid = codes >= 0
     levels, nulls = _tiled_levels(valid, times)
     real = codes if valid.all() else codes[valid]
@@ -104,7 +104,7 @@ def constant_steps(first: int, n_rows: int) -> bytes:
     return _all_there(n_rows) + head + b"\x02\0\0\0\0" * blocks
 
 
-def _width(n_codes: int) -> tuple[int, str]:
+def _code_bits(n_codes: int) -> tuple[int, str]:
     """Whole bytes, so that packed codes are what numpy holds anyway."""
     for width, stored in ((8, "<u1"), (16, "<u2")):
         if n_codes <= 2**width:

@@ -23,7 +23,7 @@ from safeframe.kernels.order import Positions
 
 __all__ = ["JoinedGroups", "Page", "rectangle_shape"]
 
-_Part = tuple[int, int, int, int, int]
+_Rectangle = tuple[int, int, int, int, int]
 """A run, and its rectangle: left rows ``[lo, hi)`` and right rows ``[lo, hi)``. Run -1: result rows ``[lo, hi)``."""
 
 
@@ -98,7 +98,7 @@ class JoinedGroups:
         for group in self._groups[slice(*cell_range(len(self._groups), number, cells))]:
             yield [self._page(part) for part in group]
 
-    def _page(self, part: _Part) -> Page:
+    def _page(self, part: _Rectangle) -> Page:
         run, left_lo, left_hi, right_lo, right_hi = part
         if run < 0:
             return self._shared_page(left_lo, left_hi)
@@ -134,7 +134,7 @@ class JoinedGroups:
         )
 
 
-def _parts(join: VirtualJoin, group_rows: int) -> Iterator[_Part]:
+def _parts(join: VirtualJoin, group_rows: int) -> Iterator[_Rectangle]:
     """Return rectangles of keys with many rows, and ranges of result rows of the others, in order."""
     rows = np.diff(join.ends, prepend=0)
     shared = 0
@@ -146,13 +146,13 @@ def _parts(join: VirtualJoin, group_rows: int) -> Iterator[_Part]:
     yield from _shared(shared, join.n_rows, group_rows)
 
 
-def _shared(lo: int, hi: int, group_rows: int) -> Iterator[_Part]:
+def _shared(lo: int, hi: int, group_rows: int) -> Iterator[_Rectangle]:
     step = min(options.JOINED_SHARED_ROWS, group_rows)
     for start in range(lo, hi, step):
         yield -1, start, min(start + step, hi), 0, 0
 
 
-def _rectangles(join: VirtualJoin, run: int, group_rows: int) -> Iterator[_Part]:
+def _rectangles(join: VirtualJoin, run: int, group_rows: int) -> Iterator[_Rectangle]:
     n_left, n_right = int(join.left_len[run]), int(join.right_len[run])
     left, right = int(join.left_start[run]), int(join.right_start[run])
     if not n_left:
@@ -171,8 +171,8 @@ def _rectangles(join: VirtualJoin, run: int, group_rows: int) -> Iterator[_Part]
             yield run, left + left_lo, left + left_hi, right + right_lo, right + right_hi
 
 
-def _grouped(parts: Iterator[_Part], join: VirtualJoin, group_rows: int) -> Iterator[list[_Part]]:
-    group: list[_Part] = []
+def _grouped(parts: Iterator[_Rectangle], join: VirtualJoin, group_rows: int) -> Iterator[list[_Rectangle]]:
+    group: list[_Rectangle] = []
     held = 0
     for part in parts:
         run, left_lo, left_hi, right_lo, right_hi = part

@@ -39,7 +39,7 @@ __all__ = [
     "warn_of_explosion",
 ]
 
-_KINDS = {"1:1": "one_to_one", "1:m": "one_to_many", "m:1": "many_to_one", "m:m": "many_to_many"}
+_VALIDATE_KINDS = {"1:1": "one_to_one", "1:m": "one_to_many", "m:1": "many_to_one", "m:m": "many_to_many"}
 
 
 def refuse_larger(estimate: MergeEstimate, max_nbytes: int) -> None:
@@ -112,8 +112,10 @@ def check_validate_kind(validate: str) -> str:
     ValidationError
         When it is no kind of merge.
     """
-    check_choice(validate, [*_KINDS, *_KINDS.values()], argument="validate", what="a kind of merge")
-    return _KINDS.get(validate, validate)
+    check_choice(
+        validate, [*_VALIDATE_KINDS, *_VALIDATE_KINDS.values()], argument="validate", what="a kind of merge"
+    )
+    return _VALIDATE_KINDS.get(validate, validate)
 
 
 def check_validate(validate: str, left: KeyStatistics, right: KeyStatistics) -> None:

@@ -28,10 +28,6 @@ _EXACT = 2**53
 """Up to here each integer is a float of its own."""
 
 
-_KINDS = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
-"""Keys of which a bit for each tells whether it is there."""
-
-
 def match_counted(sizes: JoinSizes) -> JoinSizes:
     """Count the rows without a match where a sample leaves it open, and it decides whether integers are rounded.
 
@@ -41,7 +37,7 @@ def match_counted(sizes: JoinSizes) -> JoinSizes:
     and the other side has integers beyond 2**53.
     """
     estimate, schema, how = sizes.estimate, sizes.sides.terms.schema, sizes.estimate.how
-    if len(schema.columns) > 1 or schema.columns[0].kind not in _KINDS:
+    if len(schema.columns) > 1 or not schema.columns[0].is_whole:
         return sizes
     (left_frame, left_keys), (right_frame, right_keys) = sizes.sides.keys
     left = (left_frame, left_keys.on, sizes.left.keys)

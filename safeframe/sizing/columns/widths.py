@@ -29,7 +29,7 @@ from safeframe import options
 from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
 from safeframe.sizing.parquet.slices import plain_parts
-from safeframe.sizing.partitions.tasks import each_partition
+from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
 __all__ = ["INDEX", "sampled_widths"]
 
@@ -46,7 +46,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Parts:
+class _RowWidths:
     """Bytes per row of one column in parts of a frame."""
 
     rows: Floats
@@ -78,25 +78,25 @@ def sampled_widths(
     full = np.flatnonzero(partition_rows)
     if len(full) == 0:
         return dict.fromkeys([*names, INDEX], Width.guessed(options.VARIABLE_NBYTES))
-    chosen = _spread(full, partition_rows, len(names) + with_index)
+    chosen = _evenly_chosen(full, partition_rows, len(names) + with_index)
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[chosen.tolist()][names]
-        computed = dask.compute(*each_partition(sample, _nbytes, _concatenated))
+        computed = dask.compute(*each_partition(sample, _nbytes, joined_lists))
     found: list[dict[Any, float]] = [part for parts in computed for part in parts]
     rows = partition_rows[chosen].astype(np.float64)
     looked_at = {
-        name: _Parts(rows=rows, widths=np.array([part[name] for part in found]) / rows)
+        name: _RowWidths(rows=rows, widths=np.array([part[name] for part in found]) / rows)
         for name in [*names, INDEX]
     }
     unseen = len(full) - len(chosen)
     footers = _footers(ddf, names, chosen) if unseen else {}
     return {
-        name: _width(parts, footers.get(name), unseen, objects=_is_object(ddf, name))
+        name: _interval(parts, footers.get(name), unseen, objects=_is_object(ddf, name))
         for name, parts in looked_at.items()
     }
 
 
-def _spread(full: npt.NDArray[np.int64], rows: Counts, columns: int) -> npt.NDArray[np.int64]:
+def _evenly_chosen(full: npt.NDArray[np.int64], rows: Counts, columns: int) -> npt.NDArray[np.int64]:
     """Choose partitions evenly, as many as have a bounded number of values."""
     fitting = options.WIDTH_SAMPLE_VALUES / max(1.0, float(rows[full].mean()) * columns)
     n = int(np.clip(fitting, min(2, len(full)), min(options.WIDTH_SAMPLES, len(full))))
@@ -109,16 +109,14 @@ def _nbytes(frame: pd.DataFrame) -> list[dict[Any, float]]:
     return [{**nbytes, INDEX: float(frame.index.memory_usage(deep=True))}]
 
 
-def _concatenated(parts: list[list[dict[Any, float]]]) -> list[dict[Any, float]]:
-    return [part for some in parts for part in some]
-
-
 def _is_object(ddf: dd.DataFrame, name: Any) -> bool:
     dtype = ddf._meta.index.dtype if name == INDEX else ddf._meta[name].dtype
     return bool(pd.api.types.is_object_dtype(dtype))
 
 
-def _width(parts: _Parts, footers: tuple[_Parts, _Parts] | None, unseen: int, *, objects: bool) -> Width:
+def _interval(
+    parts: _RowWidths, footers: tuple[_RowWidths, _RowWidths] | None, unseen: int, *, objects: bool
+) -> Width:
     """Make an interval of what was looked at, and of what footers say of the rest."""
     expected, widths = parts.mean, parts.widths
     known = len(widths)
@@ -147,7 +145,7 @@ def _width(parts: _Parts, footers: tuple[_Parts, _Parts] | None, unseen: int, *,
 
 def _footers(
     ddf: dd.DataFrame, names: Sequence[Any], chosen: npt.NDArray[np.int64]
-) -> dict[Any, tuple[_Parts, _Parts]]:
+) -> dict[Any, tuple[_RowWidths, _RowWidths]]:
     """Return the bytes per row of each column in the partitions that were looked at, and in all whose footers are read."""
     source = plain_parts(ddf)
     if source is None:
@@ -178,8 +176,8 @@ def _footers(
         return {}
     return {
         name: (
-            _Parts(rows=rows[same], widths=nbytes[same, at] / rows[same]),
-            _Parts(rows=rows, widths=nbytes[:, at] / rows),
+            _RowWidths(rows=rows[same], widths=nbytes[same, at] / rows[same]),
+            _RowWidths(rows=rows, widths=nbytes[:, at] / rows),
         )
         for at, name in enumerate(names)
     }

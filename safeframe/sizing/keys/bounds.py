@@ -57,7 +57,9 @@ def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema
     if len(schema.columns) != 1 or schema.columns[0].kind != "string":
         return schema
     parts = [
-        part for ddf, on in sides for part in each_partition(project(ddf, on), _spread, _united_spread, on)
+        part
+        for ddf, on in sides
+        for part in each_partition(project(ddf, on), _spread_of_partition, _united_spread, on)
     ]
     spread = _united_spread(list(dask.compute(*parts)))
     some = np.sort(spread.some)
@@ -67,7 +69,7 @@ def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema
     return replace(schema, bounds=tuple(bounds.tolist()) or ("",))
 
 
-def _spread(frame: pd.DataFrame, on: tuple[Any, ...]) -> _Spread:
+def _spread_of_partition(frame: pd.DataFrame, on: tuple[Any, ...]) -> _Spread:
     keys: pd.Series[Any] = key_columns(frame, on)[0]
     keys = keys[keys.notna()].astype(object)
     if len(keys) == 0:

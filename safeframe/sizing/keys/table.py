@@ -90,7 +90,7 @@ def look_at_keys(
     each place of the table; a bit for each comes here.
     """
     most = options.TABLE_SPARSITY * rows
-    parts = each_partition(project(ddf, on), _look, _united_keys, tuple(on), schema, most)
+    parts = each_partition(project(ddf, on), _keys_of_partition, _united_keys, tuple(on), schema, most)
     found = _united_keys(list(dask.compute(*parts)))
     if found.null_rows or found.rows == 0:
         return (
@@ -116,7 +116,7 @@ def key_presence(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, row
     **Eager.** As :func:`look_at_keys`.
     """
     parts = each_partition(
-        project(ddf, on), _look, _united_keys, tuple(on), schema, options.TABLE_SPARSITY * rows
+        project(ddf, on), _keys_of_partition, _united_keys, tuple(on), schema, options.TABLE_SPARSITY * rows
     )
     found = _united_keys(list(dask.compute(*parts)))
     return None if found.there is None else Presence(found.base, found.there)
@@ -145,7 +145,7 @@ def _count_unmatched(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema
     return len(there) - int(np.count_nonzero(there))
 
 
-def _look(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, most: int) -> _Found:
+def _keys_of_partition(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, most: int) -> _Found:
     codes, null = encode_keys(key_columns(frame, on), schema)
     if null is not None:
         codes = codes[~null]

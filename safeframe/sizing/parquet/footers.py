@@ -97,11 +97,11 @@ def _footer(name: str, file_nbytes: int, file: pq.ParquetFile) -> ParquetFile:
 
 def _row_nbytes(schema: pa.Schema) -> tuple[int, bool]:
     """Add up the bytes per row of columns of fixed width, and say whether these are all."""
-    widths = [_width(field.type) for field in schema]
+    widths = [_fixed_nbytes(field.type) for field in schema]
     return sum(width or 0 for width in widths), None not in widths
 
 
-def _width(type_: pa.DataType) -> int | None:
+def _fixed_nbytes(type_: pa.DataType) -> int | None:
     if pa.types.is_dictionary(type_):
         return None
     try:

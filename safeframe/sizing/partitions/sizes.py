@@ -23,7 +23,7 @@ from safeframe.facts.rebalance import PartitionSizes
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.parquet.slices import PartReader, SlicedParquet, footer_rows
 from safeframe.sizing.partitions.row_nbytes import FRAME_NBYTES, row_sizes
-from safeframe.sizing.partitions.tasks import each_partition
+from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
 __all__ = ["measure_partitions"]
 
@@ -46,7 +46,7 @@ class _Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Part:
+class _PartSizes:
     """What the pass learnt of a partition."""
 
     rows: int
@@ -165,28 +165,30 @@ def _alike(rows: Counts, row_nbytes: float) -> PartitionSizes:
 # The pass --------------------------------------------------------------------
 
 
-def _pass(ddf: dd.DataFrame, meta: pd.DataFrame, target: int | None, count: int, keyed: bool) -> list[_Part]:
+def _pass(
+    ddf: dd.DataFrame, meta: pd.DataFrame, target: int | None, count: int, keyed: bool
+) -> list[_PartSizes]:
     wanted = _Wanted(meta=ddf._meta, target_nbytes=target, places=count, keyed=keyed)
-    found: tuple[list[_Part], ...] = dask.compute(*each_partition(ddf, _look, _all, wanted))
-    return _all(list(found))
+    found: tuple[list[_PartSizes], ...] = dask.compute(
+        *each_partition(ddf, _look_at_partition, joined_lists, wanted)
+    )
+    return joined_lists(list(found))
 
 
-def _slice_pass(source: SlicedParquet, meta: pd.DataFrame, target: int | None, count: int) -> list[_Part]:
+def _slice_pass(
+    source: SlicedParquet, meta: pd.DataFrame, target: int | None, count: int
+) -> list[_PartSizes]:
     narrow = source.projected(source.variable)
     wanted = _Wanted(meta=meta[source.variable], target_nbytes=target, places=count, keyed=False)
     look = delayed(_look_at_slices, pure=False)
     return list(dask.compute(*(look(reader, wanted) for reader in narrow.readers())))
 
 
-def _all(parts: Sequence[list[_Part]]) -> list[_Part]:
-    return [part for some in parts for part in some]
-
-
-def _look(frame: pd.DataFrame, wanted: _Wanted) -> list[_Part]:
+def _look_at_partition(frame: pd.DataFrame, wanted: _Wanted) -> list[_PartSizes]:
     return [_look_at(frame, wanted, wanted.places)]
 
 
-def _look_at_slices(reader: PartReader, wanted: _Wanted) -> _Part:
+def _look_at_slices(reader: PartReader, wanted: _Wanted) -> _PartSizes:
     parts = []
     for frame in reader.frames(options.SLICE_NBYTES):
         share = -(-wanted.places * len(frame) // max(1, reader.rows))
@@ -195,7 +197,7 @@ def _look_at_slices(reader: PartReader, wanted: _Wanted) -> _Part:
     return _one_after_the_other(parts) if parts else _look_at(wanted.meta, wanted, 1)
 
 
-def _look_at(frame: pd.DataFrame, wanted: _Wanted, count: int) -> _Part:
+def _look_at(frame: pd.DataFrame, wanted: _Wanted, count: int) -> _PartSizes:
     sizes = row_sizes(frame, wanted.meta)
     n = len(frame)
     before: Counts | None = None
@@ -204,12 +206,12 @@ def _look_at(frame: pd.DataFrame, wanted: _Wanted, count: int) -> _Part:
     if wanted.target_nbytes is not None:
         nbytes = n * sizes.fixed_nbytes + (int(before[-1]) if before is not None else 0)
         count = max(count, int(options.REBALANCE_FINENESS * nbytes / wanted.target_nbytes))
-    places = _places(n, sizes.fixed_nbytes, before, min(count, options.REBALANCE_MAX_PLACES, max(1, n)))
+    places = _cut_places(n, sizes.fixed_nbytes, before, min(count, options.REBALANCE_MAX_PLACES, max(1, n)))
     keys: tuple[Any, ...] | None = None
     if wanted.keyed:
         places, keys = _keys(frame.index, places)
     index = frame.index
-    return _Part(
+    return _PartSizes(
         rows=n,
         fixed_nbytes=sizes.fixed_nbytes,
         places=places,
@@ -222,7 +224,7 @@ def _look_at(frame: pd.DataFrame, wanted: _Wanted, count: int) -> _Part:
     )
 
 
-def _places(n: int, fixed: float, before: Counts | None, count: int) -> Counts:
+def _cut_places(n: int, fixed: float, before: Counts | None, count: int) -> Counts:
     """Choose rows so that what lies between two of them is few bytes, or one row."""
     if n == 0:
         return np.zeros(1, np.int64)
@@ -250,7 +252,7 @@ def _keys(index: pd.Index[Any], places: Counts) -> tuple[Counts, tuple[Any, ...]
     return both, tuple(found.get(place) for place in both.tolist())
 
 
-def _one_after_the_other(parts: Sequence[_Part]) -> _Part:
+def _one_after_the_other(parts: Sequence[_PartSizes]) -> _PartSizes:
     """Join what was learnt of a partition's slices."""
     rows = np.cumsum([0, *(part.rows for part in parts)])
     variable: Counts | None = None
@@ -260,7 +262,7 @@ def _one_after_the_other(parts: Sequence[_Part]) -> _Part:
         variable = np.concatenate(
             [*(part[:-1] + start for part, start in zip(known, nbytes[:-1], strict=True)), nbytes[-1:]]
         )
-    return _Part(
+    return _PartSizes(
         rows=int(rows[-1]),
         fixed_nbytes=max(part.fixed_nbytes for part in parts),
         places=np.concatenate([part.places + start for part, start in zip(parts, rows[:-1], strict=True)]),
@@ -273,7 +275,7 @@ def _one_after_the_other(parts: Sequence[_Part]) -> _Part:
     )
 
 
-def _sizes_of_frame(parts: Sequence[_Part], more_nbytes: float) -> PartitionSizes:
+def _sizes_of_frame(parts: Sequence[_PartSizes], more_nbytes: float) -> PartitionSizes:
     """Number rows and bytes through the whole frame."""
     range_nbytes = 0 if _one_range([part.index_range for part in parts if part.rows]) else _RANGE_NBYTES
     row_nbytes = more_nbytes + max(

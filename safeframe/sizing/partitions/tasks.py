@@ -26,6 +26,7 @@ __all__ = [
     "PartitionTask",
     "PartitionTasks",
     "each_partition",
+    "joined_lists",
     "key_columns",
     "project",
     "stands_alone",
@@ -122,6 +123,11 @@ def each_partition(
     size = max(1, min(options.KEY_TASK_PARTITIONS, len(keys) // options.KEY_MIN_TASKS))
     parts = [PartitionTask(graph[key]) for key in keys]
     return run.tasks([PartitionTasks(parts[at : at + size]) for at in range(0, len(parts), size)])
+
+
+def joined_lists(lists: list[list[T]]) -> list[T]:
+    """Return lists as one, as :func:`each_partition` takes it."""
+    return [item for some in lists for item in some]
 
 
 def total(counts: list[int]) -> int:
