@@ -29,8 +29,6 @@ from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.recipes.to_parquet import to_parquet
 
-__all__ = ["SafeAccessor"]
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

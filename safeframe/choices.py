@@ -12,8 +12,6 @@ from typing import Any
 
 from safeframe.errors import ValidationError
 
-__all__ = ["check_choice", "check_count", "check_flags", "did_you_mean"]
-
 
 def check_choice(value: Any, choices: Iterable[str], *, argument: str, what: str) -> None:
     """Raise when an argument is none of the values that there are.

@@ -23,8 +23,6 @@ from safeframe.facts.merge import MergeRun
 from safeframe.sizing.parquet.footers import ParquetFile, read_footers
 from safeframe.units import format_count, format_nbytes, format_seconds, parse_nbytes
 
-__all__ = ["main"]
-
 _HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti", "cross")
 _FILES_SHOWN = 20
 

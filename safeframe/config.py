@@ -19,8 +19,6 @@ from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.units import parse_nbytes
 
-__all__ = ["defaults", "headroom", "key_capacity", "partition_nbytes"]
-
 
 def defaults() -> dict[str, Any]:
     """Read the defaults that come with the library.

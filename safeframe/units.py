@@ -13,8 +13,6 @@ from typing import Any
 
 from safeframe.errors import ValidationError
 
-__all__ = ["format_count", "format_nbytes", "format_seconds", "parse_nbytes"]
-
 _UNITS = {
     "": 1,
     "b": 1,

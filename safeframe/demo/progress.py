@@ -14,8 +14,6 @@ from distributed import LocalCluster, SchedulerPlugin
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-__all__ = ["progress_bar"]
-
 _REFRESH_SECONDS = 0.1
 
 

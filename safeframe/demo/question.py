@@ -21,8 +21,6 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
-__all__ = ["FULL_SCALE", "KEY", "QuestionTable", "question_tables", "write_part"]
-
 KEY = "col1"
 FULL_SCALE = 1.0
 _SEED = 2456

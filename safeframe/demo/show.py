@@ -31,8 +31,6 @@ from safeframe.report.measure import Measurement, measure
 from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_count, format_nbytes, format_seconds
 
-__all__ = ["Demo", "Outcome"]
-
 _MARK = ".safeframe-demo"
 _ABOUT = "Made by `safeframe demo`, which may remove this directory.\n"
 

@@ -20,19 +20,6 @@ from safeframe.sizing.directory import Directory
 from safeframe.sizing.machine import memory_group, swapped_nbytes
 from safeframe.units import format_nbytes
 
-__all__ = [
-    "Finding",
-    "Status",
-    "check_disks",
-    "check_groups",
-    "check_limits",
-    "check_machine",
-    "check_settings",
-    "check_state",
-    "check_threads",
-    "check_workers",
-]
-
 Status = Literal["ok", "warning", "problem"]
 """How bad a finding is."""
 

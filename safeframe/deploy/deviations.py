@@ -16,8 +16,6 @@ from safeframe._dask.cluster import root_tasks_per_thread
 from safeframe.deploy.settings import Setting, configured, is_users_own, small_worker_settings
 from safeframe.deploy.worker_state import WorkerState
 
-__all__ = ["Deviation", "SchedulerState", "client_deviations", "find_deviations", "observe_scheduler"]
-
 SATURATION = "distributed.scheduler.worker-saturation"
 
 

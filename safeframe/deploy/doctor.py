@@ -27,8 +27,6 @@ from safeframe.deploy.worker_state import WorkerState, gather_states, require_sy
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.directory import inspect_directory
 
-__all__ = ["Diagnosis", "examine"]
-
 _MARKS = {"ok": "ok", "warning": "warning", "problem": "PROBLEM"}
 
 

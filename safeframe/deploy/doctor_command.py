@@ -12,8 +12,6 @@ from distributed import Client
 
 from safeframe.deploy.doctor import Diagnosis, examine
 
-__all__ = ["doctor"]
-
 _CONNECT_SECONDS = 10
 
 

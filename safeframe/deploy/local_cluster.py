@@ -16,8 +16,6 @@ from safeframe.deploy.nanny import SmallWorkerNanny, saturation
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.units import parse_nbytes
 
-__all__ = ["LocalCluster"]
-
 
 class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distributed is untyped
     """dask's LocalCluster with the settings that small workers need.

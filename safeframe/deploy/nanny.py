@@ -31,8 +31,6 @@ from safeframe.sizing.directory import inspect_directory
 from safeframe.sizing.machine import machine_limit_nbytes
 from safeframe.sizing.page_return import PageReturn
 
-__all__ = ["Saturation", "SmallWorkerNanny", "saturation", "worker_directory"]
-
 _SATURATION = "distributed.scheduler.worker-saturation"
 
 

@@ -21,16 +21,6 @@ from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.units import format_nbytes, parse_nbytes
 
-__all__ = [
-    "Setting",
-    "Where",
-    "config_is_users",
-    "configured",
-    "environment_is_users",
-    "is_users_own",
-    "small_worker_settings",
-]
-
 Where = Literal["environment", "worker", "scheduler", "client"]
 """Who reads a setting: a worker's process when it starts, a worker, the scheduler, or the
 process that builds the graphs."""

@@ -19,8 +19,6 @@ from safeframe.engine.storage.local import store_for
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.staging_url import is_remote
 
-__all__ = ["check_own_staging", "check_staging"]
-
 _WORD = b"safeframe doctor\n"
 _HINT = (
     "Name a directory or an object store that every worker and the scheduler can write, in staging= or in "

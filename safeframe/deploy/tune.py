@@ -30,8 +30,6 @@ from safeframe.kernels.allocator import keep_pages
 from safeframe.sizing.live_workers import register_on_workers
 from safeframe.sizing.page_return import PageReturn
 
-__all__ = ["SmallWorkerSettings", "Tuning", "tune"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tuning:

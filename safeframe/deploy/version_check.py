@@ -11,8 +11,6 @@ from safeframe import options
 from safeframe.deploy.checks import Finding
 from safeframe.deploy.worker_state import WorkerState, own_versions
 
-__all__ = ["check_own_versions", "check_versions", "compare_versions"]
-
 _LEAST = {
     "dask": options.P2P_DASK,
     "distributed": options.P2P_DASK,

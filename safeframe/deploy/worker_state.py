@@ -29,14 +29,6 @@ from safeframe.kernels.allocator import keep_pages
 from safeframe.sizing.directory import Directory, inspect_directory
 from safeframe.sizing.machine import MemoryGroup, memory_group, resident_nbytes, swapped_nbytes
 
-__all__ = [
-    "WorkerState",
-    "gather_states",
-    "observe_worker",
-    "own_versions",
-    "require_synchronous",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerState:

@@ -19,8 +19,6 @@ from safeframe.errors import MemoryBudgetError, PartitionSizeWarning
 from safeframe.facts.plan import Plan
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["PartitionLimit"]
-
 _lock = threading.Lock()
 _warned: set[PartitionLimit] = set()
 

@@ -14,19 +14,6 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.units import format_count
 
-__all__ = [
-    "announce",
-    "begin",
-    "conserved",
-    "count_rows_out",
-    "inside_worker",
-    "listening",
-    "rows_lost",
-    "rows_out",
-    "use_worker",
-    "warn_user",
-]
-
 
 def inside_worker() -> bool:
     """Whether this code runs in a task of a distributed worker."""

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from safeframe.facts.budget import Budget, StagingFacts
 
-__all__ = ["BagFacts", "BagLimit", "BagRun", "BagSizes"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BagSizes:

@@ -10,8 +10,6 @@ from typing import Literal
 from safeframe import options
 from safeframe.units import format_nbytes
 
-__all__ = ["Estimate", "Method", "Width", "about", "added", "format_interval"]
-
 Method = Literal["declared", "footer", "schema", "sample", "sketch", "computed"]
 """Where a number comes from."""
 

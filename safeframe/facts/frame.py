@@ -12,8 +12,6 @@ from safeframe.facts.estimate import Estimate, Width, added, format_interval
 from safeframe.facts.keys import Counts
 from safeframe.units import format_count
 
-__all__ = ["ColumnProfile", "FrameEstimate", "FrameProfile"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColumnProfile:

@@ -11,18 +11,6 @@ import numpy.typing as npt
 
 from safeframe.facts.estimate import Estimate
 
-__all__ = [
-    "Codes",
-    "Counts",
-    "KeyColumn",
-    "KeyKind",
-    "KeySchema",
-    "KeyStatistics",
-    "PartitionKeys",
-    "PlannedKeys",
-    "ShuffleKeys",
-]
-
 Codes = npt.NDArray[np.uint64]
 """One unsigned 64-bit number per key; see :class:`KeySchema`."""
 Counts = npt.NDArray[np.int64]

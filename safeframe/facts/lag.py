@@ -13,19 +13,6 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.sort import RangeFigures, SortFacts
 
-__all__ = [
-    "GroupEdges",
-    "Halo",
-    "HaloGroups",
-    "HaloPiece",
-    "LagFacts",
-    "LagRun",
-    "LagWay",
-    "P2PGroups",
-    "StagedGroups",
-    "WholeGroups",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GroupEdges:

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from safeframe.facts.keys import Codes, Counts
 
-__all__ = ["OrderedLayout", "ShardLayout", "TouchedParts"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ShardLayout:

@@ -18,24 +18,6 @@ from safeframe.facts.p2p import P2PFacts, P2PSettings
 from safeframe.facts.step import Step
 from safeframe.units import format_count
 
-__all__ = [
-    "BroadcastMerge",
-    "How",
-    "KeyFanout",
-    "KeyTable",
-    "MergeEstimate",
-    "MergeFacts",
-    "MergeRun",
-    "MergeWay",
-    "OrderedMerge",
-    "P2PMerge",
-    "SideFacts",
-    "StagedMerge",
-    "TableFacts",
-    "TableMerge",
-    "WritePlan",
-]
-
 How = Literal["inner", "left", "right", "outer", "leftsemi", "leftanti", "cross"]
 """Which rows of a join stay: ``leftsemi`` keeps left rows that have a match, once each, and ``leftanti`` those
 that have none; ``cross`` pairs every row with every row."""

@@ -11,8 +11,6 @@ from safeframe.facts.estimate import Width
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import ShuffleKeys
 
-__all__ = ["P2PDisk", "P2PFacts", "P2PSettings"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class P2PSettings:

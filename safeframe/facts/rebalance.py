@@ -12,17 +12,6 @@ from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Method
 from safeframe.facts.keys import Counts
 
-__all__ = [
-    "JoinedPartitions",
-    "PartitionSizes",
-    "RebalanceFacts",
-    "RebalanceLayout",
-    "RebalanceRun",
-    "RebalanceWay",
-    "StagedPartitions",
-    "UntouchedPartitions",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PartitionSizes:

@@ -7,17 +7,6 @@ from typing import TypeAlias
 
 from safeframe.facts.budget import Budget, StagingFacts
 
-__all__ = [
-    "Chunks",
-    "EmptyChunks",
-    "MergedChunks",
-    "RechunkFacts",
-    "RechunkRun",
-    "RechunkWay",
-    "StagedChunks",
-    "UntouchedChunks",
-]
-
 Chunks: TypeAlias = tuple[tuple[int, ...], ...]
 """Sizes of chunks along each axis, as dask has them."""
 

@@ -16,24 +16,6 @@ from safeframe.facts.keys import Codes, Counts, PartitionKeys, ShuffleKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 
-__all__ = [
-    "AlignedSort",
-    "Alignment",
-    "InPlaceSort",
-    "KeyQuantiles",
-    "P2PShuffle",
-    "P2PSort",
-    "RangeFigures",
-    "ShuffleFacts",
-    "ShuffleRun",
-    "ShuffleWay",
-    "SortFacts",
-    "SortRun",
-    "SortWay",
-    "StagedShuffle",
-    "StagedSort",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SortFacts:

@@ -21,8 +21,6 @@ import pyarrow as pa
 
 from safeframe import options
 
-__all__ = ["keep_pages", "trim"]
-
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8

@@ -11,8 +11,6 @@ from safeframe.errors import RowConservationError
 from safeframe.facts.keys import PlannedKeys
 from safeframe.units import format_count
 
-__all__ = ["check_planned", "data_changed", "files_changed"]
-
 _HINT = (
     "The data changed after the plan was made, or the input returns different rows each time it is computed: make the "
     "collection again, or persist() the frames before. Statistics that were passed have to be those of these frames."

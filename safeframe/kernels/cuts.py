@@ -15,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["EvenRows", "Line", "Places", "RowCuts", "bounded_cuts", "pieces_of"]
-
 Ints = npt.NDArray[np.int64]
 
 _TRIES = 8

@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["begins_group", "null_keys"]
-
 Marks = npt.NDArray[np.bool_]
 
 

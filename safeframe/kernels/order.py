@@ -12,17 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "NEARBY_ROWS",
-    "Positions",
-    "begins_run",
-    "counts_of",
-    "nearby_order",
-    "shard_of",
-    "sorted_union",
-    "stable_order",
-]
-
 Positions = npt.NDArray[np.int64]
 """Row numbers."""
 

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChunkGrid", "ChunkPiece", "count_pieces", "cut_slices", "pieces_of_chunk", "touched"]
-
 Bounds = npt.NDArray[np.int64]
 """Where the chunks of one axis begin, and where the last one ends."""
 

@@ -17,8 +17,6 @@ from safeframe.facts.plan import Plan, Step
 from safeframe.planning.memory import bag_partition_peak_nbytes, bag_stage_peak_nbytes, least_partitions
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["plan_bag_groupby"]
-
 
 def plan_bag_groupby(facts: BagFacts) -> Plan:
     """Choose the partitions and say what they cost.

@@ -11,8 +11,6 @@ from safeframe.facts.plan import Step
 from safeframe.planning.memory import group_peak_nbytes, sorted_shard_peak_nbytes
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["exchange_steps", "group_size", "held_nbytes"]
-
 
 def group_size(partition_rows: Counts, row_nbytes: float, budget: Budget, *, self_made: bool) -> int:
     """Choose how many partitions one stage task joins: what its budget and a file's sense allow.

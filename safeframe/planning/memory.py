@@ -10,29 +10,6 @@ from safeframe import options
 from safeframe.facts.budget import Budget
 from safeframe.units import format_count, format_nbytes
 
-__all__ = [
-    "bag_partition_peak_nbytes",
-    "bag_stage_peak_nbytes",
-    "broadcast_cell_peak_nbytes",
-    "cell_peak_nbytes",
-    "cell_reason",
-    "chunk_output_peak_nbytes",
-    "chunk_pass_peak_nbytes",
-    "chunk_stage_peak_nbytes",
-    "default_partition_nbytes",
-    "default_shard_nbytes",
-    "group_peak_nbytes",
-    "joined_file_peak_nbytes",
-    "largest_partition_nbytes",
-    "least_partitions",
-    "p2p_cell_peak_nbytes",
-    "sorted_cell_peak_nbytes",
-    "sorted_shard_peak_nbytes",
-    "stage_peak_nbytes",
-    "table_cell_peak_nbytes",
-    "table_slice_peak_nbytes",
-]
-
 
 def stage_peak_nbytes(*, partition_rows: int, partition_nbytes: int) -> int:
     """Return the peak of staging one input partition.

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from safeframe import options
 
-__all__ = ["row_group_nbytes", "row_group_rows"]
-
 
 def row_group_nbytes(task_nbytes: int) -> int:
     """Choose how many bytes of rows in memory a row group may have: an eighth of a task's budget.

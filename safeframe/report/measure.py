@@ -25,8 +25,6 @@ from safeframe.sizing.cluster import current_client
 from safeframe.sizing.live_workers import ask_workers, register_on_workers, unregister_on_workers
 from safeframe.units import format_count, format_nbytes, format_seconds
 
-__all__ = ["Measurement", "measure"]
-
 _THIS_PROCESS = "this process"
 
 

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["INTERVAL_SECONDS", "MAX_SAMPLES", "Sampler"]
-
 INTERVAL_SECONDS = 0.05
 """Time between two samples: one takes some 20 µs, so that a run is not slowed."""
 

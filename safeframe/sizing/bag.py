@@ -21,8 +21,6 @@ from safeframe import options
 from safeframe.facts.bag import BagSizes
 from safeframe.kernels.bag.values import object_nbytes, pack_values
 
-__all__ = ["item_nbytes", "sample_bag"]
-
 _REFERENCE_NBYTES = 8
 
 

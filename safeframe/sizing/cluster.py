@@ -29,8 +29,6 @@ from safeframe.sizing.machine import memory_group, resident_nbytes
 from safeframe.sizing.page_return import PageReturn
 from safeframe.sizing.staging_url import is_remote, staging_base
 
-__all__ = ["current_client", "measure_budget", "on_one_host", "set_up_workers", "staging_facts"]
-
 _given_back = -options.GIVE_BACK_SECONDS
 
 _with_page_return: weakref.WeakSet[Any] = weakref.WeakSet()

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Directory", "free_nbytes", "inspect_directory", "is_mount_point"]
-
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _MOUNTS = Path("/proc/self/mountinfo")
 

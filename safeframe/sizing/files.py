@@ -17,8 +17,6 @@ import numpy.typing as npt
 
 from safeframe.facts.files import SourceFiles
 
-__all__ = ["changed_files", "marked"]
-
 _MISSING = (-1, -1, -1)
 
 _PASSING_INODES = ("fuse", "cifs", "smb")

@@ -20,8 +20,6 @@ from safeframe.sizing.columns.objects import may_be_unwritable, unwritable_colum
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
 from safeframe.sizing.partitions.tasks import each_partition
 
-__all__ = ["count_partition_rows", "profile_frame"]
-
 
 def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> FrameProfile:
     """Learn the rows of a frame and the bytes of a row.

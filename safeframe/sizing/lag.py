@@ -19,8 +19,6 @@ from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 from safeframe.sizing.sort import sample_size
 from safeframe.units import format_count
 
-__all__ = ["gather_groups"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _PartEnds:

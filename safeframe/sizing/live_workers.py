@@ -18,8 +18,6 @@ from safeframe import options
 from safeframe._dask.cluster import remove_plugin
 from safeframe.errors import ClusterError
 
-__all__ = ["ask_workers", "living_workers", "register_on_workers", "unregister_on_workers"]
-
 T = TypeVar("T")
 
 _PAUSES_SECONDS = (0.0, 0.1, 0.3, 1.0, 3.0)

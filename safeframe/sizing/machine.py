@@ -8,14 +8,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = [
-    "MemoryGroup",
-    "machine_limit_nbytes",
-    "memory_group",
-    "resident_nbytes",
-    "swapped_nbytes",
-]
-
 _LIMIT_FILES = ("memory.max", "memory.high", "memory.limit_in_bytes")
 _USAGE_FILES = ("memory.current", "memory.usage_in_bytes")
 

@@ -30,8 +30,6 @@ from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.live_workers import ask_workers
 from safeframe.sizing.partitions.tasks import each_partition, total
 
-__all__ = ["p2p_facts"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Worker:

@@ -20,8 +20,6 @@ from safeframe._dask.cluster import memory_limit_nbytes
 from safeframe.kernels.allocator import trim
 from safeframe.sizing.machine import resident_nbytes
 
-__all__ = ["PageReturn"]
-
 
 class PageReturn(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
     """Looks at a worker's memory as often as dask does, and gives back what is free when it is much."""

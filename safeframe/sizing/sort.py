@@ -13,8 +13,6 @@ from safeframe.kernels.sort.rows import RowOrder
 from safeframe.kernels.sort.sample import KeySample, join_samples, sample_keys, thin
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
-__all__ = ["gather_quantiles", "sample_size"]
-
 
 def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     """Sample the keys of a frame, in their order.

@@ -16,8 +16,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from safeframe.errors import ValidationError
 
-__all__ = ["is_remote", "location_and_path", "staging_base", "without_login"]
-
 # As they are without what separates words: account_key, accountKey and account-key are one.
 _SECRET_WORDS = (
     "secret",

@@ -37,8 +37,6 @@ from safeframe.kernels.order import begins_run, stable_order
 from safeframe.kernels.routing.shards import hash_shards
 from safeframe.sizing.bag import item_nbytes
 
-__all__ = ["BagColumns", "BagRouter", "Entries", "ShardSizes", "block_frame", "entries_of"]
-
 _BYTES = pd.ArrowDtype(pa.large_binary())
 _COUNT = np.dtype(np.int32)
 _CELLS = ("keys", "key_lengths", "counts", "items", "item_lengths")

@@ -30,8 +30,6 @@ from safeframe.facts.bag import BagLimit
 from safeframe.kernels.bag.keys import number_keys
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["BagCell", "LargeShard", "Placed", "lay_out_cells", "place_entries"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placed:

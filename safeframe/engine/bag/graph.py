@@ -13,8 +13,6 @@ from safeframe.engine.exchange.nodes import seal_key
 from safeframe.engine.planned.layer import spec_key
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
-__all__ = ["BagGraph"]
-
 
 @dataclass(frozen=True, slots=True)
 class BagGraph:

@@ -24,8 +24,6 @@ from safeframe.facts.bag import BagRun
 from safeframe.kernels.bag.values import Values
 from safeframe.sizing.partitions.tasks import PartitionTasks
 
-__all__ = ["BagSpec", "SealedBag", "StagedBag", "bag_partition", "seal_bag", "stage_bag"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BagSpec:

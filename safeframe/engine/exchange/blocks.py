@@ -34,8 +34,6 @@ from safeframe.kernels.columns.rows import (
 from safeframe.kernels.columns.values import StagedType, as_staged, join_staged
 from safeframe.kernels.order import NEARBY_ROWS, Positions
 
-__all__ = ["Form", "Ints", "StagedBlock", "new_block"]
-
 Ints = npt.NDArray[np.int64]
 
 Form = np.dtype[np.void] | tuple[StagedType, ...]

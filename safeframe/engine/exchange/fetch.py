@@ -28,8 +28,6 @@ from safeframe.kernels.columns.categories import joined_dtype
 from safeframe.kernels.columns.values import Column
 from safeframe.kernels.keys.schema import known_categories
 
-__all__ = ["Sealed", "fetch", "seal"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sealed:

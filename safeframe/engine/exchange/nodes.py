@@ -29,8 +29,6 @@ from safeframe.engine.storage.sessions import SEAL_PREFIX
 from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, stands_alone
 
-__all__ = ["ExchangeCells", "Seal", "in_memory", "own_tasks", "part_of", "seal_key", "self_made", "stage"]
-
 
 def stage(
     frame: Any, columns: StagedColumns, router: Router, directory: str, group: tuple[int, int] | None = None

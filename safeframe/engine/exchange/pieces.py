@@ -21,8 +21,6 @@ from safeframe.kernels.columns.rows import PackedRows, unpack, unpack_one
 from safeframe.kernels.columns.values import Column, StagedType, from_arrow, restored
 from safeframe.kernels.order import Positions
 
-__all__ = ["PiecesOrder", "StagedPiece", "read_buffers", "read_pieces", "unreadable"]
-
 
 @dataclass(frozen=True, slots=True)
 class StagedPiece:

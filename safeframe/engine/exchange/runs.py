@@ -15,8 +15,6 @@ from safeframe.engine.storage.sessions import OWNED, Session, StagingJanitor, op
 from safeframe.engine.task import inside_worker
 from safeframe.sizing.cluster import current_client
 
-__all__ = ["check_staging", "first_failure", "forget_failure", "prepare_runs", "run_of_task", "start_run"]
-
 _with_janitor: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
 

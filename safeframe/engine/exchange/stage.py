@@ -34,8 +34,6 @@ from safeframe.sizing.directory import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
 
-__all__ = ["StagedFile", "stage_files", "stage_group", "staging_error", "write_file"]
-
 
 class StagedFile(OwnedFile):
     """What a group of input partitions became: a file, and where in it each shard's rows are."""

@@ -20,8 +20,6 @@ from safeframe.kernels.columns.categories import PooledCategories, same_categori
 from safeframe.kernels.columns.object_columns import objects_from_arrow, written_objects
 from safeframe.kernels.columns.values import as_promised
 
-__all__ = ["SHARD_LABEL", "P2PForm", "SentPartition"]
-
 SHARD_LABEL = "__shard__"
 """What the column of shard numbers is called on its way."""
 

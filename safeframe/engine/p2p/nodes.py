@@ -30,15 +30,6 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.routing.router import Router
 from safeframe.sizing.cluster import current_client
 
-__all__ = [
-    "NumberedShards",
-    "P2PBarrier",
-    "P2POutput",
-    "P2PSend",
-    "by_p2p",
-    "send_shards",
-]
-
 
 def _rows_of(plan: Plan) -> PlannedKeys:
     """Return the rows of a recipe that has as many as its frame."""

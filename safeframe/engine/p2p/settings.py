@@ -17,8 +17,6 @@ from safeframe._dask.p2p import COMM_BUFFER, STORAGE_BUFFER, message_limits, p2p
 from safeframe.facts.p2p import P2PSettings
 from safeframe.sizing.live_workers import register_on_workers
 
-__all__ = ["P2PBuffers", "set_buffers"]
-
 _found: weakref.WeakKeyDictionary[Any, tuple[int, int, int, int]] = weakref.WeakKeyDictionary()
 
 

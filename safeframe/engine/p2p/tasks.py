@@ -40,13 +40,6 @@ from safeframe.kernels.routing.router import NOWHERE, JoinRouter, Router
 from safeframe.sizing.machine import resident_nbytes
 from safeframe.units import format_count
 
-__all__ = [
-    "SettledRows",
-    "receive_shard",
-    "send_partition",
-    "settle",
-]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SettledRows:

@@ -31,8 +31,6 @@ from safeframe.facts.rechunk import EmptyChunks, MergedChunks, RechunkRun, Stage
 from safeframe.kernels.rechunk import touched
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
-__all__ = ["RechunkGraph"]
-
 
 class RechunkGraph:
     """Tasks that rechunk an array.

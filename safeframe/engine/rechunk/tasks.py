@@ -28,18 +28,6 @@ from safeframe.facts.rechunk import RechunkRun, StagedChunks
 from safeframe.kernels.rechunk import ChunkGrid, cut_slices, pieces_of_chunk, touched
 from safeframe.sizing.partitions.tasks import PartitionTasks
 
-__all__ = [
-    "ChunkSpec",
-    "SealedChunks",
-    "StagedChunk",
-    "empty_chunk",
-    "joined_chunk",
-    "merged_chunk",
-    "pass_chunk",
-    "seal_chunks",
-    "stage_chunk",
-]
-
 Chunk = npt.NDArray[Any]
 
 

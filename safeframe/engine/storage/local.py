@@ -26,18 +26,6 @@ from safeframe import options
 from safeframe.sizing.machine import MemoryGroup, memory_group
 from safeframe.sizing.staging_url import is_remote
 
-__all__ = [
-    "DIRECT",
-    "STAGED",
-    "DirectFile",
-    "LocalStore",
-    "Store",
-    "open_directly",
-    "page_cache_is_full",
-    "read_piece",
-    "store_for",
-]
-
 STAGED = ".staged"
 """How the name of a staged file ends."""
 

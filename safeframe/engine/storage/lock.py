@@ -23,17 +23,6 @@ import psutil
 
 from safeframe.engine.storage.private_directory import is_own
 
-__all__ = [
-    "Lock",
-    "claim_marked",
-    "is_held",
-    "new_lock",
-    "process_start",
-    "sweep",
-    "try_lock",
-    "wait_for_lock",
-]
-
 LeftT = TypeVar("LeftT")
 ClaimT = TypeVar("ClaimT")
 

@@ -23,8 +23,6 @@ from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.sessions import holds_session, is_owned_run
 from safeframe.engine.task import inside_worker
 
-__all__ = ["OwnedFile"]
-
 _holders: Counter[str] = Counter()
 # Reentrant: a collection of garbage may end another object while the lock is held.
 _lock = threading.RLock()

@@ -27,8 +27,6 @@ from pathlib import Path
 
 from safeframe.errors import StagingError
 
-__all__ = ["is_own", "private_directories", "private_directory", "user_name"]
-
 
 def user_name() -> str:
     """Return the name of the user of this process, as it may be part of a file's name."""

@@ -29,8 +29,6 @@ from safeframe.engine.task import inside_worker
 from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import location_and_path
 
-__all__ = ["ARROW_SCHEMES", "RemoteStore", "remote_store"]
-
 ByteRange = tuple[str, int, int]
 
 ARROW_SCHEMES = frozenset({"abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs"})

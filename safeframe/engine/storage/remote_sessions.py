@@ -36,8 +36,6 @@ from safeframe.engine.storage.lock import process_start, sweep
 from safeframe.engine.storage.remote import RemoteStore, remote_store
 from safeframe.errors import StagingError
 
-__all__ = ["RemoteSession"]
-
 _PROBE = b"safeframe may write, read and remove here\n"
 
 

@@ -50,16 +50,6 @@ from safeframe.engine.storage.remote_sessions import RemoteSession
 from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import is_remote
 
-__all__ = [
-    "OWNED",
-    "SEAL_PREFIX",
-    "Session",
-    "StagingJanitor",
-    "holds_session",
-    "is_owned_run",
-    "open_session",
-]
-
 logger = logging.getLogger(__name__)
 
 SEAL_PREFIX = "safeframe-seal-"

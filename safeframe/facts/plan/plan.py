@@ -21,8 +21,6 @@ from safeframe.facts.plan.text import plan_text
 from safeframe.facts.step import Candidate, Step
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["Plan"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:

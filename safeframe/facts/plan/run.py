@@ -16,7 +16,5 @@ from safeframe.facts.rebalance import RebalanceRun
 from safeframe.facts.rechunk import RechunkRun
 from safeframe.facts.sort import ShuffleRun, SortRun
 
-__all__ = ["Run"]
-
 Run: TypeAlias = BagRun | LagRun | MergeRun | RebalanceRun | RechunkRun | ShuffleRun | SortRun
 """One class for each kind of run."""

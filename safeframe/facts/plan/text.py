@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
     from safeframe.facts.step import Step
 
-__all__ = ["plan_text"]
-
 _LABEL_WIDTH = 10
 _HEAVIEST = 3
 

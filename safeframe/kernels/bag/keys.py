@@ -22,8 +22,6 @@ import pandas as pd
 from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.kernels.keys.hashes import UnkeyedError, key_text, word_hashes
 
-__all__ = ["key_hashes", "number_keys"]
-
 _NAN = math.nan
 _NAT = np.datetime64("NaT")
 _PLAIN = frozenset({int, str, bytes, bool, type(None)})

@@ -25,19 +25,6 @@ import pyarrow.compute as pc
 from safeframe.errors import UnsupportedError
 from safeframe.kernels.order import Positions
 
-__all__ = [
-    "PICKLED",
-    "PackedValues",
-    "Values",
-    "as_objects",
-    "cell_numbers",
-    "join_values",
-    "number_cells",
-    "object_nbytes",
-    "pack_values",
-    "unpack_values",
-]
-
 Values = npt.NDArray[Any]
 """Numbers, or Python objects."""
 

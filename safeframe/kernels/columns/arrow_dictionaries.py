@@ -15,8 +15,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-__all__ = ["as_values", "dictionary_column", "has_inner_dictionary", "is_dictionary"]
-
 
 def is_dictionary(dtype: Any) -> bool:
     """Return whether a pandas dtype is Arrow's dictionary type."""

@@ -20,21 +20,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-__all__ = [
-    "UNKNOWN",
-    "Coded",
-    "PooledCategories",
-    "as_known",
-    "coded",
-    "decoded",
-    "join_categoricals",
-    "join_coded",
-    "joined_dtype",
-    "same_categories",
-    "with_promised_categories",
-    "with_same_categories",
-]
-
 UNKNOWN = "__UNKNOWN_CATEGORIES__"
 """dask's mark of a categorical column whose categories are known only once it is read."""
 

@@ -11,8 +11,6 @@ import pandas as pd
 from safeframe.kernels.columns.index_freq import freq_of, with_freq
 from safeframe.kernels.columns.values import Block, Column, as_series
 
-__all__ = ["FrameSpec", "frame_of_columns", "with_index"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FrameSpec:

@@ -11,8 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["ColumnsMade", "RowFunction", "RowValue", "is_null_of_nulls", "made_columns", "values_used"]
-
 
 @dataclass(frozen=True, slots=True)
 class RowValue:

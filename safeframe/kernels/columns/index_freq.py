@@ -14,8 +14,6 @@ import pandas as pd
 from safeframe.facts.merge import How
 from safeframe.kernels.merge.output import JoinKeys, OutputColumn
 
-__all__ = ["freq_of", "join_freq", "with_freq"]
-
 
 def freq_of(index: pd.Index[Any]) -> Any:
     """Return the freq of an index of times or durations, None where it has none."""

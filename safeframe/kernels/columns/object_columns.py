@@ -21,14 +21,6 @@ import pyarrow.compute as pc
 from safeframe.errors import UnsupportedError
 from safeframe.kernels.columns.objects import NAN, TEXT, UnwritableError, read_value, write_value
 
-__all__ = [
-    "objects_from_arrow",
-    "objects_to_arrow",
-    "same_form",
-    "unwritable_objects",
-    "written_objects",
-]
-
 Objects = npt.NDArray[np.object_]
 
 _STRING, _BINARY = pa.large_string(), pa.large_binary()

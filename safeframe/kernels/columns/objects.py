@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["NAN", "TEXT", "UnwritableError", "read_value", "write_value"]
-
 TEXT, NAN = b"s", b"n"
 """Kinds that whole columns are of."""
 

@@ -21,17 +21,6 @@ import pandas as pd
 from safeframe.kernels.columns.values import Column, as_fixed, fixed_column, has_fixed_width, join_fixed
 from safeframe.kernels.order import Positions
 
-__all__ = [
-    "PackedRows",
-    "RowValues",
-    "common_layout",
-    "pack",
-    "row_values",
-    "rows_have_fixed_width",
-    "unpack",
-    "unpack_one",
-]
-
 PackedRows = npt.NDArray[np.void]
 """Rows of one layout: an array of a packed structured dtype, with one field per column."""
 

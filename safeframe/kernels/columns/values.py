@@ -31,30 +31,6 @@ from safeframe.kernels.columns.categories import (
 from safeframe.kernels.columns.object_columns import objects_from_arrow, objects_to_arrow, same_form
 from safeframe.kernels.order import Positions
 
-__all__ = [
-    "Block",
-    "Column",
-    "StagedType",
-    "as_column",
-    "as_fixed",
-    "as_missing",
-    "as_promised",
-    "as_series",
-    "as_staged",
-    "fixed_column",
-    "floats_to_arrow",
-    "from_arrow",
-    "has_fixed_width",
-    "join_columns",
-    "join_fixed",
-    "join_staged",
-    "missing_dtype",
-    "one_type",
-    "repeat",
-    "restored",
-    "to_arrow",
-]
-
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""
 

@@ -21,16 +21,6 @@ from safeframe.kernels.keys.codes import Nulls, column_values, encode_keys, orde
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.order import begins_run
 
-__all__ = [
-    "KeyCounts",
-    "count_candidates",
-    "count_keys",
-    "count_ordered",
-    "hash_checksum",
-    "key_checksum",
-    "rows_checksum",
-]
-
 _DENSE_FACTOR = 2
 """Slots per row up to which a table of counts is faster than a sort."""
 _PROBE_ROWS = 4096

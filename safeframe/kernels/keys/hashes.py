@@ -23,14 +23,6 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes
 from safeframe.kernels.keys.mixing import mix64
 
-__all__ = [
-    "Nulls",
-    "UnkeyedError",
-    "key_text",
-    "object_hashes",
-    "word_hashes",
-]
-
 Nulls = npt.NDArray[np.bool_]
 """True where a key is null."""
 

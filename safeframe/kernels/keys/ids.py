@@ -12,8 +12,6 @@ import pandas as pd
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.keys.codes import column_values, number_parts
 
-__all__ = ["key_ids"]
-
 Ids = npt.NDArray[np.int64]
 
 

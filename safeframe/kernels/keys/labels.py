@@ -16,8 +16,6 @@ import pandas as pd
 from safeframe.facts.keys import Codes, KeySchema
 from safeframe.kernels.keys.codes import encode_keys
 
-__all__ = ["key_labels", "label_rows"]
-
 _CHUNK_ROWS = 2**16
 _TABLE_SHIFT = np.uint64(48)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["below_fraction", "hash_limit", "mix64"]
-
 Hashes = npt.NDArray[np.uint64]
 
 

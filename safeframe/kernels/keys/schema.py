@@ -15,8 +15,6 @@ from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.columns.categories import UNKNOWN
 
-__all__ = ["common_schema", "example_keys", "known_categories"]
-
 _UNITS = ("s", "ms", "us", "ns")
 
 

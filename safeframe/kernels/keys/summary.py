@@ -28,16 +28,6 @@ from safeframe.kernels.keys.labels import key_labels, label_rows
 from safeframe.kernels.keys.mixing import below_fraction, hash_limit, mix64
 from safeframe.kernels.order import begins_run, sorted_union
 
-__all__ = [
-    "KeySummary",
-    "combine",
-    "heaviest",
-    "sample_size",
-    "smallest_hashes",
-    "summarise",
-    "summary_nbytes_bound",
-]
-
 _COUNTED = 2**12
 """Counts from here on are selected by comparison."""
 

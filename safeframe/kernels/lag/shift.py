@@ -26,8 +26,6 @@ from safeframe.kernels.groups import begins_group, null_keys
 from safeframe.kernels.lag.spec import LagColumn, LagSpec, lagged_dtype, transformed
 from safeframe.kernels.order import Positions
 
-__all__ = ["add_lags", "edge_rows", "lagged_meta"]
-
 
 def edge_rows(frame: pd.DataFrame, spec: LagSpec, rows: slice) -> pd.DataFrame:
     """Return the columns that are looked at of some rows, as a frame that keeps no others alive."""

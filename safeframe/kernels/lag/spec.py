@@ -16,8 +16,6 @@ import pandas as pd
 from safeframe.errors import ValidationError
 from safeframe.kernels.columns.values import Column, as_column, as_series, missing_dtype
 
-__all__ = ["LagColumn", "LagSpec", "Transform", "lagged_dtype", "transformed", "transformed_dtype"]
-
 Transform = Callable[[Any], Any]
 """Makes one column of another."""
 

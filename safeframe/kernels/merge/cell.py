@@ -24,17 +24,6 @@ from safeframe.kernels.merge.taken_rows import TakenRows
 from safeframe.kernels.merge.virtual import JoinedRows, join_each, join_runs
 from safeframe.kernels.order import Positions, counts_of, stable_order
 
-__all__ = [
-    "CountedRows",
-    "as_key",
-    "dense_ids",
-    "frame_block",
-    "join_cell",
-    "join_counted",
-    "join_in_place",
-    "join_rows",
-]
-
 CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
 """Rows of one side, their order by key, and rows per key."""
 

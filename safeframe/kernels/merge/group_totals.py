@@ -27,8 +27,6 @@ from safeframe.kernels.merge.totals import (
     row_totals,
 )
 
-__all__ = ["GroupedTotals", "group_totals", "join_group_totals", "totals_of_groups"]
-
 
 @dataclass(frozen=True, slots=True)
 class GroupedTotals:

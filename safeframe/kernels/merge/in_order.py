@@ -21,8 +21,6 @@ from safeframe.kernels.merge.cell import join_counted
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.order import Positions, counts_of, stable_order
 
-__all__ = ["code_order", "in_key_order", "join_divisions", "ordered_join", "value_codes"]
-
 
 def ordered_join(
     left: tuple[Block, Codes], right: tuple[Block, Codes], spec: JoinSpec, number: int, cells: int

@@ -20,8 +20,6 @@ from safeframe.kernels.merge.taken_rows import TakenRows
 from safeframe.kernels.merge.virtual import cell_range
 from safeframe.kernels.order import Positions
 
-__all__ = ["lookup_join"]
-
 
 def lookup_join(
     left: Block,

@@ -15,8 +15,6 @@ import pandas as pd
 
 from safeframe.facts.merge import How
 
-__all__ = ["JoinKeys", "JoinOutput", "OutputColumn", "SideKeys", "add_column", "join_output"]
-
 
 @dataclass(frozen=True, slots=True)
 class OutputColumn:

@@ -19,8 +19,6 @@ from safeframe.kernels.columns.values import missing_dtype
 from safeframe.kernels.keys.schema import example_keys
 from safeframe.kernels.merge.output import JoinKeys, OutputColumn, join_output
 
-__all__ = ["JoinSpec", "JoinTerms", "SideSpec", "column_places", "join_spec", "side_spec"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SideSpec:

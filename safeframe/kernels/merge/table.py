@@ -38,8 +38,6 @@ from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.taken_rows import no_match
 
-__all__ = ["JoinTable", "look_up", "refused", "slice_rows"]
-
 _STEP = 2**17
 """Rows that are looked up at once: few enough to stay in the processor's cache until they are columns."""
 

@@ -14,8 +14,6 @@ from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.values import Column, as_missing
 from safeframe.kernels.order import Positions
 
-__all__ = ["TakenRows", "no_match"]
-
 
 class TakenRows:
     """Positions of the rows that a result takes from one side.

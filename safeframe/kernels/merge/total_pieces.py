@@ -14,8 +14,6 @@ import pandas as pd
 
 from safeframe.errors import OutputTooLargeError
 
-__all__ = ["check_countable", "joined_piece", "sum_type", "whole_piece"]
-
 _JOINED = {"min": "min", "max": "max"}
 """How pieces of several groups become one, where they are not added up."""
 

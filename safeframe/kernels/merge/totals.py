@@ -25,21 +25,6 @@ import pandas as pd
 from safeframe.facts.merge import How
 from safeframe.kernels.merge.total_pieces import check_countable, joined_piece, sum_type, whole_piece
 
-__all__ = [
-    "MADE_OF",
-    "JoinedKeys",
-    "SideTotals",
-    "Total",
-    "TotalColumn",
-    "TotalPiece",
-    "join_totals",
-    "of_pieces",
-    "pieces_of",
-    "row_totals",
-    "side_totals",
-    "total_of",
-]
-
 TotalPiece = tuple[int, str]
 """The number of a total, and the function of what it is made of."""
 

@@ -23,20 +23,6 @@ import numpy.typing as npt
 from safeframe.facts.merge import How
 from safeframe.kernels.order import Positions
 
-__all__ = [
-    "JoinedRows",
-    "Range",
-    "SingleKeyCell",
-    "VirtualJoin",
-    "cell_range",
-    "join_each",
-    "join_runs",
-    "product_run",
-    "result_counts",
-    "single_key_cell",
-    "single_key_ranges",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VirtualJoin:

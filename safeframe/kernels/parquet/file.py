@@ -42,8 +42,6 @@ from safeframe.kernels.parquet.thrift import (
 )
 from safeframe.kernels.parquet.values import PhysicalColumn
 
-__all__ = ["ColumnSource", "GroupedFile"]
-
 _CODECS = {"none": 0, "snappy": 1, "gzip": 2, "brotli": 4, "zstd": 6, "lz4": 7}
 _PLAIN, _RLE, _DELTA, _DICTIONARY = 0, 3, 5, 8
 

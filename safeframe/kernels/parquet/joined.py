@@ -25,8 +25,6 @@ from safeframe.kernels.parquet.file import ColumnSource, GroupedFile
 from safeframe.kernels.parquet.row_groups import JoinedGroups
 from safeframe.kernels.parquet.values import physical_column
 
-__all__ = ["FileColumn", "JoinedForm", "Runs", "shard_runs", "write_joined"]
-
 
 @dataclass(frozen=True, slots=True)
 class FileColumn:

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from safeframe.kernels.parquet.thrift import varint
 
-__all__ = ["DictionaryCodes", "constant_steps", "plain_bits", "repeated_page", "tiled_page"]
-
 DictionaryCodes = npt.NDArray[np.int64]
 """Numbers of dictionary entries; -1 for null."""
 

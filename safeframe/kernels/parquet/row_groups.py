@@ -21,8 +21,6 @@ from safeframe import options
 from safeframe.kernels.merge.virtual import VirtualJoin, cell_range
 from safeframe.kernels.order import Positions
 
-__all__ = ["JoinedGroups", "Page", "rectangle_shape"]
-
 _Rectangle = tuple[int, int, int, int, int]
 """A run, and its rectangle: left rows ``[lo, hi)`` and right rows ``[lo, hi)``. Run -1: result rows ``[lo, hi)``."""
 

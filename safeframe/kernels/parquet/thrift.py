@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["binary", "integer", "list_of", "split_struct", "struct", "varint"]
-
 I32, I64, BINARY, LIST, STRUCT = 5, 6, 8, 9, 12
 """Field types."""
 

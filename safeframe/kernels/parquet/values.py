@@ -17,8 +17,6 @@ import pyarrow.compute as pc
 
 from safeframe.kernels.order import Positions
 
-__all__ = ["PhysicalColumn", "has_physical_form", "physical_column"]
-
 _LONGEST_BOUND = 64  # bytes of a string that is kept as a bound
 _TIME_UNITS = ("ms", "us", "ns")
 

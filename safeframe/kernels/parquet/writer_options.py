@@ -26,8 +26,6 @@ import pyarrow.parquet as pq
 from safeframe import options
 from safeframe.errors import ValidationError
 
-__all__ = ["Compression", "check_compression", "codec_of", "writer_options"]
-
 Compression = str | Mapping[str, str | None] | None
 """``"auto"``, a codec, a codec per column (``"auto"`` for the others), or None."""
 

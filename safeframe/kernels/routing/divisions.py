@@ -15,8 +15,6 @@ from safeframe.facts.keys import Codes
 from safeframe.kernels.order import shard_of
 from safeframe.kernels.sort.rows import RowOrder, ranks_among
 
-__all__ = ["DivisionRouter", "division_router"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DivisionRouter:

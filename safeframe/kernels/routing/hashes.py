@@ -13,10 +13,6 @@ from safeframe.facts.keys import KeySchema
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.routing.shards import NULL_SHARD, hash_shards
 
-__all__ = [
-    "HashRouter",
-]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HashRouter:

@@ -14,8 +14,6 @@ from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.order import shard_of
 from safeframe.kernels.sort.rows import RowOrder, ranks_among
 
-__all__ = ["NullsFirst", "RangeRouter", "range_router"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RangeRouter:

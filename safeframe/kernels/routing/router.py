@@ -23,8 +23,6 @@ from safeframe.kernels.keys.counts import rows_checksum
 from safeframe.kernels.order import shard_of
 from safeframe.units import format_count
 
-__all__ = ["NOWHERE", "JoinRouter", "Router", "Routes", "StagedColumns", "routes_of"]
-
 NOWHERE = -1
 """The shard of a row that nothing can come out of."""
 

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from safeframe.facts.keys import Codes
 from safeframe.kernels.keys.mixing import mix64
 
-__all__ = ["NULL_SHARD", "hash_shards"]
-
 NULL_SHARD = 0
 """The shard of rows whose only key column is null."""
 

@@ -26,8 +26,6 @@ from safeframe.kernels.columns.values import Column, as_series
 from safeframe.kernels.keys.codes import Nulls, column_values, encode_keys, ordered_codes
 from safeframe.kernels.order import Positions, stable_order
 
-__all__ = ["BlockOrder", "RowOrder", "ranks_among", "rows_in_order", "sorted_keys"]
-
 _FIRST_ROWS = 2**14
 """Rows whose order is looked at first."""
 

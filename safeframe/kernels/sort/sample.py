@@ -25,8 +25,6 @@ from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.order import begins_run
 from safeframe.kernels.sort.rows import RowOrder, sorted_keys
 
-__all__ = ["KeySample", "join_samples", "sample_keys", "thin"]
-
 _LIKELY = 3.0
 """Times the root of the sum of squares of independent errors: passed once in some 30 million."""
 

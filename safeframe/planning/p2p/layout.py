@@ -24,17 +24,6 @@ from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.facts.plan import Step
 from safeframe.units import format_count, format_nbytes
 
-__all__ = [
-    "P2PLayout",
-    "bounding_row_nbytes",
-    "lay_out_p2p",
-    "lay_out_sends",
-    "p2p_task_nbytes",
-    "refuse_unavailable",
-    "transport_nbytes",
-    "transport_reason",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class P2PLayout:

@@ -24,8 +24,6 @@ from safeframe.planning.p2p.layout import (
 from safeframe.planning.sort.hash_shards import heaviest_key, largest_shard_rows, shards_for
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["plan_p2p_shuffle"]
-
 
 def plan_p2p_shuffle(
     facts: P2PFacts, *, npartitions: int | None = None, partition_nbytes: int | None = None

@@ -36,8 +36,6 @@ from safeframe.planning.memory import (
 from safeframe.planning.rechunk.stages import choose_grids, chunk_nbytes, consolidated, largest_piece_nbytes
 from safeframe.units import format_nbytes
 
-__all__ = ["plan_rechunk"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Offer:

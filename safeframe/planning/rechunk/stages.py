@@ -22,8 +22,6 @@ from itertools import pairwise
 from safeframe import options
 from safeframe.kernels.rechunk import ChunkGrid, count_pieces
 
-__all__ = ["choose_grids", "chunk_nbytes", "consolidated", "largest_piece_nbytes"]
-
 
 def choose_grids(
     read: ChunkGrid, target: ChunkGrid, itemsize: int, most_nbytes: int

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["fixed_nbytes"]
-
 
 def fixed_nbytes(dtype: Any) -> float | None:
     """Return the bytes of a value, None where they differ from row to row."""

@@ -20,8 +20,6 @@ from safeframe import options
 from safeframe.sizing.parquet.slices import plain_parts
 from safeframe.sizing.partitions.tasks import each_partition, project
 
-__all__ = ["IntegerRange", "footer_ranges", "integer_ranges"]
-
 
 @dataclass(frozen=True, slots=True)
 class IntegerRange:

@@ -15,8 +15,6 @@ from safeframe.kernels.columns.arrow_dictionaries import has_inner_dictionary
 from safeframe.kernels.columns.object_columns import unwritable_objects
 from safeframe.sizing.partitions.tasks import each_partition
 
-__all__ = ["may_be_unwritable", "no_arrow", "unwritable_columns", "unwritable_objects_of"]
-
 
 def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, str]:
     """Name what cannot pass through a file, by the column that holds it.

@@ -31,8 +31,6 @@ from safeframe.facts.keys import Counts
 from safeframe.sizing.parquet.slices import plain_parts
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
-__all__ = ["INDEX", "sampled_widths"]
-
 INDEX = "__index__"
 """The index, among the names of columns."""
 

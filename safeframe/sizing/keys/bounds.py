@@ -21,8 +21,6 @@ from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeySchema
 from safeframe.sizing.partitions.tasks import each_partition, key_columns, project
 
-__all__ = ["bounded_schema"]
-
 Words = npt.NDArray[np.object_]
 
 

@@ -34,8 +34,6 @@ from safeframe.kernels.keys.summary import (
 from safeframe.kernels.order import sorted_union
 from safeframe.sizing.partitions.tasks import each_partition, key_columns, project
 
-__all__ = ["align_heavy_keys", "gather_key_statistics"]
-
 T = TypeVar("T")
 
 Side = tuple[dd.DataFrame, tuple[Any, ...]]

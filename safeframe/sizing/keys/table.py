@@ -23,8 +23,6 @@ from safeframe.kernels.keys.codes import encode_keys
 from safeframe.sizing.partitions.tasks import each_partition, key_columns, project, total
 from safeframe.units import format_count
 
-__all__ = ["Presence", "count_unmatched", "key_presence", "look_at_keys"]
-
 Bits = npt.NDArray[np.uint8]
 
 

@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 
 from safeframe.errors import ValidationError
 
-__all__ = ["ParquetFile", "read_footers"]
-
 _SUFFIXES = (".parquet", ".parq", ".pq")
 
 

@@ -31,8 +31,6 @@ from safeframe.facts.keys import Counts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.units import format_count
 
-__all__ = ["PartReader", "SlicedParquet", "footer_rows", "plain_parts", "sliced_parquet"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartReader:

@@ -19,8 +19,6 @@ import pyarrow.compute as pc
 from safeframe.kernels.columns.categories import UNKNOWN, as_known
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 
-__all__ = ["FRAME_NBYTES", "RowSizes", "row_sizes"]
-
 FRAME_NBYTES = 160
 """What pandas counts of a frame without rows: a range index takes 132 B."""
 

@@ -25,8 +25,6 @@ from safeframe.sizing.parquet.slices import PartReader, SlicedParquet, footer_ro
 from safeframe.sizing.partitions.row_nbytes import FRAME_NBYTES, row_sizes
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
-__all__ = ["measure_partitions"]
-
 _RANGE_NBYTES = 8
 """Bytes per row of an index that was a range in each partition, once it is joined."""
 

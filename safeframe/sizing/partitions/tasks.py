@@ -22,17 +22,6 @@ from dask.task_spec import Task
 
 from safeframe import options
 
-__all__ = [
-    "PartitionTask",
-    "PartitionTasks",
-    "each_partition",
-    "joined_lists",
-    "key_columns",
-    "project",
-    "stands_alone",
-    "total",
-]
-
 T = TypeVar("T")
 
 
