@@ -245,7 +245,7 @@ def merged(sizes: JoinSizes, facts: MergeFacts) -> dd.DataFrame:
         given_divisions=result_divisions(sizes, plan.run.way),
         facts=facts,
     )
-    warn_of_rounding(expression._spec, sizes.sides.left, sizes.sides.right, stacklevel=3)
+    warn_of_rounding(expression._spec, sizes.sides, stacklevel=3)
     return cast("dd.DataFrame", new_collection(expression))
 
 

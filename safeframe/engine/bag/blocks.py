@@ -60,9 +60,8 @@ class BagColumns:
 
     dtypes = (np.dtype(np.int64), np.dtype(np.int64), *(_BYTES for _ in _CELLS))
 
-    def series(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
-        """See :class:`safeframe.kernels.routing.router.StagedColumns`."""
-        return [frame[name] for name in ("key_kind", "item_kind", *_CELLS)]
+    names = ("key_kind", "item_kind", *_CELLS)
+    with_index = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,7 @@ from safeframe.engine.storage.owned_file import OwnedFile
 from safeframe.engine.task import use_worker
 from safeframe.errors import StagingError, StagingFullError
 from safeframe.kernels.order import nearby_order, stable_order
-from safeframe.kernels.routing.router import Router, StagedColumns, routes_of
+from safeframe.kernels.routing.router import JoinRouter, Router, Routes, StagedColumns
 from safeframe.sizing.directory import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
@@ -130,14 +130,21 @@ def _stage(
     rows_in = 0
     for make in frames:
         frame = make()
-        partition = waiting.block.converted(columns.series(frame))
+        # A join's keys tell, besides where rows go, that they are those that were planned.
+        routes = (
+            router.routes([frame[name] for name in router.on])
+            if isinstance(router, JoinRouter)
+            else Routes(router.shards(frame, rows_in))
+        )
+        series = [frame.index.to_series()] if columns.with_index else []
+        partition = waiting.block.converted([*series, *(frame[name] for name in columns.names)])
         if not waiting.block.takes(partition):
             staged.append(waiting.write(directory))
             waiting = _Waiting(router, new_block(columns.dtypes, held_nbytes, after=waiting.block))
             waiting.block.takes(partition)
-        waiting.add(frame, partition, rows_in)
+        waiting.add(partition, routes)
         rows_in += len(frame)
-        del frame, partition
+        del frame, series, partition
     if waiting.rows or not staged:
         staged.append(waiting.write(directory))
     return staged
@@ -153,18 +160,17 @@ class _Waiting:
         self._router = router
         self._shards: list[npt.NDArray[np.integer[Any]]] = []
 
-    def add(self, frame: pd.DataFrame, partition: Any, first_row: int) -> None:
+    def add(self, partition: Any, routes: Routes) -> None:
         """Take in a partition, converted as the block holds it."""
         # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
         narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
-        routes = routes_of(self._router, frame, first_row)
         self._checksum = (self._checksum + routes.checksum) % 2**64
         shards: npt.NDArray[np.integer[Any]] = (routes.shards + 1).astype(narrow)
         order = nearby_order(shards)
         self._shards.append(
             shards[order] if self.block.add(partition, order) and order is not None else shards
         )
-        self.rows += len(frame)
+        self.rows += len(shards)
 
     def write(self, directory: str) -> StagedFile:
         """Write the rows in the order of their shards."""

@@ -132,8 +132,8 @@ def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart, side: Sid
         )
         raise data_changed(msg, planned=planned.rows, found=len(frame))
     series = [
-        as_promised(column, dtype).reset_index(drop=True)
-        for column, dtype in zip(side.series(frame), side.dtypes, strict=True)
+        as_promised(frame[name], dtype).reset_index(drop=True)
+        for name, dtype in zip(side.names, side.dtypes, strict=True)
     ]
     del frame, part
     codes, null = encode_keys([series[i] for i in side.key_positions], side.schema)

@@ -83,8 +83,6 @@ def joined_frame(expr: Any, *, write_index: bool) -> JoinedFrame | str | None:
     simple = expr.simplify()
     if not any(isinstance(part, SafeMerge) for part in simple.walk()):
         return None
-    if isinstance(simple, SafeMerge) and isinstance(simple.run.write, str):
-        return simple.run.write
     found = _moved(simple)
     if isinstance(found, str):
         # dask may have left a filter next to columns of the merge without it.

@@ -27,10 +27,10 @@ class FrameSpec:
         index = (self.meta.index.dtype,) if self.with_index else ()
         return (*index, *self.meta.dtypes)
 
-    def series(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
+    @property
+    def names(self) -> list[Any]:
         """See :class:`safeframe.kernels.routing.router.StagedColumns`."""
-        index = [frame.index.to_series()] if self.with_index else []
-        return [*index, *(frame[name] for name in self.meta.columns)]
+        return list(self.meta.columns)
 
     def position(self, name: Any) -> int:
         """Find a column among staged values."""

@@ -37,9 +37,10 @@ class SideSpec:
         dtypes = tuple(_dtype_token(dtype) for dtype in self.dtypes)
         return ("SideSpec", self.names, dtypes, self.on, repr(self.schema))
 
-    def series(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
-        """Take the columns out of a partition; see :class:`safeframe.kernels.routing.router.StagedColumns`."""
-        return [frame[name] for name in self.names]
+    @property
+    def with_index(self) -> bool:
+        """An index that a join needs is one of the columns."""
+        return False
 
     @property
     def key_positions(self) -> tuple[int, ...]:

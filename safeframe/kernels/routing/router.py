@@ -61,18 +61,16 @@ class StagedColumns(Protocol):
     """The columns of a frame as they are staged."""
 
     @property
+    def with_index(self) -> bool:
+        """Whether the index goes along, as one more column in front."""
+
+    @property
+    def names(self) -> Sequence[Any]:
+        """The columns that are staged, in order."""
+
+    @property
     def dtypes(self) -> tuple[Any, ...]:
-        """Their pandas dtypes."""
-
-    def series(self, frame: pd.DataFrame) -> Sequence[pd.Series[Any]]:
-        """Take them out of a partition."""
-
-
-def routes_of(router: Router, frame: pd.DataFrame, first_row: int) -> Routes:
-    """Ask a router where the rows of a partition go."""
-    if isinstance(router, JoinRouter):
-        return router.routes(frame)
-    return Routes(router.shards(frame, first_row))
+        """Pandas dtypes of what is staged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,10 +91,10 @@ class JoinRouter:
 
     def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
         """See :class:`Router`."""
-        return self.routes(frame).shards
+        return self.routes([frame[name] for name in self.on]).shards
 
-    def routes(self, frame: pd.DataFrame) -> Routes:
-        """Return the shard of each row, and a checksum of all keys.
+    def routes(self, keys: Sequence[pd.Series[Any]]) -> Routes:
+        """Return the shard of each row, and a checksum of all keys, which are columns of a partition.
 
         Raises
         ------
@@ -104,7 +102,7 @@ class JoinRouter:
             When a key is null and none was when the shards were cut, or where rows are not wanted because this side
             had none there.
         """
-        codes, null = encode_keys([frame[name] for name in self.on], self.schema)
+        codes, null = encode_keys(keys, self.schema)
         shards = shard_of(codes, self.layout.starts)
         if null is not None:
             if not self.layout.null_shard and (nulls := int(np.count_nonzero(null))):

@@ -18,6 +18,7 @@ from safeframe.errors import RoundedIntegersWarning
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.keys import KeySchema, KeyStatistics
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
+from safeframe.prepare.merge.keys import KeyedSides
 from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.sizing.columns.integers import integer_ranges
 from safeframe.sizing.keys.table import count_unmatched, key_presence
@@ -76,21 +77,21 @@ def _large(frame: dd.DataFrame, names: list[Any]) -> list[Any]:
     return [name for name, found in ranges.items() if found.least < -_EXACT or found.most > _EXACT]
 
 
-def warn_of_rounding(spec: JoinSpec, left: dd.DataFrame, right: dd.DataFrame, *, stacklevel: int) -> None:
+def warn_of_rounding(spec: JoinSpec, sides: KeyedSides, *, stacklevel: int) -> None:
     """Warn when integers become floats that are not the same numbers.
 
     Parameters
     ----------
     spec
         The merge.
-    left, right
+    sides
         Its sides.
     stacklevel
         As for :func:`warnings.warn`, of the caller.
     """
-    for name, own, frame in (("left", spec.left, left), ("right", spec.right, right)):
-        large = _large(frame, _widened(spec, name, own))
-        if large:
+    for name, own, frame in (("left", spec.left, sides.left), ("right", spec.right, sides.right)):
+        widened = _widened(spec, name, own)
+        if widened and (large := _large(frame, widened)):
             _warn(name, own, large, stacklevel + 1)
 
 

@@ -17,7 +17,7 @@ from safeframe import options
 from safeframe._dask.parquet import files_read
 from safeframe._dask.trees import fingerprint
 from safeframe.choices import check_choice
-from safeframe.engine.merge.nodes import FilteredMerge
+from safeframe.engine.merge.nodes import FilteredMerge, SafeMerge
 from safeframe.engine.parquet.nodes import JoinedToParquet, SafeToParquet
 from safeframe.engine.parquet.swap import Swap, writes_inside
 from safeframe.engine.parquet.target import Dataset, ParquetTarget
@@ -207,6 +207,8 @@ def _choose(ddf: dd.DataFrame, dataset: Dataset, strategy: str | None, *, resume
     found: JoinedFrame | str | None
     if strategy == "rows":
         found = "strategy='rows' was requested"
+    elif isinstance(ddf.expr, SafeMerge) and isinstance(ddf.expr.run.write, str):
+        found = ddf.expr.run.write
     else:
         found = (
             joined_frame(ddf.expr, write_index=dataset.write_index)

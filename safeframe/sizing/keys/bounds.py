@@ -19,7 +19,7 @@ import pandas as pd
 from safeframe import options
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeySchema
-from safeframe.sizing.partitions.tasks import each_partition, key_columns, project
+from safeframe.sizing.partitions.tasks import each_partition_keys
 
 Words = npt.NDArray[np.object_]
 
@@ -57,7 +57,7 @@ def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema
     parts = [
         part
         for ddf, on in sides
-        for part in each_partition(project(ddf, on), _spread_of_partition, _united_spread, on)
+        for part in each_partition_keys(ddf, on, _spread_of_partition, _united_spread, on)
     ]
     spread = _united_spread(list(dask.compute(*parts)))
     some = np.sort(spread.some)
@@ -67,8 +67,8 @@ def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema
     return replace(schema, bounds=tuple(bounds.tolist()) or ("",))
 
 
-def _spread_of_partition(frame: pd.DataFrame, on: tuple[Any, ...]) -> _Spread:
-    keys: pd.Series[Any] = key_columns(frame, on)[0]
+def _spread_of_partition(columns: list[pd.Series[Any]], on: tuple[Any, ...]) -> _Spread:
+    (keys,) = columns
     keys = keys[keys.notna()].astype(object)
     if len(keys) == 0:
         return _Spread(np.empty(0, object), np.empty(0, object))

@@ -32,7 +32,7 @@ from safeframe.kernels.keys.summary import (
     summary_nbytes_bound,
 )
 from safeframe.kernels.order import sorted_union
-from safeframe.sizing.partitions.tasks import each_partition, key_columns, project
+from safeframe.sizing.partitions.tasks import each_partition_keys
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ def gather_key_statistics(
         capacity = config.key_capacity()
     trees = [
         _tree(
-            each_partition(project(ddf, on), _summarise, combine, on, schema, capacity, told=_threshold),
+            each_partition_keys(ddf, on, _summarise, combine, schema, capacity, told=_threshold),
             combine,
         )
         for ddf, on in sides
@@ -129,7 +129,7 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
     trees = []
     for number in stale:
         ddf, on = sides[number]
-        parts = each_partition(project(ddf, on), _count, _add, on, statistics[number].schema, wanted)
+        parts = each_partition_keys(ddf, on, _count, _add, statistics[number].schema, wanted)
         trees.append(_tree(parts, _add))
     counted: dict[int, Counts] = dict(zip(stale, dask.compute(*trees), strict=True))
     return [
@@ -154,9 +154,9 @@ def _reduced(reduce: Callable[[list[T]], T], parts: list[T]) -> T:
 
 
 def _summarise(
-    frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, capacity: int, fraction: float | None
+    keys: list[pd.Series[Any]], schema: KeySchema, capacity: int, fraction: float | None
 ) -> KeySummary:
-    return summarise(key_columns(frame, on), schema, capacity, fraction=1.0 if fraction is None else fraction)
+    return summarise(keys, schema, capacity, fraction=1.0 if fraction is None else fraction)
 
 
 def _threshold(summary: KeySummary) -> float:
@@ -164,8 +164,8 @@ def _threshold(summary: KeySummary) -> float:
     return summary.fraction
 
 
-def _count(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, candidates: Codes) -> Counts:
-    return count_candidates(key_columns(frame, on), schema, candidates)
+def _count(keys: list[pd.Series[Any]], schema: KeySchema, candidates: Codes) -> Counts:
+    return count_candidates(keys, schema, candidates)
 
 
 def _add(parts: list[Counts]) -> Counts:
@@ -250,14 +250,14 @@ def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> li
         labels = dict(zip(missing.tolist(), decode_codes(missing, schema), strict=True))
     else:
         ddf, on = sides[side]
-        found = each_partition(project(ddf, on), _label, _merged, on, schema, missing)
+        found = each_partition_keys(ddf, on, _label, _merged, schema, missing)
         labels = dask.compute(_tree(found, _merged))[0]
     statistics[side] = replace(statistics[side], labels=statistics[side].labels | labels)
     return statistics
 
 
-def _label(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, wanted: Codes) -> dict[int, Any]:
-    return label_rows(key_columns(frame, on), schema, wanted)
+def _label(keys: list[pd.Series[Any]], schema: KeySchema, wanted: Codes) -> dict[int, Any]:
+    return label_rows(keys, schema, wanted)
 
 
 def _merged(parts: list[dict[int, Any]]) -> dict[int, Any]:

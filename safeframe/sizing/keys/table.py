@@ -20,7 +20,7 @@ from safeframe import options
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import KeyTable
 from safeframe.kernels.keys.codes import encode_keys
-from safeframe.sizing.partitions.tasks import each_partition, key_columns, project, total
+from safeframe.sizing.partitions.tasks import each_partition_keys, total
 from safeframe.units import format_count
 
 Bits = npt.NDArray[np.uint8]
@@ -88,7 +88,7 @@ def look_at_keys(
     each place of the table; a bit for each comes here.
     """
     most = options.TABLE_SPARSITY * rows
-    parts = each_partition(project(ddf, on), _keys_of_partition, _united_keys, tuple(on), schema, most)
+    parts = each_partition_keys(ddf, on, _keys_of_partition, _united_keys, schema, most)
     found = _united_keys(list(dask.compute(*parts)))
     if found.null_rows or found.rows == 0:
         return (
@@ -113,8 +113,8 @@ def key_presence(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, row
     -----
     **Eager.** As :func:`look_at_keys`.
     """
-    parts = each_partition(
-        project(ddf, on), _keys_of_partition, _united_keys, tuple(on), schema, options.TABLE_SPARSITY * rows
+    parts = each_partition_keys(
+        ddf, on, _keys_of_partition, _united_keys, schema, options.TABLE_SPARSITY * rows
     )
     found = _united_keys(list(dask.compute(*parts)))
     return None if found.there is None else Presence(found.base, found.there)
@@ -131,32 +131,33 @@ def count_unmatched(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, pre
     """
     # Sent once to each worker, rather than with each task.
     bits = delayed(presence, pure=False)
-    parts = each_partition(project(ddf, on), _count_unmatched, total, tuple(on), schema, bits)
+    parts = each_partition_keys(ddf, on, _count_unmatched, total, schema, bits)
     return total(list(dask.compute(*parts)))
 
 
-def _count_unmatched(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, presence: Presence) -> int:
-    codes, null = encode_keys(key_columns(frame, on), schema)
+def _count_unmatched(keys: list[pd.Series[Any]], schema: KeySchema, presence: Presence) -> int:
+    codes, null = encode_keys(keys, schema)
     there = presence.of(codes)
     if null is not None:
         there &= ~null
     return len(there) - int(np.count_nonzero(there))
 
 
-def _keys_of_partition(frame: pd.DataFrame, on: tuple[Any, ...], schema: KeySchema, most: int) -> _Found:
-    codes, null = encode_keys(key_columns(frame, on), schema)
+def _keys_of_partition(keys: list[pd.Series[Any]], schema: KeySchema, most: int) -> _Found:
+    codes, null = encode_keys(keys, schema)
+    rows = len(codes)
     if null is not None:
         codes = codes[~null]
-    null_rows = len(frame) - len(codes)
+    null_rows = rows - len(codes)
     if len(codes) == 0:
-        return _Found(len(frame), null_rows, 0, np.zeros(0, np.uint8))
+        return _Found(rows, null_rows, 0, np.zeros(0, np.uint8))
     base = int(codes.min()) // 8 * 8
     span = int(codes.max()) - base + 1
     if span > most + 8:
-        return _Found(len(frame), null_rows, base, None)
+        return _Found(rows, null_rows, base, None)
     there = np.zeros(span, np.bool_)
     there[(codes - np.uint64(base)).view(np.int64)] = True
-    return _Found(len(frame), null_rows, base, np.packbits(there))
+    return _Found(rows, null_rows, base, np.packbits(there))
 
 
 def _united_keys(parts: list[_Found]) -> _Found:

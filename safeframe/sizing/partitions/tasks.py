@@ -61,12 +61,27 @@ def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
     return ddf[[name for name in dict.fromkeys(on) if name in ddf._meta.columns]]
 
 
-def key_columns(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:
-    """Return the key columns of a partition; a name that is no column is that of an index level."""
-    return [
+def each_partition_keys(
+    ddf: dd.DataFrame,
+    on: Sequence[Any],
+    function: Callable[..., T],
+    reduce: Callable[[list[T]], T],
+    *args: Any,
+    told: Callable[[T], Any] | None = None,
+) -> list[Delayed]:
+    """Call ``function(keys, *args)`` on the key columns of every partition.
+
+    A name in ``on`` that is no column is that of an index level. See :func:`each_partition`.
+    """
+    return each_partition(project(ddf, on), _with_keys, reduce, function, tuple(on), *args, told=told)
+
+
+def _with_keys(frame: pd.DataFrame, function: Callable[..., T], on: tuple[Any, ...], *args: Any) -> T:
+    keys = [
         frame[name] if name in frame.columns else frame.index.get_level_values(name).to_series()
         for name in on
     ]
+    return function(keys, *args)
 
 
 def each_partition(

@@ -15,9 +15,11 @@ ROWS = np.array([2, 0, 3, 1])
 
 def staged(spec: FrameSpec, frame: pd.DataFrame):
     """Values as they come back from a file."""
+    index = [frame.index.to_series()] if spec.with_index else []
+    columns = [*index, *(frame[name] for name in spec.names)]
     return [
         from_arrow([to_arrow(series, dtype)], dtype)
-        for series, dtype in zip(spec.series(frame), spec.dtypes, strict=True)
+        for series, dtype in zip(columns, spec.dtypes, strict=True)
     ]
 
 

@@ -69,7 +69,7 @@ def test_two_sides_in_order():
     ]
     assert plan.steps[0].tasks == 5
     assert why(plan) == dict.fromkeys(
-        ("broadcast", "sorted-one-side", "staged", "p2p"), "sorted comes first and fits"
+        ("broadcast", "sorted-one-side", "staged", "p2p"), "sorted comes first and can run"
     )
 
 
@@ -92,7 +92,7 @@ def test_one_side_in_order(left, right, stays, moves):
     ]
     assert f"the {moves} partitions are not in key order" in why(plan)["sorted"]
     assert "neither side of an outer merge" in why(plan)["broadcast"]
-    assert why(plan)["staged"] == "sorted-one-side comes first and fits"
+    assert why(plan)["staged"] == "sorted-one-side comes first and can run"
 
 
 def test_a_small_side_is_broadcast_before_a_side_is_staged():

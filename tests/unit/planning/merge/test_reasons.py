@@ -56,7 +56,7 @@ def test_each_reason_is_the_one(name, given):
 
 
 def assert_true(name, reason, taken, facts, ladder):
-    beaten = re.fullmatch(r"(\S+) comes first and fits", reason)
+    beaten = re.fullmatch(r"(\S+) comes first and can run", reason)
     if beaten:
         assert beaten[1] == taken
         assert ladder.index(name) > ladder.index(taken)
