@@ -97,7 +97,8 @@ def test_pieces_of_a_large_group_are_bounded(tmp_path):
     zeros = [n for key, n in found if key == 0]
     assert len(zeros) > 1
     assert sum(zeros) == 400_001
-    assert max(zeros) * 40 <= most
+    # Of 8 partitions each may have to be larger than of as many as there would be without a request.
+    assert max(zeros) * 40 <= safeframe.explain(result).largest_partition_nbytes < 40 * 400_000
     assert sorted(key for key, _ in found if key) == list(range(1, 1000))
     assert not staged_files(tmp_path)
 

@@ -268,7 +268,7 @@ REFUSED = {
         "come from both sides",
     ),
     "the indicator": (lambda tables: merge_of(tables, indicator=True), "indicator"),
-    "no merge": (lambda tables: dd.read_parquet(tables / "left"), r"no safeframe\.merge"),
+    "no merge": (lambda tables: dd.read_parquet(tables / "left"), r"not the result of safeframe\.merge"),
 }
 
 
