@@ -136,7 +136,8 @@ def plan_bag_groupby(
 ) -> Plan:
     """Return the plan of :func:`bag_groupby`, without moving items.
 
-    Takes the arguments of :func:`bag_groupby`.
+    Takes the arguments of :func:`bag_groupby`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False.
 
     Returns
     -------

@@ -183,7 +183,8 @@ def plan_lag(
 ) -> Plan:
     """Return the plan of :func:`safeframe.groupby_lag_transform`, without moving rows.
 
-    Takes the arguments of :func:`safeframe.groupby_lag_transform`.
+    Takes the arguments of :func:`safeframe.groupby_lag_transform`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False.
 
     Returns
     -------

@@ -276,8 +276,8 @@ def plan_merge(
 ) -> Plan:
     """Return the plan of :func:`merge`: how it would run and what it would cost.
 
-    Takes the arguments of :func:`merge`. It never raises because something is
-    too large: ``plan.fits`` is then False, and ``plan.validate()`` raises.
+    Takes the arguments of :func:`merge`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises.
 
     Returns
     -------

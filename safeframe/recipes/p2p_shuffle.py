@@ -107,8 +107,8 @@ def plan_p2p_shuffle(
 ) -> Plan:
     """Return the plan of :func:`p2p_shuffle`: how it would run and what it would cost.
 
-    Takes the arguments of :func:`p2p_shuffle`. It does not raise because
-    something is too large: ``plan.fits`` is then False.
+    Takes the arguments of :func:`p2p_shuffle`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises.
 
     Returns
     -------
@@ -122,7 +122,14 @@ def plan_p2p_shuffle(
 
     Notes
     -----
-    **Eager.** As :func:`p2p_shuffle`.
+    **Eager.** As :func:`p2p_shuffle`: the key columns are read.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd, safeframe
+    >>> frame = dd.from_pandas(pd.DataFrame({"k": [1, 2, 1, 2]}), npartitions=2)
+    >>> safeframe.plan_p2p_shuffle(frame, "k").fits  # doctest: +SKIP
+    True
     """
     return plan_by_key_through_p2p(ddf, on, _given(npartitions, partition_size, memory), statistics).plan
 

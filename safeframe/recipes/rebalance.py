@@ -135,7 +135,8 @@ def plan_rebalance(
 ) -> Plan:
     """Return the plan of :func:`rebalance_partitions`, without moving rows.
 
-    Takes the arguments of :func:`rebalance_partitions`.
+    Takes the arguments of :func:`rebalance_partitions`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False.
 
     Returns
     -------

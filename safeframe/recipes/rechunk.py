@@ -133,7 +133,8 @@ def plan_rechunk(
 ) -> Plan:
     """Return the plan of :func:`rechunk`, without moving data.
 
-    Takes the arguments of :func:`rechunk`.
+    Takes the arguments of :func:`rechunk`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False.
 
     Returns
     -------

@@ -184,7 +184,8 @@ def plan_set_index(
 ) -> Plan:
     """Return the plan of :func:`safeframe.set_index`, without moving rows.
 
-    Takes the arguments of :func:`safeframe.set_index`.
+    Takes the arguments of :func:`safeframe.set_index`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False.
 
     Returns
     -------

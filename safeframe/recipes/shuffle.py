@@ -146,7 +146,8 @@ def plan_shuffle(
 ) -> Plan:
     """Return the plan of :func:`safeframe.shuffle`, without moving rows.
 
-    Takes the arguments of :func:`safeframe.shuffle`.
+    Takes the arguments of :func:`safeframe.shuffle`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False.
 
     Returns
     -------

@@ -153,7 +153,8 @@ def plan_sort_values(
 ) -> Plan:
     """Return the plan of :func:`safeframe.sort_values`, without moving rows.
 
-    Takes the arguments of :func:`safeframe.sort_values`.
+    Takes the arguments of :func:`safeframe.sort_values`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False.
 
     Returns
     -------

@@ -173,8 +173,8 @@ def plan_sorted_merge(
 ) -> Plan:
     """Return the plan of :func:`sorted_merge`: how it would run and what it would cost.
 
-    Takes the arguments of :func:`sorted_merge`. It never raises because something
-    is too large: ``plan.fits`` is then False, and ``plan.validate()`` raises.
+    Takes the arguments of :func:`sorted_merge`, and raises the same errors for them. A plan that is
+    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from importlib import metadata, resources
@@ -32,6 +33,21 @@ def test_public_names_are_sorted_there_and_documented() -> None:
         thing = getattr(safeframe, name)
         if callable(thing):
             assert (thing.__doc__ or "").strip(), name
+
+
+@pytest.mark.parametrize("name", [n for n in safeframe.__all__ if inspect.isfunction(getattr(safeframe, n))])
+def test_docstrings_of_functions_are_complete(name: str) -> None:
+    function = getattr(safeframe, name)
+    text = inspect.getdoc(function) or ""
+    sections = dict(re.findall(r"^(\w+)\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert {"Notes", "Examples"} <= sections.keys()
+    assert {"Returns", "Yields"} & sections.keys()
+    if name.startswith("plan_"):
+        assert "Takes the arguments of" in text
+        return
+    named = re.findall(r"^\*{0,2}\w+(?:, \*{0,2}\w+)*$", sections["Parameters"], re.MULTILINE)
+    described = {one.lstrip("*") for line in named for one in line.split(", ")}
+    assert described == set(inspect.signature(function).parameters)
 
 
 def test_every_error_of_the_tree_is_public() -> None:
