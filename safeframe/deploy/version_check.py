@@ -33,9 +33,9 @@ def check_own_versions() -> Iterable[Finding]:
 
 def check_versions(client: Any, states: Sequence[WorkerState]) -> Iterable[Finding]:
     """Compare the versions of this process, the scheduler and all workers."""
-    told = client.get_versions()
-    versions = {"this process": own_versions(), "the scheduler": _versions_told(told["scheduler"])}
-    versions |= {address: _versions_told(worker) for address, worker in told["workers"].items()}
+    answers = client.get_versions()
+    versions = {"this process": own_versions(), "the scheduler": _versions_of(answers["scheduler"])}
+    versions |= {address: _versions_of(worker) for address, worker in answers["workers"].items()}
     # What a worker has loaded is more certain than what is installed next to it.
     versions |= {state.address: dict(state.versions) for state in states}
     return compare_versions(versions)
@@ -78,8 +78,8 @@ def compare_versions(versions: Mapping[str, Mapping[str, str]]) -> Iterable[Find
         )
 
 
-def _versions_told(told: Mapping[str, Any] | None) -> dict[str, str]:
-    packages = (told or {}).get("packages", {})
+def _versions_of(answer: Mapping[str, Any] | None) -> dict[str, str]:
+    packages = (answer or {}).get("packages", {})
     return {name: str(packages[name]) for name in own_versions() if packages.get(name)}
 
 

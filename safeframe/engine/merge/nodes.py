@@ -34,7 +34,7 @@ from safeframe.engine.merge.tasks import (
     seal_merge,
     staged_cell,
 )
-from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, told_by_plan
+from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, replaced_by_plan
 from safeframe.engine.merge.without_rows.read import CountedMerge
 from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import Planned
@@ -93,9 +93,9 @@ class SafeMerge(Planned, CountedMerge):
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Filter) and self._stays_in_place:
             return None
-        told = told_by_plan(self, parent, dependents)
-        if told is not None:
-            return told
+        replacement = replaced_by_plan(self, parent, dependents)
+        if replacement is not None:
+            return replacement
         if isinstance(parent, Filter):
             return self._filtered(parent, dependents)
         pushed = super()._simplify_up(parent, dependents)

@@ -59,7 +59,7 @@ def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int
     )
 
 
-def join_in_place(left: Block, right: Block, spec: JoinSpec, asking: int) -> pd.DataFrame:
+def join_in_place(left: Block, right: Block, spec: JoinSpec, probe: int) -> pd.DataFrame:
     """Join all rows of one side with what they meet on the other, in the order that they have.
 
     Parameters
@@ -68,7 +68,7 @@ def join_in_place(left: Block, right: Block, spec: JoinSpec, asking: int) -> pd.
         The rows of both sides.
     spec
         The join, which keeps no row of the other side that meets none.
-    asking
+    probe
         The side whose order is kept: 0 for the left one, 1 for the right one.
 
     Notes
@@ -77,12 +77,12 @@ def join_in_place(left: Block, right: Block, spec: JoinSpec, asking: int) -> pd.
     positions per result row, and the result.
     """
     *ids, n_ids = dense_ids(left, right, spec)
-    other = 1 - asking
+    other = 1 - probe
     counts = counts_of(ids[other], n_ids)
     order = stable_order(ids[other])
-    starts, counts = (np.cumsum(counts) - counts)[ids[asking]], counts[ids[asking]]
+    starts, counts = (np.cumsum(counts) - counts)[ids[probe]], counts[ids[probe]]
     del ids
-    rows = join_each(starts, counts, spec.how, asking)
+    rows = join_each(starts, counts, spec.how, probe)
     del starts, counts
     blocks = [left, right]
     if order is not None:

@@ -49,7 +49,7 @@ class GroupedTotals:
     """As for :meth:`pandas.DataFrame.groupby`."""
 
 
-def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTotals) -> pd.DataFrame:
+def group_totals(partition: pd.DataFrame, other: pd.DataFrame, requested: GroupedTotals) -> pd.DataFrame:
     """Return what totals are made of, for each group in a partition.
 
     Parameters
@@ -58,7 +58,7 @@ def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTot
         Rows of the side with the groups.
     other
         The totals of each key of the other side.
-    asked
+    requested
         What is wanted.
 
     Returns
@@ -66,33 +66,33 @@ def group_totals(partition: pd.DataFrame, other: pd.DataFrame, asked: GroupedTot
     pandas.DataFrame
         Groups as columns 0, 1, …, and a column for each piece after them.
     """
-    own = row_totals(partition, asked.own)
-    joined = JoinedKeys(*((own, other) if asked.side == "left" else (other, own)), asked.how)
-    columns = [joined.key(at) if is_key else joined.group(asked.side, at) for at, is_key in asked.by]
+    own = row_totals(partition, requested.own)
+    joined = JoinedKeys(*((own, other) if requested.side == "left" else (other, own)), requested.how)
+    columns = [joined.key(at) if is_key else joined.group(requested.side, at) for at, is_key in requested.by]
     groups = pd.DataFrame(dict(enumerate(columns)))
-    numbers = groups.groupby(list(groups), dropna=asked.dropna, sort=False).ngroup().to_numpy()
+    numbers = groups.groupby(list(groups), dropna=requested.dropna, sort=False).ngroup().to_numpy()
     first = np.flatnonzero(~pd.Series(numbers).duplicated().to_numpy() & (numbers >= 0))
     found = groups.take(first).reset_index(drop=True)
     del groups, columns
     # One piece after the other: a partition has many more rows than groups.
-    for place, piece in enumerate(pieces_of(asked.totals), start=len(asked.by)):
-        values = pd.Series(joined.piece(piece, asked.totals))
+    for place, piece in enumerate(pieces_of(requested.totals), start=len(requested.by)):
+        values = pd.Series(joined.piece(piece, requested.totals))
         pieces = joined_piece(values, values.groupby(numbers, sort=False), piece[1])
         found[place] = pieces.reindex(numbers[first]).to_numpy()
     return found
 
 
-def join_group_totals(parts: Sequence[pd.DataFrame], asked: GroupedTotals) -> pd.DataFrame:
+def join_group_totals(parts: Sequence[pd.DataFrame], requested: GroupedTotals) -> pd.DataFrame:
     """Join what several partitions have of each group."""
-    return _grouped(_one_frame(parts), asked, sort=False).reset_index()
+    return _grouped(_one_frame(parts), requested, sort=False).reset_index()
 
 
-def totals_of_groups(parts: Sequence[pd.DataFrame], asked: GroupedTotals) -> pd.DataFrame:
+def totals_of_groups(parts: Sequence[pd.DataFrame], requested: GroupedTotals) -> pd.DataFrame:
     """Return the totals of each group: a row for each, a column for each total."""
-    found = _grouped(_one_frame(parts), asked, sort=asked.sort)
-    found.index = found.index.set_names(list(asked.names))
-    found.columns = pd.MultiIndex.from_tuples(pieces_of(asked.totals))
-    return of_pieces(found, asked.totals)
+    found = _grouped(_one_frame(parts), requested, sort=requested.sort)
+    found.index = found.index.set_names(list(requested.names))
+    found.columns = pd.MultiIndex.from_tuples(pieces_of(requested.totals))
+    return of_pieces(found, requested.totals)
 
 
 def _one_frame(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -101,10 +101,10 @@ def _one_frame(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
 
 
-def _grouped(frame: pd.DataFrame, asked: GroupedTotals, *, sort: bool) -> pd.DataFrame:
-    by = list(range(len(asked.by)))
-    grouped = frame.groupby(by, dropna=asked.dropna, sort=sort)
-    pieces = enumerate(pieces_of(asked.totals), start=len(by))
+def _grouped(frame: pd.DataFrame, requested: GroupedTotals, *, sort: bool) -> pd.DataFrame:
+    by = list(range(len(requested.by)))
+    grouped = frame.groupby(by, dropna=requested.dropna, sort=sort)
+    pieces = enumerate(pieces_of(requested.totals), start=len(by))
     return pd.DataFrame(
         {place: joined_piece(frame[place], grouped[place], piece[1]) for place, piece in pieces}
     )

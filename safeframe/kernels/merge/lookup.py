@@ -61,17 +61,17 @@ def lookup_join(
     if spec.index is not None or spec.indicator:
         return None  # whose rows are in key order, or are told apart
     if spec.how in ("left", "inner") and counts[1].max(initial=0) <= 1:
-        asking, asked = 0, 1
+        probe, build = 0, 1
     elif spec.how in ("right", "inner") and counts[0].max(initial=0) <= 1 and _same_keys(left, right, spec):
-        asking, asked = 1, 0
+        probe, build = 1, 0
     else:
         return None
     sides: list[Block] = [left, right]
-    if not _as_they_are(sides[asking], spec, asking):
+    if not _as_they_are(sides[probe], spec, probe):
         return None
-    place = np.full(len(counts[asked]), -1, np.int64)
-    place[ids[asked]] = np.arange(len(ids[asked]))
-    found = place[ids[asking]]
+    place = np.full(len(counts[build]), -1, np.int64)
+    place[ids[build]] = np.arange(len(ids[build]))
+    found = place[ids[probe]]
     rows: slice | Positions
     if spec.how == "inner" and (missed := found < 0).any():
         met = np.flatnonzero(~missed)
@@ -79,25 +79,25 @@ def lookup_join(
     else:
         rows = slice(*cell_range(len(found), *part))
     found = found[rows]
-    missing = spec.right_missing if asked == 1 else spec.left_missing
-    taken = TakenRows(found, missing=missing, side=("left", "right")[asked])
+    missing = spec.right_missing if build == 1 else spec.left_missing
+    taken = TakenRows(found, missing=missing, side=("left", "right")[build])
     columns = []
     for column in spec.output:
         of = (column.left, column.right)
-        own, other = of[asking], of[asked]
+        own, other = of[probe], of[build]
         if own is not None:
-            columns.append(sides[asking][own][rows])
+            columns.append(sides[probe][own][rows])
         else:
             assert other is not None, "a column is of one side at least"
-            columns.append(taken.of(sides[asked][other]))
+            columns.append(taken.of(sides[build][other]))
     return frame_of_columns(columns, spec.meta.columns, len(found))
 
 
-def _as_they_are(asking: Block, spec: JoinSpec, number: int) -> bool:
+def _as_they_are(block: Block, spec: JoinSpec, number: int) -> bool:
     """Whether the columns of the side that looks up have the result's types: a key may have to be widened."""
     for column, dtype in zip(spec.output, spec.meta.dtypes, strict=True):
         own = (column.left, column.right)[number]
-        if own is not None and asking[own].dtype != dtype and not isinstance(dtype, pd.CategoricalDtype):
+        if own is not None and block[own].dtype != dtype and not isinstance(dtype, pd.CategoricalDtype):
             return False
     return True
 

@@ -179,7 +179,7 @@ def join_runs(
     )
 
 
-def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, asking: int) -> JoinedRows:
+def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, probe: int) -> JoinedRows:
     """Return the rows of a join in the order of one side.
 
     Parameters
@@ -188,7 +188,7 @@ def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, asking
         For each row of that side, where the rows that it meets begin on the other, and how many there are.
     how
         Which rows stay; none of the other side that meets no row.
-    asking
+    probe
         Which side that is: 0 for the left one, 1 for the right one.
 
     Notes
@@ -219,7 +219,7 @@ def join_each(starts: Positions, counts: npt.NDArray[np.int64], how: How, asking
     others -= np.repeat(shifts, repeats)
     if alone.any():
         others[np.repeat(alone, repeats)] = -1
-    if asking == 0:
+    if probe == 0:
         return JoinedRows(left_items=own, repeats=repeats, right_rows=others)
     return JoinedRows(left_items=others, repeats=np.ones_like(others), right_rows=np.repeat(own, repeats))
 

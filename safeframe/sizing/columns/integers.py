@@ -60,9 +60,9 @@ def footer_ranges(ddf: dd.DataFrame, names: Sequence[Any]) -> _Ranges:
     ranges = {}
     for name in names:
         own = [one[name] for one in found if name in one]
-        told = [one for one in own if one is not None]
-        if told and len(told) == len(own):
-            ranges[name] = _whole(told)
+        complete = [one for one in own if one is not None]
+        if complete and len(complete) == len(own):
+            ranges[name] = _whole(complete)
     return ranges
 
 
@@ -114,10 +114,15 @@ def _in_footers(
 
 
 def _in_chunk(chunk: Any) -> IntegerRange | None:
-    told = None if chunk is None or not chunk.is_stats_set else chunk.statistics
-    if told is None or not told.has_min_max or not told.has_null_count or not isinstance(told.min, int):
+    statistics = None if chunk is None or not chunk.is_stats_set else chunk.statistics
+    if (
+        statistics is None
+        or not statistics.has_min_max
+        or not statistics.has_null_count
+        or not isinstance(statistics.min, int)
+    ):
         return None
-    return IntegerRange(told.min, told.max, told.null_count)
+    return IntegerRange(statistics.min, statistics.max, statistics.null_count)
 
 
 def _in_partition(frame: pd.DataFrame) -> _Ranges:

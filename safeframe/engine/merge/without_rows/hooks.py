@@ -24,7 +24,7 @@ from safeframe.engine.planned.sources import check_sources
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.merge.spec import JoinSpec
 
-__all__ = ["CountedIndex", "PickedColumns", "keys_stay_whole", "told_by_plan"]
+__all__ = ["CountedIndex", "PickedColumns", "keys_stay_whole", "replaced_by_plan"]
 
 
 class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyped
@@ -44,18 +44,18 @@ class PickedColumns(Projection):  # type: ignore[misc]
     """Columns of a merge's result, where the merge has to make more (its keys) or another order of them."""
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        told = _told(self.frame, self, parent, dependents)
-        return told if told is not None else super()._simplify_up(parent, dependents)
+        replacement = _replacement(self.frame, self, parent, dependents)
+        return replacement if replacement is not None else super()._simplify_up(parent, dependents)
 
 
-def told_by_plan(merge: Any, parent: Any, dependents: Any) -> Any:
+def replaced_by_plan(merge: Any, parent: Any, dependents: Any) -> Any:
     """Return what stands for a step that takes a merge's result, or None where it has to run."""
     if isinstance(parent, Index) and merge.counted_rows is not None:
         return None if isinstance(parent, CountedIndex) else CountedIndex(merge)
-    return _told(merge, merge, parent, dependents)
+    return _replacement(merge, merge, parent, dependents)
 
 
-def _told(merge: Any, result: Any, parent: Any, dependents: Any) -> Any:
+def _replacement(merge: Any, result: Any, parent: Any, dependents: Any) -> Any:
     if not isinstance(merge, CountedMerge):
         return None
     totals = totals_instead(merge, result, parent)

@@ -21,12 +21,12 @@ from safeframe import options
 from safeframe._dask.expressions import Expr, GroupbyAggregation, groupby_reductions, reductions
 from safeframe._dask.trees import takes_one_column
 from safeframe.engine.merge.without_rows.totals_nodes import (
-    Asked,
     Group,
     GroupParts,
     GroupTotals,
     JoinTotals,
     PartTotals,
+    RequestedTotals,
     WholeSide,
 )
 from safeframe.facts.merge import How
@@ -65,8 +65,8 @@ def totals_of_columns(merge: Any, result: Any, parent: Any, names: Mapping[Any, 
         return None
     if merge.how in ("leftsemi", "leftanti") or not merge._meta.columns.is_unique:
         return None
-    asked = _asked(merge, result, parent, names)
-    return None if asked is None else _totals(merge, asked, parent)
+    requested = _requested(merge, result, parent, names)
+    return None if requested is None else _totals(merge, requested, parent)
 
 
 def counted(merge: Any, parent: Any) -> Any:
@@ -75,7 +75,7 @@ def counted(merge: Any, parent: Any) -> Any:
         return None
     if not _all_same_keys(merge._spec):
         return None
-    return _totals(merge, Asked((Total("size", None),), None, dropna=True, sort=True), parent)
+    return _totals(merge, RequestedTotals((Total("size", None),), None, dropna=True, sort=True), parent)
 
 
 def sum_of_products(
@@ -96,12 +96,12 @@ def sum_of_products(
     infinite
         Whether they may be infinite.
     """
-    asked = _asked(merge, result, parent, {result._meta.name: factors["left"]})
+    requested = _requested(merge, result, parent, {result._meta.name: factors["left"]})
     if (
-        asked is None
-        or asked.by is not None
-        or len(asked.totals) != 1
-        or asked.totals[0].function not in _SUMS
+        requested is None
+        or requested.by is not None
+        or len(requested.totals) != 1
+        or requested.totals[0].function not in _SUMS
     ):
         return None
     columns = []
@@ -111,27 +111,29 @@ def sum_of_products(
             return None
         columns.append(total.column)
     product = Total("product of infinite" if infinite else "product", columns[0], columns[1])
-    return _totals(merge, replace(asked, totals=(product,)), parent)
+    return _totals(merge, replace(requested, totals=(product,)), parent)
 
 
-def _totals(merge: Any, asked: Asked, parent: Any) -> Any:
-    if not _is_small(merge, asked):
+def _totals(merge: Any, requested: RequestedTotals, parent: Any) -> Any:
+    if not _is_small(merge, requested):
         return None
-    sides = {side: _side_totals(merge, number, side, asked) for number, side in enumerate(("left", "right"))}
-    grouped = next((group.of.side for group in asked.by or () if isinstance(group.of, TotalColumn)), None)
+    sides = {
+        side: _side_totals(merge, number, side, requested) for number, side in enumerate(("left", "right"))
+    }
+    grouped = next((group.of.side for group in requested.by or () if isinstance(group.of, TotalColumn)), None)
     result = parent._meta, parent.divisions
-    if grouped is None or asked.by is None:
-        return JoinTotals(*(_whole(*side) for side in sides.values()), merge.how, asked, *result)
+    if grouped is None or requested.by is None:
+        return JoinTotals(*(_whole(*side) for side in sides.values()), merge.how, requested, *result)
     other = "right" if grouped == "left" else "left"
     frame, own = sides[grouped]
     # Rows of the other side alone have no value to group by: they are in no group.
     how = cast("How", grouped if merge.how in (grouped, "outer") else "inner")
     numbers = iter(range(len(own.groups)))
     by = tuple(
-        (group.of, True) if isinstance(group.of, int) else (next(numbers), False) for group in asked.by
+        (group.of, True) if isinstance(group.of, int) else (next(numbers), False) for group in requested.by
     )
-    names = tuple(group.name for group in asked.by)
-    groups = GroupedTotals(grouped, own, how, asked.totals, by, names, asked.dropna, asked.sort)
+    names = tuple(group.name for group in requested.by)
+    groups = GroupedTotals(grouped, own, how, requested.totals, by, names, requested.dropna, requested.sort)
     return GroupTotals(GroupParts(frame, _whole(*sides[other]), groups), groups, *result)
 
 
@@ -139,19 +141,19 @@ def _whole(frame: Any, side: SideTotals) -> WholeSide:
     return WholeSide(PartTotals(frame, side), side)
 
 
-def _side_totals(merge: Any, number: int, side: str, asked: Asked) -> tuple[Any, SideTotals]:
+def _side_totals(merge: Any, number: int, side: str, requested: RequestedTotals) -> tuple[Any, SideTotals]:
     """Return what is needed of a side, and what is to be known of it."""
     spec = merge._spec.left if side == "left" else merge._spec.right
     wanted = dict.fromkeys(
         (column.name, function)
-        for total in asked.totals
+        for total in requested.totals
         for column in (total.column, total.other)
         if column is not None and column.side == side
         for function in MADE_OF.get(total.function, (total.function,))
     )
     groups = tuple(
         (group.of.name, group.dtype)
-        for group in asked.by or ()
+        for group in requested.by or ()
         if isinstance(group.of, TotalColumn) and group.of.side == side
     )
     needed = [*dict.fromkeys([*spec.on, *(name for name, _ in groups), *(name for name, _ in wanted)])]
@@ -161,15 +163,15 @@ def _side_totals(merge: Any, number: int, side: str, asked: Asked) -> tuple[Any,
     return frame, SideTotals(spec.on, tuple(wanted), groups)
 
 
-def _is_small(merge: Any, asked: Asked) -> bool:
+def _is_small(merge: Any, requested: RequestedTotals) -> bool:
     """Whether a task can hold the totals of all keys."""
     keys = merge.run.estimate.keys
-    return keys is not None and keys * options.TOTALS_KEY_NBYTES * (1 + len(asked.totals) // 8) <= max(
+    return keys is not None and keys * options.TOTALS_KEY_NBYTES * (1 + len(requested.totals) // 8) <= max(
         merge.plan.budget.task_nbytes, 0
     )
 
 
-def _asked(merge: Any, result: Any, parent: Any, names: Mapping[Any, Any]) -> Asked | None:
+def _requested(merge: Any, result: Any, parent: Any, names: Mapping[Any, Any]) -> RequestedTotals | None:
     """Work out which totals a step asks for; None where it asks for something else."""
     spec: JoinSpec = merge._spec
     reduced = reductions().get(type(parent))
@@ -179,7 +181,7 @@ def _asked(merge: Any, result: Any, parent: Any, names: Mapping[Any, Any]) -> As
         totals = [_total(spec, reduced, names.get(name)) for name in columns]
         if not (columns and plain) or None in totals:
             return None
-        return Asked(tuple(total for total in totals if total), None, dropna=True, sort=True)
+        return RequestedTotals(tuple(total for total in totals if total), None, dropna=True, sort=True)
     function = groupby_reductions().get(type(parent))
     if result.ndim != 2 or (function is None and type(parent) is not GroupbyAggregation):
         return None
@@ -193,7 +195,7 @@ def _asked(merge: Any, result: Any, parent: Any, names: Mapping[Any, Any]) -> As
     if by is None or not wanted or None in totals or not _is_plain(parent):
         return None
     sort = parent.operand("sort") is not False
-    return Asked(tuple(total for total in totals if total), by, dropna=dropna, sort=sort)
+    return RequestedTotals(tuple(total for total in totals if total), by, dropna=dropna, sort=sort)
 
 
 def _result_columns(parent: Any, function: str) -> list[Any]:

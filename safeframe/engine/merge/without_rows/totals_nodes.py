@@ -31,7 +31,7 @@ from safeframe.kernels.merge.group_totals import (
 )
 from safeframe.kernels.merge.totals import Total, TotalColumn, join_totals, side_totals, total_of
 
-__all__ = ["Asked", "Group", "GroupParts", "GroupTotals", "JoinTotals", "PartTotals", "WholeSide"]
+__all__ = ["Group", "GroupParts", "GroupTotals", "JoinTotals", "PartTotals", "RequestedTotals", "WholeSide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedTotals:
     """Totals of a merge that a step asks for."""
 
     totals: tuple[Total, ...]
@@ -87,7 +87,7 @@ class WholeSide(Expr):  # type: ignore[misc]
 
 
 class _Result(Planned):
-    """What stands for the step that asked: it has that one's meta and divisions.
+    """What replaces the step that requested it: it has that one's meta and divisions.
 
     Where the step has several partitions, each has as many of the rows as the others.
     """
@@ -119,19 +119,19 @@ class _Result(Planned):
 class JoinTotals(_Result):
     """Totals of a merge, from those of its sides."""
 
-    _parameters: ClassVar[list[str]] = ["left", "right", "how", "asked", "meta", "given_divisions"]
+    _parameters: ClassVar[list[str]] = ["left", "right", "how", "requested", "meta", "given_divisions"]
 
     def _layer(self) -> dict[Any, Any]:
         sides = [TaskRef((side._name, 0)) for side in (self.left, self.right)]
         key = self._key
-        task = Task(key, finished, *sides, self.operand("how"), self.asked, self._meta)
+        task = Task(key, finished, *sides, self.operand("how"), self.requested, self._meta)
         return {key: task, **self._parts()}
 
 
 class GroupParts(Blockwise):  # type: ignore[misc]
     """What a partition of a side has of each group, with the totals of the other side's keys."""
 
-    _parameters: ClassVar[list[str]] = ["frame", "other", "asked"]
+    _parameters: ClassVar[list[str]] = ["frame", "other", "requested"]
     _meta = pd.Series([], dtype=object)
     operation = staticmethod(group_totals)
 
@@ -143,17 +143,17 @@ class GroupParts(Blockwise):  # type: ignore[misc]
 
     def _lower(self) -> Any:
         # One task, so that no partition waits in memory for the other side's totals.
-        return _fused(self, GroupParts(lowered(self.frame), self.other.lower_completely(), self.asked))
+        return _fused(self, GroupParts(lowered(self.frame), self.other.lower_completely(), self.requested))
 
 
 class GroupTotals(_Result):
     """Totals of a merge by columns of one side."""
 
-    _parameters: ClassVar[list[str]] = ["parts", "asked", "meta", "given_divisions"]
+    _parameters: ClassVar[list[str]] = ["parts", "requested", "meta", "given_divisions"]
 
     def _layer(self) -> dict[Any, Any]:
         return {
-            **_tree(self, self._key, join_group_totals, finished_groups, self.asked, self._meta),
+            **_tree(self, self._key, join_group_totals, finished_groups, self.requested, self._meta),
             **self._parts(),
         }
 
@@ -165,7 +165,7 @@ def _fused(node: Any, concrete: Any) -> Any:
 
 
 def _tree(
-    node: Any, key: Any, join: Callable[..., Any], finish: Callable[..., Any], asked: Any, *more: Any
+    node: Any, key: Any, join: Callable[..., Any], finish: Callable[..., Any], requested: Any, *more: Any
 ) -> dict[Any, Any]:
     """Join what the partitions below a node have, a few at a time; the last step is told more."""
     graph: dict[Any, Any] = {}
@@ -175,9 +175,9 @@ def _tree(
         for number in range(0, len(keys), options.TOTALS_COMBINE):
             some = keys[number : number + options.TOTALS_COMBINE]
             joined.append((f"joined-{level}-{node._name}", number))
-            graph[joined[-1]] = Task(joined[-1], join, List(*(TaskRef(one) for one in some)), asked)
+            graph[joined[-1]] = Task(joined[-1], join, List(*(TaskRef(one) for one in some)), requested)
         level, keys = level + 1, joined
-    graph[key] = Task(key, finish, List(*(TaskRef(one) for one in keys)), asked, *more)
+    graph[key] = Task(key, finish, List(*(TaskRef(one) for one in keys)), requested, *more)
     return graph
 
 
@@ -186,20 +186,20 @@ def part_of_rows(found: Any, number: int, parts: int) -> Any:
     return found.iloc[len(found) * number // parts : len(found) * (number + 1) // parts]
 
 
-def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, asked: Asked, meta: Any) -> Any:
+def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, requested: RequestedTotals, meta: Any) -> Any:
     """Return the totals as the step that asked for them would."""
     by = (
         None
-        if asked.by is None
-        else [(group.of, group.name) for group in asked.by if isinstance(group.of, int)]
+        if requested.by is None
+        else [(group.of, group.name) for group in requested.by if isinstance(group.of, int)]
     )
-    found = total_of(left, right, how, asked.totals, by, dropna=asked.dropna, sort=asked.sort)
+    found = total_of(left, right, how, requested.totals, by, dropna=requested.dropna, sort=requested.sort)
     return _scalar(found.iloc[0, 0], meta) if by is None else _named(found, meta)
 
 
-def finished_groups(parts: Sequence[pd.DataFrame], asked: GroupedTotals, meta: Any) -> Any:
+def finished_groups(parts: Sequence[pd.DataFrame], requested: GroupedTotals, meta: Any) -> Any:
     """Return the totals of groups as the step that asked for them would."""
-    return _named(totals_of_groups(parts, asked), meta)
+    return _named(totals_of_groups(parts, requested), meta)
 
 
 def _named(found: pd.DataFrame, meta: Any) -> Any:
