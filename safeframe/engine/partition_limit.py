@@ -76,20 +76,36 @@ class PartitionLimit:
             When it has more bytes than the sample allows, once a process.
         """
         if self.row_nbytes is None:
-            nbytes, slack = int(frame.memory_usage(index=True, deep=True).sum()), 0.0
-        else:
-            nbytes, slack = int(len(frame) * self.row_nbytes), self.row_nbytes
-        if nbytes > self.largest_nbytes + slack:
-            msg = (
-                f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, but the "
-                f"plan promised {format_nbytes(self.largest_nbytes)} at most."
-            )
-            hint = _LARGER_ROWS if self.row_nbytes is None else _OTHER_ROWS
-            raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
+            self._check(len(frame), int(frame.memory_usage(index=True, deep=True).sum()))
         if self.possible_nbytes is not None:
+            self._check_rows(len(frame))
             self._check_values(frame, self.possible_nbytes)
-        count_rows_out(len(frame))
+        self.pass_rows(len(frame))
         return frame
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether the number of rows tells all: widths are known, and partitions need not be looked at."""
+        return self.row_nbytes is not None and self.possible_nbytes is None
+
+    def pass_rows(self, rows: int) -> None:
+        """Count the rows of a finished partition, or refuse it for their number; see :meth:`passed`."""
+        self._check_rows(rows)
+        count_rows_out(rows)
+
+    def _check_rows(self, rows: int) -> None:
+        if self.row_nbytes is not None:
+            self._check(rows, int(rows * self.row_nbytes), self.row_nbytes)
+
+    def _check(self, rows: int, nbytes: int, slack: float = 0.0) -> None:
+        if nbytes <= self.largest_nbytes + slack:
+            return
+        msg = (
+            f"An output partition of {format_count(rows)} rows has {format_nbytes(nbytes)}, but the "
+            f"plan promised {format_nbytes(self.largest_nbytes)} at most."
+        )
+        hint = _LARGER_ROWS if self.row_nbytes is None else _OTHER_ROWS
+        raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
 
     def may_read(self, nbytes: int) -> None:
         """Refuse to read staged rows that take more than a task may use, before any of them is read.

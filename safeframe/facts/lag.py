@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe.facts.keys import Counts
-from safeframe.facts.layout import ShardLayout
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.sort import RangeFigures, SortFacts
 
@@ -114,11 +113,6 @@ class StagedGroups:
     """Partitions of one stage task, and bytes that those of them which wait may take."""
     across: bool
     """Whether groups are cut by the order of their rows, so that they go over several shards."""
-
-    @property
-    def layout(self) -> ShardLayout:
-        """The shards."""
-        return self.figures.layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

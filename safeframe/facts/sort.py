@@ -196,11 +196,6 @@ class StagedSort:
     group: tuple[int, int]
     """Partitions of one stage task, and bytes that those of them which wait may take."""
 
-    @property
-    def layout(self) -> ShardLayout:
-        """The shards."""
-        return self.figures.layout
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class P2PSort:

@@ -18,7 +18,7 @@ from safeframe.prepare.sort.order import SortOptions
 
 __all__ = ["groupby_lag_transform", "plan_lag"]
 
-_NAMES = "{column}_lag_{lag}"
+_TEMPLATE = "{column}_lag_{lag}"
 
 
 def groupby_lag_transform(
@@ -29,7 +29,7 @@ def groupby_lag_transform(
     *,
     order_by: Any = None,
     transform: Callable[[Any], Any] | str | None = None,
-    names: str | Sequence[Any] | Callable[[Any, int], Any] = _NAMES,
+    names: str | Sequence[Any] | Callable[[Any, int], Any] = _TEMPLATE,
     fill_value: Any = NO_FILL,
     dropna: bool = True,
     ignore_index: bool = False,
@@ -171,7 +171,7 @@ def plan_lag(
     *,
     order_by: Any = None,
     transform: Callable[[Any], Any] | str | None = None,
-    names: str | Sequence[Any] | Callable[[Any, int], Any] = _NAMES,
+    names: str | Sequence[Any] | Callable[[Any, int], Any] = _TEMPLATE,
     fill_value: Any = NO_FILL,
     dropna: bool = True,
     ignore_index: bool = False,
@@ -223,12 +223,10 @@ def _planned(
 ) -> PlannedLag:
     given = given.checked()
     check_flags(dropna=dropna, ignore_index=ignore_index)
-    keys = as_names(by) if not _is_column(ddf, by) else (by,)
-    ordering = (
-        () if order_by is None else as_names(order_by) if not _is_column(ddf, order_by) else (order_by,)
-    )
+    there = list(ddf.columns) if isinstance(ddf, dd.DataFrame) else []
+    keys, values = _names(by, there), _names(columns, there)
+    ordering = () if order_by is None else _names(order_by, there)
     source = lag_source(ddf, keys, ordering, ignore_index=ignore_index)
-    values = as_names(columns) if not _is_column(ddf, columns) else (columns,)
     if not values:
         msg = "columns= names no column."
         raise ValidationError(msg, hint="Name one column, or a list of them.")
@@ -246,5 +244,6 @@ def _planned(
     return plan_lags(source, spec, given)
 
 
-def _is_column(ddf: Any, name: Any) -> bool:
-    return isinstance(name, tuple) and isinstance(ddf, dd.DataFrame) and name in list(ddf.columns)
+def _names(given: Any, columns: Sequence[Any]) -> tuple[Any, ...]:
+    """Return a name, or several, as a tuple; a tuple may be the name of a column."""
+    return (given,) if isinstance(given, tuple) and given in columns else as_names(given)

@@ -154,10 +154,12 @@ def set_index(
         strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
         shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
     )  # fmt: skip
-    if not given.sort:
-        found = given.found
-        return found.named(found.frame.set_index(found.column, drop=found.drop, sort=False))
-    return given.found.named(make_collection(_planned(given)))
+    found = given.found
+    if given.sort:
+        indexed = make_collection(_planned(given))
+    else:
+        indexed = found.frame.set_index(found.column, drop=found.drop, sort=False)
+    return indexed.rename_axis(index=found.name) if found.renamed else indexed
 
 
 def plan_set_index(

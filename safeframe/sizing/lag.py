@@ -50,7 +50,7 @@ def gather_groups(ddf: dd.DataFrame, groups: RowOrder, order: RowOrder) -> tuple
 
     **Memory.** A task holds these columns of one partition, in their order besides.
     """
-    size, first = sample_size(ddf, groups)
+    size, first = sample_size(ddf.npartitions, groups)
     tasks = each_partition(ddf[list(order.by)], _sample_and_ends, joined_lists, groups, order, first)
     thinned = [delayed(_thin, pure=False)(task, groups, size) for task in tasks]
     gathered: tuple[tuple[KeySample, list[_PartEnds]], ...] = dask.compute(*thinned)

@@ -25,20 +25,20 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     besides; the samples of all partitions come here and take some
     ``options.SAMPLED_KEYS`` times 16 bytes.
     """
-    size, first = sample_size(ddf, order)
+    size, first = sample_size(ddf.npartitions, order)
     tasks = each_partition(ddf[list(order.by)], _sample, joined_lists, order, first)
     thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
     gathered: tuple[KeySample, ...] = dask.compute(*thinned)
     return join_samples(gathered, order)
 
 
-def sample_size(ddf: dd.DataFrame, order: RowOrder) -> tuple[int, int]:
+def sample_size(npartitions: int, order: RowOrder) -> tuple[int, int]:
     """Return how many keys a partition leaves, and how many it gives at first.
 
     The partitions of one task leave together as many keys as they may, each at first more than its part.
     """
     wanted = options.SAMPLED_KEYS if order.coded else options.SAMPLED_VALUES
-    size = min(max(wanted // max(1, ddf.npartitions), options.MIN_SAMPLE_KEYS), options.MAX_SAMPLE_KEYS)
+    size = min(max(wanted // max(1, npartitions), options.MIN_SAMPLE_KEYS), options.MAX_SAMPLE_KEYS)
     return size, size * options.FIRST_SAMPLE_FACTOR
 
 

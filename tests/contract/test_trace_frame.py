@@ -12,8 +12,8 @@ import pytest
 from benchmarks.trace_frame import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = {"merge": 18, "set_index": 19, "groupby_lag_transform": 23}
-STEPS_UP = {"merge": 5, "set_index": 10, "groupby_lag_transform": 9}
+FILES = {"merge": 18, "set_index": 15, "groupby_lag_transform": 18}
+STEPS_UP = {"merge": 5, "set_index": 6, "groupby_lag_transform": 6}
 
 
 @pytest.fixture(scope="module")

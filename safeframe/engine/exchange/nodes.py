@@ -15,7 +15,8 @@ piece per file. Others are fused with the stage task one by one, where dask can.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import pandas as pd
 from dask.task_spec import Alias, List, Task, TaskRef
@@ -23,6 +24,7 @@ from distributed import Future
 
 from safeframe._dask.expressions import Blockwise, Expr, FromGraph
 from safeframe._dask.trees import layer_of, lowered
+from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import StagedFile, stage_files, stage_group
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.storage.sessions import SEAL_PREFIX
@@ -51,6 +53,47 @@ def stage(
         if tasks is not None:
             return StageGroups(fused, columns, router, directory, *group)
     return StagePartitions(frame, columns, router, directory).fuse()
+
+
+class StagedWay(Protocol):
+    """How rows of one frame pass through files."""
+
+    @property
+    def directory(self) -> str:
+        """Where they are staged."""
+
+    @property
+    def group(self) -> tuple[int, int]:
+        """Partitions of one stage task, and bytes that those of them which wait may take."""
+
+
+def staged_cells(
+    expr: Any,
+    columns: StagedColumns,
+    router: Router,
+    way: StagedWay,
+    make: Callable[[Any, int], pd.DataFrame],
+    seal: Callable[..., Any],
+    *arguments: Any,
+) -> Any:
+    """Return the output partitions of a recipe whose one frame passes through files.
+
+    Parameters
+    ----------
+    expr
+        The recipe.
+    columns, router
+        As :func:`safeframe.engine.exchange.stage.stage_group` takes them.
+    way
+        Where, and how many partitions a task stages.
+    make
+        Makes an output partition of the manifest and its number.
+    seal, arguments
+        Joins what is staged into the manifest, and what it takes next to that.
+    """
+    run = expr._name
+    staged = stage(lowered(expr.frame), columns, router, start_run(way.directory, run), way.group)
+    return ExchangeCells(Seal(run, seal, arguments, staged), make, expr._meta, expr.divisions, run)
 
 
 def self_made(ddf: Any) -> bool:

@@ -23,7 +23,7 @@ from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise, Expr
 from safeframe._dask.trees import lowered
-from safeframe.engine.exchange.nodes import in_memory, own_tasks, part_of
+from safeframe.engine.exchange.nodes import in_memory, own_tasks, part_of, staged_cells
 from safeframe.engine.lag.tasks import (
     Part,
     lag_cell,
@@ -36,7 +36,6 @@ from safeframe.engine.lag.tasks import (
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
-from safeframe.engine.sort.nodes import staged_cells
 from safeframe.engine.sort.tasks import SortSpec
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
@@ -126,9 +125,8 @@ class SafeLag(PlannedFrame):
                 # Rows of one key, as they were staged, are in the frame's order, and columns may ask for another one.
                 staged_in_order = across or request.order.by == lags.by
                 router = self._router(figures, request.order if across else request.groups)
-                return staged_cells(
-                    self, spec, router, way, lag_cell, seal_lag, lags, staged_in_order, across
-                )
+                sealing = spec, figures.layout, lags, staged_in_order, across
+                return staged_cells(self, spec.frame, router, way, lag_cell, seal_lag, *sealing)
             case P2PGroups(figures=figures, settings=settings):
                 moved = by_p2p(frame, self._router(figures, request.groups), settings, plan)
                 return LagShards(moved, lag_shard, spec, lags, *result).fuse()

@@ -13,17 +13,14 @@ through them, and they become a concrete form when the graph is made::
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
-import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise
 from safeframe._dask.trees import lowered
-from safeframe.engine.exchange.nodes import ExchangeCells, Seal, stage
-from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.exchange.nodes import staged_cells
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
@@ -37,7 +34,6 @@ from safeframe.engine.sort.tasks import (
     seal_sort,
 )
 from safeframe.errors import MemoryBudgetError
-from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import (
     AlignedSort,
@@ -55,26 +51,9 @@ from safeframe.kernels.columns.frame import FrameSpec, with_index
 from safeframe.kernels.routing.divisions import DivisionRouter
 from safeframe.kernels.routing.hashes import HashRouter
 from safeframe.kernels.routing.ranges import NullsFirst, range_router
-from safeframe.kernels.routing.router import Router
 from safeframe.kernels.sort.rows import RowOrder
 
-__all__ = ["SafeShuffle", "SafeSort", "SortRequest", "staged_cells"]
-
-
-class StagedWay(Protocol):
-    """How rows of one frame pass through files."""
-
-    @property
-    def directory(self) -> str:
-        """Where they are staged."""
-
-    @property
-    def group(self) -> tuple[int, int]:
-        """Partitions of one stage task, and bytes that those of them which wait may take."""
-
-    @property
-    def layout(self) -> ShardLayout:
-        """The shards."""
+__all__ = ["SafeShuffle", "SafeSort", "SortRequest"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -148,7 +127,16 @@ class SafeSort(PlannedFrame):
                 parts = PlannedOrder(partitions).check(frame.npartitions)
                 return AlignedCells(frame, spec, self._meta, self.given_divisions, alignment, parts)
             case StagedSort(figures=figures):
-                return staged_cells(self, spec, self._router(figures), way, ordered_cell, seal_sort)
+                return staged_cells(
+                    self,
+                    spec.frame,
+                    self._router(figures),
+                    way,
+                    ordered_cell,
+                    seal_sort,
+                    spec,
+                    figures.layout,
+                )
             case P2PSort(figures=figures, settings=settings):
                 router = self._router(figures)
                 if not request.order.na_last and figures.layout.null_shard:
@@ -182,7 +170,7 @@ class SafeShuffle(PlannedFrame):
         assert isinstance(plan.run, ShuffleRun), "a shuffle is planned"
         router, way = HashRouter(tuple(self.on), self.schema, plan.output_partitions), plan.run.way
         match way:
-            case StagedShuffle():
+            case StagedShuffle(layout=layout):
                 spec = SortSpec(
                     frame=FrameSpec(meta=self.frame._meta, with_index=self.with_index),
                     order=None,
@@ -192,39 +180,11 @@ class SafeShuffle(PlannedFrame):
                     rows=int(plan.output_rows),
                     divisions=self.divisions,
                 )
-                return staged_cells(self, spec, router, way, ordered_cell, seal_sort)
+                return staged_cells(self, spec.frame, router, way, ordered_cell, seal_sort, spec, layout)
             case P2PShuffle(settings=settings):
                 return by_p2p(lowered(self.frame), router, settings, plan, final=True)
             case _:
                 assert_never(way)
-
-
-def staged_cells(
-    expr: Any,
-    spec: SortSpec,
-    router: Router,
-    way: StagedWay,
-    make: Callable[[Any, int], pd.DataFrame],
-    seal: Callable[..., Any],
-    *arguments: Any,
-) -> Any:
-    """Return the output partitions of rows that pass through files.
-
-    Parameters
-    ----------
-    expr
-        What they are the result of.
-    spec, router, way
-        What tasks have to know, where rows go, and by which files.
-    make
-        Makes an output partition of a manifest and its number.
-    seal, arguments
-        Joins all manifests into that one, and what it takes after the spec and the layout.
-    """
-    run = expr._name
-    staged = stage(lowered(expr.frame), spec.frame, router, start_run(way.directory, run), way.group)
-    sealed = Seal(run, seal, (spec, way.layout, *arguments), staged)
-    return ExchangeCells(sealed, make, expr._meta, expr.divisions, run)
 
 
 class InPlace(GivenOutput, Blockwise):  # type: ignore[misc]

@@ -116,14 +116,18 @@ def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> p
     RowConservationError
         When it has keys outside the divisions of partition ``number``: whoever looks for them would not find them.
     """
-    frame = with_promised_categories(frame, spec.frame.meta)
+    if spec.frame.categorical:
+        frame = with_promised_categories(frame, spec.frame.meta)
     if spec.index is not None:
         frame = with_index(frame, spec.index, drop=spec.drop)
         if number is not None and spec.divisions[0] is not None and len(frame):
             _check_divisions(frame.index, spec.divisions, number)
     elif not spec.frame.with_index:
         frame = frame.reset_index(drop=True)
-    return spec.limit.passed(frame)
+    if not spec.limit.of_rows:
+        return spec.limit.passed(frame)
+    spec.limit.pass_rows(len(frame))
+    return frame
 
 
 def _check_divisions(index: pd.Index[Any], divisions: tuple[Any, ...], number: int) -> None:

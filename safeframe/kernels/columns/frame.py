@@ -28,6 +28,13 @@ class FrameSpec:
         return (*index, *self.meta.dtypes)
 
     @property
+    def categorical(self) -> bool:
+        """Whether there are categories."""
+        return any(
+            isinstance(dtype, pd.CategoricalDtype) for dtype in (*self.meta.dtypes, self.meta.index.dtype)
+        )
+
+    @property
     def names(self) -> list[Any]:
         """See :class:`safeframe.kernels.routing.router.StagedColumns`."""
         return list(self.meta.columns)

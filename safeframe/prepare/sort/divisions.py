@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
@@ -87,16 +87,16 @@ def _not_these(router: DivisionRouter, quantiles: KeyQuantiles) -> str:
 
 
 def known_divisions(
-    frame: dd.DataFrame, request: SortRequest, facts: SortFacts, way: SortWay
+    divisions: Sequence[Any], request: SortRequest, quantiles: KeyQuantiles, way: SortWay
 ) -> tuple[Any, ...]:
-    """Return the divisions of the result; known where a column becomes the index, or rows and their index stay."""
-    quantiles, order = facts.quantiles, request.order
+    """Return the divisions of the result of a frame with others; known for a new index, or where rows and index stay."""
+    order = request.order
     if request.cuts is not None:
         return request.cuts.given
     match way:
         case InPlaceSort(partitions=partitions):
             if request.index is None:
-                return tuple(frame.divisions) if request.with_index else (None,) * (len(partitions.rows) + 1)
+                return tuple(divisions) if request.with_index else (None,) * (len(partitions.rows) + 1)
             if not _comparable(quantiles, order):
                 return (None,) * (len(partitions.rows) + 1)
             return _aligned_divisions(align(partitions), order)

@@ -28,10 +28,6 @@ class IndexColumn:
     """Whether the index has another name than the column."""
     name: Any = None
 
-    def named(self, result: dd.DataFrame) -> dd.DataFrame:
-        """Return the index of a result its name."""
-        return result.rename_axis(index=self.name) if self.renamed else result
-
 
 def index_column(frame: dd.DataFrame, column: Any, *, drop: bool) -> IndexColumn:
     """Find the column that is to be the index, or make it.

@@ -159,6 +159,7 @@ def order_facts(
     ``budget`` is what was measured before, if it was: workers that have just read keys seem to hold more.
     """
     given = given.checked()
+    alone = self_made(frame)
     if budget is None:
         set_up_workers()
         budget = given_budget(given.memory)
@@ -189,7 +190,7 @@ def order_facts(
         split_keys=split_keys,
         ordered=_not_in_order(quantiles),
         alignment=_alignment(quantiles) if request.index is not None else None,
-        self_made=self_made(frame),
+        self_made=alone,
         fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),
     )
 
@@ -206,7 +207,9 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
     assert isinstance(plan.run, SortRun), "a sort is planned"
     if isinstance(plan.run.way, StagedSort):
         check_staging(plan.run.way.directory)
-    divisions = known_divisions(planned.frame, planned.request, planned.facts, plan.run.way)
+    divisions = known_divisions(
+        planned.frame.divisions, planned.request, planned.facts.quantiles, plan.run.way
+    )
     expression = SafeSort(planned.frame, plan, planned.request, planned.facts, divisions)
     return cast("dd.DataFrame", new_collection(expression))
 

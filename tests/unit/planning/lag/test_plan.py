@@ -187,5 +187,5 @@ class TestMemory:
     def test_a_group_larger_than_a_partition_is_cut_where_rows_are_in_their_order(self):
         keys = np.append(np.full(999, 100.0), 4_000_000 - 99_900)
         plan = plan_of(edges=OUT_OF_ORDER, keys=keys)
-        assert plan.run.way.layout.cells.max() > 0.9 * plan.output_partitions
+        assert plan.run.way.figures.layout.cells.max() > 0.9 * plan.output_partitions
         assert plan.fits
