@@ -156,7 +156,7 @@ def groupby_lag_transform(
     >>> list(logs.columns)
     ['k', 'v', 'log0', 'log1']
     """
-    planned = _planned(
+    planned = _plan_with_arguments(
         ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, SortOptions(
             npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
         ))  # fmt: skip
@@ -202,13 +202,13 @@ def plan_lag(
     >>> safeframe.plan_lag(frame, "k", "v", 1).strategy
     'halo'
     """
-    return _planned(
+    return _plan_with_arguments(
         ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, SortOptions(
             npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
         )).plan  # fmt: skip
 
 
-def _planned(
+def _plan_with_arguments(
     ddf: Any,
     by: Any,
     columns: Any,

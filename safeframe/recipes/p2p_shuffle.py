@@ -93,7 +93,9 @@ def p2p_shuffle(
     >>> with Client(processes=False, dashboard_address=None) as client:  # doctest: +SKIP
     ...     safeframe.p2p_shuffle(frame, "k", npartitions=2).compute()
     """
-    return shuffled(plan_by_key_through_p2p(ddf, on, _given(npartitions, partition_size, memory), statistics))
+    return shuffled(
+        plan_by_key_through_p2p(ddf, on, _p2p_options(npartitions, partition_size, memory), statistics)
+    )
 
 
 def plan_p2p_shuffle(
@@ -131,10 +133,12 @@ def plan_p2p_shuffle(
     >>> safeframe.plan_p2p_shuffle(frame, "k").fits  # doctest: +SKIP
     True
     """
-    return plan_by_key_through_p2p(ddf, on, _given(npartitions, partition_size, memory), statistics).plan
+    return plan_by_key_through_p2p(
+        ddf, on, _p2p_options(npartitions, partition_size, memory), statistics
+    ).plan
 
 
-def _given(
+def _p2p_options(
     npartitions: int | None, partition_size: str | int | None, memory: str | int | None
 ) -> SortOptions:
     return SortOptions(

@@ -149,14 +149,14 @@ def set_index(
     >>> indexed.divisions, indexed.compute()["v"].tolist()
     ((1, 2, 3), [1, 3, 2, 0])
     """
-    given = _given(
+    given = _index_arguments(
         ddf, column, other, options, drop=drop, npartitions=npartitions, partition_size=partition_size,
         strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
         shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
     )  # fmt: skip
     found = given.found
     if given.sort:
-        indexed = make_collection(_planned(given))
+        indexed = make_collection(_plan_index(given))
     else:
         indexed = found.frame.set_index(found.column, drop=found.drop, sort=False)
     return indexed.rename_axis(index=found.name) if found.renamed else indexed
@@ -205,16 +205,16 @@ def plan_set_index(
     >>> safeframe.plan_set_index(frame, "k", npartitions=2).output_partitions
     2
     """
-    given = _given(
+    given = _index_arguments(
         ddf, column, other, options, drop=drop, npartitions=npartitions, partition_size=partition_size,
         strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
         shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
     )  # fmt: skip
-    return _planned(given).plan if given.sort else _as_they_are(given)
+    return _plan_index(given).plan if given.sort else _as_they_are(given)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Given:
+class _IndexArguments:
     """The arguments, checked."""
 
     found: IndexColumn
@@ -224,7 +224,7 @@ class _Given:
     in_order: bool
 
 
-def _given(
+def _index_arguments(
     ddf: Any,
     column: Any,
     other: Any,
@@ -244,7 +244,7 @@ def _given(
     append: bool,
     inplace: bool,
     compute: bool | None,
-) -> _Given:
+) -> _IndexArguments:
     refuse_options(_RECIPE, options, signature(set_index).parameters)
     if compute is not None:
         check_flags(compute=compute)
@@ -279,7 +279,7 @@ def _given(
         )
         raise ValidationError(msg, hint="Leave sorted= out: rows are then moved to the divisions.")
     found = index_column(frame, other if column is None else column, drop=drop)
-    return _Given(
+    return _IndexArguments(
         found=found,
         order=row_order(found.frame, [found.column], ascending=[True], na_last=True),
         options=SortOptions(
@@ -295,7 +295,7 @@ def _given(
     )
 
 
-def _planned(given: _Given) -> PlannedSort:
+def _plan_index(given: _IndexArguments) -> PlannedSort:
     found = given.found
     request = SortRequest(order=given.order, index=found.column, drop=found.drop, with_index=False)
     planned = plan_order(found.frame, request, given.options, recipe=_RECIPE)
@@ -312,6 +312,6 @@ def _planned(given: _Given) -> PlannedSort:
     return planned
 
 
-def _as_they_are(given: _Given) -> Plan:
+def _as_they_are(given: _IndexArguments) -> Plan:
     """Plan an index of partitions whose rows stay as they are."""
-    return plan_unsorted(_planned(replace(given, in_order=False)).facts)
+    return plan_unsorted(_plan_index(replace(given, in_order=False)).facts)

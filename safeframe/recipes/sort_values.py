@@ -124,12 +124,12 @@ def sort_values(
     0  2  1.5
     1  1  NaN
     """
-    given = _given(
+    given = _sort_options(
         options, npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory,
         staging=staging, sort_function=sort_function, sort_function_kwargs=sort_function_kwargs, upsample=upsample,
         shuffle_method=shuffle_method,
     )  # fmt: skip
-    return make_collection(_planned(ddf, by, ascending, na_position, ignore_index, given))
+    return make_collection(_plan_sort(ddf, by, ascending, na_position, ignore_index, given))
 
 
 def plan_sort_values(
@@ -172,15 +172,15 @@ def plan_sort_values(
     >>> safeframe.plan_sort_values(frame, "k", npartitions=2).fits
     True
     """
-    given = _given(
+    given = _sort_options(
         options, npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory,
         staging=staging, sort_function=sort_function, sort_function_kwargs=sort_function_kwargs, upsample=upsample,
         shuffle_method=shuffle_method,
     )  # fmt: skip
-    return _planned(ddf, by, ascending, na_position, ignore_index, given).plan
+    return _plan_sort(ddf, by, ascending, na_position, ignore_index, given).plan
 
 
-def _given(
+def _sort_options(
     options: Mapping[str, Any],
     *,
     npartitions: Any,
@@ -214,7 +214,7 @@ def _given(
     )
 
 
-def _planned(
+def _plan_sort(
     ddf: Any, by: Any, ascending: Any, na_position: str, ignore_index: bool | None, given: SortOptions
 ) -> PlannedSort:
     frame = check_frame(ddf, "ddf")

@@ -28,7 +28,7 @@ from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.rebalance.tasks import (
-    Piece,
+    PartitionSlice,
     Pieces,
     gather_pieces,
     join_pieces,
@@ -126,15 +126,15 @@ class _Cutting:
         self.bounds = bounds
         self.cuts = cuts
 
-    def pieces(self, index: int) -> list[Piece]:
+    def pieces(self, index: int) -> list[PartitionSlice]:
         """Return the pieces of one output partition, in order."""
         found = pieces_of(self.bounds, int(self.cuts[index]), int(self.cuts[index + 1]))
         return [
-            Piece(number, int(self.bounds[number + 1] - self.bounds[number]), low, high)
+            PartitionSlice(number, int(self.bounds[number + 1] - self.bounds[number]), low, high)
             for number, low, high in found
         ]
 
-    def slices(self) -> Iterator[tuple[int, Piece]]:
+    def slices(self) -> Iterator[tuple[int, PartitionSlice]]:
         """Return the pieces that are not whole partitions, with the output partition of each."""
         for index in range(len(self.cuts) - 1):
             yield from ((index, piece) for piece in self.pieces(index) if not piece.whole)
@@ -164,7 +164,7 @@ class Slices(Expr):  # type: ignore[misc]
         return self.frame._meta
 
     @functools.cached_property
-    def _all(self) -> list[tuple[int, Piece]]:
+    def _all(self) -> list[tuple[int, PartitionSlice]]:
         return list(self.pieces.slices())
 
     def _divisions(self) -> Any:
@@ -234,7 +234,7 @@ class StagedRows(Expr):  # type: ignore[misc]
                 )
                 continue
             part = TaskRef((self.frame._name, number)) if self.tasks is None else self.tasks.parts[number]
-            piece = Piece(number, rows, 0, rows)
+            piece = PartitionSlice(number, rows, 0, rows)
             work.append((stage_rows, part, piece, self.spec, RowCuts.of(cuts, first, rows)))
         return work
 

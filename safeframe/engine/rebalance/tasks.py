@@ -32,7 +32,7 @@ from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import format_count
 
 __all__ = [
-    "Piece",
+    "PartitionSlice",
     "Pieces",
     "SealedRows",
     "gather_pieces",
@@ -48,7 +48,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PartitionSlice:
     """Rows of one input partition."""
 
     number: int
@@ -70,7 +70,7 @@ class Pieces:
 
     __slots__ = ("pieces", "tasks")
 
-    def __init__(self, pieces: Sequence[Piece], tasks: Sequence[PartitionTask]) -> None:
+    def __init__(self, pieces: Sequence[PartitionSlice], tasks: Sequence[PartitionTask]) -> None:
         self.pieces = pieces
         self.tasks = tasks
 
@@ -86,10 +86,10 @@ def gather_pieces(pieces: Pieces, meta: pd.DataFrame, limit: PartitionLimit) -> 
     taken = []
     for piece, task in zip(pieces.pieces, pieces.tasks, strict=True):
         taken.append(take_slice(task.make(), piece))
-    return limit.passed(_joined(taken, meta))
+    return limit.passed(_as_one_frame(taken, meta))
 
 
-def take_slice(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
+def take_slice(frame: pd.DataFrame, piece: PartitionSlice) -> pd.DataFrame:
     """Return rows of a partition, as a frame that does not keep the others alive.
 
     Raises
@@ -112,7 +112,10 @@ def take_slice(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
 
 
 def join_pieces(
-    frames: Sequence[pd.DataFrame], pieces: Sequence[Piece], meta: pd.DataFrame, limit: PartitionLimit
+    frames: Sequence[pd.DataFrame],
+    pieces: Sequence[PartitionSlice],
+    meta: pd.DataFrame,
+    limit: PartitionLimit,
 ) -> pd.DataFrame:
     """Join whole partitions and slices in order."""
     use_worker()
@@ -121,10 +124,10 @@ def join_pieces(
             _as_planned(frame, piece)
         else:
             conserved(piece.high - piece.low, len(frame), f"A slice of partition {piece.number}")
-    return limit.passed(_joined(list(frames), meta))
+    return limit.passed(_as_one_frame(list(frames), meta))
 
 
-def _joined(frames: list[pd.DataFrame], meta: pd.DataFrame) -> pd.DataFrame:
+def _as_one_frame(frames: list[pd.DataFrame], meta: pd.DataFrame) -> pd.DataFrame:
     if not frames:
         empty: pd.DataFrame = strip_unknown_categories(meta.iloc[:0])
         return empty
@@ -132,7 +135,7 @@ def _joined(frames: list[pd.DataFrame], meta: pd.DataFrame) -> pd.DataFrame:
     return with_promised_categories(joined, meta)
 
 
-def _as_planned(frame: pd.DataFrame, piece: Piece) -> None:
+def _as_planned(frame: pd.DataFrame, piece: PartitionSlice) -> None:
     if len(frame) != piece.rows:
         raise _changed(piece.number, piece.rows, len(frame))
 
@@ -171,7 +174,11 @@ class SealedRows:
 
 
 def stage_rows(
-    source: PartitionTask | pd.DataFrame, piece: Piece, spec: FrameSpec, router: RowCuts, directory: str
+    source: PartitionTask | pd.DataFrame,
+    piece: PartitionSlice,
+    spec: FrameSpec,
+    router: RowCuts,
+    directory: str,
 ) -> list[StagedFile]:
     """Stage one partition."""
 
@@ -227,7 +234,7 @@ def rebalanced_partition(sealed: SealedRows, number: int) -> pd.DataFrame:
     use_worker()
     planned = int(sealed.cuts[number + 1] - sealed.cuts[number])
     if planned == 0:
-        return sealed.limit.passed(_joined([], sealed.spec.meta))
+        return sealed.limit.passed(_as_one_frame([], sealed.spec.meta))
     block = fetch(sealed.rows, number)
     frame = sealed.spec.frame(block)
     conserved(planned, len(frame), f"Output partition {number}")

@@ -88,7 +88,7 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
             apart = whole_refused(whole)
         if whole is not None and (given.strategy == "whole" or not apart):
             plan = plan_lag(whole)
-            return _planned(source, spec, request, source.frame, whole, replace(plan, sources=sources))
+            return _put_together(source, spec, request, source.frame, whole, replace(plan, sources=sources))
         frame = source.shuffle.frame
     facts = _looked_at(gathering, frame, request, apart)
     plan = plan_lag(facts)
@@ -96,7 +96,7 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
         quantiles = gather_quantiles(frame, request.order)
         facts = gathering.facts(frame, request, quantiles, edges=facts.edges, apart=apart, across=True)
         plan = plan_lag(facts)
-    return _planned(source, spec, request, frame, facts, replace(plan, sources=sources))
+    return _put_together(source, spec, request, frame, facts, replace(plan, sources=sources))
 
 
 def lagged(planned: PlannedLag, transform: Callable[[Any], Any] | str | None) -> dd.DataFrame:
@@ -257,7 +257,7 @@ def _unsampled(rows: Counts) -> KeyQuantiles:
     )
 
 
-def _planned(
+def _put_together(
     source: LagSource, spec: LagSpec, request: LagRequest, frame: dd.DataFrame, facts: LagFacts, plan: Plan
 ) -> PlannedLag:
     quantiles = facts.sort.quantiles

@@ -35,7 +35,7 @@ from safeframe.units import format_count
 
 __all__ = ["NoTable", "TableSizes", "size_table"]
 
-Rows = tuple[Counts, Counts]
+RowsOfSides = tuple[Counts, Counts]
 """Rows of each partition of the left and of the right side."""
 Profiles = tuple[FrameProfile, FrameProfile]
 """Bytes of the left and of the right side."""
@@ -132,7 +132,7 @@ def size_table(
     return TableSizes(JoinSizes(sides=sides, left=left, right=right, estimate=estimate), facts)
 
 
-def _rows(sides: KeyedSides, staging: StagingFacts) -> Rows | str:
+def _rows(sides: KeyedSides, staging: StagingFacts) -> RowsOfSides | str:
     """Return the rows of each partition by footers alone, or why there is no table whatever the keys are."""
     how = sides.terms.how
     if how not in ("left", "right"):
@@ -180,7 +180,7 @@ def _unmatched(sides: KeyedSides, keys: KeyTable, presence: Presence) -> int:
 
 
 def _of_result(
-    sides: KeyedSides, rows: Rows, profiles: Profiles, unmatched_rows: int | None = None
+    sides: KeyedSides, rows: RowsOfSides, profiles: Profiles, unmatched_rows: int | None = None
 ) -> tuple[Width, MergeEstimate]:
     """Return the bytes of a result row, and the rows and bytes of the result."""
     estimate = _estimate(sides, rows, unmatched_rows)
@@ -192,7 +192,7 @@ def _may_miss(estimate: MergeEstimate) -> tuple[float, float]:
     return float(estimate.left_missing), float(estimate.right_missing)
 
 
-def _estimate(sides: KeyedSides, rows: Rows, unmatched_rows: int | None = None) -> MergeEstimate:
+def _estimate(sides: KeyedSides, rows: RowsOfSides, unmatched_rows: int | None = None) -> MergeEstimate:
     how = sides.terms.how
     left, right = (int(np.sum(counted)) for counted in rows)
     unmatched = [
