@@ -219,6 +219,11 @@ class SortRun:
     """How rows come into their order."""
 
 
+@dataclass(frozen=True, slots=True)
+class UnsortedRun:
+    """dask makes a column the index, of rows that stay in the order that they have."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StagedShuffle:
     """Rows pass through files, into shards by the hash of their key."""

@@ -185,12 +185,7 @@ class _Seen:
 
 
 def _add(plans: list[Plan], plan: Plan) -> None:
-    if not any(
-        known is plan
-        or known.layout is plan.layout is not None
-        or (known.run is plan.run is not None and known.steps == plan.steps)
-        for known in plans
-    ):
+    if not any(known is plan or (known.run is plan.run and known.steps == plan.steps) for known in plans):
         plans.append(plan)
 
 

@@ -16,6 +16,7 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.plan import Plan, Step
+from safeframe.facts.sort import UnsortedRun
 from safeframe.report.measure import measure
 
 mpl.use("Agg")
@@ -46,6 +47,7 @@ PLAN = Plan(
     staging_nbytes=0,
     staging_free_nbytes=None,
     staging_directory=None,
+    run=UnsortedRun(),
 )
 
 

@@ -13,9 +13,7 @@ from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFull
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
-from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import MergeRun, P2PMerge, WritePlan
-from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan.run import Run
 from safeframe.facts.plan.text import plan_text
 from safeframe.facts.step import Candidate, Step
@@ -61,14 +59,10 @@ class Plan:
     store."""
     staging_directory: str | None
     """The directory or URL where rows are staged; None when nothing is staged."""
-    run: Run | None = field(default=None, repr=False)
+    run: Run = field(repr=False)
     """What the engine runs: one class for each recipe."""
     output_width: Width | None = None
     """Interval of the bytes per row; None if all types have a fixed width."""
-    layout: ShardLayout | None = None
-    """How rows are divided, for the engine."""
-    p2p: P2PSettings | None = None
-    """Sizes of the workers' buffers if P2P moves the rows; for the engine."""
     advice: str = ""
     """What else can be done if the plan does not fit; empty if there is nothing in particular."""
     sources: SourceFiles | None = field(default=None, repr=False)
@@ -253,7 +247,7 @@ class Plan:
         plain = {
             name: _as_json(getattr(self, name))
             for name in (f.name for f in fields(self))
-            if name not in ("layout", "run", "sources")
+            if name not in ("run", "sources")
         }
         plain |= _merge_figures(self.run)
         plain["projected_worker_nbytes"] = self.projected_worker_nbytes
@@ -261,11 +255,11 @@ class Plan:
         return plain
 
 
-def _merge_figures(run: Run | None) -> dict[str, Any]:
+def _merge_figures(run: Run) -> dict[str, Any]:
     """Return what a merge's plan says beyond other plans; the same names, with nothing, for those."""
     if not isinstance(run, MergeRun):
         return {
-            "merge": None, "build_side": None, "table": None, "write_refused": "", "written_nbytes": None,
+            "merge": None, "build_side": None, "table": None, "p2p": None, "write_refused": "", "written_nbytes": None,
         }  # fmt: skip
     return {
         "merge": _as_json(run.estimate),

@@ -14,7 +14,7 @@ from safeframe.facts.lag import LagRun
 from safeframe.facts.merge import MergeRun
 from safeframe.facts.rebalance import RebalanceRun
 from safeframe.facts.rechunk import RechunkRun
-from safeframe.facts.sort import ShuffleRun, SortRun
+from safeframe.facts.sort import ShuffleRun, SortRun, UnsortedRun
 
-Run: TypeAlias = BagRun | LagRun | MergeRun | RebalanceRun | RechunkRun | ShuffleRun | SortRun
+Run: TypeAlias = BagRun | LagRun | MergeRun | RebalanceRun | RechunkRun | ShuffleRun | SortRun | UnsortedRun
 """One class for each kind of run."""

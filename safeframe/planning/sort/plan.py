@@ -23,6 +23,7 @@ from safeframe.facts.sort import (
     SortFacts,
     SortRun,
     StagedSort,
+    UnsortedRun,
 )
 from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.ladder import climb
@@ -62,7 +63,7 @@ def plan_unsorted(facts: SortFacts) -> Plan:
     """Plan an index of partitions whose rows stay as they are, in whatever order; dask makes it."""
     why = "sort=False was given"
     return replace(
-        _in_place(replace(facts, alignment=None), _default_nbytes(facts)),
+        _in_place(replace(facts, alignment=None), _default_nbytes(facts), UnsortedRun()),
         reasons=(f"{why}: rows stay where they are, in the order that they have",),
         rejected=tuple(Candidate(strategy=name, reason=why) for name in SORT_STRATEGIES[1:]),
     )
@@ -83,7 +84,8 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
     facts.profile.check_writable()
     figures = _cut(facts, partition_nbytes, split=facts.split_keys)
     group = staged_group(facts)
-    plan = _moved(facts, partition_nbytes, figures, split=facts.split_keys)
+    run = SortRun(way=StagedSort(directory=staging.directory, figures=figures, group=group))
+    plan = _moved(facts, partition_nbytes, figures, run, split=facts.split_keys)
     return replace(
         plan,
         strategy="staged",
@@ -104,7 +106,6 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
         staging_nbytes=int(facts.quantiles.total_rows * facts.row_nbytes),
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
-        run=SortRun(way=StagedSort(directory=staging.directory, figures=figures, group=group)),
     )
 
 
@@ -118,7 +119,8 @@ def sort_by_p2p(facts: SortFacts, partition_nbytes: int) -> Plan | str:
     laid = lay_out_p2p(
         facts.p2p, n_shards=figures.layout.n_shards, largest_rows=figures.largest_rows, even=False
     )
-    plan = _moved(facts, partition_nbytes, figures, split=False)
+    run = SortRun(way=P2PSort(figures=figures, settings=laid.settings))
+    plan = _moved(facts, partition_nbytes, figures, run, split=False)
     return replace(
         plan,
         strategy="p2p",
@@ -128,7 +130,6 @@ def sort_by_p2p(facts: SortFacts, partition_nbytes: int) -> Plan | str:
         staging_nbytes=laid.tightest_nbytes,
         staging_free_nbytes=laid.disk.free_nbytes,
         staging_directory=laid.disk.directory,
-        run=SortRun(way=P2PSort(figures=figures, settings=laid.settings)),
     )
 
 
@@ -148,7 +149,9 @@ def _cut(facts: SortFacts, partition_nbytes: int, *, split: bool) -> RangeFigure
     return figures
 
 
-def _moved(facts: SortFacts, partition_nbytes: int, figures: RangeFigures, *, split: bool) -> Plan:
+def _moved(
+    facts: SortFacts, partition_nbytes: int, figures: RangeFigures, run: SortRun, *, split: bool
+) -> Plan:
     """Return what a plan of rows that move has whatever moves them."""
     width = facts.output_row_nbytes
     reasons = [
@@ -168,6 +171,7 @@ def _moved(facts: SortFacts, partition_nbytes: int, figures: RangeFigures, *, sp
         reasons.append(f"{format_count(alone)} shards are for one key, or for nulls, alone")
     return _plan(
         facts,
+        run,
         reasons=tuple(reasons),
         output_partitions=figures.layout.n_cells,
         partition_nbytes=partition_nbytes,
@@ -177,6 +181,7 @@ def _moved(facts: SortFacts, partition_nbytes: int, figures: RangeFigures, *, sp
 
 def _plan(
     facts: SortFacts,
+    run: SortRun | UnsortedRun,
     *,
     reasons: tuple[str, ...],
     output_partitions: int,
@@ -201,6 +206,7 @@ def _plan(
         staging_nbytes=0,
         staging_free_nbytes=None,
         staging_directory=None,
+        run=run,
     )
 
 
@@ -245,13 +251,12 @@ def _sorted(facts: SortFacts, partition_nbytes: int) -> Plan:
         way = AlignedSort(partitions=parts, alignment=facts.alignment)
         how = "rows move only where a key goes on in the next one"
     return replace(
-        _in_place(facts, partition_nbytes),
+        _in_place(facts, partition_nbytes, SortRun(way=way)),
         reasons=(f"the partitions are in order already: {how}",),
-        run=SortRun(way=way),
     )
 
 
-def _in_place(facts: SortFacts, partition_nbytes: int) -> Plan:
+def _in_place(facts: SortFacts, partition_nbytes: int, run: SortRun | UnsortedRun) -> Plan:
     """Return the plan of partitions that stay, but for why they do."""
     rows = facts.held_rows
     nbytes = int(rows * facts.row_nbytes)
@@ -270,6 +275,7 @@ def _in_place(facts: SortFacts, partition_nbytes: int) -> Plan:
     )
     plan = _plan(
         facts,
+        run,
         reasons=(),
         output_partitions=facts.in_place_partitions,
         partition_nbytes=partition_nbytes,

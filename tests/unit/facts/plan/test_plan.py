@@ -12,6 +12,7 @@ from safeframe.errors import MemoryBudgetError, StagingFullError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.plan import Plan, Step
+from safeframe.facts.sort import UnsortedRun
 
 BUDGET = Budget(
     n_workers=2,
@@ -46,6 +47,7 @@ def _plan(*steps: Step, staged: int = 0, free: int | None = None) -> Plan:
         staging_nbytes=staged,
         staging_free_nbytes=free,
         staging_directory=None if free is None else "/scratch",
+        run=UnsortedRun(),
     )
 
 

@@ -9,6 +9,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.merge import BroadcastMerge, KeyFanout, MergeEstimate, MergeRun
 from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.facts.sort import UnsortedRun
 
 MIB = 2**20
 
@@ -46,6 +47,7 @@ PLAN = Plan(
     staging_nbytes=313 * MIB,
     staging_free_nbytes=821 * MIB,
     staging_directory="/scratch",
+    run=UnsortedRun(),
 )
 MERGE = MergeEstimate(
     how="left",

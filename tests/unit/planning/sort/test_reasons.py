@@ -10,7 +10,7 @@ import pytest
 
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.estimate import Width
-from safeframe.facts.sort import ShuffleFacts
+from safeframe.facts.sort import ShuffleFacts, UnsortedRun
 from safeframe.planning.lag.plan import LAG_STRATEGIES, plan_lag, whole_refused
 from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort, plan_unsorted
 from safeframe.planning.sort.shuffle import SHUFFLE_STRATEGIES, plan_shuffle
@@ -100,7 +100,8 @@ def test_an_index_that_is_not_sorted_names_the_argument_that_said_so():
         ("staged", "sort=False was given"),
         ("p2p", "sort=False was given"),
     }
-    assert (plan.run, plan.output_partitions, plan.steps[0].kind) == (None, 40, "take partitions as they are")
+    assert plan.run == UnsortedRun()
+    assert (plan.output_partitions, plan.steps[0].kind) == (40, "take partitions as they are")
 
 
 @pytest.mark.parametrize("strategy", [None, *SHUFFLE_STRATEGIES])
