@@ -12,6 +12,10 @@ comes from where. Left out are questions that dask asks an expression while it
 simplifies, as the frame goes nowhere then, and ``_dask/``, which is the door to dask
 and no layer.
 
+Frames are also counted where they are *held*, by the fields of a dataclass or by the
+items of a list, tuple or dictionary: a file that gets a record with a frame in it can
+use the frame. That is a number of its own, next to that of files which get one directly.
+
 A *step up* is a pair of files: the frame passes through one, and next through another
 one in a higher layer, by the import contract of pyproject. Imports go down, so that no
 function calls one of a higher layer; but where a frame goes down, up and down again,
@@ -24,9 +28,9 @@ import json
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -46,6 +50,7 @@ __all__ = ["RECIPES", "Way", "trace", "traced"]
 PACKAGE = Path(safeframe.__file__).parent
 _SIMPLIFIES = frozenset({"simplify", "simplify_once", "_simplify_up", "_simplify_down"})
 _ROWS_OF_TYPES = 2  # as many has what dask makes to try a function on
+_HELD_DEPTH = 2
 _VARARGS = 0x04 | 0x08  # inspect.CO_VARARGS, CO_VARKEYWORDS
 
 
@@ -106,8 +111,9 @@ def layer_depths(package: Path = PACKAGE) -> dict[str, int]:
 
 
 @contextmanager
-def traced() -> Iterator[Way]:
-    """Record where frames go, in this thread."""
+def traced(*, held: bool = False) -> Iterator[Way]:
+    """Record where frames go, in this thread; with ``held`` also those that records and lists hold."""
+    depth = _HELD_DEPTH if held else 0
     way, prefix, door = Way(layer_depths()), f"{PACKAGE}/", f"{PACKAGE}/_dask/"
     calls: list[list[Any]] = []  # a file, and whether a frame passes through it, for each call in order
     running: list[list[Any]] = []
@@ -117,11 +123,11 @@ def traced() -> Iterator[Way]:
         if event not in ("call", "return") or not path.startswith(prefix) or path.startswith(door):
             return
         if event == "call":
-            running.append([path.removeprefix(prefix), not _simplifies(frame) and _takes_frame(frame)])
+            running.append([path.removeprefix(prefix), not _simplifies(frame) and _takes_frame(frame, depth)])
             calls.append(running[-1])
         elif running:
             call = running.pop()
-            call[1] = call[1] or (is_frame(value) and not _simplifies(frame))
+            call[1] = call[1] or (is_frame(value, depth) and not _simplifies(frame))
 
     sys.setprofile(profile)
     try:
@@ -133,18 +139,36 @@ def traced() -> Iterator[Way]:
                 way.passes(file)
 
 
-def is_frame(value: Any) -> bool:
-    """Whether a value is a frame or a part of one."""
+def is_frame(value: Any, depth: int = 0) -> bool:
+    """Whether a value is a frame or a part of one, or holds one, down to a depth.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"a": range(5)})
+    >>> is_frame(rows), is_frame(rows.head(2)), is_frame([rows]), is_frame([rows], depth=1)
+    (True, False, False, True)
+    """
     if isinstance(value, pd.DataFrame):
         return len(value) > _ROWS_OF_TYPES
-    return isinstance(value, (Expr, dd.DataFrame, dd.Series, dd.Index, pa.Table, pa.RecordBatch))
+    if isinstance(value, (Expr, dd.DataFrame, dd.Series, dd.Index, pa.Table, pa.RecordBatch)):
+        return True
+    if depth == 0:
+        return False
+    items: Iterable[Any] = ()
+    if type(value) in (list, tuple):
+        items = value
+    elif type(value) is dict:
+        items = value.values()
+    elif is_dataclass(value):
+        items = (getattr(value, one.name, None) for one in fields(value))
+    return any(is_frame(item, depth - 1) for item in items)
 
 
-def _takes_frame(frame: FrameType) -> bool:
+def _takes_frame(frame: FrameType, depth: int) -> bool:
     code = frame.f_code
     n_arguments = code.co_argcount + code.co_kwonlyargcount + (code.co_flags & _VARARGS).bit_count()
     values = frame.f_locals
-    return any(is_frame(values.get(name)) for name in code.co_varnames[:n_arguments])
+    return any(is_frame(values.get(name), depth) for name in code.co_varnames[:n_arguments])
 
 
 def _simplifies(frame: FrameType | None) -> bool:
@@ -177,7 +201,7 @@ RECIPES: dict[str, Callable[[Any, Any, str, str], None]] = {
 }
 
 
-def trace(name: str) -> Way:
+def trace(name: str, *, held: bool = False) -> Way:
     """Return the way of a frame through one of the recipes."""
     generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as directory, dask.config.set(scheduler="synchronous"):
@@ -192,25 +216,33 @@ def trace(name: str) -> Way:
                 frame = pd.DataFrame(columns).rename(columns={"l": "a", "r": "b"})
                 frame.to_parquet(f"{directory}/{side}/{number}.parquet")
         left, right = (dd.read_parquet(f"{directory}/{side}") for side in ("left", "right"))
-        with traced() as way:
+        with traced(held=held) as way:
             RECIPES[name](left, right[["k", "b"]], directory, f"{directory}/out")
     return way
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print the ways of all recipes, as JSON with ``--json``."""
-    ways = {name: trace(name) for name in RECIPES}
+    ways = {name: (trace(name), trace(name, held=True)) for name in RECIPES}
     if "--json" in arguments:
-        print(
-            json.dumps({name: {"files": way.files, "steps_up": way.steps_up} for name, way in ways.items()})
-        )
+        plain = {
+            name: {
+                "files": direct.files,
+                "steps_up": direct.steps_up,
+                "held_files": held.files,
+                "held_steps_up": held.steps_up,
+            }
+            for name, (direct, held) in ways.items()
+        }
+        print(json.dumps(plain))
         return
-    print(f"{'':24}{'files':>6}{'steps up':>10}")
-    for name, way in ways.items():
-        print(f"{name:24}{len(way.files):6}{len(way.steps_up):10}")
-    for name, way in ways.items():
-        print(f"\n{name}", *way.files, sep="\n    ")
-        print("  steps up", *(f"{before} -> {after}" for before, after in way.steps_up), sep="\n    ")
+    print(f"{'':24}{'files':>6}{'steps up':>10}{'held: files':>14}{'steps up':>10}")
+    for name, both in ways.items():
+        print(f"{name:24}", *(f"{len(way.files):5}{len(way.steps_up):10}    " for way in both), sep="")
+    for name, (direct, held) in ways.items():
+        print(f"\n{name}", *direct.files, sep="\n    ")
+        print("  held", *(file for file in held.files if file not in direct.files), sep="\n    ")
+        print("  steps up", *(f"{before} -> {after}" for before, after in direct.steps_up), sep="\n    ")
 
 
 if __name__ == "__main__":
