@@ -17,8 +17,6 @@ from safeframe.facts.budget import Budget
 from safeframe.sizing.cluster import measure_budget
 from safeframe.units import parse_nbytes
 
-__all__ = ["Side", "as_frame", "as_names", "check_frame", "check_keys", "given_budget", "no_such_column"]
-
 Side: TypeAlias = dd.DataFrame | dd.Series | pd.DataFrame | pd.Series
 """What may be a side of a merge."""
 

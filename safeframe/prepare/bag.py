@@ -22,8 +22,6 @@ from safeframe.sizing.bag import sample_bag
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.partitions.tasks import PartitionTask
 
-__all__ = ["PlannedGroups", "given_key", "plan_groups"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedGroups:

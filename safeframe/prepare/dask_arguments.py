@@ -17,16 +17,6 @@ import numpy as np
 from safeframe.choices import check_flags, did_you_mean
 from safeframe.errors import UnsupportedError, ValidationError
 
-__all__ = [
-    "MergeMoves",
-    "as_npartitions",
-    "exchange_strategy",
-    "merge_moves",
-    "no_effect",
-    "refuse",
-    "refuse_options",
-]
-
 _METHODS = ("disk", "tasks", "p2p")
 _OF_SHUFFLES = ("max_branch", "meta")
 """Options that dask's shuffles take by ``**options``."""

@@ -31,8 +31,6 @@ from safeframe.sizing.columns.objects import unwritable_columns
 from safeframe.sizing.parquet.slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partitions.sizes import measure_partitions
 
-__all__ = ["PlannedRebalance", "Sizes", "plan_sizes", "refuse_dask_arguments", "resized_sort"]
-
 _RECIPE = "rebalance_partitions"
 _INDEX_NBYTES = 8.0
 """Bytes of a row of a frame without columns: its partitions are the smallest, and places to cut at the closest."""

@@ -25,8 +25,6 @@ from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import parse_nbytes
 
-__all__ = ["GivenChunks", "PlannedChunks", "plan_chunks"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GivenChunks:

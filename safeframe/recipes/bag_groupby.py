@@ -16,8 +16,6 @@ from safeframe.engine.planned.layer import PlannedLayer
 from safeframe.facts.plan import Plan
 from safeframe.prepare.bag import given_key, plan_groups
 
-__all__ = ["bag_groupby", "plan_bag_groupby"]
-
 
 def bag_groupby(
     bag: db.Bag,

@@ -11,8 +11,6 @@ from safeframe.engine.planned.layer import PlannedLayer
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 
-__all__ = ["explain", "find_plan"]
-
 
 def explain(collection: Any) -> Plan:
     """Return the plan of a collection that a recipe made.

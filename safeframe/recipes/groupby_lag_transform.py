@@ -16,8 +16,6 @@ from safeframe.prepare.lag.plan import PlannedLag, lagged, plan_lags
 from safeframe.prepare.lag.source import lag_source
 from safeframe.prepare.sort.order import SortOptions
 
-__all__ = ["groupby_lag_transform", "plan_lag"]
-
 _TEMPLATE = "{column}_lag_{lag}"
 
 

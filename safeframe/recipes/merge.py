@@ -22,8 +22,6 @@ from safeframe.prepare.merge.rounded_integers import warn_of_rounding
 from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.units import parse_nbytes
 
-__all__ = ["merge", "merged", "plan_merge"]
-
 
 def merge(
     left: Side,

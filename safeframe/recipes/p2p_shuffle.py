@@ -11,8 +11,6 @@ from safeframe.facts.plan import Plan
 from safeframe.prepare.sort.order import SortOptions
 from safeframe.prepare.sort.shuffle import plan_by_key_through_p2p, shuffled
 
-__all__ = ["p2p_shuffle", "plan_p2p_shuffle"]
-
 
 def p2p_shuffle(
     ddf: dd.DataFrame,

@@ -13,8 +13,6 @@ from safeframe.facts.plan import Plan
 from safeframe.prepare.rebalance import Sizes, plan_sizes, refuse_dask_arguments, resized_sort
 from safeframe.prepare.sort.order import make_collection
 
-__all__ = ["plan_rebalance", "rebalance_partitions"]
-
 
 def rebalance_partitions(
     ddf: dd.DataFrame,

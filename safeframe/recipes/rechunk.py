@@ -14,8 +14,6 @@ from safeframe.engine.rechunk.graph import RechunkGraph
 from safeframe.facts.plan import Plan
 from safeframe.prepare.rechunk import GivenChunks, plan_chunks
 
-__all__ = ["plan_rechunk", "rechunk"]
-
 
 def rechunk(
     array: da.Array,

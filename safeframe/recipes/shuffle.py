@@ -18,8 +18,6 @@ from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, 
 from safeframe.prepare.sort.order import SortOptions
 from safeframe.prepare.sort.shuffle import plan_by_key, shuffled
 
-__all__ = ["plan_shuffle", "shuffle"]
-
 _RECIPE = "shuffle"
 
 

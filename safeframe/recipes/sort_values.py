@@ -23,8 +23,6 @@ from safeframe.prepare.dask_arguments import (
 )
 from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection, plan_order, row_order
 
-__all__ = ["plan_sort_values", "sort_values"]
-
 _RECIPE = "sort_values"
 
 

@@ -24,8 +24,6 @@ from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.recipes.merge import merged
 from safeframe.units import parse_nbytes
 
-__all__ = ["plan_sorted_merge", "sorted_merge"]
-
 
 def sorted_merge(
     left: Side,

@@ -17,8 +17,6 @@ from safeframe.prepare.merge.sizes import check_how, named_keys, size_join
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.keys.statistics import gather_key_statistics
 
-__all__ = ["estimate", "estimate_merge", "key_statistics"]
-
 
 def key_statistics(ddf: dd.DataFrame, on: Any = None) -> KeyStatistics:
     """Count the rows of each key of a dask dataframe.

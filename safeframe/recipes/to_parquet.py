@@ -21,8 +21,6 @@ from safeframe.prepare.parquet.checks import remove_remote
 from safeframe.prepare.parquet.dataset import describe_dataset
 from safeframe.prepare.parquet.write import PreparedWrite, check_way, prepare_write
 
-__all__ = ["to_parquet"]
-
 
 def to_parquet(
     ddf: Any,

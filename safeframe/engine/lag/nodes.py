@@ -47,8 +47,6 @@ from safeframe.kernels.lag.spec import LagSpec
 from safeframe.kernels.routing.ranges import RangeRouter, range_router
 from safeframe.kernels.sort.rows import RowOrder
 
-__all__ = ["LagRequest", "SafeLag"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LagRequest:

@@ -26,18 +26,6 @@ from safeframe.kernels.lag.spec import LagSpec
 from safeframe.kernels.sort.rows import BlockOrder, rows_in_order
 from safeframe.sizing.partitions.tasks import PartitionTask
 
-__all__ = [
-    "Edges",
-    "Part",
-    "SealedLag",
-    "lag_cell",
-    "lag_shard",
-    "lag_whole",
-    "partition_edges",
-    "partition_with_halo",
-    "seal_lag",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:

@@ -39,8 +39,6 @@ from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
 
-__all__ = ["ProbeFacts", "broadcast_cells", "table_cells"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProbeFacts:

@@ -41,18 +41,6 @@ from safeframe.kernels.merge.cell import frame_block, join_cell, join_in_place
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.table import JoinTable, look_up, slice_rows
 
-__all__ = [
-    "SealedSide",
-    "SealedTable",
-    "TableSlice",
-    "broadcast_cell",
-    "collect_side",
-    "seal_side",
-    "seal_table",
-    "table_cell",
-    "write_slice",
-]
-
 _POPULATE_READ = 22
 """``MADV_POPULATE_READ`` of Linux 5.14, which Python has no name for."""
 

@@ -46,8 +46,6 @@ from safeframe._dask.expressions import (
 from safeframe.kernels.merge.output import OutputColumn
 from safeframe.kernels.merge.spec import JoinSpec
 
-__all__ = ["MovedFilter", "moved_filter"]
-
 _ROW_WISE = (AsType, Binop, Fillna, Isin, Map, UFuncElemwise, Unaryop, *Accessed, *row_functions())
 """Steps each value of which is made of the same row's values."""
 _CONSTANTS = (DelayedExpr, Literal)

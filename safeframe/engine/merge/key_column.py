@@ -14,8 +14,6 @@ from dask.dataframe.api import new_collection
 from safeframe._dask.expressions import Elemwise, Projection, determine_column_projection
 from safeframe.kernels.merge.output import add_column
 
-__all__ = ["added_column"]
-
 
 def added_column(ddf: dd.DataFrame, name: str, *, index: bool) -> dd.DataFrame:
     """Return a frame with its index, or a constant, as its last column.

@@ -55,8 +55,6 @@ from safeframe.kernels.merge.spec import JoinSpec, JoinTerms, SideSpec, column_p
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
 
-__all__ = ["FilteredMerge", "SafeMerge"]
-
 
 class SafeMerge(Planned, CountedMerge):
     """A merge that runs by a plan.

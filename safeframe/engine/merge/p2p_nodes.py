@@ -25,8 +25,6 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.routing.router import JoinRouter
 
-__all__ = ["MovedCells", "moved_cells"]
-
 
 def moved_cells(
     left: Any,

@@ -27,16 +27,6 @@ from safeframe.kernels.merge.cell import frame_block, join_cell, join_rows
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.virtual import single_key_cell
 
-__all__ = [
-    "MovedMerge",
-    "MovedSide",
-    "SealedMerge",
-    "check_one_key",
-    "moved_cell",
-    "seal_merge",
-    "staged_cell",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedMerge:

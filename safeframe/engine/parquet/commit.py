@@ -38,8 +38,6 @@ from safeframe.engine.parquet.target import Dataset, ParquetTarget
 from safeframe.engine.parquet.tasks import WrittenFile, disk_error
 from safeframe.errors import RowConservationError, SchemaMismatchError, ValidationError
 
-__all__ = ["Begun", "commit", "local_entries"]
-
 _FIXED = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
 """Why a directory cannot be renamed, or a file have two names."""
 

@@ -22,16 +22,6 @@ import pyarrow.parquet as pq
 
 from safeframe.errors import ValidationError
 
-__all__ = [
-    "METADATA_NAMES",
-    "PARQUET_SUFFIXES",
-    "Entries",
-    "Generation",
-    "entries_of",
-    "footer_of",
-    "generation_of",
-]
-
 METADATA_NAMES = ("_metadata", "_common_metadata")
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 """Names by which dask knows the files of a dataset."""

@@ -31,8 +31,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["MARKER", "NEW", "finish_moves", "move_inside"]
-
 MARKER = "moves.json"
 NEW = ".new"
 _OLD = ".old"

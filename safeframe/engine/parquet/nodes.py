@@ -25,8 +25,6 @@ from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 
-__all__ = ["CommitFiles", "JoinedToParquet", "SafeToParquet", "WriteFiles", "close_target", "open_target"]
-
 _open: dict[str, tuple[Swap, Begun]] = {}
 """Writes that this process has begun, by their tokens."""
 

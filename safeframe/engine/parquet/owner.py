@@ -11,8 +11,6 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["can_be_kept", "is_alike", "take_over"]
-
 
 def can_be_kept(directory: Path) -> bool:
     """Return whether this user can make a directory of the same owner and group."""

@@ -21,8 +21,6 @@ import pyarrow.parquet as pq
 from safeframe import options
 from safeframe.units import format_count
 
-__all__ = ["WriteProgress", "progress_lines"]
-
 
 class WriteProgress:
     """Looks at the directory that is written.

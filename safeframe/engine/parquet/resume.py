@@ -22,8 +22,6 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.merge import WritePlan
 from safeframe.facts.plan import Step
 
-__all__ = ["as_divided_before", "save_division"]
-
 
 def save_division(directory: str, write: WritePlan) -> None:
     """Keep how files are divided."""

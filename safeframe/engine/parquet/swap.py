@@ -46,16 +46,6 @@ from safeframe.engine.storage.lock import Lock, is_held, sweep, try_lock, wait_f
 from safeframe.errors import StagingError, ValidationError
 from safeframe.sizing.directory import is_mount_point
 
-__all__ = [
-    "PLAN_NAME",
-    "Swap",
-    "discard",
-    "exchange_directories",
-    "guarded",
-    "recover",
-    "writes_inside",
-]
-
 PLAN_NAME = ".division.json"
 """How files are divided that a later run may go on from; no part of the dataset."""
 

@@ -14,8 +14,6 @@ import pyarrow as pa
 from safeframe.engine.parquet.in_place import NEW
 from safeframe.kernels.parquet.writer_options import Compression
 
-__all__ = ["INDEX_LABEL", "Dataset", "ParquetTarget"]
-
 INDEX_LABEL = "__null_dask_index__"
 """dask's name for an index that has none."""
 

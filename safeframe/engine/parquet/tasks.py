@@ -34,15 +34,6 @@ from safeframe.planning.parquet import row_group_rows
 from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_nbytes
 
-__all__ = [
-    "WrittenFile",
-    "arrow_table",
-    "conversion_error",
-    "disk_error",
-    "put_file",
-    "write_file",
-]
-
 
 @dataclass(frozen=True)
 class WrittenFile:

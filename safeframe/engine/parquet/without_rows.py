@@ -42,8 +42,6 @@ from safeframe.kernels.parquet.values import has_physical_form
 from safeframe.kernels.parquet.writer_options import Compression, codec_of
 from safeframe.kernels.routing.router import JoinRouter
 
-__all__ = ["JoinedFiles", "JoinedFrame", "joined_files", "joined_form", "joined_frame", "unwritable"]
-
 _CODEC = "zstd"
 
 

@@ -15,8 +15,6 @@ from typing import Any
 from safeframe._dask.expressions import Blockwise, Fused, Partitions, PartitionsFiltered
 from safeframe._dask.trees import is_concrete
 
-__all__ = ["FusedCells", "fused_with_consumer"]
-
 
 class FusedCells(Fused):  # type: ignore[misc]
     """Cells and the blockwise steps after them, as one task each."""

@@ -24,8 +24,6 @@ from safeframe.errors import SafeframeError
 from safeframe.facts.plan import Plan
 from safeframe.sizing.partitions.tasks import PartitionTask, stands_alone
 
-__all__ = ["PlannedLayer", "RecipeGraph", "flat_keys", "partition_tasks", "spec_key"]
-
 
 class RecipeGraph(Protocol):
     """What a recipe puts into a graph."""

@@ -41,8 +41,6 @@ from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
 
-__all__ = ["BeforeCells", "Cells", "GivenOutput", "Hidden", "Planned", "PlannedFrame"]
-
 
 class GivenOutput(Expr):  # type: ignore[misc]  # dask's expressions are untyped
     """Output partitions whose types and divisions are the operands ``meta`` and ``given_divisions``."""

@@ -14,8 +14,6 @@ from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.units import format_count
 
-__all__ = ["PartOrder", "PartRows", "PlannedOrder", "PlannedRows", "as_planned", "in_planned_order"]
-
 PartRows = tuple[str, int, int]
 """What a frame is called in a message, the number of a partition, and its rows."""
 

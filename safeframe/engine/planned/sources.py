@@ -21,8 +21,6 @@ from safeframe.facts.files import SourceFiles
 from safeframe.kernels.changed_data import files_changed
 from safeframe.sizing.files import changed_files, marked
 
-__all__ = ["check_sources", "source_files"]
-
 
 def source_files(*frames: Any) -> SourceFiles | None:
     """Look at the files that frames are read from; None where there are none to be seen.

@@ -50,8 +50,6 @@ from safeframe.kernels.cuts import RowCuts, pieces_of
 from safeframe.sizing.parquet.slices import SlicedParquet
 from safeframe.sizing.partitions.tasks import PartitionTask
 
-__all__ = ["SafeRebalance", "stands_alone"]
-
 
 def stands_alone(expr: Any) -> bool:
     """Whether each partition of a collection's expression is made by a task that needs no other."""

@@ -31,19 +31,6 @@ from safeframe.sizing.parquet.slices import PartReader
 from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import format_count
 
-__all__ = [
-    "PartitionSlice",
-    "Pieces",
-    "SealedRows",
-    "gather_pieces",
-    "join_pieces",
-    "rebalanced_partition",
-    "seal_rows",
-    "stage_rows",
-    "stage_slices",
-    "take_slice",
-]
-
 Ints = npt.NDArray[np.int64]
 
 

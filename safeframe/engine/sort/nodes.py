@@ -53,8 +53,6 @@ from safeframe.kernels.routing.hashes import HashRouter
 from safeframe.kernels.routing.ranges import NullsFirst, range_router
 from safeframe.kernels.sort.rows import RowOrder
 
-__all__ = ["SafeShuffle", "SafeSort", "SortRequest"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SortRequest:

@@ -6,8 +6,6 @@ import numpy as np
 
 from safeframe.facts.lag import GroupEdges, Halo, HaloPiece
 
-__all__ = ["plan_halo"]
-
 
 def plan_halo(edges: GroupEdges, before: int, after: int) -> Halo:
     """Find the rows that each partition needs of others: of the groups it begins and ends in, no more than lags reach.

@@ -10,8 +10,6 @@ from safeframe.facts.merge import MergeFacts, MergeWay
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import default_partition_nbytes, largest_partition_nbytes, least_partitions
 
-__all__ = ["Choice", "Target", "Widths", "bounding_widths", "output_target"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:

@@ -13,8 +13,6 @@ from safeframe.kernels.keys.mixing import below_fraction
 from safeframe.kernels.merge.virtual import result_counts
 from safeframe.kernels.order import begins_run, sorted_union
 
-__all__ = ["KeyLoads", "Loads", "key_loads", "loads_in_order"]
-
 Loads = npt.NDArray[np.float64]
 """Rows per key, as floats: a sampled key stands for others too."""
 

@@ -35,8 +35,6 @@ from safeframe.planning.merge.staged import by_staged
 from safeframe.planning.merge.table import by_table
 from safeframe.planning.merge.without_rows import plan_write
 
-__all__ = ["MERGE_STRATEGIES", "ORDERED_STRATEGIES", "plan_merge"]
-
 MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 ORDERED_STRATEGIES = ("sorted", "sorted-one-side", "staged")

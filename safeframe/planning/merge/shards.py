@@ -20,8 +20,6 @@ from safeframe.facts.keys import Codes, Counts
 from safeframe.facts.layout import ShardLayout
 from safeframe.planning.merge.key_loads import KeyLoads, Loads
 
-__all__ = ["LayOut", "LayoutFigures", "lay_out"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayoutFigures:

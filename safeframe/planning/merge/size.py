@@ -21,8 +21,6 @@ from safeframe.kernels.keys.mixing import below_fraction
 from safeframe.kernels.merge.virtual import result_counts
 from safeframe.kernels.order import sorted_union
 
-__all__ = ["estimate_join"]
-
 _HEAVIEST = 10
 
 

@@ -41,8 +41,6 @@ from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.rebalance.cuts import Cut, Goal, cut, similar
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["plan_rebalance"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Offer:

@@ -7,8 +7,6 @@ import numpy as np
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.sort import Alignment
 
-__all__ = ["align"]
-
 
 def align(parts: PartitionKeys) -> Alignment:
     """Return each key to the partition that it begins in.

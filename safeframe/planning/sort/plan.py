@@ -32,8 +32,6 @@ from safeframe.planning.p2p.layout import lay_out_p2p
 from safeframe.planning.sort.ranges import cut_at, cut_evenly, cut_into, cut_to_size
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["SORT_STRATEGIES", "plan_sort", "plan_unsorted", "sort_by_p2p", "staged_group", "staged_sort"]
-
 SORT_STRATEGIES = ("sorted", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 

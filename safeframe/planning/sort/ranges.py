@@ -17,8 +17,6 @@ from safeframe.facts.keys import Codes
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.sort import KeyQuantiles, RangeFigures
 
-__all__ = ["cut_at", "cut_evenly", "cut_into", "cut_to_size"]
-
 
 def cut_to_size(quantiles: KeyQuantiles, partition_rows: int, *, split: bool) -> RangeFigures:
     """Cut into as few partitions as keep to a number of rows, where keys allow it.

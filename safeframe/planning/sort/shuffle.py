@@ -25,8 +25,6 @@ from safeframe.planning.p2p.plan import plan_p2p_shuffle
 from safeframe.planning.sort.hash_shards import heaviest_key, largest_shard_rows, shards_for
 from safeframe.units import format_count
 
-__all__ = ["SHUFFLE_STRATEGIES", "plan_shuffle"]
-
 SHUFFLE_STRATEGIES = ("staged", "p2p")
 """Strategies in the order in which they are tried."""
 

@@ -13,8 +13,6 @@ from safeframe.errors import ValidationError
 from safeframe.kernels.lag.spec import LagColumn, LagSpec, transformed_dtype
 from safeframe.prepare.arguments import as_names
 
-__all__ = ["NO_FILL", "lag_spec"]
-
 NO_FILL = pd.api.extensions.no_default
 """What stands for no ``fill_value``: None and NaN are values."""
 

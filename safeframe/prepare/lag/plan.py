@@ -35,8 +35,6 @@ from safeframe.sizing.frames import count_partition_rows
 from safeframe.sizing.lag import gather_groups
 from safeframe.sizing.sort import gather_quantiles
 
-__all__ = ["PlannedLag", "lagged", "plan_lags"]
-
 _RECIPE = "groupby_lag_transform"
 _UNSTEADY = "dask cuts the frame differently whenever other columns are requested (persist() it, or write it, to keep it)"
 

@@ -29,8 +29,6 @@ from safeframe.facts.plan import Plan
 from safeframe.facts.sort import SortFacts
 from safeframe.prepare.arguments import check_frame, check_keys
 
-__all__ = ["LagSource", "lag_source"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shuffled:

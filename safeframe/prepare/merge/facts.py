@@ -30,8 +30,6 @@ from safeframe.prepare.merge.table import NoTable, TableSizes, size_table
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.units import parse_nbytes
 
-__all__ = ["MergeRequest", "merge_facts", "merge_request"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeRequest:

@@ -26,8 +26,6 @@ from safeframe.kernels.merge.output import JoinKeys, JoinOutput, SideKeys, join_
 from safeframe.kernels.merge.spec import JoinTerms
 from safeframe.prepare.arguments import as_names, no_such_column
 
-__all__ = ["KeyArguments", "KeyedSides", "keyed_sides", "side_keys", "with_added_column"]
-
 _INDEX = "__safeframe_index__"
 _CONSTANT = "__safeframe_constant__"
 

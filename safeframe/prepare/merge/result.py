@@ -30,15 +30,6 @@ from safeframe.prepare.merge.keys import KeyedSides
 from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.units import format_count, format_nbytes
 
-__all__ = [
-    "check_validate",
-    "check_validate_kind",
-    "refuse_larger",
-    "refuse_partitions",
-    "result_divisions",
-    "warn_of_explosion",
-]
-
 _VALIDATE_KINDS = {"1:1": "one_to_one", "1:m": "one_to_many", "m:1": "many_to_one", "m:m": "many_to_many"}
 
 

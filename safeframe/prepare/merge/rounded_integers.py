@@ -23,8 +23,6 @@ from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.sizing.columns.integers import integer_ranges
 from safeframe.sizing.keys.table import count_unmatched, key_presence
 
-__all__ = ["match_counted", "warn_of_rounding"]
-
 _EXACT = 2**53
 """Up to here each integer is a float of its own."""
 

@@ -26,18 +26,6 @@ from safeframe.sizing.keys.bounds import bounded_schema
 from safeframe.sizing.keys.statistics import align_heavy_keys, gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 
-__all__ = [
-    "HOWS",
-    "JoinSizes",
-    "check_statistics",
-    "given_statistics",
-    "look_at_p2p",
-    "missing_sides",
-    "named_keys",
-    "result_row_width",
-    "size_join",
-]
-
 HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti", "cross")
 """Kinds of merges."""
 

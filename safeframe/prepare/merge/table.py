@@ -33,8 +33,6 @@ from safeframe.sizing.parquet.slices import footer_rows
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_count
 
-__all__ = ["NoTable", "TableSizes", "size_table"]
-
 RowsOfSides = tuple[Counts, Counts]
 """Rows of each partition of the left and of the right side."""
 Profiles = tuple[FrameProfile, FrameProfile]

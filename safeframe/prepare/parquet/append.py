@@ -20,8 +20,6 @@ from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES, e
 from safeframe.engine.parquet.target import INDEX_LABEL
 from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationError
 
-__all__ = ["Appended", "appended_to"]
-
 
 @dataclass(frozen=True, slots=True)
 class Appended:

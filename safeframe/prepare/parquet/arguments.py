@@ -28,18 +28,6 @@ from safeframe.errors import StagingError, UnsupportedError, ValidationError
 from safeframe.kernels.parquet.writer_options import Compression, codec_of
 from safeframe.sizing.staging_url import without_login
 
-__all__ = [
-    "Schema",
-    "check_engine",
-    "check_file_names",
-    "check_mappings",
-    "check_partition_on",
-    "checked_writer_options",
-    "file_schema",
-    "footer_metadata",
-    "located",
-]
-
 Schema: TypeAlias = Any
 """``"infer"``, types of some columns, the schema of all files, or None for one of each partition."""
 

@@ -22,14 +22,6 @@ from safeframe.errors import (
 from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_nbytes
 
-__all__ = [
-    "check_columns",
-    "check_room",
-    "check_target",
-    "refuse_larger_files",
-    "remove_remote",
-]
-
 
 def check_columns(meta: Any, *, write_index: bool) -> None:
     """Refuse columns that parquet cannot name."""

@@ -29,8 +29,6 @@ from safeframe.prepare.parquet.arguments import (
 from safeframe.prepare.parquet.checks import check_columns
 from safeframe.sizing.cluster import set_up_workers
 
-__all__ = ["describe_dataset"]
-
 
 def describe_dataset(
     meta: Any,

@@ -28,8 +28,6 @@ from safeframe.prepare.parquet.arguments import check_file_names
 from safeframe.prepare.parquet.checks import check_room, check_target, refuse_larger_files
 from safeframe.units import parse_nbytes
 
-__all__ = ["PreparedWrite", "check_way", "prepare_write"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedWrite:

@@ -27,8 +27,6 @@ from safeframe.kernels.routing.divisions import DivisionRouter
 from safeframe.kernels.sort.rows import RowOrder, ranks_among
 from safeframe.planning.sort.alignment import align
 
-__all__ = ["cut_by", "known_divisions", "range_divisions"]
-
 
 def cut_by(router: DivisionRouter, facts: SortFacts) -> SortFacts:
     """Make a sort one that is cut by divisions.

@@ -34,15 +34,6 @@ from safeframe.sizing.p2p import p2p_facts
 from safeframe.sizing.sort import gather_quantiles
 from safeframe.units import format_count
 
-__all__ = [
-    "PlannedSort",
-    "SortOptions",
-    "make_collection",
-    "order_facts",
-    "plan_order",
-    "row_order",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SortOptions:

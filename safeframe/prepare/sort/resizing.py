@@ -16,8 +16,6 @@ from safeframe.engine.sort.nodes import SafeSort
 from safeframe.facts.sort import SortFacts
 from safeframe.prepare.sort.order import PlannedSort, SortOptions, plan_order
 
-__all__ = ["resized"]
-
 _REASON = "the frame is sorted anyway, and gets these sizes with it: rows move once"
 
 

@@ -32,8 +32,6 @@ from safeframe.sizing.keys.statistics import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.units import format_nbytes
 
-__all__ = ["PlannedShuffle", "plan_by_key", "plan_by_key_through_p2p", "shuffled"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedShuffle:

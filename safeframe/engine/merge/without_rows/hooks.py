@@ -24,8 +24,6 @@ from safeframe.engine.planned.sources import check_sources
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.merge.spec import JoinSpec
 
-__all__ = ["CountedIndex", "PickedColumns", "keys_stay_whole", "replaced_by_plan"]
-
 
 class CountedIndex(Index):  # type: ignore[misc]  # dask's expressions are untyped
     """The index of a merge whose rows are known: dask counts a frame's rows by its index."""

@@ -36,8 +36,6 @@ from safeframe._dask.expressions import (
 from safeframe._dask.trees import operation_arguments
 from safeframe.kernels.columns.functions import RowFunction, RowValue
 
-__all__ = ["CountedMerge", "NeedsRowsError", "RowColumns", "read_columns"]
-
 _LOOKS_ELSEWHERE = ("cat", "get_dummies", "isocalendar", "to_pydatetime", "tz_localize")
 """Methods of ``.str`` and ``.dt`` that are not of one row, or make frames, or take arrays."""
 

@@ -35,8 +35,6 @@ from safeframe.kernels.merge.output import OutputColumn
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.totals import MADE_OF, SideTotals, Total, TotalColumn
 
-__all__ = ["counted", "sum_of_products", "totals_instead", "totals_of_columns"]
-
 _SUMS = ("sum", "float sum")
 _SUMMED = "biuf"
 _COMPARED = "iufmM"

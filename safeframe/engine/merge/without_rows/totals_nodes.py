@@ -31,8 +31,6 @@ from safeframe.kernels.merge.group_totals import (
 )
 from safeframe.kernels.merge.totals import Total, TotalColumn, join_totals, side_totals, total_of
 
-__all__ = ["Group", "GroupParts", "GroupTotals", "JoinTotals", "PartTotals", "RequestedTotals", "WholeSide"]
-
 
 @dataclass(frozen=True, slots=True)
 class Group:

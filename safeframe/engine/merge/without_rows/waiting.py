@@ -39,8 +39,6 @@ from safeframe.engine.merge.without_rows.sides import moved_columns, moved_facto
 from safeframe.engine.merge.without_rows.totals import counted, sum_of_products, totals_of_columns
 from safeframe.kernels.columns.functions import RowFunction, RowValue
 
-__all__ = ["MergeValue", "awaiting_totals"]
-
 _STEPS = (Assign, AsType, Binop, Fillna, Filter, Index, RenameFrame, RenameSeries, UFuncElemwise, *Accessed)
 _STEPS += row_functions()
 _TOTALS = (*reductions(), *groupby_reductions(), GroupbyAggregation, Len)
