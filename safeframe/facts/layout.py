@@ -36,6 +36,10 @@ class ShardLayout:
         """Shards, the null shard included."""
         return len(self.starts) + int(self.null_shard)
 
+    def holds_nulls(self, shard: int) -> bool:
+        """Whether a shard is that of null keys."""
+        return self.null_shard and shard == self.n_shards - 1
+
     @property
     def n_cells(self) -> int:
         """Output partitions of all shards."""

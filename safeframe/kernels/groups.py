@@ -1,6 +1,7 @@
 """Where groups of equal keys begin, in rows whose groups are together.
 
-Covers: adjacent rows of one or more columns of any dtype, a null being equal to a null; which rows have a null key.
+Covers: adjacent rows of one or more columns of any dtype, by the rule of null keys.
+Does not cover: that rule (``kernels.keys.nulls``).
 """
 
 from __future__ import annotations
@@ -31,24 +32,6 @@ def begins_group(columns: Sequence[pd.Series[Any]]) -> Marks:
     for column in columns:
         begins[1:] |= _differs(column)
     return begins
-
-
-def null_keys(columns: Sequence[pd.Series[Any]]) -> Marks | None:
-    """Tell of each row whether any of its keys is null; None where no row has one.
-
-    Examples
-    --------
-    >>> null_keys([pd.Series([1.0, None]), pd.Series(["a", "b"])]).tolist()
-    [False, True]
-    """
-    null: Marks | None = None
-    for column in columns:
-        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
-            continue
-        missing = column.isna().to_numpy()
-        if missing.any():
-            null = missing if null is None else null | missing
-    return null
 
 
 def _differs(column: pd.Series[Any]) -> Marks:

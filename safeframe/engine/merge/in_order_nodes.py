@@ -155,7 +155,7 @@ class OrderedCells(Expr):  # type: ignore[misc]
         location = shard, number, cells = layout.cell_location(index)
         left, left_ranges = self._inputs("left", location)
         right, right_ranges = self._inputs("right", location)
-        nulls = layout.null_shard and shard == layout.n_shards - 1
+        nulls = layout.holds_nulls(shard)
         place = CellPlace(
             shard=shard,
             number=number,

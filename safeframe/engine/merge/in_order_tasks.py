@@ -29,6 +29,7 @@ from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.values import Block, as_promised, as_series, from_arrow, join_columns
 from safeframe.kernels.keys.codes import decode_codes, encode_keys
 from safeframe.kernels.keys.counts import count_ordered, key_checksum
+from safeframe.kernels.keys.nulls import count_nulls, positions_nulls_last, without_nulls
 from safeframe.kernels.merge.cell import join_rows
 from safeframe.kernels.merge.in_order import code_order, ordered_join, value_codes
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
@@ -137,12 +138,8 @@ def _checked(part: PartitionTask | pd.DataFrame, planned: PlannedPart, side: Sid
     ]
     del frame, part
     codes, null = encode_keys([series[i] for i in side.key_positions], side.schema)
-    order = None
-    if null is not None:
-        keys = np.flatnonzero(~null)
-        if len(keys) and keys[-1] != len(keys) - 1:
-            order = np.concatenate([keys, np.flatnonzero(null)])
-        codes = codes[keys]
+    order = None if null is None else positions_nulls_last(null)
+    codes = without_nulls(codes, null)
     by_code = code_order(codes)
     if by_code is not None:
         codes = codes[by_code]
@@ -311,7 +308,7 @@ class _Side:
 
     def _codes(self, keys: Sequence[pd.Series[Any]]) -> tuple[npt.NDArray[np.uint64], int]:
         codes, null = encode_keys(keys, self.spec.schema)
-        return codes, 0 if null is None else int(null.sum())
+        return codes, count_nulls(null)
 
 
 def _block_of_slices(slices: Sequence[pd.DataFrame], side: SideSpec) -> Block:

@@ -24,6 +24,7 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec, with_index
+from safeframe.kernels.keys.nulls import planned_number
 from safeframe.kernels.sort.rows import BlockOrder, RowOrder, sorted_keys
 from safeframe.units import format_count
 
@@ -94,9 +95,7 @@ def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
     spec, layout = sealed.spec, sealed.layout
     number_out = cell
     if layout.null_shard and spec.order is not None and not spec.order.na_last:
-        # Nulls are the last shard, and here the first partitions.
-        nulls = int(layout.cells[-1])
-        cell = layout.n_cells - nulls + cell if cell < nulls else cell - nulls
+        cell = planned_number(cell, layout.n_cells, int(layout.cells[-1]))
     shard, number, cells = layout.cell_location(cell)
     if layout.single_key[shard]:
         rows = sealed.rows.shard_rows(shard)

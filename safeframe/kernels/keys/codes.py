@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
-from safeframe.kernels.keys.hashes import Nulls, object_hashes, word_hashes
+from safeframe.kernels.keys.hashes import object_hashes, word_hashes
 from safeframe.kernels.keys.mixing import mix64
+from safeframe.kernels.keys.nulls import Nulls, as_value, if_any
 
 __all__ = [
-    "Nulls",
     "column_hashes",
     "column_values",
     "decode_codes",
@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 _SIGN = np.uint64(1 << 63)
-_NULL_HASH = np.uint64(0x9B60933458E17D7D)
 _FRACTION_SALT = np.uint64(0xD1B54A32D192ED03)
 
 
@@ -71,9 +70,7 @@ def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[C
     codes = np.zeros(len(columns[0]), np.uint64)
     for series, column in zip(columns, schema.columns, strict=True):
         hashes, null = column_hashes(series, column)
-        if null is not None:
-            hashes = np.where(null, _NULL_HASH, hashes)
-        codes = mix64(codes * np.uint64(31) + hashes)
+        codes = mix64(codes * np.uint64(31) + as_value(hashes, null))
     return codes, None
 
 
@@ -126,7 +123,7 @@ def column_values(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArra
         msg = f"The key column {series.name!r} is {series.dtype} in one partition, but {column.kind} in its frame."
         hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: ...}})."
         raise SchemaMismatchError(msg, hint=hint) from error
-    return values, null if null is not None and null.any() else None
+    return values, if_any(null)
 
 
 def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[Any], Nulls | None]:
@@ -295,6 +292,6 @@ def _of_categories(series: pd.Series[Any], function: Any) -> tuple[npt.NDArray[A
     codes = series.cat.codes.to_numpy()
     null = codes < 0
     if len(values) == 0:
-        return np.zeros(len(codes), values.dtype), null if null.any() else None
+        return np.zeros(len(codes), values.dtype), if_any(null)
     taken = values[np.where(null, 0, codes)]
-    return taken, null if null.any() else None
+    return taken, if_any(null)

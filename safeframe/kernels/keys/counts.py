@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from safeframe.facts.keys import Codes, Counts, KeySchema
-from safeframe.kernels.keys.codes import Nulls, column_values, encode_keys, ordered_codes
+from safeframe.kernels.keys.codes import column_values, encode_keys, ordered_codes
 from safeframe.kernels.keys.mixing import mix64
+from safeframe.kernels.keys.nulls import Nulls, count_nulls, without_nulls
 from safeframe.kernels.order import begins_run
 
 _DENSE_FACTOR = 2
@@ -69,9 +70,7 @@ def count_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCount
     column = schema.columns[0]
     if schema.injective and column.is_whole:
         values, null = column_values(columns[0], column)
-        null_rows = 0 if null is None else int(null.sum())
-        if null is not None:
-            values = values[~null]
+        null_rows, values = count_nulls(null), without_nulls(values, null)
         dense = _count_dense(values)
         if dense is not None:
             found, counts = dense
@@ -85,9 +84,7 @@ def count_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCount
         codes = ordered_codes(values, column)
     else:
         codes, null = encode_keys(columns, schema)
-        null_rows = 0 if null is None else int(null.sum())
-        if null is not None:
-            codes = codes[~null]
+        null_rows, codes = count_nulls(null), without_nulls(codes, null)
     increasing = _increasing(codes)
     found, counts = count_ordered(codes if increasing else np.sort(codes))
     return KeyCounts(codes=found, counts=counts, null_rows=null_rows, increasing=increasing, row_codes=codes)
@@ -116,8 +113,7 @@ def count_candidates(columns: Sequence[pd.Series[Any]], schema: KeySchema, candi
     array([0, 2])
     """
     codes, null = encode_keys(columns, schema)
-    if null is not None:
-        codes = codes[~null]
+    codes = without_nulls(codes, null)
     ordered = codes if _increasing(codes) else np.sort(codes[_perhaps_among(codes, candidates)])
     first = np.searchsorted(ordered, candidates, side="left")
     last = np.searchsorted(ordered, candidates, side="right")
@@ -192,9 +188,8 @@ def rows_checksum(codes: Codes, null: Nulls | None) -> int:
     """
     total = 0
     for start in range(0, len(codes), _CHUNK_ROWS):
-        some = codes[start : start + _CHUNK_ROWS]
-        if null is not None:
-            some = some[~null[start : start + _CHUNK_ROWS]]
+        chunk = slice(start, start + _CHUNK_ROWS)
+        some = without_nulls(codes[chunk], None if null is None else null[chunk])
         total += int(mix64(some).sum(dtype=np.uint64))
     return total % 2**64
 

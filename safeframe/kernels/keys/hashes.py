@@ -22,9 +22,7 @@ import pandas as pd
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes
 from safeframe.kernels.keys.mixing import mix64
-
-Nulls = npt.NDArray[np.bool_]
-"""True where a key is null."""
+from safeframe.kernels.keys.nulls import Nulls, if_any
 
 _OBJECT_SALT = np.uint64(0x2545F4914F6CDD1D)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -80,8 +78,8 @@ def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
     hashes = np.where(strings, hashes, hashes ^ _OBJECT_SALT)
     null = ids < 0
     if len(hashes) == 0:
-        return np.zeros(len(ids), np.uint64), null if null.any() else None
-    return hashes[ids], null if null.any() else None
+        return np.zeros(len(ids), np.uint64), if_any(null)
+    return hashes[ids], if_any(null)
 
 
 def key_text(value: Any) -> str:

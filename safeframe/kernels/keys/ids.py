@@ -11,6 +11,7 @@ import pandas as pd
 
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.keys.codes import column_values, number_parts
+from safeframe.kernels.keys.nulls import without_nulls
 
 Ids = npt.NDArray[np.int64]
 
@@ -89,7 +90,7 @@ def _column_ids(
     if column.kind in ("float", "uint"):
         ids, n_ids = _renumbered(values, in_order=in_order)  # factorize holds -0.0 and 0.0 to be one value
     else:
-        shown = values if null is None else values[~null]
+        shown = without_nulls(values, null)
         low, high = int(shown.min(initial=np.iinfo(np.int64).max)), int(shown.max(initial=0))
         if len(shown) and high - low < 2**61:
             ids, n_ids = values - low, high - low + 1

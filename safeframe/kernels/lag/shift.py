@@ -22,7 +22,8 @@ import pandas as pd
 
 from safeframe.kernels.columns.frame import frame_of_columns
 from safeframe.kernels.columns.values import Column, as_column, as_promised, as_series, join_columns
-from safeframe.kernels.groups import begins_group, null_keys
+from safeframe.kernels.groups import begins_group
+from safeframe.kernels.keys.nulls import any_null
 from safeframe.kernels.lag.spec import LagColumn, LagSpec, lagged_dtype, transformed
 from safeframe.kernels.order import Positions
 
@@ -87,7 +88,7 @@ def add_lags(
 
     keys = [as_series(column(name)) for name in spec.by]
     groups = np.cumsum(begins_group(keys), dtype=np.int32 if rows.total < 2**31 else np.int64)
-    null = null_keys(keys) if spec.dropna else None
+    null = any_null(keys) if spec.dropna else None
     del keys
     blanks = {lag: _blanks(groups, null, lag) for lag in dict.fromkeys(made.lag for made in spec.columns)}
     del groups, null

@@ -35,6 +35,7 @@ from safeframe.kernels.columns.values import (
     missing_dtype,
 )
 from safeframe.kernels.keys.codes import encode_keys
+from safeframe.kernels.keys.nulls import send_nulls
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.taken_rows import no_match
 
@@ -242,8 +243,7 @@ def _table_places(key: pd.Series[Any], schema: KeySchema, keys: KeyTable) -> npt
     # A code below the base wraps around to a large number.
     places = codes - np.uint64(keys.base)
     np.minimum(places, np.uint64(keys.span), out=places)
-    if null is not None:
-        places[null] = keys.span
+    send_nulls(places, null, keys.span)  # a table has no null key
     found: npt.NDArray[np.int64] = places.view(np.int64)
     return found
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from safeframe.errors import SchemaMismatchError, ValidationError
 from safeframe.facts.keys import Codes
+from safeframe.kernels.keys.nulls import send_nulls
 from safeframe.kernels.order import shard_of
 from safeframe.kernels.sort.rows import RowOrder, ranks_among
 
@@ -56,8 +57,8 @@ class DivisionRouter:
             null = frame[self.order.by[0]].isna().to_numpy()
             shards = np.searchsorted(2 * np.arange(1, self.n_shards) + 1, ranks, side="right")
             outside = (ranks < 1) | (ranks > 2 * len(self.bounds) - 1)
-        if null is not None and null.any():
-            shards[null] = self.n_shards - 1
+        send_nulls(shards, null, self.n_shards - 1)
+        if null is not None:
             outside &= ~null
         if outside.any():
             key = frame[self.order.by[0]].iloc[int(np.flatnonzero(outside)[0])]

@@ -11,7 +11,8 @@ import pandas as pd
 
 from safeframe.facts.keys import KeySchema
 from safeframe.kernels.keys.codes import encode_keys
-from safeframe.kernels.routing.shards import NULL_SHARD, hash_shards
+from safeframe.kernels.keys.nulls import NULL_SHARD, send_nulls
+from safeframe.kernels.routing.shards import hash_shards
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +29,5 @@ class HashRouter:
         del first_row
         codes, null = encode_keys([frame[name] for name in self.on], self.schema)
         shards = hash_shards(codes, self.n_shards)
-        if null is not None:
-            shards[null] = NULL_SHARD
+        send_nulls(shards, null, NULL_SHARD)
         return shards

@@ -11,6 +11,7 @@ import pandas as pd
 
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.sort import KeyQuantiles
+from safeframe.kernels.keys.nulls import send_nulls
 from safeframe.kernels.order import shard_of
 from safeframe.kernels.sort.rows import RowOrder, ranks_among
 
@@ -40,9 +41,8 @@ class RangeRouter:
             ranks = ranks_among(frame, self.bounds, self.order)
             shards = np.searchsorted(self.positions, ranks, side="right")
             null = frame[self.order.by[0]].isna().to_numpy() if self.order.nulls_apart else None
-        if null is not None and null.any():
-            # Nulls that the sample did not meet, in data that changed, go with the last keys.
-            shards[null] = self.layout.n_shards - 1
+        # Nulls that the sample did not meet, in data that changed, go with the last keys.
+        send_nulls(shards, null, self.layout.n_shards - 1)
         return shards
 
 

@@ -20,6 +20,7 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.counts import rows_checksum
+from safeframe.kernels.keys.nulls import count_nulls, send_nulls
 from safeframe.kernels.order import shard_of
 from safeframe.units import format_count
 
@@ -104,11 +105,10 @@ class JoinRouter:
         """
         codes, null = encode_keys(keys, self.schema)
         shards = shard_of(codes, self.layout.starts)
-        if null is not None:
-            if not self.layout.null_shard and (nulls := int(np.count_nonzero(null))):
-                msg = f"{format_count(nulls)} rows have a null key in {list(self.on)!r}; there were none when the plan was made."
-                raise data_changed(msg, planned=0, found=nulls)
-            shards[null] = self.layout.n_shards - 1
+        if not self.layout.null_shard and (nulls := count_nulls(null)):
+            msg = f"{format_count(nulls)} rows have a null key in {list(self.on)!r}; there were none when the plan was made."
+            raise data_changed(msg, planned=0, found=nulls)
+        send_nulls(shards, null, self.layout.n_shards - 1)
         unused = self.layout.cells == 0
         if unused.any():
             left_out = unused[shards]

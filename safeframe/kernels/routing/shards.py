@@ -13,9 +13,6 @@ import numpy.typing as npt
 from safeframe.facts.keys import Codes
 from safeframe.kernels.keys.mixing import mix64
 
-NULL_SHARD = 0
-"""The shard of rows whose only key column is null."""
-
 
 def hash_shards(codes: Codes, n_shards: int) -> npt.NDArray[np.int64]:
     """Return the shard of each code.

@@ -23,7 +23,8 @@ from safeframe.kernels.columns.arrow_dictionaries import is_dictionary
 from safeframe.kernels.columns.categories import UNKNOWN
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.columns.values import Column, as_series
-from safeframe.kernels.keys.codes import Nulls, column_values, encode_keys, ordered_codes
+from safeframe.kernels.keys.codes import column_values, encode_keys, ordered_codes
+from safeframe.kernels.keys.nulls import Nulls
 from safeframe.kernels.order import Positions, stable_order
 
 _FIRST_ROWS = 2**14

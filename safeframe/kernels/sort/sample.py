@@ -22,6 +22,7 @@ from safeframe.facts.keys import Codes, PartitionKeys
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.groups import begins_group
 from safeframe.kernels.keys.mixing import mix64
+from safeframe.kernels.keys.nulls import without_nulls
 from safeframe.kernels.order import begins_run
 from safeframe.kernels.sort.rows import RowOrder, sorted_keys
 
@@ -68,7 +69,7 @@ def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> KeySample:
     values: pd.DataFrame | None = None
     if order.coded:
         codes, null = order.codes(frame)
-        codes = codes if null is None else codes[~null]
+        codes = without_nulls(codes, null)
         increasing = not bool((codes[1:] < codes[:-1]).any())
         if not increasing:
             codes = np.sort(codes)

@@ -117,7 +117,7 @@ def _heavy_key(facts: MergeFacts, figures: LayoutFigures, shard: int, nbytes: in
 
 def _key_of(facts: MergeFacts, figures: LayoutFigures, shard: int) -> str:
     layout = figures.layout
-    if layout.null_shard and shard == layout.n_shards - 1:
+    if layout.holds_nulls(shard):
         return "null"
     code = int(layout.starts[shard])
     labels: dict[int, Any] = {**facts.left.keys.labels, **facts.right.keys.labels}

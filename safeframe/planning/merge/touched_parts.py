@@ -65,7 +65,7 @@ def touched_parts(parts: PartitionKeys, figures: LayoutFigures, how: How, side: 
     found: list[Numbers] = []
     key_rows: list[Numbers] = []
     for shard in np.flatnonzero(layout.cells).tolist():
-        null_shard = layout.null_shard and shard == layout.n_shards - 1
+        null_shard = layout.holds_nulls(shard)
         own = nulls if null_shard else numbers[low[shard] : high[shard]]
         if layout.single_key[shard]:
             rows = parts.null_rows[own] if null_shard else _key_rows(parts, own, figures, shard, side)

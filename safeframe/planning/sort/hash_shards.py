@@ -8,7 +8,8 @@ import numpy as np
 
 from safeframe import options
 from safeframe.facts.keys import ShuffleKeys
-from safeframe.kernels.routing.shards import NULL_SHARD, hash_shards
+from safeframe.kernels.keys.nulls import NULL_SHARD
+from safeframe.kernels.routing.shards import hash_shards
 from safeframe.planning.merge.key_loads import Loads
 from safeframe.units import format_count, format_nbytes
 

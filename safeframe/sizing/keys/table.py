@@ -20,6 +20,7 @@ from safeframe import options
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import KeyTable
 from safeframe.kernels.keys.codes import encode_keys
+from safeframe.kernels.keys.nulls import without_nulls
 from safeframe.sizing.partitions.tasks import each_partition_keys, total
 from safeframe.units import format_count
 
@@ -146,8 +147,7 @@ def _count_unmatched(keys: list[pd.Series[Any]], schema: KeySchema, presence: Pr
 def _keys_of_partition(keys: list[pd.Series[Any]], schema: KeySchema, most: int) -> _Found:
     codes, null = encode_keys(keys, schema)
     rows = len(codes)
-    if null is not None:
-        codes = codes[~null]
+    codes = without_nulls(codes, null)
     null_rows = rows - len(codes)
     if len(codes) == 0:
         return _Found(rows, null_rows, 0, np.zeros(0, np.uint8))

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from safeframe.errors import SchemaMismatchError, ValidationError
-from safeframe.kernels.groups import begins_group, null_keys
+from safeframe.kernels.groups import begins_group
+from safeframe.kernels.keys.nulls import any_null
 from safeframe.kernels.lag.shift import add_lags, edge_rows, lagged_meta
 from safeframe.kernels.lag.spec import LagColumn, LagSpec, lagged_dtype, transformed_dtype
 
@@ -59,7 +60,7 @@ class TestGroups:
     )
     def test_equal_neighbours_are_one_group_and_nulls_are_equal(self, values):
         assert begins_group([values]).tolist() == [True, False, True]
-        null = null_keys([pd.Series([1, 2, 3]), values])
+        null = any_null([pd.Series([1, 2, 3]), values])
         assert (null is None) == (values.notna().all())
         assert null is None or null.tolist() == [True, True, False]
 

@@ -7,8 +7,9 @@ import pandas as pd
 
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.keys.mixing import below_fraction
+from safeframe.kernels.keys.nulls import NULL_SHARD
 from safeframe.kernels.routing.hashes import HashRouter
-from safeframe.kernels.routing.shards import NULL_SHARD, hash_shards
+from safeframe.kernels.routing.shards import hash_shards
 
 
 def test_keys_spread_evenly_and_so_do_those_of_a_sample():
