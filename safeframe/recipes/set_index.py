@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
 import dask.dataframe as dd
-import pandas as pd
 
-from safeframe.choices import check_flags
-from safeframe.engine.sort.nodes import SortRequest
-from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.kernels.sort.rows import RowOrder
-from safeframe.planning.sort.plan import plan_unsorted
-from safeframe.prepare.arguments import check_frame
-from safeframe.prepare.dask_arguments import (
-    as_npartitions,
-    exchange_strategy,
-    no_effect,
-    refuse,
-    refuse_options,
-)
-from safeframe.prepare.sort.index_column import IndexColumn, index_column
-from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection, plan_order, row_order
+from safeframe.prepare.dask_arguments import refuse_options
+from safeframe.prepare.sort.index import IndexArguments, indexed_frame, plan_index
 
 __all__ = ["plan_set_index", "set_index"]
-
-_RECIPE = "set_index"
 
 
 def set_index(
@@ -149,17 +132,13 @@ def set_index(
     >>> indexed.divisions, indexed.compute()["v"].tolist()
     ((1, 2, 3), [1, 3, 2, 0])
     """
-    given = _index_arguments(
-        ddf, column, other, options, drop=drop, npartitions=npartitions, partition_size=partition_size,
+    refuse_options("set_index", options, signature(set_index).parameters)
+    given = IndexArguments(
+        column=column, other=other, drop=drop, npartitions=npartitions, partition_size=partition_size,
         strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
         shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
     )  # fmt: skip
-    found = given.found
-    if given.sort:
-        indexed = make_collection(_plan_index(given))
-    else:
-        indexed = found.frame.set_index(found.column, drop=found.drop, sort=False)
-    return indexed.rename_axis(index=found.name) if found.renamed else indexed
+    return indexed_frame(ddf, given)
 
 
 def plan_set_index(
@@ -205,113 +184,10 @@ def plan_set_index(
     >>> safeframe.plan_set_index(frame, "k", npartitions=2).output_partitions
     2
     """
-    given = _index_arguments(
-        ddf, column, other, options, drop=drop, npartitions=npartitions, partition_size=partition_size,
+    refuse_options("set_index", options, signature(set_index).parameters)
+    given = IndexArguments(
+        column=column, other=other, drop=drop, npartitions=npartitions, partition_size=partition_size,
         strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
         shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
     )  # fmt: skip
-    return _plan_index(given).plan if given.sort else _as_they_are(given)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _IndexArguments:
-    """The arguments, checked."""
-
-    found: IndexColumn
-    order: RowOrder
-    options: SortOptions
-    sort: bool
-    in_order: bool
-
-
-def _index_arguments(
-    ddf: Any,
-    column: Any,
-    other: Any,
-    options: Mapping[str, Any],
-    *,
-    drop: bool,
-    npartitions: Any,
-    partition_size: str | int | None,
-    strategy: str | None,
-    memory: str | int | None,
-    staging: str | None,
-    divisions: Sequence[Any] | None,
-    in_order: bool,
-    sort: bool,
-    shuffle_method: str | None,
-    upsample: float,
-    append: bool,
-    inplace: bool,
-    compute: bool | None,
-) -> _IndexArguments:
-    refuse_options(_RECIPE, options, signature(set_index).parameters)
-    if compute is not None:
-        check_flags(compute=compute)
-    check_flags(drop=drop, sort=sort, sorted=in_order, append=append, inplace=inplace)
-    if append:
-        refuse(_RECIPE, "append", append, "dask has no index of several levels", "Leave it out.")
-    if inplace:
-        refuse(_RECIPE, "inplace", inplace, "dask's frames cannot be changed", "Use what it returns.")
-    if compute:
-        refuse(_RECIPE, "compute", compute, "its result is lazy", "Call .persist() on the result.")
-    no_effect(upsample=upsample)
-    if (column is None) == (other is None):
-        msg = f"{'No column is' if column is None else 'column= and other= both are'} named."
-        raise ValidationError(msg, hint="Name one column, or pass one series.")
-    n = as_npartitions(npartitions)
-    if (in_order or not sort) and n is not None:
-        msg = f"npartitions={n} cannot be combined with {'sorted=True' if in_order else 'sort=False'}, which moves no rows."
-        raise ValidationError(
-            msg, hint="Leave one of them out, or use safeframe.rebalance_partitions afterwards."
-        )
-    if not sort and divisions is not None:
-        msg = "divisions= cannot be combined with sort=False, which reads no keys."
-        raise ValidationError(msg, hint="Leave one of them out.")
-    if divisions is not None and (isinstance(divisions, str) or not pd.api.types.is_list_like(divisions)):
-        msg = f"divisions={divisions!r} is not a list of values."
-        raise ValidationError(msg, hint="Pass ascending values, one more than the number of partitions.")
-    frame = check_frame(ddf, "ddf")
-    if in_order and divisions is not None and len(divisions) != frame.npartitions + 1:
-        msg = (
-            f"divisions= has {len(divisions)} values; with sorted=True, {frame.npartitions} partitions need "
-            f"{frame.npartitions + 1}."
-        )
-        raise ValidationError(msg, hint="Leave sorted= out: rows are then moved to the divisions.")
-    found = index_column(frame, other if column is None else column, drop=drop)
-    return _IndexArguments(
-        found=found,
-        order=row_order(found.frame, [found.column], ascending=[True], na_last=True),
-        options=SortOptions(
-            npartitions=n,
-            partition_size=partition_size,
-            strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),
-            memory=memory,
-            staging=staging,
-            divisions=None if divisions is None else list(divisions),
-        ),
-        sort=sort,
-        in_order=in_order,
-    )
-
-
-def _plan_index(given: _IndexArguments) -> PlannedSort:
-    found = given.found
-    request = SortRequest(order=given.order, index=found.column, drop=found.drop, with_index=False)
-    planned = plan_order(found.frame, request, given.options, recipe=_RECIPE)
-    facts = planned.facts
-    # Nulls, and keys without codes, say nothing about the order: such rows are sorted.
-    if (
-        given.in_order
-        and facts.ordered
-        and facts.quantiles.partitions is not None
-        and not facts.quantiles.null_rows
-    ):
-        msg = f"sorted=True does not hold: {facts.ordered}."
-        raise ValidationError(msg, hint="Leave sorted= out: the rows are then sorted.")
-    return planned
-
-
-def _as_they_are(given: _IndexArguments) -> Plan:
-    """Plan an index of partitions whose rows stay as they are."""
-    return plan_unsorted(_plan_index(replace(given, in_order=False)).facts)
+    return plan_index(ddf, given)
