@@ -110,3 +110,6 @@ TABLE_NEAR_NBYTES = 2**20
 
 KEY_FIRST_TASKS = 4
 """Tasks that wait for no other: one for each worker of a small cluster."""
+
+REPORTED_KEYS = 10
+"""Keys with the most result rows that an estimate names: whoever reads it looks at the first few."""

@@ -1,7 +1,4 @@
-"""Sizes of parquet files: bytes and rows of a row group.
-
-Covers: formulas.
-"""
+"""Sizes of parquet files: bytes and rows of a row group."""
 
 from __future__ import annotations
 

@@ -6,8 +6,6 @@
     TableCells(probe, Seal(TableSlices(Seal(stage(build)))))    a side in a file that every worker maps
 
 Cells are fused with the read before them, and with what takes them.
-
-Covers: the graph.
 """
 
 from __future__ import annotations

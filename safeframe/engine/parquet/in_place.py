@@ -19,8 +19,6 @@ needed is on the disk, and of each step it can be seen whether it is done:
 
 A step that fails without the process being killed is undone: what came goes
 back, and what was set aside returns, before the marker is removed.
-
-Covers: the moves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""``to_parquet`` as dask expressions: writes fused with what makes their partitions, and a commit.
-
-Covers: the graph.
-"""
+"""``to_parquet`` as dask expressions: writes fused with what makes their partitions, and a commit."""
 
 from __future__ import annotations
 

@@ -21,8 +21,6 @@ from safeframe.kernels.keys.mixing import below_fraction
 from safeframe.kernels.merge.virtual import result_counts
 from safeframe.kernels.order import sorted_union
 
-_HEAVIEST = 10
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Interval:
@@ -237,12 +235,12 @@ def _heaviest(known: _Aligned, how: How, left: KeyStatistics, right: KeyStatisti
     output = result_counts(known.left.astype(np.float64), known.right.astype(np.float64), how)
     labels = left.labels | right.labels
     keys = [_fanout(None, left.null_rows, right.null_rows, how)]
-    for at in np.argsort(-output, kind="stable")[: 4 * _HEAVIEST].tolist():
+    for at in np.argsort(-output, kind="stable")[: 4 * options.REPORTED_KEYS].tolist():
         code = int(known.codes[at])
         if code in labels:
             keys.append(_fanout(labels[code], int(known.left[at]), int(known.right[at]), how))
     keys = sorted((key for key in keys if key.output_rows), key=lambda key: -key.output_rows)
-    return tuple(keys[:_HEAVIEST])
+    return tuple(keys[: options.REPORTED_KEYS])
 
 
 def _fanout(key: Any, left_rows: int, right_rows: int, how: How) -> KeyFanout:

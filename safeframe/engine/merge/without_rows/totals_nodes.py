@@ -4,8 +4,6 @@
 
     JoinTotals(WholeSide(PartTotals(left)), WholeSide(PartTotals(right)))    by keys, and of whole columns
     GroupTotals(GroupParts(left, WholeSide(PartTotals(right))))              by columns of the left side
-
-Covers: the graph.
 """
 
 from __future__ import annotations
