@@ -51,7 +51,7 @@ class Tuning:
             lines += [f"  changed    {one.name}: {one.current}, now {now}", f"             {one.reason}"]
         for one in self.unchanged:
             lines += [
-                f"  unchanged  {one.name}: {one.current}, required {one.wanted}",
+                f"  unchanged  {one.name}: {one.current}, wanted {one.wanted}",
                 f"             {one.reason}",
                 f"             {one.instead}",
             ]

@@ -248,7 +248,9 @@ def _with_free(answers, free):
     from dataclasses import replace
 
     return {
-        worker: replace(answer, free_nbytes=free) if hasattr(answer, "free_nbytes") else answer
+        worker: replace(answer, directory=replace(answer.directory, free_nbytes=free))
+        if hasattr(answer, "directory")
+        else answer
         for worker, answer in answers.items()
     }
 
