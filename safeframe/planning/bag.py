@@ -34,7 +34,7 @@ def plan_bag_groupby(facts: BagFacts) -> Plan:
     if facts.staging.directory is None:
         msg = f"The bag cannot be grouped: {facts.staging.unavailable}."
         raise ValidationError(
-            msg, hint="Name a directory or object store that all workers reach in staging=."
+            msg, hint="Name a directory or object store in staging= that all workers can reach."
         )
     sizes, budget = facts.sizes, facts.budget
     task = max(budget.task_nbytes, options.MIN_PARTITION_NBYTES)
@@ -104,9 +104,9 @@ def plan_bag_groupby(facts: BagFacts) -> Plan:
         staging_nbytes=int(items.expected * (sizes.staged_item_nbytes + options.BAG_STAGED_ITEM_NBYTES)),
         staging_free_nbytes=facts.staging.free_nbytes,
         staging_directory=facts.staging.directory,
-        advice=f"Ask for {format_count(math.ceil(upper_nbytes / target))} partitions (npartitions=), or leave it out."
+        advice=f"Request {format_count(math.ceil(upper_nbytes / target))} partitions (npartitions=), or leave it out."
         if facts.npartitions is not None
-        else "Make the bag in smaller partitions.",
+        else "Make the bag with smaller partitions.",
     )
 
 

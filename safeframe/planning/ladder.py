@@ -133,7 +133,7 @@ def task_fits(peak_nbytes: int, budget: Budget) -> str:
 
 
 def _nothing_runs(recipe: str, requested: str | None, why_not: Mapping[str, str]) -> ValidationError:
-    name_a_place = "Name a directory that all workers reach in staging="
+    name_a_place = "Name a directory in staging= that all workers can reach"
     if requested is None:
         listed = "; ".join(f"{name}: {why}" for name, why in why_not.items())
         return ValidationError(f"No strategy can run this {recipe}. {listed}.", hint=f"{name_a_place}.")
@@ -142,5 +142,5 @@ def _nothing_runs(recipe: str, requested: str | None, why_not: Mapping[str, str]
         msg,
         hint=f"{name_a_place}, or leave strategy= out."
         if requested == "staged"
-        else "Leave strategy= out to have one chosen.",
+        else "Leave strategy= out to let the plan choose.",
     )

@@ -210,7 +210,7 @@ def test_a_key_that_does_not_fit_a_worker_is_refused_with_both_numbers(small_clu
     plan = safeframe.plan_merge(left, right, on="k", strategy="p2p", memory="700MiB")
     assert not plan.fits
     merged = safeframe.merge(left, right, on="k", strategy="p2p", memory="700MiB")
-    words = r"join cells of moved shards needs(.|\n)*Hint: The key 3 has 4,000,000 \+ 1 rows, .* MiB, and P2P brings all of them to one task, which has room for .*\. Name a directory .* staging="
+    words = r"join output partitions from moved shards needs(.|\n)*Hint: The key 3 has 4,000,000 \+ 1 rows, .* MiB, and P2P sends all of them to one task, which has room for .*\. Name a directory .* staging="
     with pytest.raises(safeframe.MemoryBudgetError, match=words):
         merged.compute()
     staged = safeframe.plan_merge(left, right, on="k", strategy="staged", memory="700MiB")

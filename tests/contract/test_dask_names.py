@@ -307,7 +307,7 @@ def test_filters_are_expressions_with_a_frame_and_a_predicate() -> None:
 
 
 def test_indexes_and_sorts_of_dasks_own_are_known() -> None:
-    # Which cut the frame anew, at other keys, whenever other columns are asked for.
+    # Which cut the frame anew, at other keys, whenever other columns are requested.
     frame = dd.from_pandas(FRAME, npartitions=2)
     for made in (frame.set_index("a"), frame.sort_values("a").assign(c=1)):
         assert next(iter(made.expr.find_operations(expressions.BaseSetIndexSortValues)), None) is not None

@@ -148,7 +148,7 @@ def test_without_a_shared_directory_a_side_that_would_have_to_move_is_refused(no
     assert "No strategy can run this sorted_merge." in message
     assert "sorted: the right partitions are not in key order" in message
     assert "sorted-one-side: the workers are on 2 hosts; staged: the workers are on 2 hosts" in message
-    assert "Hint: Name a directory that all workers reach in staging=" in message
+    assert "Hint: Name a directory in staging= that all workers can reach" in message
 
 
 def test_p2p_does_not_keep_the_order(nowhere):

@@ -166,7 +166,7 @@ class Plan:
             msg = (
                 f"{self.recipe} is projected to need {format_nbytes(projected)} of memory per worker, and "
                 f"{format_nbytes(allowed)} is allowed ({format_nbytes(self.budget.reserved_nbytes)} of it is "
-                f"taken before any data): {steps}."
+                f"used before any data): {steps}."
             )
             hint = f"Give each worker {math.ceil(projected / 2**20)} MiB or more"
             if allowed > self.budget.projected_worker_nbytes(0):

@@ -72,10 +72,10 @@ def _fits(plan: Plan) -> list[str]:
 
 def _staging_fits(plan: Plan) -> str:
     if plan.staging_directory is None:
-        return "none is needed"
+        return "not needed"
     needed, free = plan.staging_nbytes, plan.staging_free_nbytes
     if free is None:
-        return f"{format_nbytes(needed)} needed, and its room is not known"
+        return f"{format_nbytes(needed)} needed; its free space is not known"
     verdict = "fits" if needed <= free else "does not fit"
     return f"{verdict} ({format_nbytes(needed)} of {format_nbytes(free)} free)"
 
@@ -83,11 +83,11 @@ def _staging_fits(plan: Plan) -> str:
 def _target(plan: Plan) -> str:
     """Print what the result takes where it is written: its disk is known only once there is one."""
     least, most = int(plan.output_nbytes.lower * options.FILE_FRACTION), plan.output_nbytes.upper
-    rows = f"{format_nbytes(least)} to {format_nbytes(most)} on disk if its rows are written"
+    rows = f"{format_nbytes(least)} to {format_nbytes(most)} on disk if written row by row"
     match plan.run:
         case MergeRun(write=WritePlan(file_nbytes=nbytes)):
-            rows += f", about {format_nbytes(nbytes)} without them"
-    return f"not looked at; {rows}"
+            rows += f", about {format_nbytes(nbytes)} in the compact encoding"
+    return f"not checked; {rows}"
 
 
 def _output(plan: Plan) -> list[str]:
@@ -133,7 +133,7 @@ def _row(plan: Plan) -> str:
     width = plan.output_width
     if width is None or width.expected == plan.row_nbytes:
         return f"{plan.row_nbytes:g} B a row"
-    return f"{width.expected:.4g} B a row; reckoned with {plan.row_nbytes:.4g} B"
+    return f"{width.expected:.4g} B a row; planned with {plan.row_nbytes:.4g} B"
 
 
 def _partitions(plan: Plan) -> list[str]:
@@ -146,7 +146,7 @@ def _partitions(plan: Plan) -> list[str]:
     ]
     if plan.largest_possible_nbytes > plan.largest_partition_nbytes:
         lines.append(
-            f"widths are those of a sample: with rows as wide as it allows, {format_nbytes(plan.largest_possible_nbytes)}"
+            f"widths are sampled: with rows as wide as the sample allows, {format_nbytes(plan.largest_possible_nbytes)}"
         )
     return lines
 
@@ -154,8 +154,8 @@ def _partitions(plan: Plan) -> list[str]:
 def _memory(plan: Plan) -> list[str]:
     budget = plan.budget
     if budget.projected_worker_nbytes(0) >= budget.allowed_nbytes:
-        before = "and by what moves rows" if budget.transport_nbytes else "before any data"
-        return [*_memory_lines(plan), f"nothing is left for a task: all that is allowed is taken {before}"]
+        before = "and by buffers that move rows" if budget.transport_nbytes else "before any data"
+        return [*_memory_lines(plan), f"nothing is left for a task: all allowed memory is used {before}"]
     return _memory_lines(plan)
 
 
@@ -169,7 +169,7 @@ def _memory_lines(plan: Plan) -> list[str]:
         ),
         (
             f"{_plural(budget.n_workers, 'worker')} × {_plural(budget.threads_per_worker, 'thread')}; "
-            f"{format_nbytes(budget.reserved_nbytes)} taken before any data ({source}), "
+            f"{format_nbytes(budget.reserved_nbytes)} used before any data ({source}), "
             f"{format_nbytes(budget.transport_nbytes)} for moving rows"
         ),
         (
@@ -183,7 +183,9 @@ def _staging(plan: Plan) -> list[str]:
     if plan.staging_directory is None:
         return ["nothing is staged"]
     if plan.staging_free_nbytes is None:
-        return [f"{format_nbytes(plan.staging_nbytes)} in {plan.staging_directory}, whose room is not known"]
+        return [
+            f"{format_nbytes(plan.staging_nbytes)} in {plan.staging_directory}, whose free space is not known"
+        ]
     return [
         (
             f"{format_nbytes(plan.staging_nbytes)} of {format_nbytes(plan.staging_free_nbytes)} free in "
@@ -199,11 +201,11 @@ def _parquet(plan: Plan) -> list[str]:
                 max(step.task_peak_nbytes for step in write.steps)
             )
             return [
-                f"without rows: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
+                f"compact encoding: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
                 f"in row groups of up to {format_count(write.group_rows)} rows; projected {format_nbytes(projected)} per worker",
             ]
         case MergeRun(write=str(why)):
-            return [f"rows are made: {why}"]
+            return [f"written row by row: {why}"]
         case _:
             return []
 

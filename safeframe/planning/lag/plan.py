@@ -119,7 +119,7 @@ def _p2p_cell_nbytes(facts: LagFacts, rows: int) -> int:
 def _cell_reason(facts: LagFacts, rows: int, beside: int, *, by_p2p: bool = False) -> str:
     read = int((rows + beside) * facts.sort.row_nbytes)
     made = int(rows * facts.sort.output_row_nbytes)
-    more = f", {format_count(beside)} rows of it besides its own" if beside else ""
+    more = f", {format_count(beside)} rows of it next to its own" if beside else ""
     copies = options.P2P_RECEIVE_COPIES if by_p2p else options.FETCH_COPIES
     return (
         cell_reason(
@@ -203,7 +203,7 @@ def _in_place(facts: LagFacts, halo: Halo | None) -> Plan:
                     kind="read rows at edges",
                     tasks=edges,
                     task_peak_nbytes=int(options.STAGE_COPIES * narrow),
-                    reason=f"the columns needed of a partition, {format_nbytes(narrow)} × {options.STAGE_COPIES:g}",
+                    reason=f"the columns that lags need of a partition, {format_nbytes(narrow)} × {options.STAGE_COPIES:g}",
                 )
             )
     waits = _waiting_nbytes(facts, halo)

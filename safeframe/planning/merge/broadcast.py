@@ -56,7 +56,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
     if facts.npartitions not in (None, partitions) and facts.strategy is None:
         return (
             f"with the {build} side whole there are {format_count(partitions)} partitions, and "
-            f"{format_count(facts.npartitions or 0)} are asked for"
+            f"{format_count(facts.npartitions or 0)} are requested"
         )
     most = partition_nbytes
     if facts.partition_nbytes is None:

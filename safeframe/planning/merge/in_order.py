@@ -80,7 +80,7 @@ def by_order(
             kind=f"check the {' and '.join(sorted(staying))} partitions",
             tasks=sum(len(sides[name][0].keys.partitions.rows) for name in staying),
             task_peak_nbytes=held_nbytes + checked_peak,
-            reason=f"{format_nbytes(held_nbytes)} that wait for their cells, {checked}",
+            reason=f"{format_nbytes(held_nbytes)} that wait for their output partitions, {checked}",
         )
     )
     cell = {
@@ -91,7 +91,7 @@ def by_order(
     }
     steps.append(
         Step(
-            kind="join cells of sorted partitions" + (" and staged shards" if moved else ""),
+            kind="join output partitions from sorted partitions" + (" and staged shards" if moved else ""),
             tasks=figures.layout.n_cells,
             task_peak_nbytes=sorted_cell_peak_nbytes(held_nbytes=held_nbytes, **cell),
             reason=(
@@ -103,7 +103,7 @@ def by_order(
     projected = facts.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in steps))
     if projected > facts.budget.usable_nbytes and facts.strategy is None:
         return (
-            f"a cell touches up to {' + '.join(most)} whole partitions, which takes a worker to "
+            f"an output partition touches up to {' + '.join(most)} whole partitions, which takes a worker to "
             f"{format_nbytes(projected)}, above {format_nbytes(facts.budget.usable_nbytes)}"
         )
     return Choice(
@@ -129,7 +129,7 @@ def by_order(
 def by_one_side(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
     """Stage one side by the key ranges of the other one's partitions, which stay where they are."""
     if facts.how == "cross":
-        return "every row meets every row: there is no order to use"
+        return "every row is paired with every row: no order helps"
     if facts.staging.directory is None:
         return facts.staging.unavailable
     sides = sides_of(facts, widths)
@@ -160,7 +160,7 @@ def by_one_side(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | 
 def by_sorted(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
     """Join neighbouring partitions, where both sides are in key order, whatever their divisions."""
     if facts.how == "cross":
-        return "every row meets every row: there is no order to use"
+        return "every row is paired with every row: no order helps"
     sides = sides_of(facts, widths)
     for name, (side, _) in sides.items():
         why = not_in_order(name, side)

@@ -38,7 +38,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
     if facts.p2p_refused:
         return facts.p2p_refused
     if facts.p2p is None:
-        return "the workers were not asked for what P2P needs"
+        return "the workers' P2P settings were not queried"
     left, right = facts.p2p
     if left.unavailable:
         return left.unavailable
@@ -72,7 +72,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
     }
     peak = p2p_cell_peak_nbytes(**cell)
     cells = Step(
-        kind="join cells of moved shards",
+        kind="join output partitions from moved shards",
         tasks=layout.n_cells,
         task_peak_nbytes=peak,
         reason=(cell_reason(**cell, copies=options.P2P_RECEIVE_COPIES) + transport_reason(p2p.held_nbytes)),
@@ -90,8 +90,8 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
         room = format_nbytes(max(0, int(p2p.budget.task_nbytes / options.P2P_RECEIVE_COPIES)))
         reasons.append(f"{heavy}, and a task has room for {room}: P2P cannot cut a key")
         advice = (
-            f"{heavy[0].upper()}{heavy[1:]}, and P2P brings all of them to one task, which has room for {room}. Name a directory that all "
-            "workers reach in staging=, so that the key can be cut, or choose another strategy=."
+            f"{heavy[0].upper()}{heavy[1:]}, and P2P sends all of them to one task, which has room for {room}. Name a directory in staging= that all "
+            "workers can reach, so that the key can be cut, or choose another strategy=."
         )
     return Choice(
         reasons=tuple(reasons),

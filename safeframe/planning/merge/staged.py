@@ -55,7 +55,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | st
     }
     steps.append(
         Step(
-            kind="join cells of staged shards",
+            kind="join output partitions from staged shards",
             tasks=layout.n_cells,
             task_peak_nbytes=cell_peak_nbytes(**cell),
             reason=cell_reason(**cell, copies=options.FETCH_COPIES),

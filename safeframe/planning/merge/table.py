@@ -52,8 +52,8 @@ def by_table(facts: MergeFacts) -> Choice | str:
     return Choice(
         reasons=(
             (
-                f"the {keys.build_side} side has each key once, and is a table of "
-                f"{format_nbytes(keys.nbytes(table.row_nbytes))} in a file that all workers map"
+                f"the {keys.build_side} side has each key once: a memory-mapped table of "
+                f"{format_nbytes(keys.nbytes(table.row_nbytes))} in a file that all workers share"
             ),
             f"the {other} side's rows stay in their partitions, and its keys need not be counted",
         ),

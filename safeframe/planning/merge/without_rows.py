@@ -69,15 +69,15 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
         Rows per key.
     """
     if facts.ordered:
-        return "the rows are to be in key order"
+        return "rows have to be in key order"
     if facts.how not in ("inner", "left", "right", "outer", "cross"):
         return f"a {facts.how} merge repeats no row"
     rows_in = facts.left.keys.rows + facts.right.keys.rows
     rows_out = facts.estimate.rows.expected
     if rows_out < options.WRITE_FANOUT * rows_in:
         return (
-            f"{format_count(rows_out)} rows of {format_count(rows_in)} are too few for it: from "
-            f"{options.WRITE_FANOUT:g} times as many on it is worth it"
+            f"the output has {rows_out / max(rows_in, 1):,.1f} × the input's rows; the compact encoding "
+            f"pays from {options.WRITE_FANOUT:g} × on"
         )
     if facts.staging.directory is None:
         return facts.staging.unavailable
@@ -90,7 +90,7 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
         stage_step("left", facts.left.keys.partitions.rows, widths.left),
         stage_step("right", facts.right.keys.partitions.rows, widths.right),
         Step(
-            kind="write files without rows",
+            kind="write compact files",
             tasks=layout.n_cells,
             task_peak_nbytes=peak,
             reason=(

@@ -308,6 +308,6 @@ def _reasons(facts: P2PFacts, settings: P2PSettings, disk_nbytes: int, memory_nb
     if memory_nbytes:
         where = next(disk.directory for disk in facts.disks if disk.in_memory)
         reasons.append(
-            f"{where} is made of memory (tmpfs): {format_nbytes(memory_nbytes)} a worker are counted as such"
+            f"{where} is in memory (tmpfs): {format_nbytes(memory_nbytes)} per worker count as memory"
         )
     return tuple(reasons)

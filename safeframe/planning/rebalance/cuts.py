@@ -78,7 +78,7 @@ def cut(facts: RebalanceFacts, goal: Goal) -> Cut:
             f"partition_size={format_nbytes(goal.limit_nbytes)} is less than a partition of one row, "
             f"{format_nbytes(after.max())}."
         )
-        raise ValidationError(msg, hint="Ask for a larger partition_size=.")
+        raise ValidationError(msg, hint="Request a larger partition_size=.")
     kept = _between_values(facts, goal, even=similar(after))
     if isinstance(kept, Cut):
         return kept

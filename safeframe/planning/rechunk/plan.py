@@ -207,7 +207,7 @@ def _advice(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid) -> str:
     largest = max(chunk_nbytes(source, facts.itemsize), chunk_nbytes(target, facts.itemsize))
     fitting = format_nbytes(largest_partition_nbytes(max(facts.budget.task_nbytes, 0)))
     return (
-        f"Ask for chunks of some {fitting}: the largest here has {format_nbytes(largest)}."
+        f"Request chunks of some {fitting}: the largest here has {format_nbytes(largest)}."
         if chunk_nbytes(target, facts.itemsize) == largest
-        else f"Make the array in chunks of some {fitting}: the largest has {format_nbytes(largest)}."
+        else f"Make the array with chunks of some {fitting}: the largest has {format_nbytes(largest)}."
     )

@@ -60,7 +60,7 @@ def contradictions(text: str, *, sums: bool = True) -> list[str]:
 def _output(blocks: dict[str, list[str]]) -> list[str]:
     first, *more = blocks["output"]
     found = re.match(
-        rf"(?:exactly|about) {COUNT} \S+, (?:about )?{SIZE} in memory \((\d\S*) B a \w+(?:; reckoned with (\S+) B)?\)",
+        rf"(?:exactly|about) {COUNT} \S+, (?:about )?{SIZE} in memory \((\d\S*) B a \w+(?:; planned with (\S+) B)?\)",
         first,
     )
     if found is None:
@@ -68,7 +68,7 @@ def _output(blocks: dict[str, list[str]]) -> list[str]:
     rows, nbytes, width = count_of(found[1]), nbytes_of(found[2], found[3]), float(found[4])
     wrong = [] if near(rows * width, nbytes) else [f"rows × width: {first}"]
     if found[5] and float(found[5]) < 0.99 * width:
-        wrong.append(f"reckoned with less than expected: {first}")
+        wrong.append(f"planned with less than expected: {first}")
     for line in more:
         if between := re.match(rf"between {SIZE} and {SIZE} in memory", line):
             low, high = nbytes_of(between[1], between[2]), nbytes_of(between[3], between[4])
@@ -90,7 +90,7 @@ def _memory(blocks: dict[str, list[str]]) -> list[str]:
     text = "\n".join(blocks["memory"])
     projected = re.search(rf"projected {SIZE} of {SIZE} allowed per worker \((\d+)%\)", text)
     workers = re.search(
-        rf"× {COUNT} threads?; {SIZE} taken before any data \(\w+\), {SIZE} for moving rows", text
+        rf"× {COUNT} threads?; {SIZE} used before any data \(\w+\), {SIZE} for moving rows", text
     )
     task = re.search(rf"a task may use {SIZE}, the largest uses up to {SIZE}", text)
     if projected is None or workers is None or task is None:

@@ -76,11 +76,11 @@ def test_a_plan_that_fits() -> None:
                       because rows pass through a directory that the workers share
           fits        workers: fit (406 MiB of 997 MiB each)
                       staging: fits (313 MiB of 821 MiB free)
-                      target: not looked at; 79.3 KiB to 317 KiB on disk if its rows are written
+                      target: not checked; 79.3 KiB to 317 KiB on disk if written row by row
           output      exactly 7,919 rows, 317 KiB in memory (41 B a row)
           partitions  1,009, the largest at most 59 MiB (target 61 MiB)
           memory      projected 406 MiB of 997 MiB allowed per worker (41%)
-                      3 workers × 2 threads; 191 MiB taken before any data (measured), 13 MiB for moving rows
+                      3 workers × 2 threads; 191 MiB used before any data (measured), 13 MiB for moving rows
                       a task may use 297 MiB, the largest uses up to 101 MiB
           staging     313 MiB of 821 MiB free in /scratch
           steps       stage left partitions      5 tasks  up to   71 MiB  (a partition of 23 MiB × 3)
@@ -109,10 +109,10 @@ def test_widths_of_a_sample_print_what_they_allow() -> None:
     plan = replace(PLAN, output_width=width, output_nbytes=width.of(ROWS))
     assert plan.largest_possible_nbytes == 118 * MIB
     assert str(plan).splitlines()[6:10] == [
-        "  output      exactly 7,919 rows, about 240 KiB in memory (31 B a row; reckoned with 41 B)",
+        "  output      exactly 7,919 rows, about 240 KiB in memory (31 B a row; planned with 41 B)",
         "              between 224 KiB and 634 KiB in memory (sample)",
         "  partitions  1,009, the largest at most 59 MiB (target 61 MiB)",
-        "              widths are those of a sample: with rows as wide as it allows, 118 MiB",
+        "              widths are sampled: with rows as wide as the sample allows, 118 MiB",
     ]
 
 
@@ -149,7 +149,7 @@ def test_a_plan_that_stages_nothing_says_so() -> None:
 
 def test_one_worker_and_an_assumed_reserve_read_well() -> None:
     budget = replace(BUDGET, n_workers=1, threads_per_worker=1, measured=False)
-    assert "1 worker × 1 thread; 191 MiB taken before any data (assumed)" in str(replace(PLAN, budget=budget))
+    assert "1 worker × 1 thread; 191 MiB used before any data (assumed)" in str(replace(PLAN, budget=budget))
 
 
 def test_what_has_to_have_room_is_told_one_by_one() -> None:
@@ -159,13 +159,13 @@ def test_what_has_to_have_room_is_told_one_by_one() -> None:
     assert str(huge).splitlines()[3:6] == [
         "  fits        workers: fit (406 MiB of 997 MiB each)",
         "              staging: fits (313 MiB of 821 MiB free)",
-        "              target: not looked at; 2 TiB to 8 TiB on disk if its rows are written",
+        "              target: not checked; 2 TiB to 8 TiB on disk if written row by row",
     ]
     full = replace(PLAN, staging_free_nbytes=11 * MIB)
     assert "staging: does not fit (313 MiB of 11 MiB free)" in str(full)
-    assert "staging: none is needed" in str(replace(PLAN, staging_directory=None, staging_free_nbytes=None))
+    assert "staging: not needed" in str(replace(PLAN, staging_directory=None, staging_free_nbytes=None))
     store = replace(PLAN, staging_directory="s3://bucket", staging_free_nbytes=None)
-    assert "staging: 313 MiB needed, and its room is not known" in str(store)
+    assert "staging: 313 MiB needed; its free space is not known" in str(store)
     small = replace(PLAN, budget=replace(BUDGET, allowed_nbytes=400 * MIB))
     assert "workers: do not fit (406 MiB of 400 MiB each)" in str(small)
 
@@ -173,4 +173,4 @@ def test_what_has_to_have_room_is_told_one_by_one() -> None:
 def test_a_worker_that_is_full_before_any_data_is_said_to_be() -> None:
     budget = replace(BUDGET, allowed_nbytes=100 * MIB, transport_nbytes=0)
     text = str(replace(PLAN, budget=budget))
-    assert "nothing is left for a task: all that is allowed is taken before any data" in text
+    assert "nothing is left for a task: all allowed memory is used before any data" in text

@@ -65,7 +65,7 @@ def test_two_sides_in_order():
     assert plan.staging_directory is None
     assert [step.kind for step in plan.steps] == [
         "check the left and right partitions",
-        "join cells of sorted partitions",
+        "join output partitions from sorted partitions",
     ]
     assert plan.steps[0].tasks == 5
     assert why(plan) == dict.fromkeys(
@@ -88,7 +88,7 @@ def test_one_side_in_order(left, right, stays, moves):
     assert [step.kind for step in plan.steps] == [
         f"stage {moves} partitions",
         f"check the {stays} partitions",
-        "join cells of sorted partitions and staged shards",
+        "join output partitions from sorted partitions and staged shards",
     ]
     assert f"the {moves} partitions are not in key order" in why(plan)["sorted"]
     assert "neither side of an outer merge" in why(plan)["broadcast"]
@@ -133,7 +133,7 @@ def test_partitions_that_are_too_large_to_stay():
     plan = plan_merge(facts(large, small, "outer", budget=budget(24 * MIB)))
     assert plan.strategy == "sorted-one-side"
     assert "the right partitions are in key order" in plan.reasons[0]
-    assert why(plan)["sorted"].startswith("a cell touches up to")
+    assert why(plan)["sorted"].startswith("an output partition touches up to")
     assert "whole partitions, which takes a worker to" in why(plan)["sorted"]
     assert "above 19.2 MiB" in why(plan)["sorted"]
 

@@ -15,7 +15,7 @@ from tests.unit.planning.merge.test_ladder import facts as small_facts
 from tests.unit.planning.merge.test_ladder_snapshots import NOWHERE, SITUATIONS
 
 LADDER = ("table", *MERGE_STRATEGIES)
-FIGURES = ("takes", "above", "can make", "are asked for")
+FIGURES = ("takes", "above", "can make", "are requested")
 """What a reason of size says; a strategy that is requested may run in spite of it."""
 
 PLANNED = {

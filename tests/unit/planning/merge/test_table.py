@@ -97,7 +97,7 @@ def test_the_plan_says_what_it_does():
     assert plan.staging_nbytes == 11_000_001 * 16 + 240_000_000
     text = str(plan)
     assert (
-        "because the right side has each key once, and is a table of 168 MiB in a file that all workers map"
+        "because the right side has each key once: a memory-mapped table of 168 MiB in a file that all workers share"
         in text
     )
     assert "because the left side's rows stay in their partitions, and its keys need not be counted" in text

@@ -167,7 +167,7 @@ def test_a_disk_of_memory_is_memory():
     plan = plan_p2p_shuffle(facts_of(disks=(disk,)))
     assert plan.budget.transport_nbytes > plan.staging_nbytes // 4
     assert not plan.fits
-    assert any("/dev/shm/x is made of memory" in reason for reason in plan.reasons)
+    assert any("/dev/shm/x is in memory" in reason for reason in plan.reasons)
 
 
 def test_without_p2p_there_is_no_plan():
