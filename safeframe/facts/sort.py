@@ -11,6 +11,7 @@ import pandas as pd
 
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Width
+from safeframe.facts.files import SourceFiles
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Codes, Counts, PartitionKeys, ShuffleKeys
 from safeframe.facts.layout import ShardLayout
@@ -55,6 +56,8 @@ class SortFacts:
     """Codes, or places among the sampled keys, of the user's divisions, the last one's end included."""
     fixed_width: bool
     """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
+    sources: SourceFiles | None = None
+    """The files that the keys were read from; None where there are none that can be checked for changes."""
 
     @property
     def in_place_partitions(self) -> int:

@@ -237,6 +237,7 @@ def _in_place(facts: LagFacts, halo: Halo | None) -> Plan:
         staging_nbytes=0,
         staging_free_nbytes=None,
         staging_directory=None,
+        sources=sort.sources,
         run=LagRun(way=way),
     )
 

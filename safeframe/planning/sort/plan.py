@@ -204,6 +204,7 @@ def _plan(
         staging_nbytes=0,
         staging_free_nbytes=None,
         staging_directory=None,
+        sources=facts.sources,
         run=run,
     )
 

@@ -17,6 +17,7 @@ from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SortRequest
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Width
+from safeframe.facts.files import SourceFiles
 from safeframe.facts.keys import Counts
 from safeframe.facts.lag import GroupEdges, HaloGroups, LagFacts, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
@@ -67,9 +68,6 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
     """
     check_strategy(given.strategy, LAG_STRATEGIES, recipe=_RECIPE)
     given = _inherited(given, source)
-    set_up_workers()
-    gathering = _Gathering(source=source, spec=spec, given=given, budget=given_budget(given.memory))
-    sources = source_files(source.frame)
     everything = (*spec.by, *source.order_by)
     request = LagRequest(
         order=row_order(source.frame, everything, ascending=[True] * len(everything), na_last=True),
@@ -77,6 +75,14 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
         index=source.index,
         drop=source.drop,
         with_index=source.with_index,
+    )
+    set_up_workers()
+    gathering = _Gathering(
+        source=source,
+        spec=spec,
+        given=given,
+        budget=given_budget(given.memory),
+        sources=source_files(source.frame),
     )
     frame, apart = source.frame, "groups are not known to be whole within partitions"
     if source.shuffle is not None:
@@ -86,7 +92,7 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
             apart = whole_refused(whole)
         if whole is not None and (given.strategy == "whole" or not apart):
             plan = plan_lag(whole)
-            return _put_together(source, spec, request, source.frame, whole, replace(plan, sources=sources))
+            return _put_together(source, spec, request, source.frame, whole, plan)
         frame = source.shuffle.frame
     facts = _looked_at(gathering, frame, request, apart)
     plan = plan_lag(facts)
@@ -94,7 +100,7 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
         quantiles = gather_quantiles(frame, request.order)
         facts = gathering.facts(frame, request, quantiles, edges=facts.edges, apart=apart, across=True)
         plan = plan_lag(facts)
-    return _put_together(source, spec, request, frame, facts, replace(plan, sources=sources))
+    return _put_together(source, spec, request, frame, facts, plan)
 
 
 def lagged(planned: PlannedLag, transform: Callable[[Any], Any] | str | None) -> dd.DataFrame:
@@ -152,6 +158,7 @@ class _Gathering:
     spec: LagSpec
     given: SortOptions
     budget: Budget
+    sources: SourceFiles | None
 
     def of_whole_groups(self, shuffle: Shuffled, request: LagRequest) -> LagFacts:
         """Gather the facts of a frame whose groups are whole within partitions, without a look at the keys."""
@@ -198,6 +205,7 @@ class _Gathering:
             recipe=_RECIPE,
             split_keys=split_keys,
             quantiles=quantiles,
+            sources=self.sources,
             budget=self.budget,
         )
         widths = {column.name: column.width for column in facts.profile.columns}

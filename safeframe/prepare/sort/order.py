@@ -17,6 +17,7 @@ from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SafeSort, SortRequest
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
+from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import Alignment, KeyQuantiles, SortFacts, SortRun, StagedSort
 from safeframe.kernels.columns.rows import rows_have_fixed_width
@@ -121,18 +122,24 @@ def plan_order(
     *,
     recipe: str,
     split_keys: bool = False,
-    quantiles: KeyQuantiles | None = None,
+    previous: SortFacts | None = None,
 ) -> PlannedSort:
-    """Gather the facts and make the plan; ``quantiles`` are those of the frame where they were gathered before."""
+    """Gather the facts and make the plan; keys are not read again that facts of the same frame and order have."""
     check_strategy(given.strategy, SORT_STRATEGIES, recipe=recipe)
     if given.divisions is not None:
         request = replace(request, cuts=division_router(request.order, given.divisions))
-    sources = source_files(frame)
-    facts = order_facts(frame, request, given, recipe=recipe, split_keys=split_keys, quantiles=quantiles)
+    facts = order_facts(
+        frame,
+        request,
+        given,
+        recipe=recipe,
+        split_keys=split_keys,
+        quantiles=None if previous is None else previous.quantiles,
+        sources=None if previous is None else previous.sources,
+    )
     if request.cuts is not None:
         facts = cut_by(request.cuts, facts)
-    plan = replace(plan_sort(facts), sources=sources)
-    return PlannedSort(frame=frame, request=request, facts=facts, plan=plan)
+    return PlannedSort(frame=frame, request=request, facts=facts, plan=plan_sort(facts))
 
 
 def order_facts(
@@ -143,10 +150,12 @@ def order_facts(
     recipe: str,
     split_keys: bool,
     quantiles: KeyQuantiles | None,
+    sources: SourceFiles | None,
     budget: Budget | None = None,
 ) -> SortFacts:
     """Gather what decides how rows are brought to an order.
 
+    ``quantiles`` and ``sources`` are of the frame's keys where these were read before.
     ``budget`` is what was measured before, if it was: workers that have just read keys seem to hold more.
     """
     given = given.checked()
@@ -155,6 +164,7 @@ def order_facts(
         set_up_workers()
         budget = given_budget(given.memory)
     if quantiles is None:
+        sources = source_files(frame)
         quantiles = gather_quantiles(frame, request.order)
     profile = profile_frame(frame, quantiles.partition_rows)
     width = profile.width
@@ -182,6 +192,7 @@ def order_facts(
         ordered=_not_in_order(quantiles),
         alignment=_alignment(quantiles) if request.index is not None else None,
         self_made=alone,
+        sources=sources,
         fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),
     )
 

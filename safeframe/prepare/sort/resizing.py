@@ -40,16 +40,12 @@ def resized(ddf: Any, given: SortOptions, *, recipe: str) -> PlannedSort | None:
         return None
     before = ddf.expr
     facts: SortFacts = before.facts
-    frame = new_collection(before.frame)
+    frame, request = new_collection(before.frame), replace(before.request, cuts=None)
 
     def planned(*, split_keys: bool) -> PlannedSort:
-        return plan_order(
-            frame, before.request, given, recipe=recipe, split_keys=split_keys, quantiles=facts.quantiles
-        )
+        return plan_order(frame, request, given, recipe=recipe, split_keys=split_keys, previous=facts)
 
     after = planned(split_keys=facts.split_keys)
     if after.plan.largest_partition_nbytes > after.plan.partition_nbytes and not facts.split_keys:
         after = planned(split_keys=True)
-    # Its keys were read when the frame was brought to its order.
-    plan = replace(after.plan, reasons=(_REASON, *after.plan.reasons), sources=before.plan.sources)
-    return replace(after, plan=plan)
+    return replace(after, plan=replace(after.plan, reasons=(_REASON, *after.plan.reasons)))

@@ -232,3 +232,14 @@ def test_contradictions(given):
 )
 def test_what_is_taken_gives_the_same_rows(given):
     pd.testing.assert_frame_equal(safeframe.set_index(FRAME, "k", **given).compute(), indexed("k"))
+
+
+def test_divisions_that_were_given_are_not_those_of_other_sizes(tmp_path):
+    frame = pd.DataFrame({"k": [5, 3, 9, 1, 7, 2, 8, 4], "v": range(8)})
+    ddf = dd.from_pandas(frame, npartitions=3, sort=False)
+    indexed = safeframe.set_index(ddf, "k", divisions=[1, 5, 9], staging=str(tmp_path))
+    assert indexed.divisions == (1, 5, 9)
+    even = safeframe.rebalance_partitions(indexed, npartitions=4, staging=str(tmp_path))
+    assert even.npartitions == 4
+    found = even.compute(scheduler="sync")
+    pd.testing.assert_frame_equal(found, frame.set_index("k").sort_index())
