@@ -57,7 +57,7 @@ def p2p_limiters(worker: Any) -> dict[str, Any]:
     """Return what bounds a worker's P2P buffers, each with a ``limit``, by setting; empty without P2P.
 
     The settings are read when a worker starts, so that a running one has them here only.
-    A limiter compares with its limit whenever it is asked: it may be set at any time.
+    A limiter compares with its limit at each request: it may be set at any time.
     """
     plugin = _plugin(worker)
     if plugin is None:

@@ -5,7 +5,7 @@ tasks and concrete form, arguments of an operation, columns of a grouping.
 Does not cover: dask's classes (``expressions``), parquet sources (``parquet``).
 
 Of an expression that a collection is of (``ddf.expr``) only operands, ``walk``,
-``substitute`` and the like have no underscore; what is asked here has one.
+``substitute`` and the like have no underscore; what is used here has one.
 """
 
 from __future__ import annotations

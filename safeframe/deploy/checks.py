@@ -133,11 +133,11 @@ def check_groups(states: Sequence[WorkerState]) -> Iterable[Finding]:
         if len(members) > 1:
             sharing.append((f"memory group {path} on {host}", members, limit))
     for name, members, shared_nbytes in sharing:
-        asked = sum(state.limit_nbytes or 0 for state in members)
+        total_nbytes = sum(state.limit_nbytes or 0 for state in members)
         yield Finding(
             name=name,
-            status="problem" if asked > shared_nbytes else "ok",
-            found=f"{len(members)} workers may use {format_nbytes(asked)} together",
+            status="problem" if total_nbytes > shared_nbytes else "ok",
+            found=f"{len(members)} workers may use {format_nbytes(total_nbytes)} together",
             limit=f"{format_nbytes(shared_nbytes)} there",
             hint="Start fewer workers there, or give each a smaller limit.",
         )

@@ -3,7 +3,7 @@
 A recipe lists its strategies as rungs, in the order in which they are preferred.
 A rung makes an offer, which is a plan's steps and all that its run needs, or
 says why it cannot run. Of the offers that fit, the first is taken; rungs after
-it are not asked. Where none fits, the one that needs least is taken, and its
+it are not evaluated. Where none fits, the one that needs least is taken, and its
 plan says that it does not fit.
 
 Covers: choosing, the reason why each other strategy was not chosen, and the

@@ -91,8 +91,10 @@ def merge_moves(
             "Leave it out.",
         )
     if strategy not in (None, "broadcast"):
-        asked = f"strategy={strategy!r}" if shuffle_method is None else f"shuffle_method={shuffle_method!r}"
-        msg = f"{asked} and broadcast=True contradict each other."
+        requested = (
+            f"strategy={strategy!r}" if shuffle_method is None else f"shuffle_method={shuffle_method!r}"
+        )
+        msg = f"{requested} and broadcast=True contradict each other."
         raise ValidationError(msg, hint="Pass one of them.")
     return MergeMoves(strategy="broadcast", npartitions=n)
 

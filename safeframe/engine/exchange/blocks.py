@@ -127,7 +127,7 @@ class _RowBlock:
         values, _ = partition
         n_rows = len(values[0])
         if self._rows is None:
-            assert self.layout is not None, "takes() was asked first"
+            assert self.layout is not None, "takes() was called first"
             room = n_rows
             if self._held_nbytes is not None:
                 room = max(room, self._held_nbytes // (self.layout.itemsize + options.STAGED_ROW_NBYTES))

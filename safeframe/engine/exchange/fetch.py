@@ -148,7 +148,7 @@ def fetch(
 
     Notes
     -----
-    Memory: the rows asked for as they are in the files, and as they are returned.
+    Memory: the requested rows as they are in the files, and as they are returned.
     """
     first, last = int(sealed.starts[shard]), int(sealed.starts[shard + 1])
     ends = np.cumsum(sealed.rows[first:last])

@@ -1,7 +1,7 @@
 """Staging: partitions become files, ordered by shard.
 
 Covers: what a stage task does with the partitions it is given: one file with
-one piece per shard, or several where memory is short; what is told of a file.
+one piece per shard, or several where memory is short; what is recorded of a file.
 Does not cover: what is in a file (``engine.exchange.blocks``), reading them back
 (``exchange``), where files lie (``engine.storage.local``) and how long
 (``engine.storage.sessions``).

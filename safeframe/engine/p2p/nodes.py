@@ -46,7 +46,7 @@ def by_p2p(
 ) -> Any:
     """Return the expression that moves a lowered frame's rows to their shards, in input order.
 
-    With ``final`` its partitions are those of the recipe, and their rows are told to whoever measures.
+    With ``final`` its partitions are those of the recipe, and their rows are counted for measurements.
     """
     assert router.n_shards == plan.output_partitions, "rows of a shard that is no partition would be lost"
     barrier = send_shards(frame, router, settings, plan, _rows_of(plan))

@@ -4,7 +4,7 @@ dask makes the graph of an array or a bag when it is computed: in this process
 for a local scheduler, and on the scheduler of a cluster, to which layers are
 pickled. A plan is checked, announced and given a staging directory in the
 process that the user computes in; so it is done when the layer's tasks are
-asked for here, or when it is pickled, whichever comes first. What travels is
+requested here, or when it is pickled, whichever comes first. What travels is
 the tasks alone.
 
 Covers: the layer; the tasks of partitions that stand alone.

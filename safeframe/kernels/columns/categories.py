@@ -100,7 +100,7 @@ class PooledCategories:
         if self.same:
             recoded = _recoded(codes, self.joined, self.joined)
         else:
-            assert rows is not None, "codes are told apart by them"
+            assert rows is not None, "codes are distinguished by them"
             ends = np.cumsum(rows)
             parts = [
                 _recoded(

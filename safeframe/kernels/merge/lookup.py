@@ -59,7 +59,7 @@ def lookup_join(
     Memory: 8 bytes for each number and for each row that looks up, and the result.
     """
     if spec.index is not None or spec.indicator:
-        return None  # whose rows are in key order, or are told apart
+        return None  # whose rows are in key order, or have an indicator
     if spec.how in ("left", "inner") and counts[1].max(initial=0) <= 1:
         probe, build = 0, 1
     elif spec.how in ("right", "inner") and counts[0].max(initial=0) <= 1 and _same_keys(left, right, spec):

@@ -105,7 +105,7 @@ def physical_column(array: pa.Array | pa.ChunkedArray) -> PhysicalColumn:
     if pa.types.is_dictionary(array.type) or _physical_type(array.type) == (_BYTE_ARRAY, None):
         return _kept_once(array)
     form = _physical_type(array.type)
-    assert form is not None, f"asked before: {array.type}"
+    assert form is not None, f"checked before: {array.type}"
     kind, stored = form
     valid = None if array.null_count == 0 else array.is_valid().to_numpy(zero_copy_only=False)
     if kind == BOOLEAN:

@@ -8,7 +8,7 @@ dask has a property for frames whose keys are in one partition each,
 ``unique_partition_mapping_columns_from_shuffle``. It is not used: dask's own
 merge takes it to mean "where dask's hash would put them", leaves such a side
 where it is, moves the other one by that hash, and loses rows. So that no step
-but the one that groups is told.
+but the one that groups is replaced here.
 """
 
 from __future__ import annotations
