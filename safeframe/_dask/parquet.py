@@ -29,6 +29,15 @@ from pyarrow.fs import LocalFileSystem
 
 from safeframe._dask.trees import every_part
 
+__all__ = [
+    "ParquetSource",
+    "files_read",
+    "local_files_read",
+    "parquet_source",
+    "reader_of_tables",
+    "source_rows",
+]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParquetSource:

@@ -20,6 +20,21 @@ from dask.base import tokenize
 
 from safeframe._dask.expressions import Expr
 
+__all__ = [
+    "every_part",
+    "fingerprint",
+    "graph_of",
+    "grouping_columns",
+    "is_concrete",
+    "is_lowering",
+    "layer_of",
+    "lowered",
+    "operation_arguments",
+    "takes_one_column",
+    "text_lines",
+    "without_exchange",
+]
+
 
 def graph_of(expr: Any) -> dict[Any, Any]:
     """Return the tasks of a concrete expression, each an object of ``dask.task_spec``."""

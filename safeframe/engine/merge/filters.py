@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,18 +56,16 @@ _SAME_IF_EQUAL = "biumM"
 """Kinds of keys of which two that are equal cannot be told apart: floats have two zeros."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class MovedFilter:
     """A filter of a merge, divided among its sides."""
 
-    __slots__ = ("left", "rest", "right")
-
-    def __init__(self, left: Any, right: Any, rest: Any) -> None:
-        self.left = left
-        """The left side, with its conditions."""
-        self.right = right
-        """The right side, with its conditions."""
-        self.rest = rest
-        """What is left of the condition, of the merge's columns; None for nothing."""
+    left: Any
+    """The left side, with its conditions."""
+    right: Any
+    """The right side, with its conditions."""
+    rest: Any
+    """What is left of the condition, of the merge's columns; None for nothing."""
 
 
 def moved_filter(merge: Any, parent: Any, dependents: Mapping[str, Any]) -> MovedFilter | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import numpy as np
@@ -117,12 +118,12 @@ class _Tasks:
         return "safeframe-tasks", self.token
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Cutting:
     """Which rows of which input partitions each output partition has."""
 
-    def __init__(self, bounds: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]) -> None:
-        self.bounds = bounds
-        self.cuts = cuts
+    bounds: npt.NDArray[np.int64]
+    cuts: npt.NDArray[np.int64]
 
     def pieces(self, index: int) -> list[PartitionSlice]:
         """Return the pieces of one output partition, in order."""
@@ -136,9 +137,6 @@ class _Cutting:
         """Return the pieces that are not whole partitions, with the output partition of each."""
         for index in range(len(self.cuts) - 1):
             yield from ((index, piece) for piece in self.pieces(index) if not piece.whole)
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return "safeframe-cutting", self.bounds.tobytes(), self.cuts.tobytes()
 
 
 class GatheredPieces(GivenOutput):

@@ -44,18 +44,6 @@ class PartitionTask:
         self.task = state
 
 
-class _Made:
-    """A partition that is here already."""
-
-    __slots__ = ("frame",)
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = frame
-
-    def make(self) -> pd.DataFrame:
-        return self.frame
-
-
 def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
     """Leave only the columns named; the index comes along by itself."""
     return ddf[[name for name in dict.fromkeys(on) if name in ddf._meta.columns]]
@@ -186,13 +174,15 @@ def _run(
     told: Callable[[T], Any] | None,
     first: Any,
 ) -> T:
-    parts = group if isinstance(group, PartitionTasks) else [_Made(group)]
+    makes: list[Callable[[], Any]] = (
+        [task.make for task in group] if isinstance(group, PartitionTasks) else [lambda: group]
+    )
     result: T | None = None
-    for part in parts:
+    for make in makes:
         if told is None:
-            new = function(part.make(), *args)
+            new = function(make(), *args)
         else:
-            new = function(part.make(), *args, first if result is None else told(result))
+            new = function(make(), *args, first if result is None else told(result))
         result = new if result is None else reduce([result, new])
     assert result is not None
     return result
