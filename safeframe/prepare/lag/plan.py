@@ -94,11 +94,14 @@ def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLa
             plan = plan_lag(whole)
             return _put_together(source, spec, request, source.frame, whole, plan)
         frame = source.shuffle.frame
-    facts = _looked_at(gathering, frame, request, apart)
+    quantiles, edges = gather_groups(frame, request.groups, request.order)
+    if source.unsteady:
+        edges = replace(edges, out_of_order=edges.out_of_order or _UNSTEADY)
+    facts = gathering.facts(frame, request, quantiles, edges=edges, apart=apart, across=False)
     plan = plan_lag(facts)
     if source.order_by and _cuts_too_few(plan):
         quantiles = gather_quantiles(frame, request.order)
-        facts = gathering.facts(frame, request, quantiles, edges=facts.edges, apart=apart, across=True)
+        facts = gathering.facts(frame, request, quantiles, edges=edges, apart=apart, across=True)
         plan = plan_lag(facts)
     return _put_together(source, spec, request, frame, facts, plan)
 
@@ -134,14 +137,6 @@ def _inherited(given: SortOptions, source: LagSource) -> SortOptions:
         strategy=given.strategy or (before.strategy if before.strategy != "sorted" else None),
         staging=given.staging or before.staging.directory,
     )
-
-
-def _looked_at(gathering: _Gathering, frame: dd.DataFrame, request: LagRequest, apart: str) -> LagFacts:
-    """Look at the keys of groups, and how groups lie over partitions."""
-    quantiles, edges = gather_groups(frame, request.groups, request.order)
-    if gathering.source.unsteady:
-        edges = replace(edges, out_of_order=edges.out_of_order or _UNSTEADY)
-    return gathering.facts(frame, request, quantiles, edges=edges, apart=apart, across=False)
 
 
 def _cuts_too_few(plan: Plan) -> bool:
@@ -182,7 +177,7 @@ class _Gathering:
         request: LagRequest,
         quantiles: KeyQuantiles,
         *,
-        edges: GroupEdges | None,
+        edges: GroupEdges,
         apart: str,
         across: bool,
     ) -> LagFacts:
