@@ -138,7 +138,7 @@ def _rows(sides: KeyedSides, staging: StagingFacts) -> RowsOfSides | str:
     if staging.directory is None:
         return staging.unavailable
     if is_remote(staging.directory):
-        return f"a file that workers map has to be local, and {staging.directory} is not"
+        return f"a memory-mapped table has to be local, and {staging.directory} is not"
     left, right = footer_rows(sides.left), footer_rows(sides.right)
     if left is None or right is None:
         return f"footers do not tell the rows of the {'left' if left is None else 'right'} side"

@@ -107,7 +107,7 @@ def test_a_table_that_is_refused_late_makes_nothing_happen_twice(tmp_path, looks
         ({"indicator": True}, "an index that is a key, and an indicator, are not looked up"),
         (
             {"staging": "memory://tables"},
-            "a file that workers map has to be local, and memory://tables is not",
+            "a memory-mapped table has to be local, and memory://tables is not",
         ),
         ({"partition_size": "1kiB"}, "a partition of the other side makes 23.4 KiB of result, above 1 KiB"),
     ],
