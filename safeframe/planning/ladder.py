@@ -23,8 +23,6 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.plan import Candidate
 from safeframe.units import format_nbytes
 
-__all__ = ["Decision", "Rung", "check_strategy", "climb", "task_fits"]
-
 OfferT = TypeVar("OfferT")
 
 Rung = Callable[[], OfferT | str]

@@ -12,8 +12,6 @@ from safeframe.facts.plan import Plan
 from safeframe.prepare.dask_arguments import refuse_options
 from safeframe.prepare.sort.index import IndexArguments, indexed_frame, plan_index
 
-__all__ = ["plan_set_index", "set_index"]
-
 
 def set_index(
     ddf: dd.DataFrame,

@@ -30,8 +30,6 @@ from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.virtual import Range
 from safeframe.planning.merge.touched_parts import cell_parts
 
-__all__ = ["JoinFacts", "OrderedCells", "OrderedPartitions", "ordered_partitions"]
-
 
 def ordered_partitions(
     frame: Any, name: str, keys: PartitionKeys, touched: TouchedParts, facts: Any, run: str, sealed: Any

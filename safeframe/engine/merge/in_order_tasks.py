@@ -37,8 +37,6 @@ from safeframe.kernels.merge.virtual import Range, single_key_cell
 from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import format_count
 
-__all__ = ["CellPlace", "PlannedPart", "SealedSides", "checked_part", "ordered_cell", "seal_moved"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PlannedPart:

@@ -28,18 +28,6 @@ from safeframe.kernels.keys.nulls import planned_number
 from safeframe.kernels.sort.rows import BlockOrder, RowOrder, sorted_keys
 from safeframe.units import format_count
 
-__all__ = [
-    "SealedSort",
-    "SortSpec",
-    "aligned_cell",
-    "in_order",
-    "indexed",
-    "ordered_cell",
-    "ordered_frame",
-    "placed_cell",
-    "seal_sort",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SortSpec:

@@ -21,15 +21,6 @@ from safeframe.kernels.keys.hashes import object_hashes, word_hashes
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls, as_value, if_any
 
-__all__ = [
-    "column_hashes",
-    "column_values",
-    "decode_codes",
-    "encode_keys",
-    "number_parts",
-    "ordered_codes",
-]
-
 _SIGN = np.uint64(1 << 63)
 _FRACTION_SALT = np.uint64(0xD1B54A32D192ED03)
 

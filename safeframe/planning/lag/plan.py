@@ -38,8 +38,6 @@ from safeframe.planning.memory import (
 from safeframe.planning.sort.plan import sort_by_p2p, staged_sort
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["LAG_STRATEGIES", "default_lag_partition_nbytes", "plan_lag", "whole_refused"]
-
 LAG_STRATEGIES = ("whole", "halo", "staged", "p2p")
 """Strategies in the order in which they are tried."""
 

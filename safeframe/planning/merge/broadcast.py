@@ -12,8 +12,6 @@ from safeframe.planning.merge.choice import Choice, Widths
 from safeframe.planning.merge.key_loads import key_loads
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["by_broadcast"]
-
 
 def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Choice | str:
     """Hold one side whole on each worker, where it is small and no partition's result is too large."""

@@ -17,8 +17,6 @@ from safeframe.planning.merge.staged import stage_reason, stage_step
 from safeframe.planning.merge.touched_parts import first_disorder, held_rows, touched_parts
 from safeframe.units import format_nbytes
 
-__all__ = ["by_one_side", "by_order", "by_sorted", "not_in_order", "sides_of"]
-
 
 def not_in_order(name: str, side: SideFacts) -> str:
     """Return why a side cannot stay in its partitions; nothing when it can."""

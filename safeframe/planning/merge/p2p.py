@@ -30,8 +30,6 @@ from safeframe.planning.p2p.layout import (
 )
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["by_p2p"]
-
 
 def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
     """Move both sides between the workers, where there are such workers and P2P can carry the rows."""

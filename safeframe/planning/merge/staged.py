@@ -16,8 +16,6 @@ from safeframe.planning.merge.choice import Choice, Widths
 from safeframe.planning.merge.shards import LayOut
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["by_staged", "stage_reason", "stage_step"]
-
 
 def stage_step(name: str, partition_rows: Counts, width: float) -> Step:
     """Describe the staging of one side, of ``width`` bytes a row."""

@@ -20,8 +20,6 @@ from safeframe.planning.merge.choice import Choice
 from safeframe.planning.merge.staged import stage_step
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["by_table", "no_room_for_table"]
-
 
 def no_room_for_table(facts: TableFacts) -> str:
     """Return why workers have no room for a table, or for partitions as they are; empty where they have."""

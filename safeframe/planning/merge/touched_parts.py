@@ -25,8 +25,6 @@ from safeframe.facts.merge import How
 from safeframe.kernels.merge.virtual import Range, single_key_ranges
 from safeframe.planning.merge.shards import LayoutFigures
 
-__all__ = ["cell_parts", "first_disorder", "held_rows", "touched_parts"]
-
 Numbers = npt.NDArray[np.int64]
 
 

@@ -26,8 +26,6 @@ from safeframe.planning.merge.staged import stage_step
 from safeframe.planning.parquet import row_group_nbytes, row_group_rows
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["plan_wider_write", "plan_write"]
-
 
 def plan_wider_write(
     facts: MergeFacts, left: tuple[ColumnProfile, ...], right: tuple[ColumnProfile, ...]

@@ -16,8 +16,6 @@ from safeframe.facts.rebalance import RebalanceFacts, RebalanceLayout
 from safeframe.kernels.cuts import EvenRows, Line, Places, bounded_cuts
 from safeframe.units import format_nbytes
 
-__all__ = ["Cut", "Goal", "cut", "similar"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:

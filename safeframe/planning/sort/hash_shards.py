@@ -13,8 +13,6 @@ from safeframe.kernels.routing.shards import hash_shards
 from safeframe.planning.merge.key_loads import Loads
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["heaviest_key", "largest_shard_rows", "shards_for"]
-
 
 def heaviest_key(keys: ShuffleKeys, width: float, target_nbytes: int) -> str:
     """Return the key, or nulls, that has more rows than a target holds, in words; empty where there is none."""
