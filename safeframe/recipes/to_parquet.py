@@ -172,7 +172,7 @@ def to_parquet(
     Examples
     --------
     >>> import tempfile
-    >>> import pandas as pd
+    >>> import pandas as pd, dask.dataframe as dd
     >>> frame = dd.from_pandas(pd.DataFrame({"a": [1, 2, 3]}), npartitions=2)
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     to_parquet(frame, f"{directory}/out")
