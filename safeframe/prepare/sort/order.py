@@ -1,4 +1,4 @@
-"""What ``set_index``, ``sort_values`` and ``shuffle`` have in common: facts, plan, expression."""
+"""What ``set_index`` and ``sort_values`` have in common: facts, plan, expression."""
 
 from __future__ import annotations
 

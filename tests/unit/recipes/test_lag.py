@@ -128,3 +128,12 @@ def test_sizes_that_were_asked_of_a_sort_are_those_of_its_features(tmp_path):
     assert (result.npartitions, result.divisions) == (5, indexed.divisions)
     other = safeframe.groupby_lag_transform(indexed, "k", "v", 1, npartitions=2)
     assert other.npartitions == 2
+
+
+def test_whole_groups_that_cannot_stay_say_what_is_in_the_way(tmp_path):
+    frame = pieces(rows([1, 2, 1], [1, 2, 3]), rows([2, 3, 3], [4, 5, 6]))
+    shuffled = safeframe.shuffle(frame, "k", npartitions=2, staging=str(tmp_path))
+    assert safeframe.explain(lagged(shuffled, tmp_path)).strategy == "whole"
+    plan = safeframe.explain(lagged(shuffled, tmp_path, npartitions=3))
+    assert plan.strategy == "staged"
+    assert plan.rejected[0].reason == "there are 2 partitions, and 3 are requested"

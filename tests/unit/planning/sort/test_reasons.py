@@ -172,3 +172,11 @@ def test_of_lag_features(number):
     check(plan, list(LAG_STRATEGIES), requested, refusals)
     assert (plan.strategy == "whole") <= (not apart)
     assert (plan.strategy == "halo") <= (not found_edges.out_of_order)
+
+
+def test_a_key_that_p2p_cannot_cut_is_named_though_it_might_be_cut():
+    heavy = {"keys": [4000.0] * 500 + [2_000_000.0], "split_keys": True, "recipe": "sort_values"}
+    moved = plan_sort(facts(staging=NOWHERE, p2p=p2p_facts(), **heavy))
+    assert moved.strategy == "p2p"
+    assert any("heaviest key has about 2,000,000 rows" in reason for reason in moved.reasons)
+    assert not any("heaviest key" in reason for reason in plan_sort(facts(**heavy)).reasons)
