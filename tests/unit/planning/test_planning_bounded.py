@@ -17,7 +17,7 @@ from safeframe.errors import OutputTooLargeError, ValidationError
 from safeframe.facts.merge import MergeFacts, SideFacts
 from safeframe.planning.merge.plan import plan_merge
 from safeframe.planning.merge.size import estimate_join
-from tests.unit.planning.merge.test_ladder import SOMEWHERE, facts
+from tests.unit.planning.merge.test_plan import SOMEWHERE, facts
 
 
 def side_of(side: SideFacts, rows: int) -> SideFacts:

@@ -24,7 +24,7 @@ from safeframe.planning.rechunk.plan import plan_rechunk
 from tests.unit.planning import test_bag, test_planning_bounded
 from tests.unit.planning.lag import test_plan as test_lag
 from tests.unit.planning.merge import test_table as test_merge_table
-from tests.unit.planning.merge.test_ladder_snapshots import SITUATIONS
+from tests.unit.planning.merge.test_plan_snapshots import SITUATIONS
 from tests.unit.planning.p2p import test_plan as test_p2p
 from tests.unit.planning.plan_arithmetic import contradictions
 from tests.unit.planning.rebalance import test_plan as test_rebalance

@@ -1,4 +1,4 @@
-"""Files written past the page cache have the bytes that were written, and take no page of it."""
+"""Files written past the page cache have the bytes that were written, and take no page of it; when that is done."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import ctypes
 import errno
 import mmap
 import os
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from safeframe.engine.storage import local as direct_file
+from safeframe import options
+from safeframe.engine.storage import local
 from safeframe.engine.storage.local import DIRECT, DirectFile, LocalStore, read_piece
+from safeframe.sizing.machine import MemoryGroup
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 9_000_001, np.uint8).tobytes()
 
@@ -28,7 +31,7 @@ def any_disk(request, tmp_path, monkeypatch):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             return real(path, flags, mode)
 
-        monkeypatch.setattr(direct_file.os, "open", refusing)
+        monkeypatch.setattr(local.os, "open", refusing)
     return tmp_path
 
 
@@ -84,7 +87,7 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(direct_file.os, "write", full)
+    monkeypatch.setattr(local.os, "write", full)
     with pytest.raises(OSError, match="No space left"):
         LocalStore().write(str(tmp_path / "run" / f"file{DIRECT}"), lambda sink: sink.write(CONTENT))
     assert list((tmp_path / "run").iterdir()) == []
@@ -103,3 +106,18 @@ def resident_pages(path):
         if ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(mapped)), flags) != 0:
             return None
         return sum(flag & 1 for flag in flags)
+
+
+@pytest.mark.parametrize(("share", "full"), [(0.5, False), (options.PAGE_CACHE_FRACTION + 0.01, True)])
+def test_a_memory_group_says_what_it_holds(tmp_path, monkeypatch, share, full):
+    (tmp_path / "memory.usage_in_bytes").write_text(str(int(share * 2**30)))
+    monkeypatch.setattr(local, "_group", lambda: MemoryGroup(path=str(tmp_path), limit_nbytes=2**30))
+    assert local.page_cache_is_full() is full
+
+
+@pytest.mark.parametrize(("available", "full"), [(0.5, False), (0.2, True)])
+def test_without_a_group_the_machine_says_it(monkeypatch, available, full):
+    memory = types.SimpleNamespace(total=2**30, available=int(available * 2**30))
+    monkeypatch.setattr(local, "_group", lambda: None)
+    monkeypatch.setattr(local.psutil, "virtual_memory", lambda: memory)
+    assert local.page_cache_is_full() is full

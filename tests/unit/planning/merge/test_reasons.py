@@ -10,9 +10,9 @@ import pytest
 from safeframe.errors import ValidationError
 from safeframe.planning.merge.plan import MERGE_STRATEGIES, ORDERED_STRATEGIES, plan_merge
 from tests.unit.planning.merge import test_table
-from tests.unit.planning.merge.test_ladder import MIXED, ORDERED, OTHER
-from tests.unit.planning.merge.test_ladder import facts as small_facts
-from tests.unit.planning.merge.test_ladder_snapshots import NOWHERE, SITUATIONS
+from tests.unit.planning.merge.test_plan import MIXED, ORDERED, OTHER
+from tests.unit.planning.merge.test_plan import facts as small_facts
+from tests.unit.planning.merge.test_plan_snapshots import NOWHERE, SITUATIONS
 
 LADDER = ("table", *MERGE_STRATEGIES)
 FIGURES = ("takes", "above", "can make", "are requested")

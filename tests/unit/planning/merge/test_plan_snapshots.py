@@ -1,7 +1,7 @@
 """What the ladder of a merge takes in each situation, as text that a change of choice shows up in.
 
-``SAFEFRAME_UPDATE_SNAPSHOTS=1 pytest tests/unit/planning/test_merge_ladder_snapshots.py`` writes
-the files anew; the diff is then for review.
+``SAFEFRAME_UPDATE_SNAPSHOTS=1 pytest tests/unit/planning/merge/test_plan_snapshots.py`` writes
+the files again; the diff is then for review.
 """
 
 from __future__ import annotations
