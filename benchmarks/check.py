@@ -1,4 +1,4 @@
-"""Whether what an engine wrote is the join that was asked for.
+"""Whether what an engine wrote is the join that was requested.
 
 Covers: row counts from parquet footers; per key, rows and the sums of every column
 and of one left times one right column (which tells rows paired wrongly), against
@@ -65,7 +65,7 @@ def check_output(dataset: Dataset, output: Path, *, scratch: Path, memory: str =
     rows = [pq.read_metadata(file).num_rows for file in files]
     total = sum(rows)
     wrong = -1
-    if total == dataset.truth.rows:  # else it is wrong already, and keys need not be looked at
+    if total == dataset.truth.rows:  # else it is wrong already, and keys need not be read
         wrong = _wrong_keys(dataset, output, scratch=scratch, memory=memory)
     return Check(
         rows=total,

@@ -1,4 +1,4 @@
-"""Whether the columns that an engine made of rows before are those that were asked for.
+"""Whether the columns that an engine made of rows before are those that were requested.
 
 Covers: per key, rows, the sum of every column, of new columns what is there, their sums
 and their products with another column of the row, against figures that were followed
@@ -46,7 +46,7 @@ def check_lags(
     files = sorted(output.rglob("*.parquet"))
     rows = [pq.read_metadata(file).num_rows for file in files]
     wrong = -1
-    if sum(rows) == dataset.truth.rows:  # else it is wrong already, and keys need not be looked at
+    if sum(rows) == dataset.truth.rows:  # else it is wrong already, and keys need not be read
         connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
         wrong = count_differing(connection, _comparison(dataset, output, ordered=ordered))
     return Check(

@@ -71,7 +71,7 @@ class OrderCheck:
 
     @property
     def shortcomings(self) -> tuple[str, ...]:
-        """What was asked for besides and is not there, in words."""
+        """What else was requested and is not there, in words."""
         found = ["divisions unknown"] if self.divisions == "unknown" else []
         if self.balance_asked and self.imbalance > _BALANCE:
             found.append(f"largest partition {self.imbalance:.2f} × the mean")

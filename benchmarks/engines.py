@@ -1,4 +1,4 @@
-"""What each engine is asked to do, and a process of its own to do it in.
+"""What each engine does, and a process of its own to do it in.
 
 Covers: the same work in safeframe, stock dask, DuckDB and Polars
 (:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`,
@@ -106,7 +106,7 @@ def _on_cluster(request: Request, dataset: AnyDataset) -> dict[str, Any]:
         tight.client.run(_load_libraries, request.engine)
         answer = _timed(request, lambda: work(request, dataset, tight))
         # Taken here: closing a cluster that died may lose further workers.
-        # An engine that does more than was asked has taken the figures itself, before that.
+        # An engine that does more than was requested has taken the figures itself, before that.
         answer.setdefault("tight", tight.report().to_dict())
     return answer
 

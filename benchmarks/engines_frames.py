@@ -1,7 +1,7 @@
 """A frame put in order, in each engine.
 
 Covers: ordered and looked at in memory (safeframe, stock dask); ordered from parquet
-files into parquet files, and balanced besides (all four); each in the way that a
+files into parquet files, and balanced (all four); each in the way that a
 user of it would write first, or its manual recommends for data larger than memory.
 Does not cover: the process that it is done in (:mod:`benchmarks.engines`), or whether
 what comes out is right (:mod:`benchmarks.check_order`).
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FRAME_WORK"]
 
-# What the question's author asked of dask.
+# What the author of the question does with dask.
 _AUTHORS_PARTITION = "100MB"
 
 

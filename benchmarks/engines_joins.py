@@ -1,4 +1,4 @@
-"""A join, or the foretelling of its rows, in each engine.
+"""A join, or the prediction of its rows, in each engine.
 
 Covers: safeframe, stock dask, DuckDB and Polars, each in the way its own manual
 recommends for data larger than memory.

@@ -59,7 +59,7 @@ class Hierarchy:
         name
             Its name below the root.
         hard_nbytes
-            What its processes may use together, in bytes, with no swap besides;
+            What its processes may use together, in bytes, with no swap;
             None only counts.
         """
         group = Group(self.root / name, self.version)

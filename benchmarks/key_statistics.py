@@ -68,7 +68,7 @@ def main() -> None:
 def measure_exact(
     directory: Path, scale: float, repeat: int, workers: int, memory_limit: str
 ) -> dict[str, Any]:
-    """Count the question's join, beside DuckDB counting both tables' keys."""
+    """Count the question's join, next to DuckDB counting both tables' keys."""
     data = JOINS["q0"].scaled(scale).materialise(directory)
     left, right = (str(path / "*.parquet") for path in (data.left, data.right))
     run = _measured(left, right, "col1", "left", repeat, workers, memory_limit)
@@ -87,7 +87,7 @@ def measure_exact(
 def measure_sampled(
     directory: Path, scale: float, exponent: float, repeat: int, workers: int, memory_limit: str
 ) -> dict[str, Any]:
-    """Estimate the join of two Zipf-distributed tables, beside its true rows."""
+    """Estimate the join of two Zipf-distributed tables, next to its true rows."""
     root = directory / f"zipf-{exponent:g}-{scale:g}"
     counts = [
         _write_zipf(root / side, number, scale, exponent) for number, side in enumerate(("left", "right"))

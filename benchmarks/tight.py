@@ -120,7 +120,7 @@ class TightCluster:
         """Return what was seen until now, or until the cluster closed."""
         return self._final or self._snapshot()
 
-    def count_anew(self, kept_nbytes: int = 0) -> bool:
+    def count_again(self, kept_nbytes: int = 0) -> bool:
         """Forget what was seen, so that the report is of what runs from now on.
 
         Parameters
@@ -204,7 +204,7 @@ def tight_cluster(
     config
         dask settings that scheduler, client and workers have while the cluster runs.
     env
-        Environment variables that workers are started with, besides dask's own.
+        Environment variables that workers are started with, next to dask's own.
     kernel
         Whether to use memory groups where the machine lets us.
 
@@ -276,11 +276,11 @@ class _Events(SchedulerPlugin):  # type: ignore[misc]
             self._finished.discard(key)
             self.reruns += 1
         elif finish == "forgotten":
-            # The same work asked for anew is not a repetition.
+            # The same work requested again is not a repetition.
             self._finished.discard(key)
 
     def update_graph(self, scheduler: Any, *, tasks: Any, **_: Any) -> None:
-        # A later graph may ask anew for what the one before computed and let go, not yet forgotten.
+        # A later graph may request again what the one before computed and let go, not yet forgotten.
         gone = {key for key in tasks if key in scheduler.tasks and scheduler.tasks[key].state != "memory"}
         self._finished -= gone
 

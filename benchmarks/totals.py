@@ -108,7 +108,7 @@ class Totals:
 
 
 def _wrapped(total: Any) -> float:
-    # numpy's ints and Python's alike; floats stay as they are.
+    # numpy's ints and those of Python; floats stay as they are.
     return float(total) if isinstance(total, (float, np.floating)) else int(total) % _MODULUS
 
 

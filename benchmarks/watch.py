@@ -81,7 +81,7 @@ class Watcher:
                 )
 
     def forget(self) -> bool:
-        """Begin anew with the processes that there are; False where the kernel keeps their high-water marks."""
+        """Begin again with the processes that there are; False where the kernel keeps their high-water marks."""
         with self._lock:
             pids = {name: pid for name, pid in self._processes().items() if pid}
             try:

@@ -116,7 +116,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.hookimpl
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
-    """Look anew where there may be more than at the end of the last test."""
+    """Look again where there may be more than at the end of the last test."""
     if fixturedef.scope != "function":
         _known.clear()
 

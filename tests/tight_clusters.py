@@ -3,7 +3,7 @@
 Starting two workers and loading what tasks need takes longer than most tests.
 A test may take the cluster of the one before when that one's results are gone,
 nothing was killed, restarted or run twice, and the kernel lets the workers'
-high-water marks begin anew; otherwise it has a cluster of its own. What a
+high-water marks begin again; otherwise it has a cluster of its own. What a
 worker still holds of earlier tests is in no plan of new workers, so it counts
 as used (:attr:`benchmarks.tight.TightReport.charged_nbytes`).
 """
@@ -60,4 +60,4 @@ class TightClusters:
             time.sleep(0.01)
         cluster.client.run(gc.collect)
         kept_nbytes = max(0, measure_budget().reserved_nbytes - self._new_nbytes)
-        return kept_nbytes <= _KEPT_NBYTES and cluster.count_anew(kept_nbytes)
+        return kept_nbytes <= _KEPT_NBYTES and cluster.count_again(kept_nbytes)

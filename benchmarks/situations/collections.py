@@ -1,4 +1,4 @@
-"""The 2017 report's other two: an array cut anew, and a bag grouped, both made in the workers.
+"""The 2017 report's other two: an array cut into other chunks, and a bag grouped, both made in the workers.
 
 Covers: seeded parts of either, at growing sizes; what all elements, or all items of
 each key, add up to.
@@ -32,7 +32,7 @@ _INT_NBYTES = 40
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CollectionSituation:
-    """An array or a bag, and what is asked of it.
+    """An array or a bag, and what is made of it.
 
     Examples
     --------

@@ -35,7 +35,7 @@ __all__ = ["FRAMES", "FrameDataset", "FrameSituation"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSituation:
-    """A frame and the order that is asked of it.
+    """A frame and the order that it gets.
 
     Examples
     --------

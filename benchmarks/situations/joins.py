@@ -28,7 +28,7 @@ __all__ = ["JOINS", "QUESTION_LEFT", "Dataset", "Situation", "Truth"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """Two tables and what is asked of them.
+    """Two tables and what is made of them.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Situation:
     how: Literal["left", "inner"] = "left"
     """The join."""
     task: Literal["merge", "estimate", "group", "question", "script"] = "merge"
-    """Whether the join is written, its rows are only foretold, or a column of it is averaged by key;
+    """Whether the join is written, its rows are only predicted, or a column of it is averaged by key;
     or it is written after both sides were put in order, and the left one got its features, by a recipe or by
     a function of the author's."""
     trial: bool = False
@@ -98,7 +98,7 @@ class Situation:
     def scaled(self, scale: float) -> Situation:
         """Shrink it without changing its shape.
 
-        Rows and keys shrink alike, so that rows per key, fan-out and skew stay,
+        Rows and keys shrink by the same share, so that rows per key, fan-out and skew stay,
         and the output shrinks by the same factor.
         """
         return replace(
@@ -244,7 +244,7 @@ JOINS: dict[str, Situation] = {
     for situation in (
         Situation(
             name="q0",
-            title="rows of the whole question foretold: 100 M rows left join 10 M rows",
+            title="predicted rows of the whole question: 100 M rows left join 10 M rows",
             left=QUESTION_LEFT,
             right=_Q_RIGHT,
             key=_QUESTION_KEY,
@@ -254,7 +254,7 @@ JOINS: dict[str, Situation] = {
         replace(
             _Q4.scaled(0.01),
             name="q4_hundredth",
-            title="a hundredth of the whole question's keys, beside pyarrow's writer by hand",
+            title="a hundredth of the whole question's keys, next to pyarrow's writer by hand",
             scale=1.0,
         ),
         _Q4_MEAN,

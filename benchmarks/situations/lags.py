@@ -30,7 +30,7 @@ __all__ = ["LAGS", "LagDataset", "LagSituation", "LagTruth"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LagSituation:
-    """A frame and the lags that are asked of it.
+    """A frame and the lags that are made of it.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class LagSituation:
         return True
 
     def scaled(self, scale: float) -> LagSituation:
-        """Shrink rows and keys alike, so that rows of a key stay."""
+        """Shrink rows and keys by the same share, so that rows of a key stay."""
         return replace(self, table=self.table.scaled(scale, keys=True), scale=self.scale * scale)
 
     def part(self, number: int) -> dict[str, Array]:

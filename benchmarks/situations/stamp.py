@@ -1,7 +1,7 @@
 """What all situations share: data that are made once, and the names of engines.
 
 Covers: a directory per situation and scale, reused while its stamp says that it
-holds what is asked for.
+holds what is requested.
 Does not cover: making the data.
 """
 
@@ -61,7 +61,7 @@ def stamped(
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     truth = make(root)
-    # The stamp comes last and at once, so that what an interrupted run left is made anew.
+    # The stamp comes last and at once, so that what an interrupted run left is made again.
     fresh = stamp.with_suffix(".tmp")
     fresh.write_text(json.dumps({**wanted, "truth": truth}, indent=1))
     fresh.replace(stamp)

@@ -48,7 +48,7 @@ class Table:
     keys: int
     """Distinct keys it draws from, upwards of the situation's lowest."""
     columns: tuple[Column, ...]
-    """Columns besides the key."""
+    """Columns other than the key."""
     unique: bool = False
     """Whether each key comes once, instead of at random."""
     hot_fraction: float = 0.0
@@ -64,7 +64,7 @@ class Table:
         return self.files * self.rows_per_file
 
     def scaled(self, scale: float, *, keys: bool) -> Table:
-        """Shrink the rows of each part, and with ``keys`` the number of keys alike."""
+        """Shrink the rows of each part, and with ``keys`` the number of keys by the same share."""
         return replace(
             self,
             rows_per_file=max(1, round(self.rows_per_file * scale)),

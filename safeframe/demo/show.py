@@ -77,7 +77,7 @@ class Demo:
         left, right = question_tables(self.scale)
         self._say(_intro())
         with _place(self.directory, keep=self.keep) as inputs, self._cluster() as (cluster, client):
-            self._foretell_whole_question()
+            self._predict_whole_question()
             self._make_tables(client, cluster, inputs, (left, right))
             frames = (dd.read_parquet(str(inputs / left.name)), dd.read_parquet(str(inputs / right.name)))
             begin = time.perf_counter()
@@ -109,7 +109,7 @@ class Demo:
         ):
             yield cluster, client
 
-    def _foretell_whole_question(self) -> None:
+    def _predict_whole_question(self) -> None:
         """Plan the merge of the full tables, whose rows are made as they are counted and never written."""
         tables = question_tables(FULL_SCALE)
         begin = time.perf_counter()

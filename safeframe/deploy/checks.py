@@ -30,7 +30,7 @@ _SHARE_OF_BUFFER = 0.25
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     """What."""

@@ -132,7 +132,7 @@ def client_deviations(limit_nbytes: int | None = None) -> Iterable[Deviation]:
 
 
 def _of_workers(states: Iterable[WorkerState]) -> Iterable[Deviation]:
-    alike: dict[tuple[Setting, str, bool, bool], list[str]] = {}
+    by_kind: dict[tuple[Setting, str, bool, bool], list[str]] = {}
     for state in states:
         for setting in small_worker_settings(state.limit_nbytes or state.machine_nbytes):
             current = state.values.get(setting.name)
@@ -140,8 +140,8 @@ def _of_workers(states: Iterable[WorkerState]) -> Iterable[Deviation]:
                 continue
             shuffling = state.shuffling and ".p2p." in setting.name
             kind = (setting, setting.text(current), setting.name in state.users, shuffling)
-            alike.setdefault(kind, []).append(state.address)
-    for (setting, current, users, shuffling), addresses in alike.items():
+            by_kind.setdefault(kind, []).append(state.address)
+    for (setting, current, users, shuffling), addresses in by_kind.items():
         yield Deviation(
             setting=setting, current=current, workers=tuple(addresses), users=users, shuffling=shuffling
         )

@@ -37,7 +37,7 @@ class Diagnosis:
     subject: str
     """What was examined."""
     findings: tuple[Finding, ...]
-    """One for each thing that was looked at, in the order of looking."""
+    """One for each check, in the order in which they were made."""
 
     @property
     def ok(self) -> bool:

@@ -85,7 +85,7 @@ class PartitionLimit:
 
     @property
     def of_rows(self) -> bool:
-        """Whether the number of rows tells all: widths are known, and partitions need not be looked at."""
+        """Whether the number of rows tells all: widths are known, and partitions need not be measured."""
         return self.row_nbytes is not None and self.possible_nbytes is None
 
     def pass_rows(self, rows: int) -> None:

@@ -75,7 +75,7 @@ def begin(plan: Plan) -> None:
 
 
 def announce(plan: Plan) -> None:
-    """Tell listeners that a plan is about to run; the same one may be told again."""
+    """Tell listeners that a plan is about to run; the same one may be announced again."""
     with _lock:
         listeners = tuple(_listeners)
     for listener in listeners:

@@ -67,17 +67,17 @@ class LagFacts:
     sort: SortFacts
     """Keys, sizes and budget of the exchange that brings groups together, where there is one."""
     before: int
-    """Rows before a row that are looked at."""
+    """Rows before a row that are read."""
     after: int
-    """Rows behind a row that are looked at."""
+    """Rows behind a row that are read."""
     lags: int
     """Columns that are made."""
     needed_row_nbytes: float
-    """Bytes of one row of the columns that are looked at."""
+    """Bytes of one row of the columns that are read."""
     apart: str
     """Why partitions cannot stay as those of whole groups; empty when they can."""
     edges: GroupEdges | None
-    """How groups lie over partitions; None where it was not looked at, since they can stay whole."""
+    """How groups lie over partitions; None where it was not gathered, since they can stay whole."""
     across: bool
     """Whether an exchange cuts groups by the order of their rows, so that they go over several shards."""
     waits: bool

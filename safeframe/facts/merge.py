@@ -159,7 +159,7 @@ class TableFacts:
     """What decides whether rows of one side are looked up in a table."""
 
     keys: KeyTable
-    """The table; the smallest that there can be, before keys are looked at."""
+    """The table; the smallest that there can be, before keys are read."""
     build: FrameProfile
     """The side that would be in the table."""
     build_rows: Counts
@@ -202,13 +202,13 @@ class MergeFacts:
     ordered: bool = False
     """Whether the result has to be in key order, keys whole where they fit a partition."""
     p2p: tuple[P2PFacts, P2PFacts] | None = None
-    """What P2P would meet on either side; None where it was not looked at."""
+    """What P2P would meet on either side; None where it was not gathered."""
     p2p_refused: str = ""
     """Why P2P cannot carry a side; empty when it can."""
     table: TableFacts | str = "nobody looked whether one side has each key once"
     """A side that can be looked up in a table, in which case no keys are counted; or why none can."""
     sources: SourceFiles | None = None
-    """The files that all this was read from; None where it was read from none that can be looked at."""
+    """The files that all this was read from; None where it was read from none that can be checked."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         # They are next to the plan that was made from them, whose token identifies them.

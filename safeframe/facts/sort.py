@@ -49,7 +49,7 @@ class SortFacts:
     """Which keys partitions share, where they are in order already and a key has to be in one of them; None when they
     share none, or need not be apart."""
     p2p: P2PFacts | None
-    """What P2P would meet; None where it is not looked at."""
+    """What P2P would meet; None where it is not gathered."""
     self_made: bool
     """Whether each partition is made by its own task alone, so that a stage task can make several."""
     cuts: Codes | None = None
@@ -133,7 +133,7 @@ class ShuffleFacts:
     fixed_width: bool
     """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
     p2p: P2PFacts | None
-    """What P2P would meet; None where it is not looked at."""
+    """What P2P would meet; None where it is not gathered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

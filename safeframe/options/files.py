@@ -41,7 +41,7 @@ STORE_REQUEST_NBYTES = 8 * MIB
 """Neighbouring pieces of a file are requested together up to this size: larger requests gain nothing."""
 
 STORE_GAP_NBYTES = 256 * 1024
-"""Bytes between two pieces that are read along rather than asked around: less than a request's wait."""
+"""Bytes between two pieces up to which one request reads both: they take less time than another request."""
 
 STORE_WRITE_BUFFER_NBYTES = 1 * MIB
 """Small writes to an object store are put together to so much before its library sees them."""

@@ -49,17 +49,17 @@ WIDTH_MARGIN = 1.25
 """Factor on bytes per row that come from a sample of rows (strings), when they bound something."""
 
 WIDTH_SPREAD = 4.0
-"""Times the expected bytes per row up to which the widest part that was looked at bounds all others: one odd
+"""Times the expected bytes per row up to which the widest part that was sampled bounds all others: one odd
 partition is not to make many times as many output partitions."""
 
 WIDTH_SAMPLES = 16
-"""Partitions whose strings are looked at, at most, evenly spread."""
+"""Partitions whose strings are sampled, at most, evenly spread."""
 
 WIDTH_SAMPLE_VALUES = 2**21
-"""Strings that are looked at in all of them, about, but two partitions at the least: a second of one core."""
+"""Strings that are sampled in all of them, about, but two partitions at the least: a second of one core."""
 
 WIDTH_FOOTERS = 64
-"""Parquet files whose footers are read, besides those of the partitions that are looked at, to learn whether
+"""Parquet files whose footers are read, besides those of the partitions that are sampled, to learn whether
 strings are longer elsewhere."""
 
 SAMPLED_KEYS = 2**20
@@ -91,13 +91,13 @@ TABLE_MIN_ROWS = 2**22
 """Rows of the side whose keys a merge by a table does not count, at least: counting fewer takes less than a second."""
 
 INTEGER_SAMPLES = 3
-"""Partitions whose integers are looked at where nothing else has their range."""
+"""Partitions whose integers are read where nothing else has their range."""
 
 OBJECT_ROWS = 1000
-"""Values of a partition's column that are looked at, about."""
+"""Values of a partition's column that are read, about."""
 
 VARIABLE_NBYTES = 64.0
-"""Bytes of a value of variable width of which none could be looked at, or not yet."""
+"""Bytes of a value of variable width of which none could be sampled, or not yet."""
 
 FOOTERS_AT_ONCE = 8
 """Footers that one task reads."""

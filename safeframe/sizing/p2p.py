@@ -70,7 +70,7 @@ def p2p_facts(
     Notes
     -----
     **Eager.** One round trip to every worker; object and categorical columns
-    are looked at in some partitions; rows are counted when they are not given.
+    are read in some partitions; rows are counted when they are not given.
     """
     _refuse_types(ddf._meta)
     if keys is not None and partition_rows is None:

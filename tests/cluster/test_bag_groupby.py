@@ -1,4 +1,4 @@
-"""Groups of a bag on a cluster: what runs, what is removed, what is made anew."""
+"""Groups of a bag on a cluster: what runs, what is removed, what is made again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_computed_groups_leave_nothing_behind(tmp_path):
 
 
 @pytest.mark.usefixtures("small_cluster")
-def test_partitions_of_few_keys_are_alike(tmp_path):
+def test_partitions_of_few_keys_have_the_same_sizes(tmp_path):
     items = db.from_sequence(range(64_000), npartitions=8)
     result = safeframe.bag_groupby(items, lambda item: item % 64, npartitions=8, staging=str(tmp_path))
     sizes = result.map_partitions(lambda pairs: [sum(len(items) for _, items in pairs)]).compute()

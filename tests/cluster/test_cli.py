@@ -35,7 +35,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 class TestDemo:
-    def test_it_ends_with_the_summary_and_a_result_of_the_foretold_rows(self, tmp_path: Path) -> None:
+    def test_it_ends_with_the_summary_and_a_result_of_the_predicted_rows(self, tmp_path: Path) -> None:
         directory = tmp_path / "demo"
         done = _run(
             "demo", "--scale", "0.0002", "--directory", directory, "--workers", "2", "--memory", "1GiB"

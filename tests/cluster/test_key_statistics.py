@@ -37,7 +37,7 @@ def tables(tmp_path_factory):
 
 
 @pytest.mark.parametrize("on", ["k", "s", ["k", "s"]])
-def test_a_join_is_foretold_to_the_row(small_cluster, tables, on):
+def test_a_join_is_predicted_to_the_row(small_cluster, tables, on):
     frames = [dd.read_parquet(path) for path, _ in tables.values()]
     counts = [whole.groupby(on).size() for _, whole in tables.values()]
     truth = int((counts[0] * counts[1]).dropna().sum())

@@ -106,7 +106,7 @@ def test_rows_of_a_frame_that_is_computed_first(small_cluster, table):
 
 @pytest.mark.parametrize("steps", [False, True])
 @pytest.mark.parametrize("strategy", ["staged", "p2p"])
-def test_groups_that_a_shuffle_brought_together(small_cluster, table, strategy, steps):
+def test_groups_that_a_shuffle_made_whole(small_cluster, table, strategy, steps):
     ddf = dd.read_parquet(table / "table")
     staging = str(table / "staging")
     together = safeframe.shuffle(ddf, "k", npartitions=4, staging=staging, strategy=strategy)
@@ -135,7 +135,7 @@ def test_an_index_is_a_key_and_stays_the_index(small_cluster, table, strategy):
     check(result, ddf.compute().reset_index(drop=True))
 
 
-def test_a_frame_that_dask_cuts_anew_each_time_is_not_taken_as_it_is(small_cluster, table):
+def test_a_frame_that_dask_cuts_again_each_time_is_not_taken_as_it_is(small_cluster, table):
     ddf = dd.read_parquet(table / "table")
     by_dask = ddf.set_index("k")
     result = lagged(by_dask, table, order_by="row")

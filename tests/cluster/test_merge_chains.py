@@ -1,4 +1,4 @@
-"""Merges among other steps: what is read, what moves and how often, beside the rows of pandas."""
+"""Merges among other steps: what is read, what moves and how often, next to the rows of pandas."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_columns_that_nothing_uses_are_not_read(tables, strategy):
     )
 
 
-def test_a_column_whose_name_has_a_suffix_only_beside_another_keeps_it(tables):
+def test_a_column_whose_name_has_a_suffix_only_next_to_another_keeps_it(tables):
     left, right = sides(tables)
     merged = safeframe.merge(
         left.rename(columns={"wide": "v"}), right.rename(columns={"other": "v"}), on="k", strategy="staged",

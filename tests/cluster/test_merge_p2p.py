@@ -221,7 +221,7 @@ def one_key(number: int) -> pd.DataFrame:
     return pd.DataFrame({"k": np.full(1_000_000, 3), "l": np.arange(1_000_000)})
 
 
-def test_what_p2p_cannot_carry_is_said_when_it_is_asked_for(small_cluster):
+def test_what_p2p_cannot_carry_is_said_when_it_is_requested(small_cluster):
     left = keyed("int64", 0, "l").assign(z=1j)
     with pytest.raises(
         safeframe.ValidationError, match=r"strategy='p2p' cannot run this merge: Column 'z' is complex128"

@@ -1,4 +1,4 @@
-"""Rechunking on a cluster: what runs, what is removed, what is made anew."""
+"""Rechunking on a cluster: what runs, what is removed, what is made again."""
 
 from __future__ import annotations
 

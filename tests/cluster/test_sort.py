@@ -141,7 +141,7 @@ def test_only_needed_columns_are_read_and_staged(small_cluster, table):
     same_rows(picked.compute(), indexed(read(table)[1])[["row"]])
 
 
-def test_a_sort_reads_its_keys_though_they_are_not_asked_for(small_cluster, table):
+def test_a_sort_reads_its_keys_though_they_are_not_requested(small_cluster, table):
     picked = sort_values_of(table, ["word", "k"], ignore_index=True)["row"]
     staged, read_columns = staged_parts(picked)
     assert staged == {("k", "row", "word")}
@@ -284,7 +284,7 @@ def shared_rows(number: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("drop", [True, False])
-def test_a_key_on_both_sides_of_a_boundary_is_brought_to_one(small_cluster, tmp_path, drop):
+def test_a_key_on_both_sides_of_a_boundary_is_given_to_one(small_cluster, tmp_path, drop):
     frame = dd.from_map(shared_rows, range(6))
     result = safeframe.set_index(frame, "k", drop=drop, staging=str(tmp_path / "staging"))
     assert safeframe.explain(result).strategy == "sorted"
@@ -302,7 +302,7 @@ def test_a_sort_leaves_shared_keys_where_they_are(small_cluster, tmp_path):
     same_rows(result.compute(), frame.compute().sort_values("k", kind="stable"))
 
 
-def test_a_size_that_is_asked_for_is_made_also_of_partitions_in_order(small_cluster, tmp_path):
+def test_a_size_that_is_requested_is_made_also_of_partitions_in_order(small_cluster, tmp_path):
     frame = dd.from_map(number_rows, range(5))
     result = safeframe.set_index(frame, "k", npartitions=7, staging=str(tmp_path / "staging"))
     assert safeframe.explain(result).strategy == "staged"

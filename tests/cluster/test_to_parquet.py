@@ -46,7 +46,7 @@ def test_fused_in_compute_too(tmp_path, kind):
     assert len(pd.read_parquet(tmp_path / "out")) == 4000
 
 
-def test_progress_is_told(tmp_path, capsys):
+def test_progress_is_announced(tmp_path, capsys):
     with dask.config.set(scheduler="sync"):
         to_parquet(merged(tmp_path), tmp_path / "out", progress=True)
     lines = capsys.readouterr().err.splitlines()

@@ -101,7 +101,7 @@ def test_columns_that_nothing_uses_do_not_move(small_cluster, table):
     assert shuffled.compute().sum() == ROWS * (ROWS - 1) // 2
 
 
-def test_rebalancing_an_indexed_frame_plans_it_anew(small_cluster, table):
+def test_rebalancing_an_indexed_frame_plans_it_again(small_cluster, table):
     indexed = safeframe.set_index(dd.read_parquet(table), "k")
     even = safeframe.rebalance_partitions(indexed, npartitions=6)
     plan = safeframe.explain(even)

@@ -54,7 +54,7 @@ def test_p2p_outside_a_worker_says_so() -> None:
         raise p2p.P2POutOfDiskError
 
 
-def test_a_limiter_compares_with_its_limit_whenever_it_is_asked() -> None:
+def test_a_limiter_compares_with_its_limit_whenever_it_is_read() -> None:
     # safeframe.engine.p2p.settings sets the limit of those that running workers have.
     limiter = ResourceLimiter(100)
     limiter.increase(60)

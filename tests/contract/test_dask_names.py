@@ -178,7 +178,7 @@ def test_merge_is_abstract_with_the_operands_that_ours_has() -> None:
     assert callable(expressions.Merge._simplify_up)
 
 
-def test_a_source_can_be_asked_for_some_of_its_partitions() -> None:
+def test_a_source_can_be_read_for_some_of_its_partitions() -> None:
     source = new_collection(_Counted(4, None))
     assert source.compute()["n"].tolist() == [0, 1, 2, 3]
     chosen = source.partitions[[1, 3]]
@@ -223,7 +223,7 @@ def test_a_projection_names_the_columns_that_are_wanted() -> None:
     assert expressions.determine_column_projection(frame, narrow, dependents) == ["a"]
 
 
-def test_a_filter_is_the_expression_that_a_merge_is_asked_to_let_through() -> None:
+def test_a_filter_is_the_expression_that_a_merge_has_to_let_through() -> None:
     frame = dd.from_pandas(FRAME, npartitions=2)
     assert isinstance(frame[frame.a > 5].expr, expressions.Filter)
 
@@ -271,9 +271,7 @@ def test_rows_of_a_frame_are_counted_by_its_index() -> None:
         ),
     ],
 )
-def test_a_grouping_says_whether_it_has_to_shuffle_and_believes_what_it_is_told(
-    grouped: Any, kind: type
-) -> None:
+def test_a_grouping_says_whether_it_has_to_shuffle_and_believes_what_is_set(grouped: Any, kind: type) -> None:
     expr = grouped(dd.from_pandas(pd.DataFrame({"k": [1, 1, 2, 2], "a": 1.0}), npartitions=2)).expr
     assert isinstance(expr, kind)
     assert trees.grouping_columns(expr) == expr.by == ["k"]
@@ -307,7 +305,7 @@ def test_filters_are_expressions_with_a_frame_and_a_predicate() -> None:
 
 
 def test_indexes_and_sorts_of_dasks_own_are_known() -> None:
-    # Which cut the frame anew, at other keys, whenever other columns are requested.
+    # Which cut the frame again, at other keys, whenever other columns are requested.
     frame = dd.from_pandas(FRAME, npartitions=2)
     for made in (frame.set_index("a"), frame.sort_values("a").assign(c=1)):
         assert next(iter(made.expr.find_operations(expressions.BaseSetIndexSortValues)), None) is not None

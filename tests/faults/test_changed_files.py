@@ -175,7 +175,7 @@ def test_local_files_that_change_are_an_error(recipe, tmp_path):
     # pyarrow's file system lists files in no order.
     [*((*case, "fsspec") for case in sorted(COUNTED)), ("rows", "a key twice", "arrow")],
 )
-def test_numbers_of_files_that_changed_are_not_told(recipe, change, filesystem, tmp_path):
+def test_numbers_of_files_that_changed_are_not_returned(recipe, change, filesystem, tmp_path):
     planned = prepared(recipe, tmp_path, filesystem=filesystem)()
     write(CHANGES[change], tmp_path / "right")
     with pytest.raises(safeframe.RowConservationError, match="was written"):

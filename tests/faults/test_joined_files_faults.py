@@ -82,7 +82,7 @@ def expected_of(tables):
     return pytest.approx((len(frame), frame["k"].sum(), frame["a"].sum(), frame["b"].sum()), rel=1e-12)
 
 
-def beside(tables):
+def siblings(tables):
     return sorted(path.name for path in tables.iterdir() if path.name.startswith(".out"))
 
 
@@ -125,7 +125,7 @@ def test_a_stopped_run_goes_on_from_its_finished_files(tables):
     assert set(written) == files - finished
     assert all(name.startswith("part.") for name in files)
     assert sums_of(tables) == expected_of(tables)
-    assert beside(tables) == []
+    assert siblings(tables) == []
 
 
 def test_a_stopped_run_inside_of_its_target_goes_on(tables):
@@ -166,7 +166,7 @@ def test_a_stopped_run_with_new_columns_goes_on(tables):
         write(made(), tables, resume=True, overwrite=True)
     with counted_writes(other):
         write(made().assign(twice=1), tables, resume=True, overwrite=True)
-    assert len(other) == len(list((tables / "out").iterdir())), "other columns start anew"
+    assert len(other) == len(list((tables / "out").iterdir())), "other columns start again"
 
 
 def test_a_killed_run_goes_on_on_request(tables):
@@ -179,10 +179,10 @@ def test_a_killed_run_goes_on_on_request(tables):
     assert "part.3.parquet" in written
     assert len(written) < len(list((tables / "out").iterdir())), "some were finished"
     assert sums_of(tables) == expected_of(tables)
-    assert beside(tables) == []
+    assert siblings(tables) == []
 
 
-def test_other_inputs_start_anew(tables):
+def test_other_inputs_start_again(tables):
     with fails_at("part.4.parquet"), pytest.raises(OSError, match="told to"):
         write(merge_of(tables), tables, resume=True)
     frame = pd.read_parquet(tables / "left" / "0.parquet")
@@ -193,13 +193,13 @@ def test_other_inputs_start_anew(tables):
         write(merge_of(tables), tables, resume=True)
     assert "part.0.parquet" in written
     assert sums_of(tables) == expected_of(tables)
-    assert beside(tables) == [], "what could not be taken over is removed"
+    assert siblings(tables) == [], "what could not be taken over is removed"
 
 
 def test_without_resume_a_failed_run_leaves_nothing(tables):
     with fails_at("part.2.parquet"), pytest.raises(OSError, match="told to"):
         write(merge_of(tables), tables)
-    assert beside(tables) == []
+    assert siblings(tables) == []
     assert not (tables / "out").exists()
 
 
@@ -217,7 +217,7 @@ def test_a_write_that_is_running_is_not_resumed(tables):
     assert sums_of(tables) == expected_of(tables)
 
 
-def test_files_are_as_large_as_foretold(tables):
+def test_files_are_as_large_as_predicted(tables):
     merged = merge_of(tables)
     plan = safeframe.explain(merged)
     assert "compact encoding" in str(plan)
@@ -258,7 +258,7 @@ def test_other_rows_than_were_counted_are_refused(tables):
     ):
         write(merged, tables)
     assert not (tables / "out").exists()
-    assert beside(tables) == []
+    assert siblings(tables) == []
 
 
 REFUSED = {

@@ -33,7 +33,7 @@ def test_a_lost_worker_s_cells_are_made_again(tmp_path, strategy):
             staging=str(tmp_path),
         ).persist()
         wait(merged)
-        # By now the run's files are gone: what was lost has to be staged anew.
+        # By now the run's files are gone: what was lost has to be staged again.
         lost = next(iter(client.run(os.getpid).values()))
         process = psutil.Process(lost)
         process.kill()

@@ -158,7 +158,7 @@ def test_a_plan_that_does_not_fit_is_a_plan_and_raises_when_it_runs():
         merged.compute(scheduler="sync")
 
 
-def test_the_configured_partition_size_holds_where_none_is_asked_for():
+def test_the_configured_partition_size_holds_where_none_is_requested():
     left, right = frame(**LEFT), frame(**RIGHT)
     with dask.config.set({"safeframe.partition-size": "24B"}):
         assert safeframe.plan_merge(left, right, on="k").partition_nbytes == 24

@@ -1,4 +1,4 @@
-"""Workers that leave while, or after, rows go through P2P: the shuffle starts anew and loses nothing."""
+"""Workers that leave while, or after, rows go through P2P: the shuffle starts again and loses nothing."""
 
 from __future__ import annotations
 

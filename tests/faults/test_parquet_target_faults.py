@@ -294,7 +294,7 @@ def test_what_is_not_ours_stays(place, how, directory):
     assert rows(place) == [*range(0 if how == "append" else 100, 200)]
 
 
-def test_a_directory_with_nothing_of_a_dataset_is_written_unasked(tmp_path):
+def test_a_directory_with_nothing_of_a_dataset_is_written_by_default(tmp_path):
     place = tmp_path / "disk"
     (place / "lost+found").mkdir(parents=True)
     (place / ".keep").touch()

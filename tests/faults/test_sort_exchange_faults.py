@@ -192,7 +192,7 @@ def test_a_lost_worker_s_partitions_are_made_again(tmp_path, recipe):
         source = dd.from_pandas(rows, npartitions=4, sort=False)
         ordered = getattr(safeframe, recipe)(source, "k", npartitions=8, staging=str(tmp_path)).persist()
         wait(ordered)
-        # By now the run's files are gone: what was lost has to be staged anew.
+        # By now the run's files are gone: what was lost has to be staged again.
         lost = next(iter(client.run(os.getpid).values()))
         process = psutil.Process(lost)
         process.kill()

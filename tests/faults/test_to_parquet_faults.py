@@ -56,7 +56,7 @@ with dask.config.set(scheduler="sync"):
 pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
-def beside(place):
+def siblings(place):
     return [name for name in names(place.parent) if name != place.name]
 
 
@@ -77,14 +77,14 @@ def test_killed_while_it_overwrites_its_own_input(place, moment, exchange, new):
         [sys.executable, "-c", CHILD, str(place), moment, exchange], check=False, env={**os.environ}
     )
     assert child.returncode == -signal.SIGKILL
-    assert beside(place) != []
+    assert siblings(place) != []
     if moment == "between renames":
         assert not place.exists()
         atomic_swap.recover(place)
     assert rows(place) == [x + 1000 * new for x in range(100)]
     to_parquet(dd.read_parquet(place) + 5, place, overwrite=True)
     assert rows(place) == [x + 1000 * new + 5 for x in range(100)]
-    assert beside(place) == []
+    assert siblings(place) == []
 
 
 @pytest.mark.parametrize("exchange", ["at once", "renames"])
@@ -93,7 +93,7 @@ def test_overwrites_what_it_reads(place, exchange, monkeypatch):
         monkeypatch.setattr(atomic_swap, "_exchanged", lambda one, other: False)
     to_parquet(dd.read_parquet(place) + 1, place, overwrite=True)
     assert rows(place) == list(range(1, 101))
-    assert beside(place) == []
+    assert siblings(place) == []
 
 
 def test_a_live_writer_is_not_swept(place):
@@ -103,10 +103,10 @@ def test_a_live_writer_is_not_swept(place):
     other.close()
     assert live.directory.exists()
     live.close()
-    assert beside(place) == []
+    assert siblings(place) == []
 
 
-def test_files_are_not_overwritten_unasked(place):
+def test_files_are_not_overwritten_by_default(place):
     ran = []
     ddf = dd.from_map(ran.append, [1], meta=pd.DataFrame({"x": [1]}))
     with pytest.raises(safeframe.ValidationError, match="data' exists and has 4 entries"):
@@ -126,7 +126,7 @@ def test_a_task_that_fails(place):
     with pytest.raises(RuntimeError, match="on purpose"):
         to_parquet(ddf, place, overwrite=True)
     assert rows(place) == list(range(100))
-    assert beside(place) == []
+    assert siblings(place) == []
 
 
 def test_a_file_that_lost_rows(place, monkeypatch):
@@ -137,7 +137,7 @@ def test_a_file_that_lost_rows(place, monkeypatch):
     with pytest.raises(safeframe.RowConservationError, match="has 24 rows, but 25 were written"):
         to_parquet(dd.read_parquet(place), place, overwrite=True)
     assert rows(place) == list(range(100))
-    assert beside(place) == []
+    assert siblings(place) == []
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,9 @@ def test_a_key_of_millions_of_rows_on_both_sides(tight, tmp_path):
     assert not isinstance(plan.run.write, str)
     assert plan.run.write.layout.single_key.any()
     total = pq.read_metadata(tmp_path / "out" / "part.0.parquet").num_rows
-    assert total * plan.run.write.files == pytest.approx(int(plan.output_rows), rel=0.01), "files are alike"
+    assert total * plan.run.write.files == pytest.approx(int(plan.output_rows), rel=0.01), (
+        "files have the same size"
+    )
 
 
 def test_keys_with_few_rows(tight, tmp_path):

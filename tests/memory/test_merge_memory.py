@@ -131,7 +131,7 @@ def word_frame(words: pd.Series, seed: int, rows: int) -> pd.DataFrame:
     return pd.DataFrame({"k": words.take(chosen).reset_index(drop=True), "l": np.arange(rows)})
 
 
-def test_partitions_that_are_large_beside_a_worker(tight, tmp_path):
+def test_partitions_that_are_large_for_a_worker(tight, tmp_path):
     (tmp_path / "left").mkdir()
     for number in range(12):
         rng = np.random.default_rng(number)

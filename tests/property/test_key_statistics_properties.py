@@ -1,4 +1,4 @@
-"""Key statistics count as pandas counts, and foretell pandas.merge to the row."""
+"""Key statistics count as pandas counts, and predict pandas.merge to the row."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ def test_keys_of_several_columns_are_counted_with_their_nulls(data, several):
 
 
 @given(data=st.data(), kind=kinds, how=st.sampled_from(HOWS))
-def test_a_merge_on_one_key_is_foretold_to_the_row(data, kind, how):
+def test_a_merge_on_one_key_is_predicted_to_the_row(data, kind, how):
     left = data.draw(key_frames([kind], names=["k"], extra="l"))
     right = data.draw(key_frames([kind], names=["k"], extra="r"))
     with dask.config.set(scheduler="sync"):
         found = safeframe.estimate_merge(
             data.draw(partitioned(left)), data.draw(partitioned(right)), how=how, on="k"
         )
-    assert_foretold(found, left, right, how, ["k"])
+    assert_predicted(found, left, right, how, ["k"])
 
 
 @given(data=st.data(), several=st.lists(kinds, min_size=2, max_size=3), how=st.sampled_from(HOWS))
-def test_a_merge_on_several_keys_is_foretold_to_the_row(data, several, how):
+def test_a_merge_on_several_keys_is_predicted_to_the_row(data, several, how):
     names = [f"k{i}" for i in range(len(several))]
     left = data.draw(key_frames(several, names=names, extra="l"))
     right = data.draw(key_frames(several, names=names, extra="r"))
@@ -90,10 +90,10 @@ def test_a_merge_on_several_keys_is_foretold_to_the_row(data, several, how):
         found = safeframe.estimate_merge(
             data.draw(partitioned(left)), data.draw(partitioned(right)), how=how, on=names
         )
-    assert_foretold(found, left, right, how, names)
+    assert_predicted(found, left, right, how, names)
 
 
-def assert_foretold(found, left, right, how, on):
+def assert_predicted(found, left, right, how, on):
     truth = left.merge(right, how="outer", on=on, indicator=True)
     assert found.rows.exact
     assert int(found.rows) == len(left.merge(right, how=how, on=on))

@@ -226,7 +226,7 @@ def test_transforms(data, value, transform, lags, in_order, size, tmp_path_facto
 
 @pytest.mark.parametrize("before", ["shuffle", "set_index", "sort_values"])
 @given(data=st.data(), kind=st.sampled_from(KINDS), lags=LAGS, size=SIZES, steps=st.booleans())
-def test_a_frame_that_recipes_brought_together(before, data, kind, lags, size, steps, tmp_path_factory):
+def test_a_frame_that_recipes_grouped(before, data, kind, lags, size, steps, tmp_path_factory):
     frame = data.draw(key_frames([kind], names=["k"], extra="l"))
     ddf = data.draw(partitioned(frame))
     staging = str(tmp_path_factory.getbasetemp())

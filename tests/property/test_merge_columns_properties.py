@@ -79,7 +79,7 @@ def written(frame, path, **given):
 
 def same_rows(found, expected):
     assert list(found.columns) == list(expected.columns)
-    # Rows that agree in all numbers are alike.
+    # Rows that agree in all numbers are the same.
     by = [name for name in ("l", "r", "both_x", "both_y", "k", "c") if name in expected]
     one, other = (frame.sort_values(by, na_position="last", ignore_index=True) for frame in (found, expected))
     pd.testing.assert_frame_equal(one, other, check_dtype=False)

@@ -53,7 +53,7 @@ def test_both_indexes(data, kind, how, names, tmp_path_factory):
     )
     expected = left.merge(right, how=how, left_index=True, right_index=True)
     if not (len(left) and len(right)):
-        expected.index.name = result.index.name  # beside an empty side pandas takes the other side's name
+        expected.index.name = result.index.name  # next to an empty side pandas takes the other side's name
     same_rows(result, expected, ["l", "r"], index=True)
     assert int(plan.output_rows) == len(expected)
 

@@ -182,7 +182,7 @@ def test_a_count_of_what_a_filter_leaves_makes_no_row():
             )
 
 
-def test_what_is_wanted_beside_its_total_is_made_once():
+def test_what_is_wanted_next_to_its_total_is_made_once():
     left, right = tables()
     with dask.config.set(NATIVE):
         merged = safeframe.merge(in_dask(left, 3), in_dask(right, 2), on="k")

@@ -81,7 +81,7 @@ def test_a_frame_can_be_pickled_after_it_was_used():
 @pytest.mark.parametrize("thing", [pd.DataFrame({"k": [1]}), LEFT.k, [1], None])
 def test_anything_else_than_a_dask_dataframe_is_refused(thing):
     with pytest.raises(
-        safeframe.SchemaMismatchError, match=rf"this is a {type(thing).__name__}(.|\n)*from_pandas"
+        safeframe.SchemaMismatchError, match=rf"not on a {type(thing).__name__}(.|\n)*from_pandas"
     ):
         SafeAccessor(thing)
 

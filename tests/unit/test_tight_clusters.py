@@ -24,7 +24,7 @@ class Fake:
         self.closed = False
         self.kept_nbytes = 0
 
-    def count_anew(self, kept_nbytes):
+    def count_again(self, kept_nbytes):
         self.kept_nbytes = kept_nbytes
         return self.renewable
 

@@ -112,7 +112,7 @@ def _made(part: PartitionTask | pd.DataFrame, planned: Part) -> pd.DataFrame:
 
 def lag_whole(frame: pd.DataFrame, spec: SortSpec, lags: LagSpec) -> pd.DataFrame:
     """Add columns to a partition whose groups are whole; its rows stay where they are."""
-    assert spec.order is not None, "groups are brought together by an order"
+    assert spec.order is not None, "groups are sorted by an order"
     keys = FrameSpec(meta=frame[list(spec.order.by)].iloc[:0], with_index=False)
     columns = [frame[name].array for name in spec.order.by]
     order = BlockOrder(keys, spec.order).positions(columns)

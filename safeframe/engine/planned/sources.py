@@ -3,7 +3,7 @@
 Rows and keys are counted again where a run meets them all. It does not where
 the plan answers without a run (``len`` of a merge), or leaves out partitions
 that no row of the result comes from: what came into such a file since would be
-missing without a word. So the files are looked at before their numbers are
+missing without a word. So the files are checked before their numbers are
 read, and whenever a graph is made of the plan.
 
 Covers: parquet files that dask reads from a local file system.

@@ -150,7 +150,7 @@ class SafeSort(PlannedFrame):
 
 
 class SafeShuffle(PlannedFrame):
-    """Rows of a key brought together by a plan."""
+    """Rows with those of a key in one partition, by a plan."""
 
     _parameters = ["frame", "plan", "on", "schema", "with_index"]
 

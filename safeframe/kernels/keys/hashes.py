@@ -53,7 +53,7 @@ def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
 
     Notes
     -----
-    Every distinct value is looked at in Python: slow where there are many.
+    Every distinct value is hashed in Python: slow where there are many.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Columns shifted within groups, as whole columns.
 
-Covers: rows whose groups are together (or are brought together by an order),
+Covers: rows whose groups are together (or are sorted by an order),
 with rows of neighbours before and after them.
 Does not cover: what is shifted, transforms (``kernels.lag.spec``), bringing groups together
 over partitions (``engine.lag.nodes``).
@@ -29,7 +29,7 @@ from safeframe.kernels.order import Positions
 
 
 def edge_rows(frame: pd.DataFrame, spec: LagSpec, rows: slice) -> pd.DataFrame:
-    """Return the columns that are looked at of some rows, as a frame that keeps no others alive."""
+    """Return the columns that are read of some rows, as a frame that keeps no others alive."""
     wanted = np.arange(len(frame))[rows]
     # Column by column: a frame's own take gives a view where all rows of one are wanted, and that keeps what it views.
     columns = [as_column(frame[name]).take(wanted) for name in spec.needed]
@@ -56,7 +56,7 @@ def add_lags(
     own
         Which rows of ``frame`` the result has; the others are neighbours.
     before, after
-        Rows of neighbours, of the columns that are looked at alone.
+        Rows of neighbours, of the columns that are read alone.
     order
         Row numbers by which groups are together. The result's rows stay where they are.
 

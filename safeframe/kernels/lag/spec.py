@@ -53,17 +53,17 @@ class LagSpec:
 
     @property
     def before(self) -> int:
-        """Rows before a row that are looked at."""
+        """Rows before a row that are read."""
         return max([0, *(column.lag for column in self.columns)])
 
     @property
     def after(self) -> int:
-        """Rows behind a row that are looked at."""
+        """Rows behind a row that are read."""
         return max([0, *(-column.lag for column in self.columns)])
 
     @property
     def needed(self) -> list[Any]:
-        """Columns that are looked at, each once: keys, then values."""
+        """Columns that are read, each once: keys, then values."""
         return list(dict.fromkeys([*self.by, *(column.column for column in self.columns)]))
 
     def __dask_tokenize__(self) -> tuple[object, ...]:

@@ -70,7 +70,7 @@ class JoinTable:
 
     @property
     def slices(self) -> ShardLayout:
-        """The slices as shards, by which the rows of the table's side are brought together."""
+        """The slices as shards, by which the rows of the side of the table are collected."""
         width = self.layout.itemsize
         n = self.keys.n_slices(width)
         starts = [0, *(self.keys.base + number * self.keys.slice_places(width) for number in range(1, n))]
@@ -147,7 +147,7 @@ def slice_rows(block: Block, table: JoinTable, number: int) -> PackedRows:
     ------
     RowConservationError
         When a key has no place in the slice, or occurs twice: the data are not
-        those that were looked at.
+        those that were sampled.
     """
     keys, layout, side = table.keys, table.layout, table.build
     first = number * keys.slice_places(layout.itemsize)

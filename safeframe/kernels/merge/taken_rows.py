@@ -1,6 +1,6 @@
 """Rows of one side that are taken by position, a missing one only where the plan allows for it.
 
-numpy takes position -1 for the last row. So positions are looked at once, before
+numpy takes position -1 for the last row. So positions are checked once, before
 any column is taken: there is no way to take one by a position that is none.
 """
 

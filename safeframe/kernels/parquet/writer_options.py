@@ -107,7 +107,7 @@ def check_compression(compression: Compression, columns: list[str]) -> None:
 
 
 def codec_of(compression: Compression, column: str, *, auto: str) -> str:
-    """Return a column's codec; ``auto`` where none was asked for.
+    """Return a column's codec; ``auto`` where none was given.
 
     Examples
     --------

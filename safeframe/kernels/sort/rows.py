@@ -28,7 +28,7 @@ from safeframe.kernels.keys.nulls import Nulls
 from safeframe.kernels.order import Positions, stable_order
 
 _FIRST_ROWS = 2**14
-"""Rows whose order is looked at first."""
+"""Rows whose order is checked first."""
 
 _ORDERED = ("int", "uint", "float", "bool", "datetime", "timedelta")
 
@@ -128,7 +128,7 @@ def ranks_among(frame: pd.DataFrame, bounds: pd.DataFrame, order: RowOrder) -> n
     Parameters
     ----------
     frame
-        Rows; only the columns of the order are looked at.
+        Rows; only the columns of the order are read.
     bounds
         Distinct rows of these columns, in order.
     order
@@ -304,7 +304,7 @@ def _has_order(dtype: pd.ArrowDtype) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BlockOrder:
-    """How staged rows are brought to the order of a sort."""
+    """How staged rows are sorted."""
 
     spec: FrameSpec
     """The frame as it is staged."""

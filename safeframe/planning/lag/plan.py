@@ -4,7 +4,7 @@
 2. ``halo``: rows are in the order of the keys; partitions read the few rows
    of their neighbours that their first, or last, group goes on in.
 3. ``staged``: rows pass through a place that all workers reach, into the order
-   of the keys; output partitions read the few rows beside theirs.
+   of the keys; output partitions read the few rows next to theirs.
 4. ``p2p``: there is no such place; dask's P2P moves the rows, and a group has
    to fit a partition.
 """
@@ -74,7 +74,7 @@ def _whole(facts: LagFacts) -> Plan | str:
 
 def _with_halo(facts: LagFacts) -> Plan | str:
     edges = facts.edges
-    assert edges is not None, "edges are looked at where partitions of whole groups cannot stay"
+    assert edges is not None, "edges are gathered where partitions of whole groups cannot stay"
     if edges.out_of_order:
         return edges.out_of_order
     halo = plan_halo(edges, facts.before, facts.after)
@@ -94,11 +94,11 @@ def default_lag_partition_nbytes(facts: LagFacts) -> int:
     )
 
 
-def _cell_nbytes(facts: LagFacts, rows: int, beside: int) -> int:
-    """Bound what making a partition of so many rows takes, with so many rows beside it."""
+def _cell_nbytes(facts: LagFacts, rows: int, neighbours: int) -> int:
+    """Bound what making a partition of so many rows takes, with so many neighbouring rows."""
     return cell_peak_nbytes(
-        input_rows=rows + beside,
-        input_nbytes=int((rows + beside) * facts.sort.row_nbytes),
+        input_rows=rows + neighbours,
+        input_nbytes=int((rows + neighbours) * facts.sort.row_nbytes),
         output_rows=rows,
         output_nbytes=int(rows * facts.sort.output_row_nbytes),
     )
@@ -114,14 +114,18 @@ def _p2p_cell_nbytes(facts: LagFacts, rows: int) -> int:
     )
 
 
-def _cell_reason(facts: LagFacts, rows: int, beside: int, *, by_p2p: bool = False) -> str:
-    read = int((rows + beside) * facts.sort.row_nbytes)
+def _cell_reason(facts: LagFacts, rows: int, neighbours: int, *, by_p2p: bool = False) -> str:
+    read = int((rows + neighbours) * facts.sort.row_nbytes)
     made = int(rows * facts.sort.output_row_nbytes)
-    more = f", {format_count(beside)} rows of it next to its own" if beside else ""
+    more = f", {format_count(neighbours)} rows of it next to its own" if neighbours else ""
     copies = options.P2P_RECEIVE_COPIES if by_p2p else options.FETCH_COPIES
     return (
         cell_reason(
-            input_rows=rows + beside, input_nbytes=read, output_rows=rows, output_nbytes=made, copies=copies
+            input_rows=rows + neighbours,
+            input_nbytes=read,
+            output_rows=rows,
+            output_nbytes=made,
+            copies=copies,
         )
         + more
     )
@@ -257,8 +261,8 @@ def _staged(facts: LagFacts) -> Plan | str:
     staged = plan.run.way
     figures, rows = staged.figures, staged.figures.largest_rows
     # Where groups go over several shards, a neighbour is read whole for the rows at its edge, but before all else.
-    beside = facts.before + facts.after if facts.across or (figures.layout.cells > 1).any() else 0
-    step = _columns_step(plan, _cell_nbytes(facts, rows, beside), _cell_reason(facts, rows, beside))
+    neighbours = facts.before + facts.after if facts.across or (figures.layout.cells > 1).any() else 0
+    step = _columns_step(plan, _cell_nbytes(facts, rows, neighbours), _cell_reason(facts, rows, neighbours))
     cut = ("groups too large for a partition are cut by the order of their rows",) if facts.across else ()
     return replace(
         plan,

@@ -207,7 +207,7 @@ def transport_reason(held_nbytes: int) -> str:
 
 
 def p2p_task_nbytes(budget: Budget) -> int:
-    """Return what is left for a task beside the share of a worker that P2P may take; never negative."""
+    """Return what is left for a task next to the share of a worker that P2P may take; never negative."""
     free = budget.usable_nbytes - budget.reserved_nbytes
     return max(int(free * (1 - options.P2P_TRANSPORT_FRACTION)) // budget.threads_per_worker, 0)
 

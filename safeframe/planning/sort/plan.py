@@ -1,4 +1,4 @@
-"""Chooses how rows are brought to an order: sorted, indexed or brought together.
+"""Chooses how rows are sorted, indexed or grouped by key.
 
 1. ``sorted``: the partitions are in order already; no row moves.
 2. ``staged``: rows pass through a place that all workers reach.
@@ -109,7 +109,7 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
 
 def sort_by_p2p(facts: SortFacts, partition_nbytes: int) -> Plan | str:
     """As :func:`staged_sort`, for rows that dask's P2P moves; it cuts no key."""
-    assert facts.p2p is not None, "P2P is looked at where it may be chosen"
+    assert facts.p2p is not None, "facts of P2P are gathered where it may be chosen"
     if facts.p2p.unavailable:
         return facts.p2p.unavailable
     facts.profile.check_writable()

@@ -48,7 +48,7 @@ def plan_shuffle(facts: ShuffleFacts) -> Plan:
 
 
 def _by_p2p(facts: ShuffleFacts) -> Plan:
-    assert facts.p2p is not None, "P2P is looked at where it may be chosen"
+    assert facts.p2p is not None, "facts of P2P are gathered where it may be chosen"
     plan = plan_p2p_shuffle(facts.p2p, npartitions=facts.npartitions, partition_nbytes=facts.partition_nbytes)
     return replace(plan, recipe="shuffle")
 

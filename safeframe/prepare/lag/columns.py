@@ -1,4 +1,4 @@
-"""What the user asks of ``groupby_lag_transform``: columns, lags, names and types."""
+"""The arguments of ``groupby_lag_transform``: columns, lags, names and types."""
 
 from __future__ import annotations
 

@@ -125,10 +125,10 @@ def lagged(planned: PlannedLag, transform: Callable[[Any], Any] | str | None) ->
 
 
 def _inherited(given: SortOptions, source: LagSource) -> SortOptions:
-    """Take over what was requested when the frame was to be brought to its order, where nothing else is."""
-    if source.brought is None:
+    """Take over what was requested of the sort that the frame comes from, where nothing else is."""
+    if source.sorted_by is None:
         return given
-    before = source.brought
+    before = source.sorted_by
     sized = given.npartitions is not None or given.partition_size is not None
     return replace(
         given,
@@ -181,7 +181,7 @@ class _Gathering:
         apart: str,
         across: bool,
     ) -> LagFacts:
-        """Gather the facts of a frame whose keys were looked at; ``across`` cuts groups by the order of their rows."""
+        """Gather the facts of a frame whose keys were read; ``across`` cuts groups by the order of their rows."""
         # The rows of a group that are in the frame's order can be cut anywhere.
         split_keys = across or not self.source.order_by
         order = request.order if across else request.groups
@@ -243,7 +243,7 @@ class _Gathering:
 
 
 def _unsampled(rows: Counts) -> KeyQuantiles:
-    """Return the rows of partitions alone, where no keys are looked at."""
+    """Return the rows of partitions alone, where no keys are read."""
     nothing = np.empty(0)
     return KeyQuantiles(
         codes=np.empty(0, np.uint64),

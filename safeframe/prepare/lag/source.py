@@ -62,8 +62,8 @@ class LagSource:
     """What was found out; empty when nothing was."""
     unsteady: bool = False
     """Whether partitions may change whenever other columns are requested."""
-    brought: SortFacts | None = None
-    """What the plan that would bring the frame to its order was made from; None where there is none."""
+    sorted_by: SortFacts | None = None
+    """The facts of the sort that the frame comes from; None where there is none."""
 
 
 def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_index: bool) -> LagSource:
@@ -77,7 +77,7 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
         When the index has several levels.
     """
     frame = check_frame(ddf, "ddf")
-    ordered = _brought_to_order(frame, by, order_by, ignore_index)
+    ordered = _sorted_frame(frame, by, order_by, ignore_index)
     if ordered is not None:
         return ordered
     shuffle = _shuffled(frame, by)
@@ -112,10 +112,10 @@ def _check(frame: dd.DataFrame, names: Sequence[Any], columns: Sequence[Any]) ->
         raise
 
 
-def _brought_to_order(
+def _sorted_frame(
     frame: dd.DataFrame, by: Sequence[Any], order_by: Sequence[Any], ignore_index: bool
 ) -> LagSource | None:
-    """Take the input of a frame that is brought to the order of the keys; None when it is another frame."""
+    """Take the input of a frame that is sorted by the keys; None when it is another frame."""
     expression, assigned = _before_steps(frame.expr)
     if not isinstance(expression, SafeSort):
         return None
@@ -142,8 +142,8 @@ def _brought_to_order(
         with_index=request.with_index and not ignore_index,
         divisions=None,
         shuffle=None,
-        why=f"the frame is brought to the order of its groups by {expression.plan.recipe} anyway: rows move once",
-        brought=expression.facts,
+        why=f"{expression.plan.recipe} sorts the frame by its groups anyway: rows move once",
+        sorted_by=expression.facts,
     )
 
 

@@ -1,6 +1,6 @@
-"""Everything that decides how a merge runs: from what a user asks for to the facts that a plan is made of.
+"""Everything that decides how a merge runs: from its arguments to the facts that a plan is made of.
 
-Keys are resolved once and sizes are looked at once. What a merge that looks up in a
+Keys are resolved once and sizes are gathered once. What a merge that looks up in a
 table needs to know is found out first; where it cannot run, what was measured for it
 is used for all other ways.
 

@@ -46,7 +46,7 @@ class NoTable:
     reason: str
     """Why not."""
     profiles: Profiles | None = None
-    """Rows and bytes of both sides, where they were looked at before that was known."""
+    """Rows and bytes of both sides, where they were gathered before that was known."""
 
 
 @dataclass(frozen=True, slots=True)

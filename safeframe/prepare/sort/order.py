@@ -153,7 +153,7 @@ def order_facts(
     sources: SourceFiles | None,
     budget: Budget | None = None,
 ) -> SortFacts:
-    """Gather what decides how rows are brought to an order.
+    """Gather the facts that a plan of a sort is made from.
 
     ``quantiles`` and ``sources`` are of the frame's keys where these were read before.
     ``budget`` is what was measured before, if it was: workers that have just read keys seem to hold more.

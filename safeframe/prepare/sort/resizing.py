@@ -1,4 +1,4 @@
-"""Other partition sizes for a frame that a recipe brings to an order.
+"""Other partition sizes for a frame that a recipe sorts.
 
 Its plan is made again with the requested sizes, from the keys that were
 sampled already, so that no row moves twice and nothing is computed to look at it.

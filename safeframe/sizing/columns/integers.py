@@ -76,7 +76,7 @@ def integer_ranges(ddf: dd.DataFrame, names: Sequence[Any], *, in_memory: bool) 
     names
         The columns.
     in_memory
-        Whether its partitions are in memory, so that all of them are looked at.
+        Whether its partitions are in memory, so that all of them are read.
 
     Returns
     -------

@@ -22,7 +22,7 @@ def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, s
     Notes
     -----
     **Eager** where there are columns of dtype object: some values of the first and the middle
-    partition that have rows are looked at.
+    partition that have rows are sampled.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, s
 
 
 def may_be_unwritable(dtype: Any) -> bool:
-    """Whether a column of a dtype has to be looked at by :func:`unwritable_columns`."""
+    """Whether a column of a dtype has to be checked by :func:`unwritable_columns`."""
     return pd.api.types.is_object_dtype(dtype) or bool(no_arrow(dtype))
 
 

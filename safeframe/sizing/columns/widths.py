@@ -1,12 +1,12 @@
 """Learns how wide strings, objects and categories are, from some partitions and from parquet footers.
 
-Covers: which partitions are looked at, bytes per row in each of them, the
-interval that follows, and what footers say of partitions that nobody looked at.
+Covers: which partitions are sampled, bytes per row in each of them, the
+interval that follows, and what footers say of partitions that are not sampled.
 
 A footer has the bytes of each column of each row group before compression. In
 a group whose strings are written one by one these are the strings and four
 bytes each; in one with a dictionary they are fewer. So they bound the strings
-from below, and where they agree with what was looked at, they say how much
+from below, and where they agree with the sample, they say how much
 longer strings are elsewhere.
 """
 
@@ -35,7 +35,7 @@ INDEX = "__index__"
 """The index, among the names of columns."""
 
 _OFFSET_NBYTES = 8.0
-"""Bytes of a string in memory besides its own, at the least."""
+"""Bytes of a string in memory on top of its own, at the least."""
 
 _OBJECT_NBYTES = 64.0
 """The same of a Python string, at most."""
@@ -115,15 +115,17 @@ def _is_object(ddf: dd.DataFrame, name: Any) -> bool:
 def _interval(
     parts: _RowWidths, footers: tuple[_RowWidths, _RowWidths] | None, unseen: int, *, objects: bool
 ) -> Width:
-    """Make an interval of what was looked at, and of what footers say of the rest."""
+    """Make an interval of the sample, and of what footers say of the rest."""
     expected, widths = parts.mean, parts.widths
     known = len(widths)
     if footers is not None:
         same, others = footers
-        besides = expected - same.mean
-        alike = 0.0 <= besides <= (_OBJECT_NBYTES if objects else 2 * _OFFSET_NBYTES)
+        overhead = expected - same.mean
+        comparable = 0.0 <= overhead <= (_OBJECT_NBYTES if objects else 2 * _OFFSET_NBYTES)
         # In groups with a dictionary the footer says less than there is.
-        elsewhere = others.widths + besides if alike else np.maximum(others.widths + _OFFSET_NBYTES, expected)
+        elsewhere = (
+            others.widths + overhead if comparable else np.maximum(others.widths + _OFFSET_NBYTES, expected)
+        )
         widths = np.concatenate([widths, elsewhere])
         expected = replace(others, widths=elsewhere).mean
         known += len(elsewhere)
@@ -144,7 +146,7 @@ def _interval(
 def _footers(
     ddf: dd.DataFrame, names: Sequence[Any], chosen: npt.NDArray[np.int64]
 ) -> dict[Any, tuple[_RowWidths, _RowWidths]]:
-    """Return the bytes per row of each column in the partitions that were looked at, and in all whose footers are read."""
+    """Return the bytes per row of each column in the sampled partitions, and in all whose footers are read."""
     source = plain_parts(ddf)
     if source is None:
         return {}

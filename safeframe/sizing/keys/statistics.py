@@ -73,7 +73,7 @@ def gather_key_statistics(
         capacity = config.key_capacity()
     trees = [
         _tree(
-            each_partition_keys(ddf, on, _summarise, combine, schema, capacity, told=_threshold),
+            each_partition_keys(ddf, on, _summarise, combine, schema, capacity, feedback=_threshold),
             combine,
         )
         for ddf, on in sides

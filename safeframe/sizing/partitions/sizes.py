@@ -107,26 +107,26 @@ def measure_partitions(
     ([2, 1], 8.0)
     """
     meta = ddf._meta
-    alike = _alike_nbytes(meta)
-    if alike is not None and not keyed:
+    uniform = _uniform_nbytes(meta)
+    if uniform is not None and not keyed:
         rows = footer_rows(ddf) if source is None else source.rows
         if rows is not None:
             # An empty index of integers looks like a range, and ranges that are joined are none any more.
-            return _alike(rows, alike + (_RANGE_NBYTES if isinstance(meta.index, pd.RangeIndex) else 0))
+            return _uniform(rows, uniform + (_RANGE_NBYTES if isinstance(meta.index, pd.RangeIndex) else 0))
     count = options.REBALANCE_PLACES
     if npartitions is not None:
         count = max(count, min(options.REBALANCE_FINENESS * npartitions, 2**20 // max(1, ddf.npartitions)))
     if keyed or source is None:
-        parts = _pass(ddf if alike is None else ddf[[]], meta, partition_nbytes, count, keyed)
+        parts = _pass(ddf if uniform is None else ddf[[]], meta, partition_nbytes, count, keyed)
     else:
         parts = _slice_pass(source, meta, partition_nbytes, count)
-    fixed = _projected_away(meta) if alike is not None else 0.0
+    fixed = _projected_away(meta) if uniform is not None else 0.0
     if source is not None and not keyed:
         fixed = _projected_away(meta, [name for name in meta.columns if name not in source.variable])
     return _sizes_of_frame(parts, fixed)
 
 
-def _alike_nbytes(meta: pd.DataFrame) -> float | None:
+def _uniform_nbytes(meta: pd.DataFrame) -> float | None:
     """Return the bytes of a row where all rows have the same size and need no padding."""
     dtypes = list(meta.dtypes)
     if not isinstance(meta.index, pd.RangeIndex):
@@ -145,7 +145,7 @@ def _projected_away(meta: pd.DataFrame, names: Sequence[Any] | None = None) -> f
     return float(sum(fixed_nbytes(meta[name].dtype) or 0.0 for name in columns))
 
 
-def _alike(rows: Counts, row_nbytes: float) -> PartitionSizes:
+def _uniform(rows: Counts, row_nbytes: float) -> PartitionSizes:
     bounds = np.unique(np.concatenate([[0], np.cumsum(rows)]))
     return PartitionSizes(
         rows=rows,
@@ -283,7 +283,7 @@ def _sizes_of_frame(parts: Sequence[_PartSizes], more_nbytes: float) -> Partitio
     rows = np.array([part.rows for part in parts], np.int64)
     bounds = np.concatenate([[0], np.cumsum(rows)])
     variable = [part.variable_nbytes for part in parts]
-    alike = all(nbytes is None for nbytes in variable)
+    uniform = all(nbytes is None for nbytes in variable)
     own = np.array([0 if nbytes is None else nbytes[-1] for nbytes in variable], np.int64)
     nbytes = np.ceil(rows * row_nbytes).astype(np.int64) + own + piece
     ends = np.concatenate([[0], np.cumsum(nbytes)])
@@ -301,7 +301,7 @@ def _sizes_of_frame(parts: Sequence[_PartSizes], more_nbytes: float) -> Partitio
     return PartitionSizes(
         rows=rows,
         nbytes=nbytes,
-        row_nbytes=row_nbytes if alike and piece == 0 else None,
+        row_nbytes=row_nbytes if uniform and piece == 0 else None,
         frame_nbytes=FRAME_NBYTES + piece + max(part.frame_nbytes for part in parts),
         piece_nbytes=piece,
         place_rows=np.concatenate([*place_rows, bounds[-1:]]).astype(np.int64),

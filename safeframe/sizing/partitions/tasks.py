@@ -55,13 +55,13 @@ def each_partition_keys(
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     *args: Any,
-    told: Callable[[T], Any] | None = None,
+    feedback: Callable[[T], Any] | None = None,
 ) -> list[Delayed]:
     """Call ``function(keys, *args)`` on the key columns of every partition.
 
     A name in ``on`` that is no column is that of an index level. See :func:`each_partition`.
     """
-    return each_partition(project(ddf, on), _with_keys, reduce, function, tuple(on), *args, told=told)
+    return each_partition(project(ddf, on), _with_keys, reduce, function, tuple(on), *args, feedback=feedback)
 
 
 def _with_keys(frame: pd.DataFrame, function: Callable[..., T], on: tuple[Any, ...], *args: Any) -> T:
@@ -77,7 +77,7 @@ def each_partition(
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     *args: Any,
-    told: Callable[[T], Any] | None = None,
+    feedback: Callable[[T], Any] | None = None,
 ) -> list[Delayed]:
     """Call ``function(partition, *args)`` on every partition, and reduce neighbours within a task.
 
@@ -91,8 +91,8 @@ def each_partition(
         Joins results of neighbouring partitions, in order.
     *args
         Further arguments of ``function``.
-    told
-        What of results so far ``function`` is told, as one more argument: of the
+    feedback
+        What ``function`` gets of the results so far, as one more argument: of the
         partitions before it in its task, or else of the first task, which all but
         the first few tasks wait for; None where there is nothing yet.
 
@@ -106,7 +106,7 @@ def each_partition(
     The optimiser's tune pass stays off: it would join partitions of a narrow
     parquet frame, and the figures are of the partitions that the user sees.
     """
-    run = _Runs(function, reduce, args, told)
+    run = _Runs(function, reduce, args, feedback)
     with dask.config.set({"optimization.tune.active": False}):
         optimised = ddf.optimize()
         graph, keys = dict(optimised.__dask_graph__()), optimised.__dask_keys__()
@@ -152,17 +152,17 @@ class _Runs(Generic[T]):
         function: Callable[..., T],
         reduce: Callable[[list[T]], T],
         args: tuple[Any, ...],
-        told: Callable[[T], Any] | None,
+        feedback: Callable[[T], Any] | None,
     ) -> None:
-        self._function, self._reduce, self._args, self._told = function, reduce, args, told
+        self._function, self._reduce, self._args, self._feedback = function, reduce, args, feedback
 
     def tasks(self, groups: Sequence[Any]) -> list[Delayed]:
         """Return a task for each group."""
         run = delayed(_run, pure=False)
-        given = self._function, self._reduce, self._args, self._told
+        given = self._function, self._reduce, self._args, self._feedback
         tasks = [run(group, *given, None) for group in groups[: options.KEY_FIRST_TASKS]]
         # The first tasks are done at about the same time, so that the others wait for no more than these.
-        first = None if self._told is None or not tasks else delayed(self._told, pure=False)(tasks[0])
+        first = None if self._feedback is None or not tasks else delayed(self._feedback, pure=False)(tasks[0])
         return tasks + [run(group, *given, first) for group in groups[options.KEY_FIRST_TASKS :]]
 
 
@@ -171,7 +171,7 @@ def _run(
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
-    told: Callable[[T], Any] | None,
+    feedback: Callable[[T], Any] | None,
     first: Any,
 ) -> T:
     makes: list[Callable[[], Any]] = (
@@ -179,10 +179,10 @@ def _run(
     )
     result: T | None = None
     for make in makes:
-        if told is None:
+        if feedback is None:
             new = function(make(), *args)
         else:
-            new = function(make(), *args, first if result is None else told(result))
+            new = function(make(), *args, first if result is None else feedback(result))
         result = new if result is None else reduce([result, new])
     assert result is not None
     return result

@@ -44,7 +44,7 @@ def by_pandas(dataset: LagDataset) -> pd.DataFrame:
 
 
 class TestSituations:
-    def test_full_sizes_are_those_that_were_asked_for(self):
+    def test_full_sizes_are_those_that_were_requested(self):
         assert LAGS["q2"].table == replace(LAGS["q2"].table, files=100, rows_per_file=1_000_000, keys=10_000)
         heavy = LAGS["q2_heavy"].table
         assert heavy.rows == 70_000_000

@@ -141,21 +141,21 @@ class TestWatcher:
 
 
 class TestReruns:
-    def counted(self, *, state: str, asked_anew: bool) -> int:
+    def counted(self, *, state: str, requested_again: bool) -> int:
         events = _Events()
         events.transition("a", "processing", "memory")
-        if asked_anew:
+        if requested_again:
             scheduler = SimpleNamespace(tasks={"a": SimpleNamespace(state=state)})
             events.update_graph(scheduler, tasks=["a", "b"], client="c")
         events.transition("a", "waiting", "processing")
         return events.reruns
 
     def test_a_lost_result_made_again_is_one(self):
-        assert self.counted(state="released", asked_anew=False) == 1
-        assert self.counted(state="memory", asked_anew=True) == 1
+        assert self.counted(state="released", requested_again=False) == 1
+        assert self.counted(state="memory", requested_again=True) == 1
 
-    def test_what_a_later_graph_asks_for_anew_is_none(self):
-        assert self.counted(state="released", asked_anew=True) == 0
+    def test_what_a_later_graph_requests_again_is_none(self):
+        assert self.counted(state="released", requested_again=True) == 0
 
 
 @pytest.mark.cluster
@@ -180,10 +180,10 @@ class TestTightCluster:
         with tight_cluster(n_workers=2, hard="500MiB", limit="400MiB") as tight:
             assert tight.client.submit(allocate, 100).result() == 100
             during = tight.report()
-            assert tight.count_anew(kept_nbytes=7)
-            anew = tight.report()
-            assert anew.largest_resident_nbytes < during.largest_resident_nbytes - (60 << 20)
-            assert anew.charged_nbytes == anew.largest_resident_nbytes + 7
+            assert tight.count_again(kept_nbytes=7)
+            again = tight.report()
+            assert again.largest_resident_nbytes < during.largest_resident_nbytes - (60 << 20)
+            assert again.charged_nbytes == again.largest_resident_nbytes + 7
             assert tight.client.submit(allocate, 101).result() == 101
         report = tight.report()
         assert report.undisturbed
@@ -209,7 +209,7 @@ class TestTightCluster:
             assert tight.client.submit(allocate, 20).result() == 20
             (place,) = tight.client.run(group_of_this_process).values()
             assert any(name in place for name in own_groups(hierarchy))
-            assert not tight.count_anew(), "a worker was killed"
+            assert not tight.count_again(), "a worker was killed"
         report = tight.report()
         assert (report.oom_kills, report.restarts, report.workers_lost) == (1, 1, 1)
         assert not report.undisturbed

@@ -188,7 +188,7 @@ class TestSettings:
         (finding,) = self._check(replace(buffers, shuffling=True))
         assert "when it has finished" in finding.hint
 
-    def test_workers_that_are_alike_are_named_once(self) -> None:
+    def test_workers_with_the_same_settings_are_named_once(self) -> None:
         states = [self._with(one, ARROW_DEFAULT_MEMORY_POOL="mimalloc") for one in (GOOD, SECOND)]
         found = find_deviations({one.address: one for one in states}, None)
         (deviation,) = (one for one in found if one.name == "ARROW_DEFAULT_MEMORY_POOL")
@@ -201,7 +201,7 @@ class TestSettings:
 
 
 class TestVersions:
-    def test_alike(self) -> None:
+    def test_the_same_on_all(self) -> None:
         (finding,) = compare_versions({"this process": own_versions(), "a": own_versions()})
         assert finding.status == "ok"
 

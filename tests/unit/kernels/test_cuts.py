@@ -65,7 +65,7 @@ def test_even_cuts_are_the_nearest_places(line, n):
 
 
 @given(rows=st.integers(0, 1000), n=st.integers(1, 50))
-def test_even_cuts_of_rows_that_are_alike(rows, n):
+def test_even_cuts_of_equal_rows(rows, n):
     cuts = EvenRows(rows, 8.0, 0).even(n)
     assert cuts[0] == 0
     assert cuts[-1] == rows

@@ -28,7 +28,7 @@ def never() -> str:
     pytest.fail("a rung after the chosen one is asked")
 
 
-def test_the_first_that_fits_is_chosen_and_later_ones_are_not_asked() -> None:
+def test_the_first_that_fits_is_chosen_and_later_ones_are_not_evaluated() -> None:
     decision = decide(
         {"sorted": lambda: "no order", "broadcast": lambda: 99, "staged": lambda: 7, "p2p": never}
     )

@@ -121,7 +121,7 @@ def test_partitions_of_it_and_its_head_are_what_they_are_of_the_whole(tmp_path):
     pd.testing.assert_frame_equal(result.head(3), whole.iloc[:3])
 
 
-def test_sizes_that_were_asked_of_a_sort_are_those_of_its_features(tmp_path):
+def test_sizes_that_were_requested_of_a_sort_are_those_of_its_features(tmp_path):
     frame = rows(np.arange(1000) % 50, np.arange(1000))
     indexed = safeframe.set_index(pieces(frame), "k", npartitions=5, staging=str(tmp_path))
     result = safeframe.groupby_lag_transform(indexed, "k", "v", 1)

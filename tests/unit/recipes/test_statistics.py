@@ -81,7 +81,7 @@ def test_the_configured_capacity_is_used(ddf):
         ),
     ],
 )
-def test_errors_say_what_was_asked(ddf, call, error, text):
+def test_errors_say_what_was_requested(ddf, call, error, text):
     with pytest.raises(error, match=f"(?s){text}") as caught:
         call(ddf)
     assert caught.value.hint
@@ -125,7 +125,7 @@ def test_bytes_of_a_merge_count_what_missing_rows_widen(frame):
     assert safeframe.estimate_merge(left[left["k"] > 1], right, on="k", how="right").row_nbytes == 24
 
 
-def test_sampled_statistics_gathered_apart_are_brought_together():
+def test_sampled_statistics_gathered_apart_are_joined():
     rng = np.random.default_rng(0)
     left, right = (pd.DataFrame({"k": rng.zipf(1.3, 60_000) % 20_000}) for _ in "lr")
     sides = [dd.from_pandas(frame, npartitions=3) for frame in (left, right)]

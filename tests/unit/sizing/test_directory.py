@@ -25,7 +25,7 @@ def test_the_innermost_mount_counts_and_of_two_the_later(
     assert not inspect_directory("/").in_memory
 
 
-def test_a_name_that_only_begins_alike_is_another_mount(
+def test_a_name_that_only_begins_the_same_is_another_mount(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _mounts(monkeypatch, ("/", "ext4"), (str(tmp_path / "a"), "tmpfs"))
@@ -37,7 +37,7 @@ def test_directories_of_one_file_system_have_one_device(tmp_path: Path) -> None:
     assert inspect_directory(str(tmp_path)).device == inspect_directory(str(tmp_path / "below")).device
 
 
-def test_a_directory_in_memory_is_told_from_one_on_disk(
+def test_a_directory_in_memory_is_distinguished_from_one_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounts = [("/", "ext4"), (str(tmp_path), "tmpfs"), (str(tmp_path / "deep"), "xfs")]

@@ -36,7 +36,7 @@ class TestMemoryGroup:
         assert group is not None
         assert group.limit_nbytes == 800 * MIB
 
-    def test_version_1_beside_other_hierarchies(self, tmp_path: Path) -> None:
+    def test_version_1_next_to_other_hierarchies(self, tmp_path: Path) -> None:
         _file(tmp_path, "proc/7/cgroup", "9:cpu,cpuacct:/x\n4:memory:/inner\n0::/\n")
         _file(tmp_path, "sys/fs/cgroup/memory/inner/memory.limit_in_bytes", f"{600 * MIB}\n")
         _file(tmp_path, "sys/fs/cgroup/memory/x/memory.limit_in_bytes", f"{50 * MIB}\n")

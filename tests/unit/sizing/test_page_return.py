@@ -55,7 +55,7 @@ def test_it_is_done_once_when_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (memory.trims, memory.held) == (1, 500)
 
 
-def test_pages_that_hold_data_are_not_asked_for_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_hold_data_are_not_requested_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Memory(900)
     _looked(memory, monkeypatch, times=11)
     assert memory.trims == 3

@@ -153,7 +153,7 @@ def _of_accessor(node: Any) -> RowColumns:
 
 
 def _of_index(node: Any) -> RowColumns:
-    # How many rows there are: what they are called is not asked.
+    # How many rows there are: their names do not matter.
     frame = read_columns(node.frame)
     return RowColumns(frame.merge, {}, frame.where)
 

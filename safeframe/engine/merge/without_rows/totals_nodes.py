@@ -163,7 +163,7 @@ def _fused(node: Any, concrete: Any) -> Any:
 def _tree(
     node: Any, key: Any, join: Callable[..., Any], finish: Callable[..., Any], requested: Any, *more: Any
 ) -> dict[Any, Any]:
-    """Join what the partitions below a node have, a few at a time; the last step is told more."""
+    """Join what the partitions below a node have, a few at a time; the last step gets more arguments."""
     graph: dict[Any, Any] = {}
     level, keys = 0, list(node.parts.__dask_keys__())
     while len(keys) > options.TOTALS_COMBINE:
@@ -183,7 +183,7 @@ def part_of_rows(found: Any, number: int, parts: int) -> Any:
 
 
 def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, requested: RequestedTotals, meta: Any) -> Any:
-    """Return the totals as the step that asked for them would."""
+    """Return the totals as the step that requested them would."""
     by = (
         None
         if requested.by is None
@@ -194,7 +194,7 @@ def finished(left: pd.DataFrame, right: pd.DataFrame, how: How, requested: Reque
 
 
 def finished_groups(parts: Sequence[pd.DataFrame], requested: GroupedTotals, meta: Any) -> Any:
-    """Return the totals of groups as the step that asked for them would."""
+    """Return the totals of groups as the step that requested them would."""
     return _named(totals_of_groups(parts, requested), meta)
 
 

@@ -6,7 +6,7 @@ from safeframe.engine.exchange.runs import first_failure, forget_failure
 from safeframe.errors import StagingFullError
 
 
-def test_later_failures_are_told_as_the_first():
+def test_later_failures_have_the_words_of_the_first():
     first = StagingFullError("full", hint="free some", needed_nbytes=2, free_nbytes=1)
     assert first_failure("run", first) is first
     later = first_failure("run", FileNotFoundError("gone"))
@@ -18,7 +18,7 @@ def test_later_failures_are_told_as_the_first():
     forget_failure("run")
 
 
-def test_a_run_that_starts_anew_has_not_failed():
+def test_a_run_that_starts_again_has_not_failed():
     first_failure("run", ValueError("one"))
     forget_failure("run")
     forget_failure("run")
@@ -27,7 +27,7 @@ def test_a_run_that_starts_anew_has_not_failed():
     forget_failure("run")
 
 
-def test_an_error_that_cannot_be_copied_is_told_as_it_is():
+def test_an_error_that_cannot_be_copied_is_raised_as_it_is():
     class OddError(Exception):
         def __init__(self, one, two):
             super().__init__("odd")

@@ -1,4 +1,4 @@
-"""What a recipe returns goes through every step that dask takes with a frame: in part, twice, and beside others."""
+"""What a recipe returns goes through every step that dask takes with a frame: in part, twice, and next to others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def table(tmp_path):
     frames["mixed"] = frames["right"].sample(frac=1, random_state=1)
     frames["left-mixed"] = frames["left"].iloc[rng.permutation(ROWS)]
     for name, frame in frames.items():
-        # Many columns beside the few that are wanted: dask joins reads of few columns.
+        # Many columns next to the few that are wanted: dask joins reads of few columns.
         wide = frame.assign(**{f"u{i}": i for i in range(30)})
         for number, part in enumerate(np.array_split(np.arange(len(frame)), 4)):
             (tmp_path / name).mkdir(exist_ok=True)
@@ -210,7 +210,7 @@ def test_a_frame_whose_reads_were_joined_is_taken_as_it_is(table):
 
 
 @pytest.mark.parametrize("split_out", [2, 3, True])
-def test_totals_have_as_many_partitions_as_the_step_that_asked(table, split_out):
+def test_totals_have_as_many_partitions_as_the_step_that_requests_them(table, split_out):
     result = merged(table, "left-mixed", "mixed", "broadcast")
     sums = result.groupby("k").a.sum(split_out=split_out)
     parts = parts_of(sums.optimize())

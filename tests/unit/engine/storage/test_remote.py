@@ -57,7 +57,7 @@ def everything(store: RemoteStore, base: str) -> list[str]:
     return [info.path for info in store._fs.get_file_info(selector)]
 
 
-def test_pieces_come_back_in_the_order_asked_for(base):
+def test_pieces_come_back_in_the_order_requested(base):
     store = remote_store(base)
     put(store, f"{base}/run/a")
     put(store, f"{base}/run/b", CONTENT[::-1])
@@ -158,7 +158,7 @@ def test_requests_overlap_and_answers_keep_their_order(scripted, monkeypatch):
     assert read(store, [(str(i), 0, 1) for i in range(4)]) == [b"0", b"1", b"2", b"3"]
 
 
-def test_no_more_is_asked_for_than_may_be_held(scripted, monkeypatch):
+def test_no_more_is_requested_than_may_be_held(scripted, monkeypatch):
     store, asked, _ = scripted
     monkeypatch.setattr(options, "STORE_READ_AHEAD_NBYTES", 100)
     pieces = store.read([(f"{i:02}", 0, 40) for i in range(20)])

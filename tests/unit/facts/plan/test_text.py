@@ -152,7 +152,7 @@ def test_one_worker_and_an_assumed_reserve_read_well() -> None:
     assert "1 worker × 1 thread; 191 MiB used before any data (assumed)" in str(replace(PLAN, budget=budget))
 
 
-def test_what_has_to_have_room_is_told_one_by_one() -> None:
+def test_what_has_to_have_room_is_listed_one_by_one() -> None:
     rows = Estimate.computed(2**40)
     huge = replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(8))
     assert str(huge).splitlines()[0] == "merge: FITS"

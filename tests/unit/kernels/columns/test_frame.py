@@ -119,7 +119,7 @@ def test_making_an_index_leaves_the_frame_alone():
     pd.testing.assert_frame_equal(frame, before)
 
 
-def test_a_spec_is_told_by_its_columns_types_and_index():
+def test_a_spec_is_identified_by_its_columns_types_and_index():
     frame = pd.DataFrame({"a": [1], "b": [2]})
     some = [
         FrameSpec(meta=frame, with_index=True),

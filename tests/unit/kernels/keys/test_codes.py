@@ -128,7 +128,7 @@ def test_objects_that_python_holds_equal_have_one_code():
     assert len({*mixed[:5].tolist(), codes[0]}) == 6
 
 
-def test_strings_beside_other_objects_have_the_code_of_strings():
+def test_strings_next_to_other_objects_have_the_code_of_strings():
     mixed, _ = encode_keys([pd.Series(["a", 1], dtype=object)], one("string"))
     words, _ = encode_keys([pd.Series(["a", "b"], dtype="string[pyarrow]")], one("string"))
     assert mixed[0] == words[0]

@@ -22,7 +22,7 @@ STRING = KeySchema(columns=(KeyColumn(kind="string"),))
 @pytest.mark.parametrize("spread", [1, 10**12], ids=["dense", "sparse"])
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("dtype", ["int64", "Int64"])
-def test_dense_and_sparse_keys_are_counted_alike(spread, ordered, dtype):
+def test_dense_and_sparse_keys_are_counted_the_same(spread, ordered, dtype):
     values = np.random.default_rng(0).integers(-40, 40, 5000) * spread
     series = pd.Series(np.sort(values) if ordered else values).astype(dtype)
     if dtype == "Int64":

@@ -115,7 +115,7 @@ def test_null_keys_of_the_side_that_looks_up_meet_nothing():
     assert np.isnan(look_up(left, rows, table)["b"][1])
 
 
-def test_a_partition_of_another_type_is_brought_to_the_promised_one_or_refused():
+def test_a_partition_of_another_type_is_converted_to_the_promised_one_or_refused():
     left = pd.DataFrame({"k": [3, 1], "a": [1.5, 2.5]})
     right = pd.DataFrame({"k": [1, 3], "b": [0.5, 1.5]})
     table, rows = table_of(spec_of(left, right), right, "right")

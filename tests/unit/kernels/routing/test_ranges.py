@@ -90,7 +90,7 @@ def test_nulls_that_nobody_counted_go_with_the_last_keys():
     assert router.shards(late, 0).tolist() == [0, router.n_shards - 1]
 
 
-def test_a_router_is_told_by_its_order_cuts_and_bounds():
+def test_a_router_is_identified_by_its_order_cuts_and_bounds():
     frame = pd.DataFrame({"k": ["a", "b", "c", "d"]})
     order = order_of(frame)
     one = router_of(frame, order, 2, split=False)

@@ -152,7 +152,7 @@ def test_categories_that_are_not_known_are_refused():
         check_orderable(["a", "b"], [np.dtype("int64"), unknown])
 
 
-def test_an_order_is_told_by_all_that_changes_it():
+def test_an_order_is_identified_by_all_that_changes_it():
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
     some = [
         order_of(frame, ["a"]),

@@ -128,7 +128,7 @@ class TestLadder:
         assert plan.fits
 
     @pytest.mark.parametrize("given", [{"npartitions": 3}, {"partition_nbytes": MIB}])
-    def test_and_where_other_partitions_are_asked_for(self, given):
+    def test_and_where_other_partitions_are_requested(self, given):
         plan = plan_of(edges=edges(), budget=budget(task_mib=2048), **given)
         assert plan.strategy == "staged"
         assert any("requested" in one.reason for one in plan.rejected)
@@ -142,7 +142,7 @@ class TestLadder:
             ({"strategy": "staged", "staging": NOWHERE, "edges": OUT_OF_ORDER}, "no directory is shared"),
         ],
     )
-    def test_what_cannot_run_is_refused_when_it_is_asked_for(self, given, words):
+    def test_what_cannot_run_is_refused_when_it_is_requested(self, given, words):
         with pytest.raises(ValidationError, match=words):
             plan_of(**given)
 
@@ -160,7 +160,7 @@ class TestMemory:
         assert plan.projected_worker_nbytes <= plan.budget.usable_nbytes
         assert plan.largest_partition_nbytes <= 1.01 * plan.partition_nbytes
 
-    def test_the_rows_beside_a_partition_count(self):
+    def test_the_rows_next_to_a_partition_count(self):
         few, many = (
             plan_of(edges=OUT_OF_ORDER, before=before, across=True, npartitions=40) for before in (1, 50_001)
         )

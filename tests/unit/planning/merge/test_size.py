@@ -176,7 +176,7 @@ def test_a_sample_without_a_match_does_not_rule_matches_out():
     assert found.rows.upper > 0
 
 
-def test_one_exact_side_beside_a_sampled_one():
+def test_one_exact_side_next_to_a_sampled_one():
     left, right = {key: key % 7 + 1 for key in range(5000)}, dict.fromkeys(range(40), 2)
     heavy = list(right)
     sides = statistics(left, fraction=0.1, also_heavy=heavy), statistics(right, also_heavy=heavy)

@@ -93,7 +93,7 @@ def test_each_other_strategy_says_why_not():
         assert {c.reason for c in plan.rejected} == {f"strategy={strategy!r} was requested"}
 
 
-def test_sizes_before_and_after_are_told():
+def test_sizes_before_and_after_are_in_the_reasons():
     plan = plan_rebalance(facts_of([1] * 40 + [9], partition_nbytes=10 * MIB))
     before, after = plan.reasons[-2:]
     assert before == ("before: 41 partitions, the largest 9 MiB, the smallest 1 MiB, the mean 1.2 MiB"), (

@@ -155,18 +155,18 @@ def test_the_formulas_of_both_steps():
         ),
     ],
 )
-def test_partitions_in_order_of_the_wrong_size_are_made_anew(changes, reason):
+def test_partitions_in_order_of_the_wrong_size_are_made_again(changes, reason):
     plan = plan_of(ordered="", **changes)
     assert plan.strategy == "staged"
     assert plan.rejected[0].reason.startswith(reason)
 
 
-def test_the_number_that_there_is_may_be_asked_for():
+def test_the_number_that_there_is_may_be_requested():
     assert plan_of(ordered="", npartitions=40).strategy == "sorted"
 
 
 @pytest.mark.parametrize("strategy", ["sorted", "staged"])
-def test_a_strategy_that_is_asked_for_is_taken(strategy):
+def test_a_strategy_that_is_requested_is_taken(strategy):
     plan = plan_of(ordered="", strategy=strategy)
     assert plan.strategy == strategy
     assert {candidate.strategy for candidate in plan.rejected} == set(SORT_STRATEGIES) - {strategy}
@@ -202,7 +202,7 @@ def test_a_size_is_kept_with_as_few_partitions_as_keep_it():
     assert least <= plan.output_partitions <= 1.2 * least
 
 
-def test_a_partition_leaves_room_to_be_widened_where_no_size_is_asked_for():
+def test_a_partition_leaves_room_to_be_widened_where_no_size_is_given():
     plan = plan_of(rows=400_000)  # partitions of 30 MiB
     assert plan.partition_nbytes == default_partition_nbytes(budget().task_nbytes, ROW) < 14 * MIB
     assert plan.largest_partition_nbytes <= plan.partition_nbytes
@@ -249,7 +249,7 @@ def test_a_disk_that_is_too_small_does_not_fit():
     assert not plan_of(staging=full).fits
 
 
-def test_an_index_beside_its_column_makes_the_result_wider():
+def test_an_index_next_to_its_column_makes_the_result_wider():
     plan = plan_of(output_row_nbytes=ROW + 8.0, npartitions=10)
     assert plan.row_nbytes == ROW + 8
     assert plan.largest_partition_nbytes == 400_000 * (ROW + 8)

@@ -149,7 +149,7 @@ def test_a_sampled_join_of_zipf_keys_is_narrow_and_holds_the_truth(exponent):
         assert side.heavy_counts.tolist() == counts.reindex(keys, fill_value=0).tolist()
 
 
-def test_statistics_gathered_one_by_one_are_brought_to_the_same_heavy_keys():
+def test_statistics_gathered_one_by_one_are_given_the_same_heavy_keys():
     left, right = zipf(1, rows=50_000), zipf(2, rows=50_000).add(1)
     sides = [(dd.from_pandas(frame, npartitions=2), ("k",)) for frame in (left, right)]
     alone = [gather_key_statistics([side], INT, capacity=2**10)[0] for side in sides]
@@ -176,7 +176,7 @@ def test_the_keys_that_make_most_of_a_join_have_names_though_neither_side_named_
     assert [(key.key, key.output_rows) for key in heaviest] == [("both", 400)]
 
 
-def test_what_later_partitions_are_told_changes_no_sample(monkeypatch):
+def test_what_later_partitions_know_changes_no_sample(monkeypatch):
     frame = zipf(3, rows=200_000, keys=100_000, exponent=0.6)
     ddf = dd.from_map(lambda i: frame.iloc[i * 10_000 : (i + 1) * 10_000], range(20), meta=frame.iloc[:0])
     monkeypatch.setattr(

@@ -72,13 +72,13 @@ def test_one_large_row_has_places_on_both_sides():
 def test_range_indexes_cost_bytes_only_where_they_do_not_go_on():
     frame = pd.DataFrame({"a": range(10)})
     going_on = dd.from_pandas(frame, npartitions=2)
-    anew = dd.from_map(lambda _: frame, range(2), meta=frame.iloc[:0])
+    again = dd.from_map(lambda _: frame, range(2), meta=frame.iloc[:0])
     stored = dd.from_map(
         lambda _: frame.set_index(np.arange(10)), range(2), meta=frame.set_index(np.arange(10)).iloc[:0]
     )
     arguments = {"partition_nbytes": None, "npartitions": 3, "keyed": False}
     assert measure_partitions(going_on, **arguments).row_nbytes == 8
-    assert measure_partitions(anew, **arguments).row_nbytes == 16
+    assert measure_partitions(again, **arguments).row_nbytes == 16
     assert measure_partitions(stored, **arguments).row_nbytes == 16
 
 
