@@ -1,12 +1,14 @@
-"""Checks of what users hand to a recipe: frames and key columns."""
+"""Checks of what users hand to a recipe: frames, key columns, and sizes of partitions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 from dask.base import is_dask_collection
 
@@ -19,6 +21,45 @@ from safeframe.units import parse_nbytes
 
 Side: TypeAlias = dd.DataFrame | dd.Series | pd.DataFrame | pd.Series
 """What may be a side of a merge."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartitionOptions:
+    """How large output partitions are and how rows come into them, as the user gave it."""
+
+    npartitions: int | None
+    """Partitions of the result."""
+    partition_size: str | int | None
+    """Bound of one of them."""
+    strategy: str | None
+    """How rows move."""
+    memory: str | int | None
+    """What one worker may use."""
+    staging: str | None
+    """Where rows are staged."""
+    divisions: Sequence[Any] | None = None
+    """The keys that partitions of the result begin with, and the last one's last."""
+
+    def checked(self) -> PartitionOptions:
+        """Refuse what contradicts itself.
+
+        Raises
+        ------
+        ValidationError
+            In words.
+        """
+        n: Any = self.npartitions
+        if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1):
+            msg = f"npartitions={n!r} is not a number of partitions."
+            raise ValidationError(msg, hint="Pass an int of at least 1, or leave it out.")
+        if n is not None and self.partition_size is not None:
+            msg = f"npartitions={n} and partition_size={self.partition_size!r} exclude each other."
+            raise ValidationError(msg, hint="Pass one of them.")
+        if self.divisions is not None and (n is not None or self.partition_size is not None):
+            other = "npartitions=" if n is not None else "partition_size="
+            msg = f"divisions= and {other} exclude each other."
+            raise ValidationError(msg, hint="Pass one of them.")
+        return self
 
 
 def as_frame(side: Any, argument: str) -> dd.DataFrame:

@@ -16,15 +16,14 @@ from safeframe import config
 from safeframe.choices import check_flags
 from safeframe.engine.planned.sources import source_files
 from safeframe.engine.rebalance.nodes import stands_alone
-from safeframe.errors import ValidationError
 from safeframe.facts.keys import Counts
 from safeframe.facts.plan import Plan
 from safeframe.facts.rebalance import RebalanceFacts
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.rebalance.plan import plan_rebalance
-from safeframe.prepare.arguments import check_frame, given_budget
+from safeframe.prepare.arguments import PartitionOptions, check_frame, given_budget
 from safeframe.prepare.dask_arguments import refuse
-from safeframe.prepare.sort.order import PlannedSort, SortOptions
+from safeframe.prepare.sort.order import PlannedSort
 from safeframe.prepare.sort.resizing import resized
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.objects import unwritable_columns
@@ -34,36 +33,6 @@ from safeframe.sizing.partitions.sizes import measure_partitions
 _RECIPE = "rebalance_partitions"
 _INDEX_NBYTES = 8.0
 """Bytes of a row of a frame without columns: its partitions are the smallest, and places to cut at the closest."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sizes:
-    """The arguments of ``rebalance_partitions``, unchecked."""
-
-    partition_size: str | int | None
-    npartitions: int | None
-    memory: str | int | None
-    staging: str | None
-    strategy: str | None
-
-    def partition_nbytes(self) -> int | None:
-        """Return the bytes that no output partition may exceed; None where their number is given, or nothing is.
-
-        Raises
-        ------
-        ValidationError
-            When both are given, or the number is none.
-        """
-        if self.npartitions is None:
-            return config.partition_nbytes(self.partition_size)
-        if self.partition_size is not None:
-            msg = f"partition_size={self.partition_size!r} and npartitions={self.npartitions!r} contradict each other."
-            raise ValidationError(msg, hint="Pass one of them.")
-        given: Any = self.npartitions
-        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
-            msg = f"npartitions={self.npartitions!r} is not a number of partitions."
-            raise ValidationError(msg, hint="Pass a whole number of at least 1.")
-        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,22 +60,15 @@ def refuse_dask_arguments(divisions: Any, freq: Any, *, force: bool) -> None:
         refuse(_RECIPE, "force", force, "it belongs to divisions=", "Leave it out.")
 
 
-def resized_sort(ddf: Any, given: Sizes) -> PlannedSort | None:
+def resized_sort(ddf: Any, given: PartitionOptions) -> PlannedSort | None:
     """Plan the result of a sort again with other sizes; None for other frames, and when a strategy is requested."""
     if given.strategy is not None:
         return None
-    given.partition_nbytes()
-    sizes = SortOptions(
-        npartitions=given.npartitions,
-        partition_size=given.partition_size,
-        strategy=None,
-        memory=given.memory,
-        staging=given.staging,
-    )
-    return resized(ddf, sizes, recipe=_RECIPE)
+    _bound_nbytes(given)
+    return resized(ddf, given, recipe=_RECIPE)
 
 
-def plan_sizes(ddf: Any, given: Sizes) -> PlannedRebalance:
+def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
     """Measure the partitions of a frame, and plan others.
 
     Raises
@@ -115,7 +77,7 @@ def plan_sizes(ddf: Any, given: Sizes) -> PlannedRebalance:
         When an argument makes no sense, or the requested strategy cannot run.
     """
     frame = check_frame(ddf, "ddf")
-    partition_nbytes = given.partition_nbytes()
+    partition_nbytes = _bound_nbytes(given)
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
@@ -143,6 +105,12 @@ def plan_sizes(ddf: Any, given: Sizes) -> PlannedRebalance:
         unstageable=_unstageable(frame, sizes.rows),
     )
     return PlannedRebalance(frame=frame, plan=replace(plan_rebalance(facts), sources=sources), source=source)
+
+
+def _bound_nbytes(given: PartitionOptions) -> int | None:
+    """Return the bytes that no output partition may exceed; None where their number is given, or nothing is."""
+    given.checked()
+    return config.partition_nbytes(given.partition_size) if given.npartitions is None else None
 
 
 def _unstageable(frame: Any, rows: Counts) -> str:

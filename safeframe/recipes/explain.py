@@ -8,6 +8,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from safeframe._dask.expressions import Expr
 from safeframe.engine.planned.layer import PlannedLayer
+from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 
@@ -62,9 +63,8 @@ def find_plan(collection: Any) -> Plan | None:
             return _plan_of_layers(graph, list(collection.__dask_layers__()))
         return None
     for node in expr.walk():
-        if "plan" in getattr(node, "_parameters", ()) and isinstance(node.operand("plan"), Plan):
-            plan: Plan = node.operand("plan")
-            return plan
+        if isinstance(node, Planned) and node.own_plan is not None:
+            return node.own_plan
     return None
 
 

@@ -10,11 +10,10 @@ import dask.dataframe as dd
 from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.prepare.arguments import as_names, check_keys
+from safeframe.prepare.arguments import PartitionOptions, as_names, check_keys
 from safeframe.prepare.lag.columns import NO_FILL, lag_spec
 from safeframe.prepare.lag.plan import PlannedLag, lagged, plan_lags
 from safeframe.prepare.lag.source import lag_source
-from safeframe.prepare.sort.order import SortOptions
 
 _TEMPLATE = "{column}_lag_{lag}"
 
@@ -155,7 +154,7 @@ def groupby_lag_transform(
     ['k', 'v', 'log0', 'log1']
     """
     planned = _plan_with_arguments(
-        ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, SortOptions(
+        ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, PartitionOptions(
             npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
         ))  # fmt: skip
     return lagged(planned, transform)
@@ -201,7 +200,7 @@ def plan_lag(
     'halo'
     """
     return _plan_with_arguments(
-        ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, SortOptions(
+        ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, PartitionOptions(
             npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
         )).plan  # fmt: skip
 
@@ -217,7 +216,7 @@ def _plan_with_arguments(
     fill_value: Any,
     dropna: bool,
     ignore_index: bool,
-    given: SortOptions,
+    given: PartitionOptions,
 ) -> PlannedLag:
     given = given.checked()
     check_flags(dropna=dropna, ignore_index=ignore_index)

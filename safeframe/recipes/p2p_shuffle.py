@@ -8,7 +8,7 @@ import dask.dataframe as dd
 
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
-from safeframe.prepare.sort.order import SortOptions
+from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.sort.shuffle import plan_by_key_through_p2p, shuffled
 
 
@@ -138,7 +138,7 @@ def plan_p2p_shuffle(
 
 def _p2p_options(
     npartitions: int | None, partition_size: str | int | None, memory: str | int | None
-) -> SortOptions:
-    return SortOptions(
+) -> PartitionOptions:
+    return PartitionOptions(
         npartitions=npartitions, partition_size=partition_size, strategy="p2p", memory=memory, staging=None
     )

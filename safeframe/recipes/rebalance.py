@@ -10,7 +10,8 @@ from dask.dataframe.api import new_collection
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.rebalance.nodes import SafeRebalance
 from safeframe.facts.plan import Plan
-from safeframe.prepare.rebalance import Sizes, plan_sizes, refuse_dask_arguments, resized_sort
+from safeframe.prepare.arguments import PartitionOptions
+from safeframe.prepare.rebalance import plan_sizes, refuse_dask_arguments, resized_sort
 from safeframe.prepare.sort.order import make_collection
 
 
@@ -102,7 +103,7 @@ def rebalance_partitions(
     ([25, 25, 25, 25], True)
     """
     refuse_dask_arguments(divisions, freq, force=force)
-    given = Sizes(
+    given = PartitionOptions(
         partition_size=partition_size,
         npartitions=npartitions,
         memory=memory,
@@ -154,7 +155,7 @@ def plan_rebalance(
     'merged'
     """
     refuse_dask_arguments(divisions, freq, force=force)
-    given = Sizes(
+    given = PartitionOptions(
         partition_size=partition_size,
         npartitions=npartitions,
         memory=memory,

@@ -14,8 +14,8 @@ from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
+from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
-from safeframe.prepare.sort.order import SortOptions
 from safeframe.prepare.sort.shuffle import plan_by_key, shuffled
 
 _RECIPE = "shuffle"
@@ -114,7 +114,7 @@ def shuffle(
     del force  # rows are always shuffled
     check_flags(ignore_index=ignore_index, on_index=on_index)
     _check_dask_arguments(on, options, on_index=on_index)
-    given = SortOptions(
+    given = PartitionOptions(
         npartitions=as_npartitions(npartitions),
         partition_size=partition_size,
         strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),
@@ -166,7 +166,7 @@ def plan_shuffle(
     del force  # rows are always shuffled
     check_flags(ignore_index=ignore_index, on_index=on_index)
     _check_dask_arguments(on, options, on_index=on_index)
-    given = SortOptions(
+    given = PartitionOptions(
         npartitions=as_npartitions(npartitions),
         partition_size=partition_size,
         strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),

@@ -13,7 +13,7 @@ from safeframe.choices import check_choice, check_flags
 from safeframe.engine.sort.nodes import SortRequest
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
-from safeframe.prepare.arguments import as_names, check_frame
+from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame
 from safeframe.prepare.dask_arguments import (
     as_npartitions,
     exchange_strategy,
@@ -21,7 +21,7 @@ from safeframe.prepare.dask_arguments import (
     refuse,
     refuse_options,
 )
-from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection, plan_order, row_order
+from safeframe.prepare.sort.order import PlannedSort, make_collection, plan_order, row_order
 
 _RECIPE = "sort_values"
 
@@ -190,7 +190,7 @@ def _sort_options(
     sort_function_kwargs: Any,
     upsample: float,
     shuffle_method: str | None,
-) -> SortOptions:
+) -> PartitionOptions:
     refuse_options(_RECIPE, options, signature(sort_values).parameters)
     why, hint = (
         "the same order decides to which partition rows go",
@@ -203,7 +203,7 @@ def _sort_options(
     ):
         refuse(_RECIPE, "sort_function_kwargs", sort_function_kwargs, why, hint)
     no_effect(upsample=upsample)
-    return SortOptions(
+    return PartitionOptions(
         npartitions=as_npartitions(npartitions),
         partition_size=partition_size,
         strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),
@@ -213,7 +213,7 @@ def _sort_options(
 
 
 def _plan_sort(
-    ddf: Any, by: Any, ascending: Any, na_position: str, ignore_index: bool | None, given: SortOptions
+    ddf: Any, by: Any, ascending: Any, na_position: str, ignore_index: bool | None, given: PartitionOptions
 ) -> PlannedSort:
     frame = check_frame(ddf, "ddf")
     names = (by,) if isinstance(by, tuple) and by in list(frame.columns) else as_names(by)

@@ -34,7 +34,7 @@ def frame(rows=90, npartitions=3) -> dd.DataFrame:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"partition_size": "1MiB", "npartitions": 3}, r"partition_size='1MiB' and npartitions=3 contradict"),
+        ({"partition_size": "1MiB", "npartitions": 3}, r"npartitions=3 and partition_size='1MiB' exclude"),
         ({"npartitions": 0}, "npartitions=0 is not a number of partitions"),
         ({"npartitions": 1.5}, r"npartitions=1\.5"),
         ({"npartitions": True}, "npartitions=True"),

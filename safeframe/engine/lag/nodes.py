@@ -34,14 +34,13 @@ from safeframe.engine.lag.tasks import (
     seal_lag,
 )
 from safeframe.engine.p2p.nodes import by_p2p
-from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
 from safeframe.engine.sort.tasks import SortSpec
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import RangeFigures
 from safeframe.kernels.changed_data import data_changed
-from safeframe.kernels.columns.frame import FrameSpec, with_index
+from safeframe.kernels.columns.frame import with_index
 from safeframe.kernels.lag.shift import lagged_meta
 from safeframe.kernels.lag.spec import LagSpec
 from safeframe.kernels.routing.ranges import RangeRouter, range_router
@@ -94,16 +93,15 @@ class SafeLag(PlannedFrame):
 
     @functools.cached_property
     def _spec(self) -> SortSpec:
-        plan: Plan = self.plan
         request: LagRequest = self.request
-        return SortSpec(
-            frame=FrameSpec(meta=self.frame._meta, with_index=request.with_index),
+        return SortSpec.of(
+            self.frame._meta,
+            self.plan,
+            self.given_divisions,
             order=request.order,
+            with_index=request.with_index,
             index=request.index,
             drop=request.drop,
-            limit=PartitionLimit.of(plan),
-            rows=int(plan.output_rows),
-            divisions=tuple(self.given_divisions),
         )
 
     def _concrete(self) -> Any:

@@ -25,7 +25,7 @@ from safeframe.engine.parquet.entries import (
     generation_of,
 )
 from safeframe.engine.parquet.in_place import MARKER, NEW, finish_moves, move_inside
-from safeframe.engine.parquet.owner import is_alike, take_over
+from safeframe.engine.parquet.owner import is_same, take_over
 from safeframe.engine.parquet.swap import (
     PLAN_NAME,
     Swap,
@@ -154,7 +154,7 @@ def _swapped(place: Path, work: Path, goes: Sequence[str], stays: Sequence[str])
     try:
         if place.is_dir():
             take_over(place, work)
-            if not is_alike(place, work):
+            if not is_same(place, work):
                 return False
             for name in stays:
                 os.link(place / name, work / name, follow_symlinks=False)

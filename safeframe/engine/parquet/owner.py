@@ -34,7 +34,7 @@ def take_over(old: Path, new: Path) -> None:
     new.chmod(stat.S_IMODE(of.st_mode))
 
 
-def is_alike(old: Path, new: Path) -> bool:
+def is_same(old: Path, new: Path) -> bool:
     """Return whether owner, group and mode are the same."""
     one, other = old.stat(), new.stat()
     return (one.st_uid, one.st_gid, stat.S_IMODE(one.st_mode)) == (

@@ -65,9 +65,14 @@ class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         raise NotImplementedError
 
     @property
+    def own_plan(self) -> Plan | None:
+        """The plan that the recipe made; None where nothing was planned."""
+        return self.operand("plan") if "plan" in self._parameters else None
+
+    @property
     def _plan(self) -> Plan | None:
         """The plan that runs; None where nothing was planned."""
-        return self.operand("plan") if "plan" in self._parameters else None
+        return self.own_plan
 
     def _divisions(self) -> Any:
         given = self.operand("given_divisions") if "given_divisions" in self._parameters else None

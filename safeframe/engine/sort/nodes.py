@@ -22,7 +22,6 @@ from safeframe._dask.expressions import Blockwise
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import staged_cells
 from safeframe.engine.p2p.nodes import by_p2p
-from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.planned.rows import PlannedOrder
 from safeframe.engine.sort.tasks import (
@@ -47,7 +46,7 @@ from safeframe.facts.sort import (
     StagedShuffle,
     StagedSort,
 )
-from safeframe.kernels.columns.frame import FrameSpec, with_index
+from safeframe.kernels.columns.frame import with_index
 from safeframe.kernels.routing.divisions import DivisionRouter
 from safeframe.kernels.routing.hashes import HashRouter
 from safeframe.kernels.routing.ranges import NullsFirst, range_router
@@ -88,16 +87,15 @@ class SafeSort(PlannedFrame):
 
     @functools.cached_property
     def _spec(self) -> SortSpec:
-        plan: Plan = self.plan
         request: SortRequest = self.request
-        return SortSpec(
-            frame=FrameSpec(meta=self.frame._meta, with_index=request.with_index),
+        return SortSpec.of(
+            self.frame._meta,
+            self.plan,
+            self.given_divisions,
             order=request.order,
+            with_index=request.with_index,
             index=request.index,
             drop=request.drop,
-            limit=PartitionLimit.of(plan),
-            rows=int(plan.output_rows),
-            divisions=tuple(self.given_divisions),
         )
 
     def _begin(self, plan: Plan) -> None:
@@ -169,14 +167,8 @@ class SafeShuffle(PlannedFrame):
         router, way = HashRouter(tuple(self.on), self.schema, plan.output_partitions), plan.run.way
         match way:
             case StagedShuffle(layout=layout):
-                spec = SortSpec(
-                    frame=FrameSpec(meta=self.frame._meta, with_index=self.with_index),
-                    order=None,
-                    index=None,
-                    drop=True,
-                    limit=PartitionLimit.of(plan),
-                    rows=int(plan.output_rows),
-                    divisions=self.divisions,
+                spec = SortSpec.of(
+                    self.frame._meta, plan, self.divisions, order=None, with_index=self.with_index
                 )
                 return staged_cells(self, spec.frame, router, way, ordered_cell, seal_sort, spec, layout)
             case P2PShuffle(settings=settings):

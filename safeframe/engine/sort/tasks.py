@@ -21,6 +21,7 @@ from safeframe.engine.planned.rows import PartOrder, in_planned_order
 from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import ShardLayout
+from safeframe.facts.plan import Plan
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec, with_index
@@ -47,6 +48,29 @@ class SortSpec:
     """Rows that there are in all."""
     divisions: tuple[Any, ...]
     """What the result's partitions promise to reach from and to; None where that is not known."""
+
+    @classmethod
+    def of(
+        cls,
+        meta: pd.DataFrame,
+        plan: Plan,
+        divisions: Sequence[Any],
+        *,
+        order: RowOrder | None,
+        with_index: bool,
+        index: Any = None,
+        drop: bool = True,
+    ) -> SortSpec:
+        """Return what the tasks of a plan have to know, of a frame that is staged with or without its index."""
+        return cls(
+            frame=FrameSpec(meta=meta, with_index=with_index),
+            order=order,
+            index=index,
+            drop=drop,
+            limit=PartitionLimit.of(plan),
+            rows=int(plan.output_rows),
+            divisions=tuple(divisions),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -122,6 +122,7 @@ def _settle(key: Any) -> Any:
         parts = [_settle(part) for part in key]
         if all(new is old for new, old in zip(parts, key, strict=True)):
             return key
+        # Named tuples have no class in common that could be tested for.
         return key._make(parts) if hasattr(key, "_make") else tuple(parts)
     if isinstance(key, frozenset):
         return frozenset(map(_settle, key))

@@ -10,7 +10,6 @@ from safeframe import options
 from safeframe.facts.keys import ShuffleKeys
 from safeframe.kernels.keys.nulls import NULL_SHARD
 from safeframe.kernels.routing.shards import hash_shards
-from safeframe.planning.merge.key_loads import Loads
 from safeframe.units import format_count, format_nbytes
 
 
@@ -33,9 +32,8 @@ def _heaviest_rows(keys: ShuffleKeys) -> int:
 def largest_shard_rows(keys: ShuffleKeys, n_shards: int) -> int:
     """Count the rows of the largest partition; with keys that were not all counted, bound them."""
     shards = hash_shards(keys.codes, n_shards)
-    loads: Loads = np.bincount(shards, weights=keys.counts.astype(np.float64), minlength=n_shards).astype(
-        np.float64
-    )
+    counts = keys.counts.astype(np.float64)
+    loads = np.bincount(shards, weights=counts, minlength=n_shards).astype(np.float64)
     loads[NULL_SHARD] += keys.null_rows
     if not keys.exact:
         rest = keys.rows - keys.null_rows - int(keys.counts.sum())

@@ -26,10 +26,10 @@ from safeframe.kernels.lag.spec import LagSpec
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.lag.plan import LAG_STRATEGIES, plan_lag, whole_refused
-from safeframe.prepare.arguments import given_budget
+from safeframe.prepare.arguments import PartitionOptions, given_budget
 from safeframe.prepare.lag.source import LagSource, Shuffled
 from safeframe.prepare.sort.divisions import range_divisions
-from safeframe.prepare.sort.order import SortOptions, order_facts, row_order
+from safeframe.prepare.sort.order import order_facts, row_order
 from safeframe.sizing.cluster import set_up_workers
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.frames import count_partition_rows
@@ -58,7 +58,7 @@ class PlannedLag:
     """Divisions of the result."""
 
 
-def plan_lags(source: LagSource, spec: LagSpec, given: SortOptions) -> PlannedLag:
+def plan_lags(source: LagSource, spec: LagSpec, given: PartitionOptions) -> PlannedLag:
     """Gather the facts and make the plan.
 
     Raises
@@ -124,7 +124,7 @@ def lagged(planned: PlannedLag, transform: Callable[[Any], Any] | str | None) ->
     return cast("dd.DataFrame", new_collection(expression))
 
 
-def _inherited(given: SortOptions, source: LagSource) -> SortOptions:
+def _inherited(given: PartitionOptions, source: LagSource) -> PartitionOptions:
     """Take over what was requested of the sort that the frame comes from, where nothing else is."""
     if source.sorted_by is None:
         return given
@@ -151,7 +151,7 @@ class _Gathering:
 
     source: LagSource
     spec: LagSpec
-    given: SortOptions
+    given: PartitionOptions
     budget: Budget
     sources: SourceFiles | None
 

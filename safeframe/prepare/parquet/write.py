@@ -22,8 +22,8 @@ from safeframe.engine.parquet.nodes import JoinedToParquet, SafeToParquet
 from safeframe.engine.parquet.swap import Swap, writes_inside
 from safeframe.engine.parquet.target import Dataset, ParquetTarget
 from safeframe.engine.parquet.without_rows import JoinedFrame, joined_form, joined_frame, unwritable
+from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import UnsupportedError, ValidationError
-from safeframe.facts.plan import Plan
 from safeframe.prepare.parquet.arguments import check_file_names
 from safeframe.prepare.parquet.checks import check_room, check_target, refuse_larger_files
 from safeframe.units import parse_nbytes
@@ -77,9 +77,8 @@ class _Rows:
         return None
 
     def sizes(self) -> _FileSizes:
-        operands = getattr(self.ddf.expr, "_parameters", ())
-        plan = self.ddf.expr.operand("plan") if "plan" in operands else None
-        if not isinstance(plan, Plan):
+        plan = self.ddf.expr.own_plan if isinstance(self.ddf.expr, Planned) else None
+        if plan is None:
             return _FileSizes()
         nbytes = int(plan.output_nbytes.lower)
         return _FileSizes(nbytes, options.FILE_FRACTION, int(nbytes * options.FILE_FRACTION))

@@ -15,9 +15,9 @@ from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationEr
 from safeframe.facts.plan import Plan
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.planning.sort.plan import plan_unsorted
-from safeframe.prepare.arguments import check_frame
+from safeframe.prepare.arguments import PartitionOptions, check_frame
 from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, no_effect, refuse
-from safeframe.prepare.sort.order import PlannedSort, SortOptions, make_collection, plan_order, row_order
+from safeframe.prepare.sort.order import PlannedSort, make_collection, plan_order, row_order
 
 _RECIPE = "set_index"
 _COLUMN = "__safeframe_new_index__"
@@ -44,7 +44,7 @@ class IndexArguments:
     inplace: bool
     compute: bool | None
 
-    def options(self) -> SortOptions:
+    def options(self) -> PartitionOptions:
         """Check what does not need the frame.
 
         Raises
@@ -81,7 +81,7 @@ class IndexArguments:
         if divisions is not None and (isinstance(divisions, str) or not pd.api.types.is_list_like(divisions)):
             msg = f"divisions={divisions!r} is not a list of values."
             raise ValidationError(msg, hint="Pass ascending values, one more than the number of partitions.")
-        return SortOptions(
+        return PartitionOptions(
             npartitions=n,
             partition_size=self.partition_size,
             strategy=exchange_strategy(_RECIPE, self.shuffle_method, self.strategy),
@@ -124,7 +124,7 @@ def _order_of(found: IndexColumn) -> RowOrder:
     return row_order(found.frame, [found.column], ascending=[True], na_last=True)
 
 
-def _planned(found: IndexColumn, options: SortOptions, *, in_order: bool) -> PlannedSort:
+def _planned(found: IndexColumn, options: PartitionOptions, *, in_order: bool) -> PlannedSort:
     request = SortRequest(order=_order_of(found), index=found.column, drop=found.drop, with_index=False)
     planned = plan_order(found.frame, request, options, recipe=_RECIPE)
     facts = planned.facts

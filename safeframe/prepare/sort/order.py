@@ -27,52 +27,13 @@ from safeframe.kernels.sort.rows import RowOrder, check_orderable
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.sort.alignment import align
 from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort
-from safeframe.prepare.arguments import check_keys, given_budget
+from safeframe.prepare.arguments import PartitionOptions, check_keys, given_budget
 from safeframe.prepare.sort.divisions import cut_by, known_divisions
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.sizing.sort import gather_quantiles
 from safeframe.units import format_count
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SortOptions:
-    """The options that these recipes share, as the user gave them."""
-
-    npartitions: int | None
-    """Partitions of the result."""
-    partition_size: str | int | None
-    """Bound of one of them."""
-    strategy: str | None
-    """How rows move."""
-    memory: str | int | None
-    """What one worker may use."""
-    staging: str | None
-    """Where rows are staged."""
-    divisions: Sequence[Any] | None = None
-    """The keys that partitions of the result begin with, and the last one's last."""
-
-    def checked(self) -> SortOptions:
-        """Refuse what contradicts itself.
-
-        Raises
-        ------
-        ValidationError
-            In words.
-        """
-        n: Any = self.npartitions
-        if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1):
-            msg = f"npartitions={n!r} is not a number of partitions."
-            raise ValidationError(msg, hint="Pass an int of at least 1, or leave it out.")
-        if n is not None and self.partition_size is not None:
-            msg = f"npartitions={n} and partition_size={self.partition_size!r} exclude each other."
-            raise ValidationError(msg, hint="Pass one of them.")
-        if self.divisions is not None and (n is not None or self.partition_size is not None):
-            other = "npartitions=" if n is not None else "partition_size="
-            msg = f"divisions= and {other} exclude each other."
-            raise ValidationError(msg, hint="Pass one of them.")
-        return self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +79,7 @@ def row_order(
 def plan_order(
     frame: dd.DataFrame,
     request: SortRequest,
-    given: SortOptions,
+    given: PartitionOptions,
     *,
     recipe: str,
     split_keys: bool = False,
@@ -145,7 +106,7 @@ def plan_order(
 def order_facts(
     frame: dd.DataFrame,
     request: SortRequest,
-    given: SortOptions,
+    given: PartitionOptions,
     *,
     recipe: str,
     split_keys: bool,

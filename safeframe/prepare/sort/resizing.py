@@ -14,12 +14,13 @@ from dask.dataframe.api import new_collection
 
 from safeframe.engine.sort.nodes import SafeSort
 from safeframe.facts.sort import SortFacts
-from safeframe.prepare.sort.order import PlannedSort, SortOptions, plan_order
+from safeframe.prepare.arguments import PartitionOptions
+from safeframe.prepare.sort.order import PlannedSort, plan_order
 
 _REASON = "the frame is sorted anyway, and gets these sizes with it: rows move once"
 
 
-def resized(ddf: Any, given: SortOptions, *, recipe: str) -> PlannedSort | None:
+def resized(ddf: Any, given: PartitionOptions, *, recipe: str) -> PlannedSort | None:
     """Plan a sorted or indexed frame again; None when it is another frame.
 
     Parameters

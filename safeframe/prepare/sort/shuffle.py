@@ -23,9 +23,8 @@ from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
 from safeframe.planning.sort.shuffle import SHUFFLE_STRATEGIES, plan_shuffle
-from safeframe.prepare.arguments import as_names, check_frame, check_keys, given_budget
+from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame, check_keys, given_budget
 from safeframe.prepare.merge.sizes import check_statistics
-from safeframe.prepare.sort.order import SortOptions
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys.statistics import gather_key_statistics
@@ -48,7 +47,7 @@ class PlannedShuffle:
 
 
 def plan_by_key(
-    ddf: Any, on: Any, given: SortOptions, statistics: KeyStatistics | None, *, with_index: bool
+    ddf: Any, on: Any, given: PartitionOptions, statistics: KeyStatistics | None, *, with_index: bool
 ) -> PlannedShuffle:
     """Gather the facts of a shuffle and make its plan.
 
@@ -91,7 +90,7 @@ def plan_by_key(
 
 
 def plan_by_key_through_p2p(
-    ddf: Any, on: Any, given: SortOptions, statistics: KeyStatistics | None
+    ddf: Any, on: Any, given: PartitionOptions, statistics: KeyStatistics | None
 ) -> PlannedShuffle:
     """As :func:`plan_by_key`, for rows that pass through P2P whatever else there is."""
     frame, names = _keyed(ddf, on, given)
@@ -136,7 +135,7 @@ def _collection(planned: PlannedShuffle, *, with_index: bool) -> dd.DataFrame:
     return cast("dd.DataFrame", new_collection(expression))
 
 
-def _keyed(ddf: Any, on: Any, given: SortOptions) -> tuple[dd.DataFrame, tuple[Any, ...]]:
+def _keyed(ddf: Any, on: Any, given: PartitionOptions) -> tuple[dd.DataFrame, tuple[Any, ...]]:
     frame = check_frame(ddf, "ddf")
     names = as_names(on)
     check_keys(frame, names, "ddf")
