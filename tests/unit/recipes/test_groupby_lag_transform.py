@@ -137,3 +137,13 @@ def test_whole_groups_that_cannot_stay_say_what_is_in_the_way(tmp_path):
     plan = safeframe.explain(lagged(shuffled, tmp_path, npartitions=3))
     assert plan.strategy == "staged"
     assert plan.rejected[0].reason == "there are 2 partitions, and 3 are requested"
+
+
+@pytest.mark.parametrize("names", [[0, 1], [0, "v"]])
+def test_lags_of_columns_whose_names_are_numbers(names, tmp_path):
+    frame = pd.DataFrame([[2, 1.0], [1, 2.0], [1, 3.0]], columns=names)
+    result = safeframe.groupby_lag_transform(pieces(frame), 0, names[1], 1, staging=str(tmp_path)).compute()
+    name = f"{names[1]}_lag_1"
+    assert result.columns.tolist() == [*names, name]
+    expected = frame.groupby(0)[names[1]].shift(1).rename(name)
+    pd.testing.assert_series_equal(result[name].sort_index(), expected)
