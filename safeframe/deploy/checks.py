@@ -1,4 +1,4 @@
-"""The single things that the doctor looks at, as functions of what was observed.
+"""The single checks of the doctor, as functions of what was observed.
 
 Covers: workers, their limits against those of the kernel, threads, disks,
 settings, and the same for this machine.
@@ -169,7 +169,7 @@ def check_threads(states: Sequence[WorkerState]) -> Iterable[Finding]:
 
 
 def check_disks(directories: Sequence[tuple[Directory, int]]) -> Iterable[Finding]:
-    """Look at each file system that workers write to, once.
+    """Check each file system that workers write to, once.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def check_settings(deviations: Sequence[Deviation], states: Sequence[WorkerState
 
 
 def check_machine() -> Iterable[Finding]:
-    """Look at the memory of this machine, and of the group that this process is in."""
+    """Check the memory of this machine, and of the group that this process is in."""
     total, group = int(psutil.virtual_memory().total), memory_group()
     limit = "" if group is None else f"the kernel kills at {format_nbytes(group.limit_nbytes)} ({group.path})"
     available = format_nbytes(psutil.virtual_memory().available)

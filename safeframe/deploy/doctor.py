@@ -69,7 +69,7 @@ class Diagnosis:
 
 
 def examine(client: Any | None = None) -> Diagnosis:
-    """Look for what makes runs on small workers fail or crawl.
+    """Find what makes runs on small workers fail or crawl.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ _CONNECT_SECONDS = 10
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(scheduler: str | None, as_json: bool) -> None:
-    """Look for what makes runs fail: versions, memory limits, settings, free disk, staging.
+    """Find what makes runs fail: versions, memory limits, settings, free disk, staging.
 
     Without --scheduler it examines this machine. The exit code is 1 when
     something is wrong, and 0 when there is nothing worse than a warning.

@@ -168,7 +168,7 @@ def _own(name: str) -> str | None:
 
 @contextlib.contextmanager
 def _environment_lent(variables: Mapping[str, str]) -> Iterator[None]:
-    """Have variables in this process while a worker starts, which inherits them.
+    """Set variables in this process while a worker starts, which inherits them.
 
     dask's nannies write them and leave them there. Workers start side by side,
     so that the last one to have started gives them back.

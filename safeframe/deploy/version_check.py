@@ -27,7 +27,7 @@ _WHY = {"dask": " (before, a P2P merge could lose rows: dask#12427)"}
 
 
 def check_own_versions() -> Iterable[Finding]:
-    """Look at the versions of this process."""
+    """Check the versions of this process."""
     return compare_versions({"this process": own_versions()})
 
 

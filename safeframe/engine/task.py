@@ -29,7 +29,7 @@ _phase = ""
 
 
 def use_worker(phase: str = "") -> None:
-    """Have a worker process keep its pages; elsewhere the process is the user's, and left alone.
+    """Make a worker process keep its pages; elsewhere the process is the user's, and left alone.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def begin(plan: Plan) -> None:
 
 
 def announce(plan: Plan) -> None:
-    """Tell listeners that a plan is about to run; the same one may be announced again."""
+    """Call the listeners with a plan that is about to run; the same one may be announced again."""
     with _lock:
         listeners = tuple(_listeners)
     for listener in listeners:

@@ -251,7 +251,7 @@ class ShuffleKeys:
 
     @classmethod
     def of(cls, keys: KeyStatistics) -> ShuffleKeys:
-        """Take from key statistics what a shuffle has to know."""
+        """Return what a shuffle needs of key statistics."""
         codes, counts = (keys.codes, keys.counts) if keys.exact else (keys.heavy_codes, keys.heavy_counts)
         label = ""
         if len(counts):

@@ -17,7 +17,7 @@ Marks = npt.NDArray[np.bool_]
 
 
 def begins_group(columns: Sequence[pd.Series[Any]]) -> Marks:
-    """Tell of each row whether any of its keys differs from that of the row before it; null equals null.
+    """Return for each row whether any of its keys differs from that of the row before it; null equals null.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def begins_group(columns: Sequence[pd.Series[Any]]) -> Marks:
 
 
 def _differs(column: pd.Series[Any]) -> Marks:
-    """Tell of each row but the first whether it differs from the one before it."""
+    """Return for each row but the first whether it differs from the one before it."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes = column.cat.codes.to_numpy()
         return np.asarray(codes[1:] != codes[:-1], np.bool_)

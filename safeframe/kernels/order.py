@@ -187,7 +187,7 @@ def sorted_union(*parts: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def begins_run(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell of each value whether it differs from the one before it.
+    """Return for each value whether it differs from the one before it.
 
     Examples
     --------

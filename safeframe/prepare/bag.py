@@ -64,7 +64,7 @@ def plan_groups(
     memory: str | int | None,
     staging: str | None,
 ) -> PlannedGroups:
-    """Look at a few partitions of a bag, and plan its group-by.
+    """Measure a few partitions of a bag, and plan its group-by.
 
     Raises
     ------

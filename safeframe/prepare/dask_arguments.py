@@ -163,7 +163,7 @@ def as_npartitions(npartitions: Any) -> int | None:
 
 
 def no_effect(**numbers: Any) -> None:
-    """Look at arguments that tune a way of dask's which ours do not go: they are taken, and decide nothing.
+    """Check arguments that tune an algorithm of dask that is not used here: they are taken, and decide nothing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Learns how large a bag is, from some of its partitions.
+"""Estimates how large a bag is, from some of its partitions.
 
 Covers: items of a partition, what they take as Python objects and as they are staged.
 Does not cover: keys, which are computed once, when the bag is grouped.
@@ -50,7 +50,7 @@ def sample_bag(bag: db.Bag) -> BagSizes:
 
 
 def item_nbytes(items: Sequence[Any], kind: int) -> npt.NDArray[np.float64] | float:
-    """Give, or reckon, what each item takes as a Python object in a list; one number where all take the same.
+    """Return what each item takes as a Python object in a list; one number where all take the same.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Asks the cluster, or the machine, what it has, and sets its workers up.
+"""Reads what the cluster, or the machine, has, and sets its workers up.
 
 Covers: the client that a compute would use, the allocators of workers, the smallest
 worker's memory and what it uses already, a directory that all workers reach.

@@ -1,4 +1,4 @@
-"""Looks at files without reading them: whether they are those that they were.
+"""Checks, without reading them, that files are those that they were.
 
 A file that is written again, or that another takes the place of, has another
 size, time of its last write, or inode.

@@ -1,4 +1,4 @@
-"""Learns how wide a frame's rows are and how many it has.
+"""Estimates how wide a frame's rows are and how many it has.
 
 Covers: bytes per row of each column, rows per partition.
 """

@@ -1,4 +1,4 @@
-"""Looks at how the groups of a frame lie over its partitions: one pass over keys and order."""
+"""Finds how the groups of a frame lie over its partitions: one pass over keys and order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks workers, and sets them up, while some of them come and go.
+"""Queries workers, and sets them up, while some of them come and go.
 
 A broadcast of dask's fails as a whole when one worker dies before it has answered.
 Here it is repeated for the workers that live, a few times: one that died is no

@@ -1,4 +1,4 @@
-"""Asks the workers, and the frame, what P2P would meet.
+"""Gathers, from the workers and the frame, what P2P would meet.
 
 Covers: the live buffers of every worker, the disks of their local directories,
 rows and bytes of the frame, the bytes that P2P adds to each piece it writes.

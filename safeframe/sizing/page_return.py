@@ -1,4 +1,4 @@
-"""Has a worker give freed pages back before dask pauses it for them.
+"""Makes a worker return freed pages before dask pauses it for them.
 
 Covers: a worker above the share of its limit that plans fill, whatever runs on it.
 Does not cover: pages that hold data; having the allocator keep pages (``kernels.allocator``).

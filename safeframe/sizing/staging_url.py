@@ -41,7 +41,7 @@ def is_remote(path: str) -> bool:
 
 
 def staging_base(given: str) -> str:
-    """Bring what the user named to the form that the rest of safeframe joins names to.
+    """Return what the user named in the form that the rest of safeframe joins names to.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def staging_base(given: str) -> str:
 
 
 def location_and_path(url: str) -> tuple[str, str]:
-    """Take a URL of the store apart: where the store is, and the path in it.
+    """Split a URL of the store: where the store is, and the path in it.
 
     Examples
     --------

@@ -59,7 +59,7 @@ class StagedBlock(Protocol[Converted]):
         """Return whether a partition may wait here with the others."""
 
     def add(self, partition: Converted, order: Positions | None) -> bool:
-        """Take a partition in; tell whether its rows are in the order now that was given (by ``nearby_order``)."""
+        """Add a partition; return whether its rows are in the order now that was given (by ``nearby_order``)."""
 
     def put_in_order(self, order: Positions | None, first: int) -> Form:
         """Choose the rows of the file: in an order, or as they are from the first on."""

@@ -153,7 +153,7 @@ def read_buffers(wanted: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
 
 
 def unreadable(path: str, error: OSError | ValueError) -> StagingError:
-    """Say that a staged file cannot be read."""
+    """Return the error for a staged file that cannot be read."""
     reason = getattr(error, "strerror", None) or error
     msg = f"The staged file {path} cannot be read: {reason}."
     return StagingError(

@@ -161,7 +161,7 @@ class _Waiting:
         self._shards: list[npt.NDArray[np.integer[Any]]] = []
 
     def add(self, partition: Any, routes: Routes) -> None:
-        """Take in a partition, converted as the block holds it."""
+        """Add a partition, converted as the block holds it."""
         # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
         narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
         self._checksum = (self._checksum + routes.checksum) % 2**64

@@ -156,7 +156,7 @@ def _write_at(path: str, start: int, data: memoryview) -> None:
 
 
 def seal_table(slices: Sequence[TableSlice], table: JoinTable, limit: PartitionLimit) -> SealedTable:
-    """Take all slices of a table together."""
+    """Join all slices of a table."""
     return SealedTable(slices=tuple(slices), table=table, limit=limit)
 
 

@@ -57,7 +57,7 @@ def entries_of(
     known: Collection[str] = (),
     every: bool = False,
 ) -> Entries:
-    """Tell the entries of a directory apart.
+    """Sort the entries of a directory by what they are.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from safeframe.engine.parquet.entries import generation_of
 from safeframe.engine.parquet.resume import save_division
 from safeframe.engine.parquet.swap import Swap
 from safeframe.engine.parquet.target import ParquetTarget
-from safeframe.engine.parquet.tasks import WrittenFile, write_file
+from safeframe.engine.parquet.tasks import write_file
 from safeframe.engine.parquet.without_rows import joined_files
 from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import ValidationError
@@ -75,12 +75,7 @@ class WriteFiles(Blockwise):  # type: ignore[misc]
         return (None,) * (self.frame.npartitions + 1)
 
     def _task(self, name: Any, index: int) -> Any:
-        return Task(name, write_partition, TaskRef((self.frame._name, index)), self.target, index)
-
-
-def write_partition(frame: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:
-    """Write one partition."""
-    return write_file(frame, target, number)
+        return Task(name, write_file, TaskRef((self.frame._name, index)), self.target, index)
 
 
 class CommitFiles(Expr):  # type: ignore[misc]

@@ -21,7 +21,7 @@ def can_be_kept(directory: Path) -> bool:
 
 
 def take_over(old: Path, new: Path) -> None:
-    """Take over what can be of a directory's owner, group, attributes and mode."""
+    """Copy what can be copied of a directory's owner, group, attributes and mode."""
     of = old.stat()
     with contextlib.suppress(OSError):
         os.chown(new, of.st_uid, of.st_gid)

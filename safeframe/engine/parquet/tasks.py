@@ -219,7 +219,7 @@ def _plain_floats(series: pd.Series[Any], schema: pa.Schema) -> npt.NDArray[Any]
 
 
 def conversion_error(error: Exception, target: Dataset) -> UnsupportedError | SchemaMismatchError:
-    """Say that values do not have the types that the frame promises."""
+    """Return the error for values that do not have the types that the frame promises."""
     msg = f"A partition cannot be written with the frame's types: {error}."
     hint = "Cast the column to one type first, as with ddf.astype({'name': str}), or drop it."
     mixed = any(pd.api.types.is_object_dtype(dtype) for _, dtype in target.dtypes)

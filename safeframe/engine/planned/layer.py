@@ -60,7 +60,7 @@ class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
         self._tasks: dict[Any, Any] = {}
 
     def is_materialized(self) -> bool:
-        """Tell that tasks are made when they are wanted."""
+        """Whether the tasks exist: they are made when they are needed."""
         return False
 
     def get_output_keys(self) -> set[Any]:

@@ -23,7 +23,7 @@ from safeframe.sizing.files import changed_files, marked
 
 
 def source_files(*frames: Any) -> SourceFiles | None:
-    """Look at the files that frames are read from; None where there are none to be seen.
+    """Return the state of the files that frames are read from; None where there are none to be seen.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ class PooledCategories:
 
 
 def coded(column: pd.Categorical) -> Coded:
-    """Take a column apart."""
+    """Split a column."""
     return Coded(pa.array(column.codes), column.dtype)
 
 

@@ -90,7 +90,7 @@ def unwritable_objects(series: pd.Series[Any], rows: int) -> str:
 
 
 def same_form(arrays: Sequence[pa.Array]) -> list[pa.Array]:
-    """Bring columns of objects to one Arrow type, strings to written ones where there are both."""
+    """Cast columns of objects to one Arrow type, strings to written ones where there are both."""
     if len({array.type for array in arrays}) == 1:
         return list(arrays)
     return [_marked(array) if array.type == _STRING else array for array in arrays]

@@ -302,7 +302,7 @@ def _narrowest(values: npt.NDArray[Any]) -> np.dtype[Any]:
 
 
 def one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:
-    """Bring pieces to one Arrow type: an all-null piece has type null, a large one large offsets."""
+    """Cast pieces to one Arrow type: an all-null piece has type null, a large one large offsets."""
     types = {array.type for array in arrays}
     if len(types) == 1:
         return list(arrays)

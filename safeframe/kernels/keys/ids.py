@@ -1,4 +1,4 @@
-"""Gives rows of two sides the same number where their keys are truly equal."""
+"""Numbers rows of two sides, the same number where their keys are truly equal."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _number_ids(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Ids, int]:
 
 
 def _comparable(series: pd.Series[Any]) -> pd.Series[Any]:
-    """Bring values to a form in which equal ones compare equal: strings, or Python objects."""
+    """Convert values to a form in which equal ones compare equal: strings, or Python objects."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(series.cat.categories.dtype)
     return series.astype(object) if series.dtype != object else series

@@ -74,7 +74,7 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
         return KeyColumn(kind="number")
     if kinds == {"string", "object"} and not (_is_binary(left) or _is_binary(right)):
         return KeyColumn(kind="string")
-    hint = f"Cast one side first, as with ddf.astype({{{right_name!r}: {_name(left.dtype)!r}}})."
+    hint = f"Cast one side first, as with ddf.astype({{{right_name!r}: {str(left.dtype)!r}}})."
     raise _mismatch(left, right, left_name, right_name, hint)
 
 
@@ -125,15 +125,11 @@ def _is_uint64(series: pd.Series[Any]) -> bool:
     dtype: Any = series.dtype
     if known_categories(dtype):
         dtype = dtype.categories.dtype
-    return _name(dtype).lower().startswith("uint64")
+    return str(dtype).lower().startswith("uint64")
 
 
 def _is_binary(series: pd.Series[Any]) -> bool:
-    return "binary" in _name(series.dtype)
-
-
-def _name(dtype: Any) -> str:
-    return str(dtype)
+    return "binary" in str(series.dtype)
 
 
 def _mismatch(

@@ -29,7 +29,7 @@ CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
 
 
 def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
-    """Take a side's columns out of a frame, in the order of its spec, as the frame promises them."""
+    """Return a side's columns of a frame, in the order of its spec, as the frame promises them."""
     return [
         as_column(as_promised(frame[name], dtype))
         for name, dtype in zip(side.names, side.dtypes, strict=True)
@@ -148,7 +148,7 @@ def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd
 
 
 def _indicator(rows: JoinedRows, spec: JoinSpec, dtype: pd.CategoricalDtype) -> pd.Categorical:
-    """Say of each row on which sides it was found: left_only, right_only or both."""
+    """Return for each row on which sides it was found: left_only, right_only or both."""
     codes = np.full(len(rows), 2, np.int8)
     if spec.how == "leftanti":
         codes[:] = 0
@@ -206,7 +206,7 @@ def as_key(values: Column, dtype: Any) -> Column:
 
 
 def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Block, Positions]:
-    """Bring to key order just the rows that ``rows`` reaches, and number them from there."""
+    """Sort by key just the rows that ``rows`` reaches, and number them from there."""
     real = rows[rows >= 0] if len(rows) and rows.min() < 0 else rows
     if len(real) == 0:
         return [column[:0] for column in block], rows

@@ -209,7 +209,7 @@ class _Dtypes:
         return dtype if dtype == other else self._mixed(column, dtype, other)
 
     def _mixed(self, column: OutputColumn, left: Any, right: Any) -> Any:
-        """Ask pandas what it makes of a key that has another type on either side.
+        """Return what pandas makes of a key that has another type on either side.
 
         Its answer depends on whether left rows are missing, and it takes a short
         cut where both sides are the same keys in the same order; so they are not.

@@ -76,7 +76,7 @@ def struct(fields: Iterable[Field]) -> bytes:
 
 
 def split_struct(buffer: bytes, at: int = 0) -> list[Field]:
-    r"""Take a struct apart.
+    r"""Parse a struct.
 
     Examples
     --------

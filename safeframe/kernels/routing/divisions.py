@@ -66,7 +66,7 @@ class DivisionRouter:
         return shards
 
     def check(self, keys: pd.DataFrame) -> None:
-        """Look whether keys are within the divisions.
+        """Check that keys are within the divisions.
 
         Raises
         ------

@@ -202,7 +202,7 @@ def _sending(kind: str, facts: P2PFacts, settings: P2PSettings, held_nbytes: int
 
 
 def transport_reason(held_nbytes: int) -> str:
-    """Say that what P2P itself holds comes on top of a task: it is the budget's share for moving rows."""
+    """Return in words that what P2P itself holds comes on top of a task: it is the budget's share for moving rows."""
     return f"; P2P's buffers and messages come on top, with {format_nbytes(held_nbytes)}"
 
 
@@ -262,7 +262,7 @@ def _settings(frames: Collection[P2PFacts], n_shards: int, even: bool) -> tuple[
 
 
 def _at_most(settings: P2PSettings, live: P2PSettings | None) -> P2PSettings:
-    """Take over what the workers have where it is less: only what is too large is changed."""
+    """Return the settings, with what the workers have where that is less: only what is too large is changed."""
     if live is None:
         return settings
     return P2PSettings(

@@ -261,7 +261,7 @@ def _check_index(index: pd.Index[Any], argument: str) -> None:
 
 
 def _with_index(ddf: dd.DataFrame, side: SideKeys, sources: Sequence[int | None]) -> SideKeys:
-    """Have the index as a column where the result takes something from it."""
+    """Make the index a column where the result takes something from it."""
     if side.added is not None or len(ddf._meta.columns) not in sources:
         return side
     return replace(side, added=_free_name(ddf._meta, _INDEX))

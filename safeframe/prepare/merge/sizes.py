@@ -244,7 +244,7 @@ def check_statistics(statistics: Any, names: tuple[Any, ...], ddf: dd.DataFrame)
 def look_at_p2p(
     sizes: JoinSizes, budget: Budget, strategy: str | None, staging: StagingFacts
 ) -> tuple[tuple[P2PFacts, P2PFacts] | None, str]:
-    """Look at the workers and both sides, where P2P was requested or nothing else moves rows.
+    """Gather facts of the workers and both sides, where P2P was requested or nothing else moves rows.
 
     Returns
     -------

@@ -59,7 +59,7 @@ class _FileSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _WrittenRows:
     """Each partition is written as it is."""
 
     ddf: dd.DataFrame
@@ -86,7 +86,7 @@ class _Rows:
     def token(self, dataset: Dataset, *, inside: bool, resume: bool) -> str:
         return _new_token()
 
-    def continued(self, directory: str) -> _Rows:
+    def continued(self, directory: str) -> _WrittenRows:
         return self
 
     def expression(self, target: ParquetTarget, token: str, known: tuple[str, ...]) -> Any:
@@ -94,7 +94,7 @@ class _Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class _Blocks:
+class _WrittenBlocks:
     """The blocks of a merge are written, and its rows never made."""
 
     found: JoinedFrame
@@ -137,9 +137,9 @@ class _Blocks:
             raise ValidationError(msg, hint="Wait for it to end, or write to another path.")
         return _new_token()
 
-    def continued(self, directory: str) -> _Blocks:
+    def continued(self, directory: str) -> _WrittenBlocks:
         """Return the way of a write that goes on from the files of an earlier one."""
-        return _Blocks(self.found.divided_as_before(directory))
+        return _WrittenBlocks(self.found.divided_as_before(directory))
 
     def expression(self, target: ParquetTarget, token: str, known: tuple[str, ...]) -> Any:
         found, merge = self.found, self.found.merge
@@ -199,7 +199,9 @@ def prepare_write(
     )
 
 
-def _choose(ddf: dd.DataFrame, dataset: Dataset, strategy: str | None, *, resume: bool) -> _Rows | _Blocks:
+def _choose(
+    ddf: dd.DataFrame, dataset: Dataset, strategy: str | None, *, resume: bool
+) -> _WrittenRows | _WrittenBlocks:
     """Choose whether rows are made."""
     found: JoinedFrame | str | None
     if strategy == "rows":
@@ -217,12 +219,12 @@ def _choose(ddf: dd.DataFrame, dataset: Dataset, strategy: str | None, *, resume
             if resume and not dataset.is_local:
                 msg = "resume= needs a local path, and this is an object store."
                 raise UnsupportedError(msg, hint="Write to a directory, or leave resume= out.")
-            return _Blocks(found)
+            return _WrittenBlocks(found)
         found = refused
     if resume or strategy == "blocks":
         msg = f"This frame cannot be written in the compact encoding, without its rows: {found}."
         raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
-    return _Rows(ddf)
+    return _WrittenRows(ddf)
 
 
 def _files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def _places(router: DivisionRouter, quantiles: KeyQuantiles) -> Codes:
 
 
 def _check_ends(router: DivisionRouter, quantiles: KeyQuantiles) -> None:
-    """Look at the smallest and the largest key, which are in every sample."""
+    """Check the smallest and the largest key, which are in every sample."""
     if len(quantiles.codes) == 0:
         return
     if router.codes is None:

@@ -1,4 +1,4 @@
-"""Looks how large the integers of a frame's columns are.
+"""Finds how large the integers of a frame's columns are.
 
 Covers: parquet footers, which tell of all values; partitions in memory; a sample of any other.
 """

@@ -1,4 +1,4 @@
-"""Looks for Python objects that could not be restored from a file, before anything is written."""
+"""Finds Python objects that could not be restored from a file, before anything is written."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def no_arrow(dtype: Any) -> str:
 
 
 def unwritable_objects_of(frame: pd.DataFrame) -> dict[Any, str]:
-    """Look at the columns of dtype object of a partition."""
+    """Check the columns of dtype object of a partition."""
     return {
         name: what
         for name in frame.columns

@@ -1,4 +1,4 @@
-"""Learns how wide strings, objects and categories are, from some partitions and from parquet footers.
+"""Estimates how wide strings, objects and categories are, from some partitions and from parquet footers.
 
 Covers: which partitions are sampled, bytes per row in each of them, the
 interval that follows, and what footers say of partitions that are not sampled.

@@ -19,7 +19,7 @@ from dask.delayed import Delayed, delayed
 
 from safeframe import config, options
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
+from safeframe.facts.keys import Counts, KeySchema, KeyStatistics
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.kernels.keys.counts import count_candidates
 from safeframe.kernels.keys.labels import label_rows
@@ -129,7 +129,7 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
     trees = []
     for number in stale:
         ddf, on = sides[number]
-        parts = each_partition_keys(ddf, on, _count, _add, statistics[number].schema, wanted)
+        parts = each_partition_keys(ddf, on, count_candidates, _add, statistics[number].schema, wanted)
         trees.append(_tree(parts, _add))
     counted: dict[int, Counts] = dict(zip(stale, dask.compute(*trees), strict=True))
     return [
@@ -160,12 +160,8 @@ def _summarise(
 
 
 def _threshold(summary: KeySummary) -> float:
-    """Tell later partitions which keys cannot be in the sample any more: the threshold only falls."""
+    """Return the threshold, from which later partitions know which keys cannot be in the sample any more: it only falls."""
     return summary.fraction
-
-
-def _count(keys: list[pd.Series[Any]], schema: KeySchema, candidates: Codes) -> Counts:
-    return count_candidates(keys, schema, candidates)
 
 
 def _add(parts: list[Counts]) -> Counts:
@@ -250,14 +246,10 @@ def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> li
         labels = dict(zip(missing.tolist(), decode_codes(missing, schema), strict=True))
     else:
         ddf, on = sides[side]
-        found = each_partition_keys(ddf, on, _label, _merged, schema, missing)
+        found = each_partition_keys(ddf, on, label_rows, _merged, schema, missing)
         labels = dask.compute(_tree(found, _merged))[0]
     statistics[side] = replace(statistics[side], labels=statistics[side].labels | labels)
     return statistics
-
-
-def _label(keys: list[pd.Series[Any]], schema: KeySchema, wanted: Codes) -> dict[int, Any]:
-    return label_rows(keys, schema, wanted)
 
 
 def _merged(parts: list[dict[int, Any]]) -> dict[int, Any]:

@@ -1,4 +1,4 @@
-"""Looks whether a side's keys are unique, and close enough to each other for a table.
+"""Checks whether a side's keys are unique, and close enough to each other for a table.
 
 Covers: one pass that finds the smallest and largest key, and which keys are there.
 """

@@ -1,4 +1,4 @@
-"""Learns the rows and bytes of each partition, and where a frame may be cut, in one pass.
+"""Measures the rows and bytes of each partition, and where a frame may be cut, in one pass.
 
 Covers: parquet footers where they say it all; a pass over the partitions, or
 over slices of parquet files; places between rows, or between index values.
