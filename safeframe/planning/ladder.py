@@ -24,6 +24,7 @@ from safeframe.facts.plan import Candidate
 from safeframe.units import format_nbytes
 
 OfferT = TypeVar("OfferT")
+_NAME_A_PLACE = "Name a directory in staging= that all workers can reach"
 
 Rung = Callable[[], OfferT | str]
 """Returns what a strategy would do, or why it cannot run."""
@@ -130,15 +131,18 @@ def task_fits(peak_nbytes: int, budget: Budget) -> str:
     return f"a task would need {format_nbytes(peak_nbytes)}, and it may use {format_nbytes(room)}"
 
 
-def _nothing_runs(recipe: str, requested: str | None, why_not: Mapping[str, str]) -> ValidationError:
-    name_a_place = "Name a directory in staging= that all workers can reach"
-    if requested is None:
-        listed = "; ".join(f"{name}: {why}" for name, why in why_not.items())
-        return ValidationError(f"No strategy can run this {recipe}. {listed}.", hint=f"{name_a_place}.")
-    msg = f"strategy={requested!r} cannot run this {recipe}: {why_not[requested]}."
+def cannot_run(strategy: str, why: str, *, recipe: str) -> ValidationError:
+    """Make the error of a requested strategy that cannot run."""
     return ValidationError(
-        msg,
-        hint=f"{name_a_place}, or leave strategy= out."
-        if requested == "staged"
+        f"strategy={strategy!r} cannot run this {recipe}: {why}.",
+        hint=f"{_NAME_A_PLACE}, or leave strategy= out."
+        if strategy == "staged"
         else "Leave strategy= out to let the plan choose.",
     )
+
+
+def _nothing_runs(recipe: str, requested: str | None, why_not: Mapping[str, str]) -> ValidationError:
+    if requested is None:
+        listed = "; ".join(f"{name}: {why}" for name, why in why_not.items())
+        return ValidationError(f"No strategy can run this {recipe}. {listed}.", hint=f"{_NAME_A_PLACE}.")
+    return cannot_run(requested, why_not[requested], recipe=recipe)

@@ -20,7 +20,7 @@ from safeframe.facts.plan import Plan
 from safeframe.facts.sort import P2PShuffle, ShuffleFacts, ShuffleRun, StagedShuffle
 from safeframe.kernels.columns.rows import rows_have_fixed_width
 from safeframe.kernels.keys.schema import common_schema
-from safeframe.planning.ladder import check_strategy
+from safeframe.planning.ladder import cannot_run, check_strategy
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
 from safeframe.planning.sort.shuffle import SHUFFLE_STRATEGIES, plan_shuffle
 from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame, check_keys, given_budget
@@ -61,6 +61,9 @@ def plan_by_key(
     check_strategy(given.strategy, SHUFFLE_STRATEGIES, recipe="shuffle")
     frame, names = _keyed(ddf, on, given)
     staging = staging_facts(given.staging)
+    if given.strategy == "staged" and staging.directory is None:
+        raise cannot_run(given.strategy, staging.unavailable, recipe="shuffle")
+    partition_nbytes = config.partition_nbytes(given.partition_size)
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
@@ -78,7 +81,7 @@ def plan_by_key(
             output_width=width,
             budget=budget,
             staging=staging,
-            partition_nbytes=config.partition_nbytes(given.partition_size),
+            partition_nbytes=partition_nbytes,
             npartitions=given.npartitions,
             strategy=given.strategy,
             self_made=self_made(frame),
@@ -94,6 +97,7 @@ def plan_by_key_through_p2p(
 ) -> PlannedShuffle:
     """As :func:`plan_by_key`, for rows that pass through P2P whatever else there is."""
     frame, names = _keyed(ddf, on, given)
+    partition_nbytes = config.partition_nbytes(given.partition_size)
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
@@ -101,7 +105,7 @@ def plan_by_key_through_p2p(
     plan = plan_p2p_shuffle(
         p2p_facts(frame, budget=budget, keys=keys),
         npartitions=given.npartitions,
-        partition_nbytes=config.partition_nbytes(given.partition_size),
+        partition_nbytes=partition_nbytes,
     )
     return PlannedShuffle(frame=frame, on=names, schema=schema, plan=replace(plan, sources=sources))
 
