@@ -77,6 +77,9 @@ class KeyQuantiles:
 
     Each partition's keys were put in order and every so-manieth was taken, from
     a random start. The smallest and the largest key of each are there besides.
+
+    The sample stays in the process that took it: what is pickled of it are
+    counts of rows. A plan and its router have all that a run needs.
     """
 
     codes: Codes
@@ -103,6 +106,29 @@ class KeyQuantiles:
     def key_rows(self) -> int:
         """Rows that have a key."""
         return self.total_rows - self.null_rows
+
+    @classmethod
+    def of_rows(cls, partition_rows: Counts, null_rows: int = 0) -> KeyQuantiles:
+        """Return the rows of partitions alone, where no keys are read."""
+        nothing = np.empty(0)
+        return cls(
+            codes=np.empty(0, np.uint64),
+            rows=nothing,
+            below=nothing,
+            below_error=nothing,
+            total_rows=int(partition_rows.sum()),
+            null_rows=null_rows,
+            values=None,
+            partitions=None,
+            partition_rows=partition_rows,
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return KeyQuantiles.of_rows, (self.partition_rows, self.null_rows)
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        # The router that is made of the sample is next to it wherever it tells expressions apart.
+        return ("KeyQuantiles", self.null_rows, self.partition_rows.tobytes())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,12 +38,10 @@ from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
 from safeframe.engine.sort.tasks import SortSpec
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
-from safeframe.facts.sort import RangeFigures
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.frame import with_index
 from safeframe.kernels.lag.shift import lagged_meta
 from safeframe.kernels.lag.spec import LagSpec
-from safeframe.kernels.routing.ranges import RangeRouter, range_router
 from safeframe.kernels.sort.rows import RowOrder
 
 
@@ -66,7 +64,7 @@ class LagRequest:
 class SafeLag(PlannedFrame):
     """Rows with columns shifted within groups, by a plan."""
 
-    _parameters = ["frame", "plan", "lags", "transform", "request", "quantiles", "given_divisions"]
+    _parameters = ["frame", "plan", "lags", "transform", "request", "router", "given_divisions"]
 
     @functools.cached_property
     def _meta(self) -> Any:
@@ -120,17 +118,13 @@ class SafeLag(PlannedFrame):
             case StagedGroups(figures=figures, across=across):
                 # Rows of one key, as they were staged, are in the frame's order, and columns may ask for another one.
                 staged_in_order = across or request.order.by == lags.by
-                router = self._router(figures, request.order if across else request.groups)
                 sealing = spec, figures.layout, lags, staged_in_order, across
-                return staged_cells(self, spec.frame, router, way, lag_cell, seal_lag, *sealing)
-            case P2PGroups(figures=figures, settings=settings):
-                moved = by_p2p(frame, self._router(figures, request.groups), settings, plan)
+                return staged_cells(self, spec.frame, self.router, way, lag_cell, seal_lag, *sealing)
+            case P2PGroups(settings=settings):
+                moved = by_p2p(frame, self.router, settings, plan)
                 return LagShards(moved, lag_shard, spec, lags, *result).fuse()
             case _:
                 assert_never(way)
-
-    def _router(self, figures: RangeFigures, order: RowOrder) -> RangeRouter:
-        return range_router(order, figures.layout, self.quantiles)
 
     def _check_partitions(self, frame: Any) -> None:
         plan: Plan = self.plan

@@ -40,7 +40,6 @@ from safeframe.facts.sort import (
     InPlaceSort,
     P2PShuffle,
     P2PSort,
-    RangeFigures,
     ShuffleRun,
     SortRun,
     StagedShuffle,
@@ -49,7 +48,7 @@ from safeframe.facts.sort import (
 from safeframe.kernels.columns.frame import with_index
 from safeframe.kernels.routing.divisions import DivisionRouter
 from safeframe.kernels.routing.hashes import HashRouter
-from safeframe.kernels.routing.ranges import NullsFirst, range_router
+from safeframe.kernels.routing.ranges import NullsFirst
 from safeframe.kernels.sort.rows import RowOrder
 
 
@@ -72,7 +71,7 @@ class SortRequest:
 class SafeSort(PlannedFrame):
     """Rows sorted by a plan, with the facts that it was made from: they may be planned again."""
 
-    _parameters = ["frame", "plan", "request", "facts", "given_divisions"]
+    _parameters = ["frame", "plan", "request", "router", "facts", "given_divisions"]
 
     @property
     def _meta(self) -> Any:
@@ -126,7 +125,7 @@ class SafeSort(PlannedFrame):
                 return staged_cells(
                     self,
                     spec.frame,
-                    self._router(figures),
+                    self.router,
                     way,
                     ordered_cell,
                     seal_sort,
@@ -134,17 +133,13 @@ class SafeSort(PlannedFrame):
                     figures.layout,
                 )
             case P2PSort(figures=figures, settings=settings):
-                router = self._router(figures)
+                router: Any = self.router
                 if not request.order.na_last and figures.layout.null_shard:
                     router = NullsFirst(router)
                 moved = by_p2p(frame, router, settings, plan)
                 return OrderedShards(moved, spec, self._meta, self.given_divisions).fuse()
             case _:
                 assert_never(way)
-
-    def _router(self, figures: RangeFigures) -> Any:
-        request: SortRequest = self.request
-        return request.cuts or range_router(request.order, figures.layout, self.facts.quantiles)
 
 
 class SafeShuffle(PlannedFrame):

@@ -18,11 +18,11 @@ from safeframe.engine.sort.nodes import SortRequest
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Width
 from safeframe.facts.files import SourceFiles
-from safeframe.facts.keys import Counts
 from safeframe.facts.lag import GroupEdges, HaloGroups, LagFacts, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import KeyQuantiles, P2PShuffle, ShuffleRun, SortFacts
 from safeframe.kernels.lag.spec import LagSpec
+from safeframe.kernels.routing.ranges import RangeRouter, range_router
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.lag.plan import LAG_STRATEGIES, plan_lag, whole_refused
@@ -50,8 +50,8 @@ class PlannedLag:
     """What is shifted."""
     request: LagRequest
     """The orders of rows, and what becomes of the index."""
-    quantiles: KeyQuantiles
-    """The sampled keys."""
+    router: RangeRouter | None
+    """What sends rows to their shards; None where none move."""
     plan: Plan
     """The plan."""
     divisions: tuple[Any, ...]
@@ -119,7 +119,7 @@ def lagged(planned: PlannedLag, transform: Callable[[Any], Any] | str | None) ->
     if isinstance(plan.run.way, StagedGroups):
         check_staging(plan.run.way.directory)
     expression = SafeLag(
-        planned.frame, plan, planned.lags, transform, planned.request, planned.quantiles, planned.divisions
+        planned.frame, plan, planned.lags, transform, planned.request, planned.router, planned.divisions
     )
     return cast("dd.DataFrame", new_collection(expression))
 
@@ -161,11 +161,11 @@ class _Gathering:
         n, total = plan.output_partitions, int(plan.output_rows)
         rows = np.full(n, -(-total // n), np.int64)
         rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
-        counted = _unsampled(count_partition_rows(shuffle.frame))
+        counted = KeyQuantiles.of_rows(count_partition_rows(shuffle.frame))
         facts = self._sort_facts(shuffle.frame, request.groups, counted, split_keys=False)
         # Partitions are made by the tasks that receive their rows, next to what brings these.
         held = replace(self.budget, transport_nbytes=plan.budget.transport_nbytes)
-        facts = replace(facts, quantiles=_unsampled(rows), budget=held)
+        facts = replace(facts, quantiles=KeyQuantiles.of_rows(rows), budget=held)
         by_p2p = isinstance(plan.run, ShuffleRun) and isinstance(plan.run.way, P2PShuffle)
         return replace(
             self._lag_facts(facts, self.source.frame, edges=None, apart="", across=False), by_p2p=by_p2p
@@ -242,22 +242,6 @@ class _Gathering:
         )
 
 
-def _unsampled(rows: Counts) -> KeyQuantiles:
-    """Return the rows of partitions alone, where no keys are read."""
-    nothing = np.empty(0)
-    return KeyQuantiles(
-        codes=np.empty(0, np.uint64),
-        rows=nothing,
-        below=nothing,
-        below_error=nothing,
-        total_rows=int(rows.sum()),
-        null_rows=0,
-        values=None,
-        partitions=None,
-        partition_rows=rows,
-    )
-
-
 def _put_together(
     source: LagSource, spec: LagSpec, request: LagRequest, frame: dd.DataFrame, facts: LagFacts, plan: Plan
 ) -> PlannedLag:
@@ -266,10 +250,24 @@ def _put_together(
         frame=frame,
         lags=spec,
         request=request,
-        quantiles=quantiles,
+        router=_router(request, quantiles, plan),
         plan=plan,
         divisions=_divisions(source, request, quantiles, plan),
     )
+
+
+def _router(request: LagRequest, quantiles: KeyQuantiles, plan: Plan) -> RangeRouter | None:
+    assert isinstance(plan.run, LagRun), "lag features are planned"
+    way = plan.run.way
+    match way:
+        case WholeGroups() | HaloGroups():
+            return None
+        case StagedGroups(figures=figures, across=across):
+            return range_router(request.order if across else request.groups, figures.layout, quantiles)
+        case P2PGroups(figures=figures):
+            return range_router(request.groups, figures.layout, quantiles)
+        case _:
+            assert_never(way)
 
 
 def _divisions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 import dask.dataframe as dd
 import numpy as np
@@ -19,10 +19,21 @@ from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
-from safeframe.facts.sort import Alignment, KeyQuantiles, SortFacts, SortRun, StagedSort
+from safeframe.facts.sort import (
+    AlignedSort,
+    Alignment,
+    InPlaceSort,
+    KeyQuantiles,
+    P2PSort,
+    SortFacts,
+    SortRun,
+    SortWay,
+    StagedSort,
+)
 from safeframe.kernels.columns.rows import rows_have_fixed_width
 from safeframe.kernels.keys.schema import common_schema
-from safeframe.kernels.routing.divisions import division_router
+from safeframe.kernels.routing.divisions import DivisionRouter, division_router
+from safeframe.kernels.routing.ranges import RangeRouter, range_router
 from safeframe.kernels.sort.rows import RowOrder, check_orderable
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.sort.alignment import align
@@ -89,6 +100,9 @@ def plan_order(
     check_strategy(given.strategy, SORT_STRATEGIES, recipe=recipe)
     if given.divisions is not None:
         request = replace(request, cuts=division_router(request.order, given.divisions))
+    # A frame that came from another process brought no sample along.
+    if previous is not None and not len(previous.quantiles.codes):
+        previous = None
     facts = order_facts(
         frame,
         request,
@@ -173,8 +187,22 @@ def make_collection(planned: PlannedSort) -> dd.DataFrame:
     divisions = known_divisions(
         planned.frame.divisions, planned.request, planned.facts.quantiles, plan.run.way
     )
-    expression = SafeSort(planned.frame, plan, planned.request, planned.facts, divisions)
+    expression = SafeSort(
+        planned.frame, plan, planned.request, _router(planned, plan.run.way), planned.facts, divisions
+    )
     return cast("dd.DataFrame", new_collection(expression))
+
+
+def _router(planned: PlannedSort, way: SortWay) -> DivisionRouter | RangeRouter | None:
+    """Return what sends rows to their shards; None where none move."""
+    match way:
+        case InPlaceSort() | AlignedSort():
+            return None
+        case StagedSort(figures=figures) | P2PSort(figures=figures):
+            request = planned.request
+            return request.cuts or range_router(request.order, figures.layout, planned.facts.quantiles)
+        case _:
+            assert_never(way)
 
 
 def _alignment(quantiles: KeyQuantiles) -> Alignment | None:
