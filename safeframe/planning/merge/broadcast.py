@@ -8,21 +8,21 @@ from safeframe import options
 from safeframe.facts.merge import BroadcastMerge, How, MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import broadcast_cell_peak_nbytes, cell_reason, largest_partition_nbytes
-from safeframe.planning.merge.choice import Choice, Widths
 from safeframe.planning.merge.key_loads import key_loads
+from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.units import format_count, format_nbytes
 
 
-def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Choice | str:
+def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Offer | str:
     """Hold one side whole on each worker, where it is small and no partition's result is too large."""
     if not facts.may_broadcast:
         return "broadcast=False was given"
     reasons = []
     for build in _build_sides(facts.how):
-        choice = _broadcast_of(build, facts, widths, partition_nbytes)
-        if isinstance(choice, Choice):
-            return choice
-        reasons.append(choice)
+        offer = _broadcast_of(build, facts, widths, partition_nbytes)
+        if isinstance(offer, Offer):
+            return offer
+        reasons.append(offer)
     return "; ".join(reasons) or f"neither side of an {facts.how} merge may be held whole on each worker"
 
 
@@ -35,7 +35,7 @@ def _build_sides(how: How) -> tuple[str, ...]:
     return ("left",) if how == "right" else ()
 
 
-def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Choice | str:
+def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Offer | str:
     build_side, probe_side = (facts.right, facts.left) if build == "right" else (facts.left, facts.right)
     build_width, probe_width = (
         (widths.right, widths.left) if build == "right" else (widths.left, widths.right)
@@ -106,7 +106,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             reason=f"the {build} side of {format_nbytes(build_nbytes)}, and with a partition of the other one {cell}",
         ),
     )
-    return Choice(
+    return Offer(
         reasons=(f"the {build} side takes {format_nbytes(build_nbytes)}: each worker can hold all of it",),
         steps=steps,
         output_partitions=max(1, partitions),

@@ -11,7 +11,7 @@ from safeframe.facts.layout import OrderedLayout, TouchedParts
 from safeframe.facts.merge import MergeFacts, OrderedMerge, SideFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import cell_reason, sorted_cell_peak_nbytes, stage_peak_nbytes
-from safeframe.planning.merge.choice import Choice, Widths
+from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut
 from safeframe.planning.merge.staged import stage_reason, stage_step
 from safeframe.planning.merge.touched_parts import first_disorder, held_rows, touched_parts
@@ -37,7 +37,7 @@ def sides_of(facts: MergeFacts, widths: Widths) -> dict[str, tuple[SideFacts, fl
 
 def by_order(
     facts: MergeFacts, widths: Widths, lay_out: LayOut, staying: tuple[str, ...], reason: str
-) -> Choice | str:
+) -> Offer | str:
     """Join cells of slices of the partitions of the sides that stay, and of staged shards of the other.
 
     Parameters
@@ -104,7 +104,7 @@ def by_order(
             f"an output partition touches up to {' + '.join(most)} whole partitions, which takes a worker to "
             f"{format_nbytes(projected)}, above {format_nbytes(facts.budget.usable_nbytes)}"
         )
-    return Choice(
+    return Offer(
         reasons=(reason,),
         steps=tuple(steps),
         output_partitions=figures.layout.n_cells,
@@ -124,7 +124,7 @@ def by_order(
     )
 
 
-def by_one_side(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
+def by_one_side(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str:
     """Stage one side by the key ranges of the other one's partitions, which stay where they are."""
     if facts.how == "cross":
         return "every row is paired with every row: no order helps"
@@ -138,7 +138,7 @@ def by_one_side(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | 
         if not why:
             moved = "right" if name == "left" else "left"
             side, width = sides[moved]
-            choice = by_order(
+            offer = by_order(
                 facts,
                 widths,
                 lay_out,
@@ -148,14 +148,14 @@ def by_one_side(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | 
                     f"{format_nbytes(side.keys.rows * width)} pass through {facts.staging.directory}"
                 ),
             )
-            if isinstance(choice, Choice):
-                return choice
-            why = f"with the {name} side in place, {choice}"
+            if isinstance(offer, Offer):
+                return offer
+            why = f"with the {name} side in place, {offer}"
         reasons.append(why)
     return "; ".join(reasons)
 
 
-def by_sorted(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
+def by_sorted(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str:
     """Join neighbouring partitions, where both sides are in key order, whatever their divisions."""
     if facts.how == "cross":
         return "every row is paired with every row: no order helps"

@@ -19,8 +19,8 @@ from safeframe.facts.budget import StagingFacts
 from safeframe.facts.merge import MergeFacts, P2PMerge
 from safeframe.facts.plan import Step
 from safeframe.planning.memory import cell_reason, default_shard_nbytes, p2p_cell_peak_nbytes
-from safeframe.planning.merge.choice import Choice, Widths, output_target
 from safeframe.planning.merge.key_loads import KeyLoads
+from safeframe.planning.merge.offer import Offer, Widths, output_target
 from safeframe.planning.merge.shards import LayoutFigures, lay_out
 from safeframe.planning.p2p.layout import (
     bounding_row_nbytes,
@@ -31,7 +31,7 @@ from safeframe.planning.p2p.layout import (
 from safeframe.units import format_count, format_nbytes
 
 
-def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
+def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Offer | str:
     """Move both sides between the workers, where there are such workers and P2P can carry the rows."""
     if facts.p2p_refused:
         return facts.p2p_refused
@@ -91,7 +91,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Choice | str:
             f"{heavy[0].upper()}{heavy[1:]}, and P2P sends all of them to one task, which has room for {room}. Name a directory in staging= that all "
             "workers can reach, so that the key can be cut, or choose another strategy=."
         )
-    return Choice(
+    return Offer(
         reasons=tuple(reasons),
         steps=(*p2p.steps, cells),
         output_partitions=layout.n_cells,

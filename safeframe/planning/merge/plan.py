@@ -26,9 +26,9 @@ from safeframe.facts.plan import Plan
 from safeframe.planning.ladder import Rung, climb
 from safeframe.planning.memory import default_shard_nbytes
 from safeframe.planning.merge.broadcast import by_broadcast
-from safeframe.planning.merge.choice import Choice, bounding_widths, output_target
 from safeframe.planning.merge.in_order import by_one_side, by_sorted, sides_of
 from safeframe.planning.merge.key_loads import KeyLoads, key_loads, loads_in_order
+from safeframe.planning.merge.offer import Offer, bounding_widths, output_target
 from safeframe.planning.merge.p2p import by_p2p
 from safeframe.planning.merge.shards import LayoutFigures, lay_out
 from safeframe.planning.merge.staged import by_staged
@@ -82,7 +82,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
             whole_keys=facts.ordered,
         )
 
-    rungs: dict[str, Rung[Choice]] = {
+    rungs: dict[str, Rung[Offer]] = {
         "table": lambda: by_table(facts),
         "sorted": lambda: by_sorted(facts, widths, laid_out),
         "broadcast": lambda: by_broadcast(facts, widths, target.partition_nbytes),
@@ -95,31 +95,31 @@ def plan_merge(facts: MergeFacts) -> Plan:
         rungs = {name: rungs[name] for name in ORDERED_STRATEGIES}
     recipe = "sorted_merge" if facts.ordered else "merge"
     decision = climb(rungs, recipe=recipe, requested=facts.strategy, forms={"table": "broadcast"})
-    choice = decision.offer
-    for side in choice.moved:
+    offer = decision.offer
+    for side in offer.moved:
         # Rows of other types would not come back as they were.
         sides_of(facts, widths)[side][0].profile.check_writable()
     write: WritePlan | str = "a merge with keys that come once repeats no row of the other side"
-    if not isinstance(choice.way, TableMerge):
+    if not isinstance(offer.way, TableMerge):
         write = plan_write(facts, widths, loads())
     return Plan(
         recipe=recipe,
         strategy=decision.strategy,
-        reasons=choice.reasons,
+        reasons=offer.reasons,
         rejected=decision.rejected,
-        steps=choice.steps,
-        budget=choice.budget or facts.budget,
+        steps=offer.steps,
+        budget=offer.budget or facts.budget,
         output_rows=facts.estimate.rows,
         output_nbytes=facts.estimate.nbytes,
         output_width=facts.estimate.width,
-        output_partitions=choice.output_partitions,
-        partition_nbytes=choice.partition_nbytes or target.partition_nbytes,
-        largest_partition_nbytes=math.ceil(choice.largest_rows * widths.output),
+        output_partitions=offer.output_partitions,
+        partition_nbytes=offer.partition_nbytes or target.partition_nbytes,
+        largest_partition_nbytes=math.ceil(offer.largest_rows * widths.output),
         row_nbytes=widths.output,
-        staging_nbytes=choice.staging_nbytes,
-        staging_free_nbytes=None if choice.staging is None else choice.staging.free_nbytes,
-        staging_directory=None if choice.staging is None else choice.staging.directory,
-        run=MergeRun(estimate=facts.estimate, way=choice.way, write=write),
-        advice=choice.advice,
+        staging_nbytes=offer.staging_nbytes,
+        staging_free_nbytes=None if offer.staging is None else offer.staging.free_nbytes,
+        staging_directory=None if offer.staging is None else offer.staging.directory,
+        run=MergeRun(estimate=facts.estimate, way=offer.way, write=write),
+        advice=offer.advice,
         sources=facts.sources,
     )

@@ -12,7 +12,7 @@ from safeframe.planning.memory import (
     cell_reason,
     stage_peak_nbytes,
 )
-from safeframe.planning.merge.choice import Choice, Widths
+from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut
 from safeframe.units import format_count, format_nbytes
 
@@ -36,7 +36,7 @@ def stage_reason(rows: int, nbytes: int) -> str:
     )
 
 
-def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | str:
+def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str:
     """Pass both sides through files, where the workers share a place for them."""
     if facts.staging.directory is None:
         return facts.staging.unavailable
@@ -65,7 +65,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Choice | st
             left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
         )
         way = OrderedMerge(layout=layout, ordered=moved)
-    return Choice(
+    return Offer(
         reasons=(
             (
                 f"rows of both sides pass through {facts.staging.directory} into {layout.n_shards} shards, "

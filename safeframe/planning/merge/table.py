@@ -16,7 +16,7 @@ from safeframe.planning.memory import (
     table_cell_peak_nbytes,
     table_slice_peak_nbytes,
 )
-from safeframe.planning.merge.choice import Choice
+from safeframe.planning.merge.offer import Offer
 from safeframe.planning.merge.staged import stage_step
 from safeframe.units import format_count, format_nbytes
 
@@ -38,7 +38,7 @@ def no_room_for_table(facts: TableFacts) -> str:
     return ""
 
 
-def by_table(facts: MergeFacts) -> Choice | str:
+def by_table(facts: MergeFacts) -> Offer | str:
     """Look up the rows of one side in a table, where it has each key once and workers have room."""
     table = facts.table
     if isinstance(table, str):
@@ -47,7 +47,7 @@ def by_table(facts: MergeFacts) -> Choice | str:
         return why
     keys = table.keys
     other = "left" if keys.build_side == "right" else "right"
-    return Choice(
+    return Offer(
         reasons=(
             (
                 f"the {keys.build_side} side has each key once: a memory-mapped table of "

@@ -19,8 +19,8 @@ from safeframe.facts.plan import Step
 from safeframe.kernels.order import Positions
 from safeframe.kernels.parquet.row_groups import rectangle_shape
 from safeframe.planning.memory import default_shard_nbytes, joined_file_peak_nbytes
-from safeframe.planning.merge.choice import Widths, bounding_widths
 from safeframe.planning.merge.key_loads import KeyLoads, Loads, key_loads, loads_in_order
+from safeframe.planning.merge.offer import Widths, bounding_widths
 from safeframe.planning.merge.shards import lay_out
 from safeframe.planning.merge.staged import stage_step
 from safeframe.planning.parquet import row_group_nbytes, row_group_rows

@@ -1,4 +1,4 @@
-"""What a rung of a merge's ladder says; the widths of rows and the target that all of them reckon with."""
+"""What a strategy of a merge offers to the ladder; the widths of rows and the target that all of them reckon with."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from safeframe.planning.memory import default_partition_nbytes, largest_partitio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """What a rung of the ladder would do."""
+class Offer:
+    """What a strategy would do."""
 
     reasons: tuple[str, ...]
     """Why it can run."""
