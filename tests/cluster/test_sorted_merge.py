@@ -17,7 +17,7 @@ import safeframe
 from safeframe.engine.exchange.nodes import StagePartitions
 from safeframe.engine.merge.in_order_tasks import checked_part
 from safeframe.engine.planned.fusion import FusedCells
-from safeframe.engine.storage.sessions import SEAL_PREFIX
+from safeframe.engine.storage.janitor import SEAL_PREFIX
 from tests.expressions import every_node
 
 

@@ -27,7 +27,7 @@ from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import StagedFile, stage_files, stage_group
 from safeframe.engine.planned.nodes import GivenOutput
-from safeframe.engine.storage.sessions import SEAL_PREFIX
+from safeframe.engine.storage.janitor import SEAL_PREFIX
 from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, stands_alone
 

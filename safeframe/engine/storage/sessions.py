@@ -10,7 +10,7 @@
 Files go away, whichever comes first:
 
 - on a cluster, when the scheduler forgets or releases the run's sealed
-  manifest (:class:`StagingJanitor`, a scheduler plugin);
+  manifest (a scheduler plugin, in :mod:`safeframe.engine.storage.janitor`);
 - without a cluster, when the last reference to the manifest goes
   (``weakref.finalize``, in :mod:`safeframe.engine.storage.owned_file`);
 - when the scheduler closes; when the process exits;
@@ -18,7 +18,7 @@ Files go away, whichever comes first:
   lock can be taken has no owner. Only what has our marker is removed, and the
   marker is written once the lock is held.
 
-Covers: sessions in directories, and the scheduler's plugin for both kinds.
+Covers: sessions in directories.
 Does not cover: sessions in object stores, which know no locks (``engine.storage.remote_sessions``).
 """
 
@@ -26,18 +26,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import shutil
 import stat
 import threading
 import uuid
 from pathlib import Path
-from typing import Any
 
-from distributed import SchedulerPlugin
-
-from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.lock import Lock, claim_marked, new_lock, sweep
 from safeframe.engine.storage.private_directory import (
     is_own,
@@ -45,15 +40,9 @@ from safeframe.engine.storage.private_directory import (
     private_directory,
     user_name,
 )
-from safeframe.engine.storage.remote import remote_store
 from safeframe.engine.storage.remote_sessions import RemoteSession
 from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import is_remote
-
-logger = logging.getLogger(__name__)
-
-SEAL_PREFIX = "safeframe-seal-"
-"""The key of a run's sealed manifest is this and the run's name."""
 
 OWNED = ".owned"
 """How the directory of a run is named whose files the objects that name them remove (``engine.storage.owned_file``)."""
@@ -138,61 +127,6 @@ def holds_session(path: str) -> bool:
 def is_owned_run(path: str) -> bool:
     """Whether a path is in a run whose files the objects that name them remove."""
     return f"{OWNED}/" in path
-
-
-class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
-    """Removes a run's files when the scheduler releases its sealed manifest.
-
-    Parameters
-    ----------
-    directory
-        The session's directory or URL; the scheduler has to reach it.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.name = f"safeframe-staging-{directory.rpartition('/')[2]}"
-        # A second client of the same cluster registers it again.
-        self.idempotent = True
-        self._runs: set[str] = set()
-        self._out_of_reach = False
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        """See :meth:`distributed.SchedulerPlugin.transition`.
-
-        An object store is waited for here: a run that starts over may have new
-        files a moment later, which a removal in the background would take too.
-        """
-        if not (isinstance(key, str) and key.startswith(SEAL_PREFIX)):
-            return
-        run = f"{self.directory}/{key.removeprefix(SEAL_PREFIX)}"
-        self._runs.add(run)
-        # A manifest that is lost with its worker is released too: its run starts
-        # over with new files, so that the old ones are of no more use.
-        if finish == "forgotten" or (start == "memory" and finish == "released"):
-            self._remove(run)
-            if finish == "forgotten":
-                self._runs.discard(run)
-
-    async def close(self) -> None:
-        """See :meth:`distributed.SchedulerPlugin.close`."""
-        for run in self._runs:
-            self._remove(run)
-
-    def _remove(self, run: str) -> None:
-        if not is_remote(run):
-            store_for(run).remove_run(run)
-        elif not self._out_of_reach:
-            try:
-                remote_store(run).delete(run)
-            except OSError as error:
-                # Once is enough: each try may hold the scheduler for seconds.
-                self._out_of_reach = True
-                logger.warning(
-                    "The scheduler cannot remove staged rows from %s: %s. They are removed when the client's process ends.",
-                    self.directory,
-                    error,
-                )
 
 
 def _started(base: Path) -> tuple[Path, Lock]:

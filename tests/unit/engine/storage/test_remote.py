@@ -23,9 +23,9 @@ import pytest
 import safeframe
 from safeframe import options
 from safeframe.engine.storage import remote as module
+from safeframe.engine.storage.janitor import StagingJanitor
 from safeframe.engine.storage.remote import ARROW_SCHEMES, RemoteStore, remote_store
 from safeframe.engine.storage.remote_sessions import RemoteSession
-from safeframe.engine.storage.sessions import StagingJanitor
 from safeframe.errors import StagingError
 
 CONTENT = bytes(range(256)) * 64
