@@ -1,4 +1,4 @@
-"""An array cut anew, and a bag grouped, in safeframe and in stock dask.
+"""An array cut into other chunks, and a bag grouped, in safeframe and in stock dask.
 
 Covers: both, made in the workers, with the calls that a user would write first.
 Does not cover: the process that it is done in (:mod:`benchmarks.engines`), or whether
