@@ -30,6 +30,7 @@ KINDS = {
     "Int64": lambda codes: pd.Series(pd.array(codes, dtype="Int64")).mask(codes == 0),
     "float": lambda codes: pd.Series(np.where(codes == 0, np.nan, codes / 4 - 5)),
     "float32": lambda codes: pd.Series(np.where(codes == 0, np.nan, codes / 3 - 5).astype("float32")),
+    "Float32": lambda codes: KINDS["float32"](codes).astype("Float32"),
     "uint64": lambda codes: pd.Series(codes.astype("uint64") + np.uint64(2**63 - 20)),
     "timedelta": lambda codes: pd.Series(pd.to_timedelta((codes - 20) * 3600, unit="s")),
 }

@@ -147,8 +147,7 @@ def _check_divisions(index: pd.Index[Any], divisions: tuple[Any, ...], number: i
         index = index.dropna()  # nulls are behind every division
         if not len(index):
             return
-    # A narrow float is compared as it is: numpy would round the division to it.
-    first, last = (key.item() if isinstance(key, np.floating) else key for key in (index[0], index[-1]))
+    first, last = index[0], index[-1]
     last_of_all = number == len(divisions) - 2
     if first < low or last > high or (last == high and not last_of_all):
         msg = f"Partition {number} holds keys from {first!r} to {last!r}, but was planned for keys from {low!r} to {high!r}."

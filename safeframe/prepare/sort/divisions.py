@@ -126,11 +126,19 @@ def range_divisions(figures: RangeFigures, quantiles: KeyQuantiles, order: RowOr
         codes = quantiles.codes[figures.first_keys]
         last_code = quantiles.codes[-1]
         *starts, last = _key_values(np.append(codes, last_code), order)
-        beyond = _key_values(np.array([last_code + np.uint64(1)]), order)[0]
+        beyond = _next_key(last, last_code, order)
     if not layout.null_shard:
         return (*starts, last)
     # Nulls have a partition of their own, behind every key that there is.
     return unknown if beyond is None or not beyond > last else (*starts, beyond, beyond)
+
+
+def _next_key(last: Any, code: np.uint64, order: RowOrder) -> Any:
+    """Return the smallest value above the largest key, of the keys' own type: a narrower one is rounded where they meet."""
+    dtype = getattr(order.dtypes[0], "numpy_dtype", order.dtypes[0])
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return float(np.nextafter(dtype.type(last), dtype.type(np.inf)))
+    return _key_values(np.array([code + np.uint64(1)]), order)[0]
 
 
 def _comparable(quantiles: KeyQuantiles, order: RowOrder) -> bool:
