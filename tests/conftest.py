@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -56,6 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("memory")
         if "tight" in fixtures or "small_cluster" in fixtures:
             item.add_marker("cluster")
+
+
+@pytest.fixture
+def _in_this_process() -> Iterator[None]:
+    """Tasks run in the test's own thread, one after the other, unless a test has a client of its own."""
+    with dask.config.set(scheduler="sync"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -125,9 +125,11 @@ def climb(
 
 def task_fits(peak_nbytes: int, budget: Budget) -> str:
     """Return why a task does not fit a worker; empty where it does."""
-    room = max(budget.task_nbytes, 0)
+    room = budget.task_nbytes
     if peak_nbytes <= room:
         return ""
+    if room < 0:
+        return "workers use all that a plan may use, and more, before any data"
     return f"a task would need {format_nbytes(peak_nbytes)}, and it may use {format_nbytes(room)}"
 
 

@@ -6,19 +6,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import dask
 import pytest
 
 from safeframe.engine.planned import sources as source_files
 from safeframe.recipes.to_parquet import to_parquet
 from tests.faults.datasets import frame
-
-
-@pytest.fixture
-def _in_this_process() -> Iterator[None]:
-    """Tasks run in the test's own thread, one after the other."""
-    with dask.config.set(scheduler="sync"):
-        yield
 
 
 @pytest.fixture

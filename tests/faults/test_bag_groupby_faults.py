@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 
-import dask
 import dask.bag as db
 import pytest
 
@@ -12,13 +11,7 @@ import safeframe
 from safeframe.engine.bag import blocks as bag_blocks
 from safeframe.engine.bag import tasks as bag_tasks
 
-pytestmark = pytest.mark.usefixtures("_synchronous")
-
-
-@pytest.fixture
-def _synchronous():
-    with dask.config.set(scheduler="sync"):
-        yield
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 def bag(n=60, npartitions=3):

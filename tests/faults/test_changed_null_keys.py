@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dask
 import dask.dataframe as dd
 import pandas as pd
 import pytest
 
 import safeframe
 
+pytestmark = pytest.mark.usefixtures("_in_this_process")
+
 WITH = pd.DataFrame({"k": pd.array([*range(20), None, None], dtype="Int64"), "v": range(1, 23)})
 WITHOUT = WITH[:20]
-
-
-@pytest.fixture(autouse=True)
-def _synchronous():
-    with dask.config.set(scheduler="sync"):
-        yield
 
 
 @pytest.mark.parametrize("how", ["inner", "leftsemi"])

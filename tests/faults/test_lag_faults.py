@@ -12,11 +12,7 @@ import pytest
 
 import safeframe
 
-
-@pytest.fixture(autouse=True)
-def _in_this_process():
-    with dask.config.set(scheduler="sync"):
-        yield
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 def frame(npartitions=2, **columns):

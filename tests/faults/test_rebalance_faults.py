@@ -18,13 +18,7 @@ from safeframe.engine.exchange import stage as staging
 from safeframe.engine.rebalance import tasks as rebalance_tasks
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 
-pytestmark = pytest.mark.usefixtures("_synchronous")
-
-
-@pytest.fixture
-def _synchronous():
-    with dask.config.set(scheduler="sync"):
-        yield
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 def frame(rows=90, npartitions=3) -> dd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 
-import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -12,13 +11,7 @@ import pytest
 import safeframe
 from safeframe.engine.rechunk import tasks as rechunk_tasks
 
-pytestmark = pytest.mark.usefixtures("_synchronous")
-
-
-@pytest.fixture
-def _synchronous():
-    with dask.config.set(scheduler="sync"):
-        yield
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 def array():

@@ -17,12 +17,7 @@ import safeframe
 from safeframe.engine.exchange import nodes as exchange_nodes
 from tests.faults.test_sort_faults import check_error, frame, staged_files
 
-
-@pytest.fixture(autouse=True)
-def _in_this_process():
-    """No cluster, unless a test has its own client."""
-    with dask.config.set(scheduler="sync"):
-        yield
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 def wide(rows=200_000):

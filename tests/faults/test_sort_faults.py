@@ -15,12 +15,7 @@ import pytest
 import safeframe
 from safeframe.sizing.cluster import loaded_resident_nbytes
 
-
-@pytest.fixture(autouse=True)
-def _in_this_process():
-    """No cluster, unless a test has its own client."""
-    with dask.config.set(scheduler="sync"):
-        yield
+pytestmark = pytest.mark.usefixtures("_in_this_process")
 
 
 def frame(npartitions=2, **columns):

@@ -16,13 +16,9 @@ import pytest
 import safeframe
 from safeframe.prepare.merge import facts as merge_facts
 
+pytestmark = pytest.mark.usefixtures("_in_this_process")
+
 META = pd.DataFrame({"k": pd.Series(dtype="int64"), "v": pd.Series(dtype="int64")})
-
-
-@pytest.fixture(autouse=True)
-def _synchronous():
-    with dask.config.set(scheduler="sync"):
-        yield
 
 
 def frame_of(*parts):

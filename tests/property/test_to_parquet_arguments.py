@@ -19,6 +19,8 @@ import pytest
 import safeframe
 from safeframe.recipes.to_parquet import to_parquet
 
+pytestmark = pytest.mark.usefixtures("_in_this_process")
+
 FRAME = pd.DataFrame(
     {
         "i": np.arange(40),
@@ -34,12 +36,6 @@ FRAME = pd.DataFrame(
 def _in_words(value):
     """Name a parameter without addresses: two processes that run tests have to have one name for it."""
     return re.sub(r" (object )?at 0x[0-9a-f]+", "", str(value))
-
-
-@pytest.fixture(autouse=True)
-def _in_this_process():
-    with dask.config.set(scheduler="sync"):
-        yield
 
 
 def dask_frame(frame=FRAME, npartitions=4):

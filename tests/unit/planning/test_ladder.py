@@ -8,7 +8,8 @@ import pytest
 
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Candidate
-from safeframe.planning.ladder import Decision, climb
+from safeframe.planning.ladder import Decision, climb, task_fits
+from tests.unit.planning.budgets import budget_of
 
 Rungs = dict[str, Callable[[], int | str]]
 
@@ -70,3 +71,15 @@ def test_an_unknown_strategy_is_an_error_with_the_names() -> None:
 def test_where_nothing_can_run_the_error_has_every_reason() -> None:
     with pytest.raises(ValidationError, match=r"No strategy can run this merge. a: no order; b: no place\."):
         decide({"a": lambda: "no order", "b": lambda: "no place"})
+
+
+def test_a_task_fits_in_what_is_left_of_a_worker() -> None:
+    budget = budget_of(1000, reserved_nbytes=300)
+    assert task_fits(500, budget) == ""
+    assert task_fits(501, budget) == "a task would need 501 B, and it may use 500 B"
+
+
+@pytest.mark.parametrize("peak_nbytes", [0, 1])
+def test_no_task_fits_a_worker_that_has_less_than_nothing_left(peak_nbytes: int) -> None:
+    budget = budget_of(1000, reserved_nbytes=801)
+    assert task_fits(peak_nbytes, budget) == "workers use all that a plan may use, and more, before any data"
