@@ -86,7 +86,7 @@ def test_rows_that_move(tight, apart):
     assert plan.strategy == "staged"
     assert int(plan.output_nbytes) > 1.3 * 2**30
     if apart == "one group":
-        assert plan.output_partitions * 0.9 < plan.run.way.layout.cells.max(), (
+        assert plan.output_partitions * 0.9 < plan.run.way.figures.layout.cells.max(), (
             "it fills nearly all partitions"
         )
         assert ROWS * FILES * plan.row_nbytes * 0.99 > plan.budget.allowed_nbytes, (
