@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import dask.dataframe as dd
+
 from safeframe import config
 from safeframe.engine.planned.sources import source_files
 from safeframe.facts.budget import Budget, StagingFacts
@@ -120,7 +122,7 @@ def merge_facts(left: Side, right: Side, request: MergeRequest) -> tuple[JoinSiz
     left, right = as_frame(left, "left"), as_frame(right, "right")
     sources = source_files(left, right)
     sides = keyed_sides(left, right, request.keys)
-    found = _table(sides, request)
+    found = _table(sides, (left, right), request)
     table: TableFacts | str
     p2p: tuple[P2PFacts, P2PFacts] | None = None
     p2p_refused = ""
@@ -149,13 +151,16 @@ def merge_facts(left: Side, right: Side, request: MergeRequest) -> tuple[JoinSiz
     )
 
 
-def _table(sides: KeyedSides, request: MergeRequest) -> TableSizes | NoTable:
+def _table(
+    sides: KeyedSides, frames: tuple[dd.DataFrame, dd.DataFrame], request: MergeRequest
+) -> TableSizes | NoTable:
     if request.moves.strategy not in (None, "broadcast"):
         return NoTable(f"strategy={request.moves.strategy!r} was requested")
     if why := request.needs_counts:
         return NoTable(why)
     return size_table(
         sides,
+        frames,
         budget=request.budget,
         staging=request.staging,
         partition_nbytes=request.partition_nbytes,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
@@ -19,7 +20,7 @@ from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Counts, KeyStatistics
-from safeframe.facts.merge import KeyTable, MergeEstimate, SideFacts, TableFacts
+from safeframe.facts.merge import How, KeyTable, MergeEstimate, SideFacts, TableFacts
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.merge.table import JoinTable, refused
 from safeframe.planning.merge.table import no_room_for_table
@@ -61,6 +62,7 @@ class TableSizes:
 
 def size_table(
     sides: KeyedSides,
+    frames: tuple[dd.DataFrame, dd.DataFrame],
     *,
     budget: Budget,
     staging: StagingFacts,
@@ -69,6 +71,7 @@ def size_table(
 ) -> TableSizes | NoTable:
     """Size a merge that looks up in a table, or say why one has to know more.
 
+    ``frames`` are both sides without an index as a column, which footers do not have.
     ``check_size`` refuses a result that is too large, before any key is read.
 
     Notes
@@ -78,7 +81,7 @@ def size_table(
     floats if a row finds none, one over the key column of the other side as well,
     unless footers tell that each row finds one.
     """
-    rows = _rows(sides, staging)
+    rows = _rows(sides.terms.how, frames, staging)
     if isinstance(rows, str):
         return NoTable(rows)
     terms = sides.terms
@@ -130,16 +133,15 @@ def size_table(
     return TableSizes(JoinSizes(sides=sides, left=left, right=right, estimate=estimate), facts)
 
 
-def _rows(sides: KeyedSides, staging: StagingFacts) -> RowsOfSides | str:
+def _rows(how: How, frames: tuple[dd.DataFrame, dd.DataFrame], staging: StagingFacts) -> RowsOfSides | str:
     """Return the rows of each partition by footers alone, or why there is no table whatever the keys are."""
-    how = sides.terms.how
     if how not in ("left", "right"):
         return f"with how={how!r} the rows of the result are not those of one side, each once"
     if staging.directory is None:
         return staging.unavailable
     if is_remote(staging.directory):
         return f"a memory-mapped table has to be local, and {staging.directory} is not"
-    left, right = footer_rows(sides.left), footer_rows(sides.right)
+    left, right = (footer_rows(frame) for frame in frames)
     if left is None or right is None:
         return f"footers do not tell the rows of the {'left' if left is None else 'right'} side"
     if not on_one_host():

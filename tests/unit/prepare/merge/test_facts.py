@@ -76,6 +76,17 @@ def test_a_table_is_taken_before_any_key_is_counted(tmp_path, looks):
     assert (looks["keyed_sides"], looks["profile_frame"], looks["look_at_keys"]) == (1, 2, 1)
 
 
+@pytest.mark.parametrize("index_of", ["left", "right"])
+def test_an_index_that_a_key_names_leaves_footers_to_tell_the_rows(tmp_path, index_of):
+    read = []
+    for name, frame in zip(("left", "right"), sides(tmp_path, UNIQUE), strict=True):
+        path = tmp_path / f"{name}-by-key.parquet"
+        frame.compute().set_index("k").to_parquet(path, index=True)
+        read.append(dd.read_parquet(path) if name == index_of else frame)
+    plan = safeframe.plan_merge(*read, how="left", on="k", staging=str(tmp_path))
+    assert plan.run.table is not None, why(plan)
+
+
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
