@@ -466,6 +466,24 @@ def test_of_two_processes_one_is_refused(place, ending):
     assert names(place.parent) == ["data"]
 
 
+@pytest.mark.parametrize("error", [PermissionError, KeyboardInterrupt])
+@pytest.mark.parametrize("step", ["local_entries", "generation_of", "Swap._make"])
+def test_a_write_that_fails_while_it_begins_is_no_hindrance(place, monkeypatch, step, error):
+    def failing(*arguments):
+        raise error
+
+    with monkeypatch.context() as patch:
+        if step == "Swap._make":
+            patch.setattr(atomic_swap.Swap, "_make", failing)
+        else:
+            patch.setattr(parquet_nodes, step, failing)
+        with pytest.raises(error if error is KeyboardInterrupt else OSError):
+            to_parquet(frame(5), place, overwrite=True)
+    assert names(place.parent) == [place.name]
+    to_parquet(frame(7), place, overwrite=True)
+    assert rows(place) == [*range(7, 107)]
+
+
 def test_a_write_for_later_is_no_hindrance_and_does_not_write_over_others(place):
     later = to_parquet(frame(10), place, overwrite=True, compute=False)
     parquet_nodes.opened_target(later.expr.target, later.expr.token, 4, ())  # it begins

@@ -113,15 +113,19 @@ def open_target(
         return Begun()
     swap = Swap(target.target, token, inside=target.inside, keep=target.resume, later=later)
     swap.open()
-    entries = local_entries(target, npartitions, known)
-    taken = set(entries.data)
-    if target.append:
-        taken &= {target.file_name(number) for number in range(npartitions)}
-    if taken and not target.overwrite:
+    try:
+        entries = local_entries(target, npartitions, known)
+        taken = set(entries.data)
+        if target.append:
+            taken &= {target.file_name(number) for number in range(npartitions)}
+        if taken and not target.overwrite:
+            msg = f"{target.target!r} has files that did not exist when this write was prepared: {min(taken)!r}."
+            raise ValidationError(msg, hint="Write to another path, or pass overwrite=True.")
+        begun = Begun(swap.directory.stat().st_ino, generation_of(swap.target, entries.data))
+    except BaseException:
+        # Its lock, which nobody else would release, refuses every other write of this process.
         swap.close()
-        msg = f"{target.target!r} has files that did not exist when this write was prepared: {min(taken)!r}."
-        raise ValidationError(msg, hint="Write to another path, or pass overwrite=True.")
-    begun = Begun(swap.directory.stat().st_ino, generation_of(swap.target, entries.data))
+        raise
     _open[token] = swap, begun
     return begun
 

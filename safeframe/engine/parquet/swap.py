@@ -130,9 +130,9 @@ class Swap:
                     raise _running(self.target)
                 self._lock.write(_LATER if self.later else _RUNNING)
                 self._make()
-        except OSError as error:
+        except BaseException as error:
             self.close()
-            if isinstance(error, StagingError):
+            if not isinstance(error, OSError) or isinstance(error, StagingError):
                 raise
             msg = f"Nothing can be written next to or in {str(self.target)!r}: {error.strerror or error}."
             hint = "Name a path that you and every worker can write, or whose parent directory is writable."
