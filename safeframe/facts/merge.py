@@ -238,6 +238,22 @@ class WritePlan:
     staging_free_nbytes: int | None
     """Free bytes there; None when that cannot be known."""
 
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        # Without the free bytes, of which there are others at every moment: the same call is to make the same merge.
+        layout = self.layout
+        arrays = layout.starts, layout.single_key, layout.cells, *(layout.empty or ()), self.right_slices
+        return (
+            "WritePlan",
+            self.reason,
+            layout.null_shard,
+            tuple(array.tobytes() for array in arrays),
+            self.group_rows,
+            self.file_nbytes,
+            repr(self.steps),
+            self.staging_nbytes,
+            self.staging_directory,
+        )
+
     @property
     def files(self) -> int:
         """Files in all."""
