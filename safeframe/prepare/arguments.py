@@ -15,7 +15,7 @@ from dask.base import is_dask_collection
 from safeframe import options
 from safeframe.choices import did_you_mean
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
-from safeframe.facts.budget import Budget
+from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.sizing.cluster import measure_budget
 from safeframe.units import parse_nbytes
 
@@ -186,3 +186,8 @@ def given_budget(memory: str | int | None) -> Budget:
     Recipes do this before they read keys: workers that have just read some seem to hold more.
     """
     return measure_budget(None if memory is None else parse_nbytes(memory, argument="memory"))
+
+
+def may_take_p2p(strategy: str | None, staging: StagingFacts) -> bool:
+    """Return whether P2P may have to move the rows: it was requested, or the workers share no place for files."""
+    return strategy == "p2p" or (strategy is None and staging.directory is None)

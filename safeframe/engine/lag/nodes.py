@@ -35,7 +35,7 @@ from safeframe.engine.lag.tasks import (
 )
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
-from safeframe.engine.sort.tasks import SortSpec
+from safeframe.engine.sort.tasks import OrderRequest, SortSpec
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
 from safeframe.kernels.changed_data import data_changed
@@ -46,19 +46,11 @@ from safeframe.kernels.sort.rows import RowOrder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LagRequest:
-    """Orders of groups and of their rows, and what becomes of the index."""
+class LagRequest(OrderRequest):
+    """The order of rows within groups, which are its first keys, and what becomes of the index."""
 
-    order: RowOrder
-    """The order of rows: keys, and what orders the rows of a group."""
     groups: RowOrder
-    """The order of the keys alone."""
-    index: Any
-    """The column that becomes the index; None where the index stays."""
-    drop: bool
-    """Whether that column goes."""
-    with_index: bool
-    """Whether the index is kept."""
+    """The order of the keys of groups alone."""
 
 
 class SafeLag(PlannedFrame):
@@ -92,15 +84,7 @@ class SafeLag(PlannedFrame):
     @functools.cached_property
     def _spec(self) -> SortSpec:
         request: LagRequest = self.request
-        return SortSpec.of(
-            self.frame._meta,
-            self.plan,
-            self.given_divisions,
-            order=request.order,
-            with_index=request.with_index,
-            index=request.index,
-            drop=request.drop,
-        )
+        return request.spec(self.frame._meta, self.plan, self.given_divisions)
 
     def _concrete(self) -> Any:
         plan: Plan = self.plan

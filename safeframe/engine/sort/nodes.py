@@ -25,6 +25,7 @@ from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.planned.rows import PlannedOrder
 from safeframe.engine.sort.tasks import (
+    OrderRequest,
     SortSpec,
     aligned_cell,
     ordered_cell,
@@ -49,21 +50,12 @@ from safeframe.kernels.columns.frame import with_index
 from safeframe.kernels.routing.divisions import DivisionRouter
 from safeframe.kernels.routing.hashes import HashRouter
 from safeframe.kernels.routing.ranges import NullsFirst
-from safeframe.kernels.sort.rows import RowOrder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SortRequest:
-    """An order of rows, and what becomes of the index."""
+class SortRequest(OrderRequest):
+    """An order that rows are brought into, by the plan's cuts or the user's."""
 
-    order: RowOrder
-    """The order."""
-    index: Any
-    """The column that becomes the index; None where the index stays."""
-    drop: bool
-    """Whether that column goes."""
-    with_index: bool
-    """Whether the input's index is kept."""
     cuts: DivisionRouter | None = None
     """Where the user cuts the order; None where the plan does."""
 
@@ -87,15 +79,7 @@ class SafeSort(PlannedFrame):
     @functools.cached_property
     def _spec(self) -> SortSpec:
         request: SortRequest = self.request
-        return SortSpec.of(
-            self.frame._meta,
-            self.plan,
-            self.given_divisions,
-            order=request.order,
-            with_index=request.with_index,
-            index=request.index,
-            drop=request.drop,
-        )
+        return request.spec(self.frame._meta, self.plan, self.given_divisions)
 
     def _begin(self, plan: Plan) -> None:
         try:

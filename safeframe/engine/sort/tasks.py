@@ -74,6 +74,32 @@ class SortSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OrderRequest:
+    """An order of rows, and what becomes of the index."""
+
+    order: RowOrder
+    """The order."""
+    index: Any
+    """The column that becomes the index; None where the index stays."""
+    drop: bool
+    """Whether that column goes."""
+    with_index: bool
+    """Whether the input's index is kept."""
+
+    def spec(self, meta: pd.DataFrame, plan: Plan, divisions: Sequence[Any]) -> SortSpec:
+        """Return what the tasks of a plan have to know."""
+        return SortSpec.of(
+            meta,
+            plan,
+            divisions,
+            order=self.order,
+            with_index=self.with_index,
+            index=self.index,
+            drop=self.drop,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SealedSort:
     """The manifest of a frame's rows, and what the output partitions have to know."""
 

@@ -20,6 +20,7 @@ from safeframe.facts.p2p import P2PFacts
 from safeframe.kernels.columns.values import missing_dtype
 from safeframe.kernels.merge.output import OutputColumn, SideKeys
 from safeframe.planning.merge.size import estimate_join
+from safeframe.prepare.arguments import may_take_p2p
 from safeframe.prepare.merge.keys import KeyedSides
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys.bounds import bounded_schema
@@ -253,7 +254,7 @@ def look_at_p2p(
     str
         Why it cannot; empty when it can.
     """
-    if strategy != "p2p" and (strategy is not None or staging.directory is not None):
+    if not may_take_p2p(strategy, staging):
         return None, ""
     sides = (sizes.sides.left, sizes.left), (sizes.sides.right, sizes.right)
     try:

@@ -38,7 +38,7 @@ from safeframe.kernels.sort.rows import RowOrder, check_orderable
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.sort.alignment import align
 from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort
-from safeframe.prepare.arguments import PartitionOptions, check_keys, given_budget
+from safeframe.prepare.arguments import PartitionOptions, check_keys, given_budget, may_take_p2p
 from safeframe.prepare.sort.divisions import cut_by, known_divisions
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
@@ -149,7 +149,7 @@ def order_facts(
     if request.index is not None and not request.drop:
         output_width += next(c.width for c in profile.columns if c.name == str(request.index))
     staging = staging_facts(given.staging)
-    by_p2p = given.strategy == "p2p" or (given.strategy is None and staging.directory is None)
+    by_p2p = may_take_p2p(given.strategy, staging)
     return SortFacts(
         recipe=recipe,
         quantiles=quantiles,

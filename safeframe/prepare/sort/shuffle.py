@@ -23,7 +23,14 @@ from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.ladder import cannot_run, check_strategy
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
 from safeframe.planning.sort.shuffle import SHUFFLE_STRATEGIES, plan_shuffle
-from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame, check_keys, given_budget
+from safeframe.prepare.arguments import (
+    PartitionOptions,
+    as_names,
+    check_frame,
+    check_keys,
+    given_budget,
+    may_take_p2p,
+)
 from safeframe.prepare.merge.sizes import check_statistics
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
@@ -68,7 +75,7 @@ def plan_by_key(
     budget = given_budget(given.memory)
     sources = source_files(frame)
     schema, keys = _keys(frame, names, statistics)
-    by_p2p = given.strategy == "p2p" or (given.strategy is None and staging.directory is None)
+    by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=keys) if by_p2p else None
     profile = profile_frame(frame, keys.partitions.rows) if p2p is None else p2p.profile
     width = profile.width + profile.kept_index_width if with_index else profile.width
