@@ -143,7 +143,7 @@ def _rows(how: How, frames: tuple[dd.DataFrame, dd.DataFrame], staging: StagingF
         return f"a memory-mapped table has to be local, and {staging.directory} is not"
     left, right = (footer_rows(frame) for frame in frames)
     if left is None or right is None:
-        return f"footers do not tell the rows of the {'left' if left is None else 'right'} side"
+        return f"the rows of the {'left' if left is None else 'right'} side are not known from parquet footers"
     if not on_one_host():
         return "the workers are on several hosts"
     probe, build = (left, right) if how == "left" else (right, left)
@@ -152,8 +152,8 @@ def _rows(how: How, frames: tuple[dd.DataFrame, dd.DataFrame], staging: StagingF
         return f"the side that would be a table has {format_count(n_build)} rows, and the other one {format_count(n_probe)}"
     if n_probe < options.TABLE_MIN_ROWS:
         return (
-            f"the {how} side has {format_count(n_probe)} rows: keys of fewer than "
-            f"{format_count(options.TABLE_MIN_ROWS)} are soon counted"
+            f"the {how} side has {format_count(n_probe)} rows, and counting the keys of fewer than "
+            f"{format_count(options.TABLE_MIN_ROWS)} takes less time than a table saves"
         )
     return left, right
 
