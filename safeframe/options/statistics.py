@@ -58,9 +58,15 @@ WIDTH_SAMPLES = 16
 WIDTH_SAMPLE_VALUES = 2**21
 """Strings that are sampled in all of them, about, but two partitions at the least: a second of one core."""
 
-WIDTH_FOOTERS = 64
-"""Parquet files whose footers are read, besides those of the partitions that are sampled, to learn whether
-strings are longer elsewhere."""
+WIDTH_FOOTERS = 256
+"""Partitions of parquet files whose footers are read for the bytes of their strings, at most, evenly spread: a
+footer of 16 columns takes a millisecond (docs/decisions/0032)."""
+
+WIDTH_SLICES = 32
+"""Row groups whose first rows are measured where footers do not tell how long strings are."""
+
+WIDTH_SLICE_NBYTES = 2**20
+"""Bytes of those rows, about: a page of each column, as the usual writer makes them."""
 
 SAMPLED_KEYS = 2**20
 """Keys of all partitions that a sort is planned by, at 16 B each. Of 2,048 partitions the largest is

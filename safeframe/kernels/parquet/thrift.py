@@ -1,8 +1,8 @@
 """Thrift's compact protocol, as far as parquet's page headers and footers need it.
 
 Covers: writing structs of integers, bytes, structs and lists; taking a struct
-apart into its fields without reading what is in them.
-Does not cover: maps, doubles, reading values.
+apart into its fields without reading what is in them, or reading all of it.
+Does not cover: maps, doubles.
 
 Source: the Apache Thrift specification, ``thrift-compact-protocol.md``.
 """
@@ -10,6 +10,7 @@ Source: the Apache Thrift specification, ``thrift-compact-protocol.md``.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 I32, I64, BINARY, LIST, STRUCT = 5, 6, 8, 9, 12
 """Field types."""
@@ -92,11 +93,67 @@ def split_struct(buffer: bytes, at: int = 0) -> list[Field]:
             number += step
         else:
             coded, at = _read_varint(buffer, at)
-            number = coded >> 1 if coded & 1 == 0 else -(coded >> 1) - 1
+            number = _signed(coded)
         end = _skip(buffer, at, kind)
         fields.append((number, kind, buffer[at:end]))
         at = end
     return fields
+
+
+def read_struct(buffer: bytes) -> dict[int, Any]:
+    r"""Read a struct, and all that is in it: by field an integer, a boolean, bytes, a list, or a struct again.
+
+    Examples
+    --------
+    >>> read_struct(struct([(1, I32, integer(-2)), (3, LIST, list_of(BINARY, [binary(b"x")]))]))
+    {1: -2, 3: [b'x']}
+    """
+    return _read_fields(buffer, 0)[0]
+
+
+def _read_fields(buffer: bytes, at: int) -> tuple[dict[int, Any], int]:
+    fields: dict[int, Any] = {}
+    number = 0
+    while head := buffer[at]:
+        kind, step = head & 0x0F, head >> 4
+        at += 1
+        if step:
+            number += step
+        else:
+            coded, at = _read_varint(buffer, at)
+            number = _signed(coded)
+        if kind in (1, 2):
+            fields[number] = kind == 1
+        else:
+            fields[number], at = _read_value(buffer, at, kind)
+    return fields, at + 1
+
+
+def _read_value(buffer: bytes, at: int, kind: int) -> tuple[Any, int]:
+    if kind in _VARINTS:
+        coded, at = _read_varint(buffer, at)
+        return _signed(coded), at
+    if kind == BINARY:
+        length, at = _read_varint(buffer, at)
+        return buffer[at : at + length], at + length
+    if kind == STRUCT:
+        return _read_fields(buffer, at)
+    if kind in (LIST, 10):
+        head, at = buffer[at], at + 1
+        size = head >> 4
+        if size == 15:
+            size, at = _read_varint(buffer, at)
+        values = []
+        for _ in range(size):
+            value, at = _read_value(buffer, at, head & 0x0F)
+            values.append(value)
+        return values, at
+    end = _skip(buffer, at, kind, in_list=True)
+    return buffer[at:end], end
+
+
+def _signed(coded: int) -> int:
+    return coded >> 1 if coded & 1 == 0 else -(coded >> 1) - 1
 
 
 def _read_varint(buffer: bytes, at: int) -> tuple[int, int]:

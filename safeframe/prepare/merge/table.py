@@ -143,7 +143,9 @@ def _rows(how: How, frames: tuple[dd.DataFrame, dd.DataFrame], staging: StagingF
         return f"a memory-mapped table has to be local, and {staging.directory} is not"
     left, right = (footer_rows(frame) for frame in frames)
     if left is None or right is None:
-        return f"the rows of the {'left' if left is None else 'right'} side are not known from parquet footers"
+        return (
+            f"the rows of the {'left' if left is None else 'right'} side are not known from parquet footers"
+        )
     if not on_one_host():
         return "the workers are on several hosts"
     probe, build = (left, right) if how == "left" else (right, left)

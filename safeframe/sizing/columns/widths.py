@@ -1,66 +1,77 @@
-"""Estimates how wide strings, objects and categories are, from some partitions and from parquet footers.
+"""Finds how wide strings, nested values, objects and categories are, from parquet footers and from some rows.
 
-Covers: which partitions are sampled, bytes per row in each of them, the
-interval that follows, and what footers say of partitions that are not sampled.
+Covers: what footers tell of every row group; slices of row groups, or partitions, that are measured where they do
+not; the interval that follows.
 
-A footer has the bytes of each column of each row group before compression. In
-a group whose strings are written one by one these are the strings and four
-bytes each; in one with a dictionary they are fewer. So they bound the strings
-from below, and where they agree with the sample, they say how much
-longer strings are elsewhere.
+A footer that notes the bytes of decoded strings tells them exactly. One that does not has the bytes of encoded
+pages, which bound the strings from below only: a dictionary has each of them once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import dask
 import dask.dataframe as dd
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow as pa
 from dask.delayed import delayed
 
 from safeframe import options
+from safeframe._dask.parquet import ParquetSource, parquet_source
 from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
-from safeframe.sizing.parquet.slices import plain_parts
+from safeframe.sizing.parquet.decoded import DecodedSizes, Part, decoded_sizes
+from safeframe.sizing.parquet.slices import PartReader, part_groups
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
 INDEX = "__index__"
 """The index, among the names of columns."""
 
-_OFFSET_NBYTES = 8.0
-"""Bytes of a string in memory on top of its own, at the least."""
+_STORED_INDEX = "__index_level_0__"
+"""What pandas calls an index without a name in a file."""
 
 _OBJECT_NBYTES = 64.0
-"""The same of a Python string, at most."""
+"""Bytes of a Python string of letters on top of these, its pointer included: 57, and some more for others."""
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _RowWidths:
-    """Bytes per row of one column in parts of a frame."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Seen:
+    """Bytes per row of a column in parts of a frame."""
 
     rows: Floats
     """Rows of each part."""
     widths: Floats
     """Bytes per row of each."""
+    least: float = np.inf
+    """Bytes per row that the narrowest has at least, where these are not to the byte."""
+    complete: bool = False
+    """Whether these are all parts, and all of their rows."""
 
-    @property
-    def mean(self) -> float:
-        return float((self.rows @ self.widths) / max(self.rows.sum(), 1.0))
+    def interval(self) -> Width:
+        """Return the width that follows."""
+        expected = float((self.rows @ self.widths) / max(self.rows.sum(), 1.0))
+        # One part more, of those that nobody knows, may be unlike all others.
+        doubt = options.WIDTH_MARGIN + (0.0 if self.complete else 1.0 / len(self.widths))
+        return Width(
+            least=min(float(self.widths.min()), self.least) / doubt,
+            expected=expected,
+            most=float(self.widths.max()) * doubt,
+            widest=float(self.widths.max()),
+            exact=False,
+        )
 
 
 def sampled_widths(
     ddf: dd.DataFrame, names: list[Any], partition_rows: Counts, *, with_index: bool
 ) -> dict[Any, Width]:
-    """Measure bytes per row on partitions that are evenly spread among those with rows.
+    """Learn the bytes per row of columns, from footers where they tell and else from rows that are evenly spread.
 
     Parameters
     ----------
@@ -72,32 +83,48 @@ def sampled_widths(
         Rows of each partition.
     with_index
         Whether the index, which is called ``INDEX``, is of interest too.
+
+    Notes
+    -----
+    **Eager.** Of a parquet source footers are read, and the first rows of some row groups: no partition is made.
+    Of any other frame some partitions are made.
     """
+    wanted = [*names, INDEX] if with_index else names
     full = np.flatnonzero(partition_rows)
     if len(full) == 0:
-        return dict.fromkeys([*names, INDEX], Width.guessed(options.VARIABLE_NBYTES))
-    chosen = _evenly_chosen(full, partition_rows, len(names) + with_index)
+        return dict.fromkeys(wanted, Width.guessed(options.VARIABLE_NBYTES))
+    source = parquet_source(ddf[names]) if names else None
+    if source is None:
+        return {
+            name: seen.interval() for name, seen in _of_partitions(ddf, names, wanted, partition_rows).items()
+        }
+    return {name: seen.interval() for name, seen in _of_files(ddf, source, wanted, full).items()}
+
+
+# Partitions ------------------------------------------------------------------
+
+
+def _of_partitions(
+    ddf: dd.DataFrame, names: list[Any], wanted: Sequence[Any], partition_rows: Counts
+) -> dict[Any, _Seen]:
+    full = np.flatnonzero(partition_rows)
+    chosen = _evenly_chosen(full, float(partition_rows[full].mean()) * len(wanted), options.WIDTH_SAMPLES)
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[chosen.tolist()][names]
         computed = dask.compute(*each_partition(sample, _nbytes, joined_lists))
     found: list[dict[Any, float]] = [part for parts in computed for part in parts]
     rows = partition_rows[chosen].astype(np.float64)
-    looked_at = {
-        name: _RowWidths(rows=rows, widths=np.array([part[name] for part in found]) / rows)
-        for name in [*names, INDEX]
-    }
-    unseen = len(full) - len(chosen)
-    footers = _footers(ddf, names, chosen) if unseen else {}
+    complete = len(chosen) == len(full)
     return {
-        name: _interval(parts, footers.get(name), unseen, objects=_is_object(ddf, name))
-        for name, parts in looked_at.items()
+        name: _Seen(rows=rows, widths=np.array([part[name] for part in found]) / rows, complete=complete)
+        for name in wanted
     }
 
 
-def _evenly_chosen(full: npt.NDArray[np.int64], rows: Counts, columns: int) -> npt.NDArray[np.int64]:
+def _evenly_chosen(full: npt.NDArray[np.int64], values: float, most: int) -> npt.NDArray[np.int64]:
     """Choose partitions evenly, as many as have a bounded number of values."""
-    fitting = options.WIDTH_SAMPLE_VALUES / max(1.0, float(rows[full].mean()) * columns)
-    n = int(np.clip(fitting, min(2, len(full)), min(options.WIDTH_SAMPLES, len(full))))
+    fitting = options.WIDTH_SAMPLE_VALUES / max(1.0, values)
+    n = int(np.clip(fitting, min(2, len(full)), min(most, len(full))))
     return full[np.unique(np.linspace(0, len(full) - 1, n).astype(np.int64))]
 
 
@@ -107,101 +134,111 @@ def _nbytes(frame: pd.DataFrame) -> list[dict[Any, float]]:
     return [{**nbytes, INDEX: float(frame.index.memory_usage(deep=True))}]
 
 
-def _is_object(ddf: dd.DataFrame, name: Any) -> bool:
-    dtype = ddf._meta.index.dtype if name == INDEX else ddf._meta[name].dtype
-    return bool(pd.api.types.is_object_dtype(dtype))
+# Parquet ---------------------------------------------------------------------
 
 
-def _interval(
-    parts: _RowWidths, footers: tuple[_RowWidths, _RowWidths] | None, unseen: int, *, objects: bool
-) -> Width:
-    """Make an interval of the sample, and of what footers say of the rest."""
-    expected, widths = parts.mean, parts.widths
-    known = len(widths)
-    if footers is not None:
-        same, others = footers
-        overhead = expected - same.mean
-        comparable = 0.0 <= overhead <= (_OBJECT_NBYTES if objects else 2 * _OFFSET_NBYTES)
-        # In groups with a dictionary the footer says less than there is.
-        elsewhere = (
-            others.widths + overhead if comparable else np.maximum(others.widths + _OFFSET_NBYTES, expected)
-        )
-        widths = np.concatenate([widths, elsewhere])
-        expected = replace(others, widths=elsewhere).mean
-        known += len(elsewhere)
-    # One part more, of those that nobody knows, may be unlike all others.
-    doubt = options.WIDTH_MARGIN + (1.0 / known if unseen else 0.0)
-    return Width(
-        least=float(widths.min()) / doubt,
-        expected=expected,
-        most=float(widths.max()) * doubt,
-        widest=float(widths.max()),
-        exact=False,
-    )
-
-
-# Footers ---------------------------------------------------------------------
-
-
-def _footers(
-    ddf: dd.DataFrame, names: Sequence[Any], chosen: npt.NDArray[np.int64]
-) -> dict[Any, tuple[_RowWidths, _RowWidths]]:
-    """Return the bytes per row of each column in the sampled partitions, and in all whose footers are read."""
-    source = plain_parts(ddf)
-    if source is None:
-        return {}
-    fs, parts = source
-    n = len(parts)
-    more = np.unique(np.linspace(0, n - 1, min(options.WIDTH_FOOTERS, n)).astype(np.int64))
-    numbers = np.union1d(chosen, more)
-    look = delayed(_column_nbytes, pure=False)
-    texts = [str(name) for name in names]
-    read = [parts[number] for number in numbers.tolist()]
-    computed = dask.compute(
-        *(
-            look(fs, read[at : at + options.FOOTERS_AT_ONCE], texts)
-            for at in range(0, len(read), options.FOOTERS_AT_ONCE)
-        )
-    )
-    found = [part for some in computed for part in some]
-    groups = np.concatenate(
-        [np.full(len(rows), number) for number, (rows, _) in zip(numbers, found, strict=True)]
-    )
-    rows = np.concatenate([rows for rows, _ in found])
-    nbytes = np.concatenate([sizes for _, sizes in found])
-    full = rows > 0
-    groups, rows, nbytes = groups[full], rows[full], nbytes[full]
-    same = np.isin(groups, chosen)
-    if not same.any():
-        return {}
-    return {
-        name: (
-            _RowWidths(rows=rows[same], widths=nbytes[same, at] / rows[same]),
-            _RowWidths(rows=rows, widths=nbytes[:, at] / rows),
-        )
-        for at, name in enumerate(names)
-    }
-
-
-def _column_nbytes(
-    fs: fsspec.AbstractFileSystem, parts: Sequence[tuple[str, tuple[int, ...] | None]], names: Sequence[str]
-) -> list[tuple[Floats, Floats]]:
-    """Return the rows of each row group of each part, and the bytes of its columns before compression."""
-    found = []
-    at = {name: number for number, name in enumerate(names)}
-    for path, chosen in parts:
-        with fs.open(path, "rb") as handle:
-            footer = pq.ParquetFile(handle).metadata
-        numbers = range(footer.num_row_groups) if chosen is None else chosen
-        rows = np.zeros(len(numbers))
-        nbytes = np.zeros((len(numbers), len(names)))
-        for row, number in enumerate(numbers):
-            group = footer.row_group(number)
-            rows[row] = group.num_rows
-            for leaf in range(group.num_columns):
-                column = group.column(leaf)
-                place = at.get(column.path_in_schema, at.get(column.path_in_schema.split(".", 1)[0]))
-                if place is not None:
-                    nbytes[row, place] += column.total_uncompressed_size
-        found.append((rows, nbytes))
+def _of_files(
+    ddf: dd.DataFrame, source: ParquetSource, wanted: Sequence[Any], full: npt.NDArray[np.int64]
+) -> dict[Any, _Seen]:
+    parts: list[tuple[int, Part]] = [
+        (number, (source.parts[number]["piece"][0], part_groups(source.parts[number])))
+        for number in _evenly_chosen(full, 0.0, options.WIDTH_FOOTERS).tolist()
+    ]
+    dtypes = {name: ddf._meta.index.dtype if name == INDEX else ddf._meta[name].dtype for name in wanted}
+    columns = [(_stored_name(ddf, name), _arrow_type(dtypes[name])) for name in wanted]
+    sizes = decoded_sizes(source.read.fs, parts, columns)
+    some = sizes.rows > 0
+    told = {name: not np.isnan(sizes.nbytes[some, at]).any() for at, name in enumerate(wanted)}
+    found = {}
+    for at, name in enumerate(wanted):
+        if told[name]:
+            more = _OBJECT_NBYTES - 8.0 if pd.api.types.is_object_dtype(dtypes[name]) else 0.0
+            widths = sizes.nbytes[some, at] / sizes.rows[some] + more
+            found[name] = _Seen(
+                rows=sizes.rows[some],
+                widths=widths,
+                least=float((sizes.at_least[some, at] / sizes.rows[some]).min()),
+                complete=len(parts) == len(full),
+            )
+    others = [name for name in wanted if name not in found]
+    if others:
+        at_least = {name: sizes.at_least[some, at] for at, name in enumerate(wanted)}
+        for name, (rows, widths) in _of_slices(source, sizes, others, full).items():
+            # Where more is there than what was seen is wide, it is counted too.
+            lower = at_least[name] / sizes.rows[some]
+            longer = lower > widths.max(initial=0.0)
+            found[name] = _Seen(
+                rows=np.concatenate([np.full(len(rows), rows.mean()), np.full(longer.sum(), rows.mean())]),
+                widths=np.concatenate([widths, lower[longer]]),
+            )
     return found
+
+
+def _of_slices(
+    source: ParquetSource, sizes: DecodedSizes, names: Sequence[Any], full: npt.NDArray[np.int64]
+) -> dict[Any, tuple[Floats, Floats]]:
+    """Measure the first rows of row groups that are evenly spread."""
+    groups = np.flatnonzero(sizes.rows > 0)
+    chosen = groups[np.unique(np.linspace(0, len(groups) - 1, options.WIDTH_SLICES).astype(np.int64))]
+    read = source.read.project_columns([name for name in names if name != INDEX])
+    readers = [
+        (
+            PartReader(
+                read=read,
+                part=source.parts[int(sizes.partition[at])],
+                path=source.parts[int(sizes.partition[at])]["piece"][0],
+                row_groups=(int(sizes.group[at]),),
+                rows=int(sizes.rows[at]),
+                first=0,
+                row_nbytes=options.VARIABLE_NBYTES * len(names),
+            ),
+            float(sizes.rows[sizes.partition == sizes.partition[at]].sum()),
+        )
+        for at in chosen.tolist()
+    ]
+    look = delayed(_first_rows, pure=False)
+    step = options.FOOTERS_AT_ONCE
+    computed = dask.compute(
+        *(look(readers[at : at + step], tuple(names)) for at in range(0, len(readers), step))
+    )
+    rows, widths = (np.concatenate([one[i] for one in computed]) for i in range(2))
+    return {name: (rows, widths[:, at]) for at, name in enumerate(names)}
+
+
+def _first_rows(readers: Sequence[tuple[PartReader, float]], names: Sequence[Any]) -> tuple[Floats, Floats]:
+    rows, widths = [], []
+    for reader, partition_rows in readers:
+        frame = next(reader.frames(options.WIDTH_SLICE_NBYTES))
+        columns = [frame.index if name == INDEX else frame[name] for name in names]
+        rows.append(float(len(frame)))
+        widths.append([_row_nbytes(column, partition_rows) for column in columns])
+    return np.array(rows), np.array(widths, np.float64).reshape(len(rows), len(names))
+
+
+def _row_nbytes(column: pd.Series[Any] | pd.Index[Any], partition_rows: float) -> float:
+    nbytes = (
+        column.memory_usage(deep=True)
+        if isinstance(column, pd.Index)
+        else column.memory_usage(index=False, deep=True)
+    )
+    once = 0
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # A partition has its categories once, however many of its rows were looked at.
+        once = int(column.dtype.categories.memory_usage(deep=True))
+    return float((nbytes - once) / len(column) + once / partition_rows)
+
+
+def _stored_name(ddf: dd.DataFrame, name: Any) -> str:
+    if name != INDEX:
+        return str(name)
+    stored = ddf._meta.index.name
+    return _STORED_INDEX if stored is None else str(stored)
+
+
+def _arrow_type(dtype: Any) -> pa.DataType | None:
+    """Return the Arrow type that a column has in memory; of Python strings, that of others as long."""
+    if isinstance(dtype, pd.ArrowDtype):
+        return dtype.pyarrow_dtype
+    if getattr(dtype, "storage", "") == "pyarrow" or pd.api.types.is_object_dtype(dtype):
+        return pa.large_string()
+    return None

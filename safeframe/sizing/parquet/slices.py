@@ -198,12 +198,7 @@ def plain_parts(
     source = parquet_source(ddf)
     if source is None:
         return None
-    found = []
-    for part in source.parts:
-        chosen = part["piece"][1]
-        whole = chosen is None or chosen == [None]
-        found.append((part["piece"][0], None if whole else _groups_of(part, 0)))
-    return source.read.fs, found
+    return source.read.fs, [(part["piece"][0], part_groups(part)) for part in source.parts]
 
 
 def footer_rows(ddf: dd.DataFrame) -> Counts | None:
@@ -212,6 +207,12 @@ def footer_rows(ddf: dd.DataFrame) -> Counts | None:
     if not lengths or len(lengths) != ddf.npartitions:
         return None
     return np.array(lengths, np.int64)
+
+
+def part_groups(part: dict[str, Any]) -> tuple[int, ...] | None:
+    """Return the row groups of a part of a source; None where it has all of its file."""
+    chosen = part["piece"][1]
+    return None if chosen is None or chosen == [None] else _groups_of(part, 0)
 
 
 def _groups_of(part: dict[str, Any], n_groups: int) -> tuple[int, ...]:

@@ -1,0 +1,84 @@
+"""What a parquet footer says of the bytes of values, which pyarrow does not tell.
+
+Covers: rows of each row group; values, nulls and bytes of each column chunk, before they were encoded where
+the writer says so.
+
+Writers of recent Arrow note how many bytes the strings of a chunk have once they are decoded
+(``SizeStatistics.unencoded_byte_array_data_bytes`` of ``parquet.thrift``). The bytes of encoded pages bound
+nothing: a dictionary has each string once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+from safeframe.kernels.parquet.thrift import read_struct
+
+_ROW_GROUPS = 4
+_COLUMNS, _GROUP_ROWS = 1, 3
+_META_DATA = 3
+_PATH, _VALUES, _UNCOMPRESSED, _STATISTICS, _SIZE_STATISTICS = 3, 5, 6, 12, 16
+_NULLS = 3
+_UNENCODED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSize:
+    """The values of a column of a row group."""
+
+    values: int
+    """How many there are, nulls and empty lists among them."""
+    nulls: int | None
+    """How many of them are null; None where the footer does not say."""
+    decoded_nbytes: int | None
+    """Bytes of its strings, decoded, without their lengths; None where the footer does not say."""
+    encoded_nbytes: int
+    """Bytes of its pages before compression; with a dictionary these are any number of times fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSize:
+    """A row group."""
+
+    rows: int
+    columns: dict[str, ChunkSize]
+    """Its chunks, by their path: the column, and of nested values what is inside, joined with dots."""
+
+
+def group_sizes(footer: bytes, columns: Container[str] | None = None) -> list[GroupSize]:
+    """Parse a footer.
+
+    Parameters
+    ----------
+    footer
+        The footer alone, without its length and the magic bytes behind it.
+    columns
+        Names of the columns that are of interest; None for all.
+    """
+    fields = read_struct(footer)
+    return [
+        GroupSize(
+            group[_GROUP_ROWS],
+            {
+                path: chunk
+                for column in group[_COLUMNS]
+                if (found := _chunk(column.get(_META_DATA), columns)) is not None
+                for path, chunk in [found]
+            },
+        )
+        for group in fields.get(_ROW_GROUPS, ())
+    ]
+
+
+def _chunk(meta: dict[int, Any] | None, columns: Container[str] | None) -> tuple[str, ChunkSize] | None:
+    if meta is None:  # an encrypted column
+        return None
+    path = [part.decode() for part in meta[_PATH]]
+    if columns is not None and path[0] not in columns:
+        return None
+    statistics, sizes = meta.get(_STATISTICS, {}), meta.get(_SIZE_STATISTICS, {})
+    return ".".join(path), ChunkSize(
+        meta[_VALUES], statistics.get(_NULLS), sizes.get(_UNENCODED), meta[_UNCOMPRESSED]
+    )
