@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from benchmarks.groups import find_hierarchy
 from benchmarks.tight import TightCluster
+from safeframe.sizing.remembered import STORE
 from tests.tight_clusters import TightClusters
 
 _GONE_SECONDS = 10.0
@@ -106,6 +107,12 @@ def tight(request: pytest.FixtureRequest, _tight_clusters: TightClusters) -> Tig
     marker = request.node.get_closest_marker("tight")
     options = {"n_workers": 2, **(marker.kwargs if marker else {})}
     return _tight_clusters.give(options, fresh=options.pop("fresh", False))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """Frames of the tests before, which may have looked at the same data with other options, are looked at again."""
+    STORE.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ from safeframe._dask.trees import every_part
 __all__ = [
     "ParquetSource",
     "files_read",
+    "is_parquet",
     "local_files_read",
     "parquet_source",
     "reader_of_tables",
@@ -102,6 +103,11 @@ def _plain_read(ddf: dd.DataFrame) -> Any | None:
 
 def _is_one_file(part: Any) -> bool:
     return isinstance(part, dict) and set(part) == {"piece"} and isinstance(part["piece"][0], str)
+
+
+def is_parquet(node: Any) -> bool:
+    """Whether a node of an expression is a parquet source."""
+    return isinstance(node, (ReadParquetFSSpec, ReadParquetPyarrowFS))
 
 
 def files_read(expr: Any) -> Iterator[str]:

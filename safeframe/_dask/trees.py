@@ -133,7 +133,9 @@ def _fingerprint(expr: Any, done: dict[str, str]) -> str:
                 parts.append(_fingerprint(operand, done))
             elif expr._parameters[number : number + 1] == ["_dataset_info_cache"]:
                 parts.append(expr.checksum)
-            else:
+            elif expr._parameters[number : number + 1] != [
+                "_pd_length_stats"
+            ]:  # which dask fills when asked for
                 parts.append(tokenize(operand))
         done[expr._name] = tokenize(parts)
     return done[expr._name]

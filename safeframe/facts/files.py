@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass
 
 
@@ -13,6 +14,11 @@ class SourceFiles:
     paths: tuple[str, ...]
     marks: bytes
     """Size, time of the last write, and inode of each, as 64-bit integers."""
+
+    @property
+    def last_writes(self) -> list[int]:
+        """When each was written last, in nanoseconds."""
+        return [at for _, at, _ in struct.iter_unpack("=3q", self.marks)]
 
     def __repr__(self) -> str:
         return f"SourceFiles({len(self.paths)} files)"

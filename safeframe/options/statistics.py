@@ -31,6 +31,13 @@ KEY_MIN_TASKS = 32
 KEY_COMBINE = 4
 """Summaries that one task joins: 64 MiB of them at most, with the default capacity."""
 
+THRESHOLD_HASHES = 2**14
+"""Smallest hashes by which the first partitions tell how many keys there are: 128 KiB, and 0.8 %."""
+
+THRESHOLD_SIGMAS = 8.0
+"""Standard deviations by which the threshold that follows is kept on the safe side: of 10**14 samples one
+is smaller than it could be."""
+
 JOIN_SIZE_SIGMAS = 4.0
 """Standard deviations on either side of a sampled join size: one interval in some ten
 thousand misses."""
@@ -113,6 +120,9 @@ TABLE_SPARSITY = 4
 
 TABLE_NEAR_NBYTES = 2**20
 """Bytes of bits that say which keys there are, which are joined however far apart they are."""
+
+REMEMBERED_NBYTES = 2**26
+"""Bytes of what the client keeps of frames that it looked at: both sides of a merge or two, with the default capacity."""
 
 KEY_FIRST_TASKS = 4
 """Tasks that wait for no other: one for each worker of a small cluster."""

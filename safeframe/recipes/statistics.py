@@ -44,7 +44,8 @@ def key_statistics(ddf: dd.DataFrame, on: Any = None) -> KeyStatistics:
 
     Notes
     -----
-    **Eager.** Only the key columns are read, once; twice if keys are sampled.
+    **Eager.** Only the key columns are read, once; twice if keys are sampled and some may be heavy. Not at
+    all if this process counted them before, the frame is of local parquet files or of pandas, and none changed.
 
     **Memory.** A task holds the key columns of one partition and a few
     summaries of ``nbytes_bound`` bytes (16 B for each key of the capacity).

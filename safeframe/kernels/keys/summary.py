@@ -31,7 +31,7 @@ from safeframe.kernels.order import begins_run, sorted_union
 _COUNTED = 2**12
 """Counts from here on are selected by comparison."""
 
-_LABEL_NBYTES = 256
+LABEL_NBYTES = 256
 """Bytes allowed for a named key: its value, its code and its slot."""
 
 
@@ -90,7 +90,7 @@ def summary_nbytes_bound(capacity: int, partitions: int) -> int:
     17373310
     """
     named = options.NAMED_SAMPLE_KEYS + options.NAMED_HEAVY_KEYS
-    return 16 * (capacity + options.HEAVY_CANDIDATES) + _LABEL_NBYTES * named + 57 * partitions
+    return 16 * (capacity + options.HEAVY_CANDIDATES) + LABEL_NBYTES * named + 57 * partitions
 
 
 def summarise(

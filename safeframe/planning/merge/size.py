@@ -235,10 +235,12 @@ def _heaviest(known: _Aligned, how: How, left: KeyStatistics, right: KeyStatisti
     output = result_counts(known.left.astype(np.float64), known.right.astype(np.float64), how)
     labels = left.labels | right.labels
     keys = [_fanout(None, left.null_rows, right.null_rows, how)]
-    for at in np.argsort(-output, kind="stable")[: 4 * options.REPORTED_KEYS].tolist():
-        code = int(known.codes[at])
-        if code in labels:
-            keys.append(_fanout(labels[code], int(known.left[at]), int(known.right[at]), how))
+    named = np.flatnonzero(np.isin(known.codes, np.fromiter(labels, np.uint64, len(labels))))
+    top = named[np.argsort(-output[named], kind="stable")[: options.REPORTED_KEYS]]
+    keys.extend(
+        _fanout(labels[int(known.codes[at])], int(known.left[at]), int(known.right[at]), how)
+        for at in top.tolist()
+    )
     keys = sorted((key for key in keys if key.output_rows), key=lambda key: -key.output_rows)
     return tuple(keys[: options.REPORTED_KEYS])
 

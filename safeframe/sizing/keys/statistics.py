@@ -1,14 +1,15 @@
 """Gathers key statistics: one pass over the key columns of all sides at once.
 
 Covers: reading key columns only, summaries per partition, their tree of joins,
-exact counts of the heaviest keys of either side in both.
+exact counts of the heaviest keys of either side in both. What was counted before stays known.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import dask
@@ -19,11 +20,12 @@ from dask.delayed import Delayed, delayed
 
 from safeframe import config, options
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.keys import Counts, KeySchema, KeyStatistics
+from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.kernels.keys.counts import count_candidates
 from safeframe.kernels.keys.labels import label_rows
 from safeframe.kernels.keys.summary import (
+    LABEL_NBYTES,
     KeySummary,
     combine,
     heaviest,
@@ -31,8 +33,10 @@ from safeframe.kernels.keys.summary import (
     summarise,
     summary_nbytes_bound,
 )
+from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, smallest_of
 from safeframe.kernels.order import sorted_union
 from safeframe.sizing.partitions.tasks import each_partition_keys
+from safeframe.sizing.remembered import each_once
 
 T = TypeVar("T")
 
@@ -63,36 +67,37 @@ def gather_key_statistics(
 
     Notes
     -----
-    **Eager.** One computation reads the key columns of all sides; a second one
-    does so again where keys are sampled and some may be heavy.
+    **Eager.** One computation reads the key columns of all sides, one that is given twice once; a
+    second one does so again where keys are sampled and some may be heavy. What this process counted
+    before is not read again while the data is the same (``sizing.remembered``).
 
     **Memory.** A task holds the key columns of one partition, their codes, and
     at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes.
     """
     if capacity is None:
         capacity = config.key_capacity()
-    trees = [
-        _tree(
-            each_partition_keys(ddf, on, _summarise, combine, schema, capacity, feedback=_threshold),
-            combine,
-        )
-        for ddf, on in sides
-    ]
-    summaries: tuple[KeySummary, ...] = dask.compute(*trees)
-    statistics = [
-        _statistics(summary, on, schema, capacity) for summary, (_, on) in zip(summaries, sides, strict=True)
-    ]
-    if not _no_key_is_heavy(statistics):
-        statistics = align_heavy_keys(sides, statistics)
+
+    def count(missing: Sequence[Side]) -> list[KeyStatistics]:
+        trees = [
+            _tree(
+                each_partition_keys(ddf, on, _summarise, combine, schema, capacity, feedback=smallest_of),
+                combine,
+            )
+            for ddf, on in missing
+        ]
+        summaries: tuple[KeySummary, ...] = dask.compute(*trees)
+        return [
+            _statistics(summary, on, schema, capacity)
+            for summary, (_, on) in zip(summaries, missing, strict=True)
+        ]
+
+    statistics = align_heavy_keys(sides, each_once(sides, ("keys", schema, capacity), count, _nbytes_of))
     return statistics if len(sides) == 1 else _name_products(sides, statistics)
 
 
 def _no_key_is_heavy(statistics: Sequence[KeyStatistics]) -> bool:
-    """Return whether of two sides' keys none makes more of their join than the sample leaves open anyway."""
-    if len(statistics) != 2:
-        return False
-    left, right = (_most_rows(side) for side in statistics)
-    most = max(left, 1) * max(right, 1)
+    """Return whether no key has more rows, or of two sides' join, than the sample leaves open anyway."""
+    most = math.prod(max(_most_rows(side), 1) for side in statistics)
     return most <= options.NEGLIGIBLE_KEY_SHARE * max(side.rows for side in statistics)
 
 
@@ -106,7 +111,7 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
     """Count the heaviest keys of every side exactly in every side.
 
     Does nothing where all statistics are exact, or are of the same heaviest
-    keys already. Otherwise the key columns of the sampled sides are read once.
+    keys already, or no key can matter. Otherwise the key columns of the sampled sides are read once.
 
     Parameters
     ----------
@@ -115,23 +120,36 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
     statistics
         Gathered together or one by one, for one schema.
     """
-    if all(side.exact for side in statistics):
+    if all(side.exact for side in statistics) or _no_key_is_heavy(statistics):
         return list(statistics)
-    heavy = statistics[0].heavy_codes
-    for side in statistics[1:]:
-        heavy = sorted_union(heavy, side.heavy_codes)
+    heavy = sorted_union(*(side.heavy_codes for side in statistics))
     stale = [
         number
         for number, side in enumerate(statistics)
         if not side.exact and (side.heavy_error or not np.array_equal(side.heavy_codes, heavy))
     ]
-    wanted = delayed(heavy, pure=False)
-    trees = []
-    for number in stale:
-        ddf, on = sides[number]
-        parts = each_partition_keys(ddf, on, count_candidates, _add, statistics[number].schema, wanted)
-        trees.append(_tree(parts, _add))
-    counted: dict[int, Counts] = dict(zip(stale, dask.compute(*trees), strict=True))
+    schema = statistics[0].schema
+
+    def count(missing: Sequence[Side]) -> list[Counts]:
+        wanted = delayed(heavy, pure=False)
+        trees = [
+            _tree(each_partition_keys(ddf, on, count_candidates, _add, schema, wanted), _add)
+            for ddf, on in missing
+        ]
+        return list(dask.compute(*trees))
+
+    counted = dict(
+        zip(
+            stale,
+            each_once(
+                [sides[number] for number in stale],
+                ("heavy", schema, _digest(heavy)),
+                count,
+                lambda counts: counts.nbytes,
+            ),
+            strict=True,
+        )
+    )
     return [
         replace(side, heavy_codes=heavy, heavy_counts=counts, heavy_error=0)
         if (counts := counted.get(number)) is not None
@@ -154,14 +172,9 @@ def _reduced(reduce: Callable[[list[T]], T], parts: list[T]) -> T:
 
 
 def _summarise(
-    keys: list[pd.Series[Any]], schema: KeySchema, capacity: int, fraction: float | None
+    keys: list[pd.Series[Any]], schema: KeySchema, capacity: int, told: list[SmallestHashes]
 ) -> KeySummary:
-    return summarise(keys, schema, capacity, fraction=1.0 if fraction is None else fraction)
-
-
-def _threshold(summary: KeySummary) -> float:
-    """Return the threshold, from which later partitions know which keys cannot be in the sample any more: it only falls."""
-    return summary.fraction
+    return summarise(keys, schema, capacity, fraction=foreseen_fraction(told))
 
 
 def _add(parts: list[Counts]) -> Counts:
@@ -234,22 +247,47 @@ def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> li
     for codes, _ in held[1:]:
         common = np.intersect1d(common, codes, assume_unique=True)
     rows = [counts[np.searchsorted(codes, common)].astype(np.float64) for codes, counts in held]
-    top = common[heaviest(common, np.prod(rows, axis=0), options.NAMED_HEAVY_KEYS)]
-    named = {code for side in statistics for code in side.labels}
-    missing = np.array(sorted(set(top.tolist()) - named), np.uint64)
-    if len(missing) == 0:
-        return statistics
+    products = np.prod(rows, axis=0)
+    names = {code for side in statistics for code in side.labels}
+    named = np.isin(common, np.fromiter(names, np.uint64, len(names)))
     side = min(range(len(sides)), key=lambda number: statistics[number].rows)
     schema = statistics[side].schema
     labels: dict[int, Any]
     if schema.injective:
+        top = heaviest(common, products, options.NAMED_HEAVY_KEYS)
+        missing = common[top][~named[top]]
         labels = dict(zip(missing.tolist(), decode_codes(missing, schema), strict=True))
     else:
-        ddf, on = sides[side]
-        found = each_partition_keys(ddf, on, label_rows, _merged, schema, missing)
-        labels = dask.compute(_tree(found, _merged))[0]
+        # Nobody misses a name where as many keys that have one make as much, or where it makes next to nothing.
+        known = np.sort(products[named])[-options.REPORTED_KEYS :]
+        enough = known[0] if len(known) == options.REPORTED_KEYS else 0.0
+        least = options.NEGLIGIBLE_KEY_SHARE * max(side.rows for side in statistics)
+        worth = ~named & (products > max(enough, least))
+        missing = common[worth][heaviest(common[worth], products[worth], options.NAMED_HEAVY_KEYS)]
+        if len(missing) == 0:
+            return statistics
+
+        def look(frames: Sequence[Side]) -> list[dict[int, Any]]:
+            trees = [
+                _tree(each_partition_keys(ddf, on, label_rows, _merged, schema, missing), _merged)
+                for ddf, on in frames
+            ]
+            return list(dask.compute(*trees))
+
+        what = ("labels", schema, _digest(missing))
+        (labels,) = each_once([sides[side]], what, look, lambda found: LABEL_NBYTES * len(found))
     statistics[side] = replace(statistics[side], labels=statistics[side].labels | labels)
     return statistics
+
+
+def _digest(codes: Codes) -> bytes:
+    return hashlib.sha256(codes.tobytes()).digest()
+
+
+def _nbytes_of(statistics: KeyStatistics) -> int:
+    parts = statistics.partitions
+    of_partitions = sum(int(getattr(parts, of.name).nbytes) for of in fields(parts))
+    return statistics.nbytes + LABEL_NBYTES * len(statistics.labels) + of_partitions
 
 
 def _merged(parts: list[dict[int, Any]]) -> dict[int, Any]:

@@ -92,9 +92,9 @@ def each_partition(
     *args
         Further arguments of ``function``.
     feedback
-        What ``function`` gets of the results so far, as one more argument: of the
-        partitions before it in its task, or else of the first task, which all but
-        the first few tasks wait for; None where there is nothing yet.
+        What ``function`` gets of the results so far, as one more argument, a list:
+        of the first few tasks, which all others wait for, and of the partitions
+        before it in its task.
 
     Returns
     -------
@@ -160,10 +160,13 @@ class _Runs(Generic[T]):
         """Return a task for each group."""
         run = delayed(_run, pure=False)
         given = self._function, self._reduce, self._args, self._feedback
-        tasks = [run(group, *given, None) for group in groups[: options.KEY_FIRST_TASKS]]
-        # The first tasks are done at about the same time, so that the others wait for no more than these.
-        first = None if self._feedback is None or not tasks else delayed(self._feedback, pure=False)(tasks[0])
-        return tasks + [run(group, *given, first) for group in groups[options.KEY_FIRST_TASKS :]]
+        tasks = [run(group, *given, []) for group in groups[: options.KEY_FIRST_TASKS]]
+        if self._feedback is None or len(tasks) == len(groups):
+            return tasks + [run(group, *given, []) for group in groups[options.KEY_FIRST_TASKS :]]
+        # The first tasks are done at about the same time.
+        tell = delayed(self._feedback, pure=False)
+        told = delayed(list, pure=False)([tell(task) for task in tasks])
+        return tasks + [run(group, *given, told) for group in groups[options.KEY_FIRST_TASKS :]]
 
 
 def _run(
@@ -172,7 +175,7 @@ def _run(
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
     feedback: Callable[[T], Any] | None,
-    first: Any,
+    told: list[Any],
 ) -> T:
     makes: list[Callable[[], Any]] = (
         [task.make for task in group] if isinstance(group, PartitionTasks) else [lambda: group]
@@ -182,7 +185,7 @@ def _run(
         if feedback is None:
             new = function(make(), *args)
         else:
-            new = function(make(), *args, first if result is None else feedback(result))
+            new = function(make(), *args, told if result is None else [*told, feedback(result)])
         result = new if result is None else reduce([result, new])
     assert result is not None
     return result
