@@ -79,14 +79,10 @@ class PartitionLimit:
             self._check(len(frame), int(frame.memory_usage(index=True, deep=True).sum()))
         if self.possible_nbytes is not None:
             self._check_rows(len(frame))
-            self._check_values(frame, self.possible_nbytes)
+            nbytes = self.values_nbytes(frame)
+            self.pass_values(len(frame), nbytes, held_nbytes=nbytes)
         self.pass_rows(len(frame))
         return frame
-
-    @property
-    def of_rows(self) -> bool:
-        """Whether the number of rows tells all: widths are known, and partitions need not be measured."""
-        return self.row_nbytes is not None and self.possible_nbytes is None
 
     def pass_rows(self, rows: int) -> None:
         """Count the rows of a finished partition, or refuse it for their number; see :meth:`passed`."""
@@ -126,22 +122,31 @@ class PartitionLimit:
             msg, hint=_LONGER_VALUES, needed_nbytes=needed, allowed_nbytes=self.task_nbytes
         )
 
-    def _check_values(self, frame: pd.DataFrame, possible_nbytes: int) -> None:
+    def values_nbytes(self, frame: pd.DataFrame) -> int:
+        """Count the bytes that are held against the sample; 0 where widths are known, and nothing is."""
+        if self.possible_nbytes is None:
+            return 0
         nbytes = int(frame.memory_usage(index=False, deep=True).sum())
         for at, dtype in enumerate(frame.dtypes):
             if isinstance(dtype, pd.CategoricalDtype):
                 # Every partition has them all, however few its rows.
                 nbytes -= int(frame.iloc[:, at].cat.categories.memory_usage(deep=True))
-        if nbytes <= max(possible_nbytes, options.NOTED_PARTITION_NBYTES):
+        return nbytes
+
+    def pass_values(self, rows: int, nbytes: int, *, held_nbytes: int) -> None:
+        """Refuse rows whose values are more than a task may hold at once, and warn where all have more than the sample allows."""
+        if self.possible_nbytes is None or nbytes <= max(
+            self.possible_nbytes, options.NOTED_PARTITION_NBYTES
+        ):
             return
         msg = (
-            f"An output partition of {format_count(len(frame))} rows has {format_nbytes(nbytes)}, and "
-            f"{format_nbytes(possible_nbytes)} was the most that the sampled strings allowed"
+            f"An output partition of {format_count(rows)} rows has {format_nbytes(nbytes)}, and "
+            f"{format_nbytes(self.possible_nbytes)} was the most that the sampled strings allowed"
         )
-        if nbytes > self.task_nbytes:
+        if held_nbytes > self.task_nbytes:
             msg += f"; a task may use {format_nbytes(self.task_nbytes)}."
             raise MemoryBudgetError(
-                msg, hint=_LONGER_VALUES, output_nbytes=nbytes, planned_nbytes=possible_nbytes
+                msg, hint=_LONGER_VALUES, output_nbytes=nbytes, planned_nbytes=self.possible_nbytes
             )
         with _lock:
             if self in _warned:

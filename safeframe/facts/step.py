@@ -17,6 +17,8 @@ class Step:
     """Upper bound of the peak memory of one task, in bytes."""
     reason: str
     """The formula in words, with its figures."""
+    written: Step | None = None
+    """The same tasks where ``safeframe.to_parquet`` writes what they make, in stretches; None where that is no less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

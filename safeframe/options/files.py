@@ -111,3 +111,9 @@ DICTIONARY_BITS = 0.75
 
 CODEC_FRACTION = 0.95
 """Compressed bytes by plain ones, below which a codec is worth its time."""
+
+STRETCH_SAMPLES = 8
+"""Places of an output partition at which rows are measured, to choose how many of them are written at once."""
+
+STRETCH_MARGIN = 1.25
+"""Bytes of a stretch by those of a row group, from which on the ones that follow have fewer rows."""

@@ -38,18 +38,21 @@ def group_peak_nbytes(*, partition_nbytes: int, held_nbytes: int) -> int:
     return int(options.STAGE_COPIES * partition_nbytes) + held_nbytes
 
 
-def sorted_shard_peak_nbytes(*, rows: int, nbytes: int) -> int:
+def sorted_shard_peak_nbytes(*, rows: int, nbytes: int, output_nbytes: int | None = None) -> int:
     """Return the peak of ordering a shard and of consuming it.
 
     Its rows as they were staged and as pandas, with codes and order per row;
-    the result in all its copies.
+    the result in all its copies: all of it, or what is made at once.
 
     Examples
     --------
     >>> sorted_shard_peak_nbytes(rows=1000, nbytes=80_000)
     440000
+    >>> sorted_shard_peak_nbytes(rows=1000, nbytes=80_000, output_nbytes=20_000)
+    260000
     """
-    return int((options.FETCH_COPIES + options.OUTPUT_COPIES) * nbytes) + options.ROW_INDEX_NBYTES * rows
+    made = nbytes if output_nbytes is None else output_nbytes
+    return int(options.FETCH_COPIES * nbytes + options.OUTPUT_COPIES * made) + options.ROW_INDEX_NBYTES * rows
 
 
 def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int) -> int:

@@ -163,7 +163,8 @@ def to_parquet(
     which way is taken, and their size. An index that counts rows then counts those of each file.
 
     **Memory.** A partition, and one of its row groups twice: at most three times the partition. The task that
-    computes a partition also writes it.
+    computes a partition also writes it. The result of a recipe, as it is, is made a row group at a time where its
+    rows were staged: what a task holds then does not grow with ``partition_size``.
 
     **Disk.** New files are next to the old ones until the swap. They are not synced: a power failure may lose some.
 

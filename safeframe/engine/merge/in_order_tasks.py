@@ -22,6 +22,7 @@ from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedFile
 from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import CellMaker, CellRows
 from safeframe.engine.task import conserved, use_worker
 from safeframe.facts.keys import Codes, KeySchema, PlannedKeys
 from safeframe.facts.layout import ShardLayout
@@ -30,7 +31,7 @@ from safeframe.kernels.columns.values import Block, as_promised, as_series, from
 from safeframe.kernels.keys.codes import decode_codes, encode_keys
 from safeframe.kernels.keys.counts import count_ordered, key_checksum
 from safeframe.kernels.keys.nulls import count_nulls, positions_nulls_last, without_nulls
-from safeframe.kernels.merge.cell import join_rows
+from safeframe.kernels.merge.cell import JoinedShard, join_rows
 from safeframe.kernels.merge.in_order import code_order, ordered_join, value_codes
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.virtual import Range, single_key_cell
@@ -199,15 +200,15 @@ def _flat(staged: Sequence[Sequence[StagedFile]]) -> list[StagedFile]:
     return [file for files in staged for file in files]
 
 
-def ordered_cell(
+def ordered_rows(
     left: Sequence[pd.DataFrame],
     right: Sequence[pd.DataFrame],
     sealed: SealedSides | None,
     spec: JoinSpec,
     place: CellPlace,
     limit: PartitionLimit,
-) -> pd.DataFrame:
-    """Make one output partition, in key order, from partitions in key order and staged shards.
+) -> CellRows:
+    """Return the rows of one output partition, to be made in key order from partitions in key order and staged shards.
 
     Parameters
     ----------
@@ -225,16 +226,24 @@ def ordered_cell(
         _Side("right", right, sealed.right if sealed else None, spec.right),
     )
     with run_of_task(directory):
-        return limit.passed(_one_key(sides, spec, place) if place.one_key else _shard(sides, spec, place))
+        if place.one_key:
+            frame = _one_key(sides, spec, place)
+            return CellRows.part(len(frame), 0, 1, lambda lo, hi: frame.iloc[lo:hi], limit, directory)
+        joined = _shard(sides, spec, place)
+        return CellRows.part(joined.n_rows, place.number, place.cells, joined.frame, limit, directory)
 
 
-def _shard(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.DataFrame:
+ordered_cell = CellMaker(ordered_rows)
+"""Make one output partition, in key order, from partitions in key order and staged shards."""
+
+
+def _shard(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> JoinedShard:
     (left, left_codes), (right, right_codes) = (side.shard(place) for side in sides)
     if not spec.left.schema.injective:
         left_codes, right_codes = value_codes(
             as_series(left[spec.left.key_positions[0]]), as_series(right[spec.right.key_positions[0]])
         )
-    return ordered_join((left, left_codes), (right, right_codes), spec, place.number, place.cells)
+    return ordered_join((left, left_codes), (right, right_codes), spec)
 
 
 def _one_key(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.DataFrame:

@@ -6,6 +6,7 @@ P2P brought.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,15 +18,16 @@ from safeframe.engine.exchange.stage import StagedFile
 from safeframe.engine.p2p.form import P2PForm
 from safeframe.engine.p2p.tasks import SettledRows, receive_shard
 from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import CellMaker, CellRows
 from safeframe.engine.task import use_worker
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns.values import Block, as_series
 from safeframe.kernels.keys.ids import key_ids
-from safeframe.kernels.merge.cell import frame_block, join_cell, join_rows
+from safeframe.kernels.merge.cell import frame_block, join_cell, join_rows, join_shard
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
-from safeframe.kernels.merge.virtual import single_key_cell
+from safeframe.kernels.merge.virtual import product_run, single_key_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,23 +72,29 @@ def seal_merge(
     )
 
 
-def staged_cell(sealed: SealedMerge, cell: int) -> pd.DataFrame:
-    """Make one output partition from staged rows."""
+def staged_rows(sealed: SealedMerge, cell: int) -> CellRows:
+    """Return the rows of one output partition, to be made from staged rows."""
     use_worker(sealed.left.directory or sealed.right.directory)
     shard, number, cells = sealed.layout.cell_location(cell)
     if sealed.layout.single_key[shard]:
-        frame = _single_key(sealed, shard, number, cells)
-    else:
-        sealed.limit.may_read(sealed.left.shard_nbytes(shard) + sealed.right.shard_nbytes(shard))
-        left, right = fetch(sealed.left, shard), fetch(sealed.right, shard)
-        frame = join_cell(left, right, sealed.spec, number, cells)
-    return sealed.limit.passed(frame)
+        n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
+        n_rows = product_run(n_left, n_right, sealed.spec.how).n_rows
+        return CellRows.part(
+            n_rows, number, cells, functools.partial(_single_key, sealed, shard), sealed.limit
+        )
+    sealed.limit.may_read(sealed.left.shard_nbytes(shard) + sealed.right.shard_nbytes(shard))
+    joined = join_shard(fetch(sealed.left, shard), fetch(sealed.right, shard), sealed.spec)
+    return CellRows.part(joined.n_rows, number, cells, joined.frame, sealed.limit)
 
 
-def _single_key(sealed: SealedMerge, shard: int, number: int, cells: int) -> pd.DataFrame:
+staged_cell = CellMaker(staged_rows)
+"""Make one output partition from staged rows."""
+
+
+def _single_key(sealed: SealedMerge, shard: int, lo: int, hi: int) -> pd.DataFrame:
     spec = sealed.spec
     n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
-    parts = single_key_cell(n_left, n_right, spec.how, number, cells)
+    parts = single_key_rows(n_left, n_right, spec.how, lo, hi)
     left, right = fetch(sealed.left, shard, parts.left), fetch(sealed.right, shard, parts.right)
     if not spec.left.schema.injective:
         check_one_key(left, right, spec)

@@ -16,9 +16,10 @@ from safeframe.engine.parquet.entries import generation_of
 from safeframe.engine.parquet.resume import save_division
 from safeframe.engine.parquet.swap import Swap
 from safeframe.engine.parquet.target import ParquetTarget
-from safeframe.engine.parquet.tasks import write_file
+from safeframe.engine.parquet.tasks import WriteCell, write_file
 from safeframe.engine.parquet.without_rows import joined_files
-from safeframe.engine.planned.nodes import Planned
+from safeframe.engine.planned.cells import CellMaker
+from safeframe.engine.planned.nodes import Cells, Hidden, Planned
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 
@@ -39,7 +40,10 @@ class SafeToParquet(_Write):
     _parameters = ["frame", "target", "token", "known"]
 
     def _concrete(self) -> Any:
-        written = WriteFiles(lowered(self.frame), self.target).simplify().fuse()
+        frame = lowered(streamed(self.frame))
+        written = WriteCells(frame.hidden, self.target) if is_addressed(frame) else None
+        if written is None:
+            written = WriteFiles(frame, self.target).simplify().fuse()
         return CommitFiles(
             written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)
         )
@@ -76,6 +80,40 @@ class WriteFiles(Blockwise):  # type: ignore[misc]
 
     def _task(self, name: Any, index: int) -> Any:
         return Task(name, write_file, TaskRef((self.frame._name, index)), self.target, index)
+
+
+class WriteCells(Expr):  # type: ignore[misc]
+    """One file for each output partition of a recipe, made where it is written, a stretch of rows at a time."""
+
+    _parameters = ["hidden", "target"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.hidden.tree.npartitions + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        hidden: Hidden = self.hidden
+        graph = hidden.before(range(self.npartitions))
+        for number in range(self.npartitions):
+            cell, key = hidden.output(number), (self._name, number)
+            graph[key] = Task(key, WriteCell(cell.func.rows, self.target, number), *cell.args, **cell.kwargs)
+        return graph
+
+
+def is_addressed(frame: Any) -> bool:
+    """Whether all partitions of a lowered frame are cells whose rows are addressed by number."""
+    if not isinstance(frame, Cells) or frame.operand("_partitions") is not None:
+        return False
+    outputs = (frame.hidden.output(number) for number in range(frame.npartitions))
+    return all(isinstance(getattr(task, "func", None), CellMaker) for task in outputs)
+
+
+def streamed(frame: Any) -> Any:
+    """Return a recipe's result as it is planned where its partitions go to files in stretches, or any other frame as it is."""
+    plan = frame.own_plan if isinstance(frame, Planned) else None
+    if plan is None or plan.streamed is plan:
+        return frame
+    return frame.substitute_parameters({"plan": plan.streamed})
 
 
 class CommitFiles(Expr):  # type: ignore[misc]

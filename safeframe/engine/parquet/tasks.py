@@ -1,15 +1,17 @@
 """What the tasks of ``to_parquet`` do: write one file.
 
-Covers: a partition as a file in row groups.
+Covers: a partition as a file in row groups; one that is not made yet, row group by row group.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import itertools
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
+from safeframe.engine.planned.cells import CellRows
 from safeframe.errors import (
     SchemaMismatchError,
     StagingError,
@@ -62,12 +65,61 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
     Memory: the partition, and one row group in Arrow and encoded.
     """
     frame = _promised(frame, target)
+    group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
+    if target.schema is None and len(frame) > group_rows:
+        target = replace(target, schema=_own_schema(frame, target))
 
     def write(sink: Any) -> int:
-        _write(frame, target, sink)
-        return len(frame)
+        return _write(_row_groups(frame, group_rows), target, sink)
 
     return put_file(target, target.file_name(number), write, int(frame.memory_usage().sum()))
+
+
+def write_cell(rows: CellRows, target: ParquetTarget, number: int) -> WrittenFile:
+    """Write an output partition of a recipe, a row group after the other, each made when it is written.
+
+    Raises
+    ------
+    SchemaMismatchError, UnsupportedError, StagingError, StagingFullError
+        See :func:`write_file`.
+
+    Notes
+    -----
+    Memory: what the rows are made of, and one row group in pandas, in Arrow and encoded.
+    """
+    if target.schema is None:  # which is then that of all rows
+        return write_file(rows.whole(), target, number)
+
+    def group_rows(width: float) -> int:
+        return target.group_rows or row_group_rows(target.group_nbytes, width)
+
+    stretches = rows.stretches(group_rows)
+    first = next(stretches)
+    if len(first) == rows.n_rows:
+        return write_file(first, target, number)
+    nbytes = int(first.memory_usage().sum() / len(first) * rows.n_rows)
+    # By iterators that let go of a stretch before they ask for the next one.
+    made = itertools.chain(iter([first]), stretches)
+    del first
+
+    def write(sink: Any) -> int:
+        return _write(map(functools.partial(_promised, target=target), made), target, sink)
+
+    return put_file(target, target.file_name(number), write, nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCell:
+    """What writes an output partition, in the task that makes it."""
+
+    rows: Callable[..., CellRows]
+    """Returns its rows from the arguments of that task."""
+    target: ParquetTarget
+    number: int
+
+    def __call__(self, *arguments: Any) -> WrittenFile:
+        """Write the partition."""
+        return write_cell(self.rows(*arguments), self.target, self.number)
 
 
 def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
@@ -111,18 +163,26 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
     return WrittenFile(name, rows, inode)
 
 
-def _write(frame: pd.DataFrame, target: ParquetTarget, sink: Any) -> None:
-    group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
-    if target.schema is None and len(frame) > group_rows:
-        target = replace(target, schema=_own_schema(frame, target))
-    first = arrow_table(frame.iloc[:group_rows], target)
-    options = _writer_options(first, target)
-    with pq.ParquetWriter(sink, first.schema, **options) as writer:
-        writer.write_table(first, row_group_size=max(len(first), 1))
-        del first
-        for start in range(group_rows, len(frame), group_rows):
-            table = arrow_table(frame.iloc[start : start + group_rows], target)
-            writer.write_table(table, row_group_size=len(table))
+def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
+    """Cut a partition; an empty one has one row group, too."""
+    for start in range(0, max(len(frame), 1), rows):
+        yield frame.iloc[start : start + rows]
+
+
+def _write(row_groups: Iterator[pd.DataFrame], target: Dataset, sink: Any) -> int:
+    """Write row groups, and return the number of rows."""
+    table = arrow_table(next(row_groups), target)
+    rows = 0
+    with pq.ParquetWriter(sink, table.schema, **_writer_options(table, target)) as writer:
+        while True:
+            writer.write_table(table, row_group_size=max(len(table), 1))
+            rows += len(table)
+            del table
+            frame = next(row_groups, None)
+            if frame is None:
+                return rows
+            table = arrow_table(frame, target)
+            del frame
 
 
 def _own_schema(frame: pd.DataFrame, target: Dataset) -> pa.Schema:

@@ -6,6 +6,7 @@ from the rows that P2P moved.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedFile
 from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import CellMaker, CellRows
 from safeframe.engine.planned.rows import PartOrder, in_planned_order
 from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PlannedKeys
@@ -25,7 +27,10 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec, with_index
+from safeframe.kernels.columns.taking import take
+from safeframe.kernels.columns.values import Block
 from safeframe.kernels.keys.nulls import planned_number
+from safeframe.kernels.order import Positions
 from safeframe.kernels.sort.rows import BlockOrder, RowOrder, sorted_keys
 from safeframe.units import format_count
 
@@ -127,22 +132,60 @@ def seal_sort(staged: Sequence[Sequence[StagedFile]], spec: SortSpec, layout: Sh
     return SealedSort(rows=sealed, spec=spec, layout=layout)
 
 
-def ordered_cell(sealed: SealedSort, cell: int) -> pd.DataFrame:
-    """Make one output partition from staged rows."""
+def ordered_rows(sealed: SealedSort, cell: int) -> CellRows:
+    """Return the rows of one output partition, to be made from staged rows."""
     use_worker(sealed.rows.directory)
     spec, layout = sealed.spec, sealed.layout
     number_out = cell
     if layout.null_shard and spec.order is not None and not spec.order.na_last:
         cell = planned_number(cell, layout.n_cells, int(layout.cells[-1]))
     shard, number, cells = layout.cell_location(cell)
-    if layout.single_key[shard]:
-        rows = sealed.rows.shard_rows(shard)
-        block = fetch(sealed.rows, shard, [(rows * number // cells, rows * (number + 1) // cells)])
-    else:
-        spec.limit.may_read(sealed.rows.shard_nbytes(shard))
-        order = None if spec.order is None else BlockOrder(spec.frame, spec.order)
-        block = fetch(sealed.rows, shard, order=order)
-    return indexed(spec.frame.frame(block), spec, number_out)
+    n_rows = sealed.rows.shard_rows(shard)
+    if layout.single_key[shard] or spec.order is None:
+        in_place = functools.partial(_rows_in_place, sealed, shard, number_out)
+        return CellRows.part(n_rows, number, cells, in_place, spec.limit)
+    spec.limit.may_read(sealed.rows.shard_nbytes(shard))
+    return CellRows.part(n_rows, 0, 1, _OrderedShard(sealed, shard, n_rows, number_out), spec.limit)
+
+
+ordered_cell = CellMaker(ordered_rows)
+"""Make one output partition from staged rows."""
+
+
+def _rows_in_place(sealed: SealedSort, shard: int, number: int, lo: int, hi: int) -> pd.DataFrame:
+    """Make rows of a shard whose rows stay in the order of the input: no others are read."""
+    spec, n_rows = sealed.spec, sealed.rows.shard_rows(shard)
+    spec.limit.may_read(sealed.rows.shard_nbytes(shard) * (hi - lo) // max(n_rows, 1))
+    return _finished(spec.frame.frame(fetch(sealed.rows, shard, [(lo, hi)])), spec, number)
+
+
+class _OrderedShard:
+    """Makes rows of a shard in their order."""
+
+    def __init__(self, sealed: SealedSort, shard: int, n_rows: int, number: int) -> None:
+        assert sealed.spec.order is not None, "rows are in an order"
+        self._sealed = sealed
+        self._shard = shard
+        self._n_rows = n_rows
+        self._number = number
+        self._order = BlockOrder(sealed.spec.frame, sealed.spec.order)
+
+    def __call__(self, lo: int, hi: int) -> pd.DataFrame:
+        spec = self._sealed.spec
+        if (lo, hi) == (0, self._n_rows):
+            # Rows that lie side by side are brought to their order before they are columns.
+            block = fetch(self._sealed.rows, self._shard, order=self._order)
+        else:
+            rows, positions = self._read
+            block = [
+                column[lo:hi] if positions is None else take(column, positions[lo:hi]) for column in rows
+            ]
+        return _finished(spec.frame.frame(block), spec, self._number)
+
+    @functools.cached_property
+    def _read(self) -> tuple[Block, Positions | None]:
+        block = fetch(self._sealed.rows, self._shard)
+        return block, self._order.positions([block[i] for i in self._order.columns])
 
 
 def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> pd.DataFrame:
@@ -153,6 +196,10 @@ def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> p
     RowConservationError
         When it has keys outside the divisions of partition ``number``: whoever looks for them would not find them.
     """
+    return spec.limit.passed(_finished(frame, spec, number))
+
+
+def _finished(frame: pd.DataFrame, spec: SortSpec, number: int | None) -> pd.DataFrame:
     if spec.frame.categorical:
         frame = with_promised_categories(frame, spec.frame.meta)
     if spec.index is not None:
@@ -161,9 +208,6 @@ def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> p
             _check_divisions(frame.index, spec.divisions, number)
     elif not spec.frame.with_index:
         frame = frame.reset_index(drop=True)
-    if not spec.limit.of_rows:
-        return spec.limit.passed(frame)
-    spec.limit.pass_rows(len(frame))
     return frame
 
 

@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def written(self) -> Plan:
-        """The plan of ``to_parquet``: that of the compact encoding if the result is written so, otherwise this plan."""
+        """The plan of ``to_parquet``: that of the compact encoding if the result is written so, otherwise :attr:`streamed`."""
         match self.run:
             case MergeRun(write=WritePlan() as write):
                 return replace(
@@ -109,7 +109,14 @@ class Plan:
                     staging_free_nbytes=write.staging_free_nbytes,
                 )
             case _:
-                return self
+                return self.streamed
+
+    @property
+    def streamed(self) -> Plan:
+        """The plan of writing the result row by row, with no partition whole in memory where that is possible."""
+        if all(step.written is None for step in self.steps):
+            return self
+        return replace(self, steps=tuple(step.written or step for step in self.steps))
 
     def with_write(self, write: WritePlan) -> Plan:
         """Return the plan of a merge with other files."""
@@ -174,6 +181,8 @@ class Plan:
                     f"{self._fewer_threads(worst)}, read smaller partitions (blocksize= or split_row_groups=), or request "
                     "a smaller partition_size=."
                 )
+                if self.streamed is not self and not self.streamed.over_budget:
+                    hint = f"Write it with safeframe.to_parquet, which holds no whole partition. {hint}"
                 hint = f"{self.advice} {hint}".lstrip()
             else:
                 hint += ": what it uses before any data leaves nothing for partitions of any size."

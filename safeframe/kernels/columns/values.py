@@ -29,7 +29,6 @@ from safeframe.kernels.columns.categories import (
     join_coded,
 )
 from safeframe.kernels.columns.object_columns import objects_from_arrow, objects_to_arrow, same_form
-from safeframe.kernels.order import Positions
 
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""
@@ -204,14 +203,6 @@ def as_missing(column: Column) -> Column:
     """Return values as the dtype that they have where some are missing."""
     dtype = missing_dtype(column.dtype)
     return column if column.dtype == dtype else column.astype(dtype, copy=False)
-
-
-def repeat(column: Column, repeats: Positions) -> Column:
-    """Repeat each row of a column a number of times."""
-    repeated: Column = (
-        np.repeat(column, repeats) if isinstance(column, np.ndarray) else column.repeat(repeats)
-    )
-    return repeated
 
 
 def missing_dtype(dtype: Any) -> Any:

@@ -5,7 +5,8 @@ Covers: ordering both sides by key, the virtual join, taking the cell's rows.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +16,21 @@ from safeframe.errors import SchemaMismatchError
 from safeframe.kernels.columns.categories import join_categoricals
 from safeframe.kernels.columns.frame import frame_of_columns
 from safeframe.kernels.columns.index_freq import freq_of, with_freq
-from safeframe.kernels.columns.values import Block, Column, as_column, as_promised, as_series, repeat
+from safeframe.kernels.columns.taking import join_and_take, take
+from safeframe.kernels.columns.values import Block, Column, as_column, as_promised, as_series
 from safeframe.kernels.keys.ids import key_ids
 from safeframe.kernels.merge.lookup import lookup_join
 from safeframe.kernels.merge.output import OutputColumn
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.taken_rows import TakenRows
-from safeframe.kernels.merge.virtual import JoinedRows, join_each, join_runs
+from safeframe.kernels.merge.virtual import JoinedRows, VirtualJoin, cell_range, join_each, join_runs
 from safeframe.kernels.order import Positions, counts_of, stable_order
 
 CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
 """Rows of one side, their order by key, and rows per key."""
+
+_REPEATED = 2
+"""Times that a result has each row of a side, from which on that side is brought to key order first."""
 
 
 def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
@@ -36,27 +41,40 @@ def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
     ]
 
 
-def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int) -> pd.DataFrame:
-    """Join a shard and give one of ``cells`` equal parts of the result.
+class JoinedShard(Protocol):
+    """The result of joining a shard, whose rows are made by their numbers, in any stretch."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the result."""
+
+    def frame(self, lo: int, hi: int) -> pd.DataFrame:
+        """Return result rows ``[lo, hi)``."""
+
+
+def join_shard(left: Block, right: Block, spec: JoinSpec) -> JoinedShard:
+    """Join a shard.
 
     Notes
     -----
-    Memory: the two blocks, ids and orders of 24 bytes per row of them, the
-    touched rows in key order once more, 16 bytes of positions per result row,
-    and the result.
+    Memory: the two blocks, ids and orders of 24 bytes per row of them; for the
+    rows of a stretch the touched rows in key order once more, 16 bytes of
+    positions per result row, and the rows.
     """
     left_ids, right_ids, n_ids = dense_ids(left, right, spec)
     counts = counts_of(left_ids, n_ids), counts_of(right_ids, n_ids)
-    looked_up = lookup_join(left, right, (left_ids, right_ids), counts, spec, (number, cells))
+    looked_up = lookup_join(left, right, (left_ids, right_ids), counts, spec)
     if looked_up is not None:
         return looked_up
-    return join_counted(
-        (left, stable_order(left_ids), counts[0]),
-        (right, stable_order(right_ids), counts[1]),
-        spec,
-        number,
-        cells,
+    return CountedJoin.of(
+        (left, stable_order(left_ids), counts[0]), (right, stable_order(right_ids), counts[1]), spec
     )
+
+
+def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int) -> pd.DataFrame:
+    """Join a shard and give one of ``cells`` equal parts of the result."""
+    joined = join_shard(left, right, spec)
+    return joined.frame(*cell_range(joined.n_rows, number, cells))
 
 
 def join_in_place(left: Block, right: Block, spec: JoinSpec, probe: int) -> pd.DataFrame:
@@ -86,32 +104,47 @@ def join_in_place(left: Block, right: Block, spec: JoinSpec, probe: int) -> pd.D
     del starts, counts
     blocks = [left, right]
     if order is not None:
-        blocks[other] = [column.take(order) for column in blocks[other]]
+        blocks[other] = [take(column, order) for column in blocks[other]]
     return join_rows(blocks[0], blocks[1], rows, spec)
 
 
-def join_counted(
-    left: CountedRows, right: CountedRows, spec: JoinSpec, number: int, cells: int
-) -> pd.DataFrame:
-    """Join a shard whose rows per key are counted, and give one of ``cells`` equal parts of the result.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CountedJoin:
+    """A shard whose rows per key are counted, joined."""
 
-    Parameters
-    ----------
-    left, right
-        Each side: its rows, their order by key (None when they are in order),
-        and the rows of each key, both sides' keys lined up.
-    spec
-        The join.
-    number, cells
-        Which part of the result, of how many.
-    """
-    (left_block, left_order, left_counts), (right_block, right_order, right_counts) = left, right
-    join = join_runs(left_counts, right_counts, spec.how)
-    rows = join.rows(*join.cell(number, cells))
-    left_block, left_items = _touched(left_block, left_order, rows.left_items)
-    right_block, right_rows = _touched(right_block, right_order, rows.right_rows)
-    rows = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
-    return join_rows(left_block, right_block, rows, spec)
+    left: Block
+    left_order: Positions | None
+    """Order of the left rows by key; None where they are in order."""
+    right: Block
+    right_order: Positions | None
+    """Order of the right rows."""
+    runs: VirtualJoin
+    spec: JoinSpec
+
+    @classmethod
+    def of(cls, left: CountedRows, right: CountedRows, spec: JoinSpec) -> CountedJoin:
+        """Join two sides, of which the rows of each key are counted, both sides' keys lined up."""
+        return cls(
+            left=left[0],
+            left_order=left[1],
+            right=right[0],
+            right_order=right[1],
+            runs=join_runs(left[2], right[2], spec.how),
+            spec=spec,
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the result."""
+        return self.runs.n_rows
+
+    def frame(self, lo: int, hi: int) -> pd.DataFrame:
+        """Return result rows ``[lo, hi)``."""
+        rows = self.runs.rows(lo, hi)
+        left, left_items = _touched(self.left, self.left_order, rows.left_items)
+        right, right_rows = _touched(self.right, self.right_order, rows.right_rows)
+        rows = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
+        return join_rows(left, right, rows, self.spec)
 
 
 def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
@@ -124,7 +157,12 @@ def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd
     """
     dtypes = spec.meta.dtypes
     taken = (
-        TakenRows(rows.left_items, missing=spec.left_missing, side="left"),
+        TakenRows(
+            rows.left_items,
+            missing=spec.left_missing,
+            side="left",
+            repeats=None if len(rows) == len(rows.left_items) else rows.repeats,
+        ),
         TakenRows(
             # No right row is part of a semi or anti join.
             rows.right_rows,
@@ -172,17 +210,14 @@ def _column(
         return taken_rows[1].of(right[column.right])
     if column.right is None or not spec.left_missing:
         items = taken_rows[0].of(left[column.left])
-        if column.right is not None:
-            items = as_key(items, dtype)
-        return repeat(items, rows.repeats)
+        return items if column.right is None else as_key(items, dtype)
     # A key that is one column: the left value, or the right one where there is no left row.
     keys = [as_key(left[column.left], dtype), as_key(right[column.right], dtype)]
     left_rows = rows.left_rows
     from_either = np.where(left_rows >= 0, left_rows, len(keys[0]) + rows.right_rows)
     if isinstance(dtype, pd.CategoricalDtype):
         return join_categoricals(keys).take(from_either)
-    both = pd.concat([as_series(key) for key in keys], ignore_index=True)
-    return as_column(both.take(from_either).astype(dtype))
+    return as_column(as_series(join_and_take(keys, from_either)).astype(dtype))
 
 
 def as_key(values: Column, dtype: Any) -> Column:
@@ -206,15 +241,21 @@ def as_key(values: Column, dtype: Any) -> Column:
 
 
 def _touched(block: Block, order: Positions | None, rows: Positions) -> tuple[Block, Positions]:
-    """Sort by key just the rows that ``rows`` reaches, and number them from there."""
+    """Return the rows of a block that ``rows``, numbers in key order, reach, and their numbers in what is returned.
+
+    Where each is reached about once, they are numbered as they lie, for one take to bring them to
+    their places; where the result repeats them, in key order, so that it reads them one after the other.
+    """
     real = rows[rows >= 0] if len(rows) and rows.min() < 0 else rows
     if len(real) == 0:
         return [column[:0] for column in block], rows
     first, last = int(real.min()), int(real.max()) + 1
+    if order is not None and len(real) < _REPEATED * (last - first):
+        return block, (order[rows] if real is rows else np.where(rows >= 0, order[rows], -1))
     if order is None:
         block = [column[first:last] for column in block]
     else:
-        block = [column.take(order[first:last]) for column in block]
+        block = [take(column, order[first:last]) for column in block]
     if first:
         rows = np.where(rows >= 0, rows - first, -1)
     return block, rows

@@ -17,34 +17,29 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns.values import Block
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.kernels.keys.counts import count_ordered
-from safeframe.kernels.merge.cell import join_counted
+from safeframe.kernels.merge.cell import CountedJoin
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.order import Positions, counts_of, stable_order
 
 
-def ordered_join(
-    left: tuple[Block, Codes], right: tuple[Block, Codes], spec: JoinSpec, number: int, cells: int
-) -> pd.DataFrame:
-    """Join a shard and give one of ``cells`` equal parts of the result, in key order.
+def ordered_join(left: tuple[Block, Codes], right: tuple[Block, Codes], spec: JoinSpec) -> CountedJoin:
+    """Join a shard, the result in key order.
 
     Parameters
     ----------
     left, right
         Rows of each side and their codes: different ones for different keys, in
         the order of the keys. No key is null.
-    spec, number, cells
-        As for :func:`safeframe.kernels.merge.cell.join_cell`.
+    spec
+        As for :func:`safeframe.kernels.merge.cell.join_shard`.
 
     Notes
     -----
-    Memory: the two blocks, 24 bytes per row of them, the touched rows in key
-    order where they were not, 16 bytes of positions per result row, and the result.
+    Memory: the two blocks, and 24 bytes per row of them.
     """
     orders = [code_order(codes) for _, codes in (left, right)]
     counts = _counts(left[1], right[1], *orders)
-    return join_counted(
-        (left[0], orders[0], counts[0]), (right[0], orders[1], counts[1]), spec, number, cells
-    )
+    return CountedJoin.of((left[0], orders[0], counts[0]), (right[0], orders[1], counts[1]), spec)
 
 
 def value_codes(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Codes, Codes]:

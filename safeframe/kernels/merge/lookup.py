@@ -9,16 +9,61 @@ Covers: joins that keep no unmatched row of the side that is looked up in.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from safeframe.kernels.columns.frame import frame_of_columns
+from safeframe.kernels.columns.taking import take
 from safeframe.kernels.columns.values import Block
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.taken_rows import TakenRows
-from safeframe.kernels.merge.virtual import cell_range
 from safeframe.kernels.order import Positions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LookedUp:
+    """The result of such a join, addressed by row number."""
+
+    sides: tuple[Block, Block]
+    """The rows of both sides."""
+    spec: JoinSpec
+    probe: int
+    """The side that looks up."""
+    own: Positions | None
+    """Its rows that are part of the result; None for all."""
+    found: Positions
+    """For each of them the row of the other side; -1 for none."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the result."""
+        return len(self.found)
+
+    def frame(self, lo: int, hi: int) -> pd.DataFrame:
+        """Return result rows ``[lo, hi)``.
+
+        Raises
+        ------
+        RowConservationError
+            When a row has no match and each was planned to have one.
+        """
+        spec, probe, build = self.spec, self.probe, 1 - self.probe
+        missing = spec.right_missing if build == 1 else spec.left_missing
+        taken = TakenRows(self.found[lo:hi], missing=missing, side=("left", "right")[build])
+        columns = []
+        for column in spec.output:
+            of = (column.left, column.right)
+            own, other = of[probe], of[build]
+            if own is not None:
+                values = self.sides[probe][own]
+                columns.append(values[lo:hi] if self.own is None else take(values, self.own[lo:hi]))
+            else:
+                assert other is not None, "a column is of one side at least"
+                columns.append(taken.of(self.sides[build][other]))
+        return frame_of_columns(columns, spec.meta.columns, len(self.found[lo:hi]))
 
 
 def lookup_join(
@@ -27,8 +72,7 @@ def lookup_join(
     ids: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     counts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     spec: JoinSpec,
-    part: tuple[int, int],
-) -> pd.DataFrame | None:
+) -> LookedUp | None:
     """Join a shard, where one side can be looked up in.
 
     Parameters
@@ -41,22 +85,15 @@ def lookup_join(
         Rows of each number.
     spec
         The join.
-    part
-        Which part of the result, of how many.
 
     Returns
     -------
-    pandas.DataFrame or None
+    LookedUp or None
         None where neither side can.
-
-    Raises
-    ------
-    RowConservationError
-        When a row has no match and each was planned to have one.
 
     Notes
     -----
-    Memory: 8 bytes for each number and for each row that looks up, and the result.
+    Memory: 8 bytes for each number and for each row that looks up.
     """
     if spec.index is not None or spec.indicator:
         return None  # whose rows are in key order, or have an indicator
@@ -66,31 +103,17 @@ def lookup_join(
         probe, build = 1, 0
     else:
         return None
-    sides: list[Block] = [left, right]
+    sides = (left, right)
     if not _as_they_are(sides[probe], spec, probe):
         return None
     place = np.full(len(counts[build]), -1, np.int64)
     place[ids[build]] = np.arange(len(ids[build]))
     found = place[ids[probe]]
-    rows: slice | Positions
+    own = None
     if spec.how == "inner" and (missed := found < 0).any():
-        met = np.flatnonzero(~missed)
-        rows = met[slice(*cell_range(len(met), *part))]
-    else:
-        rows = slice(*cell_range(len(found), *part))
-    found = found[rows]
-    missing = spec.right_missing if build == 1 else spec.left_missing
-    taken = TakenRows(found, missing=missing, side=("left", "right")[build])
-    columns = []
-    for column in spec.output:
-        of = (column.left, column.right)
-        own, other = of[probe], of[build]
-        if own is not None:
-            columns.append(sides[probe][own][rows])
-        else:
-            assert other is not None, "a column is of one side at least"
-            columns.append(taken.of(sides[build][other]))
-    return frame_of_columns(columns, spec.meta.columns, len(found))
+        own = np.flatnonzero(~missed)
+        found = found[own]
+    return LookedUp(sides=sides, spec=spec, probe=probe, own=own, found=found)
 
 
 def _as_they_are(block: Block, spec: JoinSpec, number: int) -> bool:

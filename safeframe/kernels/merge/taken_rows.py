@@ -6,12 +6,14 @@ any column is taken: there is no way to take one by a position that is none.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
-import pandas as pd
 
 from safeframe.errors import RowConservationError
 from safeframe.kernels.changed_data import data_changed
-from safeframe.kernels.columns.values import Column, as_missing
+from safeframe.kernels.columns.taking import in_arrow, take, take_or_missing
+from safeframe.kernels.columns.values import Column
 from safeframe.kernels.order import Positions
 
 
@@ -27,6 +29,8 @@ class TakenRows:
         dtype that can hold missing values, whether or not these positions have any.
     side
         The side, for the message.
+    repeats
+        How many times each of them stands in the result, one after the other; None for once.
 
     Raises
     ------
@@ -39,20 +43,32 @@ class TakenRows:
     array([ 6., nan])
     """
 
-    __slots__ = ("_missing", "_positions")
-
-    def __init__(self, positions: Positions, *, missing: bool, side: str) -> None:
+    def __init__(
+        self, positions: Positions, *, missing: bool, side: str, repeats: Positions | None = None
+    ) -> None:
         if not missing and len(positions) and int(positions.min()) < 0:
             raise no_match(side, int(np.count_nonzero(positions < 0)))
         self._positions = positions
         self._missing = missing
+        self._repeats = repeats
 
     def of(self, column: Column) -> Column:
         """Take the rows of one column."""
-        if not self._missing:
-            return column.take(self._positions)
-        taken: Column = pd.api.extensions.take(as_missing(column), self._positions, allow_fill=True)
-        return taken
+        of = take_or_missing if self._missing else take
+        if self._repeats is None:
+            return of(column, self._positions)
+        if in_arrow(column):  # what is repeated afterwards is copied twice
+            return of(column, self._every)
+        taken = of(column, self._positions)
+        repeated: Column = (
+            np.repeat(taken, self._repeats) if isinstance(taken, np.ndarray) else taken.repeat(self._repeats)
+        )
+        return repeated
+
+    @functools.cached_property
+    def _every(self) -> Positions:
+        assert self._repeats is not None, "rows are repeated"
+        return np.repeat(self._positions, self._repeats)
 
 
 def no_match(side: str, found: int) -> RowConservationError:

@@ -284,9 +284,14 @@ def single_key_cell(n_left: int, n_right: int, how: How, number: int, cells: int
     >>> cell.left, cell.right
     (((0, 1),), ((500, 1000),))
     """
+    return single_key_rows(n_left, n_right, how, *product_run(n_left, n_right, how).cell(number, cells))
+
+
+def single_key_rows(n_left: int, n_right: int, how: How, lo: int, hi: int) -> SingleKeyCell:
+    """Describe result rows ``[lo, hi)`` of the join of one key's rows."""
     join = product_run(n_left, n_right, how)
-    rows = join.rows(*join.cell(number, cells))
-    left, right = _ranges(join, number, cells)
+    rows = join.rows(lo, hi)
+    left, right = _ranges(join, lo, hi)
     left_items, right_rows = rows.left_items, rows.right_rows
     if left:
         left_items = left_items - left[0][0]
@@ -312,11 +317,11 @@ def single_key_ranges(
     >>> single_key_ranges(2, 1000, "inner", number=1, cells=3)
     (((0, 2),), ((666, 1000), (0, 333)))
     """
-    return _ranges(product_run(n_left, n_right, how), number, cells)
+    join = product_run(n_left, n_right, how)
+    return _ranges(join, *join.cell(number, cells))
 
 
-def _ranges(join: VirtualJoin, number: int, cells: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
-    lo, hi = join.cell(number, cells)
+def _ranges(join: VirtualJoin, lo: int, hi: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
     if hi <= lo:
         return (), ()
     n_left, n_right = int(join.left_len[0]), int(join.right_len[0])

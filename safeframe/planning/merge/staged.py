@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from safeframe import options
 from safeframe.facts.keys import Counts
 from safeframe.facts.layout import OrderedLayout
@@ -13,7 +15,8 @@ from safeframe.planning.memory import (
     stage_peak_nbytes,
 )
 from safeframe.planning.merge.offer import Offer, Widths
-from safeframe.planning.merge.shards import LayOut
+from safeframe.planning.merge.shards import LayOut, LayoutFigures
+from safeframe.planning.parquet import stretch_nbytes
 from safeframe.units import format_count, format_nbytes
 
 
@@ -36,6 +39,22 @@ def stage_reason(rows: int, nbytes: int) -> str:
     )
 
 
+def _cell_step(figures: LayoutFigures, rows: int, nbytes: int) -> Step:
+    """Describe the making of output partitions, of so many rows at once."""
+    cell = {
+        "input_rows": figures.input_rows,
+        "input_nbytes": figures.input_nbytes,
+        "output_rows": rows,
+        "output_nbytes": nbytes,
+    }
+    return Step(
+        kind="join output partitions from staged shards",
+        tasks=figures.layout.n_cells,
+        task_peak_nbytes=cell_peak_nbytes(**cell),
+        reason=cell_reason(**cell, copies=options.FETCH_COPIES),
+    )
+
+
 def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str:
     """Pass both sides through files, where the workers share a place for them."""
     if facts.staging.directory is None:
@@ -45,20 +64,12 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
     left_rows, right_rows = facts.left.keys.partitions.rows, facts.right.keys.partitions.rows
     steps = [stage_step("left", left_rows, widths.left), stage_step("right", right_rows, widths.right)]
     output_nbytes = int(figures.cell_rows * widths.output)
-    cell = {
-        "input_rows": figures.input_rows,
-        "input_nbytes": figures.input_nbytes,
-        "output_rows": figures.cell_rows,
-        "output_nbytes": output_nbytes,
-    }
-    steps.append(
-        Step(
-            kind="join output partitions from staged shards",
-            tasks=layout.n_cells,
-            task_peak_nbytes=cell_peak_nbytes(**cell),
-            reason=cell_reason(**cell, copies=options.FETCH_COPIES),
-        )
-    )
+    step = _cell_step(figures, figures.cell_rows, output_nbytes)
+    stretch = stretch_nbytes(output_nbytes, max(facts.budget.task_nbytes, 0))
+    if stretch < output_nbytes:
+        rows = int(figures.cell_rows * stretch / output_nbytes)
+        step = replace(step, written=_cell_step(figures, rows, stretch))
+    steps.append(step)
     way: MergeWay = StagedMerge(layout=layout)
     if facts.ordered:
         moved = OrderedLayout(

@@ -29,6 +29,7 @@ from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions, sorted_cell_peak_nbytes
 from safeframe.planning.p2p.layout import lay_out_p2p
+from safeframe.planning.parquet import with_written_shards
 from safeframe.planning.sort.ranges import cut_at, cut_evenly, cut_into, cut_to_size
 from safeframe.units import format_count, format_nbytes
 
@@ -91,15 +92,21 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
             f"rows pass through {staging.directory} into {format_count(figures.layout.n_shards)} shards",
             *plan.reasons,
         ),
-        steps=exchange_steps(
-            partition_rows=facts.quantiles.partition_rows,
-            row_nbytes=facts.row_nbytes,
-            group=group[0],
-            held=group[1],
-            fixed_width=facts.fixed_width,
-            largest_rows=figures.largest_rows,
-            output_partitions=figures.layout.n_cells,
-            kind="order shards",
+        steps=with_written_shards(
+            exchange_steps(
+                partition_rows=facts.quantiles.partition_rows,
+                row_nbytes=facts.row_nbytes,
+                group=group[0],
+                held=group[1],
+                fixed_width=facts.fixed_width,
+                largest_rows=figures.largest_rows,
+                output_partitions=figures.layout.n_cells,
+                kind="order shards",
+            ),
+            rows=figures.largest_rows,
+            nbytes=int(figures.largest_rows * facts.row_nbytes),
+            task_nbytes=max(facts.budget.task_nbytes, 0),
+            in_order=True,
         ),
         staging_nbytes=int(facts.quantiles.total_rows * facts.row_nbytes),
         staging_free_nbytes=staging.free_nbytes,

@@ -15,7 +15,7 @@ from safeframe.kernels.merge.cell import frame_block
 from safeframe.kernels.merge.in_order import ordered_join
 from safeframe.kernels.merge.output import JoinKeys, SideKeys
 from safeframe.kernels.merge.spec import join_spec
-from safeframe.kernels.merge.virtual import single_key_cell, single_key_ranges
+from safeframe.kernels.merge.virtual import cell_range, single_key_cell, single_key_ranges
 
 KEY = SideKeys(on=("k",), names=("k",), given=("k",))
 SCHEMA = KeySchema(columns=(KeyColumn(kind="int"),))
@@ -51,7 +51,8 @@ def test_the_parts_of_a_join_in_key_order(left, right, spread, ordered, how, cel
         (frame_block(frame, side), encode_keys([frame["k"]], SCHEMA)[0])
         for frame, side in zip(frames, (spec.left, spec.right), strict=True)
     ]
-    parts = [ordered_join(*sides, spec, number, cells) for number in range(cells)]
+    shard = ordered_join(*sides, spec)
+    parts = [shard.frame(*cell_range(shard.n_rows, number, cells)) for number in range(cells)]
     joined = pd.concat(parts, ignore_index=True)
     assert joined["k"].is_monotonic_increasing
     expected = frames[0].merge(frames[1], on="k", how=how)

@@ -1,0 +1,152 @@
+"""A recipe's partitions that are written in stretches are the files of partitions that are made first."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import dask
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import safeframe
+from safeframe.engine.parquet import nodes
+from safeframe.engine.planned.cells import CellRows
+from safeframe.recipes.to_parquet import to_parquet
+from tests.property.merging import examples, in_dask
+from tests.property.strategies import KEY_KINDS, key_frames
+
+HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti")
+
+VALUES = {
+    "str": lambda n: pd.Series([None if i % 5 == 0 else f"value {i % 7}" for i in range(n)], dtype="str"),
+    "int": lambda n: pd.Series(np.arange(n), dtype="int32"),
+    "decimal": lambda n: pd.Series(
+        pa.array([None if i % 4 == 0 else i for i in range(n)], pa.int64())
+        .cast(pa.decimal128(20, 0))
+        .to_pandas(),
+        dtype=pd.ArrowDtype(pa.decimal128(20, 2)),
+    ),
+    "date": lambda n: pd.Series(
+        [None if i % 3 == 0 else i for i in range(n)], dtype=pd.ArrowDtype(pa.int32())
+    ).astype(pd.ArrowDtype(pa.date32())),
+    "list": lambda n: pd.Series(
+        [None if i % 6 == 0 else [i] * (i % 3) for i in range(n)], dtype=pd.ArrowDtype(pa.list_(pa.int64()))
+    ),
+    "Int64": lambda n: pd.Series([None if i % 2 else i for i in range(n)], dtype="Int64"),
+    "category": lambda n: pd.Series(pd.Categorical([f"c{i % 3}" for i in range(n)])),
+    "time": lambda n: pd.Series(pd.date_range("2024", periods=n, freq="h", tz="Europe/Berlin")),
+}
+"""Columns of values, some of them missing."""
+
+
+def written(ddf, directory, *, in_stretches, group_rows, write_index):
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler="sync"):
+        if not in_stretches:
+            patch.setattr(nodes, "is_addressed", lambda frame: False)
+            patch.setattr(nodes, "streamed", lambda frame: frame)
+        to_parquet(ddf, directory, row_group_rows=group_rows, write_index=write_index, strategy="rows")
+    return {path.name: pq.ParquetFile(path) for path in Path(directory).glob("*.parquet")}
+
+
+def same_files(ddf, *, group_rows, write_index):
+    """Write a frame in both ways, compare the files to the row group, and return how many row groups they have."""
+    with tempfile.TemporaryDirectory() as directory:
+        arguments = {"group_rows": group_rows, "write_index": write_index}
+        found = written(ddf, f"{directory}/found", in_stretches=True, **arguments)
+        expected = written(ddf, f"{directory}/expected", in_stretches=False, **arguments)
+        assert found.keys() == expected.keys()
+        for name, file in found.items():
+            other = expected[name]
+            assert file.schema_arrow.equals(other.schema_arrow, check_metadata=True)
+            assert file.read().equals(other.read())
+            groups = [
+                [one.metadata.row_group(i).num_rows for i in range(one.num_row_groups)]
+                for one in (file, other)
+            ]
+            assert groups[0] == groups[1]
+        return max(file.num_row_groups for file in found.values())
+
+
+@examples(40)
+@given(
+    st.data(),
+    st.sampled_from(HOWS),
+    st.sampled_from(sorted(KEY_KINDS)),
+    st.sampled_from(sorted(VALUES)),
+    st.sampled_from(["128B", "2KiB"]),
+    st.integers(1, 9),
+    st.booleans(),
+)
+def test_a_merge(data, how, kind, dtype, partition_size, group_rows, write_index):
+    left, right = (
+        data.draw(key_frames([kind], names=["k"], extra=name)).assign(
+            **{f"{name}v": lambda frame: VALUES[dtype](len(frame)).set_axis(frame.index)}
+        )
+        for name in ("l", "r")
+    )
+    merged = safeframe.merge(
+        in_dask(left, 2),
+        in_dask(right, 1),
+        on="k",
+        how=how,
+        suffixes=("_l", "_r"),
+        strategy="staged",
+        partition_size=partition_size,
+        memory="8GiB",
+    )
+    same_files(merged, group_rows=group_rows, write_index=write_index)
+
+
+@examples(30)
+@given(
+    st.data(),
+    st.sampled_from(sorted(KEY_KINDS)),
+    st.sampled_from(sorted(VALUES)),
+    st.integers(1, 9),
+    st.sampled_from(["sort", "index", "shuffle", "descending", "nulls first"]),
+    st.booleans(),
+)
+def test_a_sort(data, kind, dtype, group_rows, recipe, write_index):
+    frame = data.draw(key_frames([kind], names=["k"], extra="v")).assign(
+        x=lambda frame: VALUES[dtype](len(frame)).set_axis(frame.index)
+    )
+    ddf = in_dask(frame, 2)
+    given = {"memory": "8GiB", "npartitions": 2}
+    match recipe:
+        case "sort":
+            made = safeframe.sort_values(ddf, "k", **given)
+        case "descending":
+            made = safeframe.sort_values(ddf, "k", ascending=False, **given)
+        case "nulls first":
+            made = safeframe.sort_values(ddf, "k", na_position="first", **given)
+        case "index":
+            made = safeframe.set_index(ddf.dropna(subset=["k"]), "k", **given)
+        case "shuffle":
+            made = safeframe.shuffle(ddf, "k", **given)
+    same_files(made, group_rows=group_rows, write_index=write_index)
+
+
+def test_an_ordered_merge_of_many_stretches():
+    left = pd.DataFrame({"k": np.repeat(np.arange(50), 3), "a": np.arange(150.0)})
+    right = pd.DataFrame({"k": np.repeat(np.arange(50), 2), "s": [f"word {i}" for i in range(100)]})
+    merged = safeframe.sorted_merge(in_dask(left, 2), in_dask(right, 2), on="k", how="outer", memory="8GiB")
+    assert same_files(merged, group_rows=7, write_index=False) > 3
+
+
+def test_a_merge_of_many_stretches(monkeypatch):
+    made = []
+    real = CellRows.stretches
+    monkeypatch.setattr(CellRows, "stretches", lambda *given: (made.append(f) or f for f in real(*given)))
+    left = pd.DataFrame({"k": np.arange(500) % 50, "a": np.arange(500.0)})
+    right = pd.DataFrame({"k": np.arange(100) % 50, "s": [f"word {i}" for i in range(100)]})
+    merged = safeframe.merge(
+        in_dask(left, 2), in_dask(right, 2), on="k", strategy="staged", npartitions=1, memory="8GiB"
+    )
+    assert same_files(merged, group_rows=100, write_index=True) == 10
+    assert [len(frame) for frame in made] == [100] * 10
