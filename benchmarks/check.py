@@ -16,7 +16,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from benchmarks.situations import Dataset
+    from benchmarks.situations import Column, Dataset
 
 __all__ = ["Check", "check_output", "count_differing", "total_of"]
 
@@ -97,27 +97,29 @@ def count_differing(connection: duckdb.DuckDBPyConnection, query: str) -> int:
 def _comparison(dataset: Dataset, output: Path) -> str:
     situation = dataset.situation
     key = situation.key.number()
-    left = [column.name for column in situation.left.columns]
-    right = [column.name for column in situation.right.columns]
-    join = "LEFT JOIN" if situation.how == "left" else "JOIN"
+    left, right = situation.left.columns, situation.right.columns
+    join = {"left": "LEFT JOIN", "inner": "JOIN", "outer": "FULL JOIN"}[situation.how]
     # Looking for NaN in each row takes four fifths of the time; where there should be none, one spoils its sum.
     whole = dataset.truth.matched_rows == dataset.truth.rows
-    # In a side's totals "n" is rows and "s_x" the sum of x; a NaN stands for a missing right side.
+    # In a side's totals "n" is rows and "s_x" the sum of x; a NaN stands for a missing side.
+    others = "coalesce(l.n, 1)" if situation.how == "outer" else "l.n"
     expected = [
-        "l.n * coalesce(r.n, 1) AS n",
-        *(f"l.s_{name} * coalesce(r.n, 1) AS s_{name}" for name in left),
-        *(f"coalesce(l.n * r.s_{name}, 0) AS s_{name}" for name in right),
-        f"coalesce(l.s_{left[0]} * r.s_{right[0]}, 0) AS pairing",
+        f"{others} * coalesce(r.n, 1) AS n",
+        *(f"coalesce(l.s_{column.name} * coalesce(r.n, 1), 0) AS s_{column.name}" for column in left),
+        *(f"coalesce({others} * r.s_{column.name}, 0) AS s_{column.name}" for column in right),
+        f"coalesce(l.s_{left[0].name} * r.s_{right[0].name}, 0) AS pairing",
     ]
-    figures = [f"s_{name}" for name in (*left, *right)] + ["pairing"]
-    paired = f"{left[0]}::DOUBLE * {right[0]}::DOUBLE"
+    figures = [f"s_{column.name}" for column in (*left, *right)] + ["pairing"]
+    last = f"({right[0].number()})::DOUBLE"
+    paired = f"({left[0].number()})::DOUBLE * {last}"
     if whole:
-        totals = [f"sum({name}) AS s_{name}" for name in (*left, *right)]
+        totals = [f"sum({column.number()}) AS s_{column.name}" for column in (*left, *right)]
         pairing = f"sum({paired}) AS pairing"
     else:
-        totals = [f"{total_of(name)} AS s_{name}" for name in left]
-        totals += [f"coalesce({total_of(name)}, 0) AS s_{name}" for name in right]
-        pairing = f"coalesce(sum({paired}) FILTER (WHERE NOT isnan({right[0]}::DOUBLE)), 0) AS pairing"
+        totals = [
+            f"coalesce({total_of(column.number())}, 0) AS s_{column.name}" for column in (*left, *right)
+        ]
+        pairing = f"coalesce(sum({paired}) FILTER (WHERE NOT isnan({last})), 0) AS pairing"
     found = ["count(*) AS n", *totals, pairing]
     differs = " OR ".join(
         f"NOT coalesce(abs(e.{name} - f.{name}) <= {_RELATIVE_TOLERANCE} * (1 + abs(e.{name})), false)"
@@ -126,7 +128,7 @@ def _comparison(dataset: Dataset, output: Path) -> str:
     return f"""
         WITH l AS ({_totals(dataset.left, key, left)}),
              r AS ({_totals(dataset.right, key, right)}),
-             e AS (SELECT l.k, {", ".join(expected)} FROM l {join} r ON l.k = r.k),
+             e AS (SELECT coalesce(l.k, r.k) AS k, {", ".join(expected)} FROM l {join} r ON l.k = r.k),
              f AS (SELECT {key} AS k, {", ".join(found)}
                    FROM read_parquet('{output}/**/*.parquet') GROUP BY {key})
         SELECT count(*) FROM e FULL JOIN f ON e.k = f.k
@@ -134,11 +136,11 @@ def _comparison(dataset: Dataset, output: Path) -> str:
     """
 
 
-def _totals(directory: Path, key: str, columns: list[str]) -> str:
-    sums = "".join(f", {total_of(name)} AS s_{name}" for name in columns)
+def _totals(directory: Path, key: str, columns: tuple[Column, ...]) -> str:
+    sums = "".join(f", {total_of(column.number())} AS s_{column.name}" for column in columns)
     return f"SELECT {key} AS k, count(*) AS n{sums} FROM read_parquet('{directory}/*.parquet') GROUP BY {key}"
 
 
-def total_of(name: str) -> str:
-    """Return the sum of a column, what is missing left out."""
-    return f"sum({name}::DOUBLE) FILTER (WHERE NOT isnan({name}::DOUBLE))"
+def total_of(value: str) -> str:
+    """Return the sum of a column, or of another expression, what is missing left out."""
+    return f"sum(({value})::DOUBLE) FILTER (WHERE NOT isnan(({value})::DOUBLE))"

@@ -3,7 +3,7 @@
 Covers: the same work in safeframe, stock dask, DuckDB and Polars
 (:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`,
 :mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_question`,
-:mod:`benchmarks.engines_collections`); the seconds it took, cluster start and imports
+:mod:`benchmarks.engines_collections`, :mod:`benchmarks.engines_tpch`); the seconds it took, cluster start and imports
 excluded.
 Does not cover: limits of DuckDB and Polars and the checking of results, which are
 outside of the process that is measured (:mod:`benchmarks.run`).
@@ -25,6 +25,7 @@ from benchmarks.engines_frames import FRAME_WORK
 from benchmarks.engines_joins import JOIN_WORK
 from benchmarks.engines_lags import LAG_WORK
 from benchmarks.engines_question import QUESTION_WORK
+from benchmarks.engines_tpch import TPCH_WORK
 from benchmarks.engines_trial import TRIAL_WORK
 from benchmarks.situations import ALL_ENGINES, CLUSTER_ENGINES, SITUATIONS, TRIAL_ENGINES
 
@@ -46,6 +47,7 @@ _WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     **QUESTION_WORK,
     **COLLECTION_WORK,
     **TRIAL_WORK,
+    **TPCH_WORK,
 }
 
 

@@ -8,7 +8,7 @@ Does not cover: the process that it is done in (:mod:`benchmarks.engines`).
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.engines_peers import COMPRESSION, plan_figures, tuned_duckdb
 
@@ -127,8 +127,9 @@ def _polars_merge(request: Request, dataset: Dataset, tight: None) -> dict[str, 
     joined = pl.scan_parquet(dataset.left / "*.parquet").join(
         pl.scan_parquet(dataset.right / "*.parquet"),
         on=keys,
-        how=dataset.situation.how,
+        how=_polars_how(dataset),
         nulls_equal=len(keys) > 1,
+        coalesce=True,
     )
     joined.sink_parquet(
         f"{request.output}/all.parquet", compression=COMPRESSION, engine="streaming", maintain_order=False
@@ -205,7 +206,7 @@ def _polars_group(request: Request, dataset: Dataset, tight: None) -> dict[str, 
     (key,), column = dataset.situation.key.columns, dataset.situation.right.columns[0].name
     found = (
         pl.scan_parquet(dataset.left / "*.parquet")
-        .join(pl.scan_parquet(dataset.right / "*.parquet"), on=key, how=dataset.situation.how)
+        .join(pl.scan_parquet(dataset.right / "*.parquet"), on=key, how=_polars_how(dataset))
         .group_by(key)
         .agg(pl.col(column).count().cast(pl.Int64).alias("n"), pl.col(column).mean().alias("mean"))
         .collect(engine="streaming")
@@ -223,6 +224,11 @@ def _means(dataset: Dataset, counts: Any, means: Any) -> dict[str, Any]:
 
 def _same(keys: list[str]) -> str:
     return " AND ".join(f"l.{key} IS NOT DISTINCT FROM r.{key}" for key in keys)
+
+
+def _polars_how(dataset: Dataset) -> Literal["left", "inner", "full"]:
+    how = dataset.situation.how
+    return "full" if how == "outer" else how
 
 
 def _missing(dataset: Dataset) -> int:

@@ -70,7 +70,7 @@ def _section(family: str, results: list[dict[str, Any]]) -> str:
     head = ("situation", "size", *_HEAD) if several else _HEAD
     rows = []
     for result in results:
-        place = (result["situation"], format_nbytes(result["nbytes"])) if several else ()
+        place = (result["situation"], _nbytes(result["nbytes"])) if several else ()
         rows += [(*place, *_row(Summary(**summary))) for summary in result["summary"]]
     titles = [
         f"{result['title']}. Scale {result['scale']:g}; {format_count(result['expected_rows'])} rows expected."

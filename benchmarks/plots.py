@@ -1,7 +1,7 @@
 """Results as pictures.
 
-Covers: seconds and memory of the engines on one situation; seconds for each GB
-against the size, where a family has several.
+Covers: seconds and memory of the engines on one situation; where a family has several,
+seconds for each GB against the size, or seconds side by side.
 Does not cover: tables (:mod:`benchmarks.markdown`).
 """
 
@@ -32,8 +32,10 @@ def plot_family(results: list[dict[str, Any]], path: Path) -> None:
     """
     if len(results) == 1 and results[0].get("family", results[0]["situation"]) == results[0]["situation"]:
         _plot_one(results[0], path)
-    else:
+    elif all(result["nbytes"] for result in results):
         _plot_sizes(results, path)
+    else:
+        _plot_situations(results, path)
 
 
 def _plot_sizes(results: list[dict[str, Any]], path: Path) -> None:
@@ -63,6 +65,28 @@ def _plot_sizes(results: list[dict[str, Any]], path: Path) -> None:
     axes.set_xlabel("GB in memory; crosses: not finished")
     axes.set_ylabel("seconds per GB")
     axes.legend()
+    figure.suptitle(results[0]["family"])
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _plot_situations(results: list[dict[str, Any]], path: Path) -> None:
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8, 4.5), constrained_layout=True)
+    names = [result["situation"] for result in results]
+    engines = list(dict.fromkeys(cells["engine"] for result in results for cells in result["summary"]))
+    width = 0.8 / len(engines)
+    for number, engine in enumerate(engines):
+        for place, result in enumerate(results):
+            for summary in (Summary(**cells) for cells in result["summary"] if cells["engine"] == engine):
+                at = place + (number - (len(engines) - 1) / 2) * width
+                axes.bar([at], [summary.seconds or 0], width, color=_COLOURS.get(engine))
+                if summary.outcome != FINISHED:
+                    axes.plot([at], [summary.seconds or 0], marker="X", color=_BAD, clip_on=False)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=_COLOURS.get(engine)) for engine in engines]
+    axes.legend(handles, engines)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylabel("seconds, cluster start excluded; crosses: not finished")
     figure.suptitle(results[0]["family"])
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -73,4 +73,6 @@ def write_readme(readme: Path, directory: Path) -> None:
 def read_results(directory: Path) -> list[dict[str, Any]]:
     """Read every situation's JSON, by family, size and name."""
     results = [json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))]
-    return sorted(results, key=lambda result: (family_of(result), result.get("nbytes") or 0))
+    return sorted(
+        results, key=lambda result: (family_of(result), result.get("nbytes") or 0, result["situation"])
+    )

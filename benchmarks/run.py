@@ -32,12 +32,20 @@ from dask.utils import parse_bytes
 
 from benchmarks.check import Check, check_output
 from benchmarks.check_collections import CollectionCheck, check_collection
+from benchmarks.check_hashes import check_tpch
 from benchmarks.check_lags import check_lags
 from benchmarks.check_order import OrderCheck, check_ordered_files, check_partitions
 from benchmarks.engines import CLUSTER_ENGINES, ENGINES, Request
 from benchmarks.groups import Group, Hierarchy, find_hierarchy, sweep
 from benchmarks.results import FINISHED, Run, summarise, write_readme, write_results
-from benchmarks.situations import SITUATIONS, AnyDataset, CollectionDataset, Dataset, LagDataset
+from benchmarks.situations import (
+    SITUATIONS,
+    AnyDataset,
+    CollectionDataset,
+    Dataset,
+    LagDataset,
+    TpchDataset,
+)
 from benchmarks.totals import Totals
 from benchmarks.watch import Watcher
 from safeframe.units import format_count, format_nbytes
@@ -237,6 +245,8 @@ def _check(
         return check_collection(dataset, answer)
     if isinstance(dataset, Dataset):
         return check_output(dataset, output, scratch=scratch) if dataset.situation.writes else None
+    if isinstance(dataset, TpchDataset):
+        return check_tpch(dataset, output, scratch=scratch)
     if isinstance(dataset, LagDataset):
         return check_lags(dataset, output, scratch=scratch, ordered=answer.pop("ordered"))
     divisions = answer.pop("divisions")

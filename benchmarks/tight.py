@@ -42,7 +42,7 @@ class TightReport:
     enforced_by: Enforcement
     """Who held the workers to their size."""
     n_workers: int
-    """Workers, of one thread each."""
+    """Workers."""
     hard_nbytes: int
     """What the kernel let a worker use, in bytes; meaningless under ``dask only``."""
     limit_nbytes: int
@@ -185,22 +185,28 @@ class TightCluster:
 def tight_cluster(
     *,
     n_workers: int = 4,
+    threads: int = 1,
     hard: str | int = "1GiB",
     limit: str | int = "598MiB",
+    cluster_class: type[LocalCluster] = LocalCluster,
     config: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
     kernel: bool = True,
 ) -> Iterator[TightCluster]:
-    """Run a cluster of worker processes of one thread, each held to a size.
+    """Run a cluster of worker processes, each held to a size.
 
     Parameters
     ----------
     n_workers
         Worker processes.
+    threads
+        Threads of each.
     hard
         What the kernel lets each use, with no swap.
     limit
         What dask is told each may use.
+    cluster_class
+        dask's cluster, or one that is derived from it.
     config
         dask settings that scheduler, client and workers have while the cluster runs.
     env
@@ -227,13 +233,14 @@ def tight_cluster(
             launcher.chmod(0o700)
             stack.enter_context(_started_by(str(launcher)))
         stack.enter_context(_environment_kept())
-        spawn_env = {**dask.config.get("distributed.nanny.pre-spawn-environ"), **(env or {})}
         stack.enter_context(dask.config.set({"temporary-directory": scratch, **(config or {})}))
-        stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": spawn_env}))
+        if env:
+            spawn_env = {**dask.config.get("distributed.nanny.pre-spawn-environ"), **env}
+            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": spawn_env}))
         cluster = stack.enter_context(
-            LocalCluster(
+            cluster_class(
                 n_workers=n_workers,
-                threads_per_worker=1,
+                threads_per_worker=threads,
                 processes=True,
                 memory_limit=limit_nbytes,
                 dashboard_address=None,

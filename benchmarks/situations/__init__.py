@@ -2,8 +2,9 @@
 
 Covers: the names; joins of two tables (:mod:`benchmarks.situations.joins`), frames to be
 ordered (:mod:`benchmarks.situations.frames`) or to be given columns of rows before
-(:mod:`benchmarks.situations.lags`), arrays and bags
-(:mod:`benchmarks.situations.collections`).
+(:mod:`benchmarks.situations.lags`), ordinary data
+(:mod:`benchmarks.situations.ordinary`, :mod:`benchmarks.situations.tpch`), arrays and
+bags (:mod:`benchmarks.situations.collections`).
 Does not cover: running anything on them (:mod:`benchmarks.engines`), or comparing
 what came out (:mod:`benchmarks.check`, :mod:`benchmarks.check_order`,
 :mod:`benchmarks.check_lags`, :mod:`benchmarks.check_collections`).
@@ -15,8 +16,10 @@ from benchmarks.situations.collections import COLLECTIONS, CollectionDataset, Co
 from benchmarks.situations.frames import FRAMES, FrameDataset, FrameSituation
 from benchmarks.situations.joins import JOINS, Dataset, Situation, Truth
 from benchmarks.situations.lags import LAGS, LagDataset, LagSituation, LagTruth
+from benchmarks.situations.ordinary import ORDINARY_FRAMES, ORDINARY_JOINS
 from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES, TRIAL_ENGINES
 from benchmarks.situations.tables import Column, Table
+from benchmarks.situations.tpch import TPCH, TpchDataset, TpchSituation
 
 __all__ = [
     "ALL_ENGINES",
@@ -25,7 +28,10 @@ __all__ = [
     "FRAMES",
     "JOINS",
     "LAGS",
+    "ORDINARY_FRAMES",
+    "ORDINARY_JOINS",
     "SITUATIONS",
+    "TPCH",
     "TRIAL_ENGINES",
     "AnyDataset",
     "AnySituation",
@@ -40,11 +46,21 @@ __all__ = [
     "LagTruth",
     "Situation",
     "Table",
+    "TpchDataset",
+    "TpchSituation",
     "Truth",
 ]
 
-AnySituation = Situation | FrameSituation | LagSituation | CollectionSituation
-AnyDataset = Dataset | FrameDataset | LagDataset | CollectionDataset
+AnySituation = Situation | FrameSituation | LagSituation | CollectionSituation | TpchSituation
+AnyDataset = Dataset | FrameDataset | LagDataset | CollectionDataset | TpchDataset
 
-SITUATIONS: dict[str, AnySituation] = {**JOINS, **FRAMES, **LAGS, **COLLECTIONS}
+SITUATIONS: dict[str, AnySituation] = {
+    **JOINS,
+    **FRAMES,
+    **LAGS,
+    **COLLECTIONS,
+    **ORDINARY_JOINS,
+    **ORDINARY_FRAMES,
+    **TPCH,
+}
 """Every situation, by name."""

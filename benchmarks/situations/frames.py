@@ -142,7 +142,8 @@ def _parts(situation: FrameSituation, root: Path) -> Iterator[Totals]:
     for number in range(situation.table.files):
         columns = situation.part(number)
         if situation.writes:
-            pq.write_table(pa.table(columns), files / f"part-{number:04d}.parquet")
+            stored = {situation.key: columns[situation.key], **situation.table.stored(columns)}
+            pq.write_table(pa.table(stored), files / f"part-{number:04d}.parquet")
         yield Totals.of(columns, situation.key)
 
 

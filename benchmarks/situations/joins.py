@@ -46,7 +46,7 @@ class Situation:
     """The right side."""
     key: Key
     """The key, the same on both sides."""
-    how: Literal["left", "inner"] = "left"
+    how: Literal["left", "inner", "outer"] = "left"
     """The join."""
     task: Literal["merge", "estimate", "group", "question", "script"] = "merge"
     """Whether the join is written, its rows are only predicted, or a column of it is averaged by key;
@@ -163,7 +163,8 @@ class Dataset:
 
 
 def _write(situation: Situation, root: Path) -> Truth:
-    n_keys = max(situation.left.keys, situation.right.keys)
+    # A tenth more: a shifted table's keys begin later.
+    n_keys = -(-max(situation.left.keys, situation.right.keys) * 11 // 10)
     totals = []
     for side, table in enumerate((situation.left, situation.right)):
         directory = root / ("left", "right")[side]
@@ -175,7 +176,7 @@ def _write(situation: Situation, root: Path) -> Truth:
             count += np.bincount(keys, minlength=n_keys)
             for name, total in sums.items():
                 total += np.bincount(keys, weights=values[name], minlength=n_keys)
-            frame = pa.table({**situation.key.values(keys), **values})
+            frame = pa.table({**situation.key.values(keys), **table.stored(values)})
             pq.write_table(frame, directory / f"part-{number:04d}.parquet")
         totals.append((count, sums))
     return _truth(situation, totals)
@@ -183,15 +184,17 @@ def _write(situation: Situation, root: Path) -> Truth:
 
 def _truth(situation: Situation, totals: list[tuple[Any, dict[str, Any]]]) -> Truth:
     (left, left_sums), (right, right_sums) = totals
-    repeats = np.maximum(right, 1) if situation.how == "left" else right
-    rows = left * repeats
+    repeats = right if situation.how == "inner" else np.maximum(right, 1)
+    others = np.maximum(left, 1) if situation.how == "outer" else left
+    # A key on neither side has no row.
+    rows = others * repeats * ((left > 0) | (right > 0))
     return Truth(
         rows=int(rows.sum()),
         matched_rows=int((left * right).sum()),
         heaviest_rows=int(rows.max()),
         sums={
             **{name: float((total * repeats).sum()) for name, total in left_sums.items()},
-            **{name: float((total * left).sum()) for name, total in right_sums.items()},
+            **{name: float((total * others).sum()) for name, total in right_sums.items()},
         },
     )
 

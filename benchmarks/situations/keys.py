@@ -1,4 +1,4 @@
-"""How a situation's keys stand in its files: as numbers, or as a string and a number with nulls.
+"""How a situation's keys stand in its files: as numbers, as strings, or as a string and a number with nulls.
 
 Covers: the columns of a key, and the SQL by which engines compare them and a check
 finds the number again.
@@ -14,10 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmarks.situations.tables import number_of_text, text_of
+
 if TYPE_CHECKING:
     from benchmarks.situations.tables import Array
 
-__all__ = ["CompositeKey", "Key", "NumberKey"]
+__all__ = ["CompositeKey", "HexKey", "Key", "NumberKey", "TextKey"]
+
+# An odd number: multiples of it modulo 2**64 are all different, and look like anything.
+_SCRAMBLE = 0x9E3779B97F4A7C15
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), "uint8").reshape(256, 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +51,51 @@ class NumberKey:
 
     def number(self) -> str:
         """Say in SQL which number a row's key is."""
+        return self.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextKey(NumberKey):
+    """One column of strings, each the text of a number.
+
+    Examples
+    --------
+    >>> TextKey(name="id4").values(np.array([3]))["id4"].to_pylist()
+    ['id3']
+    """
+
+    def values(self, keys: Array) -> dict[str, Any]:
+        """See :meth:`NumberKey.values`."""
+        return {self.name: text_of(keys + self.low)}
+
+    def number(self) -> str:
+        """See :meth:`NumberKey.number`."""
+        return number_of_text(self.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HexKey(NumberKey):
+    """One column of ids of sixteen hexadecimal digits.
+
+    Examples
+    --------
+    >>> HexKey(name="id").values(np.array([1, 2]))["id"].to_pylist()
+    ['9e3779b97f4a7c15', '3c6ef372fe94f82a']
+    """
+
+    def values(self, keys: Array) -> dict[str, Any]:
+        """See :meth:`NumberKey.values`."""
+        scrambled = (keys + self.low).astype(">u8") * np.uint64(_SCRAMBLE)
+        digits = _HEX[scrambled.astype(">u8").view("uint8")]
+        offsets = np.arange(len(keys) + 1, dtype="int32") * 16
+        return {
+            self.name: pa.StringArray.from_buffers(
+                len(keys), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(digits))
+            )
+        }
+
+    def number(self) -> str:
+        """Say in SQL what stands for a row's key: the id itself."""
         return self.name
 
 

@@ -13,28 +13,76 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-__all__ = ["Array", "Column", "Table"]
+__all__ = ["WORDS", "Array", "Column", "ShiftedTable", "Table", "TwinColumn"]
 
 Array = np.ndarray[Any, Any]
 
 # Coprime with any sensible number of keys, so that multiples of it visit every key once.
 _KEY_STRIDE = 7_368_787
 _ZIPF_EXPONENT = 1.1
+WORDS = ("amber", "blue", "crimson", "drab")
+"""What columns of words hold."""
+_PREFIX = "id"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column of uniform random values."""
+    """A column of uniform random values.
+
+    Strings are made of numbers and count as those numbers, so that all columns have a sum.
+
+    Examples
+    --------
+    >>> Column(name="a", kind="text").stored(np.array([7, 12])).to_pylist()
+    ['id7', 'id12']
+    >>> Column(name="a", kind="word", high=4).stored(np.array([0, 3])).to_pylist()
+    ['amber', 'drab']
+    """
 
     name: str
     """Its name."""
-    kind: Literal["int64", "float64"]
-    """Its type."""
+    kind: Literal["int64", "float64", "word", "text"]
+    """Its type: numbers, or strings: one of :data:`WORDS`, or as many values as there are numbers."""
     low: int = 0
     """Smallest value."""
     high: int = 10_000
     """No value reaches this."""
+
+    @property
+    def dtype(self) -> str:
+        """Type of its numbers."""
+        return "float64" if self.kind == "float64" else "int64"
+
+    def stored(self, numbers: Array) -> pa.Array:
+        """Return the column as it stands in files."""
+        if self.kind == "word":
+            return pa.array(WORDS).take(pa.array(numbers))
+        return text_of(numbers) if self.kind == "text" else pa.array(numbers)
+
+    def numbers(self, column: pa.Array) -> Array:
+        """Return the numbers of a column that was read."""
+        if self.kind == "word":
+            column = pc.index_in(column.cast(pa.string()), pa.array(WORDS))
+        elif self.kind == "text":
+            column = pc.utf8_slice_codeunits(column.cast(pa.string()), len(_PREFIX)).cast(pa.int64())
+        return np.asarray(column.to_numpy(zero_copy_only=False), self.dtype)
+
+    def number(self) -> str:
+        """Say in SQL which number a value is."""
+        if self.kind == "word":
+            return f"list_position({list(WORDS)}, {self.name}) - 1"
+        return number_of_text(self.name) if self.kind == "text" else self.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwinColumn(Column):
+    """A column of the numbers of another one, in a type of its own."""
+
+    of: str | None = None
+    """Which; None for the key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +148,48 @@ class Table:
         if self.hot_fraction:
             keys[: round(n * self.hot_fraction)] = self.keys // 2
             keys = rng.permutation(keys)
-        return keys, {column.name: _values(rng, column, n) for column in self.columns}
+        values: dict[str | None, Array] = {None: keys}
+        for column in self.columns:
+            values[column.name] = (
+                values[column.of] if isinstance(column, TwinColumn) else _values(rng, column, n)
+            )
+        return keys, {column.name: values[column.name] for column in self.columns}
+
+    def stored(self, numbers: dict[str, Array]) -> dict[str, pa.Array]:
+        """Return a part's columns as they stand in files."""
+        return {column.name: column.stored(numbers[column.name]) for column in self.columns}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShiftedTable(Table):
+    """A table whose keys begin a tenth of them later, so that a tenth of them is on either side alone."""
+
+    def part(self, number: int, seed: tuple[int, int]) -> tuple[Array, dict[str, Array]]:
+        """See :meth:`Table.part`."""
+        shifted = replace(self, columns=tuple(c for c in self.columns if not _is_key(c)))
+        keys, values = Table.part(shifted, number, seed)
+        keys = keys + self.keys // 10
+        return keys, {column.name: values.get(column.name, keys) for column in self.columns}
+
+
+def _is_key(column: Column) -> bool:
+    return isinstance(column, TwinColumn) and column.of is None
+
+
+def text_of(numbers: Array) -> pa.Array:
+    """Write numbers as strings, all different.
+
+    Examples
+    --------
+    >>> text_of(np.array([0, 31])).to_pylist()
+    ['id0', 'id31']
+    """
+    return pc.binary_join_element_wise(_PREFIX, pa.array(numbers).cast(pa.string()), "")
+
+
+def number_of_text(name: str) -> str:
+    """Say in SQL which number a column of :func:`text_of` has."""
+    return f"CAST(substr({name}, {len(_PREFIX) + 1}) AS BIGINT)"
 
 
 @functools.lru_cache(maxsize=2)
@@ -111,6 +200,6 @@ def _zipf(keys: int, offset: float) -> Array:
 
 
 def _values(rng: np.random.Generator, column: Column, n: int) -> Array:
-    if column.kind == "int64":
-        return rng.integers(column.low, column.high, n, dtype="int64")
-    return rng.uniform(column.low, column.high, n)
+    if column.kind == "float64":
+        return rng.uniform(column.low, column.high, n)
+    return rng.integers(column.low, column.high, n, dtype="int64")
