@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.situations import TpchDataset
 
-__all__ = ["JoinedSides", "RowHash", "check_tpch", "count_expected", "join_difference", "types_of"]
+__all__ = ["JoinedSides", "RowHash", "check_tpch", "count_rows", "join_difference", "types_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,9 +108,12 @@ def check_tpch(dataset: TpchDataset, output: Path, *, scratch: Path, memory: str
     )
 
 
-def count_expected(sides: JoinedSides) -> str:
-    """Return the query for the rows of a join, from the rows per key of either side."""
-    return f"WITH {_expected(sides, '0', '0', '0', '0')} SELECT coalesce(sum(n), 0) FROM e"
+def count_rows(sides: JoinedSides, connection: duckdb.DuckDBPyConnection | None = None) -> int:
+    """Return the rows of a join, from the rows per key of either side."""
+    connection = duckdb.connect(config={"memory_limit": "3GB"}) if connection is None else connection
+    return count_differing(
+        connection, f"WITH {_expected(sides, '0', '0', '0', '0')} SELECT coalesce(sum(n), 0) FROM e"
+    )
 
 
 def join_difference(connection: duckdb.DuckDBPyConnection, sides: JoinedSides, output: Path) -> str:
