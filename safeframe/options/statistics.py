@@ -124,6 +124,9 @@ TABLE_NEAR_NBYTES = 2**20
 REMEMBERED_NBYTES = 2**26
 """Bytes of what the client keeps of frames that it looked at: both sides of a merge or two, with the default capacity."""
 
+PROFILE_NBYTES = 2**10
+"""Bytes of what is known of a column's width, about."""
+
 KEY_FIRST_TASKS = 4
 """Tasks that wait for no other: one for each worker of a small cluster."""
 

@@ -5,6 +5,8 @@ Covers: bytes per row of each column, rows per partition.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import dask
@@ -12,6 +14,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
+from safeframe import options
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import Counts
@@ -19,6 +22,7 @@ from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.columns.objects import may_be_unwritable, unwritable_columns
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
 from safeframe.sizing.partitions.tasks import each_partition
+from safeframe.sizing.remembered import Side, each_once
 
 
 def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> FrameProfile:
@@ -37,7 +41,8 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
     strings, objects and categories are measured on up to ``options.WIDTH_SAMPLES``
     partitions that have rows, reading only these columns of them, and are an
     interval; footers of parquet files tell whether they are longer elsewhere. Without
-    ``partition_rows``, one column of every partition is read to count rows.
+    ``partition_rows``, one column of every partition is read to count rows. What this process
+    learnt before is not read again while the data is the same.
 
     Examples
     --------
@@ -48,6 +53,20 @@ def profile_frame(ddf: dd.DataFrame, partition_rows: Counts | None = None) -> Fr
     """
     if partition_rows is None:
         partition_rows = count_partition_rows(ddf)
+    counted = partition_rows
+    what = ("profile", hashlib.blake2b(counted.tobytes()).digest())
+
+    def look(frames: Sequence[Side]) -> list[FrameProfile]:
+        return [_profile(frame, counted) for frame, _ in frames]
+
+    return each_once([(ddf, tuple(ddf._meta.columns))], what, look, _nbytes_of)[0]
+
+
+def _nbytes_of(profile: FrameProfile) -> int:
+    return options.PROFILE_NBYTES * (1 + len(profile.columns))
+
+
+def _profile(ddf: dd.DataFrame, partition_rows: Counts) -> FrameProfile:
     meta = ddf._meta
     fixed = [fixed_nbytes(dtype) for dtype in meta.dtypes]
     index_nbytes = _index_nbytes(meta.index)

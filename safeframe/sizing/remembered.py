@@ -27,6 +27,9 @@ from safeframe.sizing.partitions.tasks import project
 
 T = TypeVar("T")
 
+Side = tuple[dd.DataFrame, tuple[Any, ...]]
+"""A frame, and columns of it."""
+
 _RESTED_NS = 100_000_000
 """A file that was written so shortly ago may be written once more within the same tick of its file system's clock."""
 _COARSE_NS = 2_000_000_000
@@ -141,9 +144,9 @@ STORE = Store()
 
 
 def each_once(
-    frames: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]],
+    frames: Sequence[Side],
     what: tuple[Hashable, ...],
-    look: Callable[[Sequence[tuple[dd.DataFrame, tuple[Any, ...]]]], list[T]],
+    look: Callable[[Sequence[Side]], list[T]],
     nbytes: Callable[[T], int],
 ) -> list[T]:
     """Look at columns of frames: once where one is given twice, and not again where this process did before.
@@ -174,7 +177,7 @@ def each_once(
     """
     names: list[Hashable] = []
     found: dict[Hashable, T] = {}
-    missing: dict[Hashable, tuple[dd.DataFrame, tuple[Any, ...]]] = {}
+    missing: dict[Hashable, Side] = {}
     lasting: set[Hashable] = set()
     for ddf, columns in frames:
         # Before anything is read: a file that is written meanwhile has other marks next time.

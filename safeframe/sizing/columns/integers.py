@@ -19,6 +19,7 @@ from dask.delayed import delayed
 from safeframe import options
 from safeframe.sizing.parquet.slices import plain_parts
 from safeframe.sizing.partitions.tasks import each_partition, project
+from safeframe.sizing.remembered import Side, each_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,15 @@ _Ranges = dict[Any, IntegerRange]
 
 def footer_ranges(ddf: dd.DataFrame, names: Sequence[Any]) -> _Ranges:
     """Return the ranges of all values by parquet footers; of a column that they do not tell of, none."""
+
+    def look(frames: Sequence[Side]) -> list[_Ranges]:
+        return [_in_all_footers(*frame) for frame in frames]
+
+    what = ("footer ranges",)
+    return each_once([(ddf, tuple(names))], what, look, lambda found: options.PROFILE_NBYTES * len(found))[0]
+
+
+def _in_all_footers(ddf: dd.DataFrame, names: Sequence[Any]) -> _Ranges:
     source = plain_parts(project(ddf, names))
     if source is None:
         return {}

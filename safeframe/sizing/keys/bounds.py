@@ -6,12 +6,12 @@ partition, and keys spread over all rows, so that a heavy one is among them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import dask
-import dask.dataframe as dd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,6 +20,7 @@ from safeframe import options
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeySchema
 from safeframe.sizing.partitions.tasks import each_partition_keys
+from safeframe.sizing.remembered import Side, each_once
 
 Words = npt.NDArray[np.object_]
 
@@ -30,7 +31,7 @@ class _Spread:
     some: Words
 
 
-def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema: KeySchema) -> KeySchema:
+def bounded_schema(sides: Sequence[Side], schema: KeySchema) -> KeySchema:
     """Return a schema whose codes are in key order, where there can be one.
 
     Parameters
@@ -47,24 +48,28 @@ def bounded_schema(sides: Sequence[tuple[dd.DataFrame, tuple[Any, ...]]], schema
 
     Notes
     -----
-    **Eager** for strings: the key columns are read once.
+    **Eager** for strings: the key columns are read once, and not again in this process while their data is the same.
 
     **Memory.** A task holds the key column of one partition; the keys that come
     here are some ``options.KEY_BOUNDS`` and two for each partition.
     """
     if len(schema.columns) != 1 or schema.columns[0].kind != "string":
         return schema
-    parts = [
-        part
-        for ddf, on in sides
-        for part in each_partition_keys(ddf, on, _spread_of_partition, _united_spread, on)
-    ]
-    spread = _united_spread(list(dask.compute(*parts)))
+
+    def look(frames: Sequence[Side]) -> list[_Spread]:
+        parts = [each_partition_keys(ddf, on, _spread_of_partition, _united_spread, on) for ddf, on in frames]
+        return [_united_spread(list(found)) for found in dask.compute(*parts)]
+
+    spread = _united_spread(each_once(sides, ("bounds",), look, _nbytes_of))
     some = np.sort(spread.some)
     # Evenly spaced, so that a key of many rows is hit.
     at = np.linspace(0, len(some) - 1, min(len(some), options.KEY_BOUNDS)).astype(np.int64)
     bounds = np.unique(np.concatenate([spread.ends, some[at]]))
     return replace(schema, bounds=tuple(bounds.tolist()) or ("",))
+
+
+def _nbytes_of(spread: _Spread) -> int:
+    return sum(sys.getsizeof(word) for words in (spread.ends, spread.some) for word in words)
 
 
 def _spread_of_partition(columns: list[pd.Series[Any]], on: tuple[Any, ...]) -> _Spread:

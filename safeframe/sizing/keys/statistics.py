@@ -13,7 +13,6 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import dask
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.delayed import Delayed, delayed
@@ -36,12 +35,9 @@ from safeframe.kernels.keys.summary import (
 from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, smallest_of
 from safeframe.kernels.order import sorted_union
 from safeframe.sizing.partitions.tasks import each_partition_keys
-from safeframe.sizing.remembered import each_once
+from safeframe.sizing.remembered import Side, each_once
 
 T = TypeVar("T")
-
-Side = tuple[dd.DataFrame, tuple[Any, ...]]
-"""A frame and its key columns."""
 
 
 def gather_key_statistics(

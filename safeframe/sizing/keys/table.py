@@ -5,6 +5,7 @@ Covers: one pass that finds the smallest and largest key, and which keys are the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from safeframe.facts.merge import KeyTable
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.nulls import without_nulls
 from safeframe.sizing.partitions.tasks import each_partition_keys, total
+from safeframe.sizing.remembered import Side, each_once
 from safeframe.units import format_count
 
 Bits = npt.NDArray[np.uint8]
@@ -83,14 +85,13 @@ def look_at_keys(
 
     Notes
     -----
-    **Eager.** The key column is read once.
+    **Eager.** The key column is read once, and not again in this process while its data is the same.
 
     **Memory.** A task holds the key column of one partition, and some bytes for
     each place of the table; a bit for each comes here.
     """
     most = options.TABLE_SPARSITY * rows
-    parts = each_partition_keys(ddf, on, _keys_of_partition, _united_keys, schema, most)
-    found = _united_keys(list(dask.compute(*parts)))
+    found = _keys_of(ddf, on, schema, most)
     if found.null_rows or found.rows == 0:
         return (
             f"the {build_side} side has {format_count(found.null_rows)} rows without a key, of "
@@ -114,10 +115,7 @@ def key_presence(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, *, row
     -----
     **Eager.** As :func:`look_at_keys`.
     """
-    parts = each_partition_keys(
-        ddf, on, _keys_of_partition, _united_keys, schema, options.TABLE_SPARSITY * rows
-    )
-    found = _united_keys(list(dask.compute(*parts)))
+    found = _keys_of(ddf, on, schema, options.TABLE_SPARSITY * rows)
     return None if found.there is None else Presence(found.base, found.there)
 
 
@@ -126,14 +124,39 @@ def count_unmatched(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, pre
 
     Notes
     -----
-    **Eager.** The key column is read once.
+    **Eager.** As :func:`look_at_keys`.
 
     **Memory.** A task holds the key column of one partition twice, and the bits.
     """
-    # Sent once to each worker, rather than with each task.
-    bits = delayed(presence, pure=False)
-    parts = each_partition_keys(ddf, on, _count_unmatched, total, schema, bits)
-    return total(list(dask.compute(*parts)))
+
+    def count(frames: Sequence[Side]) -> list[int]:
+        # Sent once to each worker, rather than with each task.
+        bits = delayed(presence, pure=False)
+        return [
+            total(list(dask.compute(*each_partition_keys(*frame, _count_unmatched, total, schema, bits))))
+            for frame in frames
+        ]
+
+    what = ("unmatched", schema, presence.base, hashlib.blake2b(presence.bits.tobytes()).digest())
+    return each_once([(ddf, tuple(on))], what, count, lambda _: 8)[0]
+
+
+def _keys_of(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, most: int) -> _Found:
+    def look(frames: Sequence[Side]) -> list[_Found]:
+        return [
+            _united_keys(
+                list(
+                    dask.compute(*each_partition_keys(*frame, _keys_of_partition, _united_keys, schema, most))
+                )
+            )
+            for frame in frames
+        ]
+
+    return each_once([(ddf, tuple(on))], ("table", schema, most), look, _nbytes_of)[0]
+
+
+def _nbytes_of(found: _Found) -> int:
+    return 0 if found.there is None else found.there.nbytes
 
 
 def _count_unmatched(keys: list[pd.Series[Any]], schema: KeySchema, presence: Presence) -> int:

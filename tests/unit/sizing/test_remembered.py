@@ -67,6 +67,41 @@ def test_a_plan_and_its_merge_count_once(tmp_path, counted):
     )
 
 
+@pytest.mark.parametrize("kind", ["table", "counted", "sampled", "sorted", "large integers"])
+def test_a_second_plan_of_the_same_frames_computes_nothing(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(options, "TABLE_MIN_ROWS", 0)
+    keys = np.arange(2000) % 60
+    large = np.arange(50) + 2**60 * (kind == "large integers")
+    sides = []
+    for name, words, other in (("left", keys, keys), ("right", np.arange(50), large)):
+        written(
+            tmp_path / f"{name}.parquet",
+            words if kind in ("table", "large integers") else [f"w{i}" for i in words],
+        )
+        path = tmp_path / f"{name}.parquet"
+        pd.read_parquet(path).assign(v=other).to_parquet(path)
+        os.utime(path, ns=(12345, 12345))
+        sides.append(dd.read_parquet(path))
+    computed = []
+    compute = dask.compute
+
+    def noted(*collections, **given):
+        computed.extend(collections)
+        return compute(*collections, **given)
+
+    monkeypatch.setattr(dask, "compute", noted)
+    plan = safeframe.plan_sorted_merge if kind == "sorted" else safeframe.plan_merge
+    given = {"how": "left", "on": "k", "staging": str(tmp_path)}
+    with dask.config.set({"safeframe.key-capacity": 16 if kind in ("sampled", "large integers") else 2**20}):
+        first = plan(*sides, **given)
+        assert computed
+        computed.clear()
+        second = plan(*sides, **given)
+    assert second.run.estimate == first.run.estimate
+    assert second.strategy == first.strategy
+    assert not computed
+
+
 def test_both_sides_of_a_merge_of_a_frame_with_itself_are_counted_once(tmp_path, counted):
     frame = written(tmp_path / "frame.parquet", ["a", "b", "a"], age=0)  # of which nothing is remembered
     assert int(safeframe.estimate_merge(frame, frame, on="k").rows) == 5
