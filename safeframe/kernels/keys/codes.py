@@ -6,18 +6,19 @@ column of numbers or times, hashes otherwise), and codes back to values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
-from safeframe.kernels.keys.hashes import object_hashes, word_hashes
+from safeframe.kernels.keys.arrow_values import arrow_hashes, arrow_values, nulls_of
+from safeframe.kernels.keys.hashes import object_hashes
+from safeframe.kernels.keys.levels import bytes_levels, longest_of, ranks_among
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls, as_value, if_any
 
@@ -157,13 +158,11 @@ def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nul
     """Return a column's hashes: equal for equal values, whatever pandas stores them in."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _of_categories(series, lambda categories: column_hashes(categories, column))
-    match column.kind:
-        case "string":
-            return _string_hashes(series)
-        case "number":
-            return _number_hashes(series)
-        case "object":
-            return object_hashes(series)
+    if column.kind == "number":
+        return _number_hashes(series)
+    if column.kind in ("string", "object"):
+        array = arrow_values(series)
+        return object_hashes(series) if array is None else (arrow_hashes(array), nulls_of(array))
     values, null = column_values(series, column)
     return mix64(ordered_codes(values, column)), null
 
@@ -178,69 +177,23 @@ def ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
     return values.view(np.uint64) ^ _SIGN
 
 
-def _string_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
-    found = _by_word(series, word_hashes)
-    return object_hashes(series) if found is None else found
-
-
 def _bounded_codes(series: pd.Series[Any], schema: KeySchema) -> tuple[Codes, Nulls | None]:
     """Return strings their place among the bounds, and a hash in the low bits where they lie between two."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _of_categories(series, lambda categories: _bounded_codes(categories, schema))
-    bounds = np.array(schema.bounds, object)
-
-    def codes_of(words: npt.NDArray[np.object_]) -> Codes:
-        at = np.searchsorted(bounds, words, side="left")
-        equal = (at < len(bounds)) & (bounds[np.minimum(at, len(bounds) - 1)] == words)
-        ranks: Codes = (2 * at + equal).astype(np.uint64) << np.uint64(schema.hash_bits)
-        low = word_hashes(words) >> np.uint64(64 - schema.hash_bits)
-        return ranks | np.where(equal, np.uint64(0), low)
-
-    found = _by_word(series, codes_of)
-    if found is not None:
-        return found
-    if series.isna().all():
-        return np.zeros(len(series), np.uint64), np.ones(len(series), np.bool_) if len(series) else None
-    msg = (
-        f"The key column {series.name!r} is {series.dtype} in one partition, but holds strings in its frame."
+    array = arrow_values(series)
+    if array is None or array.type != pa.large_string():
+        if series.isna().all():
+            return np.zeros(len(series), np.uint64), np.ones(len(series), np.bool_) if len(series) else None
+        msg = f"The key column {series.name!r} is {series.dtype} in one partition, but holds strings in its frame."
+        hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: 'str'}})."
+        raise SchemaMismatchError(msg, hint=hint)
+    bounds = pa.array(schema.bounds, pa.large_string())
+    ranks = ranks_among(
+        bytes_levels(array, longest_of(bounds)), len(array), bytes_levels(bounds), len(bounds)
     )
-    hint = f"Make the partitions agree first, as with ddf.astype({{{series.name!r}: 'str'}})."
-    raise SchemaMismatchError(msg, hint=hint)
-
-
-def _by_word(
-    series: pd.Series[Any], function: Callable[[npt.NDArray[np.object_]], Codes]
-) -> tuple[Codes, Nulls | None] | None:
-    """Call a function on the different strings of a column; None where it has other values."""
-    try:
-        array = pa.array(series, from_pandas=True)
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowTypeError,
-        pa.ArrowNotImplementedError,
-        OverflowError,
-        UnicodeEncodeError,
-    ):
-        return None
-    if not _of_words(array.type):
-        return None
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if not pa.types.is_dictionary(array.type):
-        array = pc.dictionary_encode(array)
-    hashes = function(array.dictionary.to_numpy(zero_copy_only=False).astype(object))
-    if array.null_count == 0:
-        return hashes[array.indices.to_numpy()], None
-    null = array.is_null().to_numpy(zero_copy_only=False)
-    indices = pc.fill_null(array.indices, 0).to_numpy()
-    return (hashes[indices] if len(hashes) else np.zeros(len(null), np.uint64)), null
-
-
-def _of_words(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(test(kind) for test in tests)
+    low = np.where(ranks & 1, np.uint64(0), arrow_hashes(array) >> np.uint64(64 - schema.hash_bits))
+    return (ranks.astype(np.uint64) << np.uint64(schema.hash_bits)) | low, nulls_of(array)
 
 
 def _number_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:

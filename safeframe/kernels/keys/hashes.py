@@ -1,9 +1,10 @@
-"""Hashes of strings and of arbitrary Python objects: equal values, equal hashes.
+"""Hashes of arbitrary Python objects: equal values, equal hashes.
 
-Covers: columns of dtype object whose values are not all strings. pandas
-matches such keys as a dict does, so that ``1``, ``1.0`` and ``Decimal(1)`` are
-one key, as are a ``Timedelta`` and the ``timedelta`` of that length, also within
-a tuple; their hashes have to agree, in every process.
+Covers: columns of dtype object whose values have no form in Arrow, as those of
+several types. pandas matches such keys as a dict does, so that ``1``, ``1.0`` and
+``Decimal(1)`` are one key, as are a ``Timedelta`` and the ``timedelta`` of that
+length, also within a tuple; their hashes have to agree, in every process, and
+with those of the same values in Arrow (``kernels.keys.arrow_values``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
+import math
 import numbers
 import uuid
 from typing import Any
@@ -18,15 +20,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes
+from safeframe.kernels.keys.arrow_values import (
+    BYTES_SALT,
+    DATE_SALT,
+    MODULUS,
+    TIME_SALT,
+    number_hashes,
+)
+from safeframe.kernels.keys.bytes_hash import bytes_hashes
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls, if_any
 
-_OBJECT_SALT = np.uint64(0x2545F4914F6CDD1D)
+_TEXT_SALT = np.uint64(0x8CB92BA72F3D8DD7)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _LARGEST = 2**64
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 _ADDRESSES = (
     ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network,
     ipaddress.IPv4Interface, ipaddress.IPv6Interface,
@@ -45,7 +57,7 @@ def word_hashes(words: npt.NDArray[np.object_]) -> Codes:
     >>> word_hashes(np.array(["a", "b", "a"], object))[[0, 2]] == word_hashes(np.array(["a"], object))
     array([ True,  True])
     """
-    return mix64(pd.util.hash_array(words, categorize=False))
+    return bytes_hashes(pa.array(words, pa.large_string()))
 
 
 def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
@@ -69,17 +81,68 @@ def object_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
         msg = f"The key column {series.name!r} has values that cannot be compared as keys: {error}."
         raise UnsupportedError(msg, hint=hint) from error
     try:
-        words = np.array([*map(key_text, uniques), ""], object)[:-1]
+        hashes = _value_hashes(uniques)
     except UnkeyedError as error:
         msg = f"The key column {series.name!r} has values of type {error}, whose hash may differ between processes."
         raise UnsupportedError(msg, hint=hint) from error
-    hashes = word_hashes(words) if len(words) else np.empty(0, np.uint64)
-    strings = np.fromiter((isinstance(value, str) for value in uniques), np.bool_, len(uniques))
-    hashes = np.where(strings, hashes, hashes ^ _OBJECT_SALT)
     null = ids < 0
     if len(hashes) == 0:
         return np.zeros(len(ids), np.uint64), if_any(null)
     return hashes[ids], if_any(null)
+
+
+def _value_hashes(values: npt.NDArray[np.object_]) -> Codes:
+    hashes = np.empty(len(values), np.uint64)
+    kinds = np.fromiter(map(_kind_of, values), np.uint8, len(values))
+    for kind, function in enumerate(_HASHES):
+        some = np.flatnonzero(kinds == kind)
+        if len(some):
+            hashes[some] = function(values[some])
+    return hashes
+
+
+def _kind_of(value: Any) -> int:
+    """Return which of :data:`_HASHES` takes a value."""
+    if isinstance(value, str):
+        return 0
+    if isinstance(value, bytes):
+        return 1
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return 5
+    if isinstance(value, (numbers.Number, np.bool_)):
+        return 2
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return 3
+    return 4 if isinstance(value, datetime.time) and value.utcoffset() is None else 5
+
+
+def _string_hashes(values: npt.NDArray[np.object_]) -> Codes:
+    return word_hashes(np.array([_spelled(str.__str__(value)) for value in values], object))
+
+
+def _bytes_hashes(values: npt.NDArray[np.object_]) -> Codes:
+    return bytes_hashes(pa.array(values, pa.large_binary())) ^ BYTES_SALT
+
+
+def _number_hashes(values: npt.NDArray[np.object_]) -> Codes:
+    return number_hashes(np.fromiter(map(_residue, values), np.uint64, len(values)))
+
+
+def _date_hashes(values: npt.NDArray[np.object_]) -> Codes:
+    days = np.fromiter((value.toordinal() - _EPOCH for value in values), np.int64, len(values))
+    return mix64(days.view(np.uint64) ^ DATE_SALT)
+
+
+def _time_hashes(values: npt.NDArray[np.object_]) -> Codes:
+    nanoseconds = np.fromiter((1000 * _microseconds(value) for value in values), np.uint64, len(values))
+    return mix64(nanoseconds ^ TIME_SALT)
+
+
+def _text_hashes(values: npt.NDArray[np.object_]) -> Codes:
+    return word_hashes(np.array([*map(key_text, values), ""], object)[:-1]) ^ _TEXT_SALT
+
+
+_HASHES = (_string_hashes, _bytes_hashes, _number_hashes, _date_hashes, _time_hashes, _text_hashes)
 
 
 def key_text(value: Any) -> str:
@@ -104,7 +167,7 @@ def key_text(value: Any) -> str:
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return _scalar_text(value)
     if isinstance(value, (numbers.Number, np.bool_)):
-        return _number_text(value)
+        return f"\0number {_residue(value)}"
     if isinstance(value, enum.Enum):
         return f"\0enum {type(value).__module__} {type(value).__qualname__} {value.name}"
     if isinstance(value, datetime.datetime):
@@ -136,18 +199,25 @@ def _spelled(text: str) -> str:
     return text
 
 
-def _number_text(value: Any) -> str:
+def _residue(value: Any) -> int:
+    """Return a number modulo 2⁶¹ − 1, as Python's own hash does: the same for all types, and not salted."""
     if isinstance(value, np.generic):
         value = value.item()
     if value != value:
-        return "\0nan"  # whose hash is that of the object
+        return MODULUS  # its hash is that of the object
     if isinstance(value, complex):
         if value.imag != 0:
-            return f"\0number {hash(value)}"
+            return hash(value) % MODULUS
         value = value.real
-    # Python's hash is the same for all types of numbers, and is not salted; but that of -1 is that of -2.
-    whole = -_LARGEST < value < _LARGEST and value == int(value)
-    return f"\0number {int(value) if whole else hash(value)}"
+    if value in (math.inf, -math.inf):
+        return MODULUS + (1 if value > 0 else 2)
+    if -_LARGEST < value < _LARGEST and value == int(value):
+        return int(value) % MODULUS
+    found = hash(value)
+    if found == -2:  # of what leaves -1, too
+        numerator, denominator = value.as_integer_ratio()
+        return int(numerator * pow(denominator, -1, MODULUS) % MODULUS)
+    return found % MODULUS
 
 
 def _scalar_text(value: np.datetime64 | np.timedelta64) -> str:
@@ -180,9 +250,10 @@ def _time_text(value: datetime.datetime) -> str:
 
 def _time_of_day_text(value: datetime.time) -> str:
     offset = value.utcoffset()
-    since = datetime.timedelta(
-        hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
-    )
     if offset is None:
-        return f"\0clock {since // _MICROSECOND}"
-    return f"\0zoned clock {(since - offset) // _MICROSECOND}"
+        return f"\0clock {_microseconds(value)}"
+    return f"\0zoned clock {_microseconds(value) - offset // _MICROSECOND}"
+
+
+def _microseconds(value: datetime.time) -> int:
+    return (value.hour * 3600 + value.minute * 60 + value.second) * 1_000_000 + value.microsecond

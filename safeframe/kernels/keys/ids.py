@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from safeframe.facts.keys import KeyColumn, KeySchema
+from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.kernels.keys.arrow_values import arrow_hashes, arrow_values, in_one_type, nulls_of
 from safeframe.kernels.keys.codes import column_values, number_parts
-from safeframe.kernels.keys.nulls import without_nulls
+from safeframe.kernels.keys.levels import equal_values
+from safeframe.kernels.keys.mixing import mix64
+from safeframe.kernels.keys.nulls import Nulls, as_value, without_nulls
+from safeframe.kernels.order import begins_run, order_of_words
 
 Ids = npt.NDArray[np.int64]
 
@@ -42,8 +48,9 @@ def key_ids(
 
     Notes
     -----
-    Values are compared, never their hashes. Integers, times and the like are
-    shifted to start at zero where their range allows, which costs next to nothing.
+    Rows are equal where their values are, never because their hashes are: strings and the
+    like are sorted by hash, and each is compared with the first of its hash. Integers, times
+    and the like are shifted to start at zero where their range allows, which costs next to nothing.
 
     Examples
     --------
@@ -53,27 +60,119 @@ def key_ids(
     (array([0, 2]), array([2, 0, 1]))
     """
     n_left = len(left[0])
-    ids: Ids | None = None
+    kinds = {column.kind for column in schema.columns}
+    if kinds & {"string", "object"}:
+        columns = [_both_sides(*pair) for pair in zip(left, right, schema.columns, strict=True)]
+        ids = _by_hash(columns)
+    else:
+        ids = _by_place(left, right, schema, in_order=in_order)
+    return ids[:n_left], ids[n_left:]
+
+
+def _by_place(
+    left: Sequence[pd.Series[Any]], right: Sequence[pd.Series[Any]], schema: KeySchema, *, in_order: bool
+) -> Ids:
+    """Number keys whose columns are numbers or times, by place in the product of their ranges."""
+    ids, n_ids = np.zeros(1, np.int64), 1
     for left_series, right_series, column in zip(left, right, schema.columns, strict=True):
         one, n_one = _column_ids(left_series, right_series, column, in_order=in_order)
-        if ids is None:
-            ids, n_ids = one, n_one
-            continue
         if n_ids * n_one >= 2**62:
             ids, n_ids = _renumbered(ids)
         if n_ids * n_one >= 2**62:
             one, n_one = _renumbered(one)
-        ids, n_ids = ids * n_one + one, n_ids * n_one
-    assert ids is not None
-    return ids[:n_left], ids[n_left:]
+        ids, n_ids = (ids * n_one + one, n_ids * n_one) if n_ids > 1 else (one, n_one)
+    return ids
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _BothSides:
+    """One key column of both sides, left first."""
+
+    values: Codes | pa.Array
+    """Numbers that are equal where the values are, nulls among them, or the values in Arrow."""
+    null: Nulls | None
+    """Which values in Arrow are null."""
+
+    def hashes(self) -> Codes:
+        hashes = mix64(self.values) if isinstance(self.values, np.ndarray) else arrow_hashes(self.values)
+        return as_value(hashes, self.null)
+
+    def equal(self, rows: Ids, others: Ids) -> bool:
+        """Return whether each of some rows equals another one, by value."""
+        if self.null is not None and (self.null[rows] != self.null[others]).any():
+            return False
+        if not isinstance(self.values, np.ndarray):
+            return equal_values(self.values, rows, others)
+        return bool((self.values[rows] == self.values[others]).all())
+
+    def numbered(self) -> Ids:
+        """Number the values without a hash of ours."""
+        if isinstance(self.values, np.ndarray):
+            return self.values.view(np.int64)
+        indices = self.values.dictionary_encode().indices
+        return np.asarray(indices.fill_null(-1).to_numpy(), np.int64) + 1
+
+
+def _by_hash(columns: Sequence[_BothSides]) -> Ids:
+    """Number keys by the order of their hashes, where no two different ones have the same, which is looked at."""
+    hashes = columns[0].hashes()
+    for column in columns[1:]:
+        hashes = mix64(hashes * np.uint64(31) + column.hashes())
+    if len(hashes) == 0:
+        return np.empty(0, np.int64)
+    order, _ = order_of_words(hashes)
+    begins = begins_run(hashes[order])
+    ids = np.empty(len(order), np.int64)
+    ids[order] = np.cumsum(begins) - 1
+    others = order[begins][ids]
+    rows = np.flatnonzero(others != np.arange(len(ids)))
+    others = others[rows]
+    if all(column.equal(rows, others) for column in columns):
+        return ids
+    ids, _ = _renumbered(columns[0].numbered())
+    for column in columns[1:]:
+        one, n_one = _renumbered(column.numbered())
+        ids, _ = _renumbered(ids * n_one + one)
+    return ids
+
+
+def _both_sides(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) -> _BothSides:
+    if column.kind not in ("string", "object"):
+        ids, _ = _column_ids(left, right, column, in_order=False)
+        return _BothSides(ids.view(np.uint64), None)
+    if any(isinstance(series.dtype, pd.CategoricalDtype) for series in (left, right)):
+        return _of_categories(left, right, column)
+    arrays = in_one_type([arrow_values(left), arrow_values(right)])
+    if arrays is not None:
+        both = arrays[0] if len(arrays[1]) == 0 else pa.concat_arrays(arrays)
+        return _BothSides(both, nulls_of(both))
+    objects = pd.concat([left.astype(object), right.astype(object)], ignore_index=True)
+    ids, _ = pd.factorize(objects, use_na_sentinel=True)
+    return _BothSides((np.asarray(ids, np.int64) + 1).view(np.uint64), None)
+
+
+def _of_categories(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) -> _BothSides:
+    """Number the categories, and give each row the number of its own."""
+    sides = (left, right)
+    categories = [
+        pd.Series(side.cat.categories) if isinstance(side.dtype, pd.CategoricalDtype) else side
+        for side in sides
+    ]
+    found = []
+    for side, ids in zip(
+        sides, key_ids([categories[0]], [categories[1]], KeySchema(columns=(column,))), strict=True
+    ):
+        if isinstance(side.dtype, pd.CategoricalDtype):
+            found.append(np.append(ids + 1, 0)[side.cat.codes.to_numpy()])
+        else:
+            found.append(np.where(side.isna().to_numpy(), 0, ids + 1))
+    return _BothSides(np.concatenate(found).view(np.uint64), None)
 
 
 def _column_ids(
     left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn, *, in_order: bool
 ) -> tuple[Ids, int]:
     """Number the values of one column of both sides, left first; nulls get the last number."""
-    if column.kind in ("string", "object"):
-        return _factorized(pd.concat([_comparable(left), _comparable(right)], ignore_index=True))
     if column.kind == "number":
         return _number_ids(left, right)
     left_values, left_null = column_values(left, column)
@@ -115,19 +214,6 @@ def _number_ids(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Ids, int]:
     )
     n_ids += n_others
     return np.where(null, n_ids, ids), n_ids + 1
-
-
-def _comparable(series: pd.Series[Any]) -> pd.Series[Any]:
-    """Convert values to a form in which equal ones compare equal: strings, or Python objects."""
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype)
-    return series.astype(object) if series.dtype != object else series
-
-
-def _factorized(values: pd.Series[Any]) -> tuple[Ids, int]:
-    ids, uniques = pd.factorize(values, use_na_sentinel=True)
-    ids = np.asarray(ids, np.int64)
-    return np.where(ids < 0, len(uniques), ids), len(uniques) + 1
 
 
 def _renumbered(values: npt.NDArray[Any], *, in_order: bool = False) -> tuple[Ids, int]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from safeframe.errors import SchemaMismatchError
+from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.columns.categories import UNKNOWN
 
@@ -38,6 +38,8 @@ def common_schema(
     ------
     SchemaMismatchError
         When two columns cannot be compared; with both names and types.
+    UnsupportedError
+        When one has nested values.
 
     Examples
     --------
@@ -50,6 +52,10 @@ def common_schema(
 
 
 def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_name: Any) -> KeyColumn:
+    for series, name in ((left, left_name), (right, right_name)):
+        if isinstance(series.dtype, pd.ArrowDtype) and pa.types.is_nested(series.dtype.pyarrow_dtype):
+            msg = f"The key column {name!r} is {series.dtype}: lists, structs and maps cannot be keys."
+            raise UnsupportedError(msg, hint="Turn it into strings or into columns of its fields first.")
     one, other = _column(left), _column(right)
     kinds = {one.kind, other.kind}
     if kinds <= {"datetime"} or kinds <= {"timedelta"}:

@@ -23,9 +23,22 @@ from safeframe.kernels.columns.arrow_dictionaries import is_dictionary
 from safeframe.kernels.columns.categories import UNKNOWN
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.columns.values import Column, as_series
+from safeframe.kernels.keys.arrow_values import arrow_values, in_one_type, nulls_of
 from safeframe.kernels.keys.codes import column_values, encode_keys, ordered_codes
-from safeframe.kernels.keys.nulls import Nulls
-from safeframe.kernels.order import Positions, stable_order
+from safeframe.kernels.keys.levels import (
+    Level,
+    arrow_levels,
+    descending,
+    in_order_by_levels,
+    longest_of,
+    null_levels,
+    order_by_levels,
+    word_levels,
+    zeroed,
+)
+from safeframe.kernels.keys.levels import ranks_among as ranks_by_levels
+from safeframe.kernels.keys.nulls import Nulls, if_any
+from safeframe.kernels.order import Positions
 
 _FIRST_ROWS = 2**14
 """Rows whose order is checked first."""
@@ -62,30 +75,61 @@ class RowOrder:
         codes, null = encode_keys([frame[name] for name in self.by], self.schema)
         return codes if self.ascending[0] else ~codes, null
 
-    def ids(self, frame: pd.DataFrame) -> list[npt.NDArray[np.integer[Any]]] | None:
-        """Return non-negative integers that rows can be ordered by, those that count most first; None without any.
+    def levels(self, *frames: pd.DataFrame) -> list[list[Level]]:
+        """Return what rows of one frame, or of two, are compared by, those levels that count most first.
 
-        Every column has one of its own, and one for its nulls where it has some.
+        The levels of two frames are in common. The second one has the longest strings that decide.
+
+        Raises
+        ------
+        UnsupportedError
+            When the values have no order.
         """
-        if any(column.kind not in _ORDERED for column in self.schema.columns):
-            return None
-        found: list[npt.NDArray[np.integer[Any]]] = []
+        found: list[list[Level]] = [[] for _ in frames]
         for name, column, ascending, dtype in zip(
             self.by, self.schema.columns, self.ascending, self.dtypes, strict=True
         ):
-            if isinstance(dtype, pd.CategoricalDtype):
-                return None
-            values, null = column_values(frame[name], column)
-            codes = ordered_codes(values, column)
-            codes = codes if ascending else ~codes
-            if null is not None and not null.all():
-                codes = np.where(null, codes[~null][0], codes)
-            if null is not None:
-                found.append((null if self.na_last else ~null).view(np.uint8))
-            if null is None or not null.all():
-                # Small numbers can be ordered by counting; a copy, since codes may be the column itself.
-                found.append(codes - codes.min() if len(codes) else codes)
+            parts = [frame[name] for frame in frames]
+            try:
+                of_parts, nulls = _column_levels(parts, column, dtype)
+            except TypeError as error:
+                raise _no_order([name], error) from error
+            any_null = any(null is not None for null in nulls)
+            for levels, own, null, part in zip(found, of_parts, nulls, parts, strict=True):
+                if any_null:
+                    levels += null_levels(null, len(part), na_last=self.na_last)
+                levels += own if ascending else descending(own)
         return found
+
+
+def _column_levels(
+    parts: Sequence[pd.Series[Any]], column: KeyColumn, dtype: Any
+) -> tuple[list[list[Level]], list[Nulls | None]]:
+    """Return the levels of a column of one frame or two, and its nulls, which are all equal in them."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        places = [part.astype(dtype).cat.codes.to_numpy().astype(np.int64) for part in parts]
+        return [word_levels((place + 1).view(np.uint64)) for place in places], [
+            if_any(place < 0) for place in places
+        ]
+    if column.kind in _ORDERED:
+        found = [column_values(part, column) for part in parts]
+        return [word_levels(zeroed(ordered_codes(values, column), null)) for values, null in found], [
+            null for _, null in found
+        ]
+    arrays = in_one_type([arrow_values(part) for part in parts])
+    if arrays is not None:
+        nbytes = longest_of(arrays[-1])
+        of_arrays = [arrow_levels(array, nbytes) for array in arrays]
+        return of_arrays, [nulls_of(array) for array in arrays]
+    objects = pd.concat([part.astype(object) for part in parts], ignore_index=True)
+    ids, uniques = pd.factorize(objects.to_numpy(), use_na_sentinel=True)
+    ranks = np.empty(len(uniques) + 1, np.uint64)
+    ranks[np.argsort(uniques, kind="stable")] = np.arange(len(uniques), dtype=np.uint64)
+    ranks[-1] = 0  # of nulls, whose number is -1
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return [word_levels(words) for words in np.split(ranks[ids], ends)], [
+        if_any(null) for null in np.split(ids < 0, ends)
+    ]
 
 
 def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
@@ -97,24 +141,8 @@ def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
         When the values have no order.
     """
     keys = keys.astype(_known_categories(order))
-    try:
-        if len(order.by) > 1:  # pandas gives values of several types an order of its own then
-            for name in order.by:
-                _compare_mixed(keys[name])
-        return keys.sort_values(
-            list(order.by),
-            ascending=list(order.ascending),
-            na_position="last" if order.na_last else "first",
-            kind="stable",
-        )
-    except TypeError as error:
-        raise _no_order(order.by, error) from error
-
-
-def _compare_mixed(column: pd.Series[Any]) -> None:
-    """Raise TypeError when a column has values of several types that do not compare."""
-    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in ("mixed", "mixed-integer"):
-        np.sort(column.dropna().to_numpy())
+    positions = order_by_levels(order.levels(keys)[0], len(keys))
+    return keys if positions is None else keys.take(positions)
 
 
 def _no_order(names: Sequence[Any], error: TypeError) -> UnsupportedError:
@@ -151,18 +179,8 @@ def ranks_among(frame: pd.DataFrame, bounds: pd.DataFrame, order: RowOrder) -> n
     >>> ranks_among(pd.DataFrame({"k": ["a", "b", "c", "d", "e"]}), bounds, order)
     array([0, 1, 2, 3, 4])
     """
-    ranks, bound_ranks = np.zeros(len(frame), np.int64), np.zeros(len(bounds), np.int64)
-    for name, column, ascending, dtype in zip(
-        order.by, order.schema.columns, order.ascending, order.dtypes, strict=True
-    ):
-        of_rows, of_bounds, n_ranks = _column_ranks(
-            frame[name], bounds[name], column, dtype, ascending=ascending, na_last=order.na_last
-        )
-        # Lexicographic, and brought back to few ranks after each column.
-        ranks, bound_ranks = ranks * n_ranks + of_rows, bound_ranks * n_ranks + of_bounds
-        distinct = np.unique(bound_ranks)
-        ranks, bound_ranks = _among(ranks, distinct), _among(bound_ranks, distinct)
-    return ranks
+    levels, bound_levels = order.levels(frame, bounds)
+    return ranks_by_levels(levels, len(frame), bound_levels, len(bounds))
 
 
 def rows_in_order(frame: pd.DataFrame, order: RowOrder) -> bool:
@@ -182,88 +200,7 @@ def rows_in_order(frame: pd.DataFrame, order: RowOrder) -> bool:
     """
     if len(frame) > 2 * _FIRST_ROWS and not rows_in_order(frame.iloc[:_FIRST_ROWS], order):
         return False  # as nearly always where they are not, and then the others need no look
-    undecided = np.ones(max(0, len(frame) - 1), np.bool_)
-    for name, column, ascending, dtype in zip(
-        order.by, order.schema.columns, order.ascending, order.dtypes, strict=True
-    ):
-        if not undecided.any():
-            break
-        values, null = _comparable(frame[name], column, dtype)
-        if null.any():
-            values = values.copy()
-            values[null] = values[~null][0] if not null.all() else 0
-        first, second = (values[:-1], values[1:]) if ascending else (values[1:], values[:-1])
-        try:
-            falls = np.asarray(second < first, np.bool_)
-        except TypeError as error:
-            raise _no_order([name], error) from error
-        equal = np.asarray(values[1:] == values[:-1], np.bool_) & ~(null[1:] | null[:-1])
-        goes, comes = null[:-1] & ~null[1:], ~null[:-1] & null[1:]
-        falls = (falls & ~(null[1:] | null[:-1])) | (goes if order.na_last else comes)
-        if (undecided & falls).any():
-            return False
-        undecided &= equal | (null[1:] & null[:-1])
-    return True
-
-
-def _column_ranks(
-    rows: pd.Series[Any],
-    bounds: pd.Series[Any],
-    column: KeyColumn,
-    dtype: Any,
-    *,
-    ascending: bool,
-    na_last: bool,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Rank a column's values, and those of the bounds, among the values of the bounds."""
-    row_values, row_null = _comparable(rows, column, dtype)
-    bound_values, bound_null = _comparable(bounds, column, dtype)
-    found = []
-    try:
-        known = np.unique(bound_values[~bound_null])
-        last = 2 * len(known)
-        for values, null in ((row_values, row_null), (bound_values, bound_null)):
-            ranks = _value_ranks(values, null, known)
-            if not ascending:
-                ranks = last - ranks
-            found.append(np.where(null, last + 3 if na_last else 1, ranks + 2))
-    except TypeError as error:
-        raise _no_order([rows.name], error) from error
-    return found[0], found[1], last + 4
-
-
-def _comparable(
-    series: pd.Series[Any], column: KeyColumn, dtype: Any
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Return values that numpy can compare, and which of them are null."""
-    if isinstance(dtype, pd.CategoricalDtype):
-        places = series.astype(dtype).cat.codes.to_numpy().astype(np.int64)
-        return places, places < 0
-    if column.kind in _ORDERED:
-        values, null = column_values(series, column)
-        codes = ordered_codes(values, column)
-        return codes, np.zeros(len(codes), np.bool_) if null is None else null
-    objects = series.to_numpy(dtype=object)
-    return objects, series.isna().to_numpy()
-
-
-def _value_ranks(
-    values: npt.NDArray[Any], null: npt.NDArray[np.bool_], known: npt.NDArray[Any]
-) -> npt.NDArray[np.int64]:
-    if values.dtype != object:
-        return _among(values, known)
-    # Compared in Python, so each distinct value once.
-    ids, uniques = pd.factorize(np.where(null, np.array([None], object), values))
-    ranks = _among(np.asarray(uniques, object), known)
-    return np.where(ids < 0, 0, ranks[ids]) if len(ranks) else np.zeros(len(ids), np.int64)
-
-
-def _among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    at = np.searchsorted(known, values, side="left")
-    if len(known) == 0:
-        return np.zeros(len(values), np.int64)
-    equal = known[np.minimum(at, len(known) - 1)] == values
-    return np.asarray(2 * at + (equal & (at < len(known))), np.int64)
+    return in_order_by_levels(order.levels(frame)[0], len(frame))
 
 
 def _known_categories(order: RowOrder) -> dict[Any, Any]:
@@ -325,18 +262,8 @@ class BlockOrder:
 
         Notes
         -----
-        Memory: 24 bytes per row for one column of numbers or times, and 8 for each further one.
+        Memory: 25 bytes per row for one column of numbers or times, and up to 40 for each further one.
         """
         named = zip(self.order.by, columns, strict=True)
         keys = pd.DataFrame({name: as_series(column) for name, column in named}, copy=False)
-        ids = self.order.ids(keys)
-        if ids is None:
-            return sorted_keys(keys, self.order).index.to_numpy()
-        order: Positions | None = None
-        while ids:
-            # From the one that counts least: each stable order leaves those before it among equal rows.
-            last = ids.pop()
-            places = stable_order(last if order is None else last[order])
-            if places is not None:
-                order = places if order is None else order[places]
-        return order
+        return order_by_levels(self.order.levels(keys)[0], len(keys))

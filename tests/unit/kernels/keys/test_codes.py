@@ -179,3 +179,39 @@ for kind, values in {HASHED!r}:
         for kind, values in HASHED
     ]
     assert found.splitlines() == [str(codes) for codes in own]
+
+
+GOLDEN = {
+    "string": (pd.Series(["", "a", "a\0", "0123456789abcdef", "ü" * 100]), "string"),
+    "binary": (pd.Series([b"", b"a", b"\xff" * 64, b"\xff" * 65]), "object"),
+    "decimal": (pd.Series([decimal.Decimal("-1.50"), decimal.Decimal(10) ** 30]), "object"),
+    "date": (pd.Series([datetime.date(1969, 12, 31), datetime.date(2024, 2, 29)]), "object"),
+    "time": (pd.Series([datetime.time(0), datetime.time(23, 59, 59, 999999)]), "object"),
+    "number": (pd.Series([1, 2**53]), "number"),
+    "objects": (pd.Series([1.5, "a", (1, "b"), None, b"a"], dtype=object), "object"),
+}
+
+
+GOLDEN_CODES = {
+    "string": [
+        "0000000000000000",
+        "496cbc1c272a78bc",
+        "cc9e7ee4abb79730",
+        "f2abd5e8c541a8a4",
+        "f6c7e10f39b7bd95",
+    ],
+    "binary": ["2545f4914f6cdd1d", "6c29488d6846a5a1", "0e954da114cc6f5c", "0446d159a1aed9e2"],
+    "decimal": ["7839a5eb15574ee9", "bf212084ad7b6bc2"],
+    "date": ["963333052da7f39f", "fd96c64e3cdf8dcb"],
+    "time": ["9a7c87362523bcd0", "87b2b25622ef6b0a"],
+    "number": ["910a2dec89025cc1", "cec3603a0c3ea1cf"],
+    "objects": ["45b8c0af80bbcc0f", "496cbc1c272a78bc", "9978dc13edad2084", "6c29488d6846a5a1"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_hashes_are_the_same_in_every_version(name):
+    values, kind = GOLDEN[name]
+    codes, null = encode_keys([values], one(kind))
+    found = codes if null is None else codes[~null]
+    assert [f"{code:016x}" for code in found.tolist()] == GOLDEN_CODES[name]

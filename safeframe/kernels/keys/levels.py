@@ -1,0 +1,282 @@
+"""The order of values as words of 64 bits, compared one after the other.
+
+A number is one word. A string is as many as it has stretches of eight bytes, most significant byte
+first and filled up with zeros, and then its length: bytes of UTF-8 are in the order of the characters.
+A wide decimal is its high and its low half. Words of the first level nearly always decide, so that
+the further ones are read for the few rows that are equal so far.
+
+Covers: levels of columns; the order of rows by levels; their places among given rows.
+Does not cover: values that have no form in Arrow (``kernels.sort.rows`` compares those in Python).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from safeframe.facts.keys import Codes
+from safeframe.kernels.keys.arrow_values import fixed_words, nulls_of
+from safeframe.kernels.keys.bytes_hash import ByteSpans
+from safeframe.kernels.keys.nulls import Nulls
+from safeframe.kernels.order import Positions, begins_run, order_of_words
+
+Rows = npt.NDArray[np.integer[Any]] | slice
+"""Which rows, by number."""
+Level = Callable[[Rows], Codes]
+"""Returns the words of some rows."""
+
+_SIGN = np.uint64(1 << 63)
+_WORD_NBYTES = 8
+_WORDS_NBYTES = 64
+"""Bytes of long values that are compared word by word, before Arrow compares them whole."""
+_FIRST_ROWS = 2**14
+"""Rows whose order is checked first."""
+
+
+def word_levels(words: Codes) -> list[Level]:
+    """Return the level of values that are one word each."""
+    return [lambda rows: words[rows]]
+
+
+def null_levels(null: Nulls | None, n_rows: int, *, na_last: bool) -> list[Level]:
+    """Return the level that puts null values at one end."""
+    flags = np.zeros(n_rows, np.uint64) if null is None else null.astype(np.uint64)
+    return word_levels(flags if na_last else np.uint64(1) - flags)
+
+
+def longest_of(array: pa.Array) -> int:
+    """Return the bytes of the longest value of an array; 0 of values that are no strings or binaries.
+
+    Examples
+    --------
+    >>> longest_of(pa.array(["a", "ü", None], pa.large_string()))
+    2
+    """
+    return int(ByteSpans.of(array).lengths.max(initial=0)) if is_bytes(array) else 0
+
+
+def bytes_levels(array: pa.Array, nbytes: int | None = None) -> list[Level]:
+    """Return the levels of large strings or large binaries; those that are null are all equal.
+
+    Parameters
+    ----------
+    array
+        The values.
+    nbytes
+        Bytes of each that are compared, the longest one's where it is not given. As many as the longest
+        one has among values with which these are compared are enough: their lengths do the rest.
+    """
+    spans = ByteSpans.of(array)
+    null = nulls_of(array)
+    if null is not None:
+        spans.lengths = np.where(null, 0, spans.lengths)
+    longest = int(spans.lengths.max(initial=0)) if nbytes is None else nbytes
+
+    def level(skipped: int) -> Level:
+        return lambda rows: spans.words(rows, skipped).byteswap()
+
+    levels = [level(skipped) for skipped in range(0, longest, _WORD_NBYTES)]
+    return [*levels, lambda rows: spans.lengths[rows].astype(np.uint64)]
+
+
+def is_bytes(array: pa.Array) -> bool:
+    """Return whether an array is of large strings or large binaries."""
+    return bool(pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type))
+
+
+def arrow_levels(array: pa.Array, nbytes: int | None = None) -> list[Level]:
+    """Return the levels of what ``arrow_values`` returns; see :func:`bytes_levels`.
+
+    Examples
+    --------
+    >>> levels = arrow_levels(pa.array(["b", "a", "ab"], pa.large_string()))
+    >>> order_by_levels(levels, 3).tolist()
+    [1, 2, 0]
+    """
+    kind = array.type
+    if is_bytes(array):
+        return bytes_levels(array, nbytes)
+    null = nulls_of(array)
+    if pa.types.is_null(kind):
+        return word_levels(np.zeros(len(array), np.uint64))
+    if pa.types.is_decimal(kind):
+        words = fixed_words(array, np.dtype("<u8"), kind.bit_width // 64)
+        high = words[:, -1] ^ _SIGN
+        halves = [high, *(words[:, at] for at in range(words.shape[1] - 2, -1, -1))]
+        return [level for half in halves for level in word_levels(zeroed(half, null))]
+    if pa.types.is_boolean(kind):
+        array = array.cast(pa.uint8())
+    values = fixed_words(
+        array,
+        np.int32
+        if pa.types.is_date(kind)
+        else np.int64
+        if pa.types.is_time(kind)
+        else array.type.to_pandas_dtype(),
+    )
+    words = (
+        values if values.dtype == np.uint64 else values.astype(np.int64, copy=False).view(np.uint64) ^ _SIGN
+    )
+    return word_levels(zeroed(words, null))
+
+
+def equal_values(array: pa.Array, rows: Positions, others: Positions) -> bool:
+    """Return whether each of some values equals another one, where none of both is null.
+
+    Examples
+    --------
+    >>> values = pa.array(["a", "b", "a"], pa.large_string())
+    >>> equal_values(values, np.array([0]), np.array([2])), equal_values(values, np.array([0]), np.array([1]))
+    (True, False)
+    """
+    longer = np.empty(0, np.int64)
+    if is_bytes(array):
+        longer = np.flatnonzero(ByteSpans.of(array).lengths[rows] > _WORDS_NBYTES)
+    for level in arrow_levels(array, min(longest_of(array), _WORDS_NBYTES)):
+        if (level(rows) != level(others)).any():
+            return False
+    for start in range(0, len(longer), _FIRST_ROWS):
+        some = longer[start : start + _FIRST_ROWS]
+        equal = pc.equal(array.take(rows[some]), array.take(others[some]))
+        if equal.null_count < len(equal) and not pc.all(equal).as_py():
+            return False
+    return True
+
+
+def zeroed(words: Codes, null: Nulls | None) -> Codes:
+    """Return words, all of them equal where values are null."""
+    return words if null is None else np.where(null, np.uint64(0), words)
+
+
+def descending(levels: Sequence[Level]) -> list[Level]:
+    """Return levels of the reversed order."""
+
+    def reverse(level: Level) -> Level:
+        return lambda rows: ~level(rows)
+
+    return [reverse(level) for level in levels]
+
+
+def in_order_by_levels(levels: Sequence[Level], n_rows: int) -> bool:
+    """Return whether rows never fall.
+
+    Examples
+    --------
+    >>> in_order_by_levels(bytes_levels(pa.array(["a", "a", "b"], pa.large_string())), 3)
+    True
+    """
+    if n_rows > 2 * _FIRST_ROWS and not in_order_by_levels(levels, _FIRST_ROWS):
+        return False  # as nearly always where they are not, and then the others need no look
+    undecided: Positions | None = None  # rows that equal the one before them so far
+    for level in levels:
+        if undecided is None:
+            words = level(slice(0, n_rows))
+            if (words[1:] < words[:-1]).any():
+                return False
+            undecided = np.flatnonzero(words[1:] == words[:-1]) + 1
+        elif len(undecided):
+            before, words = level(undecided - 1), level(undecided)
+            if (words < before).any():
+                return False
+            undecided = undecided[words == before]
+    return True
+
+
+def order_by_levels(levels: Sequence[Level], n_rows: int) -> Positions | None:
+    """Order rows by levels, equal ones staying in their order; None where they are in order.
+
+    Notes
+    -----
+    Memory: 25 bytes a row, and up to 40 more for those that are equal in a level.
+    """
+    if in_order_by_levels(levels, n_rows):
+        return None
+    words = levels[0](slice(0, n_rows))
+    order, stable = order_of_words(words)
+    if stable and len(levels) == 1:
+        return order
+    begins = begins_run(words[order])
+    del words
+    for level in levels[1:]:
+        tied = _tied(begins)
+        if len(tied) == 0:
+            break
+        rows, fresh = order[tied], begins[tied]
+        words = level(rows)
+        if not ((words[1:] != words[:-1]) & ~fresh[1:]).any():
+            continue
+        places, kept = order_of_words(words, np.cumsum(fresh) - 1)
+        stable = stable and kept
+        order[tied] = rows[places]
+        begins[tied] = fresh | begins_run(words[places])
+    if not stable and not begins.all():
+        groups = np.cumsum(begins).view(np.uint64)
+        groups <<= np.uint64(n_rows.bit_length())
+        groups |= order.view(np.uint64)
+        groups.sort()
+        order = (groups & np.uint64((1 << n_rows.bit_length()) - 1)).view(np.int64)
+    return order
+
+
+def _tied(begins: npt.NDArray[np.bool_]) -> Positions:
+    """Return the places of runs of more than one row."""
+    return np.flatnonzero(~(begins & np.append(begins[1:], True)))
+
+
+def ranks_among(
+    levels: Sequence[Level], n_rows: int, bound_levels: Sequence[Level], n_bounds: int
+) -> npt.NDArray[np.int64]:
+    """Place rows among given rows, which are distinct and in order.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``2 * i + 1`` for a row that equals bound ``i``, ``2 * i`` for one before it and after bound ``i - 1``.
+
+    Examples
+    --------
+    >>> rows, bounds = (pa.array(values, pa.large_string()) for values in (["a", "b", "c"], ["b"]))
+    >>> ranks_among(bytes_levels(rows, 1), 3, bytes_levels(bounds), 1).tolist()
+    [0, 1, 2]
+    """
+    ranks = np.zeros(n_rows, np.int64)
+    if n_bounds == 0:
+        return ranks
+    rows: Positions | slice = slice(0, n_rows)
+    everything = slice(0, n_bounds)
+    # The bounds that are equal so far have one number, and so have the rows that equal them.
+    groups, bound_groups = np.zeros(n_rows, np.int64), np.zeros(n_bounds, np.int64)
+    for level, bound_level in zip(levels, bound_levels, strict=True):
+        words, bound_words = level(rows), bound_level(everything)
+        if (bound_words == bound_words[0]).all() and not (words != bound_words[0]).any():
+            continue
+        known = np.unique(bound_words)
+        steps = 2 * len(known) + 1
+        codes = groups * steps + _among(words, known)
+        bound_codes = bound_groups * steps + _among(bound_words, known)
+        fresh = begins_run(bound_codes)
+        firsts = np.flatnonzero(fresh)
+        distinct = bound_codes[firsts]
+        at = np.searchsorted(distinct, codes)
+        equal = distinct[np.minimum(at, len(distinct) - 1)] == codes
+        ranks[rows] = 2 * np.append(firsts, n_bounds)[at]
+        if equal.all():
+            groups = at
+        else:
+            rows = np.flatnonzero(equal) if isinstance(rows, slice) else rows[equal]
+            groups = at[equal]
+        bound_groups = np.cumsum(fresh) - 1
+        if len(rows if not isinstance(rows, slice) else ranks) == 0:
+            return ranks
+    ranks[rows] = 2 * groups + 1
+    return ranks
+
+
+def _among(words: Codes, known: Codes) -> npt.NDArray[np.int64]:
+    at = np.searchsorted(known, words)
+    return np.asarray(2 * at + (known[np.minimum(at, len(known) - 1)] == words), np.int64)
