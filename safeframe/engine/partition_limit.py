@@ -56,7 +56,8 @@ class PartitionLimit:
         free = budget.allowed_nbytes - budget.projected_worker_nbytes(0)
         return cls(
             plan.largest_partition_nbytes,
-            plan.row_nbytes,
+            # Where rows differ much, partitions are cut by bytes: those of narrow rows have many of them.
+            plan.row_nbytes if width is None or not width.uneven else min(plan.row_nbytes, width.least),
             None if width is None or width.exact else plan.largest_possible_nbytes,
             max(0, free) // budget.threads_per_worker,
         )

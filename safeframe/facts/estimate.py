@@ -178,6 +178,11 @@ class Width:
         )
 
     @property
+    def uneven(self) -> bool:
+        """Whether rows are so much wider in some parts that a plan has to know where."""
+        return not self.exact and self.widest > options.WIDTH_MARGIN * self.expected
+
+    @property
     def bounding(self) -> float:
         """The width that plans use: the expected one with a margin, or that of the widest sampled part, up to a limit."""
         if self.exact:

@@ -101,6 +101,9 @@ class KeyQuantiles:
     """Rows and range of each partition, where keys have codes."""
     partition_rows: Counts
     """Rows of each partition."""
+    row_nbytes: float | None = None
+    """Bytes that count as a row in ``rows``, ``below`` and ``below_error``, where these were weighed; None where each row
+    counts as one."""
 
     @property
     def key_rows(self) -> int:

@@ -55,6 +55,10 @@ SAMPLE_MARGIN = 1.5
 WIDTH_MARGIN = 1.25
 """Factor on bytes per row that come from a sample of rows (strings), when they bound something."""
 
+WEIGHED_ROW_NBYTES = 8
+"""Bytes that a row counts more than it has, where partitions are cut by bytes: what kernels keep for each row, by the
+copies of its values that they make."""
+
 WIDTH_SPREAD = 4.0
 """Times the expected bytes per row up to which the widest part that was sampled bounds all others: one odd
 partition is not to make many times as many output partitions."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import dask
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 from dask.delayed import delayed
 
 from safeframe import options
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder
-from safeframe.kernels.sort.sample import KeySample, join_samples, sample_keys, thin
+from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, sample_keys, thin
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.partitions.row_nbytes import row_sizes
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
 
@@ -30,6 +36,39 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
     gathered: tuple[KeySample, ...] = dask.compute(*thinned)
     return join_samples(gathered, order)
+
+
+def weigh_quantiles(ddf: dd.DataFrame, order: RowOrder, quantiles: KeyQuantiles) -> KeyQuantiles:
+    """Sample the keys of a frame again, evenly by the bytes of their rows.
+
+    A row counts ``options.WEIGHED_ROW_NBYTES`` more than it has, so that many short ones do not fit one partition.
+
+    Notes
+    -----
+    **Eager.** The columns of the order are read, and those whose values differ in width.
+
+    **Memory.** A task holds these columns of one partition.
+    """
+    size, first = sample_size(ddf.npartitions, order)
+    widths = {name: fixed_nbytes(dtype) for name, dtype in ddf._meta.dtypes.items()}
+    varying = [name for name, width in widths.items() if width is None]
+    fixed = sum(width for width in widths.values() if width is not None) + options.WEIGHED_ROW_NBYTES
+    wanted = list(dict.fromkeys([*order.by, *varying]))
+    tasks = each_partition(ddf[wanted], _weighed, joined_lists, order, first, varying, fixed)
+    thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
+    gathered: tuple[KeySample, ...] = dask.compute(*thinned)
+    return by_nbytes(gathered, order, quantiles)
+
+
+def _weighed(
+    frame: pd.DataFrame, order: RowOrder, size: int, varying: Sequence[Any], fixed_nbytes: float
+) -> list[KeySample]:
+    text = frame[list(varying)].reset_index(drop=True)
+    sizes = row_sizes(text, text.iloc[:0])
+    nbytes = np.full(len(frame), fixed_nbytes + sizes.fixed_nbytes)
+    if sizes.variable_nbytes is not None:
+        nbytes += sizes.variable_nbytes
+    return [sample_keys(frame, order, size, nbytes)]
 
 
 def sample_size(npartitions: int, order: RowOrder) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -41,17 +41,23 @@ class KeySample:
     values: pd.DataFrame | None
     """The keys, in order, where it has none."""
     weights: Weights
-    """Rows that each key stands for; none for the two ends."""
+    """Rows, or their bytes, that each key stands for; none for the two ends."""
     error_rows: float
     """Bound of the error of a rank."""
     error_square: float
     """Sum of the squares of the independent errors in it."""
     partitions: PartitionKeys
     """Rows and range of each partition."""
+    null_weight: float = 0.0
+    """Bytes of the rows whose key is null, where rows are weighed."""
 
 
-def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> KeySample:
+def sample_keys(
+    frame: pd.DataFrame, order: RowOrder, size: int, row_nbytes: Weights | None = None
+) -> KeySample:
     """Take at most ``size`` keys of a partition, evenly spaced in their order, and both ends.
+
+    With ``row_nbytes``, the bytes of each row, they are evenly spaced by bytes.
 
     Examples
     --------
@@ -67,22 +73,31 @@ def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> KeySample:
     """
     codes: Codes | None = None
     values: pd.DataFrame | None = None
+    all_nbytes = 0.0 if row_nbytes is None else float(row_nbytes.sum())
     if order.coded:
         codes, null = order.codes(frame)
+        if row_nbytes is not None:
+            row_nbytes = without_nulls(row_nbytes, null)
         codes = without_nulls(codes, null)
         increasing = not bool((codes[1:] < codes[:-1]).any())
-        if not increasing:
+        if not increasing and row_nbytes is not None:
+            in_order = np.argsort(codes, kind="stable")
+            codes, row_nbytes = codes[in_order], row_nbytes[in_order]
+        elif not increasing:
             codes = np.sort(codes)
         n_keys = len(codes)
     else:
         keys = frame[list(order.by)]
         if order.nulls_apart:
-            keys = keys[keys[order.by[0]].notna()]
+            filled = keys[order.by[0]].notna().to_numpy()
+            keys = keys[filled]
+            row_nbytes = None if row_nbytes is None else row_nbytes[filled]
         values = sorted_keys(keys.reset_index(drop=True), order)
         n_keys = len(values)
+        row_nbytes = None if row_nbytes is None else row_nbytes[values.index.to_numpy()]
         increasing = bool((np.diff(values.index.to_numpy()) > 0).all())
     ends = (int(codes[0]), int(codes[-1])) if codes is not None and n_keys else (0, 0)
-    at, weights, step = _spaced(n_keys, size, _start(codes, values))
+    at, weights, step = _spaced(n_keys if row_nbytes is None else row_nbytes, size, _start(codes, values))
     return KeySample(
         codes=None if codes is None else codes[at],
         values=None if values is None else values.take(at).reset_index(drop=True),
@@ -96,6 +111,7 @@ def sample_keys(frame: pd.DataFrame, order: RowOrder, size: int) -> KeySample:
             last=np.array([ends[1]], np.uint64),
             increasing=np.array([increasing], np.bool_),
         ),
+        null_weight=0.0 if row_nbytes is None else float(all_nbytes - row_nbytes.sum()),
     )
 
 
@@ -114,6 +130,7 @@ def thin(samples: Sequence[KeySample], order: RowOrder, size: int) -> KeySample:
         error_rows=sum(sample.error_rows for sample in samples) + step,
         error_square=sum(sample.error_square for sample in samples) + step**2,
         partitions=PartitionKeys.joined([sample.partitions for sample in samples]),
+        null_weight=sum(sample.null_weight for sample in samples),
     )
 
 
@@ -135,6 +152,9 @@ def _spaced(rows: Weights | int, size: int, start: float) -> tuple[npt.NDArray[n
     n = rows if isinstance(rows, int) else len(rows)
     if n == 0:
         return np.empty(0, np.int64), np.empty(0), 0.0
+    if not isinstance(rows, int) and n <= size:
+        at = np.concatenate([[0], np.arange(n), [n - 1]])
+        return at, np.concatenate([[0.0], rows, [0.0]]), 0.0
     ends = None if isinstance(rows, int) else np.cumsum(rows)
     total = float(n if ends is None else ends[-1])
     taken = min(size, max(1, round(total)))
@@ -173,6 +193,34 @@ def join_samples(samples: Sequence[KeySample], order: RowOrder) -> KeyQuantiles:
         values=values,
         partitions=partitions if order.coded else None,
         partition_rows=partitions.rows,
+    )
+
+
+def by_nbytes(weighed: Sequence[KeySample], order: RowOrder, quantiles: KeyQuantiles) -> KeyQuantiles:
+    """Return quantiles that are cut into even bytes, of samples whose weights are those.
+
+    Bytes are counted in rows of as many as the mean row has, of those with or of those without a key.
+
+    Parameters
+    ----------
+    weighed
+        The samples.
+    order
+        Their order.
+    quantiles
+        Those of rows.
+    """
+    joined = join_samples(weighed, order)
+    nulls = sum(sample.null_weight for sample in weighed) / max(1, quantiles.null_rows)
+    nbytes = max(float(joined.rows.sum()) / max(1, quantiles.key_rows), nulls, 1.0)
+    return replace(
+        quantiles,
+        codes=joined.codes,
+        values=joined.values,
+        rows=joined.rows / nbytes,
+        below=joined.below / nbytes,
+        below_error=joined.below_error / nbytes,
+        row_nbytes=nbytes,
     )
 
 

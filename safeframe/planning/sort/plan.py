@@ -82,7 +82,7 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
         return staging.unavailable
     facts.profile.check_writable()
     figures = _cut(facts, partition_nbytes, split=facts.split_keys)
-    group = staged_group(facts)
+    group, rows = staged_group(facts), _moved_rows(facts, figures)
     run = SortRun(way=StagedSort(directory=staging.directory, figures=figures, group=group))
     plan = _moved(facts, partition_nbytes, figures, run, split=facts.split_keys)
     return replace(
@@ -99,12 +99,12 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
                 group=group[0],
                 held=group[1],
                 fixed_width=facts.fixed_width,
-                largest_rows=figures.largest_rows,
+                largest_rows=rows,
                 output_partitions=figures.layout.n_cells,
                 kind="order shards",
             ),
-            rows=figures.largest_rows,
-            nbytes=int(figures.largest_rows * facts.row_nbytes),
+            rows=rows,
+            nbytes=int(rows * facts.row_nbytes),
             task_nbytes=max(facts.budget.task_nbytes, 0),
             in_order=True,
         ),
@@ -152,6 +152,13 @@ def _cut(facts: SortFacts, partition_nbytes: int, *, split: bool) -> RangeFigure
         if figures.layout.n_cells < least:
             figures = cut_into(quantiles, least, split=split)
     return figures
+
+
+def _moved_rows(facts: SortFacts, figures: RangeFigures) -> int:
+    """Count the rows of the largest partition, by the bytes of a row as it is moved."""
+    if facts.quantiles.row_nbytes is None:
+        return figures.largest_rows
+    return math.ceil(figures.largest_rows * facts.output_row_nbytes / facts.row_nbytes)
 
 
 def _moved(

@@ -43,7 +43,7 @@ from safeframe.prepare.sort.divisions import cut_by, known_divisions
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.p2p import p2p_facts
-from safeframe.sizing.sort import gather_quantiles
+from safeframe.sizing.sort import gather_quantiles, weigh_quantiles
 from safeframe.units import format_count
 
 
@@ -148,6 +148,13 @@ def order_facts(
     output_width = width
     if request.index is not None and not request.drop:
         output_width += next(c.width for c in profile.columns if c.name == str(request.index))
+    output_row_nbytes = output_width.bounding
+    if width.uneven and given.divisions is None and len(quantiles.codes):
+        if quantiles.row_nbytes is None:
+            quantiles = weigh_quantiles(frame, request.order, quantiles)
+        assert quantiles.row_nbytes is not None, "they are weighed"
+        # An index, and a key that stays next to it, are no columns that were weighed.
+        output_row_nbytes = quantiles.row_nbytes + output_width.most - profile.width.most
     staging = staging_facts(given.staging)
     by_p2p = may_take_p2p(given.strategy, staging)
     return SortFacts(
@@ -155,7 +162,7 @@ def order_facts(
         quantiles=quantiles,
         profile=profile,
         row_nbytes=width.bounding,
-        output_row_nbytes=output_width.bounding,
+        output_row_nbytes=output_row_nbytes,
         output_width=output_width,
         budget=budget,
         staging=staging,

@@ -91,3 +91,10 @@ def test_bytes_of_rows_are_exact_only_if_rows_and_widths_are():
     arrow = added([Width.fixed(8.125)] * 8)
     assert repr(arrow.of(Estimate.computed(7))) == "Estimate(448 <= 455 <= 455, computed)"
     assert arrow.bounding == 65
+
+
+def test_rows_are_uneven_where_some_part_is_much_wider():
+    even = Width(least=10, expected=20, most=60, widest=24, exact=False)
+    assert not even.uneven
+    assert (even + Width(least=10, expected=20, most=200, widest=100, exact=False)).uneven
+    assert not Width.fixed(8).uneven

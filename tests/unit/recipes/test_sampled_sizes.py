@@ -62,6 +62,38 @@ def test_partitions_keep_to_their_size_where_strings_differ(recipe, tmp_path):
         assert plan.output_nbytes.method == "sample"
 
 
+def skewed(tmp_path, *, nulls=0):
+    """Files of which one has strings that are two hundred times as long."""
+    pieces = []
+    for number in range(8):
+        rows = np.arange(number * 1000, number * 1000 + 1000)
+        words = ["x" * (2000 if number == 5 else 10) + str(row) for row in rows]
+        piece = pd.DataFrame({"k": rows, "t": [f"{row % 97:03d}" for row in rows], "s": words})
+        piece["w"] = pd.Series(np.random.default_rng(number).permutation(1000) * 8 + number, dtype="Int64")
+        piece.loc[: nulls - 1, "w"] = pd.NA
+        piece.to_parquet(tmp_path / f"{number}.parquet")
+        pieces.append(piece)
+    return dd.read_parquet(sorted(tmp_path.glob("*.parquet"))), pd.concat(pieces)
+
+
+@pytest.mark.parametrize(
+    ("by", "nulls"), [("k", 0), ("w", 0), ("w", 300), ("s", 0), (["t", "k"], 0)], ids=str
+)
+def test_rows_are_cut_by_their_bytes_where_strings_are_longer_in_some_parts(by, nulls, tmp_path):
+    ddf, frame = skewed(tmp_path, nulls=nulls)
+    made = safeframe.sort_values(ddf, by, partition_size="128KiB", strategy="staged", staging=str(tmp_path))
+    plan = safeframe.explain(made)
+    parts = dask.compute(*made.to_delayed())
+    sizes = [int(part.memory_usage(deep=True).sum()) for part in parts]
+    if not nulls:  # the rows of one key, or of nulls, are cut by their number
+        assert max(sizes) <= 1.02 * plan.largest_partition_nbytes <= 1.02 * 128 * KIB
+    assert len(sizes) <= 2 + 1.3 * sum(sizes) / (128 * KIB)
+    expected = frame.sort_values(by, kind="stable").reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        pd.concat(parts).reset_index(drop=True), expected, check_dtype=False, check_exact=True
+    )
+
+
 def test_max_output_looks_at_the_upper_end(tmp_path):
     left, right = uneven(tmp_path), shuffled(1600)
     estimate = safeframe.estimate_merge(left, right, on="k").nbytes
