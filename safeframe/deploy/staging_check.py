@@ -88,7 +88,8 @@ def _failures(answers: Mapping[str, object]) -> dict[str, str]:
 def _write(path: str) -> None:
     if not is_remote(path):
         Path(path).parent.parent.mkdir(parents=True, exist_ok=True)
-    store_for(path).write(path, lambda sink: sink.write(_WORD))
+    with store_for(path).create(path) as sink:
+        sink.write(_WORD)
 
 
 def _read(path: str) -> str:

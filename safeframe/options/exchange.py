@@ -67,3 +67,24 @@ REBALANCE_LEAST_FRACTION = 0.9
 
 STAGE_WRITE_NBYTES = 4 * 2**20
 """Rows side by side that are sorted and written at once: large compared with a request, small compared with a block."""
+
+PIECE_NBYTES = 2**20
+"""A piece of a staged file at most: what is read, and its checksum compared, for one row of it."""
+
+INDEX_CACHE_NBYTES = 16 * MIB
+"""Indexes of staged files that a process keeps: those of half a million pieces."""
+
+NUMBERED_VALUES = 2**12
+"""Distinct strings of a column, at most, that are staged as numbers."""
+
+NUMBERED_NBYTES = 64 * 1024
+"""Bytes of them, at most: they go along with the index of each file."""
+
+NUMBERED_REPEATS = 4
+"""Times each string of a sample is there from which on numbers of strings are staged instead."""
+
+NUMBERED_LEAST_NBYTES = 2
+"""Bytes of a string, on average, up to which its number takes no less."""
+
+ONE_LENGTH_NBYTES = 128
+"""Strings up to so many bytes are gathered like numbers where all are of one length."""

@@ -294,13 +294,14 @@ def test_a_put_that_fails_halfway_leaves_nothing_under_its_name(store, bucket):
     files = remote_store(base)
     path = f"{base}/run/a.staged"
 
-    def breaks(sink):
-        sink.write(bytes(25 * 2**20))
-        msg = "the rows end here"
-        raise OSError(msg)
+    def breaks():
+        with files.create(path) as sink:
+            sink.write(bytes(25 * 2**20))
+            msg = "the rows end here"
+            raise OSError(msg)
 
     with pytest.raises(OSError, match="the rows end here"):
-        files.write(path, breaks)
+        breaks()
     assert any("partNumber=1" in line for line in store.sent(bucket, "/run/a.staged"))
     assert store.rows(bucket) == []
 
@@ -310,7 +311,8 @@ def test_small_files_are_one_request_and_so_is_each_piece(store, bucket):
     files = remote_store(base)
     path = f"{base}/run/counted.staged"
     content = os.urandom(2 * 2**20)
-    files.write(path, lambda sink: sink.write(content))
+    with files.create(path) as sink:
+        sink.write(content)
     (_,) = files.read([(path, 0, 1)])  # the file's length is asked for once
     pieces = [(path, offset, 700_000) for offset in (1, 1_300_000, 3)]
     assert [piece.to_pybytes() for piece in files.read(pieces)] == [content[o : o + n] for _, o, n in pieces]
@@ -328,7 +330,7 @@ def test_a_store_that_goes_away_while_rows_are_staged(bucket, where, monkeypatch
         left, right = frames(1000)
         with dask.config.set(scheduler="sync"):
             result = merged(left, right, other.staging(bucket))
-            name = "write" if where == "stage" else "read"
+            name = "create" if where == "stage" else "read"
             true = getattr(RemoteStore, name)
 
             def stops(self, *args):

@@ -103,34 +103,23 @@ def test_partitions_in_order_that_grew_since_they_were_counted(tmp_path):
     assert (info.value.figures["rows_in"], info.value.figures["rows_out"]) == (1000, 5000)
 
 
-def last_batch_out_of_the_manifest(staged):
-    staged.shards, staged.rows = staged.shards[:-1], staged.rows[:-1]
-    staged.offsets = staged.offsets[:-1]
+def rows_out_of_the_manifest(staged):
+    staged.rows -= 1
 
 
-def last_batch_out_of_every_count(staged):
-    staged.rows_in -= int(staged.rows[-1])
-    last_batch_out_of_the_manifest(staged)
+def rows_out_of_every_count(staged):
+    staged.rows_in -= 1
+    rows_out_of_the_manifest(staged)
 
 
 def file_cut_short(staged):
-    os.truncate(staged.path, int(staged.offsets[-2]))
-
-
-def batches_that_trade_places(staged):
-    offsets = staged.offsets.copy()
-    longest, shortest = int(np.argmax(staged.rows)), int(np.argmin(staged.rows))
-    assert staged.rows[longest] != staged.rows[shortest]
-    offsets[[longest, shortest]] = offsets[[shortest, longest]]
-    # Only where a batch begins is taken from here; what is read has to be long enough for either.
-    staged.offsets = offsets
+    os.truncate(staged.path, staged.nbytes - 1)
 
 
 DAMAGES = [
-    (last_batch_out_of_the_manifest, r"group \d of the exchange: .* rows went in and .* came out"),
-    (last_batch_out_of_every_count, r"The frame has .* rows, and had 20,000 when the plan was made"),
+    (rows_out_of_the_manifest, r"group \d of the exchange: .* rows went in and .* came out"),
+    (rows_out_of_every_count, r"The frame has .* rows, and had 20,000 when the plan was made"),
     (file_cut_short, r"\.staged: .* rows went in and .* came out"),
-    (batches_that_trade_places, r"\.staged: .* rows went in and .* came out"),
 ]
 """What is done to a staged file, and which of the three counts notices it."""
 
@@ -138,7 +127,7 @@ DAMAGES = [
 @pytest.mark.parametrize(("damage", "where"), DAMAGES)
 @pytest.mark.parametrize("form", ["rows", "arrow"])
 @pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
-def test_a_dropped_batch_is_noticed(tmp_path, monkeypatch, recipe, damage, where, form):
+def test_dropped_rows_are_noticed(tmp_path, monkeypatch, recipe, damage, where, form):
     stage_group, damaged = exchange_nodes.stage_group, []
 
     def stage_and_damage(*arguments):
@@ -159,6 +148,28 @@ def test_a_dropped_batch_is_noticed(tmp_path, monkeypatch, recipe, damage, where
     check_error(info.value, RuntimeError)
     assert info.value.figures["rows_in"] != info.value.figures["rows_out"]
     del info
+    assert staged_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("where", ["first piece", "last piece", "index"])
+@pytest.mark.parametrize("form", ["rows", "arrow"])
+def test_a_bit_that_flips_on_the_way_never_becomes_a_row(tmp_path, monkeypatch, form, where):
+    stage_group = exchange_nodes.stage_group
+
+    def stage_and_flip(*arguments):
+        staged = stage_group(*arguments)
+        at = {"first piece": 0, "last piece": staged.nbytes - 1, "index": staged.nbytes}[where]
+        content = bytearray(Path(staged.path).read_bytes())
+        content[at] ^= 4
+        Path(staged.path).write_bytes(content)
+        return staged
+
+    monkeypatch.setattr(exchange_nodes, "stage_group", stage_and_flip)
+    source = wide(2000)
+    if form == "arrow":
+        source = source.assign(text="word")
+    with pytest.raises(safeframe.StagingError, match=r"is damaged: (.|\n)*Hint: "):
+        safeframe.set_index(source, "k", npartitions=7, staging=str(tmp_path)).compute()
     assert staged_files(tmp_path) == []
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from safeframe.engine.exchange.blocks import Ints
+from safeframe.engine.exchange.staged_file import Ints
 from safeframe.engine.task import conserved
 from safeframe.kernels.bag.keys import key_hashes, number_keys
 from safeframe.kernels.bag.values import (

@@ -24,7 +24,7 @@ import numpy as np
 
 from safeframe import options
 from safeframe.engine.bag.blocks import Entries, ShardSizes
-from safeframe.engine.exchange.blocks import Ints
+from safeframe.engine.exchange.staged_file import Ints
 from safeframe.errors import MemoryBudgetError
 from safeframe.facts.bag import BagLimit
 from safeframe.kernels.bag.keys import number_keys

@@ -18,7 +18,8 @@ from safeframe.engine.bag.blocks import BagColumns, BagRouter, Entries, ShardSiz
 from safeframe.engine.bag.cells import BagCell, LargeShard, Placed, lay_out_cells, place_entries
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.runs import run_of_task
-from safeframe.engine.exchange.stage import StagedFile, stage_files
+from safeframe.engine.exchange.stage import stage_files
+from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.task import conserved, count_rows_out, use_worker
 from safeframe.facts.bag import BagRun
 from safeframe.kernels.bag.values import Values

@@ -1,18 +1,19 @@
-"""What staged files are made of: rows side by side, or Arrow's record batches.
+"""Rows that wait to be written, side by side; and which of the two forms the rows of a frame wait in.
 
-Covers: the two forms, each with how partitions wait in it and how they are
-written in the order of shards.
+Rows side by side are for numbers and times: a piece is the bytes of its rows,
+without a head. Frames with any other column are written column by column
+(``engine.exchange.column_block``).
+
+Covers: what the two forms have in common, and the first.
 Does not cover: routing rows, naming files (``engine.exchange.stage``); reading them back
 (``engine.exchange.pieces``).
-
-Rows side by side are for numbers and times: a shard is one piece of bytes,
-without a head. Frames with any other column are written as Arrow IPC, one
-record batch for each shard.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -21,23 +22,20 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe import options
+from safeframe.engine.exchange.index import ENTRY, Entries
+from safeframe.engine.exchange.staged_file import Form, Ints
 from safeframe.kernels.allocator import trim
-from safeframe.kernels.columns.categories import Coded
+from safeframe.kernels.checksum import checksum
 from safeframe.kernels.columns.rows import (
     PackedRows,
     RowValues,
     common_layout,
     pack,
     row_values,
-    rows_have_fixed_width,
 )
-from safeframe.kernels.columns.values import StagedType, as_staged, join_staged
-from safeframe.kernels.order import NEARBY_ROWS, Positions
+from safeframe.kernels.order import NEARBY_ROWS, Positions, nearby_order, stable_order
 
-Ints = npt.NDArray[np.int64]
-
-Form = np.dtype[np.void] | tuple[StagedType, ...]
-"""How a file was written: the layout of its rows, or the type of each column."""
+Shards = npt.NDArray[np.integer[Any]]
 
 RowPartition = tuple[RowValues, np.dtype[np.void]]
 """A partition of numbers: its values, and the narrowest layout for them."""
@@ -46,11 +44,28 @@ Converted = TypeVar("Converted")
 """A partition, as a block of one of the two forms holds it."""
 
 
-class StagedBlock(Protocol[Converted]):
-    """Partitions that wait to be written as one file."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a block has written."""
 
-    nbytes: int
-    """What they hold."""
+    form: Form
+    entries: Entries
+    """Its pieces."""
+    distinct: dict[int, pa.Array] = field(default_factory=dict)
+    """Strings that are numbered, by column."""
+
+
+class StagedBlock(Protocol[Converted]):
+    """Partitions that wait to be written at once."""
+
+    rows: int
+    """How many rows they are."""
+    dropped: int
+    """How many of them go nowhere."""
+
+    @property
+    def nbytes(self) -> int:
+        """What they hold."""
 
     def converted(self, columns: Sequence[pd.Series[Any]]) -> Converted:
         """Return a partition as a block of this kind holds it."""
@@ -58,36 +73,14 @@ class StagedBlock(Protocol[Converted]):
     def takes(self, partition: Converted) -> bool:
         """Return whether a partition may wait here with the others."""
 
-    def add(self, partition: Converted, order: Positions | None) -> bool:
-        """Add a partition; return whether its rows are in the order now that was given (by ``nearby_order``)."""
+    def add(self, partition: Converted, shards: Shards) -> None:
+        """Add a partition, and the shard of each of its rows, -1 for those that go nowhere."""
 
-    def put_in_order(self, order: Positions | None, first: int) -> Form:
-        """Choose the rows of the file: in an order, or as they are from the first on."""
-
-    def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
-        """Write the shards, each of a number of rows; tell where each begins, and where the last one ends."""
+    def write(self, sink: pa.NativeFile) -> Written:
+        """Write all rows, those of a shard together, in the order in which they came."""
 
 
-def new_block(
-    dtypes: Sequence[Any], held_nbytes: int | None, after: StagedBlock[Any] | None = None
-) -> StagedBlock[Any]:
-    """Make an empty block.
-
-    Parameters
-    ----------
-    dtypes
-        Of the columns.
-    held_nbytes
-        What partitions that wait may take; None for no bound.
-    after
-        The block of the same task that was written before.
-    """
-    if rows_have_fixed_width(dtypes):
-        return _RowBlock(dtypes, held_nbytes, after.layout if isinstance(after, _RowBlock) else None)
-    return _ArrowBlock(dtypes, held_nbytes)
-
-
-class _RowBlock:
+class RowBlock:
     """Rows side by side.
 
     Memory: the rows once, and 24 bytes for each (shard, order, and the making
@@ -95,15 +88,20 @@ class _RowBlock:
     """
 
     def __init__(
-        self, dtypes: Sequence[Any], held_nbytes: int | None, layout: np.dtype[np.void] | None
+        self, dtypes: Sequence[Any], n_shards: int, held_nbytes: int | None, layout: np.dtype[np.void] | None
     ) -> None:
-        self.nbytes = 0
+        self.rows = self.dropped = 0
         self.layout = layout
         self._dtypes = dtypes
+        self._n_shards = n_shards
         self._held_nbytes = held_nbytes
         self._rows: PackedRows | None = None
-        self._filled = 0
-        self._order: Positions | None = None
+        self._shards: list[Shards] = []
+
+    @property
+    def nbytes(self) -> int:
+        """See :class:`StagedBlock`."""
+        return 0 if self._rows is None else self.rows * self._rows.dtype.itemsize
 
     def converted(self, columns: Sequence[pd.Series[Any]]) -> RowPartition:
         """See :class:`StagedBlock`."""
@@ -116,13 +114,13 @@ class _RowBlock:
         if self._rows is None:
             self.layout = wanted
             return True
-        # A file has one layout; the next one of this task has the wider one from the start.
-        fits = wanted == self.layout and self._filled + len(values[0]) <= len(self._rows)
+        # What is written at once has one layout; the next block of this task has the wider one from the start.
+        fits = wanted == self.layout and self.rows + len(values[0]) <= len(self._rows)
         if not fits:
             self.layout = wanted
         return fits
 
-    def add(self, partition: RowPartition, order: Positions | None) -> bool:
+    def add(self, partition: RowPartition, shards: Shards) -> None:
         """See :class:`StagedBlock`."""
         values, _ = partition
         n_rows = len(values[0])
@@ -133,8 +131,11 @@ class _RowBlock:
                 room = max(room, self._held_nbytes // (self.layout.itemsize + options.STAGED_ROW_NBYTES))
             # Pages that no row is written to take no memory.
             self._rows = _large_block(room, self.layout)
-        end = self._filled + n_rows
-        target = self._rows[self._filled : end]
+        shards = from_one(shards, self._n_shards)
+        self.dropped += n_rows - int(np.count_nonzero(shards))
+        order = nearby_order(shards)
+        end = self.rows + n_rows
+        target = self._rows[self.rows : end]
         if order is None:
             pack(target, values)
         else:
@@ -145,95 +146,63 @@ class _RowBlock:
                 rows = packed[: near.stop - start]
                 pack(rows, [column[near] for column in values])
                 _take(rows, order[near] - start, target[near])
-        self._filled = end
-        self.nbytes = end * self._rows.dtype.itemsize
-        return True
+        self.rows = end
+        self._shards.append(shards if order is None else shards[order])
 
-    def put_in_order(self, order: Positions | None, first: int) -> Form:
+    def write(self, sink: pa.NativeFile) -> Written:
         """See :class:`StagedBlock`."""
         assert self._rows is not None, "there are rows"
-        self._rows = self._rows[: self._filled]
-        self._order = None if order is None else order[first:]
-        if order is None:
-            self._rows = self._rows[first:]
-        return self._rows.dtype
-
-    def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
-        """See :class:`StagedBlock`."""
-        assert self._rows is not None, "there are rows"
-        width = self._rows.dtype.itemsize
-        n_rows = len(self._rows) if self._order is None else len(self._order)
+        rows = self._rows[: self.rows]
+        shards = self._shards.pop() if len(self._shards) == 1 else np.concatenate(self._shards)
+        self._shards = []
+        counts = np.bincount(shards, minlength=self._n_shards + 1)
+        order = stable_order(shards)
+        del shards
+        dropped, counts = self.dropped, counts[1:]
+        width = rows.dtype.itemsize
         step = max(1, options.STAGE_WRITE_NBYTES // width)
-        chunk = np.empty(min(step, n_rows), self._rows.dtype)
-        for start in range(0, n_rows, step):
-            length = min(step, n_rows - start)
-            if self._order is None:
-                piece = self._rows[start : start + length]
+        entries = planned_pieces(counts, min(step, max(1, options.PIECE_NBYTES // width)))
+        entries["nbytes"] = entries["rows"].astype(np.uint64) * np.uint64(width)
+        ends = np.cumsum(entries["rows"], dtype=np.int64)
+        chunk = np.empty(min(step, len(rows)), rows.dtype)
+        first = start = 0
+        while first < len(entries):
+            after = int(np.searchsorted(ends, start + step, side="right"))
+            end = int(ends[after - 1])
+            if order is None:
+                piece = rows[dropped + start : dropped + end]
             else:
-                piece = chunk[:length]
-                _take(self._rows, self._order[start : start + length], piece)
-            sink.write(piece.view(np.uint8).data)
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(rows)]) * width
+                piece = chunk[: end - start]
+                _take(rows, order[dropped + start : dropped + end], piece)
+            data = piece.view(np.uint8)
+            bounds = [0, *((ends[first:after] - start) * width).tolist()]
+            entries["checksum"][first:after] = [checksum(data[low:high]) for low, high in pairwise(bounds)]
+            sink.write(data.data)
+            first, start = after, end
+        return Written(rows.dtype, entries)
 
 
-class _ArrowBlock:
-    """One record batch for each shard.
+def from_one(shards: Shards, n_shards: int) -> Shards:
+    """Count shards from one, so that rows which go nowhere come first, and are left out; in few bits."""
+    return (shards + 1).astype(np.uint16 if n_shards < 2**16 - 1 else np.int64)
 
-    Memory: the rows in Arrow, integers narrowed, a column at a time once more in
-    order; 24 bytes more for each row (shard, order, and the making of it).
+
+def planned_pieces(counts: Ints, most_rows: int) -> Entries:
+    """Return pieces of so many rows at most, for shards of so many rows each.
+
+    Examples
+    --------
+    >>> pieces = planned_pieces(np.array([5, 0, 2]), 3)
+    >>> pieces["shard"].tolist(), pieces["rows"].tolist()
+    ([0, 0, 2], [3, 2, 2])
     """
-
-    def __init__(self, dtypes: Sequence[Any], held_nbytes: int | None) -> None:
-        self.nbytes = 0
-        self._dtypes = dtypes
-        self._room_nbytes = held_nbytes
-        self._pieces: list[list[pa.Array | Coded]] = [[] for _ in dtypes]
-        self._taken_nbytes = 0
-        self._batch: pa.RecordBatch | None = None
-
-    def converted(self, columns: Sequence[pd.Series[Any]]) -> list[pa.Array | Coded]:
-        """See :class:`StagedBlock`."""
-        return [as_staged(series, dtype) for series, dtype in zip(columns, self._dtypes, strict=True)]
-
-    def takes(self, partition: list[pa.Array | Coded]) -> bool:
-        """See :class:`StagedBlock`."""
-        if self._room_nbytes is None or self._taken_nbytes == 0:
-            return True
-        return self._taken_nbytes + _waiting_nbytes(partition) <= self._room_nbytes
-
-    def add(self, partition: list[pa.Array | Coded], order: Positions | None) -> bool:
-        """See :class:`StagedBlock`."""
-        self._taken_nbytes += _waiting_nbytes(partition)
-        self.nbytes += sum(array.nbytes for array in partition)
-        for pieces, array in zip(self._pieces, partition, strict=True):
-            pieces.append(array)
-        return False
-
-    def put_in_order(self, order: Positions | None, first: int) -> Form:
-        """See :class:`StagedBlock`."""
-        wanted = None if order is None else pa.array(order[first:])
-        arrays, types = [], []
-        for dtype in self._dtypes:
-            # Popped, so that a column's pieces go before the next column is put in order.
-            array, kind = join_staged(self._pieces.pop(0), dtype)
-            arrays.append(array.slice(first) if wanted is None else array.take(wanted))
-            types.append(kind)
-        self._batch = pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
-        return tuple(types)
-
-    def write(self, sink: pa.NativeFile, rows: Ints) -> Ints:
-        """See :class:`StagedBlock`."""
-        assert self._batch is not None, "put in order before"
-        offsets: list[int] = []
-        with pa.ipc.new_file(sink, self._batch.schema) as writer:
-            writer.write_batch(self._batch.slice(0, 0))  # the file's own head goes with the first batch
-            offsets.append(sink.tell())
-            start = 0
-            for n_rows in rows.tolist():
-                writer.write_batch(self._batch.slice(start, n_rows))
-                offsets.append(sink.tell())
-                start += n_rows
-        return np.array(offsets, np.int64)
+    each = -(-counts // most_rows)
+    entries = np.zeros(int(each.sum()), ENTRY)
+    entries["shard"] = np.repeat(np.arange(len(counts)), each)
+    entries["rows"] = most_rows
+    last = np.cumsum(each)[each > 0] - 1
+    entries["rows"][last] = (counts - (each - 1) * most_rows)[each > 0]
+    return entries
 
 
 def _large_block(rows: int, layout: np.dtype[np.void]) -> PackedRows:
@@ -245,13 +214,6 @@ def _large_block(rows: int, layout: np.dtype[np.void]) -> PackedRows:
     if rows * layout.itemsize >= options.MMAP_THRESHOLD_NBYTES:
         trim()
     return np.empty(rows, layout)
-
-
-def _waiting_nbytes(partition: Sequence[pa.Array | Coded]) -> int:
-    """What a partition in Arrow takes until it is written, its order included."""
-    nbytes = sum(array.nbytes for array in partition)
-    n_rows = len(partition[0]) if partition else 0
-    return int(options.GROUP_COPIES * nbytes) + options.STAGED_ROW_NBYTES * n_rows
 
 
 def _take(rows: PackedRows, order: Positions, target: PackedRows) -> None:

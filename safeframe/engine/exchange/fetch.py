@@ -3,9 +3,10 @@
 Covers: sealing (one manifest of all files, every row accounted for), and
 fetching the rows of a shard, all of them or a range.
 
-The manifest names files and knows where in its file each piece is, so that a
-piece is read without the rest. Only numbers and Arrow IPC are read back:
-nothing is unpickled here (``engine.bag.blocks`` reads the bytes of a bag's items).
+The manifest names files, and counts the rows and bytes of each shard; where in
+a file a shard's pieces are, the file's index says. Only numbers and Arrow's
+buffers are read back: nothing is unpickled here (``engine.bag.blocks`` reads the
+bytes of a bag's items).
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from safeframe.engine.exchange.blocks import Ints
+from safeframe.engine.exchange.index import Pieces, indexes_of
 from safeframe.engine.exchange.pieces import PiecesOrder, StagedPiece, read_pieces
 from safeframe.engine.exchange.runs import run_of_task
-from safeframe.engine.exchange.stage import StagedFile
-from safeframe.engine.task import conserved, rows_lost
+from safeframe.engine.exchange.staged_file import Ints, StagedFile
+from safeframe.engine.task import conserved
 from safeframe.facts.keys import PlannedKeys
 from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns.categories import joined_dtype
@@ -31,39 +32,30 @@ from safeframe.kernels.keys.schema import known_categories
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sealed:
-    """All staged files of one frame, by shard.
-
-    The batches of shard ``s`` are entries ``starts[s]`` to ``starts[s + 1]`` of
-    the other arrays, in the order of the input.
-    """
+    """All staged files of one frame: some numbers for each file, and some for each shard."""
 
     dtypes: tuple[Any, ...]
     """The columns' pandas dtypes."""
     staged: tuple[StagedFile, ...]
-    """The files; holding them keeps them on disk where tasks run in this process."""
-    starts: Ints
-    """Where each shard's batches start."""
-    files: Ints
-    """The file of each batch."""
-    offsets: Ints
-    """Where in its file each batch begins."""
-    nbytes: Ints
-    """Bytes of each batch in its file."""
+    """The files that have rows, in the order of the input; holding them keeps them on disk where tasks run in this
+    process."""
     rows: Ints
-    """The rows of each batch."""
+    """The rows of each shard."""
+    nbytes: Ints
+    """The bytes of each shard, as they are in files."""
 
     @property
     def directory(self) -> str:
         """The run's directory; empty when no row was staged."""
-        return next((file.path.rpartition("/")[0] for file in self.staged if file.path), "")
+        return self.staged[0].path.rpartition("/")[0] if self.staged else ""
 
     def shard_rows(self, shard: int) -> int:
         """Count the rows of a shard."""
-        return int(self.rows[self.starts[shard] : self.starts[shard + 1]].sum())
+        return int(self.rows[shard])
 
     def shard_nbytes(self, shard: int) -> int:
         """Count the bytes of a shard, as they are in files."""
-        return int(self.nbytes[self.starts[shard] : self.starts[shard + 1]].sum())
+        return int(self.nbytes[shard])
 
 
 def seal(
@@ -75,45 +67,49 @@ def seal(
     ------
     RowConservationError
         When a group gave out other than the rows it took in, or the frame has other rows than were planned.
+    StagingError
+        When the index of a file is not what was written.
+
+    Notes
+    -----
+    Memory: the manifest, and the index of one file.
     """
-    with run_of_task(next((file.path.rpartition("/")[0] for file in staged if file.path), "")):
+    files = [file for file in staged if file.path]
+    with run_of_task(files[0].path.rpartition("/")[0] if files else ""):
         if planned is not None:
             keys = sum(file.checksum for file in staged) % 2**64
             check_planned(planned, sum(file.rows_in for file in staged), keys)
-        _check_files(staged)
-    dtypes = tuple(_with_categories(dtype, staged, at) for at, dtype in enumerate(dtypes))
-    shards = np.concatenate([file.shards for file in staged])
-    order = np.argsort(shards, kind="stable")
-    files = np.repeat(np.arange(len(staged)), [len(file.shards) for file in staged])
-    return Sealed(
-        dtypes=dtypes,
-        staged=tuple(staged),
-        starts=np.searchsorted(shards[order], np.arange(n_shards + 1)),
-        files=files[order],
-        offsets=np.concatenate([file.offsets[:-1] for file in staged])[order],
-        nbytes=np.concatenate([np.diff(file.offsets) for file in staged])[order],
-        rows=np.concatenate([file.rows for file in staged])[order],
-    )
+        for number, file in enumerate(staged):
+            conserved(file.rows_in, file.rows + file.rows_dropped, f"group {number} of the exchange")
+        rows, nbytes = np.zeros(n_shards, np.int64), np.zeros(n_shards, np.int64)
+        for file, index in zip(files, indexes_of(files), strict=True):
+            entries = index.entries
+            conserved(file.rows, int(entries["rows"].sum(dtype=np.int64)), file.path)
+            np.add.at(rows, entries["shard"], entries["rows"].astype(np.int64))
+            np.add.at(nbytes, entries["shard"], entries["nbytes"].astype(np.int64))
+    dtypes = tuple(_with_categories(dtype, files, at) for at, dtype in enumerate(dtypes))
+    _share_forms(files)
+    return Sealed(dtypes=dtypes, staged=tuple(files), rows=rows, nbytes=nbytes)
 
 
-def _check_files(staged: Sequence[StagedFile]) -> None:
-    """Raise unless every row of each group is in its file, and where that says."""
-    for number, file in enumerate(staged):
-        conserved(file.rows_in, int(file.rows.sum()) + file.rows_dropped, f"group {number} of the exchange")
-        if isinstance(file.form, np.dtype):
-            # Such rows do not say how many they are: a piece lies where those before it end.
-            misplaced = np.flatnonzero(np.diff(file.offsets) != file.rows * file.form.itemsize)
-            if len(misplaced):
-                there = int(np.diff(file.offsets)[misplaced[0]]) // file.form.itemsize
-                raise rows_lost(file.path, int(file.rows[misplaced[0]]), there)
+def _share_forms(files: Sequence[StagedFile]) -> None:
+    """Let files of one form name one object, so that a manifest that is sent has it once."""
+    known: dict[Any, Any] = {}
+    for file in files:
+        # Categories count as equal in another order, in which their numbers mean others.
+        if not any(
+            isinstance(part.form, tuple) and any(c.categories is not None for c in part.form)
+            for part in file.parts
+        ):
+            file.parts = known.setdefault(file.parts, file.parts)
 
 
 def _with_categories(dtype: Any, staged: Sequence[StagedFile], at: int) -> Any:
     """Return a column's type with the categories of all files, where the frame does not name any."""
     if not isinstance(dtype, pd.CategoricalDtype) or known_categories(dtype):
         return dtype
-    kinds = [file.form[at].categories for file in staged if isinstance(file.form, tuple) and file.form]
-    found = [kind for kind in kinds if kind is not None]
+    forms = [part.form[at] for file in staged for part in file.parts if isinstance(part.form, tuple)]
+    found = [form.categories for form in forms if form.categories is not None]
     return joined_dtype(found) if found else dtype
 
 
@@ -144,35 +140,51 @@ def fetch(
     Raises
     ------
     RowConservationError
-        When a batch has other rows than the manifest says.
+        When a file ends too early, or the shard has other rows than were sealed.
+    StagingError
+        When what is read is not what was written.
 
     Notes
     -----
-    Memory: the requested rows as they are in the files, and as they are returned.
+    Memory: the requested rows as they are in the files, and as they are returned; a row that is read brings its
+    piece along, :data:`~safeframe.options.PIECE_NBYTES` at most.
     """
-    first, last = int(sealed.starts[shard]), int(sealed.starts[shard + 1])
-    ends = np.cumsum(sealed.rows[first:last])
-    if ranges is None:
-        ranges = [(0, int(ends[-1]) if len(ends) else 0)]
+    n_rows = sealed.shard_rows(shard)
+    wanted = [(lo, hi) for lo, hi in ([(0, n_rows)] if ranges is None else ranges) if hi > lo]
+    if not wanted:
+        return read_pieces([], sealed.dtypes, order)
+    files = [file for file in sealed.staged if file.shards[0] <= shard <= file.shards[1]]
+    found, distinct = _pieces_of(files, shard)
+    ends = np.cumsum(found.entry["rows"], dtype=np.int64)
+    conserved(n_rows, int(ends[-1]) if len(ends) else 0, f"shard {shard} in the indexes of its files")
     pieces: list[StagedPiece] = []
-    for lo, hi in ranges:
-        if hi <= lo:
-            continue
+    for lo, hi in wanted:
         begin = int(np.searchsorted(ends, lo, side="right"))
         stop = int(np.searchsorted(ends, hi, side="left")) + 1
         for i in range(begin, stop):
-            n_rows = int(sealed.rows[first + i])
-            start = int(ends[i]) - n_rows
-            file = sealed.staged[sealed.files[first + i]]
+            _, rows, nbytes, expected = found.entry[i].tolist()
+            start = int(ends[i]) - rows
+            file, part = int(found.file[i]), int(found.part[i])
             pieces.append(
                 StagedPiece(
-                    path=file.path,
-                    form=file.form,
-                    offset=int(sealed.offsets[first + i]),
-                    nbytes=int(sealed.nbytes[first + i]),
-                    rows=n_rows,
+                    path=files[file].path,
+                    offset=int(found.offset[i]),
+                    nbytes=nbytes,
+                    checksum=expected,
+                    rows=rows,
                     begin=max(lo - start, 0),
-                    end=min(hi - start, n_rows),
+                    end=min(hi - start, rows),
+                    form=files[file].parts[part].form,
+                    distinct=distinct[file][part],
                 )
             )
     return read_pieces(pieces, sealed.dtypes, order)
+
+
+def _pieces_of(files: Sequence[StagedFile], shard: int) -> tuple[Pieces, list[tuple[dict[int, Any], ...]]]:
+    """Find the pieces of a shard by the files' indexes, and the strings that columns' numbers stand for."""
+    found, distinct = [], []
+    for number, index in enumerate(indexes_of(files)):
+        found.append(index.pieces(shard, number))
+        distinct.append(index.distinct)
+    return Pieces.joined(found), distinct

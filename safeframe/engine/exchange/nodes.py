@@ -25,7 +25,8 @@ from distributed import Future
 from safeframe._dask.expressions import Blockwise, Expr, FromGraph
 from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.runs import start_run
-from safeframe.engine.exchange.stage import StagedFile, stage_files, stage_group
+from safeframe.engine.exchange.stage import stage_files, stage_group
+from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.storage.janitor import SEAL_PREFIX
 from safeframe.kernels.routing.router import Router, StagedColumns

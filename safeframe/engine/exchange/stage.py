@@ -12,64 +12,29 @@ does no harm.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from safeframe.engine.exchange.blocks import Form, Ints, StagedBlock, new_block
+from safeframe.engine.exchange.blocks import StagedBlock
+from safeframe.engine.exchange.column_block import new_block
+from safeframe.engine.exchange.index import Entries, index_bytes
 from safeframe.engine.exchange.runs import run_of_task
+from safeframe.engine.exchange.staged_file import FilePart, Form, StagedFile
 from safeframe.engine.storage.local import DIRECT, STAGED, page_cache_is_full, store_for
-from safeframe.engine.storage.owned_file import OwnedFile
 from safeframe.engine.task import use_worker
 from safeframe.errors import StagingError, StagingFullError
-from safeframe.kernels.order import nearby_order, stable_order
+from safeframe.kernels.checksum import checksum
 from safeframe.kernels.routing.router import JoinRouter, Router, Routes, StagedColumns
 from safeframe.sizing.directory import free_nbytes
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_nbytes
-
-
-class StagedFile(OwnedFile):
-    """What a group of input partitions became: a file, and where in it each shard's rows are."""
-
-    def __init__(
-        self,
-        path: str,
-        form: Form,
-        shards: Ints,
-        rows: Ints,
-        offsets: Ints,
-        rows_in: int,
-        rows_dropped: int,
-        checksum: int = 0,
-    ) -> None:
-        super().__init__(path)
-        self.form = form
-        """How its rows were written."""
-        self.shards = shards
-        """The shard of each piece."""
-        self.rows = rows
-        """The rows of each piece."""
-        self.offsets = offsets
-        """Where each piece begins in the file, and where the last one ends."""
-        self.rows_in = rows_in
-        """Rows of the input partitions."""
-        self.rows_dropped = rows_dropped
-        """Rows that no result row can come from."""
-        self.checksum = checksum
-        """Of the keys of the input's rows; see :class:`safeframe.kernels.routing.router.Routes`."""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """See :class:`OwnedFile`."""
-        return (
-            self.path, self.form, self.shards, self.rows, self.offsets, self.rows_in, self.rows_dropped, self.checksum,
-        )  # fmt: skip
 
 
 def stage_group(
@@ -125,87 +90,99 @@ def _stage(
     directory: str,
     held_nbytes: int | None,
 ) -> list[StagedFile]:
-    staged: list[StagedFile] = []
-    waiting = _Waiting(router, new_block(columns.dtypes, held_nbytes))
-    rows_in = 0
-    for make in frames:
-        frame = make()
-        # A join's keys tell, besides where rows go, that they are those that were planned.
-        routes = (
-            router.routes([frame[name] for name in router.on])
-            if isinstance(router, JoinRouter)
-            else Routes(router.shards(frame, rows_in))
+    with _Writer(directory) as writer:
+        block = new_block(columns.dtypes, router.n_shards, held_nbytes)
+        rows_in = 0
+        for make in frames:
+            frame = make()
+            # A join's keys tell, besides where rows go, that they are those that were planned.
+            routes = (
+                router.routes([frame[name] for name in router.on])
+                if isinstance(router, JoinRouter)
+                else Routes(router.shards(frame, rows_in))
+            )
+            series = [frame.index.to_series()] if columns.with_index else []
+            partition = block.converted([*series, *(frame[name] for name in columns.names)])
+            if not block.takes(partition):
+                writer.write(block)
+                block = new_block(columns.dtypes, router.n_shards, held_nbytes, after=block)
+                block.takes(partition)
+            block.add(partition, routes.shards)
+            writer.checksum = (writer.checksum + routes.checksum) % 2**64
+            rows_in += len(frame)
+            del frame, series, partition, routes
+        writer.write(block)
+        return [writer.finished()]
+
+
+class _Writer:
+    """A file that is written in parts: whenever as many rows wait as may, or at the end."""
+
+    def __init__(self, directory: str) -> None:
+        self.checksum = 0
+        """Of the keys of all rows."""
+        self._directory = directory
+        self._path = ""
+        self._sink: pa.NativeFile | None = None
+        self._open = contextlib.ExitStack()
+        self._forms: list[tuple[Form, dict[int, pa.Array]]] = []
+        self._entries: list[Entries] = []
+        self._rows = self._dropped = self._nbytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # Of a file that is not finished nothing stays behind.
+        self._open.__exit__(*error)  # type: ignore[arg-type]
+
+    def write(self, block: StagedBlock[Any]) -> None:
+        """Write the rows that wait."""
+        self._rows += block.rows
+        self._dropped += block.dropped
+        if block.rows == block.dropped:
+            return
+        nbytes = block.nbytes
+        with self._in_words(nbytes):
+            if self._sink is None:
+                self._path = new_path(self._directory)
+                self._sink = self._open.enter_context(store_for(self._directory).create(self._path))
+            written = block.write(self._sink)
+        self._nbytes += int(written.entries["nbytes"].sum())
+        self._forms.append((written.form, written.distinct))
+        self._entries.append(written.entries)
+
+    def finished(self) -> StagedFile:
+        """Write the index, and say what is in the file."""
+        if self._sink is None:
+            return StagedFile("", (), (0, -1), 0, 0, 0, 0, self._rows, self._dropped, self.checksum)
+        entries = np.concatenate(self._entries)
+        index = index_bytes(entries, self._forms)
+        with self._in_words(len(index)):
+            self._sink.write(index.data)
+            self._open.close()
+        parts = zip(self._forms, self._entries, strict=True)
+        staged = StagedFile(
+            path=self._path,
+            parts=tuple(FilePart(form, len(found)) for (form, _), found in parts),
+            shards=(int(entries["shard"].min()), int(entries["shard"].max())),
+            rows=int(entries["rows"].sum(dtype=np.int64)),
+            nbytes=self._nbytes,
+            index_nbytes=len(index),
+            index_checksum=checksum(index),
+            rows_in=self._rows,
+            rows_dropped=self._dropped,
+            checksum=self.checksum,
         )
-        series = [frame.index.to_series()] if columns.with_index else []
-        partition = waiting.block.converted([*series, *(frame[name] for name in columns.names)])
-        if not waiting.block.takes(partition):
-            staged.append(waiting.write(directory))
-            waiting = _Waiting(router, new_block(columns.dtypes, held_nbytes, after=waiting.block))
-            waiting.block.takes(partition)
-        waiting.add(partition, routes)
-        rows_in += len(frame)
-        del frame, series, partition
-    if waiting.rows or not staged:
-        staged.append(waiting.write(directory))
-    return staged
-
-
-class _Waiting:
-    """Partitions that wait to be written as one file, and where their rows go."""
-
-    def __init__(self, router: Router, block: StagedBlock[Any]) -> None:
-        self.block = block
-        self.rows = 0
-        self._checksum = 0
-        self._router = router
-        self._shards: list[npt.NDArray[np.integer[Any]]] = []
-
-    def add(self, partition: Any, routes: Routes) -> None:
-        """Add a partition, converted as the block holds it."""
-        # Counted from one, so that NOWHERE is 0: those rows come first, and are left out.
-        narrow = np.uint16 if self._router.n_shards < 2**16 - 1 else np.int64
-        self._checksum = (self._checksum + routes.checksum) % 2**64
-        shards: npt.NDArray[np.integer[Any]] = (routes.shards + 1).astype(narrow)
-        order = nearby_order(shards)
-        self._shards.append(
-            shards[order] if self.block.add(partition, order) and order is not None else shards
-        )
-        self.rows += len(shards)
-
-    def write(self, directory: str) -> StagedFile:
-        """Write the rows in the order of their shards."""
-        # A task may have had nothing at all to look at.
-        shards = (
-            np.concatenate([np.empty(0, np.uint16), *self._shards])
-            if len(self._shards) != 1
-            else self._shards[0]
-        )
-        self._shards = []
-        counts = np.bincount(shards, minlength=self._router.n_shards + 1)
-        dropped, counts = int(counts[0]), counts[1:]
-        present = np.flatnonzero(counts)
-        rows = counts[present]
-        if len(present) == 0:
-            nowhere = np.zeros(1, np.int64)
-            return StagedFile("", (), present, rows, nowhere, self.rows, dropped, self._checksum)
-        order = stable_order(shards)
-        del shards
-        form = self.block.put_in_order(order, dropped)
-        del order
-        path, offsets = _write(self.block, rows, directory)
-        staged = StagedFile(path, form, present, rows, offsets, self.rows, dropped, self._checksum)
         staged.own_file()
         return staged
 
-
-def _write(block: StagedBlock[Any], rows: Ints, directory: str) -> tuple[str, Ints]:
-    offsets = np.zeros(1, np.int64)
-
-    def write_to(sink: pa.NativeFile) -> None:
-        nonlocal offsets
-        offsets = block.write(sink, rows)
-
-    return write_file(directory, block.nbytes, write_to), offsets
+    @contextlib.contextmanager
+    def _in_words(self, nbytes: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise staging_error(error, self._nbytes + nbytes, self._directory) from error
 
 
 def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], None]) -> str:
@@ -230,13 +207,19 @@ def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], 
     StagingFullError, StagingError
         When it cannot be written; nothing of it stays behind.
     """
-    past_cache = not is_remote(directory) and page_cache_is_full()
-    path = f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
+    path = new_path(directory)
     try:
-        store_for(directory).write(path, write_to)
+        with store_for(directory).create(path) as sink:
+            write_to(sink)
     except OSError as error:
         raise staging_error(error, nbytes, directory) from error
     return path
+
+
+def new_path(directory: str) -> str:
+    """Return a name for a file: one that is written past the page cache where that is full."""
+    past_cache = not is_remote(directory) and page_cache_is_full()
+    return f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
 
 
 def staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:

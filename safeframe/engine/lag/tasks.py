@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from safeframe.engine.exchange.fetch import fetch
-from safeframe.engine.exchange.stage import StagedFile
+from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.rows import as_planned
 from safeframe.engine.sort.tasks import SealedSort, SortSpec, in_order, indexed, seal_sort
 from safeframe.engine.task import use_worker

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
-from safeframe.engine.exchange.stage import StagedFile
+from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.p2p.form import P2PForm
 from safeframe.engine.p2p.tasks import SettledRows, receive_shard
 from safeframe.engine.partition_limit import PartitionLimit

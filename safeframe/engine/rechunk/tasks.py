@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from safeframe.engine.exchange.pieces import read_buffers
+from safeframe.engine.exchange.reading import read_buffers
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import write_file
 from safeframe.engine.storage.owned_file import OwnedFile

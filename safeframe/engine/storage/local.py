@@ -14,7 +14,7 @@ import mmap
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -36,8 +36,8 @@ DIRECT = f".direct{STAGED}"
 class Store(Protocol):
     """What an exchange needs of the place where it stages."""
 
-    def write(self, path: str, write_to: Callable[[pa.NativeFile], None]) -> None:
-        """Make a file that is there complete or not at all.
+    def create(self, path: str) -> contextlib.AbstractContextManager[pa.NativeFile]:
+        """Make a file that is there complete, once the block ends, or not at all.
 
         Raises
         ------
@@ -73,7 +73,8 @@ def store_for(path: str) -> Store:
 class LocalStore:
     """Directories that every worker reaches under the same path."""
 
-    def write(self, path: str, write_to: Callable[[pa.NativeFile], None]) -> None:
+    @contextlib.contextmanager
+    def create(self, path: str) -> Iterator[pa.NativeFile]:
         """See :class:`Store`."""
         partial = f"{path}.partial"
         try:
@@ -83,7 +84,7 @@ class LocalStore:
                 target = stack.enter_context(DirectFile(partial)) if path.endswith(DIRECT) else partial
                 # Buffered: a batch of many small columns is otherwise two calls for each.
                 sink = pa.output_stream(target, compression=None, buffer_size=options.LOCAL_BUFFER_NBYTES)
-                write_to(stack.enter_context(sink))
+                yield stack.enter_context(sink)
             Path(partial).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +84,8 @@ class RemoteStore:
         self._lock = threading.RLock()
         self._named: dict[str, set[str]] = {}
 
-    def write(self, path: str, write_to: Callable[[pa.NativeFile], None]) -> None:
+    @contextlib.contextmanager
+    def create(self, path: str) -> Iterator[pa.NativeFile]:
         """See :class:`safeframe.engine.storage.local.Store`."""
         key = self._path(path)
         if not inside_worker():  # where the scheduler removes what a worker wrote
@@ -94,8 +95,8 @@ class RemoteStore:
         try:
             with _as_os_error():
                 sink = self._open_sink(key)
-            # What write_to raises of its own accord passes as it is.
-            write_to(sink)
+            # What the block raises of its own accord passes as it is.
+            yield sink
             with _as_os_error():
                 sink.close()
         except BaseException:

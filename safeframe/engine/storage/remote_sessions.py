@@ -94,7 +94,8 @@ class RemoteSession:
     def _try_out(self, store: RemoteStore) -> None:
         directory = f"{self.directory}-probe"
         probe = f"{directory}/probe"
-        store.write(probe, lambda sink: sink.write(_PROBE))
+        with store.create(probe) as sink:
+            sink.write(_PROBE)
         try:
             (found,) = store.read([(probe, 0, len(_PROBE))])
         finally:
@@ -110,8 +111,8 @@ class RemoteSession:
             "started": process_start(os.getpid()),
             "of": "safeframe, which removes this directory when the process ends",
         }
-        text = json.dumps(owner).encode()
-        store.write(f"{self.directory}/owner", lambda sink: sink.write(text))
+        with store.create(f"{self.directory}/owner") as sink:
+            sink.write(json.dumps(owner).encode())
 
 
 @contextlib.contextmanager

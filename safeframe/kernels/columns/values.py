@@ -9,7 +9,6 @@ Does not cover: files, keys, joins, taking rows (``kernels.merge.taken_rows``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,8 @@ from safeframe.kernels.columns.categories import (
     coded,
     decoded,
     join_categoricals,
-    join_coded,
 )
-from safeframe.kernels.columns.object_columns import objects_from_arrow, objects_to_arrow, same_form
+from safeframe.kernels.columns.object_columns import objects_from_arrow, objects_to_arrow
 
 Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 """The values of a column: a numpy array, or pandas' array of an extension dtype."""
@@ -304,42 +302,3 @@ def one_type(arrays: Sequence[pa.Array]) -> list[pa.Array]:
         hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
         raise UnsupportedError(msg, hint=hint) from error
     return [array.cast(schema.field("x").type) for array in arrays]
-
-
-as_staged = to_arrow
-"""Return a partition's column in Arrow, integers narrowed."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StagedType:
-    """How a column was written."""
-
-    written: pa.DataType
-    """The type in the file."""
-    categories: pd.CategoricalDtype | None
-    """What the file's integers stand for, when the column is categorical."""
-
-
-def join_staged(pieces: Sequence[pa.Array | Coded], dtype: Any) -> tuple[pa.Array, StagedType]:
-    """Join a column's pieces of one stage task.
-
-    Examples
-    --------
-    >>> array, kind = join_staged([pa.array([1], "uint8"), pa.array([-300], "int16")], "int64")
-    >>> array.to_pylist(), str(kind.written)
-    ([1, -300], 'int16')
-    """
-    if isinstance(dtype, pd.CategoricalDtype):
-        joined = join_coded(pieces)
-        return joined.codes, StagedType(joined.codes.type, joined.dtype)
-    same = same_form(pieces) if pd.api.types.is_object_dtype(dtype) else one_type(pieces)
-    array = same[0] if len(same) == 1 else pa.concat_arrays(same)
-    return array, StagedType(array.type, None)
-
-
-def restored(arrays: Sequence[pa.Array], kinds: Sequence[StagedType]) -> list[pa.Array | Coded]:
-    """Return pieces that were read as they were before they were staged."""
-    return [
-        array if kind.categories is None else Coded(array, kind.categories)
-        for array, kind in zip(arrays, kinds, strict=True)
-    ]

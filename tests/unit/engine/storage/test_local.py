@@ -71,7 +71,8 @@ def test_a_piece_behind_the_end_comes_back_short(any_disk, direct):
 
 def test_a_file_of_the_store_takes_no_page_of_the_cache(tmp_path):
     path = str(tmp_path / f"file{DIRECT}")
-    LocalStore().write(path, lambda sink: sink.write(CONTENT))
+    with LocalStore().create(path) as sink:
+        sink.write(CONTENT)
     assert (
         b"".join(
             piece.to_pybytes() for piece in LocalStore().read([(path, 0, 10), (path, 10, len(CONTENT) - 10)])
@@ -88,8 +89,11 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(local.os, "write", full)
-    with pytest.raises(OSError, match="No space left"):
-        LocalStore().write(str(tmp_path / "run" / f"file{DIRECT}"), lambda sink: sink.write(CONTENT))
+    with (
+        pytest.raises(OSError, match="No space left"),
+        LocalStore().create(str(tmp_path / "run" / f"file{DIRECT}")) as sink,
+    ):
+        sink.write(CONTENT)
     assert list((tmp_path / "run").iterdir()) == []
 
 

@@ -45,7 +45,8 @@ def base(request, tmp_path):
 
 
 def put(store: RemoteStore, path: str, content: bytes = CONTENT) -> None:
-    store.write(path, lambda sink: sink.write(content))
+    with store.create(path) as sink:
+        sink.write(content)
 
 
 def read(store: RemoteStore, pieces: list[tuple[str, int, int]]) -> list[bytes]:
@@ -70,13 +71,14 @@ def test_pieces_come_back_in_the_order_requested(base):
 def test_a_write_that_fails_leaves_nothing_and_its_error_passes(base):
     store = remote_store(base)
 
-    def half(sink: pa.NativeFile) -> None:
-        sink.write(CONTENT)
-        msg = "halfway"
-        raise MemoryError(msg)
+    def half() -> None:
+        with store.create(f"{base}/run/a") as sink:
+            sink.write(CONTENT)
+            msg = "halfway"
+            raise MemoryError(msg)
 
     with pytest.raises(MemoryError, match="halfway"):
-        store.write(f"{base}/run/a", half)
+        half()
     assert not [path for path in everything(store, base) if path.endswith("/a")]
 
 
@@ -249,7 +251,8 @@ def test_the_next_session_removes_those_of_dead_processes_and_no_others(tmp_path
         "import os, sys; from safeframe.engine.storage.remote_sessions import RemoteSession; "
         "from safeframe.engine.storage.remote import remote_store; "
         "session = RemoteSession(sys.argv[1], 'me'); "
-        "remote_store(sys.argv[1]).write(session.directory + '/run/a', lambda sink: sink.write(b'x')); "
+        "sink = remote_store(sys.argv[1]).create(session.directory + '/run/a'); "
+        "sink.__enter__().write(b'x'); sink.__exit__(None, None, None); "
         "print(session.directory, flush=True); os._exit(1)"
     )
     run = subprocess.run(
