@@ -12,7 +12,7 @@ from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Width, format_interval
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.frame import FrameProfile
-from safeframe.facts.keys import Counts, KeyStatistics
+from safeframe.facts.keys import Codes, Counts, KeyStatistics
 from safeframe.facts.layout import OrderedLayout, ShardLayout
 from safeframe.facts.p2p import P2PFacts, P2PSettings
 from safeframe.facts.step import Step
@@ -124,6 +124,24 @@ class SideFacts:
     keys: KeyStatistics
     """Rows per key, and each partition's key range."""
     profile: FrameProfile
+    widths: RangeWidths | None = None
+    """Bytes of a row by ranges of keys; None where rows are about as wide everywhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RangeWidths:
+    """The mean bytes of a row in ranges of key codes."""
+
+    starts: Codes
+    """First code of each range, ascending, the first of them 0."""
+    nbytes: npt.NDArray[np.float64]
+    """Bytes of a row in each."""
+    null_nbytes: float
+    """Bytes of a row without a key."""
+
+    def of(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Return the bytes of a row of each of some codes."""
+        return self.nbytes[np.searchsorted(self.starts, codes, side="right") - 1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,6 +59,9 @@ WEIGHED_ROW_NBYTES = 8
 """Bytes that a row counts more than it has, where partitions are cut by bytes: what kernels keep for each row, by the
 copies of its values that they make."""
 
+WIDTH_RANGES = 2**12
+"""Ranges of keys whose rows are measured where they are much wider in some parts: 64 KiB of figures a task."""
+
 WIDTH_SPREAD = 4.0
 """Times the expected bytes per row up to which the widest part that was sampled bounds all others: one odd
 partition is not to make many times as many output partitions."""

@@ -28,6 +28,7 @@ from safeframe.planning.memory import default_shard_nbytes
 from safeframe.planning.merge.broadcast import by_broadcast
 from safeframe.planning.merge.in_order import by_one_side, by_sorted, sides_of
 from safeframe.planning.merge.key_loads import KeyLoads, key_loads, loads_in_order
+from safeframe.planning.merge.load_widths import load_widths
 from safeframe.planning.merge.offer import Offer, bounding_widths, output_target
 from safeframe.planning.merge.p2p import by_p2p
 from safeframe.planning.merge.shards import LayoutFigures, lay_out
@@ -78,6 +79,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
             shard_nbytes=default_shard_nbytes(task_nbytes),
             partition_nbytes=target.partition_nbytes,
             packed_nbytes=target.packed_nbytes,
+            widths=load_widths(facts, loads(), widths),
             cuts=cuts,
             whole_keys=facts.ordered,
         )

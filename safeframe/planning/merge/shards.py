@@ -19,6 +19,7 @@ from safeframe import options
 from safeframe.facts.keys import Codes, Counts
 from safeframe.facts.layout import ShardLayout
 from safeframe.planning.merge.key_loads import KeyLoads, Loads
+from safeframe.planning.merge.load_widths import LoadWidths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,7 @@ def lay_out(
     shard_nbytes: int,
     partition_nbytes: int,
     packed_nbytes: int | None = None,
+    widths: LoadWidths | None = None,
     cuts: Codes | None = None,
     whole_keys: bool = False,
 ) -> LayoutFigures:
@@ -72,6 +74,9 @@ def lay_out(
         Bytes that a cell may have.
     packed_nbytes
         Bytes up to which several keys share a cell, where that is less.
+    widths
+        Bytes of rows by their key; None where these are the same for all. Result rows are then
+        counted in those of ``output_row_nbytes``.
     cuts
         Codes, ascending, in front of which shards end where that leaves them at
         least half of what they may hold: those that the partitions of a side in
@@ -80,8 +85,11 @@ def lay_out(
         Whether every cell has all rows of its keys, but for keys that fill more than one.
     """
     margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
-    input_nbytes = loads.left * left_row_nbytes + loads.right * right_row_nbytes
-    output_nbytes = loads.output * output_row_nbytes
+    if widths is None:
+        widths = _same_widths(loads, left_row_nbytes, right_row_nbytes, output_row_nbytes)
+    left_nbytes, right_nbytes = loads.left * widths.left[:-1], loads.right * widths.right[:-1]
+    input_nbytes = left_nbytes + right_nbytes
+    output_nbytes = loads.output * widths.output[:-1]
     packed = partition_nbytes if packed_nbytes is None else min(packed_nbytes, partition_nbytes)
     reread_nbytes = 0.0 if whole_keys else partition_nbytes * options.SHARD_REREAD_FRACTION
     target_rows = max(1.0, partition_nbytes // max(output_row_nbytes, 1e-9))
@@ -107,9 +115,9 @@ def lay_out(
 
     # Sums per shard; shards that only fill a gap between keys keep zeros.
     n_shards = len(starts)
-    left, right, output = (
+    left, right, output, left_nbytes, right_nbytes = (
         _per_shard(rows, firsts, lasts, shard_of_pack, n_shards)
-        for rows in (loads.left, loads.right, loads.output)
+        for rows in (loads.left, loads.right, output_nbytes / output_row_nbytes, left_nbytes, right_nbytes)
     )
     first_codes, last_codes = _fruitful(loads, starts, firsts, lasts, shard_of_pack)
     cells = np.ceil(output * np.where(single, 1.0, margin) / target_rows).astype(np.int64)
@@ -119,9 +127,12 @@ def lay_out(
     if has_nulls:
         left = np.append(left, loads.null_left)
         right = np.append(right, loads.null_right)
-        output = np.append(output, loads.null_output)
+        null_output = loads.null_output * float(widths.output[-1]) / output_row_nbytes
+        output = np.append(output, null_output)
+        left_nbytes = np.append(left_nbytes, loads.null_left * widths.left[-1])
+        right_nbytes = np.append(right_nbytes, loads.null_right * widths.right[-1])
         single = np.append(single, True)
-        cells = np.append(cells, int(np.ceil(loads.null_output / target_rows)))
+        cells = np.append(cells, int(np.ceil(null_output / target_rows)))
     if cells.sum() == 0:
         cells[0] = 1  # an empty result still has one partition
     empty = (left == 0, right == 0) if loads.exact and loads.several is None else None
@@ -130,9 +141,10 @@ def lay_out(
     cell_rows = np.ceil(output * np.where(single, 1.0, margin) / np.maximum(cells, 1))
     read_left, read_right = _rows_read(left, right, output, cell_rows, single)
     used = cells > 0
-    read_nbytes = (read_left * left_row_nbytes + read_right * right_row_nbytes) * np.where(
-        single, 1.0, margin
-    )
+    read_nbytes = (
+        read_left * (left_nbytes / np.maximum(left, 1.0))
+        + read_right * (right_nbytes / np.maximum(right, 1.0))
+    ) * np.where(single, 1.0, margin)
     return LayoutFigures(
         layout=layout,
         input_rows=int(((read_left + read_right) * np.where(single, 1.0, margin))[used].max()),
@@ -142,6 +154,17 @@ def lay_out(
         right_rows=right.astype(np.int64),
         first_codes=first_codes,
         last_codes=last_codes,
+    )
+
+
+def _same_widths(
+    loads: KeyLoads, left_row_nbytes: float, right_row_nbytes: float, output_row_nbytes: float
+) -> LoadWidths:
+    n = len(loads.codes) + 1
+    return LoadWidths(
+        left=np.full(n, left_row_nbytes),
+        right=np.full(n, right_row_nbytes),
+        output=np.full(n, output_row_nbytes),
     )
 
 

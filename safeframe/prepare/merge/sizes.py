@@ -24,6 +24,7 @@ from safeframe.prepare.arguments import may_take_p2p
 from safeframe.prepare.merge.keys import KeyedSides
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys.bounds import bounded_schema
+from safeframe.sizing.keys.range_widths import gather_range_widths
 from safeframe.sizing.keys.statistics import align_heavy_keys, gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 
@@ -100,10 +101,20 @@ def size_join(
         profiles = left, right
     estimate = estimate_join(found[0], found[1], terms.how, row_nbytes=0.0, on=terms.keys.left.names)
     width = result_row_width(sides, *profiles, missing_sides(terms.how, estimate))
+    left_facts, right_facts = (
+        SideFacts(
+            keys=one,
+            profile=profile,
+            widths=gather_range_widths(ddf, side.on, one)
+            if width.uneven and profile.width.uneven and side.on
+            else None,
+        )
+        for one, profile, (ddf, side) in zip(found, profiles, frames, strict=True)
+    )
     return JoinSizes(
         sides=sides,
-        left=SideFacts(keys=found[0], profile=profiles[0]),
-        right=SideFacts(keys=found[1], profile=profiles[1]),
+        left=left_facts,
+        right=right_facts,
         estimate=replace(estimate, row_nbytes=width.expected, row_width=width),
     )
 

@@ -94,6 +94,29 @@ def test_rows_are_cut_by_their_bytes_where_strings_are_longer_in_some_parts(by, 
     )
 
 
+@pytest.mark.parametrize("how", ["inner", "left", "outer"])
+@pytest.mark.parametrize("key", ["k", "w"])
+def test_merges_are_cut_by_bytes_where_strings_are_longer_in_some_parts(how, key, tmp_path):
+    ddf, frame = skewed(tmp_path, nulls=0 if key == "k" else 10)
+    keys = np.random.default_rng(0).permutation(8000)[:7900]
+    other = pd.DataFrame({key: pd.Series(keys, dtype=frame[key].dtype), "b": np.arange(7900)})
+    made = safeframe.merge(
+        ddf, dd.from_pandas(other, npartitions=2), on=key, how=how, strategy="staged",
+        partition_size="128KiB", staging=str(tmp_path),
+    )  # fmt: skip
+    plan = safeframe.explain(made)
+    parts = dask.compute(*made.to_delayed())
+    sizes = [int(part.memory_usage(deep=True).sum()) for part in parts]
+    assert max(sizes) <= 1.02 * plan.largest_partition_nbytes <= 1.02 * 128 * KIB
+    assert len(sizes) <= 2 + 1.3 * sum(sizes) / (128 * KIB)
+    columns = list(parts[0].columns)
+    pd.testing.assert_frame_equal(
+        pd.concat(parts).sort_values(["k", "b"], ignore_index=True),
+        frame.merge(other, on=key, how=how)[columns].sort_values(["k", "b"], ignore_index=True),
+        check_dtype=False,
+    )
+
+
 def test_max_output_looks_at_the_upper_end(tmp_path):
     left, right = uneven(tmp_path), shuffled(1600)
     estimate = safeframe.estimate_merge(left, right, on="k").nbytes
