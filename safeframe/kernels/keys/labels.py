@@ -16,7 +16,7 @@ import pandas as pd
 from safeframe.facts.keys import Codes, KeySchema
 from safeframe.kernels.keys.codes import encode_keys
 
-_CHUNK_ROWS = 2**16
+_FIRST_ROWS = 2**16
 _TABLE_SHIFT = np.uint64(48)
 
 
@@ -57,16 +57,15 @@ def key_labels(columns: Sequence[pd.Series[Any]], codes: Codes, wanted: Codes) -
 
     Notes
     -----
-    Rows are looked through in chunks until every wanted code was met. Heavy
-    keys are met early and are then no longer looked for, so that their many
-    rows cost nothing.
+    Rows are looked through in chunks, each larger than the one before, until
+    every wanted code was met. Heavy keys are met early and are then no longer
+    looked for, so that their many rows cost nothing.
     """
     found_codes: list[Codes] = []
     found_rows: list[npt.NDArray[np.int64]] = []
-    for start in range(0, len(codes), _CHUNK_ROWS):
-        if len(wanted) == 0:
-            break
-        chunk = codes[start : start + _CHUNK_ROWS]
+    start, size = 0, _FIRST_ROWS
+    while len(wanted) and start < len(codes):
+        chunk = codes[start : start + size]
         table = np.zeros(2**16, np.bool_)  # a filter on 16 bits: few rows pass that are not wanted
         table[wanted >> _TABLE_SHIFT] = True
         rows = np.flatnonzero(table[chunk >> _TABLE_SHIFT])
@@ -75,6 +74,7 @@ def key_labels(columns: Sequence[pd.Series[Any]], codes: Codes, wanted: Codes) -
         found_codes.append(distinct[met])
         found_rows.append(rows[first[met]] + start)
         wanted = wanted[~np.isin(wanted, distinct)]
+        start, size = start + size, 4 * size
     if not found_codes:
         return {}
     rows = np.concatenate(found_rows)

@@ -187,20 +187,35 @@ def heaviest(codes: Codes, counts: Counts, n: int) -> npt.NDArray[np.int64]:
     >>> heaviest(np.array([3, 4, 5], np.uint64), np.array([9, 1, 8]), 2)
     array([0, 2])
     """
+    return _heaviest_and_next(codes, counts, n)[0]
+
+
+def _heaviest_and_next(codes: Codes, counts: Counts, n: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the positions of the ``n`` keys with the highest counts, and the highest count of the others (or zero)."""
     if len(codes) <= n:
-        return np.arange(len(codes))
+        return np.arange(len(codes)), 0
     if counts.dtype.kind == "f":
-        return np.sort(np.argpartition(counts, len(counts) - n)[len(counts) - n :])
+        return _by_comparison(counts, n)
     # Most counts are small and the same, which selecting by comparison takes long for.
     capped = np.minimum(counts, _COUNTED)
-    above = len(codes) - np.cumsum(np.bincount(capped, minlength=_COUNTED + 1))
+    keys = np.bincount(capped, minlength=_COUNTED + 1)
+    above = len(codes) - np.cumsum(keys)
     least = int(np.argmax(above <= n))  # every key with a higher count is among them
     if least == _COUNTED:
         high = np.flatnonzero(capped == _COUNTED)
-        return high[np.sort(np.argpartition(counts[high], len(high) - n)[len(high) - n :])]
+        chosen, following = _by_comparison(counts[high], n)
+        return high[chosen], following
     chosen = np.flatnonzero(capped > least)
-    ties = np.flatnonzero(capped == least)[: n - len(chosen)]
-    return np.sort(np.concatenate([chosen, ties]))
+    missing = n - len(chosen)
+    if missing:
+        chosen = np.sort(np.concatenate([chosen, np.flatnonzero(capped == least)[:missing]]))
+    others = keys[:least] if missing == keys[least] else keys[: least + 1]
+    return chosen, int(np.flatnonzero(others).max(initial=0))
+
+
+def _by_comparison(counts: npt.NDArray[Any], n: int) -> tuple[npt.NDArray[np.int64], int]:
+    order = np.argpartition(counts, len(counts) - n)
+    return np.sort(order[len(counts) - n :]), int(counts[order[: len(counts) - n]].max(initial=0))
 
 
 def smallest_hashes(codes: Codes, n: int) -> npt.NDArray[np.int64]:
@@ -259,12 +274,8 @@ def _fraction_of(threshold: int) -> float:
 
 
 def _candidates(codes: Codes, counts: Counts, error: int) -> tuple[Codes, Counts, int]:
-    keep = heaviest(codes, counts, options.HEAVY_CANDIDATES)
-    if len(keep) == len(codes):
-        return codes, counts, error
-    dropped = np.ones(len(codes), np.bool_)
-    dropped[keep] = False
-    return codes[keep], counts[keep], error + int(counts[dropped].max())
+    keep, following = _heaviest_and_next(codes, counts, options.HEAVY_CANDIDATES)
+    return codes[keep], counts[keep], error + following
 
 
 def _below(summary: KeySummary, fraction: float) -> tuple[Codes, Counts]:
