@@ -11,8 +11,9 @@ bytes of a bag's items).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,10 @@ class Sealed:
     """The rows of each shard."""
     nbytes: Ints
     """The bytes of each shard, as they are in files."""
+    rows_dropped: int
+    """Rows that no result row can come from."""
+    checksum: int
+    """Of the keys of all rows, those that were dropped too."""
 
     @property
     def directory(self) -> str:
@@ -75,9 +80,9 @@ def seal(
     Memory: the manifest, and the index of one file.
     """
     files = [file for file in staged if file.path]
+    keys = sum(file.checksum for file in staged) % 2**64
     with run_of_task(files[0].path.rpartition("/")[0] if files else ""):
         if planned is not None:
-            keys = sum(file.checksum for file in staged) % 2**64
             check_planned(planned, sum(file.rows_in for file in staged), keys)
         for number, file in enumerate(staged):
             conserved(file.rows_in, file.rows + file.rows_dropped, f"group {number} of the exchange")
@@ -89,7 +94,10 @@ def seal(
             np.add.at(nbytes, entries["shard"], entries["nbytes"].astype(np.int64))
     dtypes = tuple(_with_categories(dtype, files, at) for at, dtype in enumerate(dtypes))
     _share_forms(files)
-    return Sealed(dtypes=dtypes, staged=tuple(files), rows=rows, nbytes=nbytes)
+    dropped = sum(file.rows_dropped for file in staged)
+    return Sealed(
+        dtypes=dtypes, staged=tuple(files), rows=rows, nbytes=nbytes, rows_dropped=dropped, checksum=keys
+    )
 
 
 def _share_forms(files: Sequence[StagedFile]) -> None:
@@ -151,13 +159,37 @@ def fetch(
     """
     n_rows = sealed.shard_rows(shard)
     wanted = [(lo, hi) for lo, hi in ([(0, n_rows)] if ranges is None else ranges) if hi > lo]
+    return read_pieces(_pieces(sealed, shard, wanted), sealed.dtypes, order)
+
+
+def fetch_slices(sealed: Sealed, shard: int, nbytes: int) -> Iterator[list[Column]]:
+    """Read the rows of a shard in slices of some bytes of pieces.
+
+    Raises
+    ------
+    RowConservationError, StagingError
+        As :func:`fetch` does.
+
+    Notes
+    -----
+    Memory: a slice as it is in the files, and as it is returned.
+    """
+    pieces = _pieces(sealed, shard, [(0, sealed.shard_rows(shard))])
+    numbers = np.cumsum([piece.nbytes for piece in pieces]) // nbytes
+    for _, some in groupby(range(len(pieces)), numbers.__getitem__):
+        yield read_pieces([pieces[i] for i in some], sealed.dtypes)
+
+
+def _pieces(sealed: Sealed, shard: int, wanted: Sequence[tuple[int, int]]) -> list[StagedPiece]:
+    """Find the pieces that have rows of some ranges of a shard."""
+    pieces: list[StagedPiece] = []
     if not wanted:
-        return read_pieces([], sealed.dtypes, order)
+        return pieces
     files = [file for file in sealed.staged if file.shards[0] <= shard <= file.shards[1]]
     found, distinct = _pieces_of(files, shard)
     ends = np.cumsum(found.entry["rows"], dtype=np.int64)
-    conserved(n_rows, int(ends[-1]) if len(ends) else 0, f"shard {shard} in the indexes of its files")
-    pieces: list[StagedPiece] = []
+    there = int(ends[-1]) if len(ends) else 0
+    conserved(sealed.shard_rows(shard), there, f"shard {shard} in the indexes of its files")
     for lo, hi in wanted:
         begin = int(np.searchsorted(ends, lo, side="right"))
         stop = int(np.searchsorted(ends, hi, side="left")) + 1
@@ -178,7 +210,7 @@ def fetch(
                     distinct=distinct[file][part],
                 )
             )
-    return read_pieces(pieces, sealed.dtypes, order)
+    return pieces
 
 
 def _pieces_of(files: Sequence[StagedFile], shard: int) -> tuple[Pieces, list[tuple[dict[int, Any], ...]]]:

@@ -15,10 +15,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -31,6 +32,7 @@ from safeframe.engine.storage.local import DIRECT, STAGED, page_cache_is_full, s
 from safeframe.engine.task import use_worker
 from safeframe.errors import StagingError, StagingFullError
 from safeframe.kernels.checksum import checksum
+from safeframe.kernels.routing.coarse import PLACE, CoarseRouter
 from safeframe.kernels.routing.router import JoinRouter, Router, Routes, StagedColumns
 from safeframe.sizing.directory import free_nbytes
 from safeframe.sizing.staging_url import is_remote
@@ -90,38 +92,65 @@ def _stage(
     directory: str,
     held_nbytes: int | None,
 ) -> list[StagedFile]:
-    with _Writer(directory) as writer:
-        block = new_block(columns.dtypes, router.n_shards, held_nbytes)
-        rows_in = 0
+    coarse = router if isinstance(router, CoarseRouter) else None
+    given = router if coarse is None else coarse.router
+    dtypes = columns.dtypes if coarse is None else (*columns.dtypes, PLACE)
+    rows_in = 0
+    with StagedWriter(directory, dtypes, router.n_shards, held_nbytes) as writer:
         for make in frames:
             frame = make()
             # A join's keys tell, besides where rows go, that they are those that were planned.
             routes = (
-                router.routes([frame[name] for name in router.on])
-                if isinstance(router, JoinRouter)
-                else Routes(router.shards(frame, rows_in))
+                given.routes([frame[name] for name in given.on])
+                if isinstance(given, JoinRouter)
+                else Routes(given.shards(frame, rows_in))
             )
-            series = [frame.index.to_series()] if columns.with_index else []
-            partition = block.converted([*series, *(frame[name] for name in columns.names)])
-            if not block.takes(partition):
-                writer.write(block)
-                block = new_block(columns.dtypes, router.n_shards, held_nbytes, after=block)
-                block.takes(partition)
-            block.add(partition, routes.shards)
             writer.checksum = (writer.checksum + routes.checksum) % 2**64
+            series = [frame.index.to_series()] if columns.with_index else []
+            series += [frame[name] for name in columns.names]
+            shards = routes.shards
+            if coarse is not None:
+                series.append(pd.Series(shards % coarse.width))
+                shards = shards // coarse.width
+            writer.add(series, shards)
             rows_in += len(frame)
-            del frame, series, partition, routes
-        writer.write(block)
+            del frame, series, routes, shards
         return [writer.finished()]
 
 
-class _Writer:
-    """A file that is written in parts: whenever as many rows wait as may, or at the end."""
+class StagedWriter:
+    """A file that is written in parts: whenever as many rows wait as may, or at the end.
 
-    def __init__(self, directory: str) -> None:
+    Parameters
+    ----------
+    directory
+        The run's directory.
+    dtypes
+        Of the columns.
+    n_shards
+        Shards that there are.
+    held_nbytes
+        What rows that wait to be written may take; None for no bound.
+    first_shard
+        The number of the first of these shards in the manifest.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        dtypes: Sequence[Any],
+        n_shards: int,
+        held_nbytes: int | None,
+        first_shard: int = 0,
+    ) -> None:
         self.checksum = 0
         """Of the keys of all rows."""
+        self.rows_nowhere = 0
+        """Rows that were left out before they came here."""
         self._directory = directory
+        self._first_shard = first_shard
+        self._kind = dtypes, n_shards, held_nbytes
+        self._block: StagedBlock[Any] = new_block(*self._kind)
         self._path = ""
         self._sink: pa.NativeFile | None = None
         self._open = contextlib.ExitStack()
@@ -136,8 +165,16 @@ class _Writer:
         # Of a file that is not finished nothing stays behind.
         self._open.__exit__(*error)  # type: ignore[arg-type]
 
-    def write(self, block: StagedBlock[Any]) -> None:
-        """Write the rows that wait."""
+    def add(self, columns: Sequence[pd.Series[Any]], shards: npt.NDArray[np.integer[Any]]) -> None:
+        """Let rows wait, each with its shard; those before them are written first where there is no room for both."""
+        partition = self._block.converted(columns)
+        if not self._block.takes(partition):
+            self._write(self._block)
+            self._block = new_block(*self._kind, after=self._block)
+            self._block.takes(partition)
+        self._block.add(partition, shards)
+
+    def _write(self, block: StagedBlock[Any]) -> None:
         self._rows += block.rows
         self._dropped += block.dropped
         if block.rows == block.dropped:
@@ -149,11 +186,15 @@ class _Writer:
                 self._sink = self._open.enter_context(store_for(self._directory).create(self._path))
             written = block.write(self._sink)
         self._nbytes += int(written.entries["nbytes"].sum())
+        written.entries["shard"] += np.uint32(self._first_shard)
         self._forms.append((written.form, written.distinct))
         self._entries.append(written.entries)
 
     def finished(self) -> StagedFile:
-        """Write the index, and say what is in the file."""
+        """Write the rows that wait, and the index; say what is in the file."""
+        self._write(self._block)
+        self._rows += self.rows_nowhere
+        self._dropped += self.rows_nowhere
         if self._sink is None:
             return StagedFile("", (), (0, -1), 0, 0, 0, 0, self._rows, self._dropped, self.checksum)
         entries = np.concatenate(self._entries)
