@@ -1,0 +1,65 @@
+"""Recipes on ordinary data keep to their plans on workers that the kernel holds, and what they make is right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import safeframe
+from benchmarks.ordinary_check import find_fault
+from benchmarks.ordinary_rows import ROWS, _fewer_files, start_recipe
+from benchmarks.situations import JOINS, ORDINARY_JOINS, TPCH
+from benchmarks.situations.tpch import find_generator
+from benchmarks.tight import TightCluster
+
+pytestmark = [
+    pytest.mark.tight(n_workers=2, limit="598MiB", hard="1GiB"),
+    pytest.mark.filterwarnings("ignore::safeframe.OutputExplosionWarning"),
+    pytest.mark.filterwarnings("ignore::safeframe.PartitionSizeWarning"),
+]
+
+# What CI has time for; the others are nightly.
+_IN_CI = {
+    "strings.merge_left", "strings.merge_outer", "strings.sort_values", "strings.set_index", "strings.lag",
+    "strings.shuffle", "strings.rebalance", "tpch.merge_left", "tpch.merge_partsupp", "tpch.lag",
+    "wide.merge_left", "wide.sort_values", "j1.q1", "j1.q6", "composite.merge",
+}  # fmt: skip
+# Rows of a file, as a share of the full size; and the share of the files.
+_SHARES = {"strings": (0.2, 0.25), "wide_merge": (0.02, 1.0), "composite": (0.05, 0.25)}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("ordinary")
+
+
+def small(name: str, directory):
+    if name in TPCH:
+        if find_generator() is None:
+            pytest.skip("tpchgen-cli is not installed")
+        tables = replace(
+            TPCH[name].tables, factor=0.1, parts=(("lineitem", 6), ("orders", 3), ("partsupp", 1))
+        )
+        return replace(TPCH[name], tables=tables).materialise(directory)
+    rows, files = _SHARES.get(name, (0.05, 0.5))
+    return _fewer_files({**JOINS, **ORDINARY_JOINS}[name].scaled(rows), files).materialise(directory)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in _IN_CI else pytest.mark.nightly) for name in ROWS]
+)
+def test_a_recipe_keeps_to_its_plan(tight: TightCluster, tmp_path, directory, name: str) -> None:
+    row = ROWS[name]
+    dataset = small(row.situation, directory)
+    made = start_recipe(row, dataset)
+    plan = safeframe.explain(made).written
+    assert plan.fits
+    output = tmp_path / "output"
+    safeframe.to_parquet(made, output, write_index=row.recipe == "set_index")
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.pauses == 0
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (str(plan), seen)
+    assert plan.projected_worker_nbytes <= 2 * seen.charged_nbytes, (str(plan), seen)
+    assert find_fault(row, dataset, output, tmp_path) == ""
