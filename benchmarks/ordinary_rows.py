@@ -173,5 +173,6 @@ def _fewer_parts(situation: TpchSituation, scale: float) -> TpchSituation:
     tables = situation.tables
     parts = tuple((table, max(1, round(files * scale))) for table, files in tables.parts)
     return replace(
-        situation, tables=replace(tables, factor=tables.factor * scale, parts=parts, name=f"tpch_sf3_files_{scale:g}")
+        situation,
+        tables=replace(tables, factor=tables.factor * scale, parts=parts, name=f"tpch_sf3_files_{scale:g}"),
     )

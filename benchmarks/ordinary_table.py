@@ -54,17 +54,20 @@ class Result:
     @property
     def failings(self) -> tuple[str, ...]:
         """What it did not keep, in words."""
+        disturbances = {
+            f"{self.pauses} pauses": self.pauses > 0,
+            f"{self.restarts} restarts": self.restarts > 0,
+            f"{self.kills} kills": self.kills > 0,
+        }
         if self.error:
-            return (self.error,)
+            return (self.error, *(text for text, seen in disturbances.items() if seen))
         projected = self.ran_projected_nbytes or self.projected_nbytes
         checks = {
             f"WRONG: {self.fault}": bool(self.fault),
             "above projected": self.peak_nbytes > projected,
             "projected above allowed": projected > self.allowed_nbytes,
             "loose": projected > _LOOSE * self.peak_nbytes,
-            f"{self.pauses} pauses": self.pauses > 0,
-            f"{self.restarts} restarts": self.restarts > 0,
-            f"{self.kills} kills": self.kills > 0,
+            **disturbances,
         }
         return tuple(text for text, failed in checks.items() if failed)
 

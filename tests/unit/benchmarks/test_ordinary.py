@@ -252,6 +252,9 @@ class TestVerdict:
         assert bad.failings == (failing,)
         assert f"**{failing}**" in table_text([bad])
 
+    def test_what_was_killed_is_said_of_an_error_too(self):
+        assert replace(self.GOOD, error="KilledWorker: x", kills=3).failings == ("KilledWorker: x", "3 kills")
+
     def test_the_plan_that_ran_counts(self):
         assert not replace(self.GOOD, ran_projected_nbytes=200 << 20).kept
 
