@@ -117,3 +117,10 @@ STRETCH_SAMPLES = 8
 
 STRETCH_MARGIN = 1.25
 """Bytes of a stretch by those of a row group, from which on the ones that follow have fewer rows."""
+
+CODEC_SAMPLE_NBYTES = 2**18
+"""Bytes of a column's strings by which its codec is chosen: sampled values may be long."""
+
+PAGE_NBYTES = 2**20
+"""Bytes of a parquet page, about, which is pyarrow's own figure: it looks at a page once 1024 values are in it, which of
+long strings would be some 100 MiB."""

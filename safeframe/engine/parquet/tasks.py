@@ -196,7 +196,8 @@ def _own_schema(frame: pd.DataFrame, target: Dataset) -> pa.Schema:
 def _writer_options(first: pa.Table, target: Dataset) -> dict[str, Any]:
     options = writer_options(first, rows=len(first), compression=target.compression)
     given = dict(target.writer_options)
-    if not given.keys().isdisjoint(("use_dictionary", "column_encoding", "use_byte_stream_split")):
+    own = ("use_dictionary", "column_encoding", "use_byte_stream_split", "store_decimal_as_integer")
+    if not given.keys().isdisjoint(own):
         # pyarrow refuses an encoding for what has a dictionary.
         options = {"compression": options["compression"], "use_dictionary": "column_encoding" not in given}
     return options | given

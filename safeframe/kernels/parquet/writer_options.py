@@ -3,15 +3,17 @@
 Covers: the writer options of a file: dictionary or delta encoding, codecs.
 Does not cover: files, row groups, pandas.
 
-Integers and times are written as packed differences, or by dictionary where
-that takes clearly fewer bits; floats and strings by dictionary where values
+Integers, times and decimals of up to 18 digits are written as packed differences, or by
+dictionary where that takes clearly fewer bits; floats and strings by dictionary where values
 repeat, else plain. The codec is snappy: with these encodings it costs next to
-nothing, and every reader has it. Plain floats that it does not make smaller are left as
-they are: it would look for a third of the time of writing them. Figures: decision 0006.
+nothing, and every reader has it. Floats and strings that it does not make smaller are left as
+they are: it would look for a third of the time of writing floats, and two thirds of that of strings.
+Their lengths are packed then, as in plain pages they are four bytes each. Figures: decisions 0006, 0030.
 """
 
 from __future__ import annotations
 
+import inspect
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,7 +32,11 @@ Compression = str | Mapping[str, str | None] | None
 """``"auto"``, a codec, a codec per column (``"auto"`` for the others), or None."""
 
 _BLOCK = 128  # values that parquet packs with differences of one width
+_BATCH_VALUES = 1024  # pyarrow's own number of values that are written at once
 _AUTO_CODEC = "snappy"
+
+_DECIMAL_DIGITS = 18 if "store_decimal_as_integer" in inspect.signature(pq.write_table).parameters else 0
+"""Digits up to which pyarrow stores decimals as integers, of 64 bits; not in versions before 20."""
 
 
 def writer_options(table: pa.Table, *, rows: int, compression: Compression = "auto") -> dict[str, Any]:
@@ -77,11 +83,21 @@ def writer_options(table: pa.Table, *, rows: int, compression: Compression = "au
             dictionary.append(path)
         elif pa.types.is_floating(column.type) and not _gets_smaller(column):
             stubborn.add(path)
-    return {
+        elif _is_text(column.type) and not _gets_smaller(column):
+            stubborn.add(path)
+            encoding[path] = "DELTA_LENGTH_BYTE_ARRAY"
+    chosen = {
         "use_dictionary": dictionary or False,
         "column_encoding": encoding or None,
         "compression": _codecs(table.schema, compression, stubborn),
     }
+    if any(_is_small_decimal(column.type) for column in table.columns):
+        chosen["store_decimal_as_integer"] = True
+    widest = max((column.nbytes / max(len(column), 1) for column in table.columns), default=0.0)
+    if widest * _BATCH_VALUES > options.PAGE_NBYTES:
+        # A page is looked at for its size after so many values.
+        chosen["write_batch_size"] = max(1, int(options.PAGE_NBYTES / widest))
+    return chosen
 
 
 def check_compression(compression: Compression, columns: list[str]) -> None:
@@ -126,7 +142,26 @@ def _is_available(codec: str) -> bool:
 
 
 def _is_delta(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or (pa.types.is_temporal(kind) and not pa.types.is_interval(kind)))
+    return bool(
+        pa.types.is_integer(kind)
+        or (pa.types.is_temporal(kind) and not pa.types.is_interval(kind))
+        or _is_small_decimal(kind)
+    )
+
+
+def _is_small_decimal(kind: pa.DataType) -> bool:
+    return pa.types.is_decimal128(kind) and int(kind.precision) <= _DECIMAL_DIGITS
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(
+        (
+            pa.types.is_string(kind),
+            pa.types.is_large_string(kind),
+            pa.types.is_binary(kind),
+            pa.types.is_large_binary(kind),
+        )
+    )
 
 
 def _is_countable(kind: pa.DataType) -> bool:
@@ -174,12 +209,19 @@ def _strided(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _gets_smaller(column: pa.ChunkedArray) -> bool:
     """Whether the codec finds anything in the bytes of a few values that follow each other."""
-    values = (
-        column.slice(max(0, len(column) - options.ENCODING_SAMPLE) // 2, options.ENCODING_SAMPLE)
-        .drop_null()
-        .to_numpy()
-        .tobytes()
-    )
+    start = max(0, len(column) - options.ENCODING_SAMPLE) // 2
+    some = pa.chunked_array([column.slice(start, options.ENCODING_SAMPLE).drop_null().combine_chunks()])
+    if _is_text(column.type):
+        words = some.cast(pa.large_binary()).combine_chunks()
+        data = words.buffers()[2]
+        ends = np.frombuffer(words.buffers()[1], np.int64)[words.offset : words.offset + len(words) + 1]
+        values = (
+            data.to_pybytes()[ends[0] : ends[-1]][: options.CODEC_SAMPLE_NBYTES]
+            if len(words) and data
+            else b""
+        )
+    else:
+        values = some.to_numpy().tobytes()
     if not values:
         return True
     return len(pa.compress(values, codec=_AUTO_CODEC, asbytes=True)) < options.CODEC_FRACTION * len(values)
@@ -232,12 +274,22 @@ def _difference_bits(column: pa.ChunkedArray) -> float:
 
 
 def _block_bits(block: pa.ChunkedArray) -> float:
-    values: npt.NDArray[Any] = block.drop_null().to_numpy()
+    block = block.drop_null()
+    values: npt.NDArray[Any] = _unscaled(block) if pa.types.is_decimal(block.type) else block.to_numpy()
     if len(values) < 2:
         return 0.0
     wide = values.astype(np.float64) if values.dtype.kind in "iu" else _as_integers(values)
     differences = np.diff(wide)
     return float(np.log2(differences.max() - differences.min() + 1))
+
+
+def _unscaled(block: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return decimals of up to 18 digits as integers: the lower half of each."""
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.int64)[2 * chunk.offset : 2 * (chunk.offset + len(chunk)) : 2]
+        for chunk in block.chunks
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def _as_integers(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

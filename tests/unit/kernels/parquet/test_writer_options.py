@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -50,6 +53,52 @@ def test_floats_that_a_codec_makes_smaller_keep_it():
     assert writer_options(table, rows=ROWS, compression={"random": "zstd"})["compression"] == wanted | {
         "random": "zstd"
     }
+
+
+IDS = pa.array([f"{value:016x}" for value in RNG.integers(0, 2**62, ROWS)])
+"""Strings of which a codec makes nothing."""
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()])
+def test_strings_that_no_codec_makes_smaller_have_packed_lengths(kind):
+    some = pc.if_else(pa.array(RNG.random(ROWS) < 0.1), None, IDS)
+    table = pa.table({"ids": some.cast(kind), "numbered": pa.array([f"key {i}" for i in range(ROWS)])})
+    chosen = writer_options(table.slice(7), rows=ROWS)
+    assert chosen["column_encoding"] == {"ids": "DELTA_LENGTH_BYTE_ARRAY"}
+    assert chosen["compression"] == {"ids": "none", "numbered": "snappy"}
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **chosen)
+    assert len(sink.getvalue()) < 17 * ROWS + 8 * ROWS
+    assert pq.read_table(sink).equals(table)
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [(RNG.integers(0, 10**7, ROWS), "delta"), (RNG.choice([1, 10**9, 10**15], ROWS), "dictionary")],
+)
+@pytest.mark.parametrize("digits", [15, 18, 19])
+def test_decimals_are_packed_as_integers_where_they_fit(values, encoding, digits):
+    decimals = pa.array(values).cast(pa.decimal128(19, 0)).cast(pa.decimal128(max(digits, 16), 0))
+    decimals = pa.chunked_array([decimals.slice(3, 100), pc.if_else(decimals.is_valid(), decimals, None)])
+    table = pa.table({"x": decimals})
+    chosen = writer_options(table, rows=ROWS)
+    if digits > 18:
+        encoding = "plain" if encoding == "delta" else encoding
+        assert "store_decimal_as_integer" not in chosen
+    assert chosen["column_encoding"] == ({"x": "DELTA_BINARY_PACKED"} if encoding == "delta" else None)
+    assert chosen["use_dictionary"] == (["x"] if encoding == "dictionary" else False)
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **chosen)
+    assert pq.read_table(sink).equals(table)
+
+
+def test_pages_of_long_strings_stay_small():
+    table = pa.table({"long": [f"{i:06d}" * 8000 for i in range(400)]})
+    chosen = writer_options(table, rows=len(table), compression="none")
+    assert 10 <= chosen["write_batch_size"] <= 40
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **chosen)
+    assert pq.read_table(sink).equals(table)
 
 
 @pytest.mark.parametrize(
