@@ -199,6 +199,18 @@ class RangeFigures:
     """Rows of a cell, on average."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StagedShards:
+    """Shards as they are staged where output partitions are too large to be ordered at once."""
+
+    layout: ShardLayout
+    """The shards; each lies in one of those that the partitions are cut into."""
+    firsts: npt.NDArray[np.int64]
+    """For each shard of the partitions, the first of these that lies in it; one more than there are such shards."""
+    largest_rows: int
+    """Upper bound of the rows of one that is put in order."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InPlaceSort:
     """Partitions are in order, and share no key that has to be in one of them: they stay."""
@@ -227,6 +239,13 @@ class StagedSort:
     """The ranges."""
     group: tuple[int, int]
     """Partitions of one stage task, and bytes that those of them which wait may take."""
+    shards: StagedShards | None = None
+    """Narrower ranges, in which rows are staged and put in order; None for the same."""
+
+    @property
+    def staged(self) -> ShardLayout:
+        """The shards that rows are staged in."""
+        return self.figures.layout if self.shards is None else self.shards.layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -132,12 +132,32 @@ def test_a_task_that_fails(place):
 def test_a_file_that_lost_rows(place, monkeypatch):
     from safeframe.engine.parquet import tasks as parquet_tasks
 
-    write = parquet_tasks._write
-    monkeypatch.setattr(parquet_tasks, "_write", lambda frame, *rest: write(frame.iloc[1:], *rest))
+    groups = parquet_tasks._row_groups
+    monkeypatch.setattr(parquet_tasks, "_row_groups", lambda frame, rows: groups(frame.iloc[1:], rows))
     with pytest.raises(safeframe.RowConservationError, match="has 24 rows, but 25 were written"):
         to_parquet(dd.read_parquet(place), place, overwrite=True)
     assert rows(place) == list(range(100))
     assert siblings(place) == []
+
+
+def test_a_file_that_lost_a_stretch(tmp_path, monkeypatch):
+    from safeframe.engine.planned.cells import CellRows
+
+    frame = pd.DataFrame({"k": range(100), "a": range(100)})
+    ddf = dd.from_pandas(frame, npartitions=2)
+    merged = safeframe.merge(ddf, ddf, on="k", strategy="staged", npartitions=1, memory="8GiB")
+    stretches = CellRows.stretches
+
+    def fewer(rows, *given):
+        made = stretches(rows, *given)
+        yield next(made)
+        next(made)
+        yield from made
+
+    monkeypatch.setattr(CellRows, "stretches", fewer)
+    with pytest.raises(safeframe.RowConservationError, match="has 90 rows, but 100 were written"):
+        to_parquet(merged, tmp_path / "out", row_group_rows=10)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

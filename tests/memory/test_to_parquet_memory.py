@@ -5,6 +5,7 @@ from __future__ import annotations
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -35,6 +36,66 @@ def test_a_merge_keeps_to_its_plan(tight, tmp_path, strategy):
     )
     footers = [pq.read_metadata(path) for path in (tmp_path / "out").iterdir()]
     assert sum(footer.num_rows for footer in footers) == data.truth.rows
+
+
+def _some_words(path, *, files, seed, texts):
+    """Write rows of 20 000 keys of 16 characters, each in many of them."""
+    keys = pa.array([f"{value:016x}" for value in np.random.default_rng(0).integers(0, 2**62, 20_000)])
+    path.mkdir()
+    for number in range(files):
+        rng = np.random.default_rng([seed, number])
+        rows = 100_000
+        columns = {"id": keys.take(pa.array(rng.integers(0, len(keys), rows))), "x": rng.random(rows)}
+        if texts:
+            texts_of = [f"text {value}" for value in rng.integers(0, 2**40, rows)]
+            amounts = (
+                pa.array(rng.integers(0, 10**9, rows)).cast(pa.decimal128(19, 0)).cast(pa.decimal128(15, 0))
+            )
+            columns = {"id": columns["id"], "text": texts_of, "amount": amounts}
+        pq.write_table(pa.table(columns), path / f"{number}.parquet")
+    return path
+
+
+@pytest.mark.parametrize("how", ["left", "outer"])
+def test_large_partitions_of_strings_are_written_in_stretches(tight, tmp_path, how):
+    left = dd.read_parquet(_some_words(tmp_path / "left", files=3, seed=1, texts=False))
+    right = dd.read_parquet(_some_words(tmp_path / "right", files=3, seed=2, texts=True))
+    merged = safeframe.merge(left, right, on="id", how=how, strategy="staged", partition_size="200MiB")
+    plan = safeframe.explain(merged)
+    assert plan.largest_partition_nbytes > 150 * 2**20
+    assert not plan.fits
+    plan = plan.written
+    to_parquet(merged, tmp_path / "out", write_index=False, strategy="rows")
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert (
+        seen.charged_nbytes <= plan.projected_worker_nbytes <= min(seen.limit_nbytes, 2 * seen.charged_nbytes)
+    ), (
+        str(plan),
+        seen,
+    )
+    footers = [pq.read_metadata(path) for path in (tmp_path / "out").iterdir()]
+    assert sum(footer.num_rows for footer in footers) == plan.output_rows.expected
+    assert min(footer.num_row_groups for footer in footers) > 2
+
+
+@pytest.mark.parametrize("recipe", ["shuffle", "sort"])
+def test_large_partitions_of_what_moves_are_written_in_stretches(tight, tmp_path, recipe):
+    frame = dd.read_parquet(_some_words(tmp_path / "frame", files=12, seed=3, texts=True))
+    if recipe == "shuffle":
+        made = safeframe.shuffle(frame, "id", npartitions=1, staging=str(tmp_path / "staging"))
+    else:
+        made = safeframe.sort_values(frame, "amount", npartitions=1, staging=str(tmp_path / "staging"))
+    plan = safeframe.explain(made).written
+    to_parquet(made, tmp_path / "out", write_index=False)
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert (
+        seen.charged_nbytes <= plan.projected_worker_nbytes <= min(seen.limit_nbytes, 2 * seen.charged_nbytes)
+    ), (
+        str(plan),
+        seen,
+    )
 
 
 ROWS = 1_000_000

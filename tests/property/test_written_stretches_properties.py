@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import safeframe
 from safeframe.engine.parquet import nodes
 from safeframe.engine.planned.cells import CellRows
+from safeframe.planning.sort import plan
 from safeframe.recipes.to_parquet import to_parquet
 from tests.property.merging import examples, in_dask
 from tests.property.strategies import KEY_KINDS, key_frames
@@ -111,25 +112,51 @@ def test_a_merge(data, how, kind, dtype, partition_size, group_rows, write_index
     st.integers(1, 9),
     st.sampled_from(["sort", "index", "shuffle", "descending", "nulls first"]),
     st.booleans(),
+    st.integers(20, 2000),
 )
-def test_a_sort(data, kind, dtype, group_rows, recipe, write_index):
+def test_a_sort(data, kind, dtype, group_rows, recipe, write_index, shard_nbytes):
     frame = data.draw(key_frames([kind], names=["k"], extra="v")).assign(
         x=lambda frame: VALUES[dtype](len(frame)).set_axis(frame.index)
     )
     ddf = in_dask(frame, 2)
     given = {"memory": "8GiB", "npartitions": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        # Partitions of several shards, as large ones have.
+        patch.setattr(plan, "default_shard_nbytes", lambda task_nbytes: shard_nbytes)
+        made = _sorted(ddf, recipe, given)
+    files = same_files(made, group_rows=group_rows, write_index=write_index)
+    assert files
+    if recipe == "shuffle":
+        return
+    with dask.config.set(scheduler="sync"):
+        found, expected = (one.compute() for one in (made, _sorted(ddf, recipe, given)))
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def _sorted(ddf, recipe, given):
     match recipe:
         case "sort":
-            made = safeframe.sort_values(ddf, "k", **given)
+            return safeframe.sort_values(ddf, "k", **given)
         case "descending":
-            made = safeframe.sort_values(ddf, "k", ascending=False, **given)
+            return safeframe.sort_values(ddf, "k", ascending=False, **given)
         case "nulls first":
-            made = safeframe.sort_values(ddf, "k", na_position="first", **given)
+            return safeframe.sort_values(ddf, "k", na_position="first", **given)
         case "index":
-            made = safeframe.set_index(ddf.dropna(subset=["k"]), "k", **given)
-        case "shuffle":
-            made = safeframe.shuffle(ddf, "k", **given)
-    same_files(made, group_rows=group_rows, write_index=write_index)
+            return safeframe.set_index(ddf.dropna(subset=["k"]), "k", **given)
+    return safeframe.shuffle(ddf, "k", **given)
+
+
+def test_a_sort_of_many_shards_and_stretches(monkeypatch):
+    monkeypatch.setattr(plan, "default_shard_nbytes", lambda task_nbytes: 2000)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"k": rng.integers(0, 10**6, 3000), "s": [f"row {i}" for i in range(3000)]})
+    ordered = safeframe.sort_values(in_dask(frame, 3), "k", npartitions=2, memory="8GiB")
+    run = safeframe.explain(ordered).run.way
+    assert run.shards.layout.n_shards > 20 > run.shards.largest_rows / 100
+    assert same_files(ordered, group_rows=70, write_index=False) > 20
+    with dask.config.set(scheduler="sync"):
+        found = ordered.compute().reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, frame.sort_values("k", kind="stable", ignore_index=True))
 
 
 def test_an_ordered_merge_of_many_stretches():

@@ -70,7 +70,8 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
         target = replace(target, schema=_own_schema(frame, target))
 
     def write(sink: Any) -> int:
-        return _write(_row_groups(frame, group_rows), target, sink)
+        _write(_row_groups(frame, group_rows), target, sink)
+        return len(frame)
 
     return put_file(target, target.file_name(number), write, int(frame.memory_usage().sum()))
 
@@ -103,7 +104,8 @@ def write_cell(rows: CellRows, target: ParquetTarget, number: int) -> WrittenFil
     del first
 
     def write(sink: Any) -> int:
-        return _write(map(functools.partial(_promised, target=target), made), target, sink)
+        _write(map(functools.partial(_promised, target=target), made), target, sink)
+        return rows.n_rows
 
     return put_file(target, target.file_name(number), write, nbytes)
 
@@ -169,18 +171,15 @@ def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
         yield frame.iloc[start : start + rows]
 
 
-def _write(row_groups: Iterator[pd.DataFrame], target: Dataset, sink: Any) -> int:
-    """Write row groups, and return the number of rows."""
+def _write(row_groups: Iterator[pd.DataFrame], target: Dataset, sink: Any) -> None:
     table = arrow_table(next(row_groups), target)
-    rows = 0
     with pq.ParquetWriter(sink, table.schema, **_writer_options(table, target)) as writer:
         while True:
             writer.write_table(table, row_group_size=max(len(table), 1))
-            rows += len(table)
             del table
             frame = next(row_groups, None)
             if frame is None:
-                return rows
+                return
             table = arrow_table(frame, target)
             del frame
 

@@ -105,7 +105,7 @@ class SafeSort(PlannedFrame):
             case AlignedSort(partitions=partitions, alignment=alignment):
                 parts = PlannedOrder(partitions).check(frame.npartitions)
                 return AlignedCells(frame, spec, self._meta, self.given_divisions, alignment, parts)
-            case StagedSort(figures=figures):
+            case StagedSort(figures=figures, shards=shards):
                 return staged_cells(
                     self,
                     spec.frame,
@@ -115,6 +115,7 @@ class SafeSort(PlannedFrame):
                     seal_sort,
                     spec,
                     figures.layout,
+                    shards,
                 )
             case P2PSort(figures=figures, settings=settings):
                 router: Any = self.router

@@ -24,11 +24,12 @@ from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
+from safeframe.facts.sort import StagedShards
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec, with_index
 from safeframe.kernels.columns.taking import take
-from safeframe.kernels.columns.values import Block
+from safeframe.kernels.columns.values import Block, as_series, join_columns
 from safeframe.kernels.keys.nulls import planned_number
 from safeframe.kernels.order import Positions
 from safeframe.kernels.sort.rows import BlockOrder, RowOrder, sorted_keys
@@ -112,9 +113,23 @@ class SealedSort:
     """Where each shard's rows are."""
     spec: SortSpec
     layout: ShardLayout
+    """The shards that partitions are made of."""
+    shards: StagedShards | None = None
+    """Those that rows were staged in, where they are narrower."""
+
+    def staged(self, shard: int) -> range:
+        """Return the staged shards that one of the partitions' lies in."""
+        if self.shards is None:
+            return range(shard, shard + 1)
+        return range(int(self.shards.firsts[shard]), int(self.shards.firsts[shard + 1]))
 
 
-def seal_sort(staged: Sequence[Sequence[StagedFile]], spec: SortSpec, layout: ShardLayout) -> SealedSort:
+def seal_sort(
+    staged: Sequence[Sequence[StagedFile]],
+    spec: SortSpec,
+    layout: ShardLayout,
+    shards: StagedShards | None = None,
+) -> SealedSort:
     """Join all manifests into one, and check that every row that was counted is there.
 
     Raises
@@ -123,13 +138,14 @@ def seal_sort(staged: Sequence[Sequence[StagedFile]], spec: SortSpec, layout: Sh
         When rows are missing, or there are more than were counted.
     """
     planned = PlannedKeys(name="The frame", rows=spec.rows)
-    sealed = seal([file for files in staged for file in files], spec.frame.dtypes, layout.n_shards, planned)
-    unused = sum(sealed.shard_rows(shard) for shard in np.flatnonzero(layout.cells == 0).tolist())
+    found = layout if shards is None else shards.layout
+    sealed = seal([file for files in staged for file in files], spec.frame.dtypes, found.n_shards, planned)
+    unused = sum(sealed.shard_rows(shard) for shard in np.flatnonzero(found.cells == 0).tolist())
     if unused:
         with run_of_task(sealed.directory):
             msg = f"{format_count(unused)} rows have keys that no partition was planned for."
             raise data_changed(msg, planned=0, found=unused)
-    return SealedSort(rows=sealed, spec=spec, layout=layout)
+    return SealedSort(rows=sealed, spec=spec, layout=layout, shards=shards)
 
 
 def ordered_rows(sealed: SealedSort, cell: int) -> CellRows:
@@ -140,12 +156,13 @@ def ordered_rows(sealed: SealedSort, cell: int) -> CellRows:
     if layout.null_shard and spec.order is not None and not spec.order.na_last:
         cell = planned_number(cell, layout.n_cells, int(layout.cells[-1]))
     shard, number, cells = layout.cell_location(cell)
-    n_rows = sealed.rows.shard_rows(shard)
+    staged = sealed.staged(shard)
     if layout.single_key[shard] or spec.order is None:
-        in_place = functools.partial(_rows_in_place, sealed, shard, number_out)
+        n_rows = sealed.rows.shard_rows(staged.start)
+        in_place = functools.partial(_rows_in_place, sealed, staged.start, number_out)
         return CellRows.part(n_rows, number, cells, in_place, spec.limit)
-    spec.limit.may_read(sealed.rows.shard_nbytes(shard))
-    return CellRows.part(n_rows, 0, 1, _OrderedShard(sealed, shard, n_rows, number_out), spec.limit)
+    ordered = _OrderedShards(sealed, staged, number_out)
+    return CellRows.part(ordered.n_rows, 0, 1, ordered, spec.limit)
 
 
 ordered_cell = CellMaker(ordered_rows)
@@ -159,33 +176,53 @@ def _rows_in_place(sealed: SealedSort, shard: int, number: int, lo: int, hi: int
     return _finished(spec.frame.frame(fetch(sealed.rows, shard, [(lo, hi)])), spec, number)
 
 
-class _OrderedShard:
-    """Makes rows of a shard in their order."""
+class _OrderedShards:
+    """Makes rows of shards that follow each other, in their order; of one shard at a time there is more than that."""
 
-    def __init__(self, sealed: SealedSort, shard: int, n_rows: int, number: int) -> None:
+    def __init__(self, sealed: SealedSort, shards: range, number: int) -> None:
         assert sealed.spec.order is not None, "rows are in an order"
         self._sealed = sealed
-        self._shard = shard
-        self._n_rows = n_rows
+        self._shards = shards
+        self._ends = np.cumsum([sealed.rows.shard_rows(shard) for shard in shards])
         self._number = number
         self._order = BlockOrder(sealed.spec.frame, sealed.spec.order)
+        self._read: tuple[int, Block, Positions | None] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all shards."""
+        return int(self._ends[-1])
 
     def __call__(self, lo: int, hi: int) -> pd.DataFrame:
         spec = self._sealed.spec
-        if (lo, hi) == (0, self._n_rows):
-            # Rows that lie side by side are brought to their order before they are columns.
-            block = fetch(self._sealed.rows, self._shard, order=self._order)
-        else:
-            rows, positions = self._read
+        first = int(np.searchsorted(self._ends, lo, side="right"))
+        last = max(first, int(np.searchsorted(self._ends, hi, side="left"))) + 1
+        blocks = []
+        for at in range(min(first, len(self._ends) - 1), min(last, len(self._ends))):
+            end = int(self._ends[at])
+            start = int(self._ends[at - 1]) if at else 0
+            wanted = max(lo, start) - start, min(hi, end) - start
+            blocks.append(self._rows(self._shards[at], end - start, *wanted))
+        block = blocks[0]
+        if len(blocks) > 1:
             block = [
-                column[lo:hi] if positions is None else take(column, positions[lo:hi]) for column in rows
+                join_columns([as_series(column) for column in columns])
+                for columns in zip(*blocks, strict=True)
             ]
         return _finished(spec.frame.frame(block), spec, self._number)
 
-    @functools.cached_property
-    def _read(self) -> tuple[Block, Positions | None]:
-        block = fetch(self._sealed.rows, self._shard)
-        return block, self._order.positions([block[i] for i in self._order.columns])
+    def _rows(self, shard: int, n_rows: int, lo: int, hi: int) -> Block:
+        """Return rows ``[lo, hi)`` of a shard in its order."""
+        if self._read is None or self._read[0] != shard:
+            self._read = None  # before the next one is read
+            self._sealed.spec.limit.may_read(self._sealed.rows.shard_nbytes(shard))
+            if (lo, hi) == (0, n_rows):
+                # Rows that lie side by side are brought to their order before they are columns.
+                return fetch(self._sealed.rows, shard, order=self._order)
+            rows = fetch(self._sealed.rows, shard)
+            self._read = shard, rows, self._order.positions([rows[i] for i in self._order.columns])
+        _, block, positions = self._read
+        return [column[lo:hi] if positions is None else take(column, positions[lo:hi]) for column in block]
 
 
 def indexed(frame: pd.DataFrame, spec: SortSpec, number: int | None = None) -> pd.DataFrame:

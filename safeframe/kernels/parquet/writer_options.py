@@ -86,7 +86,7 @@ def writer_options(table: pa.Table, *, rows: int, compression: Compression = "au
         elif _is_text(column.type) and not _gets_smaller(column):
             stubborn.add(path)
             encoding[path] = "DELTA_LENGTH_BYTE_ARRAY"
-    chosen = {
+    chosen: dict[str, Any] = {
         "use_dictionary": dictionary or False,
         "column_encoding": encoding or None,
         "compression": _codecs(table.schema, compression, stubborn),

@@ -253,7 +253,7 @@ def _others(facts: LagFacts) -> tuple[str, ...]:
 
 
 def _staged(facts: LagFacts) -> Plan | str:
-    plan = staged_sort(facts.sort, _target(facts))
+    plan = staged_sort(facts.sort, _target(facts), narrow=False)
     if isinstance(plan, str):
         return plan
     assert isinstance(plan.run, SortRun), "rows move as those of a sort"

@@ -22,15 +22,21 @@ from safeframe.facts.sort import (
     RangeFigures,
     SortFacts,
     SortRun,
+    StagedShards,
     StagedSort,
     UnsortedRun,
 )
 from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.ladder import climb
-from safeframe.planning.memory import default_partition_nbytes, least_partitions, sorted_cell_peak_nbytes
+from safeframe.planning.memory import (
+    default_partition_nbytes,
+    default_shard_nbytes,
+    least_partitions,
+    sorted_cell_peak_nbytes,
+)
 from safeframe.planning.p2p.layout import lay_out_p2p
-from safeframe.planning.parquet import with_written_shards
-from safeframe.planning.sort.ranges import cut_at, cut_evenly, cut_into, cut_to_size
+from safeframe.planning.sort.cells import with_shards
+from safeframe.planning.sort.ranges import cut_at, cut_evenly, cut_into, cut_to_size, narrower
 from safeframe.units import format_count, format_nbytes
 
 SORT_STRATEGIES = ("sorted", "staged", "p2p")
@@ -72,8 +78,11 @@ def _default_nbytes(facts: SortFacts) -> int:
     return default_partition_nbytes(max(facts.budget.task_nbytes, 0), facts.output_row_nbytes)
 
 
-def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
+def staged_sort(facts: SortFacts, partition_nbytes: int, *, narrow: bool = True) -> Plan | str:
     """Plan rows that pass through files, with no partition larger than a target; or say why they cannot.
+
+    Where partitions are much larger than what a task may put in order, rows are staged, and put in
+    order, in narrower shards; not without ``narrow``.
 
     The strategies that were not chosen are not in the plan yet.
     """
@@ -83,16 +92,18 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
     facts.profile.check_writable()
     figures = _cut(facts, partition_nbytes, split=facts.split_keys)
     group, rows = staged_group(facts), _moved_rows(facts, figures)
-    run = SortRun(way=StagedSort(directory=staging.directory, figures=figures, group=group))
+    shards = _narrower(facts, figures, rows) if narrow else None
+    way = StagedSort(directory=staging.directory, figures=figures, group=group, shards=shards)
+    run = SortRun(way=way)
     plan = _moved(facts, partition_nbytes, figures, run, split=facts.split_keys)
     return replace(
         plan,
         strategy="staged",
         reasons=(
-            f"rows pass through {staging.directory} into {format_count(figures.layout.n_shards)} shards",
+            f"rows pass through {staging.directory} into {format_count(way.staged.n_shards)} shards",
             *plan.reasons,
         ),
-        steps=with_written_shards(
+        steps=with_shards(
             exchange_steps(
                 partition_rows=facts.quantiles.partition_rows,
                 row_nbytes=facts.row_nbytes,
@@ -103,10 +114,12 @@ def staged_sort(facts: SortFacts, partition_nbytes: int) -> Plan | str:
                 output_partitions=figures.layout.n_cells,
                 kind="order shards",
             ),
+            shard_rows=rows
+            if shards is None
+            else math.ceil(rows * shards.largest_rows / figures.largest_rows),
             rows=rows,
-            nbytes=int(rows * facts.row_nbytes),
+            row_nbytes=facts.row_nbytes,
             task_nbytes=max(facts.budget.task_nbytes, 0),
-            in_order=True,
         ),
         staging_nbytes=int(facts.quantiles.total_rows * facts.row_nbytes),
         staging_free_nbytes=staging.free_nbytes,
@@ -152,6 +165,15 @@ def _cut(facts: SortFacts, partition_nbytes: int, *, split: bool) -> RangeFigure
         if figures.layout.n_cells < least:
             figures = cut_into(quantiles, least, split=split)
     return figures
+
+
+def _narrower(facts: SortFacts, figures: RangeFigures, rows: int) -> StagedShards | None:
+    """Cut partitions into shards, where they are larger than two of the size that a task puts in order."""
+    nbytes = default_shard_nbytes(max(facts.budget.task_nbytes, 0))
+    if facts.cuts is not None or rows * facts.row_nbytes <= 2 * nbytes:
+        return None  # where the user cuts, rows are sent by these cuts
+    shard_rows = max(1, int(figures.largest_rows * nbytes / (rows * facts.row_nbytes)))
+    return narrower(facts.quantiles, figures, shard_rows)
 
 
 def _moved_rows(facts: SortFacts, figures: RangeFigures) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from safeframe import options
 from safeframe.facts.keys import Codes
 from safeframe.facts.layout import ShardLayout
-from safeframe.facts.sort import KeyQuantiles, RangeFigures
+from safeframe.facts.sort import KeyQuantiles, RangeFigures, StagedShards
 
 
 def cut_to_size(quantiles: KeyQuantiles, partition_rows: int, *, split: bool) -> RangeFigures:
@@ -148,6 +148,59 @@ def cut_evenly(quantiles: KeyQuantiles, n: int, *, split: bool) -> RangeFigures:
         largest_rows=int(per_cell.max(initial=0)),
         mean_rows=quantiles.total_rows / max(1, layout.n_cells),
     )
+
+
+def narrower(quantiles: KeyQuantiles, figures: RangeFigures, rows: int) -> StagedShards | None:
+    """Cut the ranges of partitions again, into such as have ``rows`` each, for rows to be staged in and put in order.
+
+    Returns
+    -------
+    StagedShards or None
+        None where no range is cut.
+    """
+    layout = figures.layout
+    n = len(layout.starts)
+    below = np.append(quantiles.below, quantiles.key_rows)
+    error = np.append(quantiles.below_error, 0.0)
+    # A range may begin just behind the sampled key that it is named by.
+    behind = layout.starts > np.append(quantiles.codes, np.uint64(0))[figures.first_keys]
+    begins = figures.first_keys + behind
+    ends = np.append(begins[1:], len(quantiles.codes))
+    cuts = [_inner_cuts(below, int(begin), int(end), rows) for begin, end in zip(begins, ends, strict=True)]
+    cuts = [
+        cut[:0] if single else cut for cut, single in zip(cuts, layout.single_key[:n].tolist(), strict=True)
+    ]
+    counts = np.array([1 + len(cut) for cut in cuts], np.int64)
+    if counts.max(initial=1) == 1:
+        return None
+    at = np.concatenate([np.append(begin, cut) for begin, cut in zip(begins, cuts, strict=True)]).astype(
+        np.int64
+    )
+    upper = np.diff(np.append(below[at], quantiles.key_rows)) + error[at] + np.append(error[at][1:], 0.0)
+    upper = np.minimum(np.ceil(upper), quantiles.key_rows)
+    firsts = np.concatenate([[0], np.cumsum(counts)])
+    starts = quantiles.codes[np.minimum(at, len(quantiles.codes) - 1)]
+    starts[firsts[:-1]] = layout.starts
+    single = np.repeat(layout.single_key[:n], counts)
+    cells = np.ones(len(starts), np.int64)
+    cells[firsts[:-1]] = layout.cells[:n]
+    largest = int(upper[~single].max(initial=0))
+    if layout.null_shard:
+        firsts = np.append(firsts, firsts[-1] + 1)
+        single, cells = np.append(single, True), np.append(cells, layout.cells[-1])
+    staged = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=layout.null_shard)
+    return StagedShards(layout=staged, firsts=firsts, largest_rows=largest)
+
+
+def _inner_cuts(below: npt.NDArray[np.float64], begin: int, end: int, rows: int) -> npt.NDArray[np.int64]:
+    """Return the sampled keys, behind the first and in front of the last, in front of which a range is cut."""
+    if end - begin < 2:
+        return np.empty(0, np.int64)
+    all_rows = float(below[end] - below[begin])
+    n = math.ceil(all_rows / max(rows, 1))
+    wanted = below[begin] + np.arange(1, n) * (all_rows / max(n, 1))
+    cuts = np.unique(np.searchsorted(below[begin:end], wanted, side="left") + begin)
+    return cuts[(cuts > begin) & (cuts < end)]
 
 
 def _firsts(

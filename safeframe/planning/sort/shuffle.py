@@ -22,7 +22,7 @@ from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
-from safeframe.planning.parquet import with_written_shards
+from safeframe.planning.sort.cells import with_shards
 from safeframe.planning.sort.hash_shards import heaviest_key, largest_shard_rows, shards_for
 from safeframe.units import format_count
 
@@ -85,7 +85,7 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
         strategy="staged",
         reasons=tuple(reasons),
         rejected=(),
-        steps=with_written_shards(
+        steps=with_shards(
             exchange_steps(
                 partition_rows=facts.partition_rows,
                 row_nbytes=width,
@@ -96,10 +96,10 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
                 output_partitions=n,
                 kind="gather shards",
             ),
+            shard_rows=None,
             rows=largest_rows,
-            nbytes=int(largest_rows * width),
+            row_nbytes=width,
             task_nbytes=max(facts.budget.task_nbytes, 0),
-            in_order=False,
         ),
         budget=facts.budget,
         output_rows=rows,

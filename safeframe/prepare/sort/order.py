@@ -205,9 +205,10 @@ def _router(planned: PlannedSort, way: SortWay) -> DivisionRouter | RangeRouter 
     match way:
         case InPlaceSort() | AlignedSort():
             return None
-        case StagedSort(figures=figures) | P2PSort(figures=figures):
+        case StagedSort() | P2PSort():
             request = planned.request
-            return request.cuts or range_router(request.order, figures.layout, planned.facts.quantiles)
+            layout = way.staged if isinstance(way, StagedSort) else way.figures.layout
+            return request.cuts or range_router(request.order, layout, planned.facts.quantiles)
         case _:
             assert_never(way)
 
