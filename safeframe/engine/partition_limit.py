@@ -11,11 +11,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from safeframe import options
 from safeframe.engine.task import count_rows_out, warn_user
 from safeframe.errors import MemoryBudgetError, PartitionSizeWarning
+from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.units import format_count, format_nbytes
 
@@ -103,6 +106,28 @@ class PartitionLimit:
         )
         hint = _LARGER_ROWS if self.row_nbytes is None else _OTHER_ROWS
         raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
+
+    def may_read_shards(self, nbytes: npt.NDArray[np.int64], layout: ShardLayout, *, in_ranges: bool) -> None:
+        """Refuse, when rows are sealed, to read what no task can hold: before any task has begun to.
+
+        Parameters
+        ----------
+        nbytes
+            Bytes that are staged of each shard.
+        layout
+            The shards, and the output partitions that each of them makes.
+        in_ranges
+            Whether an output partition reads its own rows of each shard, rather than all of it; of a shard of one key it
+            always does.
+
+        Raises
+        ------
+        MemoryBudgetError
+            See :meth:`may_read`.
+        """
+        apart = layout.single_key | in_ranges
+        read = nbytes // np.where(apart, np.maximum(layout.cells, 1), 1)
+        self.may_read(int(read.max(initial=0)))
 
     def may_read(self, nbytes: int) -> None:
         """Refuse to read staged rows that take more than a task may use, before any of them is read.

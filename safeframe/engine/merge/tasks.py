@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
+from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.p2p.form import P2PForm
 from safeframe.engine.p2p.tasks import SettledRows, receive_shard
@@ -58,11 +59,16 @@ def seal_merge(
     ------
     RowConservationError
         When one is, or a side has other rows, or keys, than were planned.
+    MemoryBudgetError
+        When a shard's rows are more than a task may read.
     """
     sides = [
         seal([file for files in staged for file in files], side.dtypes, layout.n_shards, keys)
         for staged, side, keys in zip((left, right), (spec.left, spec.right), planned, strict=True)
     ]
+    nbytes = np.where(layout.single_key, 0, sides[0].nbytes + sides[1].nbytes)
+    with run_of_task(sides[0].directory or sides[1].directory):
+        limit.may_read_shards(nbytes, layout, in_ranges=False)
     return SealedMerge(
         left=sides[0],
         right=sides[1],
@@ -82,7 +88,6 @@ def staged_rows(sealed: SealedMerge, cell: int) -> CellRows:
         return CellRows.part(
             n_rows, number, cells, functools.partial(_single_key, sealed, shard), sealed.limit
         )
-    sealed.limit.may_read(sealed.left.shard_nbytes(shard) + sealed.right.shard_nbytes(shard))
     joined = join_shard(fetch(sealed.left, shard), fetch(sealed.right, shard), sealed.spec)
     return CellRows.part(joined.n_rows, number, cells, joined.frame, sealed.limit)
 

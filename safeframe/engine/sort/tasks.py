@@ -136,6 +136,8 @@ def seal_sort(
     ------
     RowConservationError
         When rows are missing, or there are more than were counted.
+    MemoryBudgetError
+        When a partition's rows are more than a task may read.
     """
     planned = PlannedKeys(name="The frame", rows=spec.rows)
     found = layout if shards is None else shards.layout
@@ -145,6 +147,8 @@ def seal_sort(
         with run_of_task(sealed.directory):
             msg = f"{format_count(unused)} rows have keys that no partition was planned for."
             raise data_changed(msg, planned=0, found=unused)
+    with run_of_task(sealed.directory):
+        spec.limit.may_read_shards(sealed.nbytes, found, in_ranges=spec.order is None)
     return SealedSort(rows=sealed, spec=spec, layout=layout, shards=shards)
 
 
