@@ -304,6 +304,8 @@ class BroadcastMerge:
 
     build_side: str
     """The side that is held: ``"left"`` or ``"right"``."""
+    pieces: tuple[int, ...] = ()
+    """Output partitions of each partition of the other side; empty where each is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

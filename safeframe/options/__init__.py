@@ -6,6 +6,7 @@ Does not cover: reading the configuration (``safeframe.config``).
 """
 
 from safeframe.options.collections import *
+from safeframe.options.costs import *
 from safeframe.options.exchange import *
 from safeframe.options.files import *
 from safeframe.options.p2p import *

@@ -43,6 +43,9 @@ BROADCAST_FRACTION = 0.125
 """Share of a task's budget that the broadcast side may fill, since every thread holds it
 and its index while it works."""
 
+COLLECT_COPIES = 3.0
+"""Copies of the broadcast side at once where it is collected: its partitions, joined into one, and as it is sent."""
+
 EXPLOSION_FACTOR = 10.0
 """Result rows per row of the larger side from which a join warns."""
 

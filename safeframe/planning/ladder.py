@@ -2,13 +2,16 @@
 
 A recipe lists its strategies as rungs, in the order in which they are preferred.
 A rung makes an offer, which is a plan's steps and all that its run needs, or
-says why it cannot run. Of the offers that fit, the first is taken; rungs after
-it are not evaluated. Where none fits, the one that needs least is taken, and its
+says why it cannot run. Of the offers that fit, the cheapest is taken, and of
+those that cost about the same the first. Where a recipe does not say what its
+offers cost, their order does: the first that fits is taken, and rungs after it
+are not evaluated. Where none fits, the one that needs least is taken, and its
 plan says that it does not fit.
 
 Covers: choosing, the reason why each other strategy was not chosen, and the
 errors for a strategy that does not exist or cannot run.
-Does not cover: what a strategy costs (the modules of each recipe).
+Does not cover: what a strategy moves (the modules of each recipe), and how that
+is weighed (``planning.costs``).
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from safeframe.choices import check_choice
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.plan import Candidate
+from safeframe.facts.step import Cost
+from safeframe.planning.costs import is_tie
 from safeframe.units import format_nbytes
 
 OfferT = TypeVar("OfferT")
@@ -69,6 +74,7 @@ def climb(
     forms: Mapping[str, str] | None = None,
     unfit: Callable[[OfferT], str] | None = None,
     needs: Callable[[OfferT], int] | None = None,
+    cost: Callable[[OfferT], Cost] | None = None,
 ) -> Decision[OfferT]:
     """Choose among the strategies of a recipe.
 
@@ -82,10 +88,13 @@ def climb(
         The strategy that the user named; None to choose.
     forms
         Rungs that are a form of another strategy, and of which: users request and see that strategy.
+        They come first, and where one can run and fits, no other rung is evaluated.
     unfit
         Returns why an offer does not fit, empty where it does; None where any offer that can run is taken.
     needs
-        Returns how much an offer needs, in bytes; compared where none fits. None where any offer fits.
+        Returns how much an offer needs, in bytes; compared where none fits. None to take the first then.
+    cost
+        Returns what an offer moves; None where the order of the rungs says which is cheapest.
 
     Raises
     ------
@@ -96,12 +105,12 @@ def climb(
     check_strategy(requested, [name for name in rungs if name not in forms], recipe=recipe)
     why_not: dict[str, str] = {}
     offers: dict[str, OfferT] = {}
-    taken: str | None = None
+    first: str | None = None
     for name, rung in rungs.items():
         if requested not in (None, forms.get(name, name)):
             why_not[name] = f"strategy={requested!r} was requested"
-        elif taken is not None:
-            why_not[name] = f"{taken} comes first and {'can run' if unfit is None else 'fits'}"
+        elif first is not None and (cost is None or first in forms):
+            why_not[name] = f"{first} comes first and {'can run' if unfit is None else 'fits'}"
         else:
             offer = rung()
             if isinstance(offer, str):
@@ -109,8 +118,12 @@ def climb(
                 continue
             offers[name] = offer
             why_not[name] = "" if unfit is None else unfit(offer)
-            if not why_not[name]:
-                taken = name
+            if first is None and not why_not[name]:
+                first = name
+    taken = first
+    costs = {} if cost is None else {name: cost(offer) for name, offer in offers.items()}
+    if taken is not None and costs:
+        taken = _cheapest({name: costs[name] for name in offers if not why_not[name]}, why_not)
     if taken is None and offers:
         # Nothing fits: the plan says so, and is that of the way that is nearest to fitting.
         taken = next(iter(offers)) if needs is None else min(offers, key=lambda name: needs(offers[name]))
@@ -118,9 +131,23 @@ def climb(
         raise _nothing_runs(recipe, requested, why_not)
     strategy = forms.get(taken, taken)
     rejected = (
-        Candidate(strategy=name, reason=why_not[name]) for name in rungs if name not in (taken, strategy)
+        Candidate(strategy=name, reason=why_not[name], cost=costs.get(name))
+        for name in rungs
+        if name not in (taken, strategy)
     )
     return Decision(strategy=strategy, offer=offers[taken], rejected=tuple(rejected))
+
+
+def _cheapest(costs: Mapping[str, Cost], why_not: dict[str, str]) -> str:
+    """Return the first of the strategies that cost least, or about that, and say of the others why not."""
+    least = min(cost.seconds for cost in costs.values())
+    taken = next(name for name, cost in costs.items() if is_tie(cost.seconds, least))
+    for name, cost in costs.items():
+        if is_tie(cost.seconds, least):
+            why_not[name] = f"{taken} comes first and costs about the same"
+        else:
+            why_not[name] = f"{taken} is cheaper: cost {costs[taken].seconds:.3g} s against {cost.seconds:.3g} s"
+    return taken
 
 
 def task_fits(peak_nbytes: int, budget: Budget) -> str:

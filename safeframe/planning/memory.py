@@ -119,6 +119,19 @@ def joined_file_peak_nbytes(*, input_rows: int, input_nbytes: int, group_rows: i
     )
 
 
+def collected_peak_nbytes(*, rows: int, nbytes: int) -> int:
+    """Return the peak of joining all partitions of a side into one frame, and of sending it to other workers.
+
+    Its partitions and the frame, its keys' codes per row.
+
+    Examples
+    --------
+    >>> collected_peak_nbytes(rows=1000, nbytes=16_000)
+    88000
+    """
+    return int(options.COLLECT_COPIES * nbytes) + options.ROW_INDEX_NBYTES * rows
+
+
 def broadcast_cell_peak_nbytes(
     *,
     partition_rows: int,

@@ -2,10 +2,12 @@
 
 ::
 
-    BroadcastCells(probe, BuildSide(build))                     a side that every worker holds
-    TableCells(probe, Seal(TableSlices(Seal(stage(build)))))    a side in a file that every worker maps
+    BroadcastCells(probe, BuildSide(build))                         a side that every worker holds
+    BroadcastPieces(HeldPartitions(probe, build), BuildSide(build)) the same, of partitions that are cut
+    TableCells(probe, Seal(TableSlices(Seal(stage(build)))))        a side in a file that every worker maps
 
-Cells are fused with the read before them, and with what takes them.
+Cells are fused with the read before them, and with what takes them. A partition
+that is cut is made once, and waits for its pieces.
 """
 
 from __future__ import annotations
@@ -14,15 +16,18 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise, Expr
-from safeframe.engine.exchange.nodes import Seal, seal_key, stage
+from safeframe.engine.exchange.nodes import Seal, own_tasks, part_of, seal_key, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.broadcast_tasks import (
     broadcast_cell,
+    broadcast_piece,
     collect_side,
+    held_partition,
     seal_side,
     seal_table,
     table_cell,
@@ -33,6 +38,8 @@ from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.engine.storage.local import STAGED
 from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.merge import BroadcastMerge
+from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
@@ -56,15 +63,29 @@ def broadcast_cells(
     left: Any,
     right: Any,
     spec: JoinSpec,
-    build_side: str,
+    way: BroadcastMerge,
     planned: ProbeFacts,
     limit: PartitionLimit,
     divisions: Any,
 ) -> Any:
-    """Return the expression of a join with a side that every worker holds whole."""
+    """Return the expression of a join with a side that every worker holds whole.
+
+    Raises
+    ------
+    RowConservationError
+        When the other side has other partitions than were planned.
+    """
+    build_side = way.build_side
     probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
     whole = BuildSide(build, side, planned.build)
-    return BroadcastCells(probe, whole, spec, build_side, limit, planned.rows_of(probe), divisions).fuse()
+    rows = planned.rows_of(probe)
+    if not way.pieces:
+        return BroadcastCells(probe, whole, spec, build_side, limit, rows, divisions).fuse()
+    if probe.npartitions != len(way.pieces):
+        msg = f"A side has {probe.npartitions} partitions, and had {len(way.pieces)} when the merge was planned."
+        raise data_changed(msg, planned=len(way.pieces), found=probe.npartitions)
+    held = HeldPartitions(probe.fuse(), whole, way.pieces)
+    return BroadcastPieces(held, whole, spec, build_side, limit, rows, way.pieces, divisions)
 
 
 def table_cells(
@@ -106,6 +127,69 @@ class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         key = (self._name, 0)
         parts = List(*(TaskRef(part) for part in self.frame.__dask_keys__()))
         return {key: Task(key, collect_side, parts, self.side, self.planned)}
+
+
+class HeldPartitions(Expr):  # type: ignore[misc]
+    """Partitions that are cut, each made once; of others, which make one output partition, there is no task."""
+
+    _parameters = ["frame", "build", "pieces"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.frame._meta
+
+    @functools.cached_property
+    def own_tasks(self) -> list[Any] | None:
+        """The tasks that make the frame's partitions, where each needs no other."""
+        return own_tasks(self.frame)
+
+    def dependencies(self) -> list[Any]:
+        """Return what has to be there: not the frame, where its tasks are part of this expression's own."""
+        return [self.build] if self.own_tasks is not None else [self.frame, self.build]
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.frame.npartitions + 1)
+
+    def part(self, number: int) -> Any:
+        """Return a partition to the tasks of its pieces: to be made there, where there is one of them alone."""
+        if self.own_tasks is None or self.pieces[number] == 1:
+            return part_of(self.frame, self.own_tasks, number)
+        return TaskRef((self._name, number))
+
+    def _layer(self) -> dict[Any, Any]:
+        if self.own_tasks is None:
+            return {}
+        build = TaskRef((self.build._name, 0))
+        keys = [(self._name, number) for number, count in enumerate(self.pieces) if count > 1]
+        return {
+            key: Task(key, held_partition, part_of(self.frame, self.own_tasks, key[1]), build) for key in keys
+        }
+
+
+class BroadcastPieces(Expr):  # type: ignore[misc]
+    """Pieces of the partitions of the large side, each joined with the small one."""
+
+    _parameters = ["held", "build", "spec", "build_side", "limit", "planned", "pieces", "given_divisions"]
+
+    @property
+    def _meta(self) -> Any:
+        return self.spec.meta
+
+    def _divisions(self) -> Any:
+        return self.given_divisions
+
+    @functools.cached_property
+    def _ends(self) -> Any:
+        return np.cumsum(self.pieces)
+
+    def _task(self, name: Any, index: int) -> Any:
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        count = self.pieces[part]
+        planned = None if self.planned is None else self.planned.of_part(part)
+        return Task(
+            name, broadcast_piece, self.held.part(part), TaskRef((self.build._name, 0)),
+            self.spec, self.build_side, self.limit, planned, (index - int(self._ends[part]) + count, count),
+        )  # fmt: skip
 
 
 class _ProbeCells(Blockwise):  # type: ignore[misc]

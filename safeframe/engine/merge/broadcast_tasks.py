@@ -41,6 +41,8 @@ from safeframe.kernels.keys.counts import rows_checksum
 from safeframe.kernels.merge.cell import frame_block, join_cell, join_in_place
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.table import JoinTable, look_up, slice_rows
+from safeframe.kernels.merge.virtual import cell_range
+from safeframe.sizing.partitions.tasks import PartitionTask
 
 _POPULATE_READ = 22
 """``MADV_POPULATE_READ`` of Linux 5.14, which Python has no name for."""
@@ -83,6 +85,40 @@ def broadcast_cell(
         # Rows that have an index stay in its order, by which dask finds them.
         return limit.passed(join_in_place(*blocks, spec, 0 if build_side == "right" else 1))
     return limit.passed(join_cell(*blocks, spec, 0, 1))
+
+
+def held_partition(part: PartitionTask, build: pd.DataFrame) -> pd.DataFrame:
+    """Make a partition that is cut, once the other side is there: until then it would only fill the worker."""
+    del build
+    use_worker()
+    frame: pd.DataFrame = part.make()
+    return frame
+
+
+def broadcast_piece(
+    part: PartitionTask | pd.DataFrame,
+    build: pd.DataFrame,
+    spec: JoinSpec,
+    build_side: str,
+    limit: PartitionLimit,
+    planned: PartRows | None,
+    place: tuple[int, int],
+) -> pd.DataFrame:
+    """Join one piece of a partition with the side that every worker holds whole.
+
+    Parameters
+    ----------
+    part
+        The whole partition, or what makes it.
+    build, spec, build_side, limit, planned
+        As :func:`broadcast_cell` takes them.
+    place
+        The number of the piece, and of how many.
+    """
+    partition = part.make() if isinstance(part, PartitionTask) else part
+    as_planned(partition, planned)
+    rows = slice(*cell_range(len(partition), *place))
+    return broadcast_cell(partition.iloc[rows], build, spec, build_side, limit)
 
 
 class TableSlice(OwnedFile):

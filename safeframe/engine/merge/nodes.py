@@ -6,6 +6,7 @@ when the graph is made::
 
     sorted             OrderedCells(OrderedPartitions(left), OrderedPartitions(right))
     broadcast          BroadcastCells(probe, BuildSide(build))
+                       BroadcastPieces(HeldPartitions(probe, BuildSide(build)), BuildSide(build))
                        TableCells(probe, Seal(TableSlices(Seal(stage(build)))))
     sorted-one-side    OrderedCells(OrderedPartitions(left), Seal(stage(right)))
     staged             ExchangeCells(Seal(stage(left), stage(right)))
@@ -182,9 +183,9 @@ class SafeMerge(Planned, CountedMerge):
                 table, base = JoinTable(spec, keys), plan.staging_directory or ""
                 planned = self._probe_facts(keys.build_side)
                 return table_cells(left, right, table, self._name, base, planned, limit, self.divisions)
-            case BroadcastMerge(build_side=build_side):
-                planned = self._probe_facts(build_side)
-                return broadcast_cells(left, right, spec, build_side, planned, limit, self.divisions)
+            case BroadcastMerge():
+                planned = self._probe_facts(way.build_side)
+                return broadcast_cells(left, right, spec, way, planned, limit, self.divisions)
             case P2PMerge():
                 return moved_cells(left, right, spec, plan, way, self.planned_keys, limit)
             case StagedMerge(layout=layout):

@@ -16,7 +16,7 @@ from safeframe.facts.files import SourceFiles
 from safeframe.facts.merge import MergeRun, P2PMerge, WritePlan
 from safeframe.facts.plan.run import Run
 from safeframe.facts.plan.text import plan_text
-from safeframe.facts.step import Candidate, Step
+from safeframe.facts.step import Candidate, Cost, Step
 from safeframe.units import format_count, format_nbytes
 
 
@@ -65,6 +65,8 @@ class Plan:
     """Interval of the bytes per row; None if all types have a fixed width."""
     advice: str = ""
     """What else can be done if the plan does not fit; empty if there is nothing in particular."""
+    cost: Cost | None = None
+    """What its strategy moves; None if strategies of the recipe are chosen by their order."""
     sources: SourceFiles | None = field(default=None, repr=False)
     """The files that its numbers were read from; None if there are none that can be checked for changes."""
 

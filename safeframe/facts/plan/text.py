@@ -46,6 +46,7 @@ def plan_text(plan: Plan) -> str:
         ("parquet", _parquet(plan)),
         ("steps", [_step(plan, step, width) for width in [_kind_width(plan)] for step in plan.steps]),
         ("rejected", [f"{other.strategy}: {other.reason}" for other in plan.rejected]),
+        ("moves", _moves(plan)),
         ("too large", _too_large(plan)),
     )
     return "\n".join(line for label, lines in blocks for line in _block(label, lines))
@@ -220,6 +221,12 @@ def _step(plan: Plan, step: Step, width: int) -> str:
         f"{step.kind:<{width}}  {format_count(step.tasks):>{tasks}} {'task ' if step.tasks == 1 else 'tasks'}  "
         f"up to {format_nbytes(step.task_peak_nbytes):>8}  ({step.reason})"
     )
+
+
+def _moves(plan: Plan) -> list[str]:
+    """Print what each strategy would move that can run: the one that was taken first."""
+    candidates = [(plan.strategy, plan.cost), *((other.strategy, other.cost) for other in plan.rejected)]
+    return [f"{name}: {cost}" for name, cost in candidates if cost is not None]
 
 
 def _too_large(plan: Plan) -> list[str]:

@@ -1,28 +1,48 @@
-"""A merge with a side that every worker holds whole."""
+"""A merge with a side that every worker holds whole.
+
+The other side, the probe, stays in its partitions. Where one of them could make more
+rows than an output partition may have, it is cut: each of its pieces is an output
+partition, of as many rows as can make that much in the worst case.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 
 from safeframe import options
-from safeframe.facts.merge import BroadcastMerge, How, MergeFacts
+from safeframe.facts.keys import Counts
+from safeframe.facts.merge import BroadcastMerge, How, MergeFacts, SideFacts
 from safeframe.facts.plan import Step
-from safeframe.planning.memory import broadcast_cell_peak_nbytes, cell_reason, largest_partition_nbytes
+from safeframe.planning.costs import cost_of, is_tie
+from safeframe.planning.memory import (
+    broadcast_cell_peak_nbytes,
+    cell_reason,
+    collected_peak_nbytes,
+    largest_partition_nbytes,
+)
 from safeframe.planning.merge.key_loads import key_loads
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.units import format_count, format_nbytes
 
 
 def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Offer | str:
-    """Hold one side whole on each worker, where it is small and no partition's result is too large."""
+    """Hold one side whole on each worker, where it is small; large results become several partitions."""
     if not facts.may_broadcast:
         return "broadcast=False was given"
-    reasons = []
+    offers, reasons = [], []
     for build in _build_sides(facts.how):
         offer = _broadcast_of(build, facts, widths, partition_nbytes)
         if isinstance(offer, Offer):
-            return offer
-        reasons.append(offer)
+            offers.append(offer)
+        else:
+            reasons.append(offer)
+    if offers:
+        least = min(offer.cost.seconds for offer in offers)
+        return next(offer for offer in offers if is_tie(offer.cost.seconds, least))
     return "; ".join(reasons) or f"neither side of an {facts.how} merge may be held whole on each worker"
 
 
@@ -35,100 +55,227 @@ def _build_sides(how: How) -> tuple[str, ...]:
     return ("left",) if how == "right" else ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sides:
+    """The two sides of a broadcast."""
+
+    build: str
+    """The name of the side that is held."""
+    build_rows: int
+    build_nbytes: int
+    probe: SideFacts
+    probe_width: float
+    """Bytes of a row of the other side."""
+
+    @property
+    def rows(self) -> Counts:
+        """Rows of the other side's partitions."""
+        return self.probe.keys.partitions.rows
+
+    def nbytes(self, rows: int) -> int:
+        """Bytes of rows of the other side."""
+        return int(rows * self.probe_width)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _MostOutput:
+    """How many result rows so many probe rows can make: as if they had the keys that multiply most."""
+
+    rows: npt.NDArray[np.float64]
+    """Probe rows, from none on, keys that multiply most first."""
+    made: npt.NDArray[np.float64]
+    """Result rows of these."""
+
+    def of(self, rows: int) -> int:
+        """Bound the result rows of some probe rows."""
+        return math.ceil(float(np.interp(rows, self.rows, self.made)) - 1e-6)
+
+    def most_rows(self, made: float) -> int:
+        """Return the most probe rows that make no more result rows than that."""
+        if self.made[-1] <= made:
+            return int(2**62)
+        last = int(np.searchsorted(self.made, made, side="right")) - 1
+        rise = (self.made[last + 1] - self.made[last]) / (self.rows[last + 1] - self.rows[last])
+        return int(self.rows[last] + (made - self.made[last]) / rise + 1e-6)
+
+
 def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Offer | str:
     build_side, probe_side = (facts.right, facts.left) if build == "right" else (facts.left, facts.right)
     build_width, probe_width = (
         (widths.right, widths.left) if build == "right" else (widths.left, widths.right)
     )
-    build_nbytes = int(build_side.keys.rows * build_width)
+    sides = _Sides(
+        build=build,
+        build_rows=build_side.keys.rows,
+        build_nbytes=int(build_side.keys.rows * build_width),
+        probe=probe_side,
+        probe_width=probe_width,
+    )
     cap = int(max(facts.budget.task_nbytes, 0) * options.BROADCAST_FRACTION)
-    if build_nbytes > cap and facts.strategy is None:
+    if sides.build_nbytes > cap and facts.strategy is None:
         return (
-            f"the {build} side takes {format_nbytes(build_nbytes)} in memory, and each worker has "
+            f"the {build} side takes {format_nbytes(sides.build_nbytes)} in memory, and each worker has "
             f"{format_nbytes(cap)} for a copy"
         )
-    largest = int(probe_side.keys.partitions.rows.max(initial=0))
-    output_rows = _largest_partition_output(facts, build, largest)
-    output_nbytes = int(output_rows * widths.output)
-    partitions = len(probe_side.keys.partitions.rows)
+    output = _most_output(facts, build)
+    most = _most_nbytes(facts, sides, partition_nbytes)
+    pieces = _pieces(facts, sides, output, most, widths.output)
+    if isinstance(pieces, str):
+        return pieces
+    partitions = int(pieces.sum())
     if facts.npartitions not in (None, partitions) and facts.strategy is None:
         return (
             f"with the {build} side whole there are {format_count(partitions)} partitions, and "
             f"{format_count(facts.npartitions or 0)} are requested"
         )
-    most = partition_nbytes
-    if facts.partition_nbytes is None:
-        # Partitions that stay are as large as they came, and may become somewhat wider; where the other ways
-        # would bring all rows to one task, as wide as a task can make them.
-        sixth = largest_partition_nbytes(max(facts.budget.task_nbytes, 0))
-        alone = facts.how == "cross" or facts.staging.directory is None
-        most = max(
-            most, sixth if alone else min(int(options.STAYING_WIDENING * largest * probe_width), sixth)
-        )
-    if output_nbytes > most:
-        return (
-            f"one partition of the other side can make {format_nbytes(output_nbytes)} of result with the "
-            f"{build} side, above {format_nbytes(most)}"
-        )
-    partition_nbytes_read = int(largest * probe_width)
-    cell = cell_reason(
-        input_rows=largest + build_side.keys.rows,
-        input_nbytes=partition_nbytes_read + build_nbytes,
-        output_rows=output_rows,
-        output_nbytes=output_nbytes,
-        copies=options.FETCH_COPIES,
-    )
-    peak = broadcast_cell_peak_nbytes(
-        partition_rows=largest,
-        partition_nbytes=partition_nbytes_read,
-        build_rows=build_side.keys.rows,
-        build_nbytes=build_nbytes,
-        output_rows=output_rows,
-        output_nbytes=output_nbytes,
-    )
-    projected = facts.budget.projected_worker_nbytes(max(peak, 3 * build_nbytes))
+    steps = _steps(facts, sides, output, pieces, widths.output)
+    projected = facts.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in steps))
     if projected > facts.budget.usable_nbytes and facts.strategy is None:
         return (
             f"a partition, the {build} side and their result would take a worker to {format_nbytes(projected)}, "
             f"above {format_nbytes(facts.budget.usable_nbytes)}"
         )
-    steps = (
+    reasons = [f"the {build} side takes {format_nbytes(sides.build_nbytes)}: each worker can hold all of it"]
+    cut = pieces > 1
+    if cut.any():
+        reasons.append(
+            f"{format_count(int(cut.sum()))} of {format_count(len(pieces))} partitions of the other side are cut, in up to "
+            f"{format_count(int(pieces.max()))} pieces each, so that none makes more than {format_nbytes(most)}"
+        )
+    return Offer(
+        reasons=tuple(reasons),
+        steps=steps,
+        output_partitions=max(1, partitions),
+        largest_rows=output.of(int(_piece_rows(sides.rows, pieces).max(initial=0))),
+        partition_nbytes=most,
+        way=BroadcastMerge(build_side=build, pieces=tuple(pieces.tolist()) if cut.any() else ()),
+        cost=cost_of(
+            facts.budget,
+            tasks=sum(step.tasks for step in steps),
+            read_nbytes=sides.nbytes(int(sides.rows.sum())) + sides.build_nbytes,
+            collected_nbytes=sides.build_nbytes,
+            # Every task numbers the keys of the side that is held.
+            joined_nbytes=sides.nbytes(int(sides.rows.sum())) + partitions * sides.build_nbytes,
+        ),
+    )
+
+
+def _most_nbytes(facts: MergeFacts, sides: _Sides, partition_nbytes: int) -> int:
+    """Return what an output partition may have."""
+    if facts.partition_nbytes is not None:
+        return partition_nbytes
+    # Partitions that stay are as large as they came, and may become somewhat wider; where the other ways
+    # would bring all rows to one task, as wide as a task can make them.
+    sixth = largest_partition_nbytes(max(facts.budget.task_nbytes, 0))
+    if facts.how == "cross" or facts.staging.directory is None:
+        return max(partition_nbytes, sixth)
+    wider = int(options.STAYING_WIDENING * sides.nbytes(int(sides.rows.max(initial=0))))
+    return max(partition_nbytes, min(wider, sixth))
+
+
+def _pieces(
+    facts: MergeFacts, sides: _Sides, output: _MostOutput, most_nbytes: int, output_width: float
+) -> Counts | str:
+    """Return in how many pieces each partition of the probe is cut, or why cutting does not help."""
+    rows = output.most_rows(most_nbytes // max(output_width, 1e-9))
+    if rows < 1:
+        return (
+            f"one row of the other side can make {format_nbytes(int(output.of(1) * output_width))} of result with the "
+            f"{sides.build} side, above {format_nbytes(most_nbytes)}"
+        )
+    pieces = np.maximum(-(-sides.rows // rows), 1).astype(np.int64)
+    partitions = int(pieces.sum())
+    if partitions > max(options.MAX_OUTPUT_PARTITIONS, len(pieces)) and facts.strategy is None:
+        return (
+            f"one partition of the other side can make {format_nbytes(int(output.of(int(sides.rows.max())) * output_width))} "
+            f"of result with the {sides.build} side, and there would be {format_count(partitions)} pieces of up to "
+            f"{format_nbytes(most_nbytes)}"
+        )
+    return pieces
+
+
+def _piece_rows(rows: Counts, pieces: Counts) -> Counts:
+    """Return the rows of the largest piece of each partition."""
+    return -(-rows // pieces)
+
+
+def _steps(
+    facts: MergeFacts, sides: _Sides, output: _MostOutput, pieces: Counts, output_width: float
+) -> tuple[Step, ...]:
+    build, build_nbytes = sides.build, sides.build_nbytes
+    steps = [
         Step(
             kind=f"collect the {build} side",
             tasks=1,
-            task_peak_nbytes=3 * build_nbytes,
-            reason=f"{format_nbytes(build_nbytes)} × 3: its partitions, and joined into one",
-        ),
+            task_peak_nbytes=collected_peak_nbytes(rows=sides.build_rows, nbytes=build_nbytes),
+            reason=(
+                f"{format_nbytes(build_nbytes)} × {options.COLLECT_COPIES:g}, its partitions and joined into one, and "
+                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(sides.build_rows)} rows"
+            ),
+        )
+    ]
+    cut = pieces > 1
+    held = int(options.ORDERED_WAITING * sides.nbytes(int(sides.rows[cut].max(initial=0))))
+    if cut.any():
+        largest = sides.nbytes(int(sides.rows[cut].max()))
+        steps.append(
+            Step(
+                kind="make partitions that are cut",
+                tasks=int(cut.sum()),
+                task_peak_nbytes=build_nbytes + held,
+                reason=(
+                    f"the {build} side of {format_nbytes(build_nbytes)}, and a partition of {format_nbytes(largest)} × "
+                    f"{options.ORDERED_WAITING:g}: as it is made, and as others wait"
+                ),
+            )
+        )
+    rows = int(_piece_rows(sides.rows, pieces).max(initial=0))
+    output_rows = output.of(rows)
+    cell = {"output_rows": output_rows, "output_nbytes": int(output_rows * output_width)}
+    reason = cell_reason(
+        input_rows=rows + sides.build_rows,
+        input_nbytes=sides.nbytes(rows) + build_nbytes,
+        copies=options.FETCH_COPIES,
+        **cell,
+    )
+    waiting = f"{format_nbytes(held)} of partitions that are cut, " if held else ""
+    steps.append(
         Step(
-            kind="join each partition",
-            tasks=partitions,
-            task_peak_nbytes=peak,
-            reason=f"the {build} side of {format_nbytes(build_nbytes)}, and with a partition of the other one {cell}",
-        ),
+            kind="join each piece" if cut.any() else "join each partition",
+            tasks=int(pieces.sum()),
+            task_peak_nbytes=held
+            + broadcast_cell_peak_nbytes(
+                partition_rows=rows,
+                partition_nbytes=sides.nbytes(rows),
+                build_rows=sides.build_rows,
+                build_nbytes=build_nbytes,
+                **cell,
+            ),
+            reason=(
+                f"the {build} side of {format_nbytes(build_nbytes)}, {waiting}and with a "
+                f"{'piece' if cut.any() else 'partition'} of the other one {reason}"
+            ),
+        )
     )
-    return Offer(
-        reasons=(f"the {build} side takes {format_nbytes(build_nbytes)}: each worker can hold all of it",),
-        steps=steps,
-        output_partitions=max(1, partitions),
-        largest_rows=output_rows,
-        partition_nbytes=most,
-        way=BroadcastMerge(build_side=build),
-    )
+    return tuple(steps)
 
 
-def _largest_partition_output(facts: MergeFacts, build: str, partition_rows: int) -> int:
-    """Bound the result rows of one probe partition: as if it held the keys that multiply most."""
+def _most_output(facts: MergeFacts, build: str) -> _MostOutput:
+    """Bound the result rows of probe rows, however the keys are spread over the partitions."""
+    most = 2.0**62
     if facts.how in ("leftsemi", "leftanti"):
-        return partition_rows
+        return _MostOutput(rows=np.array([0.0, most]), made=np.array([0.0, most]))
     loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
     probe, other = (loads.left, loads.right) if build == "right" else (loads.right, loads.left)
-    factor = np.maximum(other / loads.weight, 1.0)
-    null_probe = loads.null_left if build == "right" else loads.null_right
-    null_other = loads.null_right if build == "right" else loads.null_left
-    factor = np.append(factor, max(1, null_other))
+    null_probe, null_other = (
+        (loads.null_left, loads.null_right) if build == "right" else (loads.null_right, loads.null_left)
+    )
+    # A row without a match stays, but in an inner merge, of whose keys none may be missing here.
+    alone = 0.0 if facts.how in ("inner", "cross") and loads.exact else 1.0
+    factor = np.append(np.maximum(other / loads.weight, alone), max(alone, null_other))
     rows = np.append(probe, null_probe)
-    heaviest = np.argsort(-factor, kind="stable")
-    filled = np.minimum(np.cumsum(rows[heaviest]), partition_rows)
-    taken = np.diff(np.concatenate([[0.0], filled]))
     margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
-    return int(np.ceil((taken * factor[heaviest]).sum() * margin))
+    heaviest = np.argsort(-factor, kind="stable")
+    heaviest = heaviest[rows[heaviest] > 0]
+    ends, made = np.cumsum(rows[heaviest]), np.cumsum(rows[heaviest] * factor[heaviest])
+    return _MostOutput(rows=np.append(0.0, ends), made=margin * np.append(0.0, made))

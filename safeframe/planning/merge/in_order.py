@@ -10,6 +10,7 @@ from safeframe import options
 from safeframe.facts.layout import OrderedLayout, TouchedParts
 from safeframe.facts.merge import MergeFacts, OrderedMerge, SideFacts
 from safeframe.facts.plan import Step
+from safeframe.planning.costs import cost_of
 from safeframe.planning.memory import cell_reason, sorted_cell_peak_nbytes, stage_peak_nbytes
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut
@@ -104,6 +105,12 @@ def by_order(
             f"an output partition touches up to {' + '.join(most)} whole partitions, which takes a worker to "
             f"{format_nbytes(projected)}, above {format_nbytes(facts.budget.usable_nbytes)}"
         )
+    whole = {name: int(side.keys.rows * width) for name, (side, width) in sides.items()}
+    nbytes = {
+        "staged": sum(whole[name] for name in moved),
+        "stays": sum(whole[name] for name in staying),
+        "largest": max(whole[name] for name in staying),
+    }
     return Offer(
         reasons=(reason,),
         steps=tuple(steps),
@@ -120,7 +127,20 @@ def by_order(
         ),
         moved=tuple(moved),
         staging=facts.staging if moved else None,
-        staging_nbytes=sum(int(sides[name][0].keys.rows * sides[name][1]) for name in moved),
+        staging_nbytes=nbytes["staged"],
+        cost=cost_of(
+            facts.budget,
+            tasks=sum(step.tasks for step in steps),
+            read_nbytes=nbytes["staged"] + nbytes["stays"],
+            staged_nbytes=nbytes["staged"],
+            fetched_nbytes=sum(
+                read for name, read in zip(sides, figures.read_nbytes, strict=True) if name in moved
+            ),
+            # Cells run where most of what they touch is: what comes from elsewhere is of the smaller sides.
+            sent_nbytes=nbytes["stays"] - nbytes["largest"],
+            # Partitions that stay are checked, and their keys numbered again by each cell.
+            joined_nbytes=nbytes["stays"] + sum(figures.read_nbytes),
+        ),
     )
 
 

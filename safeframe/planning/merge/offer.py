@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from safeframe import options
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.merge import MergeFacts, MergeWay
-from safeframe.facts.plan import Step
+from safeframe.facts.plan import Cost, Step
 from safeframe.planning.memory import default_partition_nbytes, largest_partition_nbytes, least_partitions
 
 
@@ -25,6 +25,8 @@ class Offer:
     """Partitions of the result."""
     largest_rows: int
     """Rows of the largest one."""
+    cost: Cost
+    """What moves."""
     partition_nbytes: int | None = None
     """The target for an output partition, where it is not that of the other rungs."""
     moved: tuple[str, ...] = ()

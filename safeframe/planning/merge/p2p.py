@@ -18,6 +18,7 @@ from safeframe import options
 from safeframe.facts.budget import StagingFacts
 from safeframe.facts.merge import MergeFacts, P2PMerge
 from safeframe.facts.plan import Step
+from safeframe.planning.costs import cost_of
 from safeframe.planning.memory import cell_reason, default_shard_nbytes, p2p_cell_peak_nbytes
 from safeframe.planning.merge.key_loads import KeyLoads
 from safeframe.planning.merge.offer import Offer, Widths, output_target
@@ -91,6 +92,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Offer | str:
             f"{heavy[0].upper()}{heavy[1:]}, and P2P sends all of them to one task, which has room for {room}. Name a directory in staging= that all "
             "workers can reach, so that the key can be cut, or choose another strategy=."
         )
+    moved = int(facts.left.keys.rows * left_width + facts.right.keys.rows * right_width)
     return Offer(
         reasons=tuple(reasons),
         steps=(*p2p.steps, cells),
@@ -103,6 +105,15 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Offer | str:
         staging_nbytes=p2p.tightest_nbytes,
         budget=p2p.budget,
         advice=advice,
+        cost=cost_of(
+            facts.budget,
+            tasks=sum(step.tasks for step in p2p.steps) + layout.n_cells,
+            read_nbytes=moved,
+            staged_nbytes=moved,
+            # P2P gives a shard back whole, to each of its cells.
+            joined_nbytes=int((shard_nbytes * layout.cells).sum()),
+            by_p2p=True,
+        ),
     )
 
 

@@ -1,18 +1,18 @@
-"""Chooses how a merge runs: a ladder of strategies, cheapest first.
+"""Chooses how a merge runs: the cheapest strategy that fits a worker, of equally cheap ones the first.
 
 1. ``table``, a form of ``broadcast``: one side has each key once, and its rows are
    looked up in a memory-mapped table. It is decided before keys are counted, which is its point.
 2. ``sorted``: the partitions of both sides hold ranges of the key that do not
    overlap, so that each output partition needs a few neighbours of either side.
-3. ``broadcast``: one side is small, in bytes, and no partition's result is too
-   large; every worker holds the small side whole.
+3. ``broadcast``: one side is small, in bytes; every worker holds it whole, and
+   partitions of the other side are cut where their result would be too large.
 4. ``sorted-one-side``: one side's partitions are in key order; the rows of the
    other one pass through a directory that the workers share.
 5. ``staged``: rows of both sides do.
 6. ``p2p``: there is no such directory; dask's P2P moves the rows between the workers.
 
-Each rung returns a plan's steps or the reason why it cannot run. The first that
-can is taken; a plan whose only strategy does not fit is still a plan.
+Each rung returns a plan's steps, with what they move, or the reason why it cannot
+run; a plan whose only strategy does not fit is still a plan.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import functools
 import math
 
+from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Codes
 from safeframe.facts.merge import MergeFacts, MergeRun, TableMerge, WritePlan
 from safeframe.facts.plan import Plan
@@ -35,6 +36,7 @@ from safeframe.planning.merge.shards import LayoutFigures, lay_out
 from safeframe.planning.merge.staged import by_staged
 from safeframe.planning.merge.table import by_table
 from safeframe.planning.merge.without_rows import plan_write
+from safeframe.units import format_nbytes
 
 MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged", "p2p")
 """Strategies in the order in which they are tried."""
@@ -96,7 +98,14 @@ def plan_merge(facts: MergeFacts) -> Plan:
         # The other ways do not give the result in the order of its keys.
         rungs = {name: rungs[name] for name in ORDERED_STRATEGIES}
     recipe = "sorted_merge" if facts.ordered else "merge"
-    decision = climb(rungs, recipe=recipe, requested=facts.strategy, forms={"table": "broadcast"})
+    decision = climb(
+        rungs,
+        recipe=recipe,
+        requested=facts.strategy,
+        forms={"table": "broadcast"},
+        unfit=lambda offer: _unfit(offer, facts.budget),
+        cost=lambda offer: offer.cost,
+    )
     offer = decision.offer
     for side in offer.moved:
         # Rows of other types would not come back as they were.
@@ -123,5 +132,14 @@ def plan_merge(facts: MergeFacts) -> Plan:
         staging_directory=None if offer.staging is None else offer.staging.directory,
         run=MergeRun(estimate=facts.estimate, way=offer.way, write=write),
         advice=offer.advice,
+        cost=offer.cost,
         sources=facts.sources,
     )
+
+
+def _unfit(offer: Offer, budget: Budget) -> str:
+    budget = offer.budget or budget
+    projected = budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in offer.steps))
+    if projected <= budget.allowed_nbytes:
+        return ""
+    return f"it would take a worker to {format_nbytes(projected)}, above {format_nbytes(budget.allowed_nbytes)}"

@@ -9,6 +9,7 @@ from safeframe.facts.keys import Counts
 from safeframe.facts.layout import OrderedLayout
 from safeframe.facts.merge import MergeFacts, MergeWay, OrderedMerge, StagedMerge
 from safeframe.facts.plan import Step
+from safeframe.planning.costs import cost_of
 from safeframe.planning.memory import (
     cell_peak_nbytes,
     cell_reason,
@@ -76,6 +77,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
             left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
         )
         way = OrderedMerge(layout=layout, ordered=moved)
+    staged = int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right)
     return Offer(
         reasons=(
             (
@@ -89,5 +91,13 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         way=way,
         moved=("left", "right"),
         staging=facts.staging,
-        staging_nbytes=int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right),
+        staging_nbytes=staged,
+        cost=cost_of(
+            facts.budget,
+            tasks=sum(step.tasks for step in steps),
+            read_nbytes=staged,
+            staged_nbytes=staged,
+            fetched_nbytes=sum(figures.read_nbytes),
+            joined_nbytes=sum(figures.read_nbytes),
+        ),
     )

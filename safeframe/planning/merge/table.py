@@ -10,7 +10,8 @@ import math
 
 from safeframe import options
 from safeframe.facts.merge import MergeFacts, TableFacts, TableMerge
-from safeframe.facts.plan import Step
+from safeframe.facts.plan import Cost, Step
+from safeframe.planning.costs import cost_of
 from safeframe.planning.memory import (
     default_partition_nbytes,
     table_cell_peak_nbytes,
@@ -45,7 +46,7 @@ def by_table(facts: MergeFacts) -> Offer | str:
         return table
     if why := no_room_for_table(table):
         return why
-    keys = table.keys
+    keys, steps = table.keys, _steps(table)
     other = "left" if keys.build_side == "right" else "right"
     return Offer(
         reasons=(
@@ -55,13 +56,14 @@ def by_table(facts: MergeFacts) -> Offer | str:
             ),
             f"the {other} side's rows stay in their partitions, and its keys need not be counted",
         ),
-        steps=_steps(table),
+        steps=steps,
         way=TableMerge(table=keys),
         output_partitions=max(1, table.probe.partitions),
         largest_rows=int(table.probe.largest_partition_rows.upper),
         partition_nbytes=_target(table),
         staging=table.staging,
         staging_nbytes=_staged_nbytes(table),
+        cost=_cost(table, steps),
     )
 
 
@@ -98,6 +100,20 @@ def _steps(facts: TableFacts) -> tuple[Step, ...]:
                 f"{format_nbytes(output_nbytes)} × {options.OUTPUT_COPIES:g}"
             ),
         ),
+    )
+
+
+def _cost(facts: TableFacts, steps: tuple[Step, ...]) -> Cost:
+    """Weigh it. Other ways count the keys of both sides first, and are not weighed."""
+    build = facts.keys.rows * facts.build.width.bounding
+    probe = facts.probe.rows.expected * facts.probe.width.bounding
+    return cost_of(
+        facts.budget,
+        tasks=sum(step.tasks for step in steps),
+        read_nbytes=build + probe,
+        staged_nbytes=build,
+        fetched_nbytes=build,
+        joined_nbytes=probe,
     )
 
 

@@ -165,6 +165,9 @@ def result_divisions(sizes: JoinSizes, way: MergeWay) -> tuple[Any, ...] | None:
     within a partition in its order.
     """
     match way:
+        case BroadcastMerge(pieces=pieces) if pieces:
+            # Where a partition is cut, no row was looked at.
+            return None
         case BroadcastMerge(build_side=build_side) | TableMerge(table=KeyTable(build_side=build_side)):
             return _of_rows_that_stay(sizes.sides, build_side)
         case P2PMerge():

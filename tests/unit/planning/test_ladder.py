@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safeframe.errors import ValidationError
-from safeframe.facts.plan import Candidate
+from safeframe.facts.plan import Candidate, Cost
+from safeframe.planning.costs import cost_of, is_tie
 from safeframe.planning.ladder import Decision, climb, task_fits
 from tests.unit.planning.budgets import budget_of
 
@@ -39,6 +44,64 @@ def test_the_first_that_fits_is_chosen_and_later_ones_are_not_evaluated() -> Non
         Candidate(strategy="broadcast", reason="needs 99"),
         Candidate(strategy="p2p", reason="staged comes first and fits"),
     )
+
+
+def weigh(seconds: dict[str, float], *, room: float = 1e9) -> Decision[float]:
+    """Climb a ladder whose offers are what they cost, and fit where that is no more than ``room``."""
+
+    def cost(second: float) -> Cost:
+        return replace(cost_of(budget_of(1000, reserved_nbytes=0), tasks=0, read_nbytes=0), seconds=second)
+
+    return climb(
+        {name: functools.partial(float, second) for name, second in seconds.items()},
+        recipe="merge",
+        unfit=lambda second: f"above {room}" if second > room else "",
+        cost=cost,
+    )
+
+
+def test_the_cheapest_that_fits_is_chosen_and_each_other_one_keeps_its_cost() -> None:
+    decision = weigh({"sorted": 40.0, "broadcast": 10.0, "staged": 10.5, "p2p": 99.0}, room=50)
+    assert decision.strategy == "broadcast"
+    assert [one.cost.seconds for one in decision.rejected if one.cost is not None] == [40.0, 10.5, 99.0]
+    assert [one.reason for one in decision.rejected] == [
+        "broadcast is cheaper: cost 10 s against 40 s",
+        "broadcast comes first and costs about the same",
+        "above 50",
+    ]
+
+
+@given(
+    seconds=st.lists(st.floats(0, 1000), min_size=1, max_size=6),
+    room=st.floats(0, 1000),
+)
+def test_what_is_taken_fits_and_costs_least_or_about_that(seconds: list[float], room: float) -> None:
+    costs = {f"way {number}": second for number, second in enumerate(seconds)}
+    decision = weigh(costs, room=room)
+    fitting = {name: second for name, second in costs.items() if second <= room}
+    if not fitting:
+        assert decision.strategy == "way 0"
+        return
+    least = min(fitting.values())
+    assert decision.strategy == next(name for name, second in fitting.items() if is_tie(second, least))
+    assert {one.strategy for one in decision.rejected} == set(costs) - {decision.strategy}
+    for one in decision.rejected:
+        second = costs[one.strategy]
+        assert ("above" in one.reason) == (second > room)
+        if second <= room:
+            assert ("about the same" in one.reason) == is_tie(second, least)
+            assert ("is cheaper" in one.reason) == (not is_tie(second, least))
+
+
+def test_a_form_of_a_strategy_that_can_run_is_taken_before_others_are_looked_at() -> None:
+    decision = climb(
+        {"table": lambda: 1, "broadcast": never, "staged": never},
+        recipe="merge",
+        forms={"table": "broadcast"},
+        cost=lambda offer: cost_of(budget_of(1000, reserved_nbytes=0), tasks=offer, read_nbytes=0),
+    )
+    assert decision.strategy == "broadcast"
+    assert [one.reason for one in decision.rejected] == ["table comes first and can run"]
 
 
 def test_where_none_fits_the_one_that_needs_least_is_chosen_and_the_others_say_what_they_need() -> None:

@@ -212,7 +212,7 @@ def test_a_huge_cross_join_is_planned_in_bounded_cells(tmp_path):
             frame, frame, how="cross", memory="8GiB", partition_size="16MiB", staging=str(tmp_path)
         )
     plan = safeframe.explain(merged)
-    assert (plan.strategy, int(plan.output_rows), plan.fits) == ("staged", 10**10, True)
+    assert (plan.strategy, int(plan.output_rows), plan.fits) == ("broadcast", 10**10, True)
     assert plan.largest_partition_nbytes <= 16 * 2**20
     part = merged.partitions[merged.npartitions // 2].compute()
     assert len(part) * plan.row_nbytes <= 16 * 2**20

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from safeframe.errors import ValidationError
+from safeframe.planning.costs import is_tie
 from safeframe.planning.merge.plan import MERGE_STRATEGIES, ORDERED_STRATEGIES, plan_merge
 from tests.unit.planning.merge import test_table
 from tests.unit.planning.merge.test_plan import MIXED, ORDERED, OTHER
@@ -62,10 +63,18 @@ def test_each_reason_is_the_one(name, given):
 
 
 def assert_true(name, reason, taken, facts, ladder):
-    beaten = re.fullmatch(r"(\S+) comes first and can run", reason)
+    beaten = re.match(r"(\S+) (comes first and fits$|comes first and costs about the same$|is cheaper: )", reason)
     if beaten:
         assert beaten[1] == taken
-        assert ladder.index(name) > ladder.index(taken)
+        if "comes first" in reason:
+            assert ladder.index(name) > ladder.index(taken)
+        if "comes first and fits" in reason:
+            assert taken == "table", "other strategies are weighed"
+        else:
+            other = plan_merge(replace(facts, strategy=name))
+            chosen = plan_merge(replace(facts, strategy=taken))
+            assert is_tie(other.cost.seconds, chosen.cost.seconds) == ("about the same" in reason)
+            assert other.projected_worker_nbytes <= other.budget.allowed_nbytes
     elif reason.endswith("was requested"):
         assert reason == f"strategy={facts.strategy!r} was requested"
         assert facts.strategy not in (None, name)

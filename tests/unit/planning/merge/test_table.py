@@ -102,7 +102,7 @@ def test_the_plan_says_what_it_does():
     )
     assert "because the left side's rows stay in their partitions, and its keys need not be counted" in text
     assert "exactly 100,000,000 rows" in text
-    assert "staged: table comes first and can run" in text
+    assert "staged: table comes first and fits" in text
     assert [other.strategy for other in plan.rejected] == ["sorted", "sorted-one-side", "staged", "p2p"]
 
 
