@@ -39,7 +39,7 @@ class Cost:
     sent_nbytes: int
     """Bytes of rows that other workers than those which made them are sent, but for P2P's."""
     joined_nbytes: int
-    """Bytes of rows whose keys are compared, each as often as that is done."""
+    """Bytes of keys that are compared, each as often as that is done."""
     tasks: int
     """Number of tasks."""
     seconds: float
@@ -52,7 +52,7 @@ class Cost:
             (self.staged_nbytes, "staged"),
             (self.fetched_nbytes, "fetched"),
             (self.sent_nbytes, "sent to other workers"),
-            (self.joined_nbytes, "joined"),
+            (self.joined_nbytes, "of keys compared"),
         )
         moved = [f"{format_nbytes(nbytes)} {what}" for nbytes, what in parts if nbytes]
         return ", ".join([*moved, f"{format_count(self.tasks)} tasks"]) + f": cost {self.seconds:.3g} s"

@@ -52,9 +52,10 @@ def cost_of(
     """
     threads = budget.n_workers * budget.threads_per_worker
     moved = (
-        staged_nbytes / options.P2P_NBYTES_PER_SECOND
+        max(staged_nbytes, fetched_nbytes) / options.P2P_NBYTES_PER_SECOND
         if by_p2p
-        else staged_nbytes / options.STAGE_NBYTES_PER_SECOND + fetched_nbytes / options.FETCH_NBYTES_PER_SECOND
+        else staged_nbytes / options.STAGE_NBYTES_PER_SECOND
+        + fetched_nbytes / options.FETCH_NBYTES_PER_SECOND
     )
     spread = (
         read_nbytes / options.READ_NBYTES_PER_SECOND
@@ -71,7 +72,7 @@ def cost_of(
         sent_nbytes=int(sent_nbytes + (budget.n_workers - 1) * collected_nbytes),
         joined_nbytes=int(joined_nbytes),
         tasks=tasks,
-        seconds=spread / threads + waited,
+        seconds=float(spread / threads + waited),
     )
 
 

@@ -146,7 +146,9 @@ def _cheapest(costs: Mapping[str, Cost], why_not: dict[str, str]) -> str:
         if is_tie(cost.seconds, least):
             why_not[name] = f"{taken} comes first and costs about the same"
         else:
-            why_not[name] = f"{taken} is cheaper: cost {costs[taken].seconds:.3g} s against {cost.seconds:.3g} s"
+            why_not[name] = (
+                f"{taken} is cheaper: cost {costs[taken].seconds:.3g} s against {cost.seconds:.3g} s"
+            )
     return taken
 
 

@@ -170,6 +170,9 @@ RESULTS = {
             _merge("right", "left", strategy="broadcast", how="right"),
             "broadcast",
         ),
+        Result(
+            "merge-broadcast-pieces", _merge("left", "right", strategy="broadcast", partition_size="1KiB"), "broadcast"
+        ),
         Result("merge-table", _table_merge, "broadcast", table=True),
         Result(
             "merge-sorted",

@@ -41,6 +41,9 @@ def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Of
         else:
             reasons.append(offer)
     if offers:
+        # A side that is requested may be too large.
+        room = facts.budget.usable_nbytes
+        offers = [one for one in offers if _projected_nbytes(facts, one.steps) <= room] or offers[:1]
         least = min(offer.cost.seconds for offer in offers)
         return next(offer for offer in offers if is_tie(offer.cost.seconds, least))
     return "; ".join(reasons) or f"neither side of an {facts.how} merge may be held whole on each worker"
@@ -129,7 +132,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             f"{format_count(facts.npartitions or 0)} are requested"
         )
     steps = _steps(facts, sides, output, pieces, widths.output)
-    projected = facts.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in steps))
+    projected = _projected_nbytes(facts, steps)
     if projected > facts.budget.usable_nbytes and facts.strategy is None:
         return (
             f"a partition, the {build} side and their result would take a worker to {format_nbytes(projected)}, "
@@ -155,9 +158,17 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             read_nbytes=sides.nbytes(int(sides.rows.sum())) + sides.build_nbytes,
             collected_nbytes=sides.build_nbytes,
             # Every task numbers the keys of the side that is held.
-            joined_nbytes=sides.nbytes(int(sides.rows.sum())) + partitions * sides.build_nbytes,
+            joined_nbytes=widths.keys_nbytes(
+                (sides.rows.sum(), partitions * sides.build_rows)
+                if build == "right"
+                else (partitions * sides.build_rows, sides.rows.sum())
+            ),
         ),
     )
+
+
+def _projected_nbytes(facts: MergeFacts, steps: tuple[Step, ...]) -> int:
+    return facts.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in steps))
 
 
 def _most_nbytes(facts: MergeFacts, sides: _Sides, partition_nbytes: int) -> int:

@@ -134,12 +134,20 @@ def by_order(
             read_nbytes=nbytes["staged"] + nbytes["stays"],
             staged_nbytes=nbytes["staged"],
             fetched_nbytes=sum(
-                read for name, read in zip(sides, figures.read_nbytes, strict=True) if name in moved
+                rows * sides[name][1]
+                for name, rows in zip(sides, figures.read_rows, strict=True)
+                if name in moved
             ),
             # Cells run where most of what they touch is: what comes from elsewhere is of the smaller sides.
             sent_nbytes=nbytes["stays"] - nbytes["largest"],
             # Partitions that stay are checked, and their keys numbered again by each cell.
-            joined_nbytes=nbytes["stays"] + sum(figures.read_nbytes),
+            joined_nbytes=widths.keys_nbytes(figures.read_rows)
+            + widths.keys_nbytes(
+                (
+                    facts.left.keys.rows if "left" in staying else 0,
+                    facts.right.keys.rows if "right" in staying else 0,
+                )
+            ),
         ),
     )
 

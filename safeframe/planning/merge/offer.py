@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from safeframe import options
 from safeframe.facts.budget import Budget, StagingFacts
-from safeframe.facts.merge import MergeFacts, MergeWay
+from safeframe.facts.merge import MergeFacts, MergeWay, SideFacts
 from safeframe.facts.plan import Cost, Step
 from safeframe.planning.memory import default_partition_nbytes, largest_partition_nbytes, least_partitions
 
@@ -48,6 +48,13 @@ class Widths:
     left: float
     right: float
     output: float
+    left_key: float
+    """Bytes of the key in a row of the left side, about."""
+    right_key: float
+
+    def keys_nbytes(self, rows: tuple[float, float]) -> float:
+        """Return the bytes of the keys of so many left and right rows."""
+        return rows[0] * self.left_key + rows[1] * self.right_key
 
 
 def bounding_widths(facts: MergeFacts) -> Widths:
@@ -56,7 +63,18 @@ def bounding_widths(facts: MergeFacts) -> Widths:
         left=facts.left.profile.width.bounding,
         right=facts.right.profile.width.bounding,
         output=facts.estimate.width.bounding,
+        left_key=_key_width(facts.left),
+        right_key=_key_width(facts.right),
     )
+
+
+def _key_width(side: SideFacts) -> float:
+    """Return the bytes of a row's key: those of a number, or of the columns that are hashed."""
+    if side.keys.schema.injective:
+        return 8.0
+    columns = {column.name: column.row_nbytes for column in side.profile.columns}
+    index = side.profile.index_row_nbytes or 8.0
+    return sum((columns.get(str(name), index) for name in side.keys.on), start=0.0) or 8.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -111,7 +111,10 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Offer | str:
             read_nbytes=moved,
             staged_nbytes=moved,
             # P2P gives a shard back whole, to each of its cells.
-            joined_nbytes=int((shard_nbytes * layout.cells).sum()),
+            joined_nbytes=widths.keys_nbytes(
+                ((figures.left_rows * layout.cells).sum(), (figures.right_rows * layout.cells).sum())
+            ),
+            fetched_nbytes=float((shard_nbytes * layout.cells).sum()),
             by_p2p=True,
         ),
     )

@@ -142,4 +142,6 @@ def _unfit(offer: Offer, budget: Budget) -> str:
     projected = budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in offer.steps))
     if projected <= budget.allowed_nbytes:
         return ""
-    return f"it would take a worker to {format_nbytes(projected)}, above {format_nbytes(budget.allowed_nbytes)}"
+    return (
+        f"it would take a worker to {format_nbytes(projected)}, above {format_nbytes(budget.allowed_nbytes)}"
+    )

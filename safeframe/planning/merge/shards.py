@@ -31,8 +31,8 @@ class LayoutFigures:
     input_rows: int
     """Rows of both sides that the largest cell reads."""
     input_nbytes: int
-    read_nbytes: tuple[int, int]
-    """Bytes of the left and of the right side that all cells read: those of a shard once for each of its cells."""
+    read_rows: tuple[float, float]
+    """Rows of the left and of the right side that all cells read: those of a shard once for each of its cells."""
     cell_rows: int
     """Result rows of the largest cell."""
     left_rows: Counts
@@ -151,10 +151,7 @@ def lay_out(
         layout=layout,
         input_rows=int(((read_left + read_right) * np.where(single, 1.0, margin))[used].max()),
         input_nbytes=int(read_nbytes[used].max()),
-        read_nbytes=(
-            int((read_left * cells)[used].sum() * left_row_nbytes),
-            int((read_right * cells)[used].sum() * right_row_nbytes),
-        ),
+        read_rows=(float((read_left * cells)[used].sum()), float((read_right * cells)[used].sum())),
         cell_rows=int(cell_rows[used].max()),
         left_rows=left.astype(np.int64),
         right_rows=right.astype(np.int64),

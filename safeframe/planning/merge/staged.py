@@ -97,7 +97,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
             tasks=sum(step.tasks for step in steps),
             read_nbytes=staged,
             staged_nbytes=staged,
-            fetched_nbytes=sum(figures.read_nbytes),
-            joined_nbytes=sum(figures.read_nbytes),
+            fetched_nbytes=figures.read_rows[0] * widths.left + figures.read_rows[1] * widths.right,
+            joined_nbytes=widths.keys_nbytes(figures.read_rows),
         ),
     )

@@ -113,7 +113,7 @@ def _cost(facts: TableFacts, steps: tuple[Step, ...]) -> Cost:
         read_nbytes=build + probe,
         staged_nbytes=build,
         fetched_nbytes=build,
-        joined_nbytes=probe,
+        joined_nbytes=facts.probe.rows.expected * 8.0,
     )
 
 

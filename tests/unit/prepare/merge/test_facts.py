@@ -131,7 +131,9 @@ def test_the_plan_says_why_there_is_no_table(tmp_path, given, reason):
     weighed = [other for other in plan.rejected if other.cost is not None]
     assert plan.cost is not None
     for other in weighed:
-        assert other.reason.startswith((f"{plan.strategy} comes first and costs", f"{plan.strategy} is cheaper"))
+        assert other.reason.startswith(
+            (f"{plan.strategy} comes first and costs", f"{plan.strategy} is cheaper")
+        )
 
 
 def test_few_rows_are_counted(tmp_path, monkeypatch):
