@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import tempfile
 import time
@@ -50,7 +51,7 @@ def _frame(kind: str, rows: int, seed: int) -> pd.DataFrame:
 
 
 def _rates(left: str, right: str, directory: str) -> Iterator[tuple[str, float]]:
-    """Take the parts of whole runs apart: each run does what the one before does, and one thing more."""
+    """Take whole runs apart: each does what the one before does, and one thing more."""
     frames = dd.read_parquet(left), dd.read_parquet(right)
     nbytes = [int(frame.memory_usage(deep=True).sum().compute()) for frame in frames]
     read = _seconds(lambda: [frame.map_partitions(len).compute() for frame in frames])
@@ -65,22 +66,21 @@ def _rates(left: str, right: str, directory: str) -> Iterator[tuple[str, float]]
             )
             for strategy in ("broadcast", "staged")
         }
-        cells = _seconds(lambda: joined["broadcast"].map_partitions(len).compute())
-        pieces = joined["broadcast"].npartitions
-        yield "join", (nbytes[0] + pieces * nbytes[1]) / (cells - read)
-        graph = joined["staged"].map_partitions(len)
-        staged = _seconds(lambda: graph.compute())
-        cost = safeframe.explain(joined["staged"]).cost
-        assert cost is not None, "merges are weighed"
-        join = cost.joined_nbytes * (cells - read) / (nbytes[0] + pieces * nbytes[1])
-        yield "staged and fetched", cost.staged_nbytes / (staged - read - join)
+        costs: dict[str, Any] = {
+            strategy: safeframe.explain(frame).cost for strategy, frame in joined.items()
+        }
+        took = {strategy: _seconds(frame.map_partitions(len).compute) for strategy, frame in joined.items()}
+        join = (took["broadcast"] - read) / costs["broadcast"].joined_nbytes
+        yield "join", 1 / join
+        moved = took["staged"] - read - join * costs["staged"].joined_nbytes
+        yield "staged and fetched", costs["staged"].staged_nbytes / moved
 
 
 def _task_seconds() -> float:
     """Measure what a task takes that does nothing, with its part of an output partition's file."""
     few, many = (dd.from_map(_frame, ["numbers"] * n, [100] * n, range(n)) for n in (10, 210))
     with tempfile.TemporaryDirectory() as path:
-        both = [_seconds(lambda ddf=ddf: ddf.to_parquet(path)) for ddf in (few, many)]
+        both = [_seconds(functools.partial(ddf.to_parquet, path)) for ddf in (few, many)]
     return (both[1] - both[0]) / 200
 
 

@@ -30,7 +30,8 @@ def test_one_key_of_any_kind(data, kind, how, nbytes):
     try:
         result, plan = merged(*sides, how=how, on="k", partition_size=nbytes, strategy="broadcast")
     except ValidationError as error:
-        assert "one row of the other side can make" in str(error)
+        if "one row of the other side can make" not in str(error):
+            raise
         return
     assert plan.largest_partition_nbytes <= nbytes + plan.row_nbytes
     same_rows(result, left.merge(right, how=how, on="k"), ["l", "r"])

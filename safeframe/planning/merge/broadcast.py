@@ -96,7 +96,7 @@ class _MostOutput:
     def most_rows(self, made: float) -> int:
         """Return the most probe rows that make no more result rows than that."""
         if self.made[-1] <= made:
-            return int(2**62)
+            return 2**62
         last = int(np.searchsorted(self.made, made, side="right")) - 1
         rise = (self.made[last + 1] - self.made[last]) / (self.rows[last + 1] - self.rows[last])
         return int(self.rows[last] + (made - self.made[last]) / rise + 1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -47,8 +48,8 @@ def test_no_piece_makes_more_than_the_target_and_none_is_cut_without_need(left, 
     try:
         plan = plan_merge(given)
     except ValidationError as error:
-        assert "one row of the other side can make" in str(error)
-        assert "right side" in str(error)
+        if "one row of the other side can make" not in str(error):
+            raise
         assert max(np.bincount(held)) > rows
         return
     if plan.run.build_side == "left":
@@ -57,7 +58,7 @@ def test_no_piece_makes_more_than_the_target_and_none_is_cut_without_need(left, 
     assert plan.output_partitions == sum(pieces)
     for part, count in zip(parts, pieces, strict=True):
         ends = [len(part) * number // count for number in range(count + 1)]
-        made = [result_rows(part[lo:hi], held, how) for lo, hi in zip(ends, ends[1:], strict=False)]
+        made = [result_rows(part[lo:hi], held, how) for lo, hi in pairwise(ends)]
         assert max(made) * width <= min(plan.largest_partition_nbytes + width, plan.partition_nbytes)
         most = max(np.bincount(held)) if how in ("inner", "left") else 1
         assert count <= max(1, -(-len(part) // max(rows // most, 1)))
