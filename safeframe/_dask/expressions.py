@@ -81,7 +81,9 @@ __all__ = [
     "groupby_reductions",  # above a merge: classes that are not exported, by name
     "is_filter_pushdown_available",  # whether all that takes a node filters it in the same way
     "reductions",  # above a merge: as groupby_reductions
+    "row_filters",  # in a frame: as row_steps, and leave rows out
     "row_functions",  # in a frame: functions of each row
+    "row_steps",  # in a frame: steps that can be taken for some rows of a partition at a time
     "strip_unknown_categories",  # frees a frame without rows of dask's mark; only dask's concat does it else
 ]
 
@@ -117,3 +119,22 @@ def row_functions() -> tuple[type, ...]:
     """Return dask's functions of series whose every value is made of the same row's, but for arithmetic."""
     names = ("Abs", "Between", "Clip", "IsNa", "Mask", "NotNull", "Round", "Unaryop", "Where")
     return tuple(getattr(_expr, name) for name in names)
+
+
+def row_steps() -> frozenset[type]:
+    """Return dask's steps that make each row of the same row of what they take, and of nothing else.
+
+    Arithmetic and comparisons are subclasses of ``Binop`` and ``Unaryop``. Of the other classes a subclass may
+    do anything: they are compared by identity.
+    """
+    names = (
+        *("Projection", "Assign", "AsType", "Fillna", "Isin", "Index", "RenameFrame", "ColumnsSetter", "RenameSeries"),
+        *("ToFrame", "Drop", "Replace", "ArrowStringConversion", "ClearDivisions", "AddPrefix", "AddSuffix"),
+        *("Abs", "Between", "Clip", "IsNa", "Mask", "NotNull", "Round", "Where"),
+    )  # fmt: skip
+    return frozenset({PropertyMap, FunctionMap, UFuncElemwise, *(getattr(_expr, name) for name in names)})
+
+
+def row_filters() -> frozenset[type]:
+    """Return dask's steps that leave out rows, each by what is in it."""
+    return frozenset({Filter, _expr.DropnaFrame, _expr.DropnaSeries})

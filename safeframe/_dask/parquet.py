@@ -2,6 +2,7 @@
 
 Covers: the files of an expression; reader, parts and rows of a frame that is
 nothing but a parquet source; the same reader on tables that are here already.
+What a task reads, to be read in slices, is in ``parquet_tasks``.
 Does not cover: which rows are read at a time (``sizing.parquet.slices``).
 
 The public API makes frames of files, and of a frame it tells neither its files nor

@@ -11,6 +11,21 @@ SLICE_NBYTES = 16 * MIB
 PARQUET_BUFFER_NBYTES = 1 * MIB
 """Bytes that a parquet column is read ahead by, where a row group is streamed rather than read whole."""
 
+PARQUET_BUFFERED_COLUMNS = 16
+"""Columns of a file up to which each is read ahead by so much."""
+
+PARQUET_SMALL_BUFFER_NBYTES = 128 * 1024
+"""Bytes that a column is read ahead by where there are more."""
+
+SLICE_BATCHES = 8
+"""Batches that a slice of a parquet file is gathered of, at the least: it is not much larger where rows get wider."""
+
+SLICE_FIRST_ROWS = 2**10
+"""Rows that are decoded first, to see how wide they are."""
+
+SLICE_MOST_ROWS = 2**17
+"""Rows that are decoded at a time, at most."""
+
 SLICE_MARGIN = 3
 """Factor on the size of a slice, of which only the mean row is known when it is cut."""
 

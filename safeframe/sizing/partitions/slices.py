@@ -1,0 +1,236 @@
+"""Slices of the partitions of a frame: some rows at a time, as the whole partition would have them.
+
+Covers: which steps of a lowered expression look at one row alone, and are taken slice by slice; partitions of parquet
+files, read in slices; partitions that have to be made whole, cut into slices.
+Does not cover: decoding files (``sizing.parquet.stream``), what is done with slices (``engine.exchange.stage``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from dask.task_spec import Task
+
+from safeframe import options
+from safeframe._dask.expressions import (
+    Accessed,
+    Assign,
+    AsType,
+    Binop,
+    DelayedExpr,
+    Expr,
+    Fused,
+    Isin,
+    RenameSeries,
+    Unaryop,
+    row_filters,
+    row_steps,
+)
+from safeframe._dask.parquet_tasks import TableParts, is_parquet_read, parquet_task_parts
+from safeframe._dask.trees import graph_of
+from safeframe.kernels.columns.categories import UNKNOWN
+from safeframe.sizing.parquet.stream import table_frames
+
+_STEPS, _FILTERS = row_steps(), row_filters()
+
+
+class SlicedPart(Protocol):
+    """A partition that is made in slices."""
+
+    def slices(self, nbytes: int) -> Iterator[pd.DataFrame]:
+        """Return its rows in order, in frames of about so many bytes; none where it has no rows."""
+
+
+class WholePart:
+    """A partition that is made whole, by its own task or by another one, and cut into slices."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: Task | pd.DataFrame) -> None:
+        self.source = source
+
+    def slices(self, nbytes: int) -> Iterator[pd.DataFrame]:
+        """See :class:`SlicedPart`; slices share the memory of the whole."""
+        frame = self.source() if isinstance(self.source, Task) else self.source
+        rows = max(1, int(nbytes / max(1.0, _row_nbytes(frame))))
+        if rows >= len(frame):
+            yield frame
+            return
+        for start in range(0, len(frame), rows):
+            yield frame.iloc[start : start + rows]
+
+    def __getstate__(self) -> Any:
+        return self.source
+
+    def __setstate__(self, state: Any) -> None:
+        self.source = state
+
+
+class ParquetPart:
+    """A partition of parquet files, read in slices, each of which the steps after the read are taken with."""
+
+    __slots__ = ("source", "steps", "tables")
+
+    def __init__(self, tables: Sequence[TableParts], steps: Sequence[tuple[Any, Task]], source: Any) -> None:
+        self.tables = tables
+        self.steps = steps
+        self.source = source
+
+    def slices(self, nbytes: int) -> Iterator[pd.DataFrame]:
+        """See :class:`SlicedPart`."""
+        for table in self.tables:
+            for frame in table_frames(table, nbytes):
+                holder = [frame]
+                del frame
+                made = self._after_steps(holder)
+                if len(made):
+                    yield made
+                del made
+
+    def _after_steps(self, holder: list[pd.DataFrame]) -> pd.DataFrame:
+        values: dict[Any, Any] = {self.source: holder.pop()}
+        last = self.source
+        for key, step in self.steps:
+            values[key] = step({needed: values[needed] for needed in step.dependencies})
+            last = key
+        made: pd.DataFrame = values[last]
+        return made
+
+    def __getstate__(self) -> Any:
+        return self.tables, self.steps, self.source
+
+    def __setstate__(self, state: Any) -> None:
+        self.tables, self.steps, self.source = state
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlicedFrame:
+    """A lowered frame whose partitions are read in slices."""
+
+    read: Any
+    """The parquet source."""
+    steps: tuple[Any, ...]
+    """The expressions of the steps after it, each after those that it takes."""
+    constants: tuple[tuple[Any, Task], ...]
+    """Keys and tasks of values that steps take, the same for all partitions."""
+
+    def part(self, number: int) -> ParquetPart | None:
+        """Return a partition; None where its files are not read as dask's own readers read them."""
+        source = (self.read._name, number)
+        tables = parquet_task_parts(self.read._task(source, number))
+        if tables is None:
+            return None
+        keys = [(step._name, number) for step in self.steps]
+        steps = [(key, step._task(key, number)) for key, step in zip(keys, self.steps, strict=True)]
+        return ParquetPart(tables, [*self.constants, *steps], source)
+
+    def parts(self) -> list[ParquetPart] | None:
+        """Return all partitions; None where one cannot be read in slices."""
+        found = []
+        for number in range(self.read.npartitions):
+            part = self.part(number)
+            if part is None:
+                return None
+            found.append(part)
+        return found
+
+
+def sliced_frame(frame: Any) -> SlicedFrame | str:
+    """Return how partitions of a lowered expression are read in slices, or why they have to be made whole."""
+    found = _Steps()
+    try:
+        found.rows_of(frame)
+    except _NeedsWholeError as error:
+        return str(error)
+    assert found.read is not None, "every chain of steps begins with a source"
+    return SlicedFrame(found.read, tuple(found.steps), tuple(found.constants.items()))
+
+
+class _NeedsWholeError(Exception):
+    """A step needs more of a partition than a row."""
+
+
+class _Steps:
+    """The steps of a lowered expression, as far as each looks at one row alone."""
+
+    def __init__(self) -> None:
+        self.read: Any = None
+        self.steps: list[Any] = []
+        self.constants: dict[Any, Task] = {}
+        self._rows: dict[str, str] = {}
+        self._inside: dict[str, Any] = {}
+
+    def rows_of(self, expr: Any) -> str:
+        """Return a name of the rows that an expression has: that of what made them."""
+        if isinstance(expr, Fused):
+            # As it was before dask fused it: its first is its result, and names are those of its own.
+            self._inside.update({one._name: one for one in expr.exprs})
+            expr = expr.exprs[0]
+        name: str = expr._name
+        if name not in self._rows:
+            self._rows[name] = self._found_rows(expr)
+        return self._rows[name]
+
+    def _found_rows(self, expr: Any) -> str:
+        name: str = expr._name
+        if is_parquet_read(expr):
+            if not len(expr._meta.columns if isinstance(expr._meta, pd.DataFrame) else [0]):
+                raise _NeedsWholeError("no column is read")
+            if self.read is not None and self.read._name != name:
+                raise _NeedsWholeError("rows of two files are put side by side")
+            self.read = expr
+            return name
+        if not _takes_one_row(expr):
+            raise _NeedsWholeError(f"{type(expr).__name__} may need more of a partition than a row")
+        below = []
+        for dependency in expr.dependencies():
+            if isinstance(dependency, DelayedExpr):
+                self._take_constant(dependency)
+            else:
+                below.append(self.rows_of(dependency))
+        # Rows that are not the same are brought together by their labels.
+        if len(set(below)) != 1:
+            raise _NeedsWholeError(f"{type(expr).__name__} takes rows of several steps")
+        self.steps.append(expr)
+        return name if type(expr) in _FILTERS else below[0]
+
+    def _take_constant(self, expr: Any) -> None:
+        graph = graph_of(expr)
+        if any(task.dependencies for task in graph.values()):
+            raise _NeedsWholeError("a step takes a value that is computed")
+        self.constants.update(graph)
+
+
+def _takes_one_row(expr: Any) -> bool:
+    """Whether a step makes a row of the same row of what it takes, whatever other rows there are."""
+    if not (type(expr) in _STEPS or type(expr) in _FILTERS or isinstance(expr, (Binop, Unaryop))):
+        return False
+    if any(isinstance(operand, (np.ndarray, pd.Series, pd.DataFrame, pd.Index)) for operand in expr.operands):
+        return False  # as long as a partition, if anything
+    if isinstance(expr, Accessed):
+        return expr.accessor in ("str", "dt")
+    if isinstance(expr, AsType):
+        return not _has_unknown_categories(expr._meta)
+    if isinstance(expr, Assign):
+        return not any(callable(value) and not isinstance(value, Expr) for value in expr.vals)
+    if isinstance(expr, RenameSeries):
+        return isinstance(expr.operand("index"), str)
+    return not isinstance(expr, Isin) or not isinstance(expr.operand("values"), Expr) or isinstance(
+        expr.operand("values"), DelayedExpr
+    )
+
+
+def _row_nbytes(frame: pd.DataFrame) -> float:
+    """Return the bytes of a row of a frame in memory, about."""
+    nbytes = float(frame.memory_usage(index=False).sum()) / max(1, len(frame))
+    return nbytes + options.VARIABLE_NBYTES * sum(dtype == object for dtype in frame.dtypes)
+
+
+def _has_unknown_categories(meta: Any) -> bool:
+    """Whether categories are those that a partition happens to have."""
+    dtypes = meta.dtypes if isinstance(meta, pd.DataFrame) else [meta.dtype]
+    return any(isinstance(dtype, pd.CategoricalDtype) and UNKNOWN in dtype.categories for dtype in dtypes)
