@@ -37,7 +37,7 @@ from dask.task_spec import List, Task
 
 from safeframe._dask.parquet import reader_of_tables
 
-__all__ = ["FileRows", "TableParts", "is_parquet_read", "parquet_task_parts"]
+__all__ = ["FileRows", "TablePart", "TableParts", "is_parquet_read", "parquet_task_parts"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -119,7 +119,9 @@ def parquet_task_parts(task: Any) -> list[TableParts] | None:
 def _fragment_part(
     fragment_wrapper: Any, filters: Any, columns: list[str], schema: pa.Schema, *, to_pandas: dict[str, Any]
 ) -> TablePart | None:
-    fragment = fragment_wrapper.fragment if isinstance(fragment_wrapper, FragmentWrapper) else fragment_wrapper
+    fragment = (
+        fragment_wrapper.fragment if isinstance(fragment_wrapper, FragmentWrapper) else fragment_wrapper
+    )
     if not _is_plain(fragment.format) or isinstance(filters, pc.Expression):
         return None
     wanted = FileRows(
@@ -218,7 +220,9 @@ _PLAIN = pa_ds.ParquetFileFormat()
 
 def _is_plain(file_format: Any) -> bool:
     """Whether files are read as pyarrow does where it is told nothing."""
-    return isinstance(file_format, pa_ds.ParquetFileFormat) and bool(file_format.read_options.equals(_PLAIN.read_options))
+    return isinstance(file_format, pa_ds.ParquetFileFormat) and bool(
+        file_format.read_options.equals(_PLAIN.read_options)
+    )
 
 
 def _engine_part(read: Any, piece: dict[str, Any]) -> TablePart:
@@ -272,7 +276,11 @@ class _EngineFrame:
             as_fragment = _need_filtering(filters, partition_keys)
             if partitions and partition_keys is None:
                 as_fragment, partition_keys = True, _hive_keys(path, fs, more.get("dataset") or {})
-            return table(_wanted(columns, schema, filters if as_fragment else None, partitions, partition_keys, as_fragment))
+            return table(
+                _wanted(
+                    columns, schema, filters if as_fragment else None, partitions, partition_keys, as_fragment
+                )
+            )
 
         return reader_of_tables(self.read, read_table)(self.piece)
 
@@ -289,7 +297,9 @@ def _wanted(
 ) -> FileRows:
     """Return what dask's own ``_read_table`` would read: of a fragment of a dataset, or of a file."""
     keys = dict(partition_keys or [])
-    added = {one.name: _Constant(keys.get(one.name), one.keys) for one in partitions or []}
+    added: dict[str, Callable[[int], pa.Array]] = {
+        one.name: _Constant(keys.get(one.name), one.keys) for one in partitions or []
+    }
     if not as_fragment:
         return FileRows(columns=columns, added=added)
     names = [name for name in columns if name is not None]

@@ -31,6 +31,7 @@ __all__ = [
     "lowered",
     "operation_arguments",
     "takes_one_column",
+    "task_of",
     "text_lines",
     "without_exchange",
 ]
@@ -44,6 +45,11 @@ def graph_of(expr: Any) -> dict[Any, Any]:
 def layer_of(expr: Any) -> dict[Any, Any]:
     """Return an expression's own tasks, without those of what it is made of."""
     return dict(expr._layer())
+
+
+def task_of(expr: Any, number: int) -> Any:
+    """Return the task that makes a partition of a concrete expression of what that takes, under the partition's key."""
+    return expr._task((expr._name, number), number)
 
 
 def is_concrete(expr: Any) -> bool:

@@ -39,6 +39,20 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FrameSource:
+    """How the partitions of a frame come about, as far as it decides what staging them takes."""
+
+    self_made: bool = False
+    """Whether each partition is made by its own task alone, so that a stage task can make several."""
+    fixed_width: bool = False
+    """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
+    whole: str = "it is not known what makes it"
+    """Why a partition has to be made whole; empty where it is read in slices."""
+    reader_nbytes: int = 0
+    """Bytes of pages, dictionaries and buffers while files are read in slices."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FrameProfile:
     """Rows and bytes of a frame and of its partitions."""
 
@@ -54,6 +68,8 @@ class FrameProfile:
     """Rows of the largest partition."""
     index_sampled: Width | None = None
     """What the sample says of the index' width; None where that is fixed."""
+    source: FrameSource = FrameSource()
+    """What makes its partitions."""
 
     @property
     def width(self) -> Width:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe.facts.keys import Counts
+from safeframe.facts.layout import StageTasks
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.sort import RangeFigures, SortFacts
 
@@ -109,8 +110,8 @@ class StagedGroups:
     """Where they are staged."""
     figures: RangeFigures
     """The ranges."""
-    group: tuple[int, int]
-    """Partitions of one stage task, and bytes that those of them which wait may take."""
+    group: StageTasks
+    """How partitions are given to stage tasks."""
     across: bool
     """Whether groups are cut by the order of their rows, so that they go over several shards."""
 

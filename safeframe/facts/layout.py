@@ -10,6 +10,18 @@ import numpy.typing as npt
 from safeframe.facts.keys import Codes, Counts
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageTasks:
+    """How partitions are given to stage tasks."""
+
+    partitions: int = 1
+    """Partitions of one task, where each is made by its own task alone."""
+    held_nbytes: int | None = None
+    """Bytes that rows which wait to be written may take, their order included; None for no bound."""
+    slice_nbytes: int | None = None
+    """Bytes of a partition that are taken at a time; None for all of it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ShardLayout:
     """Shards are ranges of codes; a cell is a row range of one shard's virtual join.

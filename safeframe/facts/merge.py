@@ -13,7 +13,7 @@ from safeframe.facts.estimate import Estimate, Width, format_interval
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Codes, Counts, KeyStatistics
-from safeframe.facts.layout import OrderedLayout, ShardLayout
+from safeframe.facts.layout import OrderedLayout, ShardLayout, StageTasks
 from safeframe.facts.p2p import P2PFacts, P2PSettings
 from safeframe.facts.step import Step
 from safeframe.units import format_count
@@ -255,6 +255,8 @@ class WritePlan:
     """Where rows are staged."""
     staging_free_nbytes: int | None
     """Free bytes there; None when that cannot be known."""
+    stage_tasks: tuple[StageTasks, StageTasks] = (StageTasks(), StageTasks())
+    """How the partitions of the left and of the right side are given to stage tasks."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         # Without the free bytes, of which there are others at every moment: the same call is to make the same merge.

@@ -14,7 +14,7 @@ from safeframe.facts.estimate import Width
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Codes, Counts, PartitionKeys, ShuffleKeys
-from safeframe.facts.layout import ShardLayout
+from safeframe.facts.layout import ShardLayout, StageTasks
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 
 
@@ -50,12 +50,8 @@ class SortFacts:
     share none, or need not be apart."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not gathered."""
-    self_made: bool
-    """Whether each partition is made by its own task alone, so that a stage task can make several."""
     cuts: Codes | None = None
     """Codes, or places among the sampled keys, of the user's divisions, the last one's end included."""
-    fixed_width: bool
-    """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
     sources: SourceFiles | None = None
     """The files that the keys were read from; None where there are none that can be checked for changes."""
 
@@ -157,10 +153,6 @@ class ShuffleFacts:
     """The user's number of partitions; None to derive it."""
     strategy: str | None
     """The user's strategy; None to choose."""
-    self_made: bool
-    """Whether each partition is made by its own task alone."""
-    fixed_width: bool
-    """Whether all columns are numbers or times, which wait to be staged as rows side by side."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not gathered."""
 
@@ -237,8 +229,8 @@ class StagedSort:
     """Where they are staged."""
     figures: RangeFigures
     """The ranges."""
-    group: tuple[int, int]
-    """Partitions of one stage task, and bytes that those of them which wait may take."""
+    group: StageTasks
+    """How partitions are given to stage tasks."""
     shards: StagedShards | None = None
     """Narrower ranges, in which rows are staged and put in order; None for the same."""
 
@@ -283,8 +275,8 @@ class StagedShuffle:
     """Where they are staged."""
     layout: ShardLayout
     """The shards."""
-    group: tuple[int, int]
-    """Partitions of one stage task, and bytes that those of them which wait may take."""
+    group: StageTasks
+    """How partitions are given to stage tasks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

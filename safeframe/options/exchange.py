@@ -5,6 +5,16 @@ MIB = 2**20
 STAGE_COPIES = 3.0
 """Copies of an input partition at once in a stage task: as read, as pandas, in shard order."""
 
+WHOLE_COPIES = 2.0
+"""Copies of a partition that has to be made whole, while it is made: as read or computed, and as pandas."""
+
+SLICE_FRACTION = 1 / 16
+"""Share of a task's budget that a slice of a partition may have: a slice is there some three times, and what waits to
+be written is to be several slices."""
+
+LEAST_SLICE_NBYTES = MIB
+"""A smaller slice costs more in calls than it saves in memory."""
+
 FETCH_COPIES = 2.0
 """Copies of a shard at once in a cell: as read from staging, and joined into one piece."""
 

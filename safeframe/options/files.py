@@ -17,6 +17,18 @@ PARQUET_BUFFERED_COLUMNS = 16
 PARQUET_SMALL_BUFFER_NBYTES = 128 * 1024
 """Bytes that a column is read ahead by where there are more."""
 
+READER_FILES = 4
+"""Files whose pages are looked at, to know what reading in slices holds."""
+
+READER_COLUMNS = 16
+"""Columns of a file whose pages are looked at: two requests each."""
+
+PAGE_COPIES = 3.0
+"""Copies of a page of a column while it is streamed: as it is in the file, decompressed, and as it is decoded."""
+
+DICTIONARY_COPIES = 3.0
+"""Copies of a dictionary: as it is in the file, decompressed, and its values by number."""
+
 SLICE_BATCHES = 8
 """Batches that a slice of a parquet file is gathered of, at the least: it is not much larger where rows get wider."""
 

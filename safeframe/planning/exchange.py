@@ -6,9 +6,11 @@ import math
 
 from safeframe import options
 from safeframe.facts.budget import Budget
+from safeframe.facts.frame import FrameSource
 from safeframe.facts.keys import Counts
+from safeframe.facts.layout import StageTasks
 from safeframe.facts.plan import Step
-from safeframe.planning.memory import group_peak_nbytes, sorted_shard_peak_nbytes
+from safeframe.planning.memory import group_peak_nbytes, sliced_peak_nbytes, sorted_shard_peak_nbytes
 from safeframe.units import format_count, format_nbytes
 
 
@@ -44,9 +46,101 @@ def held_nbytes(
     does not. Rows that are narrower staged than in pandas take less.
     """
     rows = int(partition_rows.max(initial=0))
-    one = int(_waiting_copies(fixed_width) * rows * row_nbytes) + options.STAGED_ROW_NBYTES * rows
+    one = _waiting_nbytes(rows, row_nbytes, fixed_width)
     room = max(budget.task_nbytes, 0) - int(options.STAGE_COPIES * rows * row_nbytes)
     return max(one, min(group * one, room))
+
+
+def stage_tasks(partition_rows: Counts, row_nbytes: float, budget: Budget, source: FrameSource) -> StageTasks:
+    """Choose how partitions are given to stage tasks, and how much of one is taken at a time.
+
+    Parameters
+    ----------
+    partition_rows
+        Rows of each input partition.
+    row_nbytes
+        Bytes of one row.
+    budget
+        What a worker may use.
+    source
+        What makes the partitions.
+
+    Notes
+    -----
+    A partition that is no larger than a slice is made by its own task, and so are rows of numbers where a task
+    has room for all of a partition: reading in slices takes longer.
+    """
+    rows = int(partition_rows.max(initial=0))
+    nbytes = int(rows * row_nbytes)
+    task_nbytes = max(budget.task_nbytes, 0)
+    group = group_size(partition_rows, row_nbytes, budget, self_made=source.self_made)
+    held = held_nbytes(partition_rows, row_nbytes, budget, group, fixed_width=source.fixed_width)
+    fits = group_peak_nbytes(partition_nbytes=nbytes, held_nbytes=held) <= task_nbytes
+    slice_nbytes = _slice_nbytes(task_nbytes)
+    if nbytes <= slice_nbytes or (source.fixed_width and fits):
+        return StageTasks(partitions=group, held_nbytes=held)
+    rest = _partition_nbytes(nbytes, source)
+    slice_rows = math.ceil(slice_nbytes / max(row_nbytes, 1.0))
+    least = _waiting_nbytes(slice_rows, row_nbytes, source.fixed_width)
+    room = task_nbytes - rest - sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=slice_nbytes)
+    all_of_it = group * _waiting_nbytes(rows, row_nbytes, source.fixed_width)
+    return StageTasks(
+        partitions=group, held_nbytes=max(least, min(all_of_it, room)), slice_nbytes=slice_nbytes
+    )
+
+
+def stage_step(
+    kind: str,
+    partition_rows: Counts,
+    row_nbytes: float,
+    source: FrameSource,
+    tasks: StageTasks,
+) -> Step:
+    """Describe the staging of a frame."""
+    rows = int(partition_rows.max(initial=0))
+    nbytes = int(rows * row_nbytes)
+    held = tasks.held_nbytes or 0
+    waiting = (
+        f"{format_nbytes(held)} of rows of up to {tasks.partitions} of them that wait to be written (× "
+        f"{_waiting_copies(source.fixed_width):g}, and {options.STAGED_ROW_NBYTES} B a row)"
+    )
+    if tasks.slice_nbytes is None:
+        peak = group_peak_nbytes(partition_nbytes=nbytes, held_nbytes=held)
+        reason = f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, and {waiting}"
+    else:
+        slice_rows = math.ceil(tasks.slice_nbytes / max(row_nbytes, 1.0))
+        taken = sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=tasks.slice_nbytes)
+        rest = _partition_nbytes(nbytes, source)
+        peak = rest + taken + held
+        of_it, why = f"pages and dictionaries of {format_nbytes(rest)}", ""
+        if source.whole:
+            of_it = f"a partition of {format_nbytes(nbytes)} × {options.WHOLE_COPIES:g}"
+            why = f"; a partition is made whole: {source.whole}"
+        reason = (
+            f"{of_it}, a slice of {format_nbytes(tasks.slice_nbytes)} × {options.STAGE_COPIES:g}, "
+            f"{options.ROW_INDEX_NBYTES} B for each of {format_count(slice_rows)} rows, and {waiting}{why}"
+        )
+    return Step(
+        kind=kind,
+        tasks=math.ceil(len(partition_rows) / tasks.partitions),
+        task_peak_nbytes=peak,
+        reason=reason,
+    )
+
+
+def _slice_nbytes(task_nbytes: int) -> int:
+    return max(
+        options.LEAST_SLICE_NBYTES, min(options.SLICE_NBYTES, int(task_nbytes * options.SLICE_FRACTION))
+    )
+
+
+def _partition_nbytes(nbytes: int, source: FrameSource) -> int:
+    """Return what there is besides slices: what their pages take, or a partition that is made whole."""
+    return source.reader_nbytes if not source.whole else int(options.WHOLE_COPIES * nbytes)
+
+
+def _waiting_nbytes(rows: int, row_nbytes: float, fixed_width: bool) -> int:
+    return int(_waiting_copies(fixed_width) * rows * row_nbytes) + options.STAGED_ROW_NBYTES * rows
 
 
 def _waiting_copies(fixed_width: bool) -> float:
@@ -57,27 +151,21 @@ def exchange_steps(
     *,
     partition_rows: Counts,
     row_nbytes: float,
-    group: int,
-    held: int,
-    fixed_width: bool,
+    source: FrameSource,
+    tasks: StageTasks,
     largest_rows: int,
     output_partitions: int,
     kind: str,
 ) -> tuple[Step, ...]:
     """Return the steps: staging groups of partitions, and making partitions of shards."""
-    rows = int(partition_rows.max(initial=0))
-    nbytes = int(rows * row_nbytes)
     cell_nbytes = int(largest_rows * row_nbytes)
     return (
-        Step(
-            kind="stage groups of partitions" if group > 1 else "stage partitions",
-            tasks=math.ceil(len(partition_rows) / group),
-            task_peak_nbytes=group_peak_nbytes(partition_nbytes=nbytes, held_nbytes=held),
-            reason=(
-                f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, and {format_nbytes(held)} of up "
-                f"to {group} of them that wait to be written (× {_waiting_copies(fixed_width):g}, and "
-                f"{options.STAGED_ROW_NBYTES} B a row)"
-            ),
+        stage_step(
+            "stage groups of partitions" if tasks.partitions > 1 else "stage partitions",
+            partition_rows,
+            row_nbytes,
+            source,
+            tasks,
         ),
         Step(
             kind=kind,

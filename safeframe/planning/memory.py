@@ -38,6 +38,19 @@ def group_peak_nbytes(*, partition_nbytes: int, held_nbytes: int) -> int:
     return int(options.STAGE_COPIES * partition_nbytes) + held_nbytes
 
 
+def sliced_peak_nbytes(*, slice_rows: int, slice_nbytes: int) -> int:
+    """Return the peak of staging one slice of a partition, besides the partition and what waits to be written.
+
+    The slice as it is read, as pandas, and as it is staged, with codes and order per row.
+
+    Examples
+    --------
+    >>> sliced_peak_nbytes(slice_rows=1000, slice_nbytes=24_000)
+    112000
+    """
+    return int(options.STAGE_COPIES * slice_nbytes) + options.ROW_INDEX_NBYTES * slice_rows
+
+
 def sorted_shard_peak_nbytes(*, rows: int, nbytes: int, output_nbytes: int | None = None) -> int:
     """Return the peak of ordering a shard and of consuming it.
 

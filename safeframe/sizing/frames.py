@@ -21,6 +21,7 @@ from safeframe.facts.keys import Counts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.columns.objects import may_be_unwritable, unwritable_columns
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
+from safeframe.sizing.partitions.slices import frame_source
 from safeframe.sizing.partitions.tasks import each_partition
 from safeframe.sizing.remembered import Side, each_once
 
@@ -95,6 +96,7 @@ def _profile(ddf: dd.DataFrame, partition_rows: Counts) -> FrameProfile:
         partitions=len(partition_rows),
         rows=Estimate.computed(int(partition_rows.sum())),
         largest_partition_rows=Estimate.computed(int(partition_rows.max(initial=0))),
+        source=frame_source(ddf),
     )
 
 

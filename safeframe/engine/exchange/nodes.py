@@ -15,7 +15,8 @@ piece per file. Others are fused with the stage task one by one, where dask can.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
@@ -25,17 +26,17 @@ from distributed import Future
 from safeframe._dask.expressions import Blockwise, Expr, FromGraph
 from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.runs import start_run
-from safeframe.engine.exchange.stage import stage_files, stage_group
+from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.storage.janitor import SEAL_PREFIX
+from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.router import Router, StagedColumns
-from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, stands_alone
+from safeframe.sizing.partitions.slices import SlicedPart, WholePart, sliced_frame
+from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
 
 
-def stage(
-    frame: Any, columns: StagedColumns, router: Router, directory: str, group: tuple[int, int] | None = None
-) -> Any:
+def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
     """Return the expression that stages a lowered frame.
 
     Parameters
@@ -44,16 +45,26 @@ def stage(
         The lowered expression.
     columns, router, directory
         As :func:`safeframe.engine.exchange.stage.stage_group` takes them.
-    group
-        Partitions of one stage task, where partitions stand alone, and bytes
-        that those of them which wait to be written may take.
+    tasks
+        Partitions of one stage task, where partitions stand alone, what of them may wait to be written, and how
+        much of one is taken at a time.
     """
-    fused = frame.fuse()
-    if group is not None and group[0] > 1:
-        tasks = own_tasks(fused)
-        if tasks is not None:
-            return StageGroups(fused, columns, router, directory, *group)
-    return StagePartitions(frame, columns, router, directory).fuse()
+    if tasks.slice_nbytes is not None or tasks.partitions > 1:
+        groups = StageGroups(frame, columns, router, directory, tasks)
+        if groups.parts is not None:
+            return groups
+    return StagePartitions(frame, columns, router, directory, tasks).fuse()
+
+
+def _parts(frame: Any, slice_nbytes: int | None) -> list[SlicedPart] | None:
+    """Return partitions that are made inside stage tasks: in slices where they are; None where they need other tasks."""
+    if slice_nbytes is not None:
+        sliced = sliced_frame(frame)
+        parts = None if isinstance(sliced, str) else sliced.parts()
+        if parts is not None:
+            return [*parts]
+    tasks = own_tasks(frame.fuse())
+    return None if tasks is None else [WholePart(task) for task in tasks]
 
 
 class StagedWay(Protocol):
@@ -64,8 +75,8 @@ class StagedWay(Protocol):
         """Where they are staged."""
 
     @property
-    def group(self) -> tuple[int, int]:
-        """Partitions of one stage task, and bytes that those of them which wait may take."""
+    def group(self) -> StageTasks:
+        """How partitions are given to stage tasks."""
 
 
 def staged_cells(
@@ -97,23 +108,11 @@ def staged_cells(
     return ExchangeCells(Seal(run, seal, arguments, staged), make, expr._meta, expr.divisions, run)
 
 
-def self_made(ddf: Any) -> bool:
-    """Whether each partition of a collection is made by its own task alone."""
-    return own_tasks(lowered(ddf.expr.simplify()).fuse()) is not None
-
-
 def in_memory(expr: Any) -> bool:
     """Whether all partitions of an expression are in memory already, as those of a frame that was persisted are."""
     if not isinstance(expr, FromGraph):
         return False
     return all(isinstance(made, (Alias, Future, pd.DataFrame)) for made in layer_of(expr).values())
-
-
-def own_tasks(frame: Any) -> list[Task] | None:
-    """Return the tasks of a frame's partitions, when each needs nothing but itself."""
-    layer = layer_of(frame)
-    tasks = [layer.get(key) for key in frame.__dask_keys__()]
-    return tasks if all(stands_alone(task) for task in tasks) else None
 
 
 def part_of(frame: Any, own: list[Task] | None, number: int) -> Any:
@@ -124,50 +123,68 @@ def part_of(frame: Any, own: list[Task] | None, number: int) -> Any:
 class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
     """Write each partition to a file, by shard."""
 
-    _parameters = ["frame", "columns_", "router", "directory"]
+    _parameters = ["frame", "columns_", "router", "directory", "tasks"]
     _meta = pd.Series([], dtype=object)
 
     @staticmethod
     def operation(
-        frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str
+        frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks
     ) -> list[StagedFile]:
         """Stage one partition."""
-        return [stage_group([lambda: frame], columns, router, directory)]
+        return stage_parts(StagedParts([WholePart(frame)]), columns, router, directory, tasks)
 
 
 class StageGroups(Expr):  # type: ignore[misc]
     """Write each group of partitions that stand alone to a file, by shard."""
 
-    _parameters = ["frame", "columns_", "router", "directory", "group", "held_nbytes"]
+    _parameters = ["frame", "columns_", "router", "directory", "tasks"]
     _meta = pd.Series([], dtype=object)
 
     def dependencies(self) -> list[Any]:
         """Nothing: the frame's tasks are part of this expression's own."""
         return []
 
+    @functools.cached_property
+    def parts(self) -> list[SlicedPart] | None:
+        """The partitions; None where other tasks have a part in making them."""
+        return _parts(self.frame, self.tasks.slice_nbytes)
+
     def _divisions(self) -> Any:
-        return (None,) * (-(-self.frame.npartitions // self.group) + 1)
+        return (None,) * (-(-self.frame.npartitions // self.tasks.partitions) + 1)
 
     def _layer(self) -> dict[Any, Any]:
-        tasks = own_tasks(self.frame)
-        assert tasks is not None, "checked when the expression was made"
+        parts, size = self.parts, self.tasks.partitions
+        assert parts is not None, "checked when the expression was made"
         graph = {}
         for number in range(self.npartitions):
-            parts = PartitionTasks(
-                [PartitionTask(task) for task in tasks[number * self.group : (number + 1) * self.group]]
-            )
+            some = StagedParts(parts[number * size : (number + 1) * size])
             key = (self._name, number)
-            graph[key] = Task(
-                key, stage_tasks, parts, self.columns_, self.router, self.directory, self.held_nbytes
-            )
+            graph[key] = Task(key, stage_parts, some, self.columns_, self.router, self.directory, self.tasks)
         return graph
 
 
-def stage_tasks(
-    parts: PartitionTasks, columns: StagedColumns, router: Router, directory: str, held_nbytes: int
+class StagedParts:
+    """Partitions inside one stage task; dask does not look inside."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Sequence[SlicedPart]) -> None:
+        self.parts = parts
+
+    def slices(self, nbytes: int | None) -> Iterator[Callable[[], pd.DataFrame]]:
+        """Return functions that each give a slice, to be called before the next one is asked for."""
+        for part in self.parts:
+            for frame in part.slices(nbytes):
+                holder = [frame]
+                del frame
+                yield holder.pop
+
+
+def stage_parts(
+    parts: StagedParts, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks
 ) -> list[StagedFile]:
-    """Make partitions one after the other, and stage them."""
-    return stage_files([part.make for part in parts], columns, router, directory, held_nbytes)
+    """Make partitions one after the other, slice by slice, and stage them."""
+    return stage_files(parts.slices(tasks.slice_nbytes), columns, router, directory, tasks.held_nbytes)
 
 
 class Seal(Expr):  # type: ignore[misc]

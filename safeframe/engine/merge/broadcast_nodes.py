@@ -38,6 +38,7 @@ from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.engine.storage.local import STAGED
 from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.layout import StageTasks
 from safeframe.facts.merge import BroadcastMerge
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.merge.spec import JoinSpec
@@ -97,6 +98,7 @@ def table_cells(
     planned: ProbeFacts,
     limit: PartitionLimit,
     divisions: Any,
+    tasks: StageTasks,
 ) -> Any:
     """Return the expression of a join with a side in a table that every worker maps."""
     probe, build = (left, right) if table.keys.build_side == "right" else (right, left)
@@ -104,7 +106,7 @@ def table_cells(
     # A run of its own: its files go once the table is there.
     side_run = f"{run}-side"
     router = JoinRouter(table.build.on, table.build.schema, slices)
-    staged = stage(build, table.build, router, start_run(base, side_run))
+    staged = stage(build, table.build, router, start_run(base, side_run), tasks)
     path = f"{start_run(base, run)}/table{STAGED}"
     side = Seal(side_run, seal_side, (table, path, planned.build), staged)
     sealed = Seal(run, seal_table, (table, limit), TableSlices(side, side_run, slices.n_shards))

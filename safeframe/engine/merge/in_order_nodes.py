@@ -21,7 +21,7 @@ import numpy as np
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Expr
-from safeframe.engine.exchange.nodes import own_tasks, part_of, seal_key
+from safeframe.engine.exchange.nodes import part_of, seal_key
 from safeframe.engine.merge.in_order_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import OrderedLayout, ShardLayout, TouchedParts
@@ -29,6 +29,7 @@ from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.virtual import Range
 from safeframe.planning.merge.touched_parts import cell_parts
+from safeframe.sizing.partitions.tasks import own_tasks
 
 
 def ordered_partitions(

@@ -55,6 +55,7 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.merge.spec import JoinSpec, JoinTerms, SideSpec, column_places
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
+from safeframe.planning.merge.staged import side_tasks
 
 
 class SafeMerge(Planned, CountedMerge):
@@ -182,7 +183,10 @@ class SafeMerge(Planned, CountedMerge):
             case TableMerge(table=keys):
                 table, base = JoinTable(spec, keys), plan.staging_directory or ""
                 planned = self._probe_facts(keys.build_side)
-                return table_cells(left, right, table, self._name, base, planned, limit, self.divisions)
+                tasks = side_tasks(self.facts, keys.build_side)
+                return table_cells(
+                    left, right, table, self._name, base, planned, limit, self.divisions, tasks
+                )
             case BroadcastMerge():
                 planned = self._probe_facts(way.build_side)
                 return broadcast_cells(left, right, spec, way, planned, limit, self.divisions)
@@ -200,7 +204,13 @@ class SafeMerge(Planned, CountedMerge):
         """Stage lowered frames, by the side that each is, by the shards of the plan."""
         directory = start_run(self.plan.staging_directory or "", self._name)
         return [
-            stage(frame, side, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), directory)
+            stage(
+                frame,
+                side,
+                JoinRouter(side.on, side.schema, layout, layout.empty_of(name)),
+                directory,
+                side_tasks(self.facts, name),
+            )
             for name, (frame, side) in sides.items()
         ]
 

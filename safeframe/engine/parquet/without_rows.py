@@ -150,14 +150,16 @@ def joined_files(
     spec = form.spec
     run = f"joined-{tokenize(left._name, right._name, form, write, token)}"
     directory = start_run(write.staging_directory, run)
+    sides = ("left", left, spec.left), ("right", right, spec.right)
     staged = [
         stage(
             frame,
             side,
             JoinRouter(side.on, side.schema, write.layout, write.layout.empty_of(name)),
             directory,
+            tasks,
         )
-        for name, frame, side in (("left", left, spec.left), ("right", right, spec.right))
+        for (name, frame, side), tasks in zip(sides, write.stage_tasks, strict=True)
     ]
     limit = PartitionLimit.of(plan)
     sealed = Seal(run, seal_merge, (spec, write.layout, limit, planned), *staged)

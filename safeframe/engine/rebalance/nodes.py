@@ -24,7 +24,7 @@ from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Expr
 from safeframe._dask.trees import lowered
-from safeframe.engine.exchange.nodes import ExchangeCells, Seal, own_tasks
+from safeframe.engine.exchange.nodes import ExchangeCells, Seal
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.partition_limit import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
@@ -49,7 +49,7 @@ from safeframe.facts.rebalance import (
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.cuts import RowCuts, pieces_of
 from safeframe.sizing.parquet.slices import SlicedParquet
-from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
 
 
 def stands_alone(expr: Any) -> bool:

@@ -14,7 +14,7 @@ from safeframe.planning.costs import cost_of
 from safeframe.planning.memory import cell_reason, sorted_cell_peak_nbytes, stage_peak_nbytes
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut
-from safeframe.planning.merge.staged import stage_reason, stage_step
+from safeframe.planning.merge.staged import side_step, stage_reason
 from safeframe.planning.merge.touched_parts import first_disorder, held_rows, touched_parts
 from safeframe.units import format_nbytes
 
@@ -56,7 +56,8 @@ def by_order(
     parts = sides[staying[0]][0].keys.partitions
     figures = lay_out(parts.first[parts.full])
     touched: dict[str, TouchedParts] = {}
-    held, checked_peak, steps, most = 0, 0, [], []
+    steps: list[Step] = []
+    held, checked_peak, most = 0, 0, []
     largest_rows, checked = 0, ""
     for name in staying:
         side, width = sides[name]
@@ -71,9 +72,7 @@ def by_order(
             checked_peak, checked = peak, stage_reason(largest, int(largest * width))
     held_nbytes = int(held * options.ORDERED_WAITING)
     moved = [name for name in sides if name not in staying]
-    for name in moved:
-        side, width = sides[name]
-        steps.append(stage_step(name, side.keys.partitions.rows, width))
+    steps.extend(side_step(facts, name) for name in moved)
     steps.append(
         Step(
             kind=f"check the {' and '.join(sorted(staying))} partitions",

@@ -5,31 +5,44 @@ from __future__ import annotations
 from dataclasses import replace
 
 from safeframe import options
+from safeframe.facts.budget import Budget
+from safeframe.facts.frame import FrameSource
 from safeframe.facts.keys import Counts
-from safeframe.facts.layout import OrderedLayout
-from safeframe.facts.merge import MergeFacts, MergeWay, OrderedMerge, StagedMerge
+from safeframe.facts.layout import OrderedLayout, StageTasks
+from safeframe.facts.merge import MergeFacts, MergeWay, OrderedMerge, SideFacts, StagedMerge
 from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of
-from safeframe.planning.memory import (
-    cell_peak_nbytes,
-    cell_reason,
-    stage_peak_nbytes,
-)
-from safeframe.planning.merge.offer import Offer, Widths
+from safeframe.planning.exchange import stage_step, stage_tasks
+from safeframe.planning.memory import cell_peak_nbytes, cell_reason
+from safeframe.planning.merge.offer import Offer, Widths, bounding_widths
 from safeframe.planning.merge.shards import LayOut, LayoutFigures
 from safeframe.planning.parquet import stretch_nbytes
 from safeframe.units import format_count, format_nbytes
 
 
-def stage_step(name: str, partition_rows: Counts, width: float) -> Step:
+def stage_side_step(
+    name: str, partition_rows: Counts, width: float, source: FrameSource, budget: Budget
+) -> Step:
     """Describe the staging of one side, of ``width`` bytes a row."""
-    rows = int(partition_rows.max(initial=0))
-    return Step(
-        kind=f"stage {name} partitions",
-        tasks=len(partition_rows),
-        task_peak_nbytes=stage_peak_nbytes(partition_rows=rows, partition_nbytes=int(rows * width)),
-        reason=stage_reason(rows, int(rows * width)),
-    )
+    tasks = stage_tasks(partition_rows, width, budget, source)
+    return stage_step(f"stage {name} partitions", partition_rows, width, source, tasks)
+
+
+def side_step(facts: MergeFacts, name: str) -> Step:
+    """Describe the staging of the side of a name."""
+    side, width = _side(facts, name)
+    return stage_side_step(name, side.keys.partitions.rows, width, side.profile.source, facts.budget)
+
+
+def side_tasks(facts: MergeFacts, name: str) -> StageTasks:
+    """Choose how the partitions of the side of a name are given to stage tasks."""
+    side, width = _side(facts, name)
+    return stage_tasks(side.keys.partitions.rows, width, facts.budget, side.profile.source)
+
+
+def _side(facts: MergeFacts, name: str) -> tuple[SideFacts, float]:
+    widths = bounding_widths(facts)
+    return (facts.left, widths.left) if name == "left" else (facts.right, widths.right)
 
 
 def stage_reason(rows: int, nbytes: int) -> str:
@@ -62,8 +75,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         return facts.staging.unavailable
     figures = lay_out(None)
     layout = figures.layout
-    left_rows, right_rows = facts.left.keys.partitions.rows, facts.right.keys.partitions.rows
-    steps = [stage_step("left", left_rows, widths.left), stage_step("right", right_rows, widths.right)]
+    steps = [side_step(facts, "left"), side_step(facts, "right")]
     output_nbytes = int(figures.cell_rows * widths.output)
     step = _cell_step(figures, figures.cell_rows, output_nbytes)
     stretch = stretch_nbytes(output_nbytes, max(facts.budget.task_nbytes, 0))

@@ -22,7 +22,7 @@ from safeframe.planning.memory import default_shard_nbytes, joined_file_peak_nby
 from safeframe.planning.merge.key_loads import KeyLoads, Loads, key_loads, loads_in_order
 from safeframe.planning.merge.offer import Widths, bounding_widths
 from safeframe.planning.merge.shards import lay_out
-from safeframe.planning.merge.staged import stage_step
+from safeframe.planning.merge.staged import side_step, side_tasks
 from safeframe.planning.parquet import row_group_nbytes, row_group_rows
 from safeframe.units import format_count, format_nbytes
 
@@ -85,8 +85,8 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
     layout, slices, file_nbytes, input_rows, input_nbytes = figures
     peak = joined_file_peak_nbytes(input_rows=input_rows, input_nbytes=input_nbytes, group_rows=group_rows)
     steps = (
-        stage_step("left", facts.left.keys.partitions.rows, widths.left),
-        stage_step("right", facts.right.keys.partitions.rows, widths.right),
+        side_step(facts, "left"),
+        side_step(facts, "right"),
         Step(
             kind="write compact files",
             tasks=layout.n_cells,
@@ -107,6 +107,7 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
         staging_nbytes=int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right),
         staging_directory=facts.staging.directory,
         staging_free_nbytes=facts.staging.free_nbytes,
+        stage_tasks=(side_tasks(facts, "left"), side_tasks(facts, "right")),
     )
 
 

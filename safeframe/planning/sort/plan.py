@@ -14,6 +14,7 @@ import math
 from dataclasses import replace
 
 from safeframe import options
+from safeframe.facts.layout import StageTasks
 from safeframe.facts.plan import Candidate, Plan, Step
 from safeframe.facts.sort import (
     AlignedSort,
@@ -26,7 +27,7 @@ from safeframe.facts.sort import (
     StagedSort,
     UnsortedRun,
 )
-from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
+from safeframe.planning.exchange import exchange_steps, stage_tasks
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import (
     default_partition_nbytes,
@@ -107,9 +108,8 @@ def staged_sort(facts: SortFacts, partition_nbytes: int, *, narrow: bool = True)
             exchange_steps(
                 partition_rows=facts.quantiles.partition_rows,
                 row_nbytes=facts.row_nbytes,
-                group=group[0],
-                held=group[1],
-                fixed_width=facts.fixed_width,
+                source=facts.profile.source,
+                tasks=group,
                 largest_rows=rows,
                 output_partitions=figures.layout.n_cells,
                 kind="order shards",
@@ -319,8 +319,6 @@ def _in_place(facts: SortFacts, partition_nbytes: int, run: SortRun | UnsortedRu
     return replace(plan, steps=(step,))
 
 
-def staged_group(facts: SortFacts) -> tuple[int, int]:
-    """Choose how many partitions one stage task of a sort joins, and what those that wait may take."""
-    rows, width, budget = facts.quantiles.partition_rows, facts.row_nbytes, facts.budget
-    group = group_size(rows, width, budget, self_made=facts.self_made)
-    return group, held_nbytes(rows, width, budget, group, fixed_width=facts.fixed_width)
+def staged_group(facts: SortFacts) -> StageTasks:
+    """Choose how partitions of a sort are given to stage tasks."""
+    return stage_tasks(facts.quantiles.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source)

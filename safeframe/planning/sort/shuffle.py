@@ -18,7 +18,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import ShuffleFacts, ShuffleRun, StagedShuffle
-from safeframe.planning.exchange import exchange_steps, group_size, held_nbytes
+from safeframe.planning.exchange import exchange_steps, stage_tasks
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
@@ -65,8 +65,7 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
     if facts.npartitions is None and facts.partition_nbytes is None:
         n = max(n, least_partitions(keys.rows * width, len(facts.partition_rows), facts.budget))
     largest_rows = largest_shard_rows(keys, n)
-    group = group_size(facts.partition_rows, width, facts.budget, self_made=facts.self_made)
-    held = held_nbytes(facts.partition_rows, width, facts.budget, group, fixed_width=facts.fixed_width)
+    group = stage_tasks(facts.partition_rows, width, facts.budget, facts.profile.source)
     reasons = [
         f"rows pass through {staging.directory} into {format_count(n)} partitions by the hash of their key"
     ]
@@ -89,9 +88,8 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
             exchange_steps(
                 partition_rows=facts.partition_rows,
                 row_nbytes=width,
-                group=group,
-                held=held,
-                fixed_width=facts.fixed_width,
+                source=facts.profile.source,
+                tasks=group,
                 largest_rows=largest_rows,
                 output_partitions=n,
                 kind="gather shards",
@@ -112,5 +110,5 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
         staging_nbytes=math.ceil(keys.rows * width),
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
-        run=ShuffleRun(way=StagedShuffle(directory=staging.directory, layout=layout, group=(group, held))),
+        run=ShuffleRun(way=StagedShuffle(directory=staging.directory, layout=layout, group=group)),
     )

@@ -236,7 +236,7 @@ class _Gathering:
             apart=apart,
             edges=edges,
             across=across,
-            waits=not facts.self_made and not in_memory(frame.expr),
+            waits=not facts.profile.source.self_made and not in_memory(frame.expr),
             by_p2p=False,
             why=self.source.why,
         )

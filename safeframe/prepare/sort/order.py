@@ -11,7 +11,6 @@ import numpy as np
 from dask.dataframe.api import new_collection
 
 from safeframe import config
-from safeframe.engine.exchange.nodes import self_made
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SafeSort, SortRequest
@@ -30,7 +29,6 @@ from safeframe.facts.sort import (
     SortWay,
     StagedSort,
 )
-from safeframe.kernels.columns.rows import rows_have_fixed_width
 from safeframe.kernels.keys.schema import common_schema
 from safeframe.kernels.routing.divisions import DivisionRouter, division_router
 from safeframe.kernels.routing.ranges import RangeRouter, range_router
@@ -134,7 +132,6 @@ def order_facts(
     ``budget`` is what was measured before, if it was: workers that have just read keys seem to hold more.
     """
     given = given.checked()
-    alone = self_made(frame)
     if budget is None:
         set_up_workers()
         budget = given_budget(given.memory)
@@ -173,9 +170,7 @@ def order_facts(
         split_keys=split_keys,
         ordered=_not_in_order(quantiles),
         alignment=_alignment(quantiles) if request.index is not None else None,
-        self_made=alone,
         sources=sources,
-        fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),
     )
 
 

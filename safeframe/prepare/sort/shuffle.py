@@ -10,7 +10,6 @@ import dask.dataframe as dd
 from dask.dataframe.api import new_collection
 
 from safeframe import config
-from safeframe.engine.exchange.nodes import self_made
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SafeShuffle
@@ -18,7 +17,6 @@ from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullErr
 from safeframe.facts.keys import KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import P2PShuffle, ShuffleFacts, ShuffleRun, StagedShuffle
-from safeframe.kernels.columns.rows import rows_have_fixed_width
 from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.ladder import cannot_run, check_strategy
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
@@ -91,8 +89,6 @@ def plan_by_key(
             partition_nbytes=partition_nbytes,
             npartitions=given.npartitions,
             strategy=given.strategy,
-            self_made=self_made(frame),
-            fixed_width=rows_have_fixed_width([*frame._meta.dtypes, frame._meta.index.dtype]),
             p2p=p2p,
         )
     )

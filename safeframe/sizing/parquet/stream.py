@@ -179,7 +179,9 @@ def _batches(source: _File, wanted: FileRows, batch_nbytes: int) -> Iterator[pa.
                 skip = 0
                 done += len(new)
                 left -= len(new)
-                fitting = max(1, min(int(batch_nbytes * len(new) / max(1, new.nbytes)), options.SLICE_MOST_ROWS))
+                fitting = max(
+                    1, min(int(batch_nbytes * len(new) / max(1, new.nbytes)), options.SLICE_MOST_ROWS)
+                )
                 yield new
                 del batch, new
                 # Not for a few rows more, which would be decoded twice.

@@ -7,10 +7,12 @@ Does not cover: decoding files (``sizing.parquet.stream``), what is done with sl
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.task_spec import Task
@@ -31,9 +33,14 @@ from safeframe._dask.expressions import (
     row_steps,
 )
 from safeframe._dask.parquet_tasks import TableParts, is_parquet_read, parquet_task_parts
-from safeframe._dask.trees import graph_of
+from safeframe._dask.trees import graph_of, lowered, task_of
+from safeframe.facts.frame import FrameSource
 from safeframe.kernels.columns.categories import UNKNOWN
+from safeframe.kernels.columns.rows import rows_have_fixed_width
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.parquet.pages import files_nbytes
 from safeframe.sizing.parquet.stream import table_frames
+from safeframe.sizing.partitions.tasks import own_tasks
 
 _STEPS, _FILTERS = row_steps(), row_filters()
 
@@ -41,8 +48,8 @@ _STEPS, _FILTERS = row_steps(), row_filters()
 class SlicedPart(Protocol):
     """A partition that is made in slices."""
 
-    def slices(self, nbytes: int) -> Iterator[pd.DataFrame]:
-        """Return its rows in order, in frames of about so many bytes; none where it has no rows."""
+    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
+        """Return its rows in order, in frames of about so many bytes or, for None, in one; none where it has no rows."""
 
 
 class WholePart:
@@ -53,9 +60,12 @@ class WholePart:
     def __init__(self, source: Task | pd.DataFrame) -> None:
         self.source = source
 
-    def slices(self, nbytes: int) -> Iterator[pd.DataFrame]:
+    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
         """See :class:`SlicedPart`; slices share the memory of the whole."""
         frame = self.source() if isinstance(self.source, Task) else self.source
+        if nbytes is None:
+            yield frame
+            return
         rows = max(1, int(nbytes / max(1.0, _row_nbytes(frame))))
         if rows >= len(frame):
             yield frame
@@ -73,17 +83,21 @@ class WholePart:
 class ParquetPart:
     """A partition of parquet files, read in slices, each of which the steps after the read are taken with."""
 
-    __slots__ = ("source", "steps", "tables")
+    __slots__ = ("source", "steps", "tables", "widening")
 
-    def __init__(self, tables: Sequence[TableParts], steps: Sequence[tuple[Any, Task]], source: Any) -> None:
+    def __init__(
+        self, tables: Sequence[TableParts], steps: Sequence[tuple[Any, Task]], source: Any, widening: float
+    ) -> None:
         self.tables = tables
         self.steps = steps
         self.source = source
+        self.widening = widening
 
-    def slices(self, nbytes: int) -> Iterator[pd.DataFrame]:
+    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
         """See :class:`SlicedPart`."""
+        assert nbytes is not None, "a partition that is made whole is made by its own task"
         for table in self.tables:
-            for frame in table_frames(table, nbytes):
+            for frame in table_frames(table, max(1, int(nbytes / self.widening))):
                 holder = [frame]
                 del frame
                 made = self._after_steps(holder)
@@ -101,13 +115,13 @@ class ParquetPart:
         return made
 
     def __getstate__(self) -> Any:
-        return self.tables, self.steps, self.source
+        return self.tables, self.steps, self.source, self.widening
 
     def __setstate__(self, state: Any) -> None:
-        self.tables, self.steps, self.source = state
+        self.tables, self.steps, self.source, self.widening = state
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class SlicedFrame:
     """A lowered frame whose partitions are read in slices."""
 
@@ -115,18 +129,24 @@ class SlicedFrame:
     """The parquet source."""
     steps: tuple[Any, ...]
     """The expressions of the steps after it, each after those that it takes."""
+    meta: Any
+    """What dask promises of a partition after the steps."""
     constants: tuple[tuple[Any, Task], ...]
     """Keys and tasks of values that steps take, the same for all partitions."""
 
     def part(self, number: int) -> ParquetPart | None:
         """Return a partition; None where its files are not read as dask's own readers read them."""
         source = (self.read._name, number)
-        tables = parquet_task_parts(self.read._task(source, number))
+        tables = parquet_task_parts(task_of(self.read, number))
         if tables is None:
             return None
-        keys = [(step._name, number) for step in self.steps]
-        steps = [(key, step._task(key, number)) for key, step in zip(keys, self.steps, strict=True)]
-        return ParquetPart(tables, [*self.constants, *steps], source)
+        steps = [((step._name, number), task_of(step, number)) for step in self.steps]
+        return ParquetPart(tables, [*self.constants, *steps], source, self._widening)
+
+    @functools.cached_property
+    def _widening(self) -> float:
+        """How many times wider rows are after the steps than they are read, about."""
+        return max(1.0, _width(self.meta) / max(1.0, _width(self.read._meta)))
 
     def parts(self) -> list[ParquetPart] | None:
         """Return all partitions; None where one cannot be read in slices."""
@@ -147,7 +167,29 @@ def sliced_frame(frame: Any) -> SlicedFrame | str:
     except _NeedsWholeError as error:
         return str(error)
     assert found.read is not None, "every chain of steps begins with a source"
-    return SlicedFrame(found.read, tuple(found.steps), tuple(found.constants.items()))
+    return SlicedFrame(found.read, tuple(found.steps), frame._meta, tuple(found.constants.items()))
+
+
+def frame_source(ddf: dd.DataFrame) -> FrameSource:
+    """Return how the partitions of a frame come about.
+
+    Notes
+    -----
+    **Eager.** Of some files of a parquet source the footer is read, and the heads of some pages.
+    """
+    frame = lowered(ddf.expr.simplify())
+    known = FrameSource(
+        self_made=own_tasks(frame.fuse()) is not None,
+        fixed_width=rows_have_fixed_width([*ddf._meta.dtypes, ddf._meta.index.dtype]),
+    )
+    sliced = sliced_frame(frame)
+    if not isinstance(sliced, SlicedFrame):
+        return replace(known, whole=sliced)
+    parts = sliced.parts()
+    if parts is None:
+        return replace(known, whole="its files are read in a way of their own")
+    files = [part for one in parts for table in one.tables for part in table.parts]
+    return replace(known, whole="", reader_nbytes=files_nbytes(files))
 
 
 class _NeedsWholeError(Exception):
@@ -179,13 +221,16 @@ class _Steps:
         name: str = expr._name
         if is_parquet_read(expr):
             if not len(expr._meta.columns if isinstance(expr._meta, pd.DataFrame) else [0]):
-                raise _NeedsWholeError("no column is read")
+                msg = "no column is read"
+                raise _NeedsWholeError(msg)
             if self.read is not None and self.read._name != name:
-                raise _NeedsWholeError("rows of two files are put side by side")
+                msg = "rows of two files are put side by side"
+                raise _NeedsWholeError(msg)
             self.read = expr
             return name
         if not _takes_one_row(expr):
-            raise _NeedsWholeError(f"{type(expr).__name__} may need more of a partition than a row")
+            msg = f"{type(expr).__name__} may need more of a partition than a row"
+            raise _NeedsWholeError(msg)
         below = []
         for dependency in expr.dependencies():
             if isinstance(dependency, DelayedExpr):
@@ -194,14 +239,16 @@ class _Steps:
                 below.append(self.rows_of(dependency))
         # Rows that are not the same are brought together by their labels.
         if len(set(below)) != 1:
-            raise _NeedsWholeError(f"{type(expr).__name__} takes rows of several steps")
+            msg = f"{type(expr).__name__} takes rows of several steps"
+            raise _NeedsWholeError(msg)
         self.steps.append(expr)
         return name if type(expr) in _FILTERS else below[0]
 
     def _take_constant(self, expr: Any) -> None:
         graph = graph_of(expr)
         if any(task.dependencies for task in graph.values()):
-            raise _NeedsWholeError("a step takes a value that is computed")
+            msg = "a step takes a value that is computed"
+            raise _NeedsWholeError(msg)
         self.constants.update(graph)
 
 
@@ -219,15 +266,25 @@ def _takes_one_row(expr: Any) -> bool:
         return not any(callable(value) and not isinstance(value, Expr) for value in expr.vals)
     if isinstance(expr, RenameSeries):
         return isinstance(expr.operand("index"), str)
-    return not isinstance(expr, Isin) or not isinstance(expr.operand("values"), Expr) or isinstance(
-        expr.operand("values"), DelayedExpr
+    return (
+        not isinstance(expr, Isin)
+        or not isinstance(expr.operand("values"), Expr)
+        or isinstance(expr.operand("values"), DelayedExpr)
     )
+
+
+def _width(meta: Any) -> float:
+    """Return the bytes of a row by its types, about."""
+    dtypes = meta.dtypes if isinstance(meta, pd.DataFrame) else [meta.dtype]
+    widths = [fixed_nbytes(dtype) for dtype in dtypes]
+    return sum(options.VARIABLE_NBYTES if width is None else width for width in widths)
 
 
 def _row_nbytes(frame: pd.DataFrame) -> float:
     """Return the bytes of a row of a frame in memory, about."""
     nbytes = float(frame.memory_usage(index=False).sum()) / max(1, len(frame))
-    return nbytes + options.VARIABLE_NBYTES * sum(dtype == object for dtype in frame.dtypes)
+    objects = sum(map(pd.api.types.is_object_dtype, frame.dtypes))
+    return nbytes + options.VARIABLE_NBYTES * objects
 
 
 def _has_unknown_categories(meta: Any) -> bool:

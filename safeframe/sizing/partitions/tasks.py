@@ -21,6 +21,7 @@ from dask.delayed import Delayed, delayed
 from dask.task_spec import Task
 
 from safeframe import options
+from safeframe._dask.trees import layer_of
 
 T = TypeVar("T")
 
@@ -142,6 +143,13 @@ class PartitionTasks:
 def stands_alone(node: Any) -> bool:
     """Whether a node of a graph is a task that needs no other."""
     return isinstance(node, Task) and not node.dependencies
+
+
+def own_tasks(frame: Any) -> list[Task] | None:
+    """Return the tasks of a frame's partitions, when each needs nothing but itself."""
+    layer = layer_of(frame)
+    tasks = [layer.get(key) for key in frame.__dask_keys__()]
+    return tasks if all(stands_alone(task) for task in tasks) else None
 
 
 class _Runs(Generic[T]):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from safeframe import options
+from safeframe.facts.frame import FrameSource
 from safeframe.planning import memory
-from safeframe.planning.exchange import held_nbytes
+from safeframe.planning.exchange import held_nbytes, stage_step, stage_tasks
 from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20
@@ -64,6 +65,9 @@ def test_a_default_partition_may_be_widened_three_fold_and_staged_by_any_recipe(
     wide = options.PARTITION_WIDENING * width
     assert options.PARTITION_WIDENING == 3
     assert memory.stage_peak_nbytes(partition_rows=rows[0], partition_nbytes=3 * partition) <= task_nbytes
+    source = FrameSource(self_made=True, fixed_width=fixed_width)
+    tasks = stage_tasks(rows, wide, budget_of(int(task_nbytes / 0.8) + 1, reserved_nbytes=0), source)
+    assert stage_step("stage", rows, wide, source, tasks).task_peak_nbytes <= task_nbytes
     budget = budget_of(int(task_nbytes / 0.8) + 1, reserved_nbytes=0)
     held = held_nbytes(rows, wide, budget, 1, fixed_width=fixed_width)
     assert memory.group_peak_nbytes(partition_nbytes=3 * partition, held_nbytes=held) <= task_nbytes

@@ -11,7 +11,7 @@ from safeframe import options
 from safeframe.errors import MemoryBudgetError, ValidationError
 from safeframe.facts.budget import StagingFacts
 from safeframe.facts.estimate import Estimate, Width
-from safeframe.facts.frame import ColumnProfile, FrameProfile
+from safeframe.facts.frame import ColumnProfile, FrameProfile, FrameSource
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.sort import Alignment, KeyQuantiles, SortFacts
 from safeframe.planning.memory import default_partition_nbytes
@@ -72,6 +72,9 @@ def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
         partitions=partitions,
         rows=Estimate.computed(total),
         largest_partition_rows=Estimate.computed(rows),
+        source=FrameSource(
+            self_made=changes.pop("self_made", True), fixed_width=changes.pop("fixed_width", False)
+        ),
     )
     given = {
         "recipe": "set_index",
@@ -88,8 +91,6 @@ def facts(partitions=40, rows=100_000, keys=None, nulls=0, **changes):
         "ordered": "partitions overlap",
         "alignment": None,
         "p2p": None,
-        "self_made": True,
-        "fixed_width": False,
     }
     given |= changes
     return SortFacts(output_width=Width.fixed(given["output_row_nbytes"]), **given)
@@ -133,7 +134,8 @@ def test_what_is_not_in_order_is_staged_and_says_why():
 
 def test_the_formulas_of_both_steps():
     made = facts()
-    group, held = staged_group(made)
+    tasks = staged_group(made)
+    group, held = tasks.partitions, tasks.held_nbytes
     plan = plan_of()
     partition, largest = 100_000 * ROW, plan.largest_partition_nbytes
     stage, order = plan.steps
@@ -257,7 +259,7 @@ def test_an_index_next_to_its_column_makes_the_result_wider():
 
 
 def group_of(**changes):
-    return staged_group(facts(**changes))[0]
+    return staged_group(facts(**changes)).partitions
 
 
 def test_groups_are_bounded_by_the_size_of_a_file_and_idle_workers():
@@ -270,17 +272,21 @@ def test_groups_are_bounded_by_the_size_of_a_file_and_idle_workers():
 
 def test_what_waits_to_be_written_is_bounded_by_memory():
     partition, one = 100_000 * ROW, int(options.GROUP_COPIES * 100_000 * ROW) + 24 * 100_000
-    group, held = staged_group(facts(partitions=800, budget=budget(task_mib=4096)))
-    assert held == group * one
-    group, held = staged_group(facts(partitions=800, budget=budget(task_mib=128)))
-    assert held == 128 * MIB - 3 * partition < group * one
-    assert staged_group(facts(partitions=800, budget=budget(task_mib=1)))[1] == one, "never less than one"
+    tasks = staged_group(facts(partitions=800, budget=budget(task_mib=4096)))
+    assert (tasks.held_nbytes, tasks.slice_nbytes) == (tasks.partitions * one, None)
+    tasks = staged_group(facts(partitions=800, budget=budget(task_mib=128)))
+    assert tasks.held_nbytes == 128 * MIB - 3 * partition < tasks.partitions * one
+    tasks = staged_group(facts(partitions=800, budget=budget(task_mib=1)))
+    rows = -(-tasks.slice_nbytes // ROW)
+    assert tasks.held_nbytes == int(options.GROUP_COPIES * rows * ROW) + 24 * rows, (
+        "never less than one slice"
+    )
 
 
 def test_rows_of_fixed_width_wait_once():
     one = 100_000 * ROW + 24 * 100_000
-    group, held = staged_group(facts(partitions=800, budget=budget(task_mib=4096), fixed_width=True))
-    assert held == group * one
+    tasks = staged_group(facts(partitions=800, budget=budget(task_mib=4096), fixed_width=True))
+    assert tasks.held_nbytes == tasks.partitions * one
 
 
 def test_a_group_is_one_partition_where_more_cannot_be():

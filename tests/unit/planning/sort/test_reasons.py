@@ -120,8 +120,6 @@ def test_of_shuffles(strategy, staging, p2p, npartitions):
         partition_nbytes=None,
         npartitions=npartitions,
         strategy=strategy,
-        self_made=True,
-        fixed_width=True,
         p2p=p2p,
     )
     plan = plan_or_message(plan_shuffle, given)
