@@ -14,7 +14,7 @@ from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of
 from safeframe.planning.exchange import stage_step, stage_tasks
 from safeframe.planning.memory import cell_peak_nbytes, cell_reason
-from safeframe.planning.merge.offer import Offer, Widths, bounding_widths
+from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut, LayoutFigures
 from safeframe.planning.parquet import stretch_nbytes
 from safeframe.units import format_count, format_nbytes
@@ -41,8 +41,8 @@ def side_tasks(facts: MergeFacts, name: str) -> StageTasks:
 
 
 def _side(facts: MergeFacts, name: str) -> tuple[SideFacts, float]:
-    widths = bounding_widths(facts)
-    return (facts.left, widths.left) if name == "left" else (facts.right, widths.right)
+    side = facts.left if name == "left" else facts.right
+    return side, side.profile.width.bounding
 
 
 def stage_reason(rows: int, nbytes: int) -> str:
