@@ -65,17 +65,20 @@ def test_filters_are_part_of_the_task(tmp_path: Path, filesystem: str) -> None:
     assert len(pa.table({"k": [1, 3]}).filter(asked[0].filters)) == 1
 
 
-def test_partitions_that_dask_joins_are_parts_one_after_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("filesystem", ["fsspec", "arrow"])
+def test_partitions_that_dask_joins_are_parts_one_after_the_other(tmp_path: Path, filesystem: str) -> None:
     for number in range(9):
-        FRAME.assign(b=[f"{number} text {row}" * 1000 for row in range(4)]).to_parquet(tmp_path / f"{number}.parquet")
-    for filesystem in ("fsspec", "arrow"):
-        ddf = dd.read_parquet(tmp_path, filesystem=filesystem)[["a"]] + 1
-        (joined,) = ddf.optimize(fuse=False).expr.dependencies()
-        assert joined.npartitions < 9
-        assert parquet_tasks.is_parquet_read(joined)
-        found = parquet_tasks.parquet_task_parts(trees.task_of(joined, 0))
-        assert found is not None
-        assert len(found) + sum(len(one.parts) for one in found) > 2
+        FRAME.assign(b=[f"{number} text {row}" * 1000 for row in range(4)], c="c", d="d").to_parquet(
+            tmp_path / f"{number}.parquet"
+        )
+    ddf = dd.read_parquet(tmp_path, filesystem=filesystem)[["a"]] + 1
+    (joined,) = ddf.optimize(fuse=False).expr.dependencies()
+    assert joined.npartitions < 9
+    assert parquet_tasks.is_parquet_read(joined)
+    numbered = [
+        parquet_tasks.parquet_task_parts(trees.task_of(joined, at)) for at in range(joined.npartitions)
+    ]
+    assert sum(len(table.parts) for tables in numbered for table in tables or []) == 9
 
 
 def test_other_tasks_are_not_taken_apart(tmp_path: Path) -> None:

@@ -128,16 +128,16 @@ DAMAGES = [
 @pytest.mark.parametrize("form", ["rows", "arrow"])
 @pytest.mark.parametrize("recipe", [safeframe.set_index, safeframe.sort_values])
 def test_dropped_rows_are_noticed(tmp_path, monkeypatch, recipe, damage, where, form):
-    stage_group, damaged = exchange_nodes.stage_group, []
+    stage_files, damaged = exchange_nodes.stage_files, []
 
     def stage_and_damage(*arguments):
-        staged = stage_group(*arguments)
+        (staged,) = stage_files(*arguments)
         if not damaged:
             damaged.append(staged.path)
             damage(staged)
-        return staged
+        return [staged]
 
-    monkeypatch.setattr(exchange_nodes, "stage_group", stage_and_damage)
+    monkeypatch.setattr(exchange_nodes, "stage_files", stage_and_damage)
     source = wide(20_000)
     if form == "arrow":
         source = source.assign(text="word")
@@ -154,17 +154,17 @@ def test_dropped_rows_are_noticed(tmp_path, monkeypatch, recipe, damage, where, 
 @pytest.mark.parametrize("where", ["first piece", "last piece", "index"])
 @pytest.mark.parametrize("form", ["rows", "arrow"])
 def test_a_bit_that_flips_on_the_way_never_becomes_a_row(tmp_path, monkeypatch, form, where):
-    stage_group = exchange_nodes.stage_group
+    stage_files = exchange_nodes.stage_files
 
     def stage_and_flip(*arguments):
-        staged = stage_group(*arguments)
+        (staged,) = stage_files(*arguments)
         at = {"first piece": 0, "last piece": staged.nbytes - 1, "index": staged.nbytes}[where]
         content = bytearray(Path(staged.path).read_bytes())
         content[at] ^= 4
         Path(staged.path).write_bytes(content)
-        return staged
+        return [staged]
 
-    monkeypatch.setattr(exchange_nodes, "stage_group", stage_and_flip)
+    monkeypatch.setattr(exchange_nodes, "stage_files", stage_and_flip)
     source = wide(2000)
     if form == "arrow":
         source = source.assign(text="word")
@@ -174,14 +174,14 @@ def test_a_bit_that_flips_on_the_way_never_becomes_a_row(tmp_path, monkeypatch, 
 
 
 def test_files_that_go_before_they_are_read(tmp_path, monkeypatch):
-    stage_group = exchange_nodes.stage_group
+    stage_files = exchange_nodes.stage_files
 
     def stage_and_lose(*arguments):
-        staged = stage_group(*arguments)
+        (staged,) = stage_files(*arguments)
         Path(staged.path).unlink()
-        return staged
+        return [staged]
 
-    monkeypatch.setattr(exchange_nodes, "stage_group", stage_and_lose)
+    monkeypatch.setattr(exchange_nodes, "stage_files", stage_and_lose)
     with pytest.raises(safeframe.StagingError, match=r"cannot be read: .*No such file(.|\n)*Hint: "):
         safeframe.set_index(wide(1000), "k", staging=str(tmp_path)).compute()
 
