@@ -21,7 +21,7 @@ import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise, Expr
-from safeframe.engine.exchange.nodes import Seal, own_tasks, part_of, seal_key, stage
+from safeframe.engine.exchange.nodes import Seal, part_of, seal_key, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.broadcast_tasks import (
     broadcast_cell,
@@ -44,6 +44,7 @@ from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
+from safeframe.sizing.partitions.tasks import own_tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
