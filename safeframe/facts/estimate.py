@@ -153,6 +153,10 @@ class Width:
     """The average of the widest sampled part."""
     exact: bool
     """Whether every row has exactly this width, except for the bit that marks nulls."""
+    sampled: float | None = None
+    """Expected bytes of what has no fixed width; None for all of them."""
+    mean: tuple[float, float] | None = None
+    """Ends of the average of the whole frame, if footers tell it better than that of any rows; None if not."""
 
     @classmethod
     def fixed(cls, nbytes: float) -> Width:
@@ -175,7 +179,21 @@ class Width:
             most=self.most + other.most,
             widest=self.widest + other.widest,
             exact=self.exact and other.exact,
+            sampled=None if self.exact and other.exact else self._sampled + other._sampled,
+            mean=None
+            if self.mean is None and other.mean is None
+            else (self._ends[0] + other._ends[0], self._ends[1] + other._ends[1]),
         )
+
+    @property
+    def _sampled(self) -> float:
+        if self.exact:
+            return 0.0
+        return self.expected if self.sampled is None else self.sampled
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        return (self.least, self.most) if self.mean is None else self.mean
 
     @property
     def uneven(self) -> bool:
@@ -184,10 +202,10 @@ class Width:
 
     @property
     def bounding(self) -> float:
-        """The width that plans use: the expected one with a margin, or that of the widest sampled part, up to a limit."""
+        """The width that plans use: the expected one with a margin for what was sampled, or the widest sampled part's."""
         if self.exact:
             return self.expected
-        margin = self.expected * options.WIDTH_MARGIN
+        margin = self.expected + self._sampled * (options.WIDTH_MARGIN - 1.0)
         return max(margin, min(self.widest, self.expected * options.WIDTH_SPREAD))
 
     def of(self, rows: Estimate) -> Estimate:
@@ -198,6 +216,18 @@ class Width:
             upper=math.ceil(rows.upper * self.most),
             method=rows.method if self.exact else "sample",
             exact=rows.exact and self.exact and self.least == self.most,
+        )
+
+    def of_all(self, rows: Estimate) -> Estimate:
+        """Return the bytes of all rows of the frame, of which footers may tell more than of some of them."""
+        if self.mean is None:
+            return self.of(rows)
+        return Estimate(
+            lower=int(rows.lower * self.mean[0]),
+            expected=int(rows.expected * self.expected),
+            upper=math.ceil(rows.upper * self.mean[1]),
+            method="footer",
+            exact=False,
         )
 
 

@@ -119,7 +119,7 @@ class FrameProfile:
     @property
     def nbytes(self) -> Estimate:
         """Bytes of the frame in memory."""
-        return self.width.of(self.rows)
+        return self.width.of_all(self.rows)
 
     @property
     def largest_partition_nbytes(self) -> Estimate:
@@ -170,7 +170,7 @@ class FrameEstimate:
     @property
     def nbytes(self) -> Estimate:
         """Bytes of the frame in memory: an interval where a column's width, or the index', was sampled."""
-        return self.width.of(self.rows)
+        return self.width.of_all(self.rows)
 
     @property
     def partition_nbytes(self) -> npt.NDArray[np.int64]:

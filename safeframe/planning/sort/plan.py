@@ -231,7 +231,7 @@ def _plan(
         steps=(),
         budget=facts.budget,
         output_rows=facts.profile.rows,
-        output_nbytes=facts.output_width.of(facts.profile.rows),
+        output_nbytes=facts.output_width.of_all(facts.profile.rows),
         output_width=facts.output_width,
         output_partitions=output_partitions,
         partition_nbytes=partition_nbytes,

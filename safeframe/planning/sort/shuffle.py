@@ -101,7 +101,7 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
         ),
         budget=facts.budget,
         output_rows=rows,
-        output_nbytes=facts.output_width.of(rows),
+        output_nbytes=facts.output_width.of_all(rows),
         output_width=facts.output_width,
         output_partitions=n,
         partition_nbytes=target,

@@ -38,6 +38,9 @@ _STORED_INDEX = "__index_level_0__"
 _OBJECT_NBYTES = 64.0
 """Bytes of a Python string of letters on top of these, its pointer included: 57, and some more for others."""
 
+_PADDING_NBYTES = 64.0
+"""Bytes that Arrow adds to a column of strings for each part that it is read in: an offset, and parts of bytes."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -53,11 +56,14 @@ class _Seen:
     """Bytes per row that the narrowest has at least, where these are not to the byte."""
     complete: bool = False
     """Whether these are all parts, and all of their rows."""
+    to_the_byte: bool = False
+    """Whether they are what Arrow holds, but for its padding of each part."""
 
     def interval(self) -> Width:
         """Return the width that follows."""
         expected = float((self.rows @ self.widths) / max(self.rows.sum(), 1.0))
         # One part more, of those that nobody knows, may be unlike all others.
+        padding = _PADDING_NBYTES * len(self.rows) / max(1.0, float(self.rows @ self.widths))
         doubt = options.WIDTH_MARGIN + (0.0 if self.complete else 1.0 / len(self.widths))
         return Width(
             least=min(float(self.widths.min()), self.least) / doubt,
@@ -65,6 +71,9 @@ class _Seen:
             most=float(self.widths.max()) * doubt,
             widest=float(self.widths.max()),
             exact=False,
+            mean=(expected * (1 - padding), expected * (1 + padding))
+            if self.complete and self.to_the_byte
+            else None,
         )
 
 
@@ -159,6 +168,7 @@ def _of_files(
                 widths=widths,
                 least=float((sizes.at_least[some, at] / sizes.rows[some]).min()),
                 complete=len(parts) == len(full),
+                to_the_byte=not more and not pa.types.is_nested(columns[at][1]),
             )
     others = [name for name in wanted if name not in found]
     if others:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import pickle
+from dataclasses import replace
 
 import pytest
 from dask.tokenize import tokenize
@@ -69,7 +70,9 @@ def test_a_sum_is_exact_only_if_all_are():
     assert added([]) == Width.fixed(0)
     assert added([Width.fixed(8), Width.fixed(1)]) == Width.fixed(9)
     row = added([Width.fixed(8), TEXT, TEXT])
-    assert row == Width(least=28, expected=48, most=128, widest=70, exact=False)
+    assert row == Width(least=28, expected=48, most=128, widest=70, exact=False, sampled=40)
+    assert row.bounding == max(48 + 40 * (options.WIDTH_MARGIN - 1), 70)
+    assert (Width.fixed(8) + replace(TEXT, widest=20)).bounding == 8 + 20 * options.WIDTH_MARGIN
 
 
 @pytest.mark.parametrize(
@@ -98,3 +101,13 @@ def test_rows_are_uneven_where_some_part_is_much_wider():
     assert not even.uneven
     assert (even + Width(least=10, expected=20, most=200, widest=100, exact=False)).uneven
     assert not Width.fixed(8).uneven
+
+
+def test_footers_tell_the_average_of_the_whole_frame():
+    known = Width(least=10, expected=20, most=60, widest=24, exact=False, mean=(19.5, 20.5))
+    rows = Estimate.computed(100)
+    assert str(known.of_all(rows)) == "Estimate(1950 <= 2000 <= 2050, footer)"
+    assert str(known.of(rows)) == "Estimate(1000 <= 2000 <= 6000, sample)"
+    assert (known + Width.fixed(8)).mean == (27.5, 28.5)
+    assert (known + TEXT).mean == (29.5, 80.5)
+    assert TEXT.of_all(rows) == TEXT.of(rows)

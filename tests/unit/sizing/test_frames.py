@@ -97,6 +97,22 @@ def test_footers_tell_of_longer_strings_elsewhere(tmp_path, convert, monkeypatch
     assert profile_frame(ddf.assign(t=ddf["s"])).width.widest < 300
 
 
+def test_footers_tell_the_bytes_of_a_frame(tmp_path):
+    lengths = [4000, 10, 10, 10, 700]
+    for number, length in enumerate(lengths):
+        words = [f"{row}".ljust(length, "x") if row % 7 else None for row in range(500)]
+        pd.DataFrame({"a": 1.0, "s": words}).to_parquet(tmp_path / f"{number}.parquet", row_group_size=300)
+    with dask.config.set({"dataframe.convert-string": True}):
+        ddf = dd.read_parquet(tmp_path)
+        found = safeframe.estimate(ddf).nbytes
+        true = sum(
+            part.memory_usage(index=False, deep=True).sum() for part in dask.compute(*ddf.to_delayed())
+        )
+    assert found.method == "footer"
+    assert found.lower <= true <= found.upper <= 1.01 * true
+    assert found.upper <= 1.02 * found.lower
+
+
 def test_an_index_of_strings_is_not_exact():
     frame = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index(["one", "two"], dtype=object))
     found = safeframe.estimate(dd.from_pandas(frame, npartitions=1))
