@@ -16,10 +16,14 @@ Codes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 """Rows per key."""
 
-KeyKind = Literal["int", "uint", "float", "bool", "datetime", "timedelta", "string", "number", "object"]
+KeyKind = Literal[
+    "int", "uint", "float", "bool", "datetime", "timedelta", "date", "decimal", "string", "number", "object"
+]
 """What the values of a key column are, whatever pandas stores them in."""
 
-_WHOLE_KINDS = frozenset({"int", "uint", "bool", "datetime", "timedelta"})
+_WHOLE_KINDS = frozenset({"int", "uint", "bool", "datetime", "timedelta", "date", "decimal"})
+DECIMAL_DIGITS = 18
+"""Digits of a decimal of which every one has a code of its own; wider ones are of kind ``object``."""
 _ORDERED_KINDS = _WHOLE_KINDS | {"float"}
 
 
@@ -36,6 +40,10 @@ class KeyColumn:
     """The common unit of both sides, for ``datetime`` and ``timedelta``."""
     tz_aware: bool = False
     """Whether ``datetime`` values are instants in UTC."""
+    digits: int = 0
+    """The most decimal digits of a ``decimal``, of which 64 bits have room for :data:`DECIMAL_DIGITS`."""
+    scale: int = 0
+    """How many of them are behind the point."""
 
     @property
     def is_whole(self) -> bool:

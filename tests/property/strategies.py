@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 from itertools import pairwise
 
 import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from hypothesis import strategies as st
 
 __all__ = ["KEY_KINDS", "key_frames", "partitioned"]
@@ -36,6 +39,14 @@ KEY_KINDS = {
         )
     ),
     "Int64": lambda codes: pd.Series([pd.NA if c == 0 else c for c in codes], dtype="Int64"),
+    "date": lambda codes: pd.Series(
+        [None if c == 0 else datetime.date(1969, 12, 28 + c % 4) for c in codes],
+        dtype=pd.ArrowDtype(pa.date32()),
+    ),
+    "decimal": lambda codes: pd.Series(
+        [None if c == 0 else decimal.Decimal(c - 3) / 4 for c in codes],
+        dtype=pd.ArrowDtype(pa.decimal128(9, 3)),
+    ),
     "timedelta": lambda codes: pd.Series([pd.Timedelta(minutes=c) for c in codes], dtype="timedelta64[ns]"),
 }
 """A key column of each kind, from small codes; code 0 is the null where there is one."""

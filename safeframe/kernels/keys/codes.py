@@ -6,6 +6,7 @@ column of numbers or times, hashes otherwise), and codes back to values.
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.errors import SchemaMismatchError
-from safeframe.facts.keys import Codes, KeyColumn, KeySchema
-from safeframe.kernels.keys.arrow_values import arrow_hashes, arrow_values, nulls_of
+from safeframe.facts.keys import DECIMAL_DIGITS, Codes, KeyColumn, KeySchema
+from safeframe.kernels.keys.arrow_values import arrow_hashes, arrow_values, fixed_words, nulls_of
 from safeframe.kernels.keys.hashes import object_hashes
 from safeframe.kernels.keys.levels import bytes_levels, longest_of, ranks_among
 from safeframe.kernels.keys.mixing import mix64
@@ -91,8 +92,13 @@ def decode_codes(codes: Codes, schema: KeySchema) -> list[Any]:
         case "bool":
             return list((codes != _SIGN).tolist())
     values = (codes ^ _SIGN).view(np.int64)
-    if column.kind == "int":
-        return list(values.tolist())
+    match column.kind:
+        case "int":
+            return list(values.tolist())
+        case "date":
+            return list(pa.array(values.astype(np.int32)).cast(pa.date32()).to_pylist())
+        case "decimal":
+            return [decimal.Decimal(value).scaleb(-column.scale) for value in values.tolist()]
     if column.kind == "timedelta":
         return list(pd.TimedeltaIndex(values.view(f"timedelta64[{column.unit}]")))
     times = pd.DatetimeIndex(values.view(f"datetime64[{column.unit}]"))
@@ -119,6 +125,8 @@ def column_values(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArra
 
 
 def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[Any], Nulls | None]:
+    if column.kind in ("date", "decimal"):
+        return _from_arrow(arrow_values(series), column)
     if column.kind in ("datetime", "timedelta"):
         kind = "M8" if column.kind == "datetime" else "m8"
         if column.tz_aware:
@@ -151,6 +159,28 @@ def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[A
         values = np.asarray(filled.to_numpy(dtype=target))
     if target is np.float64:
         null = np.isnan(values) if null is None else null | np.isnan(values)
+    return values, null
+
+
+def _from_arrow(array: pa.Array | None, column: KeyColumn) -> tuple[npt.NDArray[np.int64], Nulls | None]:
+    """Return the days of dates, or the units of the last digit of decimals."""
+    of_kind = pa.types.is_date if column.kind == "date" else pa.types.is_decimal
+    if array is None or not (of_kind(array.type) or pa.types.is_null(array.type)):
+        raise TypeError(column.kind)
+    if column.kind == "date":
+        values = fixed_words(array.cast(pa.date32()), np.int32).astype(np.int64)
+    else:
+        # A cast looks at every value, and refuses those that have no room.
+        if (
+            array.type.bit_width != 128
+            or array.type.precision > DECIMAL_DIGITS
+            or array.type.scale != column.scale
+        ):
+            array = array.cast(pa.decimal128(DECIMAL_DIGITS, column.scale))
+        values = fixed_words(array, np.dtype("<i8"), 2)[:, 0].copy()
+    null = nulls_of(array)
+    if null is not None:
+        values[null] = 0
     return values, null
 
 

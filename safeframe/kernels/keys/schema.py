@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.errors import SchemaMismatchError, UnsupportedError
-from safeframe.facts.keys import KeyColumn, KeySchema
+from safeframe.facts.keys import DECIMAL_DIGITS, KeyColumn, KeySchema
 from safeframe.kernels.columns.categories import UNKNOWN
 
 _UNITS = ("s", "ms", "us", "ns")
@@ -57,6 +57,12 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
             msg = f"The key column {name!r} is {series.dtype}: lists, structs and maps cannot be keys."
             raise UnsupportedError(msg, hint="Turn it into strings or into columns of its fields first.")
     one, other = _column(left), _column(right)
+    if one.kind == other.kind == "decimal":
+        return _common_decimal(one, other)
+    if one.kind != other.kind:  # a date, or a decimal, meets Python objects alone
+        one, other = (
+            KeyColumn(kind="object") if side.kind in ("date", "decimal") else side for side in (one, other)
+        )
     kinds = {one.kind, other.kind}
     if kinds <= {"datetime"} or kinds <= {"timedelta"}:
         if one.tz_aware != other.tz_aware:
@@ -123,7 +129,20 @@ def _arrow_column(dtype: pa.DataType) -> KeyColumn:
         return KeyColumn(kind="timedelta", unit=dtype.unit)
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
         return KeyColumn(kind="string")
+    if pa.types.is_date(dtype):
+        return KeyColumn(kind="date")
+    if pa.types.is_decimal(dtype):
+        return KeyColumn(kind="decimal", digits=dtype.precision, scale=dtype.scale)
     return KeyColumn(kind="object")
+
+
+def _common_decimal(one: KeyColumn, other: KeyColumn) -> KeyColumn:
+    """Return what holds decimals of both; Python objects where 64 bits have no room for them."""
+    scale = max(one.scale, other.scale)
+    digits = max(one.digits - one.scale, other.digits - other.scale) + scale
+    if digits > DECIMAL_DIGITS or scale < 0:
+        return KeyColumn(kind="object")
+    return KeyColumn(kind="decimal", digits=digits, scale=scale)
 
 
 def _is_uint64(series: pd.Series[Any]) -> bool:

@@ -43,7 +43,7 @@ from safeframe.kernels.order import Positions
 _FIRST_ROWS = 2**14
 """Rows whose order is checked first."""
 
-_ORDERED = ("int", "uint", "float", "bool", "datetime", "timedelta")
+_ORDERED = ("int", "uint", "float", "bool", "datetime", "timedelta", "date", "decimal")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

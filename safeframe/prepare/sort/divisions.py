@@ -134,11 +134,14 @@ def range_divisions(figures: RangeFigures, quantiles: KeyQuantiles, order: RowOr
 
 
 def _next_key(last: Any, code: np.uint64, order: RowOrder) -> Any:
-    """Return the smallest value above the largest key, of the keys' own type: a narrower one is rounded where they meet."""
+    """Return the smallest value above the largest key, of the keys' own type: a narrower one is rounded where they meet; None without any."""
     dtype = getattr(order.dtypes[0], "numpy_dtype", order.dtypes[0])
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         return float(np.nextafter(dtype.type(last), dtype.type(np.inf)))
-    return _key_values(np.array([code + np.uint64(1)]), order)[0]
+    try:
+        return _key_values(np.array([code + np.uint64(1)]), order)[0]
+    except OverflowError:  # the last day of all
+        return None
 
 
 def _comparable(quantiles: KeyQuantiles, order: RowOrder) -> bool:
