@@ -1,7 +1,8 @@
-"""Stable orders of small non-negative integers, without a general sort.
+"""Stable orders of non-negative integers, without a general sort of places.
 
-numpy's stable argsort of 8- and 16-bit integers is a counting sort, some ten
-times faster than one of 64-bit integers; wider ids take one pass per 16 bits.
+numpy's stable argsort of 8- and 16-bit integers is a counting sort, some ten times
+faster than one of 64-bit integers. Wider ones are packed with their places into 64 bits
+and sorted as numbers, for which numpy has the processor's vector instructions.
 """
 
 from __future__ import annotations
@@ -51,17 +52,10 @@ def stable_order(ids: npt.NDArray[np.integer]) -> Positions | None:
     """
     if len(ids) < 2 or not np.any(ids[1:] < ids[:-1]):
         return None
-    largest = int(ids.max())
-    if largest < 2**16:
+    if int(ids.max()) < 2**16:
         return np.argsort(ids.astype(np.uint16), kind="stable")
-    if largest >= 2**48:
-        return np.argsort(ids, kind="stable")
-    order = np.argsort((ids & 0xFFFF).astype(np.uint16), kind="stable")
-    for shift in (16, 32):
-        if largest >> shift:
-            digit = ((ids >> shift) & 0xFFFF).astype(np.uint16)
-            order = order[np.argsort(digit[order], kind="stable")]
-    return order
+    order, stable = order_of_words(ids.astype(np.uint64, copy=False))
+    return order if stable else np.argsort(ids, kind="stable")
 
 
 def order_of_words(words: npt.NDArray[np.uint64], groups: Positions | None = None) -> tuple[Positions, bool]:
@@ -96,22 +90,45 @@ def order_of_words(words: npt.NDArray[np.uint64], groups: Positions | None = Non
     group_bits = 0 if groups is None else int(groups[-1]).bit_length()
     low = words.min()
     word_bits = int(words.max() - low).bit_length()
-    order: Positions | None = None
     if group_bits + word_bits + place_bits <= 64:
         packed = words - low
         if groups is not None:
             packed |= groups.view(np.uint64) << np.uint64(word_bits)
-    else:
-        order = np.argsort(words)
-        if groups is None:
-            return order, False
-        packed = groups[order].view(np.uint64)
+        packed <<= np.uint64(place_bits)
+        return _packed_order(packed, place_bits), True
+    if groups is None:
+        return _wide_order((words - low) << np.uint64(64 - word_bits))
+    order = np.argsort(words)
+    packed = groups[order].view(np.uint64)
     packed <<= np.uint64(place_bits)
-    packed |= np.arange(len(words), dtype=np.uint64)
+    return order[_packed_order(packed, place_bits)], False
+
+
+def _packed_order(packed: npt.NDArray[np.uint64], place_bits: int) -> Positions:
+    """Sort numbers whose low bits, which are zero, have room for their places; overwrites them."""
+    packed |= np.arange(len(packed), dtype=np.uint64)
     packed.sort()
     packed &= np.uint64((1 << place_bits) - 1)
-    places = packed.view(np.int64)
-    return (places, True) if order is None else (order[places], False)
+    return packed.view(np.int64)
+
+
+def _wide_order(words: npt.NDArray[np.uint64]) -> tuple[Positions, bool]:
+    """Order by the high bits, which nearly always decide, and those by the low ones that these leave in disorder."""
+    place_bits = np.uint64(len(words).bit_length())
+    order = _packed_order(words >> place_bits << place_bits, int(place_bits))
+    ordered = words[order]
+    falls = np.flatnonzero(ordered[1:] < ordered[:-1])
+    if len(falls) == 0:
+        return order, True
+    begins = begins_run(ordered >> place_bits)
+    runs = np.cumsum(begins) - 1
+    wrong = np.zeros(int(runs[-1]) + 1, np.bool_)
+    wrong[runs[falls]] = True
+    at = np.flatnonzero(wrong[runs])
+    low_bits = ordered[at] & ((np.uint64(1) << place_bits) - np.uint64(1))
+    places, stable = order_of_words(low_bits, np.cumsum(begins[at]) - 1)
+    order[at] = order[at][places]
+    return order, stable
 
 
 def nearby_order(ids: npt.NDArray[np.integer]) -> Positions | None:
@@ -212,7 +229,7 @@ def _shard_table(starts_bytes: bytes) -> npt.NDArray[np.int64] | npt.NDArray[np.
     return np.concatenate([shards[:1] - 1, np.repeat(shards, spans)])
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _stretch_table(starts_bytes: bytes, shift: int) -> npt.NDArray[np.int64] | None:
     """Return the shard that each stretch begins in; None where too many begin in one of them."""
     starts = np.frombuffer(starts_bytes, np.uint64)

@@ -130,7 +130,7 @@ def test_keys_of_several_columns_are_numbered_by_value(data, one, other):
     assert same_grouping(np.concatenate(codes), _groups(values))
 
 
-def _order(names, series, ascending, na_last):
+def _order(names, series, ascending, *, na_last):
     schema = _schema(*((column, column) for column in series))
     return RowOrder(
         by=tuple(names), ascending=tuple(ascending), na_last=na_last, schema=schema,
@@ -175,7 +175,7 @@ def test_rows_are_in_the_order_of_their_values(data, families, na_last):
         series.append(_series(drawn[-1], kind, rows // 3))
     names = [f"c{at}" for at in range(len(families))]
     frame = pd.DataFrame(dict(zip(names, series, strict=True)))
-    order = _order(names, series, ascending, na_last)
+    order = _order(names, series, ascending, na_last=na_last)
     tuples = list(zip(*drawn, strict=True))
     keys = [_sort_key(values, ascending, na_last) for values in tuples]
     expected = sorted(range(rows), key=keys.__getitem__)
@@ -219,3 +219,34 @@ def test_what_arrow_nests_is_no_key(kind):
 
 def _schema_named(column):
     return common_schema([column], [column], left_names=["k"], right_names=["k"])
+
+
+@pytest.mark.parametrize("skew", [False, True])
+def test_many_rows_are_ordered_numbered_and_placed_as_pandas_does(skew):
+    rng = np.random.default_rng(3)
+    numbers = rng.integers(0, 50 if skew else 10**9, 50_000)
+    words = pd.Series([f"customer#{'' if n % 7 else 'x' * 70}{n:09d}" for n in numbers], dtype="str")
+    frame = pd.DataFrame({"word": words, "number": rng.permutation(50_000)})
+    for names, ascending in ((["word"], [True]), (["word", "number"], [False, True])):
+        order = _order(names, [frame[name] for name in names], ascending, na_last=True)
+        expected = frame.sort_values(names, ascending=ascending, kind="stable")
+        assert sorted_keys(frame, order).index.equals(expected.index)
+        bounds = expected[::997].drop_duplicates(names).reset_index(drop=True)
+        ranks = ranks_among(frame, bounds, order)
+        falls = np.diff(ranks[expected.index.to_numpy()])
+        assert (falls >= 0).all()
+        assert (ranks[expected.index.to_numpy()[::997]] % 2 == 1).all()
+    other = words.sample(20_000, random_state=1)
+    ids = np.concatenate(key_ids([words], [other], _schema((words, other))))
+    assert same_grouping(ids, pd.factorize(pd.concat([words, other]))[0])
+
+
+def test_two_strings_of_one_hash_stay_apart(monkeypatch):
+    from safeframe.kernels.keys import ids as key_numbers
+
+    monkeypatch.setattr(key_numbers, "arrow_hashes", lambda array: np.zeros(len(array), np.uint64))
+    words = ["a", None, "b", "a" * 70, "a" * 69 + "b", "a\0"]
+    for kind in ("str", object):
+        sides = [pd.Series(words, dtype=kind), pd.Series(words[::-1], dtype="str")]
+        ids = np.concatenate(key_ids([sides[0]], [sides[1]], _schema(tuple(sides))))
+        assert same_grouping(ids, _groups([*words, *words[::-1]]))

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
 from safeframe.kernels.keys.arrow_values import arrow_hashes, arrow_values, in_one_type, nulls_of
-from safeframe.kernels.keys.codes import column_values, number_parts
-from safeframe.kernels.keys.levels import equal_values
+from safeframe.kernels.keys.codes import column_values, number_parts, ordered_codes
+from safeframe.kernels.keys.levels import equal_values, equal_words
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls, as_value, without_nulls
-from safeframe.kernels.order import begins_run, order_of_words
+from safeframe.kernels.order import Positions, begins_run, order_of_words
 
 Ids = npt.NDArray[np.int64]
 
@@ -26,8 +26,6 @@ def key_ids(
     left: Sequence[pd.Series[Any]],
     right: Sequence[pd.Series[Any]],
     schema: KeySchema,
-    *,
-    in_order: bool = False,
 ) -> tuple[Ids, Ids]:
     """Number the keys of two sides.
 
@@ -37,8 +35,6 @@ def key_ids(
         The key columns of both sides.
     schema
         Their common type.
-    in_order
-        Whether numbers follow the order of the keys, where that is one column of numbers or times.
 
     Returns
     -------
@@ -65,17 +61,15 @@ def key_ids(
         columns = [_both_sides(*pair) for pair in zip(left, right, schema.columns, strict=True)]
         ids = _by_hash(columns)
     else:
-        ids = _by_place(left, right, schema, in_order=in_order)
+        ids = _by_place(left, right, schema)
     return ids[:n_left], ids[n_left:]
 
 
-def _by_place(
-    left: Sequence[pd.Series[Any]], right: Sequence[pd.Series[Any]], schema: KeySchema, *, in_order: bool
-) -> Ids:
+def _by_place(left: Sequence[pd.Series[Any]], right: Sequence[pd.Series[Any]], schema: KeySchema) -> Ids:
     """Number keys whose columns are numbers or times, by place in the product of their ranges."""
     ids, n_ids = np.zeros(1, np.int64), 1
     for left_series, right_series, column in zip(left, right, schema.columns, strict=True):
-        one, n_one = _column_ids(left_series, right_series, column, in_order=in_order)
+        one, n_one = _column_ids(left_series, right_series, column)
         if n_ids * n_one >= 2**62:
             ids, n_ids = _renumbered(ids)
         if n_ids * n_one >= 2**62:
@@ -97,13 +91,10 @@ class _BothSides:
         hashes = mix64(self.values) if isinstance(self.values, np.ndarray) else arrow_hashes(self.values)
         return as_value(hashes, self.null)
 
-    def equal(self, rows: Ids, others: Ids) -> bool:
-        """Return whether each of some rows equals another one, by value."""
-        if self.null is not None and (self.null[rows] != self.null[others]).any():
-            return False
-        if not isinstance(self.values, np.ndarray):
-            return equal_values(self.values, rows, others)
-        return bool((self.values[rows] == self.values[others]).all())
+    def equal(self, others: Ids) -> bool:
+        """Return whether each row equals another one, by value."""
+        compare = equal_words if isinstance(self.values, np.ndarray) else equal_values
+        return compare(self.values, others)
 
     def numbered(self) -> Ids:
         """Number the values without a hash of ours."""
@@ -118,16 +109,10 @@ def _by_hash(columns: Sequence[_BothSides]) -> Ids:
     hashes = columns[0].hashes()
     for column in columns[1:]:
         hashes = mix64(hashes * np.uint64(31) + column.hashes())
-    if len(hashes) == 0:
-        return np.empty(0, np.int64)
-    order, _ = order_of_words(hashes)
-    begins = begins_run(hashes[order])
-    ids = np.empty(len(order), np.int64)
-    ids[order] = np.cumsum(begins) - 1
-    others = order[begins][ids]
-    rows = np.flatnonzero(others != np.arange(len(ids)))
-    others = others[rows]
-    if all(column.equal(rows, others) for column in columns):
+    ids, firsts = _ranked(hashes)
+    del hashes
+    others = firsts[ids]
+    if all(column.equal(others) for column in columns):
         return ids
     ids, _ = _renumbered(columns[0].numbered())
     for column in columns[1:]:
@@ -138,7 +123,7 @@ def _by_hash(columns: Sequence[_BothSides]) -> Ids:
 
 def _both_sides(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) -> _BothSides:
     if column.kind not in ("string", "object"):
-        ids, _ = _column_ids(left, right, column, in_order=False)
+        ids, _ = _column_ids(left, right, column)
         return _BothSides(ids.view(np.uint64), None)
     if any(isinstance(series.dtype, pd.CategoricalDtype) for series in (left, right)):
         return _of_categories(left, right, column)
@@ -169,9 +154,7 @@ def _of_categories(left: pd.Series[Any], right: pd.Series[Any], column: KeyColum
     return _BothSides(np.concatenate(found).view(np.uint64), None)
 
 
-def _column_ids(
-    left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn, *, in_order: bool
-) -> tuple[Ids, int]:
+def _column_ids(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) -> tuple[Ids, int]:
     """Number the values of one column of both sides, left first; nulls get the last number."""
     if column.kind == "number":
         return _number_ids(left, right)
@@ -187,14 +170,15 @@ def _column_ids(
             ]
         )
     if column.kind in ("float", "uint"):
-        ids, n_ids = _renumbered(values, in_order=in_order)  # factorize holds -0.0 and 0.0 to be one value
+        words = ordered_codes(values, column)
+        ids, n_ids = _renumbered((words if null is None else np.where(null, words[:1], words)).view(np.int64))
     else:
         shown = without_nulls(values, null)
         low, high = int(shown.min(initial=np.iinfo(np.int64).max)), int(shown.max(initial=0))
         if len(shown) and high - low < 2**61:
             ids, n_ids = values - low, high - low + 1
         else:
-            ids, n_ids = _renumbered(values, in_order=in_order)
+            ids, n_ids = _renumbered(ordered_codes(values, column).view(np.int64))
     if null is not None:
         ids = np.where(null, n_ids, ids)
     return ids, n_ids + 1
@@ -207,7 +191,7 @@ def _number_ids(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Ids, int]:
     others = np.concatenate(
         [np.zeros(len(integral)) if other is None else other for integral, other, _ in sides]
     )
-    other_ids, n_others = _renumbered(others)
+    other_ids, n_others = _renumbered((others + 0.0).view(np.int64))
     ids = np.where(others == 0.0, ids, n_ids + other_ids)
     null = np.concatenate(
         [np.zeros(len(integral), np.bool_) if mask is None else mask for integral, _, mask in sides]
@@ -216,6 +200,17 @@ def _number_ids(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Ids, int]:
     return np.where(null, n_ids, ids), n_ids + 1
 
 
-def _renumbered(values: npt.NDArray[Any], *, in_order: bool = False) -> tuple[Ids, int]:
-    ids, uniques = pd.factorize(values, use_na_sentinel=False, sort=in_order)
-    return np.asarray(ids, np.int64), len(uniques)
+def _renumbered(values: npt.NDArray[np.int64]) -> tuple[Ids, int]:
+    ids, firsts = _ranked(values.view(np.uint64))
+    return ids, len(firsts)
+
+
+def _ranked(words: Codes) -> tuple[Ids, Positions]:
+    """Number words in their order, and return where each of them is met."""
+    ids = np.empty(len(words), np.int64)
+    if len(words) == 0:
+        return ids, ids
+    order, _ = order_of_words(words)
+    begins = begins_run(words[order])
+    ids[order] = np.cumsum(begins) - 1
+    return ids, order[begins]

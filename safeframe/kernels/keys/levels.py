@@ -23,7 +23,7 @@ from safeframe.facts.keys import Codes
 from safeframe.kernels.keys.arrow_values import fixed_words, nulls_of
 from safeframe.kernels.keys.bytes_hash import ByteSpans
 from safeframe.kernels.keys.nulls import Nulls
-from safeframe.kernels.order import Positions, begins_run, order_of_words
+from safeframe.kernels.order import Positions, begins_run, order_of_words, shard_of
 
 Rows = npt.NDArray[np.integer[Any]] | slice
 """Which rows, by number."""
@@ -125,25 +125,43 @@ def arrow_levels(array: pa.Array, nbytes: int | None = None) -> list[Level]:
     return word_levels(zeroed(words, null))
 
 
-def equal_values(array: pa.Array, rows: Positions, others: Positions) -> bool:
-    """Return whether each of some values equals another one, where none of both is null.
+def equal_values(array: pa.Array, others: Positions) -> bool:
+    """Return whether each value equals another one of the array, by value; a null equals a null.
+
+    Notes
+    -----
+    Memory: 8 bytes a row.
 
     Examples
     --------
     >>> values = pa.array(["a", "b", "a"], pa.large_string())
-    >>> equal_values(values, np.array([0]), np.array([2])), equal_values(values, np.array([0]), np.array([1]))
+    >>> equal_values(values, np.array([2, 1, 0])), equal_values(values, np.array([0, 0, 0]))
     (True, False)
     """
-    longer = np.empty(0, np.int64)
-    if is_bytes(array):
-        longer = np.flatnonzero(ByteSpans.of(array).lengths[rows] > _WORDS_NBYTES)
-    for level in arrow_levels(array, min(longest_of(array), _WORDS_NBYTES)):
-        if (level(rows) != level(others)).any():
+    levels = arrow_levels(array, min(longest_of(array), _WORDS_NBYTES))
+    null = nulls_of(array)
+    if null is not None:
+        levels += word_levels(null.view(np.uint8))
+    for level in levels:
+        words = level(slice(0, len(array)))  # read in their order, and compared from there
+        if not equal_words(words, others):
             return False
+    if not is_bytes(array):
+        return True
+    longer = np.flatnonzero(ByteSpans.of(array).lengths > _WORDS_NBYTES)
     for start in range(0, len(longer), _FIRST_ROWS):
-        some = longer[start : start + _FIRST_ROWS]
-        equal = pc.equal(array.take(rows[some]), array.take(others[some]))
+        rows = longer[start : start + _FIRST_ROWS]
+        equal = pc.equal(array.take(rows), array.take(others[rows]))
         if equal.null_count < len(equal) and not pc.all(equal).as_py():
+            return False
+    return True
+
+
+def equal_words(words: npt.NDArray[Any], others: Positions) -> bool:
+    """Return whether each word equals another one."""
+    for start in range(0, len(words), _FIRST_ROWS):
+        some = slice(start, start + _FIRST_ROWS)
+        if (words[some] != words[others[some]]).any():
             return False
     return True
 
@@ -255,15 +273,22 @@ def ranks_among(
         words, bound_words = level(rows), bound_level(everything)
         if (bound_words == bound_words[0]).all() and not (words != bound_words[0]).any():
             continue
-        known = np.unique(bound_words)
-        steps = 2 * len(known) + 1
-        codes = groups * steps + _among(words, known)
-        bound_codes = bound_groups * steps + _among(bound_words, known)
-        fresh = begins_run(bound_codes)
-        firsts = np.flatnonzero(fresh)
-        distinct = bound_codes[firsts]
-        at = np.searchsorted(distinct, codes)
-        equal = distinct[np.minimum(at, len(distinct) - 1)] == codes
+        if bound_groups[-1] == 0:
+            fresh = begins_run(bound_words)
+            firsts = np.flatnonzero(fresh)
+            at, equal = _among(words, bound_words[firsts])
+        else:
+            known = np.unique(bound_words)
+            codes, bound_codes = (
+                (2 * len(known) + 1) * numbers + 2 * places + met
+                for numbers, (places, met) in (
+                    (groups, _among(words, known)),
+                    (bound_groups, _among(bound_words, known)),
+                )
+            )
+            fresh = begins_run(bound_codes)
+            firsts = np.flatnonzero(fresh)
+            at, equal = _among(codes.view(np.uint64), bound_codes[firsts].view(np.uint64))
         ranks[rows] = 2 * np.append(firsts, n_bounds)[at]
         if equal.all():
             groups = at
@@ -277,6 +302,13 @@ def ranks_among(
     return ranks
 
 
-def _among(words: Codes, known: Codes) -> npt.NDArray[np.int64]:
-    at = np.searchsorted(known, words)
-    return np.asarray(2 * at + (known[np.minimum(at, len(known) - 1)] == words), np.int64)
+def _among(words: Codes, known: Codes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return how many of some ascending words are smaller than each word, and whether one is equal."""
+    if len(words) < _FIRST_ROWS:  # too few for a table
+        up_to = np.searchsorted(known, words, side="right")
+    elif known[0] == 0:
+        up_to = shard_of(words, known) + 1
+    else:
+        up_to = shard_of(words, np.append(np.uint64(0), known))
+    equal = (known[np.maximum(up_to - 1, 0)] == words) & (up_to > 0)
+    return up_to - equal, equal

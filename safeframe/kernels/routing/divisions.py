@@ -54,8 +54,9 @@ class DivisionRouter:
         else:
             # Row i of the bounds has rank 2 i + 1; what lies behind it, 2 i + 2.
             ranks = ranks_among(frame, self.bounds, self.order)
+            of_ranks = np.arange(2 * len(self.bounds) + 1)
             null = frame[self.order.by[0]].isna().to_numpy()
-            shards = np.searchsorted(2 * np.arange(1, self.n_shards) + 1, ranks, side="right")
+            shards = np.searchsorted(2 * np.arange(1, self.n_shards) + 1, of_ranks, side="right")[ranks]
             outside = (ranks < 1) | (ranks > 2 * len(self.bounds) - 1)
         send_nulls(shards, null, self.n_shards - 1)
         if null is not None:

@@ -39,7 +39,7 @@ class RangeRouter:
             shards = shard_of(codes, self.layout.starts)
         else:
             ranks = ranks_among(frame, self.bounds, self.order)
-            shards = np.searchsorted(self.positions, ranks, side="right")
+            shards = np.searchsorted(self.positions, np.arange(2 * len(self.bounds) + 1), side="right")[ranks]
             null = frame[self.order.by[0]].isna().to_numpy() if self.order.nulls_apart else None
         # Nulls that the sample did not meet, in data that changed, go with the last keys.
         send_nulls(shards, null, self.layout.n_shards - 1)

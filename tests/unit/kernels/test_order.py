@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeframe.kernels.order import NEARBY_ROWS, nearby_order, shard_of, sorted_union, stable_order
+from safeframe.kernels.order import (
+    NEARBY_ROWS,
+    nearby_order,
+    order_of_words,
+    shard_of,
+    sorted_union,
+    stable_order,
+)
 
 
 @pytest.mark.parametrize("largest", [3, 2**16 - 1, 2**16, 2**32 + 5, 2**47, 2**50])
@@ -75,3 +82,34 @@ def test_a_union_has_each_code_once():
     parts = [np.array(part, np.uint64) for part in ([], [1, 5, 2**63], [0, 5], [5])]
     assert sorted_union(*parts).tolist() == [0, 1, 5, 2**63]
     assert sorted_union(parts[0]).tolist() == []
+
+
+@pytest.mark.parametrize("bits", [8, 30, 44, 50, 62, 64])
+@pytest.mark.parametrize("distinct", [3, 4000, 2**62])
+def test_words_of_any_width_are_ordered(bits, distinct):
+    rng = np.random.default_rng(bits)
+    words = rng.integers(0, min(distinct, 2**bits - 1), 5000, dtype=np.uint64) << np.uint64(
+        max(0, bits - min(distinct, 2**bits).bit_length())
+    )
+    # Neighbours, which high bits do not tell apart.
+    words += rng.integers(0, 3, 5000, dtype=np.uint64)
+    expected = np.argsort(words, kind="stable")
+    order, stable = order_of_words(words)
+    np.testing.assert_array_equal(words[order], words[expected])
+    if stable:
+        np.testing.assert_array_equal(order, expected)
+    groups = np.sort(rng.integers(0, 40, 5000))
+    groups -= groups[0]
+    order, stable = order_of_words(words, groups)
+    expected = np.lexsort((words, groups))
+    np.testing.assert_array_equal(words[order], words[expected])
+    np.testing.assert_array_equal(groups[order], groups)
+    if stable:
+        np.testing.assert_array_equal(order, expected)
+
+
+@pytest.mark.parametrize("bits", [15, 17, 40, 62])
+def test_a_stable_order_of_any_width_is_numpys(bits):
+    ids = np.random.default_rng(1).integers(0, 2**bits, 3000)
+    ids = np.concatenate([ids, ids[::-1], ids // 2**9 * 2**9])
+    np.testing.assert_array_equal(stable_order(ids), np.argsort(ids, kind="stable"))
