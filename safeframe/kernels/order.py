@@ -104,6 +104,23 @@ def order_of_words(words: npt.NDArray[np.uint64], groups: Positions | None = Non
     return order[_packed_order(packed, place_bits)], False
 
 
+def rank_words(words: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], Positions]:
+    """Number words in their order, from zero on, and tell where each of them is met.
+
+    Examples
+    --------
+    >>> rank_words(np.array([7, 5, 7], np.uint64))
+    (array([1, 0, 1]), array([1, 0]))
+    """
+    ranks = np.empty(len(words), np.int64)
+    if len(words) == 0:
+        return ranks, ranks
+    order, _ = order_of_words(words)
+    begins = begins_run(words[order])
+    ranks[order] = np.cumsum(begins) - 1
+    return ranks, order[begins]
+
+
 def _packed_order(packed: npt.NDArray[np.uint64], place_bits: int) -> Positions:
     """Sort numbers whose low bits, which are zero, have room for their places; overwrites them."""
     packed |= np.arange(len(packed), dtype=np.uint64)

@@ -17,7 +17,7 @@ from safeframe.kernels.keys.codes import column_values, number_parts, ordered_co
 from safeframe.kernels.keys.levels import equal_values, equal_words
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls, as_value, without_nulls
-from safeframe.kernels.order import Positions, begins_run, order_of_words
+from safeframe.kernels.order import rank_words
 
 Ids = npt.NDArray[np.int64]
 
@@ -39,8 +39,8 @@ def key_ids(
     Returns
     -------
     left, right
-        Non-negative numbers, equal where :func:`pandas.merge` finds the keys
-        equal; a null equals a null.
+        Non-negative numbers, equal where :func:`pandas.merge` finds the keys equal; a null equals
+        a null. Those of one column of numbers or times are in the order of the keys.
 
     Notes
     -----
@@ -109,7 +109,7 @@ def _by_hash(columns: Sequence[_BothSides]) -> Ids:
     hashes = columns[0].hashes()
     for column in columns[1:]:
         hashes = mix64(hashes * np.uint64(31) + column.hashes())
-    ids, firsts = _ranked(hashes)
+    ids, firsts = rank_words(hashes)
     del hashes
     others = firsts[ids]
     if all(column.equal(others) for column in columns):
@@ -201,16 +201,5 @@ def _number_ids(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Ids, int]:
 
 
 def _renumbered(values: npt.NDArray[np.int64]) -> tuple[Ids, int]:
-    ids, firsts = _ranked(values.view(np.uint64))
+    ids, firsts = rank_words(values.view(np.uint64))
     return ids, len(firsts)
-
-
-def _ranked(words: Codes) -> tuple[Ids, Positions]:
-    """Number words in their order, and return where each of them is met."""
-    ids = np.empty(len(words), np.int64)
-    if len(words) == 0:
-        return ids, ids
-    order, _ = order_of_words(words)
-    begins = begins_run(words[order])
-    ids[order] = np.cumsum(begins) - 1
-    return ids, order[begins]

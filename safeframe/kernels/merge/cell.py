@@ -24,7 +24,7 @@ from safeframe.kernels.merge.output import OutputColumn
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.taken_rows import TakenRows
 from safeframe.kernels.merge.virtual import JoinedRows, VirtualJoin, cell_range, join_each, join_runs
-from safeframe.kernels.order import Positions, counts_of, stable_order
+from safeframe.kernels.order import Positions, counts_of, rank_words, stable_order
 
 CountedRows = tuple[Block, Positions | None, npt.NDArray[np.int64]]
 """Rows of one side, their order by key, and rows per key."""
@@ -265,21 +265,19 @@ def dense_ids(
     left: Block, right: Block, spec: JoinSpec
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
     """Number the keys of both sides from zero on, and tell how many numbers there are."""
-    in_order = spec.index is not None
-    ids = key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema, in_order=in_order)
-    return _dense(*ids, in_order=in_order)
+    return _dense(*key_ids(_keys(left, spec.left), _keys(right, spec.right), spec.left.schema))
 
 
 def _dense(
-    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64], *, in_order: bool
+    left_ids: npt.NDArray[np.int64], right_ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Make ids small enough to count in a table: at most a few slots per row; an index stays in order."""
+    """Make ids small enough to count in a table: at most a few slots per row; their order stays."""
     n_rows = len(left_ids) + len(right_ids)
     largest = max(int(left_ids.max(initial=-1)), int(right_ids.max(initial=-1)))
     if largest < 4 * n_rows + 1024:
         return left_ids, right_ids, largest + 1
-    ids, uniques = pd.factorize(np.concatenate([left_ids, right_ids]), sort=in_order)
-    return ids[: len(left_ids)], ids[len(left_ids) :], len(uniques)
+    ids, firsts = rank_words(np.concatenate([left_ids, right_ids]).view(np.uint64))
+    return ids[: len(left_ids)], ids[len(left_ids) :], len(firsts)
 
 
 def _keys(block: Block, side: SideSpec) -> list[pd.Series[Any]]:
