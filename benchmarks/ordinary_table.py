@@ -14,8 +14,8 @@ from safeframe.units import format_nbytes
 __all__ = ["Result", "table_text"]
 
 _HEAD = (
-    "row", "verdict", "seconds", "planning", "measured", "projected", "allowed", "projected / measured", "staged",
-    "pauses", "restarts", "strategy", "seen",
+    "row", "verdict", "seconds", "planning", "processor seconds", "measured", "projected", "allowed",
+    "projected / measured", "staged", "pauses", "restarts", "strategy", "seen",
 )  # fmt: skip
 # A projection above this multiple of what was measured is loose.
 _LOOSE = 2.0
@@ -38,6 +38,8 @@ class Result:
     seconds: float | None = None
     failed_after_seconds: float | None = None
     planning_seconds: float | None = None
+    processor_seconds: float | None = None
+    """Of all processes, planning and run."""
     planning_peak_nbytes: int = 0
     peak_nbytes: int = 0
     projected_nbytes: int = 0
@@ -88,6 +90,7 @@ class Result:
             "ok" if self.kept else f"**{'; '.join(self.failings)}**".replace("\n", " ").replace("|", "/"),
             _number(self.seconds),
             _number(self.planning_seconds),
+            _number(self.processor_seconds),
             _nbytes(self.peak_nbytes),
             _nbytes(projected),
             _nbytes(self.allowed_nbytes),
