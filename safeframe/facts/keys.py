@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -134,6 +134,30 @@ class PartitionKeys:
         return cls(
             **{of.name: np.concatenate([getattr(part, of.name) for part in parts]) for of in fields(cls)}
         )
+
+    def as_one(self) -> PartitionKeys:
+        """Return the one partition that these are slices of, in order."""
+        if len(self.rows) == 1:
+            return self
+        sums = {name: getattr(self, name).sum(keepdims=True) for name in _SUMS}
+        full = self.full
+        if not full.any():
+            return replace(self, **sums, **{name: getattr(self, name)[:1] for name in _ENDS})
+        first, last = self.first[full], self.last[full]
+        least, most = first.min(keepdims=True), last.max(keepdims=True)
+        return PartitionKeys(
+            **sums,
+            first=least,
+            last=most,
+            increasing=(self.increasing.all() & (last[:-1] <= first[1:]).all()).reshape(1),
+            first_rows=self.first_rows[full][first == least].sum(keepdims=True),
+            last_rows=self.last_rows[full][last == most].sum(keepdims=True),
+        )
+
+
+_SUMS = ("rows", "null_rows", "checksums")
+"""What slices of a partition have together."""
+_ENDS = ("first", "last", "increasing", "first_rows", "last_rows")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -22,6 +22,16 @@ those which are heaviest in all are nearly always among them."""
 NAMED_SAMPLE_KEYS = 2**10
 """Keys of the sample whose values are kept, where a code is a hash: quantiles to about 3 %."""
 
+KEY_SLICE_ROWS = 2**20
+"""Rows of key columns that are read at a time, about: some 100 MiB with all that counting them takes. Most partitions
+are one slice, so that summaries are joined no more often than partitions are."""
+
+KEY_SLICE_NBYTES = 2**25
+"""Bytes of a slice of wide keys, at most."""
+
+KEY_TEXT_NBYTES = 24
+"""Bytes of a short string, of which a slice is to have so many rows."""
+
 KEY_TASK_PARTITIONS = 8
 """Input partitions that one task counts the keys of, one after the other, at most."""
 
@@ -94,6 +104,12 @@ MIN_SAMPLE_KEYS = 64
 
 MAX_SAMPLE_KEYS = 2**14
 """Most keys of one partition: more would not make shards more even."""
+
+KEY_SLICE_COPIES = 4.0
+"""Copies of the key columns of a slice: the batches that were decoded, these in one piece, and pages that an allocator keeps."""
+
+KEY_ROW_NBYTES = 64
+"""Bytes for each row of a slice: its code, that in order, where each key begins, counts, hashes, and what is selected by."""
 
 KEY_SUMMARY_COPIES = 10.0
 """Copies of a summary while four of them are joined: these, in one piece, sorted, and joined."""

@@ -51,6 +51,21 @@ def sliced_peak_nbytes(*, slice_rows: int, slice_nbytes: int) -> int:
     return int(options.STAGE_COPIES * slice_nbytes) + options.ROW_INDEX_NBYTES * slice_rows
 
 
+def key_count_peak_nbytes(*, slice_rows: int, slice_nbytes: int, summary_nbytes: int) -> int:
+    """Return the peak of counting keys, and of joining what was counted.
+
+    The key columns of a slice, with codes, hashes and places of its rows; the summaries that are joined at
+    once, in all their copies.
+
+    Examples
+    --------
+    >>> key_count_peak_nbytes(slice_rows=1000, slice_nbytes=24_000, summary_nbytes=100_000)
+    1160000
+    """
+    read = int(options.KEY_SLICE_COPIES * slice_nbytes) + options.KEY_ROW_NBYTES * slice_rows
+    return read + int(options.KEY_SUMMARY_COPIES * summary_nbytes)
+
+
 def sorted_shard_peak_nbytes(*, rows: int, nbytes: int, output_nbytes: int | None = None) -> int:
     """Return the peak of ordering a shard and of consuming it.
 

@@ -70,10 +70,11 @@ def key_labels(columns: Sequence[pd.Series[Any]], codes: Codes, wanted: Codes) -
         table[wanted >> _TABLE_SHIFT] = True
         rows = np.flatnonzero(table[chunk >> _TABLE_SHIFT])
         distinct, first = np.unique(chunk[rows], return_index=True)
-        met = np.isin(distinct, wanted)
+        at = np.minimum(np.searchsorted(wanted, distinct), len(wanted) - 1)
+        met = wanted[at] == distinct
         found_codes.append(distinct[met])
         found_rows.append(rows[first[met]] + start)
-        wanted = wanted[~np.isin(wanted, distinct)]
+        wanted = np.delete(wanted, at[met])
         start, size = start + size, 4 * size
     if not found_codes:
         return {}

@@ -14,7 +14,7 @@ bound of what such a count may lack (a trimmed, mergeable frequent-items list).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,22 @@ def combine(summaries: Sequence[KeySummary]) -> KeySummary:
     return joined
 
 
+def combine_slices(summaries: Sequence[KeySummary]) -> KeySummary:
+    """Join summaries of slices of one partition, in their order.
+
+    Examples
+    --------
+    >>> from safeframe.facts.keys import KeyColumn
+    >>> schema = KeySchema(columns=(KeyColumn(kind="uint"),))
+    >>> parts = [summarise([pd.Series(keys, dtype="uint8")], schema, 8) for keys in ([5, 7], [7])]
+    >>> whole = combine_slices(parts).partitions
+    >>> whole.rows, whole.last_rows, whole.increasing
+    (array([3]), array([2]), array([ True]))
+    """
+    joined = combine(summaries)
+    return replace(joined, partitions=joined.partitions.as_one())
+
+
 def _joined_pair(summaries: tuple[KeySummary, KeySummary]) -> KeySummary:
     capacity = summaries[0].capacity
     partitions = PartitionKeys.joined([summary.partitions for summary in summaries])
@@ -241,8 +257,8 @@ def _bounded(
     """
     all_keys = (codes, counts, 0)
     if fraction < 1.0 and hashes is not None:
-        below = hashes < hash_limit(fraction)
-        codes, counts, hashes = codes[below], counts[below], hashes[below]
+        held_at = np.flatnonzero(hashes < hash_limit(fraction))
+        codes, counts, hashes = codes[held_at], counts[held_at], hashes[held_at]
     if len(codes) > (capacity if fraction >= 1.0 else sample_size(capacity)):
         if hashes is None:
             hashes = mix64(codes)

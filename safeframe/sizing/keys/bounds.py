@@ -15,11 +15,14 @@ import dask
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from safeframe import options
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeySchema
-from safeframe.sizing.partitions.tasks import each_partition_keys
+from safeframe.kernels.keys.arrow_values import arrow_values
+from safeframe.sizing.keys.passes import each_slice_keys
 from safeframe.sizing.remembered import Side, each_once
 
 Words = npt.NDArray[np.object_]
@@ -50,14 +53,17 @@ def bounded_schema(sides: Sequence[Side], schema: KeySchema) -> KeySchema:
     -----
     **Eager** for strings: the key columns are read once, and not again in this process while their data is the same.
 
-    **Memory.** A task holds the key column of one partition; the keys that come
+    **Memory.** A task holds the key column of one slice of a partition; the keys that come
     here are some ``options.KEY_BOUNDS`` and two for each partition.
     """
     if len(schema.columns) != 1 or schema.columns[0].kind != "string":
         return schema
 
     def look(frames: Sequence[Side]) -> list[_Spread]:
-        parts = [each_partition_keys(ddf, on, _spread_of_partition, _united_spread, on) for ddf, on in frames]
+        parts = [
+            each_slice_keys(ddf, on, _spread_of_slice, _united_spread, _united_spread, on)
+            for ddf, on in frames
+        ]
         return [_united_spread(list(found)) for found in dask.compute(*parts)]
 
     spread = _united_spread(each_once(sides, ("bounds",), look, _nbytes_of))
@@ -72,18 +78,24 @@ def _nbytes_of(spread: _Spread) -> int:
     return sum(sys.getsizeof(word) for words in (spread.ends, spread.some) for word in words)
 
 
-def _spread_of_partition(columns: list[pd.Series[Any]], on: tuple[Any, ...]) -> _Spread:
+def _spread_of_slice(columns: list[pd.Series[Any]], on: tuple[Any, ...]) -> _Spread:
     (keys,) = columns
-    keys = keys[keys.notna()].astype(object)
+    keys = keys[keys.notna()]
     if len(keys) == 0:
         return _Spread(np.empty(0, object), np.empty(0, object))
-    found = pd.api.types.infer_dtype(keys)
-    if found != "string":
-        msg = f"The key column {on[0]!r} has values other than strings ({found}), which have no common order."
+    at = np.unique(np.linspace(0, len(keys) - 1, options.KEY_BOUND_ROWS).astype(np.int64))
+    words = arrow_values(keys)
+    if words is not None and (pa.types.is_string(words.type) or pa.types.is_large_string(words.type)):
+        found = pc.min_max(words)
+        ends = np.array([found["min"].as_py(), found["max"].as_py()], object)
+        return _Spread(ends, np.array(words.take(pa.array(at)).to_pylist(), object))
+    keys = keys.astype(object)
+    kind = pd.api.types.infer_dtype(keys)
+    if kind != "string":  # of which some have no form in Arrow: halves of surrogate pairs
+        msg = f"The key column {on[0]!r} has values other than strings ({kind}), which have no common order."
         raise SchemaMismatchError(
             msg, hint=f"Convert all of them to strings first: ddf.astype({{{on[0]!r}: 'str'}})."
         )
-    at = np.unique(np.linspace(0, len(keys) - 1, options.KEY_BOUND_ROWS).astype(np.int64))
     return _Spread(np.array([keys.min(), keys.max()], object), keys.iloc[at].to_numpy(object))
 
 

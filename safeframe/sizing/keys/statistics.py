@@ -27,6 +27,7 @@ from safeframe.kernels.keys.summary import (
     LABEL_NBYTES,
     KeySummary,
     combine,
+    combine_slices,
     heaviest,
     smallest_hashes,
     summarise,
@@ -34,7 +35,7 @@ from safeframe.kernels.keys.summary import (
 )
 from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, smallest_of
 from safeframe.kernels.order import sorted_union
-from safeframe.sizing.partitions.tasks import each_partition_keys
+from safeframe.sizing.keys.passes import each_slice_keys
 from safeframe.sizing.remembered import Side, each_once
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def gather_key_statistics(
     second one does so again where keys are sampled and some may be heavy. What this process counted
     before is not read again while the data is the same (``sizing.remembered``).
 
-    **Memory.** A task holds the key columns of one partition, their codes, and
+    **Memory.** A task holds the key columns of one slice of a partition, their codes, and
     at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes.
     """
     if capacity is None:
@@ -76,7 +77,9 @@ def gather_key_statistics(
     def count(missing: Sequence[Side]) -> list[KeyStatistics]:
         trees = [
             _tree(
-                each_partition_keys(ddf, on, _summarise, combine, schema, capacity, feedback=smallest_of),
+                each_slice_keys(
+                    ddf, on, _summarise, combine_slices, combine, schema, capacity, feedback=smallest_of
+                ),
                 combine,
             )
             for ddf, on in missing
@@ -129,7 +132,7 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
     def count(missing: Sequence[Side]) -> list[Counts]:
         wanted = delayed(heavy, pure=False)
         trees = [
-            _tree(each_partition_keys(ddf, on, count_candidates, _add, schema, wanted), _add)
+            _tree(each_slice_keys(ddf, on, count_candidates, _add, _add, schema, wanted), _add)
             for ddf, on in missing
         ]
         return list(dask.compute(*trees))
@@ -265,7 +268,7 @@ def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> li
 
         def look(frames: Sequence[Side]) -> list[dict[int, Any]]:
             trees = [
-                _tree(each_partition_keys(ddf, on, label_rows, _merged, schema, missing), _merged)
+                _tree(each_slice_keys(ddf, on, label_rows, _merged, _merged, schema, missing), _merged)
                 for ddf, on in frames
             ]
             return list(dask.compute(*trees))

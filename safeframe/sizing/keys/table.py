@@ -22,7 +22,8 @@ from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import KeyTable
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.nulls import without_nulls
-from safeframe.sizing.partitions.tasks import each_partition_keys, total
+from safeframe.sizing.keys.passes import each_slice_keys
+from safeframe.sizing.partitions.tasks import total
 from safeframe.sizing.remembered import Side, each_once
 from safeframe.units import format_count
 
@@ -87,7 +88,7 @@ def look_at_keys(
     -----
     **Eager.** The key column is read once, and not again in this process while its data is the same.
 
-    **Memory.** A task holds the key column of one partition, and some bytes for
+    **Memory.** A task holds the key column of one slice of a partition, and some bytes for
     each place of the table; a bit for each comes here.
     """
     most = options.TABLE_SPARSITY * rows
@@ -126,14 +127,14 @@ def count_unmatched(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, pre
     -----
     **Eager.** As :func:`look_at_keys`.
 
-    **Memory.** A task holds the key column of one partition twice, and the bits.
+    **Memory.** A task holds the key column of one slice of a partition twice, and the bits.
     """
 
     def count(frames: Sequence[Side]) -> list[int]:
         # Sent once to each worker, rather than with each task.
         bits = delayed(presence, pure=False)
         return [
-            total(list(dask.compute(*each_partition_keys(*frame, _count_unmatched, total, schema, bits))))
+            total(list(dask.compute(*each_slice_keys(*frame, _count_unmatched, total, total, schema, bits))))
             for frame in frames
         ]
 
@@ -146,7 +147,9 @@ def _keys_of(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, most: int)
         return [
             _united_keys(
                 list(
-                    dask.compute(*each_partition_keys(*frame, _keys_of_partition, _united_keys, schema, most))
+                    dask.compute(
+                        *each_slice_keys(*frame, _keys_of_partition, _united_keys, _united_keys, schema, most)
+                    )
                 )
             )
             for frame in frames

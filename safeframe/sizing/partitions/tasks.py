@@ -12,7 +12,7 @@ Partitions that depend on other tasks, and those in memory, get a task each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import dask
 import dask.dataframe as dd
@@ -24,6 +24,13 @@ from safeframe import options
 from safeframe._dask.trees import layer_of
 
 T = TypeVar("T")
+
+
+class Part(Protocol):
+    """A partition that is made within a task of ours."""
+
+    def make(self) -> Any:
+        """Return it."""
 
 
 class PartitionTask:
@@ -66,11 +73,15 @@ def each_partition_keys(
 
 
 def _with_keys(frame: pd.DataFrame, function: Callable[..., T], on: tuple[Any, ...], *args: Any) -> T:
-    keys = [
+    return function(keys_of(frame, on), *args)
+
+
+def keys_of(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:
+    """Return the key columns of a partition; a name that is no column is that of an index level."""
+    return [
         frame[name] if name in frame.columns else frame.index.get_level_values(name).to_series()
         for name in on
     ]
-    return function(keys, *args)
 
 
 def each_partition(
@@ -107,15 +118,26 @@ def each_partition(
     The optimiser's tune pass stays off: it would join partitions of a narrow
     parquet frame, and the figures are of the partitions that the user sees.
     """
-    run = _Runs(function, reduce, args, feedback)
     with dask.config.set({"optimization.tune.active": False}):
         optimised = ddf.optimize()
         graph, keys = dict(optimised.__dask_graph__()), optimised.__dask_keys__()
         if not all(stands_alone(graph[key]) for key in keys):
+            run = _Runs(function, reduce, args, feedback)
             return run.tasks(optimised.to_delayed(optimize_graph=False))
-    size = max(1, min(options.KEY_TASK_PARTITIONS, len(keys) // options.KEY_MIN_TASKS))
-    parts = [PartitionTask(graph[key]) for key in keys]
-    return run.tasks([PartitionTasks(parts[at : at + size]) for at in range(0, len(parts), size)])
+    return grouped_tasks([PartitionTask(graph[key]) for key in keys], function, reduce, args, feedback)
+
+
+def grouped_tasks(
+    parts: Sequence[Part],
+    function: Callable[..., T],
+    reduce: Callable[[list[T]], T],
+    args: tuple[Any, ...],
+    feedback: Callable[[T], Any] | None,
+) -> list[Delayed]:
+    """Call ``function(partition, *args)`` on partitions that are made within our tasks, several in each; see :func:`each_partition`."""
+    size = max(1, min(options.KEY_TASK_PARTITIONS, len(parts) // options.KEY_MIN_TASKS))
+    groups = [PartitionTasks(parts[at : at + size]) for at in range(0, len(parts), size)]
+    return _Runs(function, reduce, args, feedback).tasks(groups)
 
 
 def joined_lists(lists: list[list[T]]) -> list[T]:
@@ -133,10 +155,10 @@ class PartitionTasks:
 
     __slots__ = ("tasks",)
 
-    def __init__(self, tasks: Sequence[PartitionTask]) -> None:
+    def __init__(self, tasks: Sequence[Part]) -> None:
         self.tasks = tasks
 
-    def __iter__(self) -> Iterator[PartitionTask]:
+    def __iter__(self) -> Iterator[Part]:
         return iter(self.tasks)
 
 
