@@ -43,4 +43,6 @@ def load_widths(facts: MergeFacts, loads: KeyLoads, widths: Widths) -> LoadWidth
     output = np.full(len(left), max(0.0, others) * options.WIDTH_MARGIN)
     for _, own in measured:
         output += own
+    # Categories are a partition's, and of no row: partitions of few rows are held to a row that has its share of them.
+    np.maximum(output, facts.estimate.width.least, out=output)
     return LoadWidths(left=left, right=right, output=output)

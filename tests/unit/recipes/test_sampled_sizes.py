@@ -187,3 +187,22 @@ def test_rows_without_a_match_have_no_strings(how, met, tmp_path):
         merged = safeframe.merge(left, right, on="k", how=how, staging=str(tmp_path))
         sizes = [part.memory_usage(deep=True).sum() for part in dask.compute(*merged.to_delayed())]
     assert safeframe.explain(merged).output_nbytes.lower <= sum(sizes)
+
+
+@pytest.mark.parametrize("key", [None, "c1"])
+def test_few_rows_with_categories_are_not_refused(key, tmp_path):
+    def side(name, rows):
+        keys = pd.Categorical([key] * rows, categories=[f"c{i}" for i in range(1, 8)])
+        frame = pd.DataFrame({"k": keys, name: np.arange(rows), "both": np.arange(rows) / 2})
+        return dd.from_pandas(frame, npartitions=rows - 1, sort=False)
+
+    with dask.config.set({"dataframe.convert-string": False}):
+        merged = safeframe.merge(
+            side("l", 3),
+            side("r", 2),
+            on="k",
+            strategy="staged",
+            partition_size="2KiB",
+            staging=str(tmp_path),
+        )
+        assert len(merged.compute(scheduler="sync")) == 6
