@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, pairwise
 
 import dask
 import dask.dataframe as dd
@@ -16,7 +16,8 @@ import safeframe
 from safeframe.kernels.keys.codes import decode_codes, encode_keys
 from safeframe.kernels.keys.ids import key_ids
 from safeframe.kernels.keys.schema import common_schema
-from safeframe.kernels.keys.summary import combine, summarise
+from safeframe.kernels.keys.summary import combine, combine_slices, summarise
+from safeframe.kernels.keys.threshold import foreseen_fraction, smallest_of
 from safeframe.sizing.keys.statistics import gather_key_statistics
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
@@ -175,6 +176,40 @@ def test_summaries_give_one_sample_however_they_are_joined(keys, capacity, data)
     assert at_once.fraction == nested.fraction
     np.testing.assert_array_equal(at_once.partitions.rows, [len(part) for part in keys])
     np.testing.assert_array_equal(nested.partitions.rows, at_once.partitions.rows)
+
+
+@given(
+    keys=st.lists(st.one_of(st.none(), st.integers(0, 60)), max_size=120),
+    capacity=st.integers(1, 40),
+    data=st.data(),
+)
+def test_slices_of_a_partition_are_summarised_as_the_whole(keys, capacity, data):
+    schema = schema_of(pd.DataFrame({"k": pd.Series([], dtype="Int64")}), on=["k"])
+    whole = summarise([pd.Series(keys, dtype="Int64")], schema, capacity)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(keys)), max_size=4)))
+    slices = []
+    for start, stop in pairwise([0, *cuts, len(keys)]):
+        # What slices before tell of the threshold changes nothing.
+        known = foreseen_fraction([smallest_of(one) for one in slices])
+        part = pd.Series(keys[start:stop], dtype="Int64")
+        slices.append(summarise([part], schema, capacity, fraction=known))
+    found = combine_slices(slices)
+    np.testing.assert_array_equal(found.codes, whole.codes)
+    np.testing.assert_array_equal(found.counts, whole.counts)
+    assert found.fraction == whole.fraction
+    for name in ("rows", "null_rows", "increasing", "checksums"):
+        np.testing.assert_array_equal(getattr(found.partitions, name), getattr(whole.partitions, name), name)
+    if whole.partitions.full.any():
+        for name in ("first", "last", "first_rows", "last_rows"):
+            np.testing.assert_array_equal(
+                getattr(found.partitions, name), getattr(whole.partitions, name), name
+            )
+    truth = pd.Series(keys, dtype="Int64").dropna().astype("int64").value_counts()
+    if not found.exact:
+        counted = pd.Series(found.heavy_counts, index=decode_codes(found.heavy_codes, schema), dtype="int64")
+        lacking = truth - counted.reindex(truth.index, fill_value=0)
+        assert (lacking >= 0).all()
+        assert lacking.max() <= found.heavy_error
 
 
 @given(data=st.data(), how=st.sampled_from(HOWS), capacity=st.integers(1, 6), kind=kinds)
