@@ -82,7 +82,7 @@ PIECE_NBYTES = 2**20
 """A piece of a staged file at most: what is read, and its checksum compared, for one row of it."""
 
 INDEX_CACHE_NBYTES = 16 * MIB
-"""Indexes of staged files that a process keeps: those of half a million pieces."""
+"""Indexes of staged files that a process keeps: those of 400,000 pieces."""
 
 NUMBERED_VALUES = 2**12
 """Distinct strings of a column, at most, that are staged as numbers."""
@@ -98,3 +98,24 @@ NUMBERED_LEAST_NBYTES = 2
 
 ONE_LENGTH_NBYTES = 128
 """Strings up to so many bytes are gathered like numbers where all are of one length."""
+
+INDEX_ENTRY_NBYTES = 40
+"""Bytes that a process keeps of a piece: its entry, and where it begins (``engine.exchange.index``)."""
+
+MANIFEST_FILE_NBYTES = 640
+"""Bytes of a file in a manifest: 110 as it is sent, and the rest as Python's objects."""
+
+MANIFEST_SHARD_NBYTES = 16
+"""Bytes of a shard in a manifest: its rows and bytes."""
+
+ONE_LEVEL_PIECES = 2**18
+"""Pieces up to which rows go to their shards at once, however small pieces are: reading them takes seconds."""
+
+LEAST_PIECE_NBYTES = 256 * 1024
+"""Mean bytes of a piece from which on rows go to their shards at once, however many pieces there are."""
+
+INDEX_FRACTION = 1 / 32
+"""Share of a task's budget that the indexes of one level may take."""
+
+LEAST_COARSE_SHARDS = 4
+"""Shards from which on there may be coarse ones."""

@@ -63,7 +63,7 @@ class FileIndex:
     def __init__(self, file: StagedFile, data: npt.NDArray[np.uint8]) -> None:
         n = sum(part.pieces for part in file.parts)
         entries = data[: n * ENTRY.itemsize].view(ENTRY)
-        self.nbytes = 2 * len(data)
+        self.nbytes = n * options.INDEX_ENTRY_NBYTES + len(data) - n * ENTRY.itemsize
         """Bytes that it takes, about."""
         self.distinct = tuple(_distinct(file.parts, data[n * ENTRY.itemsize :]))
         """For each part of the file, the strings that a column's numbers stand for."""
