@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from safeframe.facts.exchange import ExchangeSize
 from safeframe.facts.keys import Codes, Counts
 
 
@@ -20,6 +21,12 @@ class StageTasks:
     """Bytes that rows which wait to be written may take, their order included; None for no bound."""
     slice_nbytes: int | None = None
     """Bytes of a partition that are taken at a time; None for all of it."""
+    again_nbytes: int = 0
+    """Bytes of pieces of a coarse shard that are taken at a time, where there is a second level."""
+    again_held_nbytes: int = 0
+    """Bytes that its rows may take while they wait to be written again."""
+    size: ExchangeSize | None = None
+    """Files, levels and pieces of the exchange that they are of; None where it is of one level whatever its size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

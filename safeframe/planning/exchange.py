@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from safeframe import options
 from safeframe.facts.budget import Budget
+from safeframe.facts.exchange import ExchangeSize
 from safeframe.facts.frame import FrameSource
 from safeframe.facts.keys import Counts
 from safeframe.facts.layout import StageTasks
 from safeframe.facts.plan import Step
+from safeframe.planning.levels import exchange_size
 from safeframe.planning.memory import group_peak_nbytes, sliced_peak_nbytes, sorted_shard_peak_nbytes
 from safeframe.units import format_count, format_nbytes
 
@@ -51,7 +54,9 @@ def held_nbytes(
     return max(one, min(group * one, room))
 
 
-def stage_tasks(partition_rows: Counts, row_nbytes: float, budget: Budget, source: FrameSource) -> StageTasks:
+def stage_tasks(
+    partition_rows: Counts, row_nbytes: float, budget: Budget, source: FrameSource, n_shards: int = 1
+) -> StageTasks:
     """Choose how partitions are given to stage tasks, and how much of one is taken at a time.
 
     Parameters
@@ -64,12 +69,39 @@ def stage_tasks(partition_rows: Counts, row_nbytes: float, budget: Budget, sourc
         What a worker may use.
     source
         What makes the partitions.
+    n_shards
+        Shards that rows go to.
 
     Notes
     -----
     A partition that is no larger than a slice is made by its own task, and so are rows of numbers where a task
     has room for all of a partition: reading in slices takes longer.
     """
+    tasks = _tasks(partition_rows, row_nbytes, budget, source)
+    waiting = (tasks.held_nbytes or 0) / max(_waiting_nbytes(1, row_nbytes, source.fixed_width), 1)
+    size = exchange_size(
+        nbytes=float(partition_rows.sum()) * row_nbytes,
+        tasks=math.ceil(len(partition_rows) / tasks.partitions),
+        written_nbytes=waiting * row_nbytes,
+        n_shards=n_shards,
+        n_processes=budget.n_workers,
+        task_nbytes=max(budget.task_nbytes, 0),
+    )
+    if not size.coarse:
+        return replace(tasks, size=size)
+    slice_nbytes = _slice_nbytes(max(budget.task_nbytes, 0))
+    slice_rows = math.ceil(slice_nbytes / max(row_nbytes, 1.0))
+    taken = sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=slice_nbytes)
+    room = max(budget.task_nbytes, 0) - taken - size.worker_nbytes
+    least, most = (
+        _waiting_nbytes(math.ceil(nbytes / max(row_nbytes, 1.0)), row_nbytes, source.fixed_width)
+        for nbytes in (slice_nbytes, options.GROUP_NBYTES)
+    )
+    held = max(least, min(most, room))
+    return replace(tasks, again_nbytes=slice_nbytes, again_held_nbytes=held, size=size)
+
+
+def _tasks(partition_rows: Counts, row_nbytes: float, budget: Budget, source: FrameSource) -> StageTasks:
     rows = int(partition_rows.max(initial=0))
     nbytes = int(rows * row_nbytes)
     task_nbytes = max(budget.task_nbytes, 0)
@@ -120,11 +152,52 @@ def stage_step(
             f"{of_it}, a slice of {format_nbytes(tasks.slice_nbytes)} × {options.STAGE_COPIES:g}, "
             f"{options.ROW_INDEX_NBYTES} B for each of {format_count(slice_rows)} rows, and {waiting}{why}"
         )
+    if tasks.size is not None:
+        reason = f"{reason}; {tasks.size}"
     return Step(
         kind=kind,
         tasks=math.ceil(len(partition_rows) / tasks.partitions),
         task_peak_nbytes=peak,
         reason=reason,
+    )
+
+
+def again_steps(kind: str, row_nbytes: float, tasks: StageTasks) -> tuple[Step, ...]:
+    """Describe the second level of an exchange; nothing where there is one."""
+    size = tasks.size
+    if size is None or not size.coarse:
+        return ()
+    slice_nbytes = tasks.again_nbytes
+    slice_rows = math.ceil(slice_nbytes / max(row_nbytes, 1.0))
+    held = tasks.again_held_nbytes
+    taken = sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=slice_nbytes)
+    step = Step(
+        kind=kind,
+        tasks=size.coarse,
+        task_peak_nbytes=taken + held,
+        reason=(
+            f"a slice of {format_nbytes(slice_nbytes)} × {options.STAGE_COPIES:g}, {options.ROW_INDEX_NBYTES} B for "
+            f"each of {format_count(slice_rows)} rows, and {format_nbytes(held)} of rows that wait to be written"
+        ),
+    )
+    return (with_manifests(step, size),)
+
+
+def staged_nbytes(*sides: tuple[float, ExchangeSize | None]) -> int:
+    """Return the bytes on disk of exchanges of so many bytes: those of two levels are there twice."""
+    return int(sum(nbytes * (2 if size is not None and size.coarse else 1) for nbytes, size in sides))
+
+
+def with_manifests(step: Step, *sizes: ExchangeSize | None) -> Step:
+    """Return a step of tasks that read shards, with the manifests and indexes that their worker has."""
+    nbytes = sum(size.worker_nbytes for size in sizes if size is not None)
+    if not nbytes:
+        return step
+    return replace(
+        step,
+        task_peak_nbytes=step.task_peak_nbytes + nbytes,
+        reason=f"{step.reason}, and {format_nbytes(nbytes)} of manifest and indexes",
+        written=None if step.written is None else with_manifests(step.written, *sizes),
     )
 
 
@@ -167,13 +240,17 @@ def exchange_steps(
             source,
             tasks,
         ),
-        Step(
-            kind=kind,
-            tasks=output_partitions,
-            task_peak_nbytes=sorted_shard_peak_nbytes(rows=largest_rows, nbytes=cell_nbytes),
-            reason=(
-                f"{format_nbytes(cell_nbytes)} × {options.FETCH_COPIES + options.OUTPUT_COPIES:g}, and "
-                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(largest_rows)} rows"
+        *again_steps("stage coarse shards again", row_nbytes, tasks),
+        with_manifests(
+            Step(
+                kind=kind,
+                tasks=output_partitions,
+                task_peak_nbytes=sorted_shard_peak_nbytes(rows=largest_rows, nbytes=cell_nbytes),
+                reason=(
+                    f"{format_nbytes(cell_nbytes)} × {options.FETCH_COPIES + options.OUTPUT_COPIES:g}, and "
+                    f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(largest_rows)} rows"
+                ),
             ),
+            tasks.size,
         ),
     )

@@ -25,12 +25,14 @@ from distributed import Future
 
 from safeframe._dask.expressions import Blockwise, Expr, FromGraph
 from safeframe._dask.trees import layer_of, lowered
+from safeframe.engine.exchange.again import seal_coarse, stage_again
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.storage.janitor import SEAL_PREFIX
 from safeframe.facts.layout import StageTasks
+from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.partitions.slices import SlicedPart, WholePart, sliced_frame
 from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
@@ -47,8 +49,17 @@ def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, ta
         As :func:`safeframe.engine.exchange.stage.stage_group` takes them.
     tasks
         Partitions of one stage task, where partitions stand alone, what of them may wait to be written, and how
-        much of one is taken at a time.
+        much of one is taken at a time; whether rows go to coarse shards first.
     """
+    if tasks.size is not None and tasks.size.coarse:
+        coarse = CoarseRouter(router, tasks.size.width)
+        return StageAgain(
+            _staged(frame, columns, coarse, directory, tasks), columns, coarse, directory, tasks
+        )
+    return _staged(frame, columns, router, directory, tasks)
+
+
+def _staged(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
     if tasks.slice_nbytes is not None or tasks.partitions > 1:
         groups = StageGroups(frame, columns, router, directory, tasks)
         if groups.parts is not None:
@@ -185,6 +196,36 @@ def stage_parts(
 ) -> list[StagedFile]:
     """Make partitions one after the other, slice by slice, and stage them."""
     return stage_files(parts.slices(tasks.slice_nbytes), columns, router, directory, tasks.held_nbytes)
+
+
+class StageAgain(Expr):  # type: ignore[misc]
+    """Write each coarse shard to a file, by shard."""
+
+    _parameters = ["staged", "columns_", "router", "directory", "tasks"]
+    _meta = pd.Series([], dtype=object)
+
+    def _divisions(self) -> Any:
+        return (None,) * (self.router.n_shards + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        router, tasks = self.router, self.tasks
+        key = f"coarse-{self._name}"
+        parts = List(*(TaskRef(part) for part in self.staged.__dask_keys__()))
+        graph: dict[Any, Any] = {key: Task(key, seal_coarse, parts, self.columns_.dtypes, router.n_shards)}
+        for number in range(router.n_shards):
+            name = (self._name, number)
+            graph[name] = Task(
+                name,
+                stage_again,
+                TaskRef(key),
+                number,
+                width=router.width,
+                n_shards=router.router.n_shards,
+                directory=self.directory,
+                slice_nbytes=tasks.again_nbytes,
+                held_nbytes=tasks.again_held_nbytes,
+            )
+        return graph
 
 
 class Seal(Expr):  # type: ignore[misc]

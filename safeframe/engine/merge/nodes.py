@@ -183,7 +183,7 @@ class SafeMerge(Planned, CountedMerge):
             case TableMerge(table=keys):
                 table, base = JoinTable(spec, keys), plan.staging_directory or ""
                 planned = self._probe_facts(keys.build_side)
-                tasks = side_tasks(self.facts, keys.build_side)
+                tasks = side_tasks(self.facts, keys.build_side, table.slices.n_shards)
                 return table_cells(
                     left, right, table, self._name, base, planned, limit, self.divisions, tasks
                 )
@@ -209,7 +209,7 @@ class SafeMerge(Planned, CountedMerge):
                 side,
                 JoinRouter(side.on, side.schema, layout, layout.empty_of(name)),
                 directory,
-                side_tasks(self.facts, name),
+                side_tasks(self.facts, name, layout.n_shards),
             )
             for name, (frame, side) in sides.items()
         ]

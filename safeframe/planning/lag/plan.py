@@ -27,6 +27,7 @@ from safeframe.facts.lag import (
 )
 from safeframe.facts.plan import Plan, Step
 from safeframe.facts.sort import P2PSort, SortRun, StagedSort
+from safeframe.planning.exchange import with_manifests
 from safeframe.planning.ladder import climb
 from safeframe.planning.lag.halo import plan_halo
 from safeframe.planning.memory import (
@@ -263,6 +264,7 @@ def _staged(facts: LagFacts) -> Plan | str:
     # Where groups go over several shards, a neighbour is read whole for the rows at its edge, but before all else.
     neighbours = facts.before + facts.after if facts.across or (figures.layout.cells > 1).any() else 0
     step = _columns_step(plan, _cell_nbytes(facts, rows, neighbours), _cell_reason(facts, rows, neighbours))
+    step = with_manifests(step, staged.group.size)
     cut = ("groups too large for a partition are cut by the order of their rows",) if facts.across else ()
     return replace(
         plan,

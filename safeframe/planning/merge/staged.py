@@ -12,7 +12,7 @@ from safeframe.facts.layout import OrderedLayout, StageTasks
 from safeframe.facts.merge import MergeFacts, MergeWay, OrderedMerge, SideFacts, StagedMerge
 from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of
-from safeframe.planning.exchange import stage_step, stage_tasks
+from safeframe.planning.exchange import again_steps, stage_step, stage_tasks, staged_nbytes, with_manifests
 from safeframe.planning.memory import cell_peak_nbytes, cell_reason
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut, LayoutFigures
@@ -20,24 +20,29 @@ from safeframe.planning.parquet import stretch_nbytes
 from safeframe.units import format_count, format_nbytes
 
 
-def stage_side_step(
-    name: str, partition_rows: Counts, width: float, source: FrameSource, budget: Budget
-) -> Step:
+def stage_side_steps(
+    name: str, partition_rows: Counts, width: float, source: FrameSource, budget: Budget, n_shards: int
+) -> tuple[Step, ...]:
     """Describe the staging of one side, of ``width`` bytes a row."""
-    tasks = stage_tasks(partition_rows, width, budget, source)
-    return stage_step(f"stage {name} partitions", partition_rows, width, source, tasks)
+    tasks = stage_tasks(partition_rows, width, budget, source, n_shards)
+    return (
+        stage_step(f"stage {name} partitions", partition_rows, width, source, tasks),
+        *again_steps(f"stage {name} coarse shards again", width, tasks),
+    )
 
 
-def side_step(facts: MergeFacts, name: str) -> Step:
+def side_steps(facts: MergeFacts, name: str, n_shards: int) -> tuple[Step, ...]:
     """Describe the staging of the side of a name."""
     side, width = _side(facts, name)
-    return stage_side_step(name, side.keys.partitions.rows, width, side.profile.source, facts.budget)
+    return stage_side_steps(
+        name, side.keys.partitions.rows, width, side.profile.source, facts.budget, n_shards
+    )
 
 
-def side_tasks(facts: MergeFacts, name: str) -> StageTasks:
+def side_tasks(facts: MergeFacts, name: str, n_shards: int) -> StageTasks:
     """Choose how the partitions of the side of a name are given to stage tasks."""
     side, width = _side(facts, name)
-    return stage_tasks(side.keys.partitions.rows, width, facts.budget, side.profile.source)
+    return stage_tasks(side.keys.partitions.rows, width, facts.budget, side.profile.source, n_shards)
 
 
 def _side(facts: MergeFacts, name: str) -> tuple[SideFacts, float]:
@@ -75,21 +80,24 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         return facts.staging.unavailable
     figures = lay_out(None)
     layout = figures.layout
-    steps = [side_step(facts, "left"), side_step(facts, "right")]
+    n = layout.n_shards
+    steps = [*side_steps(facts, "left", n), *side_steps(facts, "right", n)]
+    sizes = [side_tasks(facts, name, n).size for name in ("left", "right")]
     output_nbytes = int(figures.cell_rows * widths.output)
     step = _cell_step(figures, figures.cell_rows, output_nbytes)
     stretch = stretch_nbytes(output_nbytes, max(facts.budget.task_nbytes, 0))
     if stretch < output_nbytes:
         rows = int(figures.cell_rows * stretch / output_nbytes)
         step = replace(step, written=_cell_step(figures, rows, stretch))
-    steps.append(step)
+    steps.append(with_manifests(step, *sizes))
     way: MergeWay = StagedMerge(layout=layout)
     if facts.ordered:
         moved = OrderedLayout(
             left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
         )
         way = OrderedMerge(layout=layout, ordered=moved)
-    staged = int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right)
+    nbytes = facts.left.keys.rows * widths.left, facts.right.keys.rows * widths.right
+    staged = staged_nbytes(*zip(nbytes, sizes, strict=True))
     return Offer(
         reasons=(
             (
@@ -107,7 +115,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         cost=cost_of(
             facts.budget,
             tasks=sum(step.tasks for step in steps),
-            read_nbytes=staged,
+            read_nbytes=sum(nbytes),
             staged_nbytes=staged,
             fetched_nbytes=figures.read_rows[0] * widths.left + figures.read_rows[1] * widths.right,
             joined_nbytes=widths.keys_nbytes(figures.read_rows),

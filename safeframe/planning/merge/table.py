@@ -18,7 +18,7 @@ from safeframe.planning.memory import (
     table_slice_peak_nbytes,
 )
 from safeframe.planning.merge.offer import Offer
-from safeframe.planning.merge.staged import stage_side_step
+from safeframe.planning.merge.staged import stage_side_steps
 from safeframe.units import format_count, format_nbytes
 
 
@@ -75,7 +75,14 @@ def _steps(facts: TableFacts) -> tuple[Step, ...]:
     probe_nbytes = math.ceil(facts.probe.largest_partition_rows.upper * facts.probe.width.bounding)
     output_nbytes = _largest_nbytes(facts)
     return (
-        stage_side_step(keys.build_side, facts.build_rows, width, facts.build.source, facts.budget),
+        *stage_side_steps(
+            keys.build_side,
+            facts.build_rows,
+            width,
+            facts.build.source,
+            facts.budget,
+            keys.n_slices(facts.row_nbytes),
+        ),
         Step(
             kind=f"write a slice of the {keys.build_side} side's table",
             tasks=keys.n_slices(facts.row_nbytes),

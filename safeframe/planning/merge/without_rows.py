@@ -18,11 +18,12 @@ from safeframe.facts.merge import MergeFacts, WritePlan
 from safeframe.facts.plan import Step
 from safeframe.kernels.order import Positions
 from safeframe.kernels.parquet.row_groups import rectangle_shape
+from safeframe.planning.exchange import staged_nbytes
 from safeframe.planning.memory import default_shard_nbytes, joined_file_peak_nbytes
 from safeframe.planning.merge.key_loads import KeyLoads, Loads, key_loads, loads_in_order
 from safeframe.planning.merge.offer import Widths, bounding_widths
 from safeframe.planning.merge.shards import lay_out
-from safeframe.planning.merge.staged import side_step, side_tasks
+from safeframe.planning.merge.staged import side_steps, side_tasks
 from safeframe.planning.parquet import row_group_nbytes, row_group_rows
 from safeframe.units import format_count, format_nbytes
 
@@ -85,8 +86,8 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
     layout, slices, file_nbytes, input_rows, input_nbytes = figures
     peak = joined_file_peak_nbytes(input_rows=input_rows, input_nbytes=input_nbytes, group_rows=group_rows)
     steps = (
-        side_step(facts, "left"),
-        side_step(facts, "right"),
+        *side_steps(facts, "left", layout.n_shards),
+        *side_steps(facts, "right", layout.n_shards),
         Step(
             kind="write compact files",
             tasks=layout.n_cells,
@@ -97,6 +98,7 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
             ),
         ),
     )
+    tasks = side_tasks(facts, "left", layout.n_shards), side_tasks(facts, "right", layout.n_shards)
     return WritePlan(
         reason=f"{rows_out / max(rows_in, 1):,.1f} rows out for each row of both sides",
         layout=layout,
@@ -104,10 +106,13 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
         group_rows=group_rows,
         file_nbytes=file_nbytes,
         steps=steps,
-        staging_nbytes=int(facts.left.keys.rows * widths.left + facts.right.keys.rows * widths.right),
+        staging_nbytes=staged_nbytes(
+            (facts.left.keys.rows * widths.left, tasks[0].size),
+            (facts.right.keys.rows * widths.right, tasks[1].size),
+        ),
         staging_directory=facts.staging.directory,
         staging_free_nbytes=facts.staging.free_nbytes,
-        stage_tasks=(side_tasks(facts, "left"), side_tasks(facts, "right")),
+        stage_tasks=tasks,
     )
 
 

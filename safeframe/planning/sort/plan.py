@@ -27,7 +27,7 @@ from safeframe.facts.sort import (
     StagedSort,
     UnsortedRun,
 )
-from safeframe.planning.exchange import exchange_steps, stage_tasks
+from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import (
     default_partition_nbytes,
@@ -92,10 +92,11 @@ def staged_sort(facts: SortFacts, partition_nbytes: int, *, narrow: bool = True)
         return staging.unavailable
     facts.profile.check_writable()
     figures = _cut(facts, partition_nbytes, split=facts.split_keys)
-    group, rows = staged_group(facts), _moved_rows(facts, figures)
+    rows = _moved_rows(facts, figures)
     shards = _narrower(facts, figures, rows) if narrow else None
-    way = StagedSort(directory=staging.directory, figures=figures, group=group, shards=shards)
-    run = SortRun(way=way)
+    way = StagedSort(directory=staging.directory, figures=figures, group=StageTasks(), shards=shards)
+    group = staged_group(facts, way.staged.n_shards)
+    run = SortRun(way=replace(way, group=group))
     plan = _moved(facts, partition_nbytes, figures, run, split=facts.split_keys)
     return replace(
         plan,
@@ -121,7 +122,7 @@ def staged_sort(facts: SortFacts, partition_nbytes: int, *, narrow: bool = True)
             row_nbytes=facts.row_nbytes,
             task_nbytes=max(facts.budget.task_nbytes, 0),
         ),
-        staging_nbytes=int(facts.quantiles.total_rows * facts.row_nbytes),
+        staging_nbytes=staged_nbytes((facts.quantiles.total_rows * facts.row_nbytes, group.size)),
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
     )
@@ -319,6 +320,8 @@ def _in_place(facts: SortFacts, partition_nbytes: int, run: SortRun | UnsortedRu
     return replace(plan, steps=(step,))
 
 
-def staged_group(facts: SortFacts) -> StageTasks:
+def staged_group(facts: SortFacts, n_shards: int = 1) -> StageTasks:
     """Choose how partitions of a sort are given to stage tasks."""
-    return stage_tasks(facts.quantiles.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source)
+    return stage_tasks(
+        facts.quantiles.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source, n_shards
+    )

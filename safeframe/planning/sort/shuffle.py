@@ -18,7 +18,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import ShuffleFacts, ShuffleRun, StagedShuffle
-from safeframe.planning.exchange import exchange_steps, stage_tasks
+from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
@@ -65,7 +65,7 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
     if facts.npartitions is None and facts.partition_nbytes is None:
         n = max(n, least_partitions(keys.rows * width, len(facts.partition_rows), facts.budget))
     largest_rows = largest_shard_rows(keys, n)
-    group = stage_tasks(facts.partition_rows, width, facts.budget, facts.profile.source)
+    group = stage_tasks(facts.partition_rows, width, facts.budget, facts.profile.source, n)
     reasons = [
         f"rows pass through {staging.directory} into {format_count(n)} partitions by the hash of their key"
     ]
@@ -107,7 +107,7 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
         partition_nbytes=target,
         largest_partition_nbytes=math.ceil(largest_rows * width),
         row_nbytes=width,
-        staging_nbytes=math.ceil(keys.rows * width),
+        staging_nbytes=staged_nbytes((math.ceil(keys.rows * width), group.size)),
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
         run=ShuffleRun(way=StagedShuffle(directory=staging.directory, layout=layout, group=group)),

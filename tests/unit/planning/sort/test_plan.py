@@ -141,7 +141,10 @@ def test_the_formulas_of_both_steps():
     stage, order = plan.steps
     assert held == group * (int(options.GROUP_COPIES * partition) + 24 * 100_000)
     assert stage.task_peak_nbytes == 3 * partition + held
-    assert order.task_peak_nbytes == 5 * largest + 40 * (largest // ROW)
+    size = plan.run.way.group.size
+    assert order.task_peak_nbytes == 5 * largest + 40 * (largest // ROW) + size.worker_nbytes
+    assert str(size) in stage.reason
+    assert (size.files, size.shards) == (stage.tasks, order.tasks)
     assert stage.tasks == -(-40 // group)
     assert order.tasks == plan.output_partitions
 
