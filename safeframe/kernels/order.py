@@ -22,6 +22,9 @@ _TABLE_SLOTS = 2**21
 NEARBY_ROWS = 2**14
 """Rows that are put in order among themselves: narrow ones take some 200 KiB, as much as a core's own cache."""
 
+_STEP = 2**16
+"""Rows at a time where a step would otherwise need an array of all."""
+
 _STRETCH_STARTS = 3
 """Shards that begin in one stretch, up to which going on beats a binary search."""
 
@@ -66,7 +69,7 @@ def order_of_words(words: npt.NDArray[np.uint64], groups: Positions | None = Non
     words
         One per row; at least one.
     groups
-        A number per row, from zero on, which never falls.
+        A number per row, from zero on, which never falls; overwritten.
 
     Returns
     -------
@@ -81,6 +84,8 @@ def order_of_words(words: npt.NDArray[np.uint64], groups: Positions | None = Non
     third of the time that sorting the places takes (12 against 36 ms for a million;
     the stable sort of wide words takes 170).
 
+    Memory: 16 bytes a word besides words and groups.
+
     Examples
     --------
     >>> order_of_words(np.array([7, 5, 9, 8], np.uint64), np.array([0, 0, 1, 1]))
@@ -93,11 +98,15 @@ def order_of_words(words: npt.NDArray[np.uint64], groups: Positions | None = Non
     if group_bits + word_bits + place_bits <= 64:
         packed = words - low
         if groups is not None:
-            packed |= groups.view(np.uint64) << np.uint64(word_bits)
+            high = groups.view(np.uint64)
+            high <<= np.uint64(word_bits)
+            packed |= high
         packed <<= np.uint64(place_bits)
         return _packed_order(packed, place_bits), True
     if groups is None:
-        return _wide_order((words - low) << np.uint64(64 - word_bits))
+        wide = words - low
+        wide <<= np.uint64(64 - word_bits)
+        return _wide_order(wide)
     order = np.argsort(words)
     packed = groups[order].view(np.uint64)
     packed <<= np.uint64(place_bits)
@@ -112,18 +121,22 @@ def rank_words(words: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], Po
     >>> rank_words(np.array([7, 5, 7], np.uint64))
     (array([1, 0, 1]), array([1, 0]))
     """
-    ranks = np.empty(len(words), np.int64)
     if len(words) == 0:
-        return ranks, ranks
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     order, _ = order_of_words(words)
     begins = begins_run(words[order])
-    ranks[order] = np.cumsum(begins) - 1
+    numbers = np.cumsum(begins, dtype=np.int64)
+    numbers -= 1
+    ranks = np.empty(len(words), np.int64)
+    ranks[order] = numbers
     return ranks, order[begins]
 
 
 def _packed_order(packed: npt.NDArray[np.uint64], place_bits: int) -> Positions:
     """Sort numbers whose low bits, which are zero, have room for their places; overwrites them."""
-    packed |= np.arange(len(packed), dtype=np.uint64)
+    for start in range(0, len(packed), _STEP):
+        part = packed[start : start + _STEP]
+        part |= np.arange(start, start + len(part), dtype=np.uint64)
     packed.sort()
     packed &= np.uint64((1 << place_bits) - 1)
     return packed.view(np.int64)
@@ -132,11 +145,17 @@ def _packed_order(packed: npt.NDArray[np.uint64], place_bits: int) -> Positions:
 def _wide_order(words: npt.NDArray[np.uint64]) -> tuple[Positions, bool]:
     """Order by the high bits, which nearly always decide, and those by the low ones that these leave in disorder."""
     place_bits = np.uint64(len(words).bit_length())
-    order = _packed_order(words >> place_bits << place_bits, int(place_bits))
+    packed = words >> place_bits
+    packed <<= place_bits
+    order = _packed_order(packed, int(place_bits))
+    for start in range(0, len(order), _STEP):
+        some = words[order[start : start + _STEP + 1]]
+        if (some[1:] < some[:-1]).any():
+            break
+    else:
+        return order, True
     ordered = words[order]
     falls = np.flatnonzero(ordered[1:] < ordered[:-1])
-    if len(falls) == 0:
-        return order, True
     begins = begins_run(ordered >> place_bits)
     runs = np.cumsum(begins) - 1
     wrong = np.zeros(int(runs[-1]) + 1, np.bool_)

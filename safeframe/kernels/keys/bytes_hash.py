@@ -86,6 +86,15 @@ class ByteSpans:
         skipped
             Bytes that come before, in every one of them. What is behind the end of a value is zero.
         """
+        n_rows = len(range(*rows.indices(len(self)))) if isinstance(rows, slice) else len(rows)
+        if n_rows > _CHUNK_ROWS:
+            found = np.empty(n_rows, np.uint64)
+            first = (rows.start or 0) if isinstance(rows, slice) else 0
+            for start in range(0, n_rows, _CHUNK_ROWS):
+                stop = min(n_rows, start + _CHUNK_ROWS)
+                some = slice(first + start, first + stop) if isinstance(rows, slice) else rows[start:stop]
+                found[start:stop] = self.words(some, skipped)
+            return found
         at = self.starts[rows] + skipped
         left = self.lengths[rows] - skipped
         if len(at) == 0:

@@ -203,7 +203,10 @@ def ordered_codes(values: npt.NDArray[Any], column: KeyColumn) -> Codes:
         return values
     if column.kind == "float":
         bits = (values + 0.0).view(np.uint64)  # adding zero makes -0.0 the same key as 0.0
-        return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+        flipped = (bits.view(np.int64) >> 63).view(np.uint64)  # all bits of the negative ones
+        flipped |= _SIGN
+        bits ^= flipped
+        return bits
     return values.view(np.uint64) ^ _SIGN
 
 

@@ -262,7 +262,7 @@ class BlockOrder:
 
         Notes
         -----
-        Memory: 25 bytes per row for one column of numbers or times, and up to 40 for each further one.
+        Memory: 24 bytes per row for one column of numbers or times, up to 48 for others.
         """
         named = zip(self.order.by, columns, strict=True)
         keys = pd.DataFrame({name: as_series(column) for name, column in named}, copy=False)
