@@ -35,8 +35,8 @@ SLICE_BATCHES = 8
 SLICE_FIRST_ROWS = 2**10
 """Rows that are decoded first, to see how wide they are."""
 
-SLICE_MOST_ROWS = 2**17
-"""Rows that are decoded at a time, at most."""
+SLICE_MOST_ROWS = 2**15
+"""Rows that are decoded at a time, at most: where those after narrow ones are many times as wide, a few MiB."""
 
 SLICE_MARGIN = 3
 """Factor on the size of a slice, of which only the mean row is known when it is cut."""
