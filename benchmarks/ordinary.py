@@ -181,12 +181,14 @@ def _child(request: dict[str, str]) -> None:
             seen = tight.report()
             answer |= {"pauses": seen.pauses, "restarts": max(seen.restarts, seen.workers_lost)}
             answer |= {"kills": seen.oom_kills, "reruns": seen.reruns}
+            # Before the cluster closes, which may fail where workers died.
+            Path(request["answer"]).write_text(json.dumps(answer))
     else:
         import dask
 
         with dask.config.set(scheduler="threads", num_workers=place.threads):
             answer = _work(request)
-    Path(request["answer"]).write_text(json.dumps(answer))
+        Path(request["answer"]).write_text(json.dumps(answer))
 
 
 def _work(request: dict[str, str]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import safeframe
 from benchmarks.ordinary_check import find_fault
-from benchmarks.ordinary_rows import ROWS, _fewer_files, start_recipe
-from benchmarks.situations import JOINS, ORDINARY_JOINS, TPCH
+from benchmarks.ordinary_rows import ROWS, Row, _fewer_files, make_data, start_recipe
+from benchmarks.situations import JOINS, ORDINARY_JOINS, TPCH, Dataset, TpchDataset
 from benchmarks.situations.tpch import find_generator
 from benchmarks.tight import TightCluster
 
@@ -51,7 +52,28 @@ def small(name: str, directory):
 )
 def test_a_recipe_keeps_to_its_plan(tight: TightCluster, tmp_path, directory, name: str) -> None:
     row = ROWS[name]
-    dataset = small(row.situation, directory)
+    keeps_to_its_plan(tight, row, small(row.situation, directory), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "strings.sort_values",
+        pytest.param("strings.lag", marks=pytest.mark.nightly),
+        pytest.param("strings.shuffle", marks=pytest.mark.nightly),
+        pytest.param("tpch.merge_left", marks=pytest.mark.nightly),
+        pytest.param("tpch.lag", marks=pytest.mark.nightly),
+    ],
+)
+def test_files_of_full_size_are_cut(tight: TightCluster, tmp_path, directory, name: str) -> None:
+    # Whole partitions, of 1 M rows and 35 MiB or of 750,000 rows and 130 MiB, were refused.
+    row = ROWS[name]
+    if row.situation in TPCH and find_generator() is None:
+        pytest.skip("tpchgen-cli is not installed")
+    keeps_to_its_plan(tight, row, make_data(row.situation, 1 / 12, directory), tmp_path)
+
+
+def keeps_to_its_plan(tight: TightCluster, row: Row, dataset: Dataset | TpchDataset, tmp_path: Path) -> None:
     made = start_recipe(row, dataset)
     plan = safeframe.explain(made).written
     assert plan.fits
