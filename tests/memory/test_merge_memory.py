@@ -92,6 +92,23 @@ def test_a_broadcast(tight, tmp_path):
     assert run(tight, merged, tmp_path / "out").strategy == "broadcast"
 
 
+@pytest.mark.tight(n_workers=4, limit="598MiB", hard="1GiB")
+def test_a_side_of_nine_rows_and_partitions_that_make_more_than_one(tight, tmp_path):
+    (tmp_path / "left").mkdir()
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        ids = {f"id{i}": rng.integers(1, 10**6, 500_000) for i in (2, 3)}
+        names = {f"name{i}": [f"id{one:07d}" for one in rng.integers(0, 10**6, 500_000)] for i in (4, 5)}
+        frame = pd.DataFrame({"id1": rng.integers(1, 12, 500_000)} | ids | names | {"v": rng.random(500_000)})
+        frame.to_parquet(tmp_path / "left" / f"{number}.parquet", index=False)
+    right = pd.DataFrame({"id1": np.arange(1, 10), "name": [f"word {i}" for i in range(9)], "w": 1.5})
+    merged = safeframe.merge(dd.read_parquet(tmp_path / "left"), right, on="id1")
+    plan = run(tight, merged, tmp_path / "out")
+    assert plan.strategy == "broadcast"
+    assert max(plan.run.way.pieces) > 1
+    assert plan.staging_nbytes == 0
+
+
 def test_sorted_sides(tight, tmp_path):
     left = dd.from_map(some_keys, range(6))
     right = dd.from_map(few_keys, range(6)).rename(columns={"a": "c"})
