@@ -308,6 +308,8 @@ class BroadcastMerge:
     """The side that is held: ``"left"`` or ``"right"``."""
     pieces: tuple[int, ...] = ()
     """Output partitions of each partition of the other side; empty where each is one."""
+    again: bool = False
+    """Whether a partition that is cut is made again for each of its pieces, rather than once and held for them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
+from safeframe import options
 from safeframe.errors import ValidationError
 from tests.property.merging import examples, in_dask, merged, merged_collection, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
@@ -123,3 +124,25 @@ def test_rows_that_come_after_the_plan_are_found(tmp_path):
     pd.concat([pd.read_parquet(path)] * 2).to_parquet(path, index=False)
     with dask.config.set(scheduler="sync"), pytest.raises(safeframe.RowConservationError):
         collection.compute()
+
+
+@pytest.mark.parametrize("how", ["inner", "left"])
+def test_partitions_that_no_worker_holds_besides_a_piece_are_made_again_for_each(how, tmp_path, monkeypatch):
+    monkeypatch.setattr(options, "ORDERED_WAITING", 1e9)
+    left, frame, right = sides("parquet", tmp_path)
+    collection, plan, result = merged_collection(
+        frame,
+        in_dask(right.drop_duplicates("k"), 2),
+        on="k",
+        how=how,
+        partition_size=2000,
+        strategy="broadcast",
+    )
+    assert plan.run.way.pieces == (2, 2, 2)
+    assert plan.run.way.again
+    assert plan.cost.read_nbytes > 2 * 200 * 16
+    assert [step.tasks for step in plan.steps] == [1, 0, 6]
+    expected = left.merge(right.drop_duplicates("k"), on="k", how=how)
+    assert sorted(result["a"]) == sorted(expected["a"])
+    few = collection[collection["a"] > 150]
+    assert sorted(few["a"].compute(scheduler="sync")) == sorted(expected["a"][expected["a"] > 150])

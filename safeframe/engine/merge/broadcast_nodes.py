@@ -7,7 +7,7 @@
     TableCells(probe, Seal(TableSlices(Seal(stage(build)))))        a side in a file that every worker maps
 
 Cells are fused with the read before them, and with what takes them. A partition
-that is cut is made once, and waits for its pieces.
+that is cut is made once, and waits for its pieces, or again for each of them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def broadcast_cells(
     if probe.npartitions != len(way.pieces):
         msg = f"A side has {probe.npartitions} partitions, and had {len(way.pieces)} when the merge was planned."
         raise data_changed(msg, planned=len(way.pieces), found=probe.npartitions)
-    held = HeldPartitions(probe.fuse(), whole, way.pieces)
+    held = HeldPartitions(probe.fuse(), whole, way.pieces, way.again)
     return BroadcastPieces(held, whole, spec, build_side, limit, rows, way.pieces, divisions)
 
 
@@ -133,9 +133,9 @@ class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
 
 
 class HeldPartitions(Expr):  # type: ignore[misc]
-    """Partitions that are cut, each made once; of others, which make one output partition, there is no task."""
+    """Partitions that are cut, each made once; none where they are made again, and of those that are not cut."""
 
-    _parameters = ["frame", "build", "pieces"]
+    _parameters = ["frame", "build", "pieces", "again"]
 
     @property
     def _meta(self) -> Any:
@@ -154,13 +154,13 @@ class HeldPartitions(Expr):  # type: ignore[misc]
         return (None,) * (self.frame.npartitions + 1)
 
     def part(self, number: int) -> Any:
-        """Return a partition to the tasks of its pieces: to be made there, where there is one of them alone."""
-        if self.own_tasks is None or self.pieces[number] == 1:
+        """Return a partition to the tasks of its pieces: to be made there, or as it was made."""
+        if self.own_tasks is None or self.again or self.pieces[number] == 1:
             return part_of(self.frame, self.own_tasks, number)
         return TaskRef((self._name, number))
 
     def _layer(self) -> dict[Any, Any]:
-        if self.own_tasks is None:
+        if self.own_tasks is None or self.again:
             return {}
         build = TaskRef((self.build._name, 0))
         keys = [(self._name, number) for number, count in enumerate(self.pieces) if count > 1]

@@ -115,10 +115,15 @@ def broadcast_piece(
     place
         The number of the piece, and of how many.
     """
+    use_worker()
     partition = part.make() if isinstance(part, PartitionTask) else part
     as_planned(partition, planned)
-    rows = slice(*cell_range(len(partition), *place))
-    return broadcast_cell(partition.iloc[rows], build, spec, build_side, limit)
+    piece = partition.iloc[slice(*cell_range(len(partition), *place))]
+    if isinstance(part, PartitionTask) and len(piece) < len(partition):
+        # The whole one is let go of before rows are joined.
+        piece = piece.copy()
+    del partition
+    return broadcast_cell(piece, build, spec, build_side, limit)
 
 
 class TableSlice(OwnedFile):

@@ -131,7 +131,17 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             f"with the {build} side whole there are {format_count(partitions)} partitions, and "
             f"{format_count(facts.npartitions or 0)} are requested"
         )
-    steps = _steps(facts, sides, output, pieces, widths.output)
+    read_rows = sides.rows.sum()
+    steps = _steps(sides, output, pieces, widths.output, again=False)
+    again = False
+    if (pieces > 1).any() and probe_side.profile.source.self_made:
+        reads = float((sides.rows * pieces).sum() / max(1, read_rows))
+        if (
+            _projected_nbytes(facts, steps) > facts.budget.usable_nbytes
+            and reads <= options.REBALANCE_REREADS
+        ):
+            again, read_rows = True, (sides.rows * pieces).sum()
+            steps = _steps(sides, output, pieces, widths.output, again=True)
     projected = _projected_nbytes(facts, steps)
     if projected > facts.budget.usable_nbytes and facts.strategy is None:
         return (
@@ -151,11 +161,11 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
         output_partitions=max(1, partitions),
         largest_rows=output.of(int(_piece_rows(sides.rows, pieces).max(initial=0))),
         partition_nbytes=most,
-        way=BroadcastMerge(build_side=build, pieces=tuple(pieces.tolist()) if cut.any() else ()),
+        way=BroadcastMerge(build_side=build, pieces=tuple(pieces.tolist()) if cut.any() else (), again=again),
         cost=cost_of(
             facts.budget,
             tasks=sum(step.tasks for step in steps),
-            read_nbytes=sides.nbytes(int(sides.rows.sum())) + sides.build_nbytes,
+            read_nbytes=sides.nbytes(int(read_rows)) + sides.build_nbytes,
             collected_nbytes=sides.build_nbytes,
             # Every task numbers the keys of the side that is held.
             joined_nbytes=widths.keys_nbytes(
@@ -211,7 +221,7 @@ def _piece_rows(rows: Counts, pieces: Counts) -> Counts:
 
 
 def _steps(
-    facts: MergeFacts, sides: _Sides, output: _MostOutput, pieces: Counts, output_width: float
+    sides: _Sides, output: _MostOutput, pieces: Counts, output_width: float, *, again: bool
 ) -> tuple[Step, ...]:
     build, build_nbytes = sides.build, sides.build_nbytes
     steps = [
@@ -226,9 +236,23 @@ def _steps(
         )
     ]
     cut = pieces > 1
-    held = int(options.ORDERED_WAITING * sides.nbytes(int(sides.rows[cut].max(initial=0))))
-    if cut.any():
-        largest = sides.nbytes(int(sides.rows[cut].max()))
+    rows = int(_piece_rows(sides.rows, pieces).max(initial=0))
+    largest = sides.nbytes(int(sides.rows[cut].max(initial=0)))
+    held = 0 if again else int(options.ORDERED_WAITING * largest)
+    if again:
+        piece = sides.nbytes(int(_piece_rows(sides.rows, pieces)[cut].max()))
+        steps.append(
+            Step(
+                kind="make partitions that are cut, again for each piece",
+                tasks=0,
+                task_peak_nbytes=build_nbytes + int(options.FETCH_COPIES * largest) + piece,
+                reason=(
+                    f"the {build} side of {format_nbytes(build_nbytes)}, a partition of {format_nbytes(largest)} × "
+                    f"{options.FETCH_COPIES:g}, and a piece of {format_nbytes(piece)}: in the tasks that join"
+                ),
+            )
+        )
+    elif cut.any():
         steps.append(
             Step(
                 kind="make partitions that are cut",
@@ -240,7 +264,6 @@ def _steps(
                 ),
             )
         )
-    rows = int(_piece_rows(sides.rows, pieces).max(initial=0))
     output_rows = output.of(rows)
     cell = {"output_rows": output_rows, "output_nbytes": int(output_rows * output_width)}
     reason = cell_reason(
