@@ -217,7 +217,7 @@ def _waiting_nbytes(rows: int, row_nbytes: float, fixed_width: bool) -> int:
 
 
 def _waiting_copies(fixed_width: bool) -> float:
-    return options.WAITING_ROW_COPIES if fixed_width else options.GROUP_COPIES
+    return options.WAITING_ROW_COPIES if fixed_width else options.WAITING_COLUMN_COPIES
 
 
 def exchange_steps(

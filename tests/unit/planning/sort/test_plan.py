@@ -139,7 +139,7 @@ def test_the_formulas_of_both_steps():
     plan = plan_of()
     partition, largest = 100_000 * ROW, plan.largest_partition_nbytes
     stage, order = plan.steps
-    assert held == group * (int(options.GROUP_COPIES * partition) + 24 * 100_000)
+    assert held == group * (int(options.WAITING_COLUMN_COPIES * partition) + 24 * 100_000)
     assert stage.task_peak_nbytes == 3 * partition + held
     size = plan.run.way.group.size
     assert order.task_peak_nbytes == 5 * largest + 40 * (largest // ROW) + size.worker_nbytes
@@ -274,14 +274,14 @@ def test_groups_are_bounded_by_the_size_of_a_file_and_idle_workers():
 
 
 def test_what_waits_to_be_written_is_bounded_by_memory():
-    partition, one = 100_000 * ROW, int(options.GROUP_COPIES * 100_000 * ROW) + 24 * 100_000
+    partition, one = 100_000 * ROW, int(options.WAITING_COLUMN_COPIES * 100_000 * ROW) + 24 * 100_000
     tasks = staged_group(facts(partitions=800, budget=budget(task_mib=4096)))
     assert (tasks.held_nbytes, tasks.slice_nbytes) == (tasks.partitions * one, None)
     tasks = staged_group(facts(partitions=800, budget=budget(task_mib=128)))
     assert tasks.held_nbytes == 128 * MIB - 3 * partition < tasks.partitions * one
     tasks = staged_group(facts(partitions=800, budget=budget(task_mib=1)))
     rows = -(-tasks.slice_nbytes // ROW)
-    assert tasks.held_nbytes == int(options.GROUP_COPIES * rows * ROW) + 24 * rows, (
+    assert tasks.held_nbytes == int(options.WAITING_COLUMN_COPIES * rows * ROW) + 24 * rows, (
         "never less than one slice"
     )
 
