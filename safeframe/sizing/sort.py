@@ -16,6 +16,7 @@ from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, sample_keys, thin
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.partitions.each_slice import each_slice
 from safeframe.sizing.partitions.row_nbytes import row_sizes
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
@@ -47,15 +48,16 @@ def weigh_quantiles(ddf: dd.DataFrame, order: RowOrder, quantiles: KeyQuantiles)
     -----
     **Eager.** The columns of the order are read, and those whose values differ in width.
 
-    **Memory.** A task holds these columns of one partition.
+    **Memory.** A task holds these columns of a slice, or of a partition that cannot be sliced.
     """
     size, first = sample_size(ddf.npartitions, order)
     widths = {name: fixed_nbytes(dtype) for name, dtype in ddf._meta.dtypes.items()}
     varying = [name for name, width in widths.items() if width is None]
     fixed = sum(width for width in widths.values() if width is not None) + options.WEIGHED_ROW_NBYTES
     wanted = list(dict.fromkeys([*order.by, *varying]))
-    tasks = each_partition(ddf[wanted], _weighed, joined_lists, order, first, varying, fixed)
-    thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
+    tasks = each_slice(ddf[wanted], _weighed, joined_lists, order, first, varying, fixed)
+    most = size * -(-ddf.npartitions // len(tasks))
+    thinned = [delayed(thin, pure=False)(task, order, most) for task in tasks]
     gathered: tuple[KeySample, ...] = dask.compute(*thinned)
     return by_nbytes(gathered, order, quantiles)
 

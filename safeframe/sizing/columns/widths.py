@@ -27,10 +27,14 @@ from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
 from safeframe.sizing.parquet.decoded import DecodedSizes, Part, decoded_sizes
 from safeframe.sizing.parquet.slices import PartReader, part_groups
+from safeframe.sizing.partitions.each_slice import Hidden, sliced_parts
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
 INDEX = "__index__"
 """The index, among the names of columns."""
+
+_ROWS = "__rows__"
+"""The number of rows, among the names of columns."""
 
 _STORED_INDEX = "__index_level_0__"
 """What pandas calls an index without a name in a file."""
@@ -117,17 +121,37 @@ def _of_partitions(
     ddf: dd.DataFrame, names: list[Any], wanted: Sequence[Any], partition_rows: Counts
 ) -> dict[Any, _Seen]:
     full = np.flatnonzero(partition_rows)
+    parts = sliced_parts(ddf[names]) if names else None
+    if parts is not None:
+        chosen = _evenly_chosen(full, 0.0, options.WIDTH_SLICES)
+        look = delayed(_of_first_slice, pure=False)
+        looked = dask.compute(*(look(Hidden([parts[at]])) for at in chosen.tolist()))
+        # Each stands for its partition, however many rows were looked at.
+        found = [(one, rows) for one, rows in zip(looked, partition_rows[chosen], strict=True) if one]
+        if found:
+            rows = np.array([rows for _, rows in found], np.float64)
+            return {
+                name: _Seen(rows=rows, widths=np.array([one[name] / one[_ROWS] for one, _ in found]))
+                for name in wanted
+            }
     chosen = _evenly_chosen(full, float(partition_rows[full].mean()) * len(wanted), options.WIDTH_SAMPLES)
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[chosen.tolist()][names]
         computed = dask.compute(*each_partition(sample, _nbytes, joined_lists))
-    found: list[dict[Any, float]] = [part for parts in computed for part in parts]
+    made: list[dict[Any, float]] = [part for some in computed for part in some]
     rows = partition_rows[chosen].astype(np.float64)
     complete = len(chosen) == len(full)
     return {
-        name: _Seen(rows=rows, widths=np.array([part[name] for part in found]) / rows, complete=complete)
+        name: _Seen(rows=rows, widths=np.array([part[name] for part in made]) / rows, complete=complete)
         for name in wanted
     }
+
+
+def _of_first_slice(part: Hidden) -> dict[Any, float]:
+    """Measure the first rows that a partition has after the steps; nothing where it has none."""
+    for frame in part.parts[0].slices(options.WIDTH_SLICE_NBYTES):
+        return {**_nbytes(frame)[0], _ROWS: float(len(frame))}
+    return {}
 
 
 def _evenly_chosen(full: npt.NDArray[np.int64], values: float, most: int) -> npt.NDArray[np.int64]:

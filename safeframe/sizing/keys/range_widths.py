@@ -19,8 +19,8 @@ from safeframe.facts.keys import Codes, KeySchema, KeyStatistics
 from safeframe.facts.merge import RangeWidths
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.partitions.each_slice import each_slice
 from safeframe.sizing.partitions.row_nbytes import row_sizes
-from safeframe.sizing.partitions.tasks import each_partition
 
 Sums = npt.NDArray[np.float64]
 """Rows and bytes of each range, and at the end of nulls: two rows of figures."""
@@ -42,14 +42,14 @@ def gather_range_widths(ddf: dd.DataFrame, on: Sequence[Any], keys: KeyStatistic
     -----
     **Eager.** The keys are read, and the columns whose values differ in width.
 
-    **Memory.** A task holds these columns of one partition, and ``options.WIDTH_RANGES`` figures.
+    **Memory.** A task holds these columns of a slice, or of a partition that cannot be sliced, and ``options.WIDTH_RANGES`` figures.
     """
     widths = {name: fixed_nbytes(dtype) for name, dtype in ddf._meta.dtypes.items()}
     varying = [name for name, width in widths.items() if width is None]
     fixed = sum(width for width in widths.values() if width is not None)
     wanted = list(dict.fromkeys([*(name for name in on if name in widths), *varying]))
     starts = _even_ranges(keys)
-    tasks = each_partition(ddf[wanted], _in_ranges, _add, tuple(on), keys.schema, starts, varying, fixed)
+    tasks = each_slice(ddf[wanted], _in_ranges, _add, tuple(on), keys.schema, starts, varying, fixed)
     rows, nbytes = _add(list(dask.compute(*tasks)))
     mean = float(nbytes.sum() / max(rows.sum(), 1.0))
     found = np.where(rows > 0, nbytes / np.maximum(rows, 1.0), mean)

@@ -93,8 +93,30 @@ def test_footers_tell_of_longer_strings_elsewhere(tmp_path, convert, monkeypatch
     assert width.expected == pytest.approx(true / 2500, rel=0.05)
     assert 700 < width.widest < 1.1 * 770
     assert profile.nbytes.lower < true < profile.nbytes.upper
-    # Columns made of them have no footers.
-    assert profile_frame(ddf.assign(t=ddf["s"])).width.widest < 300
+    # Columns made of them have no footers, and are measured on the first rows of partitions.
+    assert 1400 < profile_frame(ddf.assign(t=ddf["s"])).width.widest < 1.1 * 1540
+
+
+def test_partitions_with_steps_after_them_are_not_made_to_measure_strings(tmp_path, monkeypatch):
+    for number in range(8):
+        words = ["x" * (10 if number else 300)] * 200_000
+        pd.DataFrame({"a": 1.0, "s": words}).to_parquet(tmp_path / f"{number}.parquet")
+    seen = []
+    with dask.config.set({"dataframe.convert-string": True}):
+        ddf = dd.read_parquet(tmp_path)
+        ddf = ddf[ddf["a"] > 0]
+        ddf = ddf.assign(t=ddf["s"] + "y")
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                "safeframe.sizing.columns.widths._nbytes",
+                lambda frame, measured=safeframe.sizing.columns.widths._nbytes: (
+                    seen.append(len(frame)), measured(frame)
+                )[1],
+            )  # fmt: skip
+            profile = profile_frame(ddf, np.full(8, 200_000))
+    assert 0 < max(seen) < 100_000
+    assert profile.width.uneven
+    assert profile.columns[1].row_nbytes == pytest.approx((310 - 2 + 18 * 7) / 8, rel=0.2)
 
 
 def test_footers_tell_the_bytes_of_a_frame(tmp_path):
