@@ -145,5 +145,7 @@ class RebalanceFacts:
     """Whether each input partition is made by a task that needs no other (a file to read)."""
     in_slices: bool
     """Whether an input partition can be read in slices (parquet without filters)."""
+    reader_nbytes: int = 0
+    """Bytes that the reader of its files holds besides rows: pages and dictionaries."""
     unstageable: str
     """Why rows cannot pass through files; empty when they can."""

@@ -29,6 +29,7 @@ from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.objects import unwritable_columns
 from safeframe.sizing.parquet.slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partitions.sizes import measure_partitions
+from safeframe.sizing.partitions.slices import frame_source
 
 _RECIPE = "rebalance_partitions"
 _INDEX_NBYTES = 8.0
@@ -102,6 +103,7 @@ def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
         divisions=divisions,
         own_tasks=stands_alone(frame.expr),
         in_slices=source is not None,
+        reader_nbytes=frame_source(frame).reader_nbytes,
         unstageable=_unstageable(frame, sizes.rows),
     )
     return PlannedRebalance(frame=frame, plan=replace(plan_rebalance(facts), sources=sources), source=source)

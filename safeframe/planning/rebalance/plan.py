@@ -290,7 +290,9 @@ def _read_in_slices(facts: RebalanceFacts) -> npt.NDArray[np.bool_]:
     sizes = facts.sizes
     if not facts.in_slices:
         return np.zeros(len(sizes.rows), bool)
-    peaks = options.STAGE_COPIES * sizes.nbytes + options.REBALANCE_ROW_NBYTES * sizes.rows
+    peaks = (
+        options.STAGE_COPIES * sizes.nbytes + options.REBALANCE_ROW_NBYTES * sizes.rows + facts.reader_nbytes
+    )
     return np.asarray(peaks > max(facts.budget.task_nbytes, 0), bool)
 
 
@@ -312,9 +314,9 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
                 tasks=int(in_slices.sum()),
                 task_peak_nbytes=options.SLICE_MARGIN
                 * _stage_peak_nbytes(partition_rows=nbytes // row, partition_nbytes=nbytes)
-                + options.SLICE_READ_NBYTES,
+                + max(options.SLICE_READ_NBYTES, facts.reader_nbytes),
                 reason=(
-                    f"slices of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}: of partitions of up to "
+                    f"{format_nbytes(max(options.SLICE_READ_NBYTES, facts.reader_nbytes))} of pages that are read, slices of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}: of partitions of up to "
                     f"{format_nbytes(sizes.nbytes.max())}"
                 ),
             )
@@ -325,10 +327,11 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
             Step(
                 kind="stage partitions",
                 tasks=int((~in_slices).sum()),
-                task_peak_nbytes=_stage_peak_nbytes(partition_rows=rows, partition_nbytes=nbytes),
+                task_peak_nbytes=_stage_peak_nbytes(partition_rows=rows, partition_nbytes=nbytes)
+                + facts.reader_nbytes,
                 reason=(
-                    f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, and "
-                    f"{options.REBALANCE_ROW_NBYTES} B for each of its {format_count(rows)} rows"
+                    f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, "
+                    f"{format_nbytes(facts.reader_nbytes)} of pages that are read, and {options.REBALANCE_ROW_NBYTES} B for each of its {format_count(rows)} rows"
                 ),
             )
         )
