@@ -250,3 +250,36 @@ def test_two_strings_of_one_hash_stay_apart(monkeypatch):
         sides = [pd.Series(words, dtype=kind), pd.Series(words[::-1], dtype="str")]
         ids = np.concatenate(key_ids([sides[0]], [sides[1]], _schema(tuple(sides))))
         assert same_grouping(ids, _groups([*words, *words[::-1]]))
+
+
+_VIEWS = [kind() for kind in (getattr(pa, "string_view", None), pa.string, pa.large_string) if kind]
+
+
+@given(words=st.lists(st.one_of(st.none(), _WORDS), max_size=20), cut=st.integers(0, 20))
+@pytest.mark.parametrize("kind", [*_VIEWS, "run-end encoded"], ids=str)
+def test_keys_may_be_arrays_of_arrow(words, cut, kind):
+    schema = KeySchema(columns=(KeyColumn(kind="string"),))
+    if kind == "run-end encoded":
+        array = pa.compute.run_end_encode(pa.array(words, pa.string()))
+    else:
+        array = pa.chunked_array([pa.array(words[:cut], kind), pa.array(words[cut:], kind)])
+    series = pd.Series(words, dtype="str")
+    there = series.notna().to_numpy()
+    np.testing.assert_array_equal(
+        encode_keys([array], schema)[0][there], encode_keys([series], schema)[0][there]
+    )
+    assert same_grouping(np.concatenate(key_ids([array], [series], schema)), _groups(words + words))
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_times_in_arrow_are_those_of_pandas(unit, zone):
+    times = pd.Series(pd.to_datetime(["1969-12-31 23:00", None, "2024-10-27 01:30"], utc=zone is not None))
+    schema = KeySchema(columns=(KeyColumn(kind="datetime", unit="ns", tz_aware=zone is not None),))
+    column = times.astype(pd.ArrowDtype(pa.timestamp(unit, zone)))
+    (codes, null), (expected, _) = (
+        encode_keys([column], schema),
+        encode_keys([times.astype(f"datetime64[ns{', UTC' if zone else ''}]")], schema),
+    )
+    assert null.tolist() == [False, True, False]
+    np.testing.assert_array_equal(codes[~null], expected[~null])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import decimal
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from safeframe.kernels.keys.nulls import Nulls
 
 MODULUS = 2**61 - 1
 """Numbers are hashed by their residue, as Python does: equal for equal ones, whatever their type."""
+
+KeyValues: TypeAlias = "pd.Series[Any] | pa.Array | pa.ChunkedArray"
+"""The values of a key column."""
 
 BYTES_SALT = np.uint64(0x2545F4914F6CDD1D)
 NUMBER_SALT = np.uint64(0xD6E8FEB86659FD93)
@@ -66,6 +69,33 @@ def arrow_values(series: pd.Series[Any]) -> pa.Array | None:
         return _plain(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
     except _UNFIT:
         return None
+
+
+def arrow_times(series: pd.Series[Any]) -> pa.Array | None:
+    """Return timestamps or durations that are in Arrow as one array; None of other columns."""
+    kind = getattr(series.dtype, "pyarrow_dtype", pa.null())
+    if not (pa.types.is_timestamp(kind) or pa.types.is_duration(kind)):
+        return None
+    array = pa.array(series)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def as_key_column(column: KeyValues) -> pd.Series[Any]:
+    """Return a key column as a series; of Arrow's arrays those types that pandas does not have are cast.
+
+    Examples
+    --------
+    >>> as_key_column(pa.array([1, None])).dtype
+    int64[pyarrow]
+    """
+    if isinstance(column, pd.Series):
+        return column
+    kind = column.type
+    if pa.types.is_run_end_encoded(kind):
+        column = pc.run_end_decode(column)
+    elif _is_any(kind, "string_view", "binary_view", "decimal32", "decimal64"):
+        column = column.cast(_plain_type(kind))
+    return pd.Series(pd.arrays.ArrowExtensionArray(column))
 
 
 def _plain(array: pa.Array) -> pa.Array | None:

@@ -17,7 +17,15 @@ import pyarrow as pa
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import DECIMAL_DIGITS, Codes, KeyColumn, KeySchema
-from safeframe.kernels.keys.arrow_values import arrow_hashes, arrow_values, fixed_words, nulls_of
+from safeframe.kernels.keys.arrow_values import (
+    KeyValues,
+    arrow_hashes,
+    arrow_times,
+    arrow_values,
+    as_key_column,
+    fixed_words,
+    nulls_of,
+)
 from safeframe.kernels.keys.hashes import object_hashes
 from safeframe.kernels.keys.levels import bytes_levels, longest_of, ranks_among
 from safeframe.kernels.keys.mixing import mix64
@@ -27,13 +35,13 @@ _SIGN = np.uint64(1 << 63)
 _FRACTION_SALT = np.uint64(0xD1B54A32D192ED03)
 
 
-def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[Codes, Nulls | None]:
+def encode_keys(keys: Sequence[KeyValues], schema: KeySchema) -> tuple[Codes, Nulls | None]:
     """Return each row's code.
 
     Parameters
     ----------
-    columns
-        The key columns of one partition.
+    keys
+        The key columns of one partition, of pandas or of Arrow.
     schema
         The common type of both sides' keys.
 
@@ -52,6 +60,7 @@ def encode_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[C
     >>> (codes - codes[1]).view("int64").tolist(), null
     ([-1, 0, 1], None)
     """
+    columns = [as_key_column(column) for column in keys]
     if schema.injective:
         values, null = column_values(columns[0], schema.columns[0])
         return ordered_codes(values, schema.columns[0]), null
@@ -128,6 +137,9 @@ def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[A
     if column.kind in ("date", "decimal"):
         return _from_arrow(arrow_values(series), column)
     if column.kind in ("datetime", "timedelta"):
+        array = arrow_times(series)
+        if array is not None:
+            return _times(array, column)
         kind = "M8" if column.kind == "datetime" else "m8"
         if column.tz_aware:
             series = series.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -160,6 +172,21 @@ def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[A
     if target is np.float64:
         null = np.isnan(values) if null is None else null | np.isnan(values)
     return values, null
+
+
+def _times(array: pa.Array, column: KeyColumn) -> tuple[npt.NDArray[np.int64], Nulls | None]:
+    """Return times in Arrow as whole units since the epoch, or in a span, zero where they are null."""
+    if pa.types.is_timestamp(array.type) != (column.kind == "datetime"):
+        raise TypeError(column.kind)
+    zone = getattr(array.type, "tz", None)
+    if (zone is not None) != column.tz_aware:
+        raise TypeError(column.kind)
+    array = array.cast(
+        pa.timestamp(column.unit, zone) if column.kind == "datetime" else pa.duration(column.unit)
+    )
+    null = nulls_of(array)
+    values = fixed_words(array, np.int64)
+    return values if null is None else np.where(null, 0, values), null
 
 
 def _from_arrow(array: pa.Array | None, column: KeyColumn) -> tuple[npt.NDArray[np.int64], Nulls | None]:

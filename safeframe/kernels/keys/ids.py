@@ -12,7 +12,14 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
-from safeframe.kernels.keys.arrow_values import arrow_hashes, arrow_values, in_one_type, nulls_of
+from safeframe.kernels.keys.arrow_values import (
+    KeyValues,
+    arrow_hashes,
+    arrow_values,
+    as_key_column,
+    in_one_type,
+    nulls_of,
+)
 from safeframe.kernels.keys.codes import column_values, number_parts, ordered_codes
 from safeframe.kernels.keys.levels import equal_values, equal_words
 from safeframe.kernels.keys.mixing import mix64
@@ -23,16 +30,14 @@ Ids = npt.NDArray[np.int64]
 
 
 def key_ids(
-    left: Sequence[pd.Series[Any]],
-    right: Sequence[pd.Series[Any]],
-    schema: KeySchema,
+    left_keys: Sequence[KeyValues], right_keys: Sequence[KeyValues], schema: KeySchema
 ) -> tuple[Ids, Ids]:
     """Number the keys of two sides.
 
     Parameters
     ----------
-    left, right
-        The key columns of both sides.
+    left_keys, right_keys
+        The key columns of both sides, of pandas or of Arrow.
     schema
         Their common type.
 
@@ -55,6 +60,7 @@ def key_ids(
     >>> key_ids([pd.Series([7, 9])], [pd.Series([9, 7, 8])], schema)
     (array([0, 2]), array([2, 0, 1]))
     """
+    left, right = ([as_key_column(column) for column in keys] for keys in (left_keys, right_keys))
     n_left = len(left[0])
     kinds = {column.kind for column in schema.columns}
     if kinds & {"string", "object"}:
