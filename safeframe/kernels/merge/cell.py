@@ -212,9 +212,14 @@ def _column(
         items = taken_rows[0].of(left[column.left])
         return items if column.right is None else as_key(items, dtype)
     # A key that is one column: the left value, or the right one where there is no left row.
-    keys = [as_key(left[column.left], dtype), as_key(right[column.right], dtype)]
-    left_rows = rows.left_rows
-    from_either = np.where(left_rows >= 0, left_rows, len(keys[0]) + rows.right_rows)
+    # Only keys of the result are cast: another one may be an integer that floats do not hold.
+    has_left = rows.left_rows >= 0
+    keys = [
+        as_key(take(left[column.left], rows.left_rows[has_left]), dtype),
+        as_key(take(right[column.right], rows.right_rows[~has_left]), dtype),
+    ]
+    places = np.cumsum(has_left) - 1
+    from_either = np.where(has_left, places, len(keys[0]) + np.arange(len(has_left)) - places - 1)
     if isinstance(dtype, pd.CategoricalDtype):
         return join_categoricals(keys).take(from_either)
     return as_column(as_series(join_and_take(keys, from_either)).astype(dtype))
