@@ -38,6 +38,10 @@ KEY_TASK_PARTITIONS = 8
 KEY_MIN_TASKS = 32
 """Tasks below which partitions are not grouped: work for the threads of a few machines."""
 
+SORT_SLICE_NBYTES = 64 * 2**20
+"""Bytes of key columns from which on a partition of files is sampled in slices of as many: each of them errs by itself,
+and most partitions are smaller."""
+
 KEY_COMBINE = 4
 """Summaries that one task joins: 64 MiB of them at most, with the default capacity."""
 

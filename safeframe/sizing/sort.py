@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dask
@@ -10,15 +10,18 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.delayed import delayed
+from dask.task_spec import Task
 
 from safeframe import options
+from safeframe._dask.trees import lowered
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder
-from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, sample_keys, thin
+from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, joined_slices, sample_keys, thin
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.partitions.each_slice import each_slice
 from safeframe.sizing.partitions.row_nbytes import row_sizes
-from safeframe.sizing.partitions.tasks import each_partition, joined_lists
+from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
+from safeframe.sizing.partitions.tasks import each_partition, grouped_tasks, joined_lists, own_tasks
 
 
 def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
@@ -33,7 +36,13 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     ``options.SAMPLED_KEYS`` times 16 bytes.
     """
     size, first = sample_size(ddf.npartitions, order)
-    tasks = each_partition(ddf[list(order.by)], _sample, joined_lists, order, first)
+    keys = ddf[list(order.by)]
+    sliced, own = sliced_parts(keys), own_tasks(lowered(keys.expr.simplify()).fuse())
+    if sliced is None or own is None:
+        tasks = each_partition(keys, _sample, joined_lists, order, first)
+    else:
+        parts = [_Keys(*part, keys._meta) for part in zip(own, sliced, strict=True)]
+        tasks = grouped_tasks(parts, _sample_slices, joined_lists, (order, first), None)
     thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
     gathered: tuple[KeySample, ...] = dask.compute(*thinned)
     return join_samples(gathered, order)
@@ -85,6 +94,44 @@ def sample_size(npartitions: int, order: RowOrder) -> tuple[int, int]:
 
 def _sample(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySample]:
     return [sample_keys(frame, order, size)]
+
+
+class _Keys:
+    """The keys of a partition: all of them, or slices where it is large."""
+
+    __slots__ = ("empty", "part", "task")
+
+    def __init__(self, task: Task, part: ParquetPart, empty: pd.DataFrame) -> None:
+        self.task = task
+        self.part = part
+        self.empty = empty
+
+    def make(self) -> Iterator[pd.DataFrame]:
+        """Return them; one frame without rows where there are none."""
+        if not self.part.has_more_than(options.SORT_SLICE_NBYTES):
+            yield self.task()
+            return
+        none = True
+        for frame in self.part.slices(options.SORT_SLICE_NBYTES):
+            none = False
+            yield frame
+            del frame
+        if none:
+            yield self.empty
+
+    def __getstate__(self) -> Any:
+        return self.task, self.part, self.empty
+
+    def __setstate__(self, state: Any) -> None:
+        self.task, self.part, self.empty = state
+
+
+def _sample_slices(slices: Iterator[pd.DataFrame], order: RowOrder, size: int) -> list[KeySample]:
+    found = []
+    for frame in slices:
+        found.append(sample_keys(frame, order, size))
+        del frame
+    return found if len(found) == 1 else [joined_slices(found, order, size)]
 
 
 def _thin(samples: list[KeySample], order: RowOrder, size: int) -> KeySample:

@@ -9,7 +9,7 @@ Memory: a slice, the rows decoded last, and of each column that is read the page
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,15 @@ def table_frames(parts: TableParts, slice_nbytes: int) -> Iterator[Any]:
                 numbers.go_on(frame)
                 yield frame
                 del frame
+
+
+def rows_of(parts: Sequence[TablePart]) -> int:
+    """Return the rows of the row groups of parts, before any filter."""
+    rows = 0
+    for part in parts:
+        with part.open() as handle:
+            rows += _File(handle, part).rows
+    return rows
 
 
 class _EndOfFileError(Exception):

@@ -39,7 +39,7 @@ from safeframe.kernels.columns.categories import UNKNOWN
 from safeframe.kernels.columns.rows import rows_have_fixed_width
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.parquet.pages import files_nbytes
-from safeframe.sizing.parquet.stream import table_frames
+from safeframe.sizing.parquet.stream import rows_of, table_frames
 from safeframe.sizing.partitions.tasks import own_tasks
 
 _STEPS, _FILTERS = row_steps(), row_filters()
@@ -83,15 +83,21 @@ class WholePart:
 class ParquetPart:
     """A partition of parquet files, read in slices, each of which the steps after the read are taken with."""
 
-    __slots__ = ("source", "steps", "tables", "widening")
+    __slots__ = ("row_nbytes", "source", "steps", "tables", "widening")
 
     def __init__(
-        self, tables: Sequence[TableParts], steps: Sequence[tuple[Any, Task]], source: Any, widening: float
+        self,
+        tables: Sequence[TableParts],
+        steps: Sequence[tuple[Any, Task]],
+        source: Any,
+        widening: float,
+        row_nbytes: float,
     ) -> None:
         self.tables = tables
         self.steps = steps
         self.source = source
         self.widening = widening
+        self.row_nbytes = row_nbytes
 
     def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
         """See :class:`SlicedPart`."""
@@ -105,6 +111,11 @@ class ParquetPart:
                     yield made
                 del made
 
+    def has_more_than(self, nbytes: int) -> bool:
+        """Return whether there are more bytes in it, about, by the rows that its files have."""
+        parts = [part for table in self.tables for part in table.parts]
+        return rows_of(parts) * self.row_nbytes > nbytes
+
     def _after_steps(self, holder: list[pd.DataFrame]) -> pd.DataFrame:
         values: dict[Any, Any] = {self.source: holder.pop()}
         last = self.source
@@ -115,10 +126,10 @@ class ParquetPart:
         return made
 
     def __getstate__(self) -> Any:
-        return self.tables, self.steps, self.source, self.widening
+        return self.tables, self.steps, self.source, self.widening, self.row_nbytes
 
     def __setstate__(self, state: Any) -> None:
-        self.tables, self.steps, self.source, self.widening = state
+        self.tables, self.steps, self.source, self.widening, self.row_nbytes = state
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +152,7 @@ class SlicedFrame:
         if tables is None:
             return None
         steps = [((step._name, number), task_of(step, number)) for step in self.steps]
-        return ParquetPart(tables, [*self.constants, *steps], source, self._widening)
+        return ParquetPart(tables, [*self.constants, *steps], source, self._widening, _width(self.read._meta))
 
     @functools.cached_property
     def _widening(self) -> float:
@@ -168,6 +179,12 @@ def sliced_frame(frame: Any) -> SlicedFrame | str:
         return str(error)
     assert found.read is not None, "every chain of steps begins with a source"
     return SlicedFrame(found.read, tuple(found.steps), frame._meta, tuple(found.constants.items()))
+
+
+def sliced_parts(ddf: dd.DataFrame) -> list[ParquetPart] | None:
+    """Return the partitions of a frame as they are read in slices; None where they are not."""
+    sliced = sliced_frame(lowered(ddf.expr.simplify()))
+    return sliced.parts() if isinstance(sliced, SlicedFrame) else None
 
 
 def frame_source(ddf: dd.DataFrame) -> FrameSource:

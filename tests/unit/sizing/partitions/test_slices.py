@@ -14,11 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from safeframe import options
 from safeframe._dask.parquet_tasks import parquet_task_parts
 from safeframe._dask.trees import lowered, task_of
+from safeframe.kernels.keys.codes import decode_codes
+from safeframe.prepare.sort.order import row_order
 from safeframe.sizing.parquet.pages import files_nbytes
 from safeframe.sizing.parquet.stream import table_frames
 from safeframe.sizing.partitions.slices import WholePart, frame_source, sliced_frame
+from safeframe.sizing.sort import gather_quantiles
 
 ROWS = 6000
 SLICE = 40_000
@@ -181,3 +185,19 @@ def test_a_whole_partition_is_cut_without_a_copy():
     pd.testing.assert_frame_equal(pd.concat(slices), whole)
     assert np.shares_memory(slices[1]["a"].to_numpy(), whole["a"].to_numpy())
     assert [len(one) for one in WholePart(whole).slices(None)] == [1000]
+
+
+@pytest.mark.parametrize("by", ["k", "s"])
+def test_keys_of_a_large_partition_are_sampled_in_slices(folder, frame, by, monkeypatch):
+    monkeypatch.setattr(options, "SORT_SLICE_NBYTES", 10_000)
+    ddf = dd.read_parquet(folder / "plain")
+    order = row_order(ddf, [by], ascending=[True], na_last=True)
+    sampled = gather_quantiles(ddf, order)
+    assert sampled.partition_rows.tolist() == [2000] * 3
+    assert (sampled.total_rows, sampled.null_rows) == (ROWS, int(frame[by].isna().sum()))
+    if sampled.partitions is not None and by == "k":
+        assert decode_codes(sampled.partitions.first, order.schema) == [
+            frame[by].iloc[at : at + 2000].min() for at in (0, 2000, 4000)
+        ]
+        assert not sampled.partitions.increasing.any()
+    assert sampled.rows.sum() == pytest.approx(ROWS - sampled.null_rows, rel=0.01)
