@@ -60,11 +60,9 @@ def parquet_source(ddf: dd.DataFrame) -> ParquetSource | None:
     hive = plan["common_kwargs"].get("partitions")
     if plan["empty"] or hive or read.engine is not ArrowDatasetEngine:
         return None
-    return (
-        ParquetSource(read=read, parts=tuple(plan["parts"]))
-        if all(map(_is_one_file, plan["parts"]))
-        else None
-    )
+    # Where dask looks at sizes, for large files, a part is a list, mostly of one.
+    parts = tuple(part[0] if isinstance(part, list) and len(part) == 1 else part for part in plan["parts"])
+    return ParquetSource(read=read, parts=parts) if all(map(_is_one_file, parts)) else None
 
 
 def source_rows(ddf: dd.DataFrame) -> tuple[int, ...] | None:

@@ -42,6 +42,15 @@ def test_a_parquet_source_tells_its_parts_and_its_reader(tmp_path: Path) -> None
     assert [one["piece"][1] for one in split.parts] == [[0], [1]]
 
 
+def test_a_part_of_one_file_may_be_in_a_list(tmp_path: Path) -> None:
+    FRAME.to_parquet(tmp_path / "one.parquet", row_group_size=2)
+    ddf = dd.read_parquet(tmp_path, split_row_groups="adaptive", blocksize="1GiB")
+    source = parquet.parquet_source(ddf)
+    assert source is not None
+    assert isinstance(source.parts[0], dict)
+    pd.testing.assert_frame_equal(source.read(source.parts[0]), ddf.compute())
+
+
 def test_a_frame_that_is_more_than_a_source_has_none(tmp_path: Path) -> None:
     FRAME.to_parquet(tmp_path / "one.parquet")
     ddf = dd.read_parquet(tmp_path)
