@@ -38,9 +38,12 @@ KEY_TASK_PARTITIONS = 8
 KEY_MIN_TASKS = 32
 """Tasks below which partitions are not grouped: work for the threads of a few machines."""
 
-SORT_SLICE_NBYTES = 64 * 2**20
-"""Bytes of key columns from which on a partition of files is sampled in slices of as many: each of them errs by itself,
-and most partitions are smaller."""
+SORT_SLICE_NBYTES = 16 * 2**20
+"""Bytes of key columns from which on a partition of files is sampled in slices of as many: strings are put in order in
+some ten times their bytes."""
+
+SORT_SLICE_SAMPLES = 4
+"""Samples of slices that are held before they are joined to one."""
 
 KEY_COMBINE = 4
 """Summaries that one task joins: 64 MiB of them at most, with the default capacity."""

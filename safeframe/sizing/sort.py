@@ -131,6 +131,8 @@ def _sample_slices(slices: Iterator[pd.DataFrame], order: RowOrder, size: int) -
     for frame in slices:
         found.append(sample_keys(frame, order, size))
         del frame
+        if len(found) == options.SORT_SLICE_SAMPLES:
+            found = [joined_slices(found, order, size)]
     return found if len(found) == 1 else [joined_slices(found, order, size)]
 
 
