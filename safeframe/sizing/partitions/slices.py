@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
-from dask.task_spec import Task
+from dask.task_spec import Alias, GraphNode, Task
 
 from safeframe import options
 from safeframe._dask.expressions import (
@@ -88,7 +88,7 @@ class ParquetPart:
     def __init__(
         self,
         tables: Sequence[TableParts],
-        steps: Sequence[tuple[Any, Task]],
+        steps: Sequence[tuple[Any, GraphNode]],
         source: Any,
         widening: float,
         row_nbytes: float,
@@ -151,7 +151,7 @@ class SlicedFrame:
         tables = parquet_task_parts(task_of(self.read, number))
         if tables is None:
             return None
-        steps = [((step._name, number), task_of(step, number)) for step in self.steps]
+        steps = [((step._name, number), _step_task(step, number)) for step in self.steps]
         return ParquetPart(tables, [*self.constants, *steps], source, self._widening, _width(self.read._meta))
 
     @functools.cached_property
@@ -221,14 +221,9 @@ class _Steps:
         self.steps: list[Any] = []
         self.constants: dict[Any, Task] = {}
         self._rows: dict[str, str] = {}
-        self._inside: dict[str, Any] = {}
 
     def rows_of(self, expr: Any) -> str:
         """Return a name of the rows that an expression has: that of what made them."""
-        if isinstance(expr, Fused):
-            # As it was before dask fused it: its first is its result, and names are those of its own.
-            self._inside.update({one._name: one for one in expr.exprs})
-            expr = expr.exprs[0]
         name: str = expr._name
         if name not in self._rows:
             self._rows[name] = self._found_rows(expr)
@@ -236,6 +231,11 @@ class _Steps:
 
     def _found_rows(self, expr: Any) -> str:
         name: str = expr._name
+        if isinstance(expr, Fused):
+            # The first of what dask fused is its result; what comes after takes it by the name of the whole.
+            rows = self.rows_of(expr.exprs[0])
+            self.steps.append(expr)
+            return rows
         if is_parquet_read(expr):
             if not len(expr._meta.columns if isinstance(expr._meta, pd.DataFrame) else [0]):
                 msg = "no column is read"
@@ -267,6 +267,14 @@ class _Steps:
             msg = "a step takes a value that is computed"
             raise _NeedsWholeError(msg)
         self.constants.update(graph)
+
+
+def _step_task(step: Any, number: int) -> GraphNode:
+    """Return the task of a step; of those that dask fused, which are steps themselves, another name of the first."""
+    if isinstance(step, Fused):
+        return Alias((step._name, number), (step.exprs[0]._name, number))
+    task: GraphNode = task_of(step, number)
+    return task
 
 
 def _takes_one_row(expr: Any) -> bool:

@@ -44,6 +44,8 @@ STEPS = {
     "culled": lambda ddf: ddf.partitions[[0, 1]][["s", "k"]],
     "optimised": lambda ddf: ddf.assign(x=ddf.f * 2).optimize(),
     "joined by dask": lambda ddf: ddf[["k"]].optimize(),
+    "after what dask fused": lambda ddf: ddf.assign(x=ddf.f * 2).optimize().assign(y=1)[["x", "y", "s"]],
+    "fused twice": lambda ddf: ddf.assign(x=ddf.f * 2).optimize().assign(y=1).optimize()[["x", "y", "s"]],
 }
 
 SOURCES = {
