@@ -23,6 +23,7 @@ import pandas as pd
 from dask.task_spec import Alias, List, Task, TaskRef
 from distributed import Future
 
+from safeframe import options
 from safeframe._dask.expressions import Blockwise, Expr, FromGraph
 from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.again import seal_coarse, stage_again
@@ -34,7 +35,7 @@ from safeframe.engine.storage.janitor import SEAL_PREFIX
 from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
-from safeframe.sizing.partitions.slices import SlicedPart, WholePart, sliced_frame
+from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
 from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
 
 
@@ -172,6 +173,41 @@ class StageGroups(Expr):  # type: ignore[misc]
             key = (self._name, number)
             graph[key] = Task(key, stage_parts, some, self.columns_, self.router, self.directory, self.tasks)
         return graph
+
+
+class WholePart:
+    """A partition that is made whole, by its own task or by another one, and cut into slices."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: Task | pd.DataFrame) -> None:
+        self.source = source
+
+    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
+        """See :class:`safeframe.sizing.partitions.slices.SlicedPart`; slices share the memory of the whole."""
+        frame = self.source() if isinstance(self.source, Task) else self.source
+        if nbytes is None:
+            yield frame
+            return
+        rows = max(1, int(nbytes / max(1.0, _row_nbytes(frame))))
+        if rows >= len(frame):
+            yield frame
+            return
+        for start in range(0, len(frame), rows):
+            yield frame.iloc[start : start + rows]
+
+    def __getstate__(self) -> Any:
+        return self.source
+
+    def __setstate__(self, state: Any) -> None:
+        self.source = state
+
+
+def _row_nbytes(frame: pd.DataFrame) -> float:
+    """Return the bytes of a row of a frame in memory, about."""
+    nbytes = float(frame.memory_usage(index=False).sum()) / max(1, len(frame))
+    objects = sum(map(pd.api.types.is_object_dtype, frame.dtypes))
+    return nbytes + options.VARIABLE_NBYTES * objects
 
 
 class StagedParts:

@@ -33,7 +33,7 @@ from safeframe.engine.merge.broadcast_tasks import (
     table_cell,
     write_slice,
 )
-from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.engine.storage.local import STAGED

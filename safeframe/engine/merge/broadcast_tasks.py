@@ -27,7 +27,7 @@ from safeframe.engine.exchange.reading import unreadable
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import staging_error
 from safeframe.engine.exchange.staged_file import StagedFile
-from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.rows import PartRows, as_planned
 from safeframe.engine.storage.owned_file import OwnedFile
 from safeframe.engine.task import use_worker

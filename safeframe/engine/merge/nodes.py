@@ -37,7 +37,7 @@ from safeframe.engine.merge.tasks import (
 )
 from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, replaced_by_plan
 from safeframe.engine.merge.without_rows.read import CountedMerge
-from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import Planned
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.facts.keys import PlannedKeys

@@ -18,7 +18,7 @@ from dask.task_spec import Task, TaskRef
 from safeframe._dask.expressions import Expr
 from safeframe.engine.merge.tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p.nodes import send_shards
-from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import P2PMerge
 from safeframe.facts.plan import Plan

@@ -18,8 +18,7 @@ from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.p2p.form import P2PForm
 from safeframe.engine.p2p.tasks import SettledRows, receive_shard
-from safeframe.engine.partition_limit import PartitionLimit
-from safeframe.engine.planned.cells import CellMaker, CellRows
+from safeframe.engine.planned.cells import CellMaker, CellRows, PartitionLimit
 from safeframe.engine.task import use_worker
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import PlannedKeys

@@ -11,7 +11,7 @@ import functools
 import itertools
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,9 @@ def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
 
 def _write(row_groups: Iterator[pd.DataFrame], target: Dataset, sink: Any) -> None:
     table = arrow_table(next(row_groups), target)
-    with pq.ParquetWriter(sink, table.schema, **_writer_options(table, target)) as writer:
+    with pq.ParquetWriter(
+        sink, table.schema, **_writer_options(table.schema, table.columns, target)
+    ) as writer:
         while True:
             writer.write_table(table, row_group_size=max(len(table), 1))
             del table
@@ -192,8 +194,8 @@ def _own_schema(frame: pd.DataFrame, target: Dataset) -> pa.Schema:
         raise conversion_error(error, target) from error
 
 
-def _writer_options(first: pa.Table, target: Dataset) -> dict[str, Any]:
-    options = writer_options(first, rows=len(first), compression=target.compression)
+def _writer_options(schema: pa.Schema, columns: Sequence[pa.ChunkedArray], target: Dataset) -> dict[str, Any]:
+    options = writer_options(schema, columns, target.compression)
     given = dict(target.writer_options)
     own = ("use_dictionary", "column_encoding", "use_byte_stream_split", "store_decimal_as_integer")
     if not given.keys().isdisjoint(own):

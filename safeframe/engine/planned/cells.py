@@ -4,21 +4,189 @@ A task that makes an output partition of a recipe first has what its rows are
 made of: a shard's rows and how they join, or their order. From there it makes
 the partition, or, for a file, one stretch of rows after the other.
 
-Covers: the rows of a cell, whole and in stretches; the limit that both are held to.
+Covers: the rows of a cell, whole and in stretches; the limit that partitions are held to by the tasks that make
+them: in rows, or in bytes, and staged rows that are too many to be read by one task.
+Does not cover: how large partitions are planned to be (``planning``), a bag's groups, which are
+placed before they are made (``engine.bag.cells``).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from safeframe import options
 from safeframe.engine.exchange.runs import run_of_task
-from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.task import count_rows_out, warn_user
+from safeframe.errors import MemoryBudgetError, PartitionSizeWarning
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.plan import Plan
 from safeframe.kernels.merge.virtual import cell_range
+from safeframe.units import format_count, format_nbytes
+
+_lock = threading.Lock()
+_warned: set[PartitionLimit] = set()
+
+_OTHER_ROWS = (
+    "The input has changed since the plan was made, or has more keys than could be counted exactly: "
+    "make the collection again, or raise the configuration value safeframe.key-capacity."
+)
+_LARGER_ROWS = (
+    "The input has larger rows than when the plan was made: persist it, or write it to parquet, "
+    "before it is rebalanced."
+)
+_LONGER_VALUES = (
+    "Strings or objects are longer in some partitions than in the sampled ones: request a smaller "
+    "partition_size=, or spread long rows over the partitions first."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLimit:
+    """What a plan promises of each output partition."""
+
+    largest_nbytes: int
+    """Bytes of the largest one."""
+    row_nbytes: float | None = None
+    """Bytes that the plan takes a row for; None where it has measured rows, and partitions are measured."""
+    possible_nbytes: int | None = None
+    """Bytes of the largest one if its rows are as wide as the sample allows; None where widths are known."""
+    task_nbytes: int = 0
+    """What a task may use before a worker is above its limit."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> PartitionLimit:
+        """Return what a plan promises that knows the width of a row."""
+        width, budget = plan.output_width, plan.budget
+        free = budget.allowed_nbytes - budget.projected_worker_nbytes(0)
+        return cls(
+            plan.largest_partition_nbytes,
+            # Where rows differ much, partitions are cut by bytes: those of narrow rows have many of them.
+            plan.row_nbytes if width is None or not width.uneven else min(plan.row_nbytes, width.least),
+            None if width is None or width.exact else plan.largest_possible_nbytes,
+            max(0, free) // budget.threads_per_worker,
+        )
+
+    def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a finished partition, its rows counted, or refuse it for its size.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When it is larger than promised, or, where widths were sampled, has more bytes than a task
+            may use.
+
+        Warns
+        -----
+        PartitionSizeWarning
+            When it has more bytes than the sample allows, once a process.
+        """
+        if self.row_nbytes is None:
+            self._check(len(frame), int(frame.memory_usage(index=True, deep=True).sum()))
+        if self.possible_nbytes is not None:
+            self._check_rows(len(frame))
+            nbytes = self.values_nbytes(frame)
+            self.pass_values(len(frame), nbytes, held_nbytes=nbytes)
+        self.pass_rows(len(frame))
+        return frame
+
+    def pass_rows(self, rows: int) -> None:
+        """Count the rows of a finished partition, or refuse it for their number; see :meth:`passed`."""
+        self._check_rows(rows)
+        count_rows_out(rows)
+
+    def _check_rows(self, rows: int) -> None:
+        if self.row_nbytes is not None:
+            self._check(rows, int(rows * self.row_nbytes), self.row_nbytes)
+
+    def _check(self, rows: int, nbytes: int, slack: float = 0.0) -> None:
+        if nbytes <= self.largest_nbytes + slack:
+            return
+        msg = (
+            f"An output partition of {format_count(rows)} rows has {format_nbytes(nbytes)}, but the "
+            f"plan promised {format_nbytes(self.largest_nbytes)} at most."
+        )
+        hint = _LARGER_ROWS if self.row_nbytes is None else _OTHER_ROWS
+        raise MemoryBudgetError(msg, hint=hint, output_nbytes=nbytes, planned_nbytes=self.largest_nbytes)
+
+    def may_read_shards(self, nbytes: npt.NDArray[np.int64], layout: ShardLayout, *, in_ranges: bool) -> None:
+        """Refuse, when rows are sealed, to read what no task can hold: before any task has begun to.
+
+        Parameters
+        ----------
+        nbytes
+            Bytes that are staged of each shard.
+        layout
+            The shards, and the output partitions that each of them makes.
+        in_ranges
+            Whether an output partition reads its own rows of each shard, rather than all of it; of a shard of one key it
+            always does.
+
+        Raises
+        ------
+        MemoryBudgetError
+            See :meth:`may_read`.
+        """
+        apart = layout.single_key | in_ranges
+        read = nbytes // np.where(apart, np.maximum(layout.cells, 1), 1)
+        self.may_read(int(read.max(initial=0)))
+
+    def may_read(self, nbytes: int) -> None:
+        """Refuse to read staged rows that take more than a task may use, before any of them is read.
+
+        Raises
+        ------
+        MemoryBudgetError
+            With both numbers.
+        """
+        needed = int(options.FETCH_COPIES * nbytes)
+        if self.possible_nbytes is None or needed <= self.task_nbytes:
+            return
+        msg = (
+            f"{format_nbytes(nbytes)} of rows are staged for one output partition, and reading them needs "
+            f"{format_nbytes(needed)}: a task may use {format_nbytes(self.task_nbytes)}."
+        )
+        raise MemoryBudgetError(
+            msg, hint=_LONGER_VALUES, needed_nbytes=needed, allowed_nbytes=self.task_nbytes
+        )
+
+    def values_nbytes(self, frame: pd.DataFrame) -> int:
+        """Count the bytes that are held against the sample; 0 where widths are known, and nothing is."""
+        if self.possible_nbytes is None:
+            return 0
+        nbytes = int(frame.memory_usage(index=False, deep=True).sum())
+        for at, dtype in enumerate(frame.dtypes):
+            if isinstance(dtype, pd.CategoricalDtype):
+                # Every partition has them all, however few its rows.
+                nbytes -= int(frame.iloc[:, at].cat.categories.memory_usage(deep=True))
+        return nbytes
+
+    def pass_values(self, rows: int, nbytes: int, *, held_nbytes: int) -> None:
+        """Refuse rows whose values are more than a task may hold at once, and warn where all have more than the sample allows."""
+        if self.possible_nbytes is None or nbytes <= max(
+            self.possible_nbytes, options.NOTED_PARTITION_NBYTES
+        ):
+            return
+        msg = (
+            f"An output partition of {format_count(rows)} rows has {format_nbytes(nbytes)}, and "
+            f"{format_nbytes(self.possible_nbytes)} was the most that the sampled strings allowed"
+        )
+        if held_nbytes > self.task_nbytes:
+            msg += f"; a task may use {format_nbytes(self.task_nbytes)}."
+            raise MemoryBudgetError(
+                msg, hint=_LONGER_VALUES, output_nbytes=nbytes, planned_nbytes=self.possible_nbytes
+            )
+        with _lock:
+            if self in _warned:
+                return
+            _warned.add(self)
+        warn_user(PartitionSizeWarning(f"{msg}.\n\nHint: {_LONGER_VALUES}"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ from safeframe._dask.expressions import Expr
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal
 from safeframe.engine.exchange.runs import start_run
-from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.rebalance.tasks import (
     PartitionSlice,

@@ -22,7 +22,7 @@ from safeframe._dask.expressions import strip_unknown_categories
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.stage import stage_group
 from safeframe.engine.exchange.staged_file import StagedFile
-from safeframe.engine.partition_limit import PartitionLimit
+from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.task import conserved, use_worker
 from safeframe.errors import RowConservationError
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories

@@ -17,8 +17,7 @@ import pandas as pd
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.staged_file import StagedFile
-from safeframe.engine.partition_limit import PartitionLimit
-from safeframe.engine.planned.cells import CellMaker, CellRows
+from safeframe.engine.planned.cells import CellMaker, CellRows, PartitionLimit
 from safeframe.engine.planned.rows import PartOrder, in_planned_order
 from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PlannedKeys

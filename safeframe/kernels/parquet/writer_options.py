@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,15 +39,17 @@ _DECIMAL_DIGITS = 18 if "store_decimal_as_integer" in inspect.signature(pq.write
 """Digits up to which pyarrow stores decimals as integers, of 64 bits; not in versions before 20."""
 
 
-def writer_options(table: pa.Table, *, rows: int, compression: Compression = "auto") -> dict[str, Any]:
+def writer_options(
+    schema: pa.Schema, columns: Sequence[pa.ChunkedArray], compression: Compression = "auto"
+) -> dict[str, Any]:
     """Choose the encodings of a file.
 
     Parameters
     ----------
-    table
+    schema
+        That of the file.
+    columns
         Its first rows: a row group.
-    rows
-        Rows of the whole row group, by which repeated values are extrapolated.
     compression
         See :data:`Compression`.
 
@@ -59,27 +61,27 @@ def writer_options(table: pa.Table, *, rows: int, compression: Compression = "au
     Examples
     --------
     >>> table = pa.table({"n": range(10_000), "kind": ["a", "b"] * 5_000})
-    >>> options = writer_options(table, rows=10_000)
+    >>> options = writer_options(table.schema, table.columns)
     >>> options["column_encoding"], options["use_dictionary"]
     ({'n': 'DELTA_BINARY_PACKED'}, ['kind'])
     """
     encoding: dict[str, str] = {}
     dictionary: list[str] = []
     stubborn: set[str] = set()
-    leaves = {field.name: _column_leaves(field) for field in table.schema}
+    leaves = {field.name: _column_leaves(field) for field in schema}
     times = Counter(leaf for paths in leaves.values() for leaf in paths)
-    for path, column in zip(table.schema.names, table.columns, strict=True):
+    for path, column in zip(schema.names, columns, strict=True):
         if any(times[leaf] > 1 for leaf in leaves[path]):
             # pyarrow knows columns by their paths: "a.b" is a column of that name and b in a column a.
             continue
         if pa.types.is_nested(_storage(column.type)):
             dictionary.extend(leaves[path])
         elif _is_delta(column.type):
-            if _prefers_dictionary(column, rows):
+            if _prefers_dictionary(column):
                 dictionary.append(path)
             else:
                 encoding[path] = "DELTA_BINARY_PACKED"
-        elif pa.types.is_dictionary(column.type) or (_is_countable(column.type) and _repeats(column, rows)):
+        elif pa.types.is_dictionary(column.type) or (_is_countable(column.type) and _repeats(column)):
             dictionary.append(path)
         elif pa.types.is_floating(column.type) and not _gets_smaller(column):
             stubborn.add(path)
@@ -89,11 +91,11 @@ def writer_options(table: pa.Table, *, rows: int, compression: Compression = "au
     chosen: dict[str, Any] = {
         "use_dictionary": dictionary or False,
         "column_encoding": encoding or None,
-        "compression": _codecs(table.schema, compression, stubborn),
+        "compression": _codecs(schema, compression, stubborn),
     }
-    if any(_is_small_decimal(column.type) for column in table.columns):
+    if any(_is_small_decimal(column.type) for column in columns):
         chosen["store_decimal_as_integer"] = True
-    widest = max((column.nbytes / max(len(column), 1) for column in table.columns), default=0.0)
+    widest = max((column.nbytes / max(len(column), 1) for column in columns), default=0.0)
     if widest * _BATCH_VALUES > options.PAGE_NBYTES:
         # A page is looked at for its size after so many values.
         chosen["write_batch_size"] = max(1, int(options.PAGE_NBYTES / widest))
@@ -246,10 +248,10 @@ def _distinct(sample: pa.ChunkedArray, rows: int) -> float:
     return min(high, float(rows))
 
 
-def _repeats(column: pa.ChunkedArray, rows: int) -> bool:
+def _repeats(column: pa.ChunkedArray) -> bool:
     if len(column) == 0:
         return False
-    sample = _strided(column)
+    sample, rows = _strided(column), len(column)
     distinct = _distinct(sample, rows)
     value_nbytes = sample.nbytes / len(sample)
     return (
@@ -257,12 +259,12 @@ def _repeats(column: pa.ChunkedArray, rows: int) -> bool:
     )
 
 
-def _prefers_dictionary(column: pa.ChunkedArray, rows: int) -> bool:
+def _prefers_dictionary(column: pa.ChunkedArray) -> bool:
     """Whether numbers of a dictionary take clearly fewer bits than packed differences."""
     if len(column) < _BLOCK:
         return False
-    distinct = _distinct(_strided(column), rows)
-    if distinct * options.DICTIONARY_REPEATS >= rows or distinct * 8 >= options.DICTIONARY_NBYTES:
+    distinct = _distinct(_strided(column), len(column))
+    if distinct * options.DICTIONARY_REPEATS >= len(column) or distinct * 8 >= options.DICTIONARY_NBYTES:
         return False
     return bool(np.log2(max(distinct, 2.0)) < options.DICTIONARY_BITS * _difference_bits(column))
 

@@ -1,7 +1,7 @@
 """Slices of the partitions of a frame: some rows at a time, as the whole partition would have them.
 
 Covers: which steps of a lowered expression look at one row alone, and are taken slice by slice; partitions of parquet
-files, read in slices; partitions that have to be made whole, cut into slices.
+files, read in slices.
 Does not cover: decoding files (``sizing.parquet.stream``), what is done with slices (``engine.exchange.stage``).
 """
 
@@ -50,34 +50,6 @@ class SlicedPart(Protocol):
 
     def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
         """Return its rows in order, in frames of about so many bytes or, for None, in one; none where it has no rows."""
-
-
-class WholePart:
-    """A partition that is made whole, by its own task or by another one, and cut into slices."""
-
-    __slots__ = ("source",)
-
-    def __init__(self, source: Task | pd.DataFrame) -> None:
-        self.source = source
-
-    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
-        """See :class:`SlicedPart`; slices share the memory of the whole."""
-        frame = self.source() if isinstance(self.source, Task) else self.source
-        if nbytes is None:
-            yield frame
-            return
-        rows = max(1, int(nbytes / max(1.0, _row_nbytes(frame))))
-        if rows >= len(frame):
-            yield frame
-            return
-        for start in range(0, len(frame), rows):
-            yield frame.iloc[start : start + rows]
-
-    def __getstate__(self) -> Any:
-        return self.source
-
-    def __setstate__(self, state: Any) -> None:
-        self.source = state
 
 
 class ParquetPart:
@@ -303,13 +275,6 @@ def _width(meta: Any) -> float:
     dtypes = meta.dtypes if isinstance(meta, pd.DataFrame) else [meta.dtype]
     widths = [fixed_nbytes(dtype) for dtype in dtypes]
     return sum(options.VARIABLE_NBYTES if width is None else width for width in widths)
-
-
-def _row_nbytes(frame: pd.DataFrame) -> float:
-    """Return the bytes of a row of a frame in memory, about."""
-    nbytes = float(frame.memory_usage(index=False).sum()) / max(1, len(frame))
-    objects = sum(map(pd.api.types.is_object_dtype, frame.dtypes))
-    return nbytes + options.VARIABLE_NBYTES * objects
 
 
 def _has_unknown_categories(meta: Any) -> bool:

@@ -14,6 +14,11 @@ import pytest
 from safeframe.errors import ValidationError
 from safeframe.kernels.parquet.writer_options import check_compression, writer_options
 
+
+def options_of(table, compression="auto"):
+    return writer_options(table.schema, table.columns, compression)
+
+
 ROWS = 50_000
 RNG = np.random.default_rng(0)
 
@@ -33,7 +38,7 @@ RNG = np.random.default_rng(0)
     ],
 )
 def test_encodings(values, encoding):
-    options = writer_options(pa.table({"x": values}), rows=ROWS)
+    options = options_of(pa.table({"x": values}))
     assert options["column_encoding"] == ({"x": "DELTA_BINARY_PACKED"} if encoding == "delta" else None)
     assert options["use_dictionary"] == (["x"] if encoding == "dictionary" else False)
     # Random floats have nothing that a codec could find.
@@ -48,11 +53,9 @@ def test_floats_that_a_codec_makes_smaller_keep_it():
         {"steps": steps, "random": RNG.random(ROWS), "n": np.arange(ROWS), "none": pa.nulls(ROWS, "double")}
     )
     wanted = {"steps": "snappy", "random": "none", "n": "snappy", "none": "snappy"}
-    assert writer_options(table, rows=ROWS)["compression"] == wanted
-    assert writer_options(table, rows=ROWS, compression="snappy")["compression"] == "snappy"
-    assert writer_options(table, rows=ROWS, compression={"random": "zstd"})["compression"] == wanted | {
-        "random": "zstd"
-    }
+    assert options_of(table)["compression"] == wanted
+    assert options_of(table, compression="snappy")["compression"] == "snappy"
+    assert options_of(table, compression={"random": "zstd"})["compression"] == wanted | {"random": "zstd"}
 
 
 IDS = pa.array([f"{value:016x}" for value in RNG.integers(0, 2**62, ROWS)])
@@ -63,7 +66,7 @@ IDS = pa.array([f"{value:016x}" for value in RNG.integers(0, 2**62, ROWS)])
 def test_strings_that_no_codec_makes_smaller_have_packed_lengths(kind):
     some = pc.if_else(pa.array(RNG.random(ROWS) < 0.1), None, IDS)
     table = pa.table({"ids": some.cast(kind), "numbered": pa.array([f"key {i}" for i in range(ROWS)])})
-    chosen = writer_options(table.slice(7), rows=ROWS)
+    chosen = options_of(table.slice(7))
     assert chosen["column_encoding"] == {"ids": "DELTA_LENGTH_BYTE_ARRAY"}
     assert chosen["compression"] == {"ids": "none", "numbered": "snappy"}
     sink = io.BytesIO()
@@ -81,7 +84,7 @@ def test_decimals_are_packed_as_integers_where_they_fit(values, encoding, digits
     decimals = pa.array(values).cast(pa.decimal128(19, 0)).cast(pa.decimal128(max(digits, 16), 0))
     decimals = pa.chunked_array([decimals.slice(3, 100), pc.if_else(decimals.is_valid(), decimals, None)])
     table = pa.table({"x": decimals})
-    chosen = writer_options(table, rows=ROWS)
+    chosen = options_of(table)
     if digits > 18:
         encoding = "plain" if encoding == "delta" else encoding
         assert "store_decimal_as_integer" not in chosen
@@ -94,7 +97,7 @@ def test_decimals_are_packed_as_integers_where_they_fit(values, encoding, digits
 
 def test_pages_of_long_strings_stay_small():
     table = pa.table({"long": [f"{i:06d}" * 8000 for i in range(400)]})
-    chosen = writer_options(table, rows=len(table), compression="none")
+    chosen = options_of(table, compression="none")
     assert 10 <= chosen["write_batch_size"] <= 40
     sink = io.BytesIO()
     pq.write_table(table, sink, **chosen)
@@ -105,12 +108,12 @@ def test_pages_of_long_strings_stay_small():
     "table", [pa.table({"x": pa.array([], "int64")}), pa.table({"x": pa.nulls(9, "int64")})]
 )
 def test_nothing_to_look_at(table):
-    assert writer_options(table, rows=len(table))["column_encoding"] == {"x": "DELTA_BINARY_PACKED"}
+    assert options_of(table)["column_encoding"] == {"x": "DELTA_BINARY_PACKED"}
 
 
 def test_codecs_of_some_columns_reach_their_leaves():
     table = pa.table({"a": [1], "b": [[1, 2]]})
-    assert writer_options(table, rows=1, compression={"b": "zstd"})["compression"] == {
+    assert options_of(table, compression={"b": "zstd"})["compression"] == {
         "a": "snappy",
         "b.list.element": "zstd",
     }
@@ -131,7 +134,7 @@ def test_codecs_of_some_columns_reach_their_leaves():
 )
 @pytest.mark.parametrize("compression", ["auto", None, "zstd"])
 def test_any_type_and_any_name_can_be_written(tmp_path, table, compression):
-    options = writer_options(table, rows=len(table), compression=compression)
+    options = options_of(table, compression=compression)
     pq.write_table(table, tmp_path / "x.parquet", **options)
     assert pq.read_table(tmp_path / "x.parquet").to_pylist() == table.to_pylist()
 

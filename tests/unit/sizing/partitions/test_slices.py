@@ -21,7 +21,7 @@ from safeframe.kernels.keys.codes import decode_codes
 from safeframe.prepare.sort.order import row_order
 from safeframe.sizing.parquet.pages import files_nbytes
 from safeframe.sizing.parquet.stream import table_frames
-from safeframe.sizing.partitions.slices import WholePart, frame_source, sliced_frame
+from safeframe.sizing.partitions.slices import frame_source, sliced_frame
 from safeframe.sizing.sort import gather_quantiles
 
 ROWS = 6000
@@ -178,15 +178,6 @@ def test_slices_are_bounded_where_rows_get_wider(tmp_path):
     assert max(sizes) < 2 * 200_000
     # The wide strings are one value, which the file has once.
     assert 0 < files_nbytes(parts.parts) < 3 * 2**20
-
-
-def test_a_whole_partition_is_cut_without_a_copy():
-    whole = pd.DataFrame({"a": np.arange(1000), "s": pd.array(["x" * 92] * 1000, dtype="str")})
-    slices = list(WholePart(whole).slices(10_000))
-    assert 8 <= len(slices) <= 13
-    pd.testing.assert_frame_equal(pd.concat(slices), whole)
-    assert np.shares_memory(slices[1]["a"].to_numpy(), whole["a"].to_numpy())
-    assert [len(one) for one in WholePart(whole).slices(None)] == [1000]
 
 
 @pytest.mark.parametrize("by", ["k", "s"])
