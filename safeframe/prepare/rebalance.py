@@ -27,9 +27,9 @@ from safeframe.prepare.sort.order import PlannedSort
 from safeframe.prepare.sort.resizing import resized
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.objects import unwritable_columns
+from safeframe.sizing.frames import frame_source
 from safeframe.sizing.parquet.slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partitions.sizes import measure_partitions
-from safeframe.sizing.partitions.slices import frame_source
 
 _RECIPE = "rebalance_partitions"
 _INDEX_NBYTES = 8.0

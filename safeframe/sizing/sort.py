@@ -18,10 +18,16 @@ from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, joined_slices, sample_keys, thin
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
-from safeframe.sizing.partitions.each_slice import each_slice
 from safeframe.sizing.partitions.row_nbytes import row_sizes
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
-from safeframe.sizing.partitions.tasks import each_partition, grouped_tasks, joined_lists, own_tasks
+from safeframe.sizing.partitions.tasks import (
+    Slices,
+    each_partition,
+    each_slice,
+    grouped_tasks,
+    joined_lists,
+    own_tasks,
+)
 
 
 def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
@@ -96,34 +102,25 @@ def _sample(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySample]:
     return [sample_keys(frame, order, size)]
 
 
-class _Keys:
+class _Keys(Slices):
     """The keys of a partition: all of them, or slices where it is large."""
 
-    __slots__ = ("empty", "part", "task")
+    __slots__ = ("task",)
 
     def __init__(self, task: Task, part: ParquetPart, empty: pd.DataFrame) -> None:
+        super().__init__(part, empty, options.SORT_SLICE_NBYTES)
         self.task = task
-        self.part = part
-        self.empty = empty
 
     def make(self) -> Iterator[pd.DataFrame]:
         """Return them; one frame without rows where there are none."""
-        if not self.part.has_more_than(options.SORT_SLICE_NBYTES):
-            yield self.task()
-            return
-        none = True
-        for frame in self.part.slices(options.SORT_SLICE_NBYTES):
-            none = False
-            yield frame
-            del frame
-        if none:
-            yield self.empty
+        return super().make() if self.part.has_more_than(self.nbytes) else iter([self.task()])
 
     def __getstate__(self) -> Any:
-        return self.task, self.part, self.empty
+        return self.task, super().__getstate__()
 
     def __setstate__(self, state: Any) -> None:
-        self.task, self.part, self.empty = state
+        self.task, slices = state
+        super().__setstate__(slices)
 
 
 def _sample_slices(slices: Iterator[pd.DataFrame], order: RowOrder, size: int) -> list[KeySample]:

@@ -25,7 +25,7 @@ import dask.dataframe as dd
 import pyarrow as pa
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.keys.summary import combine, combine_slices
-from safeframe.sizing.keys.passes import each_slice_keys
+from safeframe.sizing.partitions.tasks import each_slice_keys
 from safeframe.sizing.keys.statistics import _summarise
 
 def resident(what):

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from dask.delayed import delayed
 
 from safeframe import options
+from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.parquet.slices import plain_parts
 from safeframe.sizing.partitions.tasks import each_partition, project
-from safeframe.sizing.remembered import Side, each_once
 
 
 @dataclass(frozen=True, slots=True)

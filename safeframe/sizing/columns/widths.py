@@ -27,7 +27,7 @@ from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
 from safeframe.sizing.parquet.decoded import DecodedSizes, Part, decoded_sizes
 from safeframe.sizing.parquet.slices import PartReader, part_groups
-from safeframe.sizing.partitions.each_slice import Hidden, sliced_parts
+from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 
 INDEX = "__index__"
@@ -125,7 +125,7 @@ def _of_partitions(
     if parts is not None:
         chosen = _evenly_chosen(full, 0.0, options.WIDTH_SLICES)
         look = delayed(_of_first_slice, pure=False)
-        looked = dask.compute(*(look(Hidden([parts[at]])) for at in chosen.tolist()))
+        looked = dask.compute(*(look(parts[at]) for at in chosen.tolist()))
         # Each stands for its partition, however many rows were looked at.
         found = [(one, rows) for one, rows in zip(looked, partition_rows[chosen], strict=True) if one]
         if found:
@@ -147,9 +147,9 @@ def _of_partitions(
     }
 
 
-def _of_first_slice(part: Hidden) -> dict[Any, float]:
+def _of_first_slice(part: ParquetPart) -> dict[Any, float]:
     """Measure the first rows that a partition has after the steps; nothing where it has none."""
-    for frame in part.parts[0].slices(options.WIDTH_SLICE_NBYTES):
+    for frame in part.slices(options.WIDTH_SLICE_NBYTES):
         return {**_nbytes(frame)[0], _ROWS: float(len(frame))}
     return {}
 

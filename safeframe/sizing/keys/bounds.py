@@ -22,8 +22,8 @@ from safeframe import options
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeySchema
 from safeframe.kernels.keys.arrow_values import arrow_values
-from safeframe.sizing.keys.passes import each_slice_keys
-from safeframe.sizing.remembered import Side, each_once
+from safeframe.sizing.frames import Side, each_once
+from safeframe.sizing.partitions.tasks import each_slice_keys
 
 Words = npt.NDArray[np.object_]
 

@@ -19,8 +19,8 @@ from safeframe.facts.keys import Codes, KeySchema, KeyStatistics
 from safeframe.facts.merge import RangeWidths
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
-from safeframe.sizing.partitions.each_slice import each_slice
 from safeframe.sizing.partitions.row_nbytes import row_sizes
+from safeframe.sizing.partitions.tasks import each_slice
 
 Sums = npt.NDArray[np.float64]
 """Rows and bytes of each range, and at the end of nulls: two rows of figures."""

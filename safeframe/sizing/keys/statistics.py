@@ -35,8 +35,8 @@ from safeframe.kernels.keys.summary import (
 )
 from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, smallest_of
 from safeframe.kernels.order import sorted_union
-from safeframe.sizing.keys.passes import each_slice_keys
-from safeframe.sizing.remembered import Side, each_once
+from safeframe.sizing.frames import Side, each_once
+from safeframe.sizing.partitions.tasks import each_slice_keys
 
 T = TypeVar("T")
 

@@ -22,9 +22,8 @@ from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import KeyTable
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.nulls import without_nulls
-from safeframe.sizing.keys.passes import each_slice_keys
-from safeframe.sizing.partitions.tasks import total
-from safeframe.sizing.remembered import Side, each_once
+from safeframe.sizing.frames import Side, each_once
+from safeframe.sizing.partitions.tasks import each_slice_keys, total
 from safeframe.units import format_count
 
 Bits = npt.NDArray[np.uint8]

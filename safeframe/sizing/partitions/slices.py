@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dask.dataframe as dd
@@ -34,13 +34,9 @@ from safeframe._dask.expressions import (
 )
 from safeframe._dask.parquet_tasks import TableParts, is_parquet_read, parquet_task_parts
 from safeframe._dask.trees import graph_of, lowered, task_of
-from safeframe.facts.frame import FrameSource
 from safeframe.kernels.columns.categories import UNKNOWN
-from safeframe.kernels.columns.rows import rows_have_fixed_width
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
-from safeframe.sizing.parquet.pages import files_nbytes
 from safeframe.sizing.parquet.stream import rows_of, table_frames
-from safeframe.sizing.partitions.tasks import own_tasks
 
 _STEPS, _FILTERS = row_steps(), row_filters()
 
@@ -157,28 +153,6 @@ def sliced_parts(ddf: dd.DataFrame) -> list[ParquetPart] | None:
     """Return the partitions of a frame as they are read in slices; None where they are not."""
     sliced = sliced_frame(lowered(ddf.expr.simplify()))
     return sliced.parts() if isinstance(sliced, SlicedFrame) else None
-
-
-def frame_source(ddf: dd.DataFrame) -> FrameSource:
-    """Return how the partitions of a frame come about.
-
-    Notes
-    -----
-    **Eager.** Of some files of a parquet source the footer is read, and the heads of some pages.
-    """
-    frame = lowered(ddf.expr.simplify())
-    known = FrameSource(
-        self_made=own_tasks(frame.fuse()) is not None,
-        fixed_width=rows_have_fixed_width([*ddf._meta.dtypes, ddf._meta.index.dtype]),
-    )
-    sliced = sliced_frame(frame)
-    if not isinstance(sliced, SlicedFrame):
-        return replace(known, whole=sliced)
-    parts = sliced.parts()
-    if parts is None:
-        return replace(known, whole="its files are read in a way of their own")
-    files = [part for one in parts for table in one.tables for part in table.parts]
-    return replace(known, whole="", reader_nbytes=files_nbytes(files))
 
 
 class _NeedsWholeError(Exception):

@@ -1,6 +1,7 @@
-"""Runs a function on key columns of every partition, with few tasks and little held at once.
+"""Runs a function on columns of every partition, with few tasks and little held at once.
 
-Covers: which columns are read, and how partitions are grouped into tasks.
+Covers: which columns are read, how partitions are grouped into tasks, and the slices of a partition that a function
+gets one after the other, where it is read from parquet files (``sizing.partitions.slices`` says which).
 
 A partition that dask makes from nothing but its own task (a file to read, a
 call of ``from_map``) needs no task of its own: several such are run one after
@@ -22,6 +23,8 @@ from dask.task_spec import Task
 
 from safeframe import options
 from safeframe._dask.trees import layer_of
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 
 T = TypeVar("T")
 
@@ -55,25 +58,6 @@ class PartitionTask:
 def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
     """Leave only the columns named; the index comes along by itself."""
     return ddf[[name for name in dict.fromkeys(on) if name in ddf._meta.columns]]
-
-
-def each_partition_keys(
-    ddf: dd.DataFrame,
-    on: Sequence[Any],
-    function: Callable[..., T],
-    reduce: Callable[[list[T]], T],
-    *args: Any,
-    feedback: Callable[[T], Any] | None = None,
-) -> list[Delayed]:
-    """Call ``function(keys, *args)`` on the key columns of every partition.
-
-    A name in ``on`` that is no column is that of an index level. See :func:`each_partition`.
-    """
-    return each_partition(project(ddf, on), _with_keys, reduce, function, tuple(on), *args, feedback=feedback)
-
-
-def _with_keys(frame: pd.DataFrame, function: Callable[..., T], on: tuple[Any, ...], *args: Any) -> T:
-    return function(keys_of(frame, on), *args)
 
 
 def keys_of(frame: pd.DataFrame, on: Sequence[Any]) -> list[pd.Series[Any]]:
@@ -125,6 +109,102 @@ def each_partition(
             run = _Runs(function, reduce, args, feedback)
             return run.tasks(optimised.to_delayed(optimize_graph=False))
     return grouped_tasks([PartitionTask(graph[key]) for key in keys], function, reduce, args, feedback)
+
+
+def each_slice(
+    ddf: dd.DataFrame,
+    function: Callable[..., T],
+    reduce: Callable[[list[T]], T],
+    *args: Any,
+    of_slices: Callable[[list[T]], T] | None = None,
+    nbytes: int = options.SLICE_NBYTES,
+    feedback: Callable[[T], Any] | None = None,
+) -> list[Delayed]:
+    """Call ``function(rows, *args)`` on slices of every partition; see :func:`each_partition`.
+
+    Parameters
+    ----------
+    ddf, function, reduce, *args, feedback
+        As for :func:`each_partition`. A partition that has to be made whole is one slice.
+    of_slices
+        Joins results of slices of one partition, in order; ``reduce`` by default.
+    nbytes
+        Bytes of a slice.
+    """
+    parts = sliced_parts(ddf)
+    if parts is None:
+        return each_partition(ddf, function, reduce, *args, feedback=feedback)
+    slices = [Slices(part, ddf._meta, nbytes) for part in parts]
+    return grouped_tasks(slices, _over_slices, reduce, (function, of_slices or reduce, *args), feedback)
+
+
+def each_slice_keys(
+    ddf: dd.DataFrame,
+    on: Sequence[Any],
+    function: Callable[..., T],
+    of_slices: Callable[[list[T]], T],
+    reduce: Callable[[list[T]], T],
+    *args: Any,
+    feedback: Callable[[T], Any] | None = None,
+) -> list[Delayed]:
+    """Call ``function(keys, *args)`` on the key columns, or index levels, of slices of every partition; see :func:`each_slice`."""
+    narrow = project(ddf, on)
+    widths = [fixed_nbytes(dtype) for dtype in narrow._meta.dtypes]
+    row_nbytes = sum(options.KEY_TEXT_NBYTES if width is None else width for width in widths)
+    return each_slice(
+        narrow,
+        _with_keys,
+        reduce,
+        function,
+        tuple(on),
+        *args,
+        of_slices=of_slices,
+        nbytes=min(options.KEY_SLICE_NBYTES, int(options.KEY_SLICE_ROWS * max(row_nbytes, 1.0))),
+        feedback=feedback,
+    )
+
+
+def _with_keys(frame: pd.DataFrame, function: Callable[..., T], on: tuple[Any, ...], *args: Any) -> T:
+    return function(keys_of(frame, on), *args)
+
+
+class Slices:
+    """A partition that is read when it is looked at."""
+
+    __slots__ = ("empty", "nbytes", "part")
+
+    def __init__(self, part: ParquetPart, empty: pd.DataFrame, nbytes: int) -> None:
+        self.part = part
+        self.empty = empty
+        self.nbytes = nbytes
+
+    def make(self) -> Iterator[pd.DataFrame]:
+        """Return its slices; one without rows where it has none."""
+        none = True
+        for frame in self.part.slices(self.nbytes):
+            none = False
+            yield frame
+            del frame
+        if none:
+            yield self.empty
+
+    def __getstate__(self) -> Any:
+        return self.part, self.empty, self.nbytes
+
+    def __setstate__(self, state: Any) -> None:
+        self.part, self.empty, self.nbytes = state
+
+
+def _over_slices(
+    slices: Iterator[pd.DataFrame], function: Callable[..., T], of_slices: Callable[[list[T]], T], *args: Any
+) -> T:
+    result: T | None = None
+    for frame in slices:
+        new = function(frame, *args)
+        del frame
+        result = new if result is None else of_slices([result, new])
+    assert result is not None, "there is one slice at the least"
+    return result
 
 
 def grouped_tasks(

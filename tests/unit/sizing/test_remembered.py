@@ -13,8 +13,9 @@ import pytest
 
 import safeframe
 from safeframe import options
+from safeframe.sizing.frames import content_name
 from safeframe.sizing.keys import statistics
-from safeframe.sizing.remembered import STORE, Store, content_name
+from safeframe.sizing.remembered import STORE, Store
 
 HOUR = 3_600_000_000_000
 

@@ -19,9 +19,10 @@ from safeframe._dask.parquet_tasks import parquet_task_parts
 from safeframe._dask.trees import lowered, task_of
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.prepare.sort.order import row_order
+from safeframe.sizing.frames import frame_source
 from safeframe.sizing.parquet.pages import files_nbytes
 from safeframe.sizing.parquet.stream import table_frames
-from safeframe.sizing.partitions.slices import frame_source, sliced_frame
+from safeframe.sizing.partitions.slices import sliced_frame
 from safeframe.sizing.sort import gather_quantiles
 
 ROWS = 6000

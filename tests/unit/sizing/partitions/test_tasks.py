@@ -11,10 +11,10 @@ import pytest
 from safeframe import options
 from safeframe.facts.keys import KeyColumn, KeySchema
 from safeframe.kernels.keys.summary import combine_slices, summarise
-from safeframe.sizing.keys import passes
 from safeframe.sizing.keys.bounds import bounded_schema
 from safeframe.sizing.keys.statistics import gather_key_statistics
 from safeframe.sizing.keys.table import look_at_keys
+from safeframe.sizing.partitions import tasks
 
 INT = KeySchema(columns=(KeyColumn(kind="int"),))
 STRING = KeySchema(columns=(KeyColumn(kind="string"),))
@@ -30,13 +30,13 @@ def _sync():
 def read_rows(monkeypatch):
     """Rows of each slice."""
     rows = []
-    keys_of = passes.keys_of
+    keys_of = tasks.keys_of
 
     def noted(frame, on):
         rows.append(len(frame))
         return keys_of(frame, on)
 
-    monkeypatch.setattr(passes, "keys_of", noted)
+    monkeypatch.setattr(tasks, "keys_of", noted)
     return rows
 
 
