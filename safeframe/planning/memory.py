@@ -240,9 +240,9 @@ def default_partition_nbytes(task_nbytes: int, row_nbytes: float) -> int:
     Examples
     --------
     >>> default_partition_nbytes(340 * 2**20, 32.0) // 2**20
-    17
+    23
     """
-    copies = options.PARTITION_WIDENING * (options.STAGE_COPIES + options.GROUP_COPIES)
+    copies = options.PARTITION_WIDENING * (options.STAGE_COPIES + options.WAITING_COLUMN_COPIES)
     per_row = (options.ROW_INDEX_NBYTES + options.STAGED_ROW_NBYTES) / max(row_nbytes, 1.0)
     return _within_sense(task_nbytes / (copies + per_row))
 
