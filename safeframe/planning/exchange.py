@@ -41,17 +41,23 @@ def group_size(partition_rows: Counts, row_nbytes: float, budget: Budget, *, sel
 
 
 def held_nbytes(
-    partition_rows: Counts, row_nbytes: float, budget: Budget, group: int, *, fixed_width: bool
+    partition_rows: Counts,
+    row_nbytes: float,
+    budget: Budget,
+    group: int,
+    *,
+    fixed_width: bool,
+    n_shards: int = 1,
 ) -> int:
-    """Return what partitions of one stage task may take while they wait to be written as one file.
+    """Return what partitions of one stage task may take while they wait to be written as one part of its file.
 
-    All of the group where memory allows that; a task writes more files where it
-    does not. Rows that are narrower staged than in pandas take less.
+    All of the group, or as many as :func:`_enough_nbytes` says, where memory allows that; a task writes
+    more parts where it does not. Rows that are narrower staged than in pandas take less.
     """
     rows = int(partition_rows.max(initial=0))
     one = _waiting_nbytes(rows, row_nbytes, fixed_width)
     room = max(budget.task_nbytes, 0) - int(options.STAGE_COPIES * rows * row_nbytes)
-    return max(one, min(group * one, room))
+    return max(one, min(group * one, room, _enough_nbytes(n_shards)))
 
 
 def stage_tasks(
@@ -77,7 +83,7 @@ def stage_tasks(
     A partition that is no larger than a slice is made by its own task, and so are rows of numbers where a task
     has room for all of a partition: reading in slices takes longer.
     """
-    tasks = _tasks(partition_rows, row_nbytes, budget, source)
+    tasks = _tasks(partition_rows, row_nbytes, budget, source, n_shards)
     waiting = (tasks.held_nbytes or 0) / max(_waiting_nbytes(1, row_nbytes, source.fixed_width), 1)
     size = exchange_size(
         nbytes=float(partition_rows.sum()) * row_nbytes,
@@ -101,12 +107,16 @@ def stage_tasks(
     return replace(tasks, again_nbytes=slice_nbytes, again_held_nbytes=held, size=size)
 
 
-def _tasks(partition_rows: Counts, row_nbytes: float, budget: Budget, source: FrameSource) -> StageTasks:
+def _tasks(
+    partition_rows: Counts, row_nbytes: float, budget: Budget, source: FrameSource, n_shards: int
+) -> StageTasks:
     rows = int(partition_rows.max(initial=0))
     nbytes = int(rows * row_nbytes)
     task_nbytes = max(budget.task_nbytes, 0)
     group = group_size(partition_rows, row_nbytes, budget, self_made=source.self_made)
-    held = held_nbytes(partition_rows, row_nbytes, budget, group, fixed_width=source.fixed_width)
+    held = held_nbytes(
+        partition_rows, row_nbytes, budget, group, fixed_width=source.fixed_width, n_shards=n_shards
+    )
     fits = group_peak_nbytes(partition_nbytes=nbytes, held_nbytes=held) <= task_nbytes
     slice_nbytes = _slice_nbytes(task_nbytes)
     if nbytes <= slice_nbytes or (source.fixed_width and fits):
@@ -117,7 +127,9 @@ def _tasks(partition_rows: Counts, row_nbytes: float, budget: Budget, source: Fr
     room = task_nbytes - rest - sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=slice_nbytes)
     all_of_it = group * _waiting_nbytes(rows, row_nbytes, source.fixed_width)
     return StageTasks(
-        partitions=group, held_nbytes=max(least, min(all_of_it, room)), slice_nbytes=slice_nbytes
+        partitions=group,
+        held_nbytes=max(least, min(all_of_it, room, _enough_nbytes(n_shards))),
+        slice_nbytes=slice_nbytes,
     )
 
 
@@ -210,6 +222,11 @@ def _slice_nbytes(task_nbytes: int) -> int:
 def _partition_nbytes(nbytes: int, source: FrameSource) -> int:
     """Return what there is besides slices: what their pages take, or a partition that is made whole."""
     return source.reader_nbytes if not source.whole else int(options.WHOLE_COPIES * nbytes)
+
+
+def _enough_nbytes(n_shards: int) -> int:
+    """Return how many bytes of rows wait at most: more would make pieces no cheaper to read."""
+    return max(options.WAITING_NBYTES, n_shards * options.WAITING_SHARD_NBYTES)
 
 
 def _waiting_nbytes(rows: int, row_nbytes: float, fixed_width: bool) -> int:

@@ -14,6 +14,7 @@ from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile, FrameSource
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.sort import Alignment, KeyQuantiles, SortFacts
+from safeframe.planning.exchange import stage_tasks
 from safeframe.planning.memory import default_partition_nbytes
 from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort, staged_group
 from tests.unit.planning.budgets import budget_of
@@ -275,9 +276,10 @@ def test_groups_are_bounded_by_the_size_of_a_file_and_idle_workers():
 
 def test_what_waits_to_be_written_is_bounded_by_memory():
     partition, one = 100_000 * ROW, int(options.WAITING_COLUMN_COPIES * 100_000 * ROW) + 24 * 100_000
-    tasks = staged_group(facts(partitions=800, budget=budget(task_mib=4096)))
+    tasks = staged_group(facts(partitions=80, budget=budget(task_mib=4096)))
     assert (tasks.held_nbytes, tasks.slice_nbytes) == (tasks.partitions * one, None)
-    tasks = staged_group(facts(partitions=800, budget=budget(task_mib=128)))
+    source = facts().profile.source
+    tasks = stage_tasks(np.full(800, 100_000), ROW, budget(task_mib=128), source, n_shards=1000)
     assert tasks.held_nbytes == 128 * MIB - 3 * partition < tasks.partitions * one
     tasks = staged_group(facts(partitions=800, budget=budget(task_mib=1)))
     rows = -(-tasks.slice_nbytes // ROW)
@@ -288,8 +290,20 @@ def test_what_waits_to_be_written_is_bounded_by_memory():
 
 def test_rows_of_fixed_width_wait_once():
     one = 100_000 * ROW + 24 * 100_000
-    tasks = staged_group(facts(partitions=800, budget=budget(task_mib=4096), fixed_width=True))
+    tasks = staged_group(facts(partitions=80, budget=budget(task_mib=4096), fixed_width=True))
     assert tasks.held_nbytes == tasks.partitions * one
+
+
+@pytest.mark.parametrize("fixed_width", [False, True])
+def test_no_more_rows_wait_than_make_large_pieces(fixed_width):
+    wide = budget(task_mib=4096)
+    given = facts(partitions=800, budget=wide, fixed_width=fixed_width)
+    assert staged_group(given).held_nbytes == options.WAITING_NBYTES
+    rows = np.full(800, 100_000)
+    several = stage_tasks(rows, ROW, wide, given.profile.source, n_shards=400)
+    assert several.held_nbytes == 400 * options.WAITING_SHARD_NBYTES
+    written = several.held_nbytes / (options.WAITING_COLUMN_COPIES + 24 / ROW)
+    assert written / 400 >= options.LEAST_PIECE_NBYTES, "pieces are as large as one level of shards has them"
 
 
 def test_a_group_is_one_partition_where_more_cannot_be():
