@@ -124,14 +124,16 @@ def _fragment_part(
     )
     if not _is_plain(fragment.format) or isinstance(filters, pc.Expression):
         return None
+    keys = pa_ds.get_partition_keys(fragment.partition_expression)
+    # Of categories that folders stand for, a fragment tells its own alone, and a table that is read of it has all.
+    if any(name in columns and pa.types.is_dictionary(schema.field(name).type) for name in keys):
+        return None
     wanted = FileRows(
         columns=list(columns),
         schema=schema,
         filters=pq.filters_to_expression(filters) if filters else None,
         filtered_by=_filtered_columns(filters),
-        constants={
-            name: pa.scalar(value) for name, value in pa_ds.get_partition_keys(fragment.partition_expression).items()
-        },
+        constants={name: pa.scalar(value) for name, value in keys.items()},
         with_index=False,
     )  # fmt: skip
     wrapped = FragmentWrapper(fragment, filesystem=None)

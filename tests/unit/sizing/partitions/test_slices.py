@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import safeframe
 from safeframe import options
 from safeframe._dask.parquet_tasks import parquet_task_parts
 from safeframe._dask.trees import lowered, task_of
@@ -146,6 +147,19 @@ def test_an_index_of_a_file_stays_the_index(folder, filesystem):
 @pytest.mark.parametrize("step", ["nothing", "columns", "filter", "assign"])
 def test_folders_become_a_column(folder, filters, step):
     check(STEPS[step](dd.read_parquet(folder / "hive", filters=filters)))
+
+
+@pytest.mark.parametrize("filters", [None, [("p", "==", 1)], [[("p", "==", 1), ("f", ">", 0.3)]]])
+def test_folders_become_categories_of_the_whole_source(folder, filters):
+    ddf = dd.read_parquet(folder / "hive", filesystem="arrow", filters=filters)
+    # A slice would have the one category that its file has.
+    assert frame_source(ddf).whole
+    assert not frame_source(ddf[["s", "f"]]).whole
+    check(ddf[["s", "f"]])
+    made = safeframe.sort_values(ddf, ["f", "k"]).compute()
+    assert made.p.dtype == ddf.compute().p.dtype
+    expected = ddf.compute().sort_values(["f", "k"], kind="stable")
+    pd.testing.assert_frame_equal(made, expected, check_index_type="equiv")
 
 
 @pytest.mark.parametrize(
