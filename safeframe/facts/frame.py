@@ -49,7 +49,9 @@ class FrameSource:
     whole: str = "it is not known what makes it"
     """Why a partition has to be made whole; empty where it is read in slices."""
     reader_nbytes: int = 0
-    """Bytes of pages, dictionaries and buffers while files are read in slices."""
+    """Bytes of pages, dictionaries and buffers while files are read in slices, all columns at once."""
+    few_columns_nbytes: int = 0
+    """The same where a few columns are read at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,8 @@ class StageTasks:
     """Bytes that rows which wait to be written may take, their order included; None for no bound."""
     slice_nbytes: int | None = None
     """Bytes of a partition that are taken at a time; None for all of it."""
+    by_columns: bool = False
+    """Whether a few columns of a file are read at a time, since pages of all of them take too much."""
     again_nbytes: int = 0
     """Bytes of pieces of a coarse shard that are taken at a time, where there is a second level."""
     again_held_nbytes: int = 0

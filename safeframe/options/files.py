@@ -29,6 +29,17 @@ PAGE_COPIES = 3.0
 DICTIONARY_COPIES = 3.0
 """Copies of a dictionary: as it is in the file, decompressed, and its values by number."""
 
+READER_NBYTES = 96 * MIB
+"""Bytes of pages and dictionaries from which on a few columns are read at a time, where no plan says: more than those of
+16 columns as the usual writer makes them."""
+
+READER_FRACTION = 0.5
+"""Share of a task's budget up to which a stage task reads all columns at once: they are written and read once more
+otherwise."""
+
+READER_SET_NBYTES = 32 * MIB
+"""Bytes of pages and dictionaries of the columns that are read at a time, where not all of them are."""
+
 SLICE_BATCHES = 8
 """Batches that a slice of a parquet file is gathered of, at the least: it is not much larger where rows get wider."""
 

@@ -121,7 +121,8 @@ def _tasks(
     slice_nbytes = _slice_nbytes(task_nbytes)
     if nbytes <= slice_nbytes or (source.fixed_width and fits):
         return StageTasks(partitions=group, held_nbytes=held)
-    rest = _partition_nbytes(nbytes, source)
+    by_columns = not source.whole and source.reader_nbytes > options.READER_FRACTION * task_nbytes
+    rest = _partition_nbytes(nbytes, source, by_columns=by_columns)
     slice_rows = math.ceil(slice_nbytes / max(row_nbytes, 1.0))
     least = _waiting_nbytes(slice_rows, row_nbytes, source.fixed_width)
     room = task_nbytes - rest - sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=slice_nbytes)
@@ -130,6 +131,7 @@ def _tasks(
         partitions=group,
         held_nbytes=max(least, min(all_of_it, room, _enough_nbytes(n_shards))),
         slice_nbytes=slice_nbytes,
+        by_columns=by_columns,
     )
 
 
@@ -154,9 +156,11 @@ def stage_step(
     else:
         slice_rows = math.ceil(tasks.slice_nbytes / max(row_nbytes, 1.0))
         taken = sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=tasks.slice_nbytes)
-        rest = _partition_nbytes(nbytes, source)
+        rest = _partition_nbytes(nbytes, source, by_columns=tasks.by_columns)
         peak = rest + taken + held
         of_it, why = f"pages and dictionaries of {format_nbytes(rest)}", ""
+        if tasks.by_columns:
+            of_it += f" of a few columns at a time ({format_nbytes(source.reader_nbytes)} of all)"
         if source.whole:
             of_it = f"a partition of {format_nbytes(nbytes)} × {options.WHOLE_COPIES:g}"
             why = f"; a partition is made whole: {source.whole}"
@@ -219,9 +223,11 @@ def _slice_nbytes(task_nbytes: int) -> int:
     )
 
 
-def _partition_nbytes(nbytes: int, source: FrameSource) -> int:
+def _partition_nbytes(nbytes: int, source: FrameSource, *, by_columns: bool) -> int:
     """Return what there is besides slices: what their pages take, or a partition that is made whole."""
-    return source.reader_nbytes if not source.whole else int(options.WHOLE_COPIES * nbytes)
+    if source.whole:
+        return int(options.WHOLE_COPIES * nbytes)
+    return source.few_columns_nbytes if by_columns else source.reader_nbytes
 
 
 def _enough_nbytes(n_shards: int) -> int:

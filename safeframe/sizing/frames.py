@@ -141,7 +141,8 @@ def frame_source(ddf: dd.DataFrame) -> FrameSource:
     if parts is None:
         return replace(known, whole="its files are read in a way of their own")
     files = [part for one in parts for table in one.tables for part in table.parts]
-    return replace(known, whole="", reader_nbytes=files_nbytes(files))
+    at_once, few = files_nbytes(files)
+    return replace(known, whole="", reader_nbytes=at_once, few_columns_nbytes=few)
 
 
 def count_partition_rows(ddf: dd.DataFrame) -> Counts:

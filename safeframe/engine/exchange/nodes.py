@@ -35,8 +35,10 @@ from safeframe.engine.storage.janitor import SEAL_PREFIX
 from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
+from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
 from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
 from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
+from safeframe.sizing.staging_url import is_remote
 
 
 def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
@@ -183,8 +185,9 @@ class WholePart:
     def __init__(self, source: Task | pd.DataFrame) -> None:
         self.source = source
 
-    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
+    def slices(self, nbytes: int | None, reading: Reading = ANY_WAY) -> Iterator[pd.DataFrame]:
         """See :class:`safeframe.sizing.partitions.slices.SlicedPart`; slices share the memory of the whole."""
+        del reading
         frame = self.source() if isinstance(self.source, Task) else self.source
         if nbytes is None:
             yield frame
@@ -218,10 +221,10 @@ class StagedParts:
     def __init__(self, parts: Sequence[SlicedPart]) -> None:
         self.parts = parts
 
-    def slices(self, nbytes: int | None) -> Iterator[Callable[[], pd.DataFrame]]:
+    def slices(self, nbytes: int | None, reading: Reading) -> Iterator[Callable[[], pd.DataFrame]]:
         """Return functions that each give a slice, to be called before the next one is asked for."""
         for part in self.parts:
-            for frame in part.slices(nbytes):
+            for frame in part.slices(nbytes, reading):
                 holder = [frame]
                 del frame
                 yield holder.pop
@@ -231,7 +234,10 @@ def stage_parts(
     parts: StagedParts, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks
 ) -> list[StagedFile]:
     """Make partitions one after the other, slice by slice, and stage them."""
-    return stage_files(parts.slices(tasks.slice_nbytes), columns, router, directory, tasks.held_nbytes)
+    reading = Reading(by_columns=tasks.by_columns, directory=None if is_remote(directory) else directory)
+    return stage_files(
+        parts.slices(tasks.slice_nbytes, reading), columns, router, directory, tasks.held_nbytes
+    )
 
 
 class StageAgain(Expr):  # type: ignore[misc]

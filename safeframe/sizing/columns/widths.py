@@ -25,6 +25,7 @@ from safeframe import options
 from safeframe._dask.parquet import ParquetSource, parquet_source
 from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
+from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.parquet.decoded import DecodedSizes, Part, decoded_sizes
 from safeframe.sizing.parquet.slices import PartReader, part_groups
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
@@ -149,8 +150,10 @@ def _of_partitions(
 
 def _of_first_slice(part: ParquetPart) -> dict[Any, float]:
     """Measure the first rows that a partition has after the steps; nothing where it has none."""
-    for frame in part.slices(options.WIDTH_SLICE_NBYTES):
-        return {**_nbytes(frame)[0], _ROWS: float(len(frame))}
+    # Where filters leave none of the first ones, others are looked for.
+    for reading in (Reading(first_rows=True), Reading()):
+        for frame in part.slices(options.WIDTH_SLICE_NBYTES, reading):
+            return {**_nbytes(frame)[0], _ROWS: float(len(frame))}
     return {}
 
 
@@ -242,7 +245,7 @@ def _of_slices(
 def _first_rows(readers: Sequence[tuple[PartReader, float]], names: Sequence[Any]) -> tuple[Floats, Floats]:
     rows, widths = [], []
     for reader, partition_rows in readers:
-        frame = next(reader.frames(options.WIDTH_SLICE_NBYTES))
+        frame = next(reader.frames(options.WIDTH_SLICE_NBYTES, Reading(first_rows=True)))
         columns = [frame.index if name == INDEX else frame[name] for name in names]
         rows.append(float(len(frame)))
         widths.append([_row_nbytes(column, partition_rows) for column in columns])

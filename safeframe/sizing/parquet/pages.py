@@ -9,7 +9,7 @@ in Thrift's compact form: its kind, its bytes before and after compression.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dask
@@ -21,8 +21,10 @@ from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart
 
 
-def reader_nbytes(handle: Any, footer: pq.FileMetaData, groups: Sequence[int], columns: Iterable[str]) -> int:
-    """Bound the bytes that streaming columns of a file takes, besides the rows.
+def column_nbytes(
+    handle: Any, footer: pq.FileMetaData, groups: Sequence[int], columns: Iterable[str]
+) -> dict[str, int]:
+    """Bound the bytes that streaming each column of a file takes, besides the rows.
 
     Parameters
     ----------
@@ -35,23 +37,25 @@ def reader_nbytes(handle: Any, footer: pq.FileMetaData, groups: Sequence[int], c
     columns
         The columns that are read.
     """
+    nbytes = dict.fromkeys(columns, 0)
     if not len(groups):
-        return 0
+        return nbytes
     largest = footer.row_group(max(groups, key=lambda number: footer.row_group(number).total_byte_size))
-    wanted = set(columns)
+    leaves = [largest.column(leaf) for leaf in range(largest.num_columns)]
     chunks = [
-        chunk
-        for chunk in (largest.column(leaf) for leaf in range(largest.num_columns))
-        if chunk.path_in_schema in wanted or chunk.path_in_schema.split(".", 1)[0] in wanted
+        (name, chunk)
+        for chunk in leaves
+        for name in dict.fromkeys((chunk.path_in_schema, chunk.path_in_schema.split(".", 1)[0]))
+        if name in nbytes
     ]
-    chunks.sort(key=lambda chunk: -chunk.total_uncompressed_size)
+    chunks.sort(key=lambda found: -found[1].total_uncompressed_size)
     buffer = (
         options.PARQUET_SMALL_BUFFER_NBYTES
         if footer.num_columns > options.PARQUET_BUFFERED_COLUMNS
         else options.PARQUET_BUFFER_NBYTES
     )
-    total, page, dictionary = 0, 0, 0
-    for number, chunk in enumerate(chunks):
+    page, dictionary = 0, 0
+    for number, (name, chunk) in enumerate(chunks):
         whole = chunk.total_uncompressed_size
         if number < options.READER_COLUMNS:
             new_page, new_dictionary = _pages(handle, chunk)
@@ -60,9 +64,22 @@ def reader_nbytes(handle: Any, footer: pq.FileMetaData, groups: Sequence[int], c
             # Smaller columns than those that were looked at have no larger pages, but for what their writer was told.
             new_page, new_dictionary = page, dictionary
         held = options.PAGE_COPIES * new_page + options.DICTIONARY_COPIES * new_dictionary
-        total += int(min(held, (options.PAGE_COPIES + options.DICTIONARY_COPIES) * whole))
-        total += min(buffer, chunk.total_compressed_size)
-    return total
+        nbytes[name] += int(min(held, (options.PAGE_COPIES + options.DICTIONARY_COPIES) * whole))
+        nbytes[name] += min(buffer, chunk.total_compressed_size)
+    return nbytes
+
+
+def column_sets(nbytes: Mapping[str, int], columns: Sequence[str]) -> list[list[str]]:
+    """Divide columns, in order, into sets that take little while they are read, each of one at the least."""
+    sets: list[list[str]] = []
+    held = 0
+    for name in columns:
+        if not sets or held + nbytes[name] > options.READER_SET_NBYTES:
+            sets.append([])
+            held = 0
+        sets[-1].append(name)
+        held += nbytes[name]
+    return sets
 
 
 def _pages(handle: Any, chunk: pq.ColumnChunkMetaData) -> tuple[int, int]:
@@ -96,16 +113,22 @@ def _number(head: bytes, at: int) -> tuple[int, int]:
             return (value >> 1) ^ -(value & 1), at
 
 
-def files_nbytes(files: Sequence[TablePart]) -> int:
-    """Bound what streaming one of a source's files takes, besides the rows, from a few of them."""
+def files_nbytes(files: Sequence[TablePart]) -> tuple[int, int]:
+    """Bound what streaming one of a source's files takes, besides the rows, from a few of them.
+
+    Returns
+    -------
+    tuple of int
+        Where all of its columns are read at once, and where a few are.
+    """
     if not files:
-        return 0
+        return 0, 0
     step = max(1, len(files) // options.READER_FILES)
     look = delayed(_file_nbytes, pure=False)
-    found: Sequence[int] = dask.compute(
+    found: Sequence[tuple[int, int]] = dask.compute(
         *(look(_Hidden(file)) for file in files[::step][: options.READER_FILES])
     )
-    return max(found)
+    return max(at_once for at_once, _ in found), max(few for _, few in found)
 
 
 class _Hidden:
@@ -123,7 +146,7 @@ class _Hidden:
         self.part = state
 
 
-def _file_nbytes(hidden: _Hidden) -> int:
+def _file_nbytes(hidden: _Hidden) -> tuple[int, int]:
     part = hidden.part
     wanted: list[FileRows] = []
 
@@ -136,10 +159,12 @@ def _file_nbytes(hidden: _Hidden) -> int:
     with part.open() as handle:
         file = pq.ParquetFile(handle)
         groups = part.row_groups()
-        columns = {*wanted[0].columns, *wanted[0].filtered_by}
-        return reader_nbytes(
-            handle, file.metadata, range(file.metadata.num_row_groups) if groups is None else groups, columns
-        )
+        names = [*wanted[0].columns, *sorted(wanted[0].filtered_by)]
+        columns = [name for name in dict.fromkeys(names) if name in file.schema_arrow.names]
+        groups = range(file.metadata.num_row_groups) if groups is None else groups
+        nbytes = column_nbytes(handle, file.metadata, groups, columns)
+        few = (sum(nbytes[name] for name in some) for some in column_sets(nbytes, columns))
+        return sum(nbytes.values()), max(few, default=0)
 
 
 class _AskedError(Exception):

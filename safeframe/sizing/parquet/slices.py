@@ -29,6 +29,7 @@ from safeframe._dask.parquet import parquet_source, reader_of_tables, source_row
 from safeframe.errors import RowConservationError
 from safeframe.facts.keys import Counts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
 from safeframe.units import format_count
 
 
@@ -50,7 +51,7 @@ class PartReader:
     row_nbytes: float
     """Bytes of a row in memory, about."""
 
-    def frames(self, slice_nbytes: int) -> Iterator[pd.DataFrame]:
+    def frames(self, slice_nbytes: int, reading: Reading = ANY_WAY) -> Iterator[pd.DataFrame]:
         """Read slices of about ``slice_nbytes``, in order.
 
         Notes
@@ -63,7 +64,7 @@ class PartReader:
         with self.read.fs.open(self.path, "rb") as handle:
             file = pq.ParquetFile(handle, pre_buffer=False, buffer_size=options.PARQUET_BUFFER_NBYTES)
             self._check(file.metadata)
-            batches = _Batches(file, self.row_groups, batch_rows)
+            batches = _Batches(handle, file, self.row_groups, batch_rows, slice_nbytes, reading)
             reader = reader_of_tables(self.read, batches.next_table)
             at = self.first
             while at < self.first + self.rows:
@@ -90,23 +91,43 @@ class PartReader:
 class _Batches:
     """Stands in for a file: each time it is read, the next batch comes."""
 
-    def __init__(self, file: pq.ParquetFile, row_groups: tuple[int, ...], batch_rows: int) -> None:
-        self._file = file
+    def __init__(
+        self,
+        handle: Any,
+        file: pq.ParquetFile,
+        row_groups: tuple[int, ...],
+        batch_rows: int,
+        batch_nbytes: int,
+        reading: Reading,
+    ) -> None:
+        self._file = handle, file
         self._row_groups = row_groups
-        self._batch_rows = batch_rows
+        self._size = batch_rows, batch_nbytes
+        self._reading = reading
         self._batches: Iterator[pa.RecordBatch] | None = None
 
     def next_table(self, path: Any, fs: Any, row_groups: Any, columns: Any, *_: Any, **__: Any) -> pa.Table:
         """Return the next batch of the columns that are wanted."""
         if self._batches is None:
-            self._batches = self._file.iter_batches(
-                batch_size=self._batch_rows,
-                row_groups=list(self._row_groups),
-                columns=columns,
-                use_threads=False,
-                use_pandas_metadata=True,
+            handle, file = self._file
+            reader = ColumnReader(
+                handle=handle,
+                file=file,
+                columns=[name for name in columns if name is not None],
+                with_index=True,
             )
+            self._batches = self._of_groups(reader)
         return pa.Table.from_batches([next(self._batches)])
+
+    def _of_groups(self, reader: ColumnReader) -> Iterator[pa.RecordBatch]:
+        rows, nbytes = self._size
+        sets = reader.sets(self._row_groups, self._reading)
+        if len(sets) == 1:
+            yield from reader.batches(self._row_groups, rows)
+            return
+        for group in self._row_groups:
+            if reader.file.metadata.row_group(group).num_rows:
+                yield from reader.joined_batches(group, sets, nbytes, self._reading)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

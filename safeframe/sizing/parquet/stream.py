@@ -3,7 +3,7 @@
 Covers: how many rows are decoded at a time, filters, columns that a file lacks, row numbers that go on.
 Does not cover: what a partition is (``_dask.parquet_tasks``), steps after the read (``sizing.partitions.slices``).
 
-Memory: a slice, the rows decoded last, and of each column that is read the pages as ``reader_nbytes`` says.
+Memory: a slice, the rows decoded last, and of the columns that are read at once the pages as ``column_nbytes`` says.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart, TableParts
+from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
 
 
-def table_frames(parts: TableParts, slice_nbytes: int) -> Iterator[Any]:
+def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WAY) -> Iterator[Any]:
     """Return files that are read as one table, as frames of about so many bytes, in order."""
     numbers = _RowNumbers(parts)
     for part in parts.parts:
@@ -32,7 +33,7 @@ def table_frames(parts: TableParts, slice_nbytes: int) -> Iterator[Any]:
             def next_table(wanted: FileRows) -> pa.Table:
                 nonlocal tables
                 if tables is None:
-                    tables = _tables(source, wanted, slice_nbytes)  # noqa: B023  used up before the next file
+                    tables = _tables(source, wanted, slice_nbytes, reading)  # noqa: B023  used up before the next file
                 table = next(tables, None)
                 if table is None:
                     raise _EndOfFileError
@@ -70,6 +71,7 @@ class _File:
         if file.metadata.num_columns > options.PARQUET_BUFFERED_COLUMNS:
             small = options.PARQUET_SMALL_BUFFER_NBYTES
             file = pq.ParquetFile(handle, metadata=file.metadata, pre_buffer=False, buffer_size=small)
+        self.handle = handle
         self.file = file
         self.groups = list(range(file.metadata.num_row_groups) if chosen is None else chosen)
 
@@ -129,15 +131,15 @@ def _all_rows(parts: TableParts, wanted: FileRows) -> int:
             if wanted.filters is None:
                 rows += source.rows
             else:
-                rows += sum(map(len, _tables(source, looked_at, options.SLICE_NBYTES)))
+                rows += sum(map(len, _tables(source, looked_at, options.SLICE_NBYTES, ANY_WAY)))
     return rows
 
 
-def _tables(source: _File, wanted: FileRows, slice_nbytes: int) -> Iterator[pa.Table]:
+def _tables(source: _File, wanted: FileRows, slice_nbytes: int, reading: Reading) -> Iterator[pa.Table]:
     """Gather batches until they have about so many bytes."""
     waiting: list[pa.Table] = []
     waiting_nbytes = 0
-    for batch in _batches(source, wanted, max(1, slice_nbytes // options.SLICE_BATCHES)):
+    for batch in _batches(source, wanted, max(1, slice_nbytes // options.SLICE_BATCHES), reading):
         table = _conformed(batch, wanted)
         if not len(table):
             continue
@@ -159,7 +161,9 @@ def _one_table(waiting: list[pa.Table]) -> pa.Table:
     return table
 
 
-def _batches(source: _File, wanted: FileRows, batch_nbytes: int) -> Iterator[pa.RecordBatch]:
+def _batches(
+    source: _File, wanted: FileRows, batch_nbytes: int, reading: Reading
+) -> Iterator[pa.RecordBatch]:
     """Decode one row group after the other, so many rows at a time as have about so many bytes.
 
     How wide rows are is seen on the first few; a row group is begun again, and what was returned of it is skipped, where
@@ -168,19 +172,18 @@ def _batches(source: _File, wanted: FileRows, batch_nbytes: int) -> Iterator[pa.
     file = source.file
     present = file.schema_arrow.names
     columns = _read_columns(wanted, present) or present[:1]  # to know how many rows there are
+    reader = ColumnReader(handle=source.handle, file=file, columns=columns, with_index=wanted.with_index)
+    sets = reader.sets(source.groups, reading)
     rows = options.SLICE_FIRST_ROWS
     for group in source.groups:
+        if len(sets) > 1 and file.metadata.row_group(group).num_rows:
+            yield from reader.joined_batches(group, sets, batch_nbytes, reading)
+            continue
         left = file.metadata.row_group(group).num_rows
         done = 0
         while left:
             skip, wider = done, None
-            for batch in file.iter_batches(
-                batch_size=rows,
-                row_groups=[group],
-                columns=columns,
-                use_threads=False,
-                use_pandas_metadata=wanted.with_index,
-            ):
+            for batch in reader.batches([group], rows):
                 if skip >= len(batch):
                     skip -= len(batch)
                     continue

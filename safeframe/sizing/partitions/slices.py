@@ -36,6 +36,7 @@ from safeframe._dask.parquet_tasks import TableParts, is_parquet_read, parquet_t
 from safeframe._dask.trees import graph_of, lowered, task_of
 from safeframe.kernels.columns.categories import UNKNOWN
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
 from safeframe.sizing.parquet.stream import rows_of, table_frames
 
 _STEPS, _FILTERS = row_steps(), row_filters()
@@ -44,7 +45,7 @@ _STEPS, _FILTERS = row_steps(), row_filters()
 class SlicedPart(Protocol):
     """A partition that is made in slices."""
 
-    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
+    def slices(self, nbytes: int | None, reading: Reading = ANY_WAY) -> Iterator[pd.DataFrame]:
         """Return its rows in order, in frames of about so many bytes or, for None, in one; none where it has no rows."""
 
 
@@ -67,11 +68,11 @@ class ParquetPart:
         self.widening = widening
         self.row_nbytes = row_nbytes
 
-    def slices(self, nbytes: int | None) -> Iterator[pd.DataFrame]:
+    def slices(self, nbytes: int | None, reading: Reading = ANY_WAY) -> Iterator[pd.DataFrame]:
         """See :class:`SlicedPart`."""
         assert nbytes is not None, "a partition that is made whole is made by its own task"
         for table in self.tables:
-            for frame in table_frames(table, max(1, int(nbytes / self.widening))):
+            for frame in table_frames(table, max(1, int(nbytes / self.widening)), reading):
                 holder = [frame]
                 del frame
                 made = self._after_steps(holder)

@@ -1,0 +1,120 @@
+"""Rows of files of many columns are the same, a few columns at a time or all of them."""
+
+from __future__ import annotations
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from safeframe import options
+from safeframe.sizing.frames import frame_source
+from safeframe.sizing.parquet.column_sets import ColumnReader, Reading
+from safeframe.sizing.parquet.pages import column_nbytes, column_sets
+from safeframe.sizing.parquet.slices import sliced_parquet
+from safeframe.sizing.partitions.slices import sliced_parts
+
+ROWS = 5000
+SLICE = 150_000
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr(options, "READER_SET_NBYTES", 200_000)
+    monkeypatch.setattr(options, "READER_NBYTES", 500_000)
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(0)
+    columns = {"k": rng.integers(0, 100, ROWS)}
+    for number in range(12):
+        columns[f"f{number}"] = rng.random(ROWS)
+        columns[f"t{number}"] = pd.array([f"{i:x}" for i in rng.integers(0, 10**9, ROWS)], dtype="str")
+        columns[f"c{number}"] = pd.Categorical.from_codes(rng.integers(0, 3, ROWS), ["a", "b", "c"])
+    made = pd.DataFrame(columns)
+    made["lists"] = [[i] * (i % 4) for i in range(ROWS)]
+    made["a.b"] = rng.random(ROWS)
+    made.loc[made.index[::7], "f3"] = np.nan
+    return made
+
+
+@pytest.fixture(scope="module", params=["numbered", "by text", "by an index that is a column of many"])
+def path(request, frame, tmp_path_factory):
+    path = tmp_path_factory.mktemp("wide") / "0.parquet"
+    if request.param == "by text":
+        frame = frame.set_index("t5")
+    elif request.param != "numbered":
+        frame = frame.set_index(pd.Index(np.random.default_rng(1).permutation(ROWS), name="at"))
+    frame.to_parquet(path, row_group_size=3000)
+    return path
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"split_row_groups": True},
+        {"filesystem": "arrow"},
+        {"filters": [("f1", ">", 0.4)]},
+        {"filters": [("f1", ">", 0.4)], "columns": ["t1", "f9", "a.b"]},
+        {"dtype_backend": "pyarrow"},
+    ],
+    ids=str,
+)
+def test_rows_are_those_of_the_whole(path, tmp_path, given) -> None:
+    frame = dd.read_parquet(path, **given)
+    for number, part in enumerate(sliced_parts(frame)):
+        slices = list(part.slices(SLICE, Reading(by_columns=True, directory=str(tmp_path))))
+        whole = frame.partitions[number].compute()
+        assert len(slices) > 1 or "columns" in given
+        pd.testing.assert_frame_equal(pd.concat(slices), whole)
+        # Nothing is left of what was written.
+        assert not list(tmp_path.glob("columns-*"))
+
+
+def test_readers_of_row_groups_return_the_same_rows(path) -> None:
+    frame = dd.read_parquet(path, split_row_groups=True)
+    source = sliced_parquet(frame)
+    for number, reader in enumerate(source.readers()):
+        slices = list(reader.frames(SLICE, Reading(by_columns=True)))
+        assert len(slices) > 1
+        whole = frame.partitions[number].compute()
+        pd.testing.assert_frame_equal(pd.concat(slices).reset_index(drop=True), whole.reset_index(drop=True))
+
+
+def test_first_rows_are_read_without_a_file(path, tmp_path) -> None:
+    (part,) = sliced_parts(dd.read_parquet(path))
+    first = next(
+        part.slices(
+            SLICE, Reading(by_columns=True, first_rows=True, directory=str(tmp_path / "that is not there"))
+        )
+    )
+    assert 0 < len(first) <= options.SLICE_FIRST_ROWS
+
+
+def test_columns_are_read_at_once_where_that_takes_little(path) -> None:
+    with path.open("rb") as handle:
+        file = pq.ParquetFile(handle)
+        names = file.schema_arrow.names
+        reader = ColumnReader(handle=handle, file=file, columns=names, with_index=False)
+        assert reader.sets([0, 1], Reading(by_columns=False)) == [names]
+        sets = reader.sets([0, 1], Reading())
+        nbytes = column_nbytes(handle, file.metadata, [0, 1], names)
+    assert [name for some in sets for name in some] == names
+    assert len(sets) > 3
+    assert all(len(some) == 1 or sum(nbytes[n] for n in some) <= options.READER_SET_NBYTES for some in sets)
+
+
+def test_a_column_with_large_pages_stands_alone() -> None:
+    sets = column_sets({"a": 10, "b": 10**9, "c": 10, "d": 10}, ["a", "b", "c", "d"])
+    assert sets == [["a"], ["b"], ["c", "d"]]
+
+
+def test_a_source_knows_what_few_columns_take(path) -> None:
+    source = frame_source(dd.read_parquet(path))
+    assert 0 < source.few_columns_nbytes < source.reader_nbytes
