@@ -13,7 +13,7 @@ from dask.delayed import delayed
 from safeframe.facts.lag import GroupEdges
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.groups import begins_group
-from safeframe.kernels.sort.rows import RowOrder, rows_in_order
+from safeframe.kernels.sort.rows import RowOrder, ordered_keys, rows_in_order
 from safeframe.kernels.sort.sample import KeySample, join_samples, sample_keys, thin
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 from safeframe.sizing.sort import sample_size
@@ -69,7 +69,7 @@ def _sample_and_ends(
         head, tail = int(begins[1]) if len(begins) > 1 else n, n - int(begins[-1])
     ends = frame.iloc[[0, n - 1] if n and in_order else []].reset_index(drop=True)
     part = _PartEnds(rows=n, in_order=in_order, head_rows=head, tail_rows=tail, ends=ends)
-    return [(sample_keys(frame, groups, size), part)]
+    return [(sample_keys(ordered_keys(frame, groups), size), part)]
 
 
 def _thin(

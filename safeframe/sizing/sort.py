@@ -15,7 +15,7 @@ from dask.task_spec import Task
 from safeframe import options
 from safeframe._dask.trees import lowered
 from safeframe.facts.sort import KeyQuantiles
-from safeframe.kernels.sort.rows import RowOrder
+from safeframe.kernels.sort.rows import RowOrder, ordered_keys
 from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, joined_slices, sample_keys, thin
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.partitions.row_nbytes import row_sizes
@@ -85,7 +85,7 @@ def _weighed(
     nbytes = np.full(len(frame), fixed_nbytes + sizes.fixed_nbytes)
     if sizes.variable_nbytes is not None:
         nbytes += sizes.variable_nbytes
-    return [sample_keys(frame, order, size, nbytes)]
+    return [sample_keys(ordered_keys(frame, order, nbytes), size)]
 
 
 def sample_size(npartitions: int, order: RowOrder) -> tuple[int, int]:
@@ -99,7 +99,7 @@ def sample_size(npartitions: int, order: RowOrder) -> tuple[int, int]:
 
 
 def _sample(frame: pd.DataFrame, order: RowOrder, size: int) -> list[KeySample]:
-    return [sample_keys(frame, order, size)]
+    return [sample_keys(ordered_keys(frame, order), size)]
 
 
 class _Keys(Slices):
@@ -126,7 +126,7 @@ class _Keys(Slices):
 def _sample_slices(slices: Iterator[pd.DataFrame], order: RowOrder, size: int) -> list[KeySample]:
     found = []
     for frame in slices:
-        found.append(sample_keys(frame, order, size))
+        found.append(sample_keys(ordered_keys(frame, order), size))
         del frame
         if len(found) == options.SORT_SLICE_SAMPLES:
             found = [joined_slices(found, order, size)]

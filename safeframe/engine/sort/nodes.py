@@ -49,7 +49,7 @@ from safeframe.facts.sort import (
 from safeframe.kernels.columns.frame import with_index
 from safeframe.kernels.routing.divisions import DivisionRouter
 from safeframe.kernels.routing.hashes import HashRouter
-from safeframe.kernels.routing.ranges import NullsFirst
+from safeframe.kernels.sort.rows import NullsFirst
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

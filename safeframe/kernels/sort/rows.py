@@ -2,7 +2,8 @@
 
 Covers: one unsigned code per row where the order has one (a single column of
 numbers or times), and ranks among given values where
-it has not (strings, categories, several columns).
+it has not (strings, categories, several columns); a partition's keys in their order;
+the range of keys, and so the shard, that a row is in.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import pyarrow.compute as pc
 
 from safeframe.errors import UnsupportedError
 from safeframe.facts.keys import Codes, KeyColumn, KeySchema
+from safeframe.facts.layout import ShardLayout
+from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.columns.arrow_dictionaries import is_dictionary
 from safeframe.kernels.columns.categories import UNKNOWN
 from safeframe.kernels.columns.frame import FrameSpec
@@ -37,8 +40,8 @@ from safeframe.kernels.keys.levels import (
     zeroed,
 )
 from safeframe.kernels.keys.levels import ranks_among as ranks_by_levels
-from safeframe.kernels.keys.nulls import Nulls, if_any
-from safeframe.kernels.order import Positions
+from safeframe.kernels.keys.nulls import Nulls, if_any, send_nulls, without_nulls
+from safeframe.kernels.order import Positions, shard_of
 
 _FIRST_ROWS = 2**14
 """Rows whose order is checked first."""
@@ -143,6 +146,65 @@ def sorted_keys(keys: pd.DataFrame, order: RowOrder) -> pd.DataFrame:
     keys = keys.astype(_known_categories(order))
     positions = order_by_levels(order.levels(keys)[0], len(keys))
     return keys if positions is None else keys.take(positions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OrderedKeys:
+    """The keys of a partition in their order, without nulls that are kept apart."""
+
+    codes: Codes | None
+    """The keys, where the order has codes."""
+    values: pd.DataFrame | None
+    """The keys, where it has none."""
+    rows: int
+    """Rows of the partition, those without a key too."""
+    increasing: bool
+    """Whether the partition has them in this order."""
+    row_nbytes: npt.NDArray[np.float64] | None = None
+    """Bytes of each key's row, where rows are weighed."""
+    null_nbytes: float = 0.0
+    """Bytes of the rows without a key."""
+
+    def __len__(self) -> int:
+        keys = self.codes if self.values is None else self.values
+        return 0 if keys is None else len(keys)
+
+
+def ordered_keys(
+    frame: pd.DataFrame, order: RowOrder, row_nbytes: npt.NDArray[np.float64] | None = None
+) -> OrderedKeys:
+    """Put the keys of a partition in order, the bytes of their rows with them where these are given."""
+    codes: Codes | None = None
+    values: pd.DataFrame | None = None
+    all_nbytes = 0.0 if row_nbytes is None else float(row_nbytes.sum())
+    if order.coded:
+        codes, null = order.codes(frame)
+        if row_nbytes is not None:
+            row_nbytes = without_nulls(row_nbytes, null)
+        codes = without_nulls(codes, null)
+        increasing = not bool((codes[1:] < codes[:-1]).any())
+        if not increasing and row_nbytes is not None:
+            in_order = np.argsort(codes, kind="stable")
+            codes, row_nbytes = codes[in_order], row_nbytes[in_order]
+        elif not increasing:
+            codes = np.sort(codes)
+    else:
+        keys = frame[list(order.by)]
+        if order.nulls_apart:
+            filled = keys[order.by[0]].notna().to_numpy()
+            keys = keys[filled]
+            row_nbytes = None if row_nbytes is None else row_nbytes[filled]
+        values = sorted_keys(keys.reset_index(drop=True), order)
+        row_nbytes = None if row_nbytes is None else row_nbytes[values.index.to_numpy()]
+        increasing = bool((np.diff(values.index.to_numpy()) > 0).all())
+    return OrderedKeys(
+        codes=codes,
+        values=values,
+        rows=len(frame),
+        increasing=increasing,
+        row_nbytes=row_nbytes,
+        null_nbytes=0.0 if row_nbytes is None else float(all_nbytes - row_nbytes.sum()),
+    )
 
 
 def _no_order(names: Sequence[Any], error: TypeError) -> UnsupportedError:
@@ -267,3 +329,61 @@ class BlockOrder:
         named = zip(self.order.by, columns, strict=True)
         keys = pd.DataFrame({name: as_series(column) for name, column in named}, copy=False)
         return order_by_levels(self.order.levels(keys)[0], len(keys))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RangeRouter:
+    """Where rows go, by the codes or by the ranks of their keys."""
+
+    order: RowOrder
+    layout: ShardLayout
+    bounds: pd.DataFrame | None
+    """The keys that shards begin with, or just behind, where keys have no codes."""
+    positions: npt.NDArray[np.int64] | None
+    """For each shard but the first, the rank among ``bounds`` that it begins with."""
+
+    @property
+    def n_shards(self) -> int:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return self.layout.n_shards
+
+    def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        if self.bounds is None or self.positions is None:
+            codes, null = self.order.codes(frame)
+            shards = shard_of(codes, self.layout.starts)
+        else:
+            ranks = ranks_among(frame, self.bounds, self.order)
+            shards = np.searchsorted(self.positions, np.arange(2 * len(self.bounds) + 1), side="right")[ranks]
+            null = frame[self.order.by[0]].isna().to_numpy() if self.order.nulls_apart else None
+        # Nulls that the sample did not meet, in data that changed, go with the last keys.
+        send_nulls(shards, null, self.layout.n_shards - 1)
+        return shards
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NullsFirst:
+    """A range router whose last shard, that of nulls, is the first, where shards are partitions as they come."""
+
+    router: RangeRouter
+
+    @property
+    def n_shards(self) -> int:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return self.router.n_shards
+
+    def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return (self.router.shards(frame, first_row) + 1) % self.n_shards
+
+
+def range_router(order: RowOrder, layout: ShardLayout, quantiles: KeyQuantiles) -> RangeRouter:
+    """Make the router of a layout that was cut by a frame's quantiles."""
+    if quantiles.values is None:
+        return RangeRouter(order=order, layout=layout, bounds=None, positions=None)
+    # A start is 2 i + 1 in front of sampled key i, and 2 i + 2 behind it.
+    starts = layout.starts[1:].astype(np.int64)
+    keys, place = np.unique((starts - 1) // 2, return_inverse=True)
+    bounds = quantiles.values.take(keys).reset_index(drop=True)
+    positions = 2 * place + np.where(starts % 2 == 1, 1, 2)
+    return RangeRouter(order=order, layout=layout, bounds=bounds, positions=positions)

@@ -22,9 +22,8 @@ from safeframe.facts.keys import Codes, PartitionKeys
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.groups import begins_group
 from safeframe.kernels.keys.mixing import mix64
-from safeframe.kernels.keys.nulls import without_nulls
 from safeframe.kernels.order import begins_run
-from safeframe.kernels.sort.rows import RowOrder, sorted_keys
+from safeframe.kernels.sort.rows import OrderedKeys, RowOrder, sorted_keys
 
 _LIKELY = 3.0
 """Times the root of the sum of squares of independent errors: passed once in some 30 million."""
@@ -52,52 +51,26 @@ class KeySample:
     """Bytes of the rows whose key is null, where rows are weighed."""
 
 
-def sample_keys(
-    frame: pd.DataFrame, order: RowOrder, size: int, row_nbytes: Weights | None = None
-) -> KeySample:
-    """Take at most ``size`` keys of a partition, evenly spaced in their order, and both ends.
-
-    With ``row_nbytes``, the bytes of each row, they are evenly spaced by bytes.
+def sample_keys(keys: OrderedKeys, size: int) -> KeySample:
+    """Take at most ``size`` keys of a partition, evenly spaced in their order or by the bytes of their rows, and both ends.
 
     Examples
     --------
     >>> from safeframe.kernels.keys.schema import common_schema
+    >>> from safeframe.kernels.sort.rows import ordered_keys
     >>> frame = pd.DataFrame({"k": [4, 1, 3, 2]})
     >>> schema = common_schema([frame["k"]], [frame["k"]], left_names=["k"], right_names=["k"])
     >>> order = RowOrder(
     ...     by=("k",), ascending=(True,), na_last=True, schema=schema, dtypes=(frame["k"].dtype,)
     ... )
-    >>> sample = sample_keys(frame, order, 2)
+    >>> sample = sample_keys(ordered_keys(frame, order), 2)
     >>> (sample.codes - np.uint64(1 << 63)).tolist(), sample.weights.tolist()
     ([1, 1, 3, 4], [0.0, 2.0, 2.0, 0.0])
     """
-    codes: Codes | None = None
-    values: pd.DataFrame | None = None
-    all_nbytes = 0.0 if row_nbytes is None else float(row_nbytes.sum())
-    if order.coded:
-        codes, null = order.codes(frame)
-        if row_nbytes is not None:
-            row_nbytes = without_nulls(row_nbytes, null)
-        codes = without_nulls(codes, null)
-        increasing = not bool((codes[1:] < codes[:-1]).any())
-        if not increasing and row_nbytes is not None:
-            in_order = np.argsort(codes, kind="stable")
-            codes, row_nbytes = codes[in_order], row_nbytes[in_order]
-        elif not increasing:
-            codes = np.sort(codes)
-        n_keys = len(codes)
-    else:
-        keys = frame[list(order.by)]
-        if order.nulls_apart:
-            filled = keys[order.by[0]].notna().to_numpy()
-            keys = keys[filled]
-            row_nbytes = None if row_nbytes is None else row_nbytes[filled]
-        values = sorted_keys(keys.reset_index(drop=True), order)
-        n_keys = len(values)
-        row_nbytes = None if row_nbytes is None else row_nbytes[values.index.to_numpy()]
-        increasing = bool((np.diff(values.index.to_numpy()) > 0).all())
-    ends = (int(codes[0]), int(codes[-1])) if codes is not None and n_keys else (0, 0)
-    at, weights, step = _spaced(n_keys if row_nbytes is None else row_nbytes, size, _start(codes, values))
+    codes, values = keys.codes, keys.values
+    ends = (int(codes[0]), int(codes[-1])) if codes is not None and len(codes) else (0, 0)
+    each = len(keys) if keys.row_nbytes is None else keys.row_nbytes
+    at, weights, step = _spaced(each, size, _start(codes, values))
     return KeySample(
         codes=None if codes is None else codes[at],
         values=None if values is None else values.take(at).reset_index(drop=True),
@@ -105,13 +78,13 @@ def sample_keys(
         error_rows=step,
         error_square=step**2,
         partitions=PartitionKeys(
-            rows=np.array([len(frame)], np.int64),
-            null_rows=np.array([len(frame) - n_keys], np.int64),
+            rows=np.array([keys.rows], np.int64),
+            null_rows=np.array([keys.rows - len(keys)], np.int64),
             first=np.array([ends[0]], np.uint64),
             last=np.array([ends[1]], np.uint64),
-            increasing=np.array([increasing], np.bool_),
+            increasing=np.array([keys.increasing], np.bool_),
         ),
-        null_weight=0.0 if row_nbytes is None else float(all_nbytes - row_nbytes.sum()),
+        null_weight=keys.null_nbytes,
     )
 
 

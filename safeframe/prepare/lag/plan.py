@@ -22,8 +22,7 @@ from safeframe.facts.lag import GroupEdges, HaloGroups, LagFacts, LagRun, P2PGro
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import KeyQuantiles, P2PShuffle, ShuffleRun, SortFacts
 from safeframe.kernels.lag.spec import LagSpec
-from safeframe.kernels.routing.ranges import RangeRouter, range_router
-from safeframe.kernels.sort.rows import RowOrder
+from safeframe.kernels.sort.rows import RangeRouter, RowOrder, range_router
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.lag.plan import LAG_STRATEGIES, plan_lag, whole_refused
 from safeframe.prepare.arguments import PartitionOptions, given_budget

@@ -31,8 +31,7 @@ from safeframe.facts.sort import (
 )
 from safeframe.kernels.keys.schema import common_schema
 from safeframe.kernels.routing.divisions import DivisionRouter, division_router
-from safeframe.kernels.routing.ranges import RangeRouter, range_router
-from safeframe.kernels.sort.rows import RowOrder, check_orderable
+from safeframe.kernels.sort.rows import RangeRouter, RowOrder, check_orderable, range_router
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.sort.alignment import align
 from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safeframe.kernels.keys.schema import common_schema
-from safeframe.kernels.sort.rows import RowOrder
+from safeframe.kernels.sort.rows import RowOrder, ordered_keys
 from safeframe.kernels.sort.sample import join_samples, sample_keys, thin
 
 
@@ -25,7 +25,7 @@ def order_of(frame, *by, ascending=True):
 
 
 def quantiles_of(parts, order, size, group=1):
-    samples = [sample_keys(part, order, size * (8 if group > 1 else 1)) for part in parts]
+    samples = [sample_keys(ordered_keys(part, order), size * (8 if group > 1 else 1)) for part in parts]
     groups = [thin(samples[at : at + group], order, size * group) for at in range(0, len(samples), group)]
     return join_samples(groups, order)
 
@@ -45,7 +45,7 @@ def test_rows_below_each_sampled_key_are_known_within_a_stretch_of_each_sample(
     frame = pd.DataFrame({"k": np.sort(keys) if in_order else keys})
     parts = [frame.iloc[end - n : end] for n, end in zip(sizes, np.cumsum(sizes), strict=True)]
     order = order_of(frame, "k")
-    samples = [sample_keys(part, order, size) for part in parts]
+    samples = [sample_keys(ordered_keys(part, order), size) for part in parts]
     groups = [thin(samples[at : at + group], order, size) for at in range(0, len(samples), group)]
     quantiles = join_samples(groups, order)
     codes = np.sort(order.codes(frame)[0])
@@ -94,7 +94,7 @@ def test_a_heavy_key_is_known():
 )
 def test_order_within_a_partition_is_noticed(values, increasing):
     frame = pd.DataFrame({"k": pd.array(values, dtype="Int64")})
-    partitions = sample_keys(frame, order_of(frame, "k"), 4).partitions
+    partitions = sample_keys(ordered_keys(frame, order_of(frame, "k")), 4).partitions
     assert (partitions.increasing.all() and not partitions.null_rows.any()) == increasing
 
 

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safeframe.facts.layout import ShardLayout
-from safeframe.kernels.routing.ranges import NullsFirst, RangeRouter, range_router
-from safeframe.kernels.sort.rows import sorted_keys
+from safeframe.kernels.sort.rows import NullsFirst, RangeRouter, ordered_keys, range_router, sorted_keys
 from safeframe.kernels.sort.sample import join_samples, sample_keys
 from safeframe.planning.sort.ranges import cut_evenly
 from tests.property.strategies import KEY_KINDS, key_frames
@@ -21,7 +20,7 @@ from tests.unit.kernels.sort.test_rows import keys_of, order_of
 
 
 def router_of(frame, order, n, *, split, size=4):
-    quantiles = join_samples([sample_keys(frame, order, size)], order)
+    quantiles = join_samples([sample_keys(ordered_keys(frame, order), size)], order)
     return range_router(order, cut_evenly(quantiles, n, split=split).layout, quantiles)
 
 
