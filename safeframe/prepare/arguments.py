@@ -146,8 +146,8 @@ def _has_hash(value: Any) -> bool:
     return True
 
 
-def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
-    """Raise when a key column is not there, or is named twice.
+def check_keys(frame: dd.DataFrame, on: Sequence[Any]) -> None:
+    """Raise when a key column of ``ddf`` is not there, or is named twice.
 
     Raises
     ------
@@ -156,15 +156,15 @@ def check_keys(frame: dd.DataFrame, on: Sequence[Any], argument: str) -> None:
     """
     columns = list(frame._meta.columns)
     if not on:
-        msg = f"No column is named in {argument}."
+        msg = "No column is named in ddf."
         raise ValidationError(msg, hint="Name one column, or a list of them.")
     for name in on:
         if name in columns:
             continue
         if name is not None and name in frame._meta.index.names:
-            msg = f"{name!r} is the index of {argument}; a column is expected."
-            raise UnsupportedError(msg, hint=f"Make it a column first: {argument}.reset_index().")
-        raise no_such_column(columns, name, argument)
+            msg = f"{name!r} is the index of ddf; a column is expected."
+            raise UnsupportedError(msg, hint="Make it a column first: ddf.reset_index().")
+        raise no_such_column(columns, name, "ddf")
     if len(set(on)) < len(on):
         msg = f"A key column is named twice in {list(on)!r}."
         raise ValidationError(msg, hint="Name each key column once.")

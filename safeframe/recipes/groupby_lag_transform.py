@@ -227,7 +227,7 @@ def _plan_with_arguments(
     if not values:
         msg = "columns= names no column."
         raise ValidationError(msg, hint="Name one column, or a list of them.")
-    check_keys(source.frame, values, "ddf")
+    check_keys(source.frame, values)
     spec = lag_spec(
         source.frame._meta,
         by=keys,

@@ -115,13 +115,6 @@ class _Keys(Slices):
         """Return them; one frame without rows where there are none."""
         return super().make() if self.part.has_more_than(self.nbytes) else iter([self.task()])
 
-    def __getstate__(self) -> Any:
-        return self.task, super().__getstate__()
-
-    def __setstate__(self, state: Any) -> None:
-        self.task, slices = state
-        super().__setstate__(slices)
-
 
 def _sample_slices(slices: Iterator[pd.DataFrame], order: RowOrder, size: int) -> list[KeySample]:
     found = []

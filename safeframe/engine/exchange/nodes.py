@@ -199,12 +199,6 @@ class WholePart:
         for start in range(0, len(frame), rows):
             yield frame.iloc[start : start + rows]
 
-    def __getstate__(self) -> Any:
-        return self.source
-
-    def __setstate__(self, state: Any) -> None:
-        self.source = state
-
 
 def _row_nbytes(frame: pd.DataFrame) -> float:
     """Return the bytes of a row of a frame in memory, about."""

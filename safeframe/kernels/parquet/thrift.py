@@ -92,8 +92,8 @@ def split_struct(buffer: bytes, at: int = 0) -> list[Field]:
         if step:
             number += step
         else:
-            coded, at = _read_varint(buffer, at)
-            number = _signed(coded)
+            coded, at = read_varint(buffer, at)
+            number = signed(coded)
         end = _skip(buffer, at, kind)
         fields.append((number, kind, buffer[at:end]))
         at = end
@@ -120,8 +120,8 @@ def _read_fields(buffer: bytes, at: int) -> tuple[dict[int, Any], int]:
         if step:
             number += step
         else:
-            coded, at = _read_varint(buffer, at)
-            number = _signed(coded)
+            coded, at = read_varint(buffer, at)
+            number = signed(coded)
         if kind in (1, 2):
             fields[number] = kind == 1
         else:
@@ -131,10 +131,10 @@ def _read_fields(buffer: bytes, at: int) -> tuple[dict[int, Any], int]:
 
 def _read_value(buffer: bytes, at: int, kind: int) -> tuple[Any, int]:
     if kind in _VARINTS:
-        coded, at = _read_varint(buffer, at)
-        return _signed(coded), at
+        coded, at = read_varint(buffer, at)
+        return signed(coded), at
     if kind == BINARY:
-        length, at = _read_varint(buffer, at)
+        length, at = read_varint(buffer, at)
         return buffer[at : at + length], at + length
     if kind == STRUCT:
         return _read_fields(buffer, at)
@@ -142,7 +142,7 @@ def _read_value(buffer: bytes, at: int, kind: int) -> tuple[Any, int]:
         head, at = buffer[at], at + 1
         size = head >> 4
         if size == 15:
-            size, at = _read_varint(buffer, at)
+            size, at = read_varint(buffer, at)
         values = []
         for _ in range(size):
             value, at = _read_value(buffer, at, head & 0x0F)
@@ -152,11 +152,13 @@ def _read_value(buffer: bytes, at: int, kind: int) -> tuple[Any, int]:
     return buffer[at:end], end
 
 
-def _signed(coded: int) -> int:
+def signed(coded: int) -> int:
+    """Return the integer that a zigzag number stands for."""
     return coded >> 1 if coded & 1 == 0 else -(coded >> 1) - 1
 
 
-def _read_varint(buffer: bytes, at: int) -> tuple[int, int]:
+def read_varint(buffer: bytes, at: int) -> tuple[int, int]:
+    """Read a number of any length; return it and where the next byte is."""
     value, shift = 0, 0
     while True:
         byte = buffer[at]
@@ -174,15 +176,15 @@ def _skip(buffer: bytes, at: int, kind: int, *, in_list: bool = False) -> int:
     if kind == 3:
         return at + 1
     if kind in _VARINTS:
-        return _read_varint(buffer, at)[1]
+        return read_varint(buffer, at)[1]
     if kind == BINARY:
-        length, at = _read_varint(buffer, at)
+        length, at = read_varint(buffer, at)
         return at + length
     if kind in (LIST, 10):
         head, at = buffer[at], at + 1
         size = head >> 4
         if size == 15:
-            size, at = _read_varint(buffer, at)
+            size, at = read_varint(buffer, at)
         for _ in range(size):
             at = _skip(buffer, at, head & 0x0F, in_list=True)
         return at
@@ -190,6 +192,6 @@ def _skip(buffer: bytes, at: int, kind: int, *, in_list: bool = False) -> int:
     while head := buffer[at]:
         at += 1
         if not head >> 4:
-            at = _read_varint(buffer, at)[1]
+            at = read_varint(buffer, at)[1]
         at = _skip(buffer, at, head & 0x0F)
     return at + 1

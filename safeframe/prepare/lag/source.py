@@ -106,9 +106,9 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
 
 def _check(frame: dd.DataFrame, names: Sequence[Any], columns: Sequence[Any]) -> None:
     try:
-        check_keys(frame, names, "ddf")
+        check_keys(frame, names)
     except KeyNotFoundError:
-        check_keys(frame[list(columns)], [name for name in names if name not in frame._meta.columns], "ddf")
+        check_keys(frame[list(columns)], [name for name in names if name not in frame._meta.columns])
         raise
 
 

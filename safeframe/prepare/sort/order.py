@@ -68,7 +68,7 @@ def row_order(
     KeyNotFoundError, ValidationError, UnsupportedError
         When a column is not there, or has no order.
     """
-    check_keys(frame, by, "ddf")
+    check_keys(frame, by)
     if not by:
         msg = "No column is named."
         raise ValidationError(msg, hint="Name one column, or a list of them.")

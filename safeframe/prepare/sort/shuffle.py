@@ -145,7 +145,7 @@ def _collection(planned: PlannedShuffle, *, with_index: bool) -> dd.DataFrame:
 def _keyed(ddf: Any, on: Any, given: PartitionOptions) -> tuple[dd.DataFrame, tuple[Any, ...]]:
     frame = check_frame(ddf, "ddf")
     names = as_names(on)
-    check_keys(frame, names, "ddf")
+    check_keys(frame, names)
     given.checked()
     return frame, names
 

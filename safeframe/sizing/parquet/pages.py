@@ -19,6 +19,7 @@ from dask.delayed import delayed
 
 from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart
+from safeframe.kernels.parquet.thrift import read_varint, signed
 
 
 def column_nbytes(
@@ -96,21 +97,10 @@ def _page_nbytes(handle: Any, offset: int) -> int:
     head = handle.read(32)
     # Field 1 of type i32, then field 2: each one byte ahead of its number.
     at = 1
-    _, at = _number(head, at)
-    uncompressed, at = _number(head, at + 1)
-    compressed, _ = _number(head, at + 1)
-    return max(uncompressed, compressed)
-
-
-def _number(head: bytes, at: int) -> tuple[int, int]:
-    """Read a zigzag varint; return it and where the next byte is."""
-    value, shift = 0, 0
-    while True:
-        byte = head[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
+    _, at = read_varint(head, at)
+    uncompressed, at = read_varint(head, at + 1)
+    compressed, _ = read_varint(head, at + 1)
+    return signed(max(uncompressed, compressed))
 
 
 def files_nbytes(files: Sequence[TablePart]) -> tuple[int, int]:
@@ -138,12 +128,6 @@ class _Hidden:
 
     def __init__(self, part: TablePart) -> None:
         self.part = part
-
-    def __getstate__(self) -> Any:
-        return self.part
-
-    def __setstate__(self, state: Any) -> None:
-        self.part = state
 
 
 def _file_nbytes(hidden: _Hidden) -> tuple[int, int]:

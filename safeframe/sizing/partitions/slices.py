@@ -94,12 +94,6 @@ class ParquetPart:
         made: pd.DataFrame = values[last]
         return made
 
-    def __getstate__(self) -> Any:
-        return self.tables, self.steps, self.source, self.widening, self.row_nbytes
-
-    def __setstate__(self, state: Any) -> None:
-        self.tables, self.steps, self.source, self.widening, self.row_nbytes = state
-
 
 @dataclass(frozen=True, eq=False)
 class SlicedFrame:

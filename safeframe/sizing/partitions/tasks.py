@@ -13,7 +13,7 @@ Partitions that depend on other tasks, and those in memory, get a task each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import dask
 import dask.dataframe as dd
@@ -47,12 +47,6 @@ class PartitionTask:
     def make(self) -> Any:
         """Run it."""
         return self.task()
-
-    def __getstate__(self) -> Task:
-        return self.task
-
-    def __setstate__(self, state: Task) -> None:
-        self.task = state
 
 
 def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
@@ -106,8 +100,8 @@ def each_partition(
         optimised = ddf.optimize()
         graph, keys = dict(optimised.__dask_graph__()), optimised.__dask_keys__()
         if not all(stands_alone(graph[key]) for key in keys):
-            run = _Runs(function, reduce, args, feedback)
-            return run.tasks(optimised.to_delayed(optimize_graph=False))
+            made = optimised.to_delayed(optimize_graph=False)
+            return _tasks_of(made, function, reduce, args, feedback)
     return grouped_tasks([PartitionTask(graph[key]) for key in keys], function, reduce, args, feedback)
 
 
@@ -188,12 +182,6 @@ class Slices:
         if none:
             yield self.empty
 
-    def __getstate__(self) -> Any:
-        return self.part, self.empty, self.nbytes
-
-    def __setstate__(self, state: Any) -> None:
-        self.part, self.empty, self.nbytes = state
-
 
 def _over_slices(
     slices: Iterator[pd.DataFrame], function: Callable[..., T], of_slices: Callable[[list[T]], T], *args: Any
@@ -217,7 +205,7 @@ def grouped_tasks(
     """Call ``function(partition, *args)`` on partitions that are made within our tasks, several in each; see :func:`each_partition`."""
     size = max(1, min(options.KEY_TASK_PARTITIONS, len(parts) // options.KEY_MIN_TASKS))
     groups = [PartitionTasks(parts[at : at + size]) for at in range(0, len(parts), size)]
-    return _Runs(function, reduce, args, feedback).tasks(groups)
+    return _tasks_of(groups, function, reduce, args, feedback)
 
 
 def joined_lists(lists: list[list[T]]) -> list[T]:
@@ -254,29 +242,23 @@ def own_tasks(frame: Any) -> list[Task] | None:
     return tasks if all(stands_alone(task) for task in tasks) else None
 
 
-class _Runs(Generic[T]):
-    """Tasks that do the same with groups of partitions."""
-
-    def __init__(
-        self,
-        function: Callable[..., T],
-        reduce: Callable[[list[T]], T],
-        args: tuple[Any, ...],
-        feedback: Callable[[T], Any] | None,
-    ) -> None:
-        self._function, self._reduce, self._args, self._feedback = function, reduce, args, feedback
-
-    def tasks(self, groups: Sequence[Any]) -> list[Delayed]:
-        """Return a task for each group."""
-        run = delayed(_run, pure=False)
-        given = self._function, self._reduce, self._args, self._feedback
-        tasks = [run(group, *given, []) for group in groups[: options.KEY_FIRST_TASKS]]
-        if self._feedback is None or len(tasks) == len(groups):
-            return tasks + [run(group, *given, []) for group in groups[options.KEY_FIRST_TASKS :]]
+def _tasks_of(
+    groups: Sequence[Any],
+    function: Callable[..., T],
+    reduce: Callable[[list[T]], T],
+    args: tuple[Any, ...],
+    feedback: Callable[[T], Any] | None,
+) -> list[Delayed]:
+    """Return a task for each group of partitions."""
+    run = delayed(_run, pure=False)
+    first, others = groups[: options.KEY_FIRST_TASKS], groups[options.KEY_FIRST_TASKS :]
+    tasks = [run(group, function, reduce, args, feedback, []) for group in first]
+    told: Any = []
+    if feedback is not None and len(others):
         # The first tasks are done at about the same time.
-        tell = delayed(self._feedback, pure=False)
+        tell = delayed(feedback, pure=False)
         told = delayed(list, pure=False)([tell(task) for task in tasks])
-        return tasks + [run(group, *given, told) for group in groups[options.KEY_FIRST_TASKS :]]
+    return tasks + [run(group, function, reduce, args, feedback, told) for group in others]
 
 
 def _run(
