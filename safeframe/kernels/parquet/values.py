@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from safeframe.kernels.columns.encoded import has_bytes, large_kind
 from safeframe.kernels.order import Positions
 
 _LONGEST_BOUND = 64  # bytes of a string that is kept as a bound
@@ -120,7 +121,7 @@ def _kept_once(array: pa.Array) -> PhysicalColumn:
     if not categories:
         array = array.dictionary_encode()
     index = array.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-    values = array.dictionary.cast(_large(array.type.value_type))
+    values = array.dictionary.cast(large_kind(array.type.value_type))
     return PhysicalColumn(_BYTE_ARRAY, values, None, None, index, categories)
 
 
@@ -151,19 +152,7 @@ def _physical_type(kind: pa.DataType) -> tuple[int, Any] | None:
         return _INT64, "<i8"
     if pa.types.is_date32(kind):
         return _INT32, "<i4"
-    if (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-    ):
-        return _BYTE_ARRAY, None
-    return None
-
-
-def _large(kind: pa.DataType) -> pa.DataType:
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return pa.large_string() if is_text else pa.large_binary()
+    return (_BYTE_ARRAY, None) if has_bytes(kind) else None
 
 
 def _plain_binary(array: pa.Array) -> bytes:

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe.errors import ValidationError
+from safeframe.kernels.columns.encoded import has_bytes
 
 Compression = str | Mapping[str, str | None] | None
 """``"auto"``, a codec, a codec per column (``"auto"`` for the others), or None."""
@@ -85,7 +86,7 @@ def writer_options(
             dictionary.append(path)
         elif pa.types.is_floating(column.type) and not _gets_smaller(column):
             stubborn.add(path)
-        elif _is_text(column.type) and not _gets_smaller(column):
+        elif has_bytes(column.type) and not _gets_smaller(column):
             stubborn.add(path)
             encoding[path] = "DELTA_LENGTH_BYTE_ARRAY"
     chosen: dict[str, Any] = {
@@ -155,17 +156,6 @@ def _is_small_decimal(kind: pa.DataType) -> bool:
     return pa.types.is_decimal128(kind) and int(kind.precision) <= _DECIMAL_DIGITS
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return any(
-        (
-            pa.types.is_string(kind),
-            pa.types.is_large_string(kind),
-            pa.types.is_binary(kind),
-            pa.types.is_large_binary(kind),
-        )
-    )
-
-
 def _is_countable(kind: pa.DataType) -> bool:
     """Whether Arrow counts the different values of a type, and a dictionary of them could be worth it."""
     return not (pa.types.is_boolean(kind) or pa.types.is_null(kind) or isinstance(kind, pa.BaseExtensionType))
@@ -213,7 +203,7 @@ def _gets_smaller(column: pa.ChunkedArray) -> bool:
     """Whether the codec finds anything in the bytes of a few values that follow each other."""
     start = max(0, len(column) - options.ENCODING_SAMPLE) // 2
     some = pa.chunked_array([column.slice(start, options.ENCODING_SAMPLE).drop_null().combine_chunks()])
-    if _is_text(column.type):
+    if has_bytes(column.type):
         words = some.cast(pa.large_binary()).combine_chunks()
         data = words.buffers()[2]
         ends = np.frombuffer(words.buffers()[1], np.int64)[words.offset : words.offset + len(words) + 1]

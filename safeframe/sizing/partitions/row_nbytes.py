@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from safeframe.kernels.columns.categories import UNKNOWN, as_known
+from safeframe.kernels.columns.encoded import has_bytes
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 
 FRAME_NBYTES = 160
@@ -128,7 +129,7 @@ def _arrow_rows(array: pa.Array) -> npt.NDArray[np.int64]:
     """Return the bytes of each row of an Arrow array, a byte for its null bit included."""
     kind = array.type
     n = len(array)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_binary(kind):
+    if has_bytes(kind):
         return _counts(pc.binary_length(array)) + _OFFSET_NBYTES + 1
     if pa.types.is_struct(kind):
         total = np.ones(n, np.int64)
@@ -147,10 +148,6 @@ def _arrow_rows(array: pa.Array) -> npt.NDArray[np.int64]:
 def _counts(lengths: pa.Array) -> npt.NDArray[np.int64]:
     counts: npt.NDArray[np.int64] = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return counts
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _buffers(kind: pa.DataType) -> int:
