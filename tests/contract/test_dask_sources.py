@@ -84,6 +84,8 @@ def test_a_parquet_source_tells_its_files(tmp_path: Path, filesystem: str) -> No
     for name in ("a.parquet", "b.parquet"):
         FRAME.to_parquet(tmp_path / name)
     ddf = dd.read_parquet(tmp_path, filesystem=filesystem)
+    assert parquet.is_parquet(ddf.expr)
+    assert not parquet.is_parquet((ddf + 1).expr)
     wanted = {str(tmp_path / name) for name in ("a.parquet", "b.parquet")}
     for frame in (ddf[ddf["a"] > 1] + 1, (ddf[["a"]] + 1).optimize()):
         assert set(parquet.files_read(frame.expr)) == wanted

@@ -27,6 +27,7 @@ from safeframe.engine.task import conserved, use_worker
 from safeframe.errors import RowConservationError
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec
+from safeframe.kernels.columns.taking import in_arrow
 from safeframe.kernels.cuts import RowCuts
 from safeframe.sizing.parquet.slices import PartReader
 from safeframe.sizing.partitions.tasks import PartitionTask
@@ -89,7 +90,7 @@ def take_slice(frame: pd.DataFrame, piece: PartitionSlice) -> pd.DataFrame:
     if piece.whole:
         return frame
     part = frame.iloc[piece.low : piece.high]
-    if not any(_in_arrow(dtype) for dtype in (*frame.dtypes, frame.index.dtype)):
+    if not any(in_arrow(dtype) for dtype in (*frame.dtypes, frame.index.dtype)):
         return part.copy()
     # A slice of an Arrow array, even a copied one, holds all of it: only taking makes new buffers.
     rows = np.arange(piece.low, piece.high)
@@ -138,10 +139,6 @@ def _changed(number: int, planned: int, found: int) -> RowConservationError:
         "rebalance it."
     )
     return RowConservationError(msg, hint=hint, rows_in=found, rows_out=planned)
-
-
-def _in_arrow(dtype: object) -> bool:
-    return isinstance(dtype, pd.ArrowDtype) or getattr(dtype, "storage", "") == "pyarrow"
 
 
 # Through files ---------------------------------------------------------------

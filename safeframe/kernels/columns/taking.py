@@ -68,9 +68,8 @@ def join_and_take(columns: Sequence[Column], positions: Positions) -> Column:
     return take(as_column(pd.concat([as_series(column) for column in columns], ignore_index=True)), positions)
 
 
-def in_arrow(column: Column) -> bool:
-    """Whether a column is made of Arrow's arrays."""
-    dtype: Any = column.dtype
+def in_arrow(dtype: Any) -> bool:
+    """Whether columns of a dtype are made of Arrow's arrays."""
     return isinstance(dtype, pd.ArrowDtype) or (
         isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"
     )
@@ -78,7 +77,7 @@ def in_arrow(column: Column) -> bool:
 
 def _arrow(column: Column) -> pa.Array | None:
     """Return a column's values in one Arrow array, without a copy where they are in one; None for other columns."""
-    if not in_arrow(column):
+    if not in_arrow(column.dtype):
         return None
     values = pa.array(column)
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

@@ -57,7 +57,7 @@ class TakenRows:
         of = take_or_missing if self._missing else take
         if self._repeats is None:
             return of(column, self._positions)
-        if in_arrow(column):  # what is repeated afterwards is copied twice
+        if in_arrow(column.dtype):  # what is repeated afterwards is copied twice
             return of(column, self._every)
         taken = of(column, self._positions)
         repeated: Column = (

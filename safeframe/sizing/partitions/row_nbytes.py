@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from safeframe.kernels.columns.categories import UNKNOWN, as_known
 from safeframe.kernels.columns.encoded import has_bytes
+from safeframe.kernels.columns.taking import in_arrow
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 
 FRAME_NBYTES = 160
@@ -111,7 +112,7 @@ def row_sizes(frame: pd.DataFrame, meta: pd.DataFrame) -> RowSizes:
 
 def _variable(array: Any, dtype: Any) -> tuple[float, npt.NDArray[np.int64] | None, int]:
     """Return the bytes of every row, those of each row besides, and those of the array's own."""
-    if isinstance(dtype, pd.ArrowDtype) or getattr(dtype, "storage", "") == "pyarrow":
+    if in_arrow(dtype):
         chunked = array.__arrow_array__()
         chunks = chunked.chunks if isinstance(chunked, pa.ChunkedArray) else [chunked]
         sizes = [_arrow_rows(chunk) for chunk in chunks]
