@@ -23,7 +23,7 @@ from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.task import conserved, count_rows_out, use_worker
 from safeframe.facts.bag import BagRun
 from safeframe.kernels.bag.values import Values
-from safeframe.sizing.partitions.tasks import PartitionTasks
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,9 @@ class SealedBag:
     """Shards that several cells are of."""
 
 
-def stage_bag(source: PartitionTasks | Iterable[Any], spec: BagSpec, directory: str) -> StagedBag:
+def stage_bag(
+    source: PartitionTasks[PartitionTask] | Iterable[Any], spec: BagSpec, directory: str
+) -> StagedBag:
     """Stage partitions, block by block.
 
     Raises
@@ -129,7 +131,7 @@ def bag_partition(sealed: SealedBag, spec: BagSpec, number: int) -> list[tuple[A
     return pairs
 
 
-def _blocks(source: PartitionTasks | Iterable[Any], n_items: int) -> Iterator[list[list[Any]]]:
+def _blocks(source: PartitionTasks[PartitionTask] | Iterable[Any], n_items: int) -> Iterator[list[list[Any]]]:
     """Cut partitions into blocks, each in a list of its own, so that its user can empty it."""
     for partition in (task.make() for task in source) if isinstance(source, PartitionTasks) else [source]:
         if isinstance(partition, list) and len(partition) <= n_items:

@@ -16,7 +16,7 @@ piece per file. Others are fused with the stage task one by one, where dask can.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import pandas as pd
@@ -37,8 +37,7 @@ from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
 from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
-from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
-from safeframe.sizing.staging_url import is_remote
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
 
 
 def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
@@ -145,7 +144,7 @@ class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions ar
         frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks
     ) -> list[StagedFile]:
         """Stage one partition."""
-        return stage_parts(StagedParts([WholePart(frame)]), columns, router, directory, tasks)
+        return stage_parts(PartitionTasks([WholePart(frame)]), columns, router, directory, tasks)
 
 
 class StageGroups(Expr):  # type: ignore[misc]
@@ -171,7 +170,7 @@ class StageGroups(Expr):  # type: ignore[misc]
         assert parts is not None, "checked when the expression was made"
         graph = {}
         for number in range(self.npartitions):
-            some = StagedParts(parts[number * size : (number + 1) * size])
+            some = PartitionTasks(parts[number * size : (number + 1) * size])
             key = (self._name, number)
             graph[key] = Task(key, stage_parts, some, self.columns_, self.router, self.directory, self.tasks)
         return graph
@@ -207,31 +206,25 @@ def _row_nbytes(frame: pd.DataFrame) -> float:
     return nbytes + options.VARIABLE_NBYTES * objects
 
 
-class StagedParts:
-    """Partitions inside one stage task; dask does not look inside."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: Sequence[SlicedPart]) -> None:
-        self.parts = parts
-
-    def slices(self, nbytes: int | None, reading: Reading) -> Iterator[Callable[[], pd.DataFrame]]:
-        """Return functions that each give a slice, to be called before the next one is asked for."""
-        for part in self.parts:
-            for frame in part.slices(nbytes, reading):
-                holder = [frame]
-                del frame
-                yield holder.pop
-
-
 def stage_parts(
-    parts: StagedParts, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks
+    parts: PartitionTasks[SlicedPart],
+    columns: StagedColumns,
+    router: Router,
+    directory: str,
+    tasks: StageTasks,
 ) -> list[StagedFile]:
     """Make partitions one after the other, slice by slice, and stage them."""
-    reading = Reading(by_columns=tasks.by_columns, directory=None if is_remote(directory) else directory)
-    return stage_files(
-        parts.slices(tasks.slice_nbytes, reading), columns, router, directory, tasks.held_nbytes
-    )
+    slices = _given_once(parts, tasks.slice_nbytes)
+    return stage_files(slices, columns, router, directory, tasks.held_nbytes)
+
+
+def _given_once(parts: Iterable[SlicedPart], nbytes: int | None) -> Iterator[Callable[[], pd.DataFrame]]:
+    """Return functions that each give a slice, to be called before the next one is asked for."""
+    for part in parts:
+        for frame in part.slices(nbytes):
+            holder = [frame]
+            del frame
+            yield holder.pop
 
 
 class StageAgain(Expr):  # type: ignore[misc]

@@ -127,7 +127,7 @@ class RechunkGraph:
             graph[key] = Task(key, joined_chunk, TaskRef(seal_key(self.runs[-1])), TaskRef(known), number)
         return graph
 
-    def _parts(self, grid: Any, number: int) -> PartitionTasks | TaskRef:
+    def _parts(self, grid: Any, number: int) -> PartitionTasks[PartitionTask] | TaskRef:
         """Return what makes the array within a chunk of a grid."""
         if self._own is None:
             return TaskRef(self._source[number])

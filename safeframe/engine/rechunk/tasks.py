@@ -26,7 +26,7 @@ from safeframe.engine.task import conserved, count_rows_out, rows_lost, use_work
 from safeframe.errors import RowConservationError, SchemaMismatchError
 from safeframe.facts.rechunk import RechunkRun, StagedChunks
 from safeframe.kernels.rechunk import ChunkGrid, cut_slices, pieces_of_chunk, touched
-from safeframe.sizing.partitions.tasks import PartitionTasks
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
 Chunk = npt.NDArray[Any]
 
@@ -74,7 +74,9 @@ class SealedChunks:
     directory: str
 
 
-def stage_chunk(source: PartitionTasks | Chunk, spec: ChunkSpec, number: int, directory: str) -> StagedChunk:
+def stage_chunk(
+    source: PartitionTasks[PartitionTask] | Chunk, spec: ChunkSpec, number: int, directory: str
+) -> StagedChunk:
     """Make a chunk of the first grid, and write it in the pieces of the second.
 
     Raises
@@ -108,7 +110,7 @@ def joined_chunk(sealed: SealedChunks, spec: ChunkSpec, number: int) -> Chunk:
         return _counted(_chunk_from_pieces(sealed, spec, len(spec.grids) - 1, number))
 
 
-def merged_chunk(source: PartitionTasks, spec: ChunkSpec, number: int) -> Chunk:
+def merged_chunk(source: PartitionTasks[PartitionTask], spec: ChunkSpec, number: int) -> Chunk:
     """Join a chunk of the result from whole chunks, made one after the other."""
     use_worker()
     return _counted(_gathered(source, spec, spec.grids[-1].region(number)))
@@ -146,7 +148,9 @@ def _staged_chunk(chunk: Chunk, spec: ChunkSpec, step: int, number: int, directo
     return staged
 
 
-def _gathered(source: PartitionTasks, spec: ChunkSpec, region: tuple[tuple[int, int], ...]) -> Chunk:
+def _gathered(
+    source: PartitionTasks[PartitionTask], spec: ChunkSpec, region: tuple[tuple[int, int], ...]
+) -> Chunk:
     """Make the chunks of a region one after the other, each straight to its place."""
     if any(high <= low for low, high in region):
         return np.empty([high - low for low, high in region], spec.dtype)

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from dask.delayed import delayed
 
 from safeframe import options
+from safeframe._dask.parquet import parquet_source
 from safeframe.sizing.frames import Side, each_once
-from safeframe.sizing.parquet.slices import plain_parts
+from safeframe.sizing.parquet.slices import part_groups
 from safeframe.sizing.partitions.tasks import each_partition, project
 
 
@@ -53,19 +54,19 @@ def footer_ranges(ddf: dd.DataFrame, names: Sequence[Any]) -> _Ranges:
 
 
 def _in_all_footers(ddf: dd.DataFrame, names: Sequence[Any]) -> _Ranges:
-    source = plain_parts(project(ddf, names))
+    source = parquet_source(project(ddf, names))
     if source is None:
         return {}
-    fs, parts = source
     # A file is opened once, however many partitions it has.
     groups: dict[str, set[int] | None] = {}
-    for path, numbers in parts:
+    for part in source.parts:
+        path, numbers = part["piece"][0], part_groups(part)
         known = groups.setdefault(path, set())
         groups[path] = None if known is None or numbers is None else known | set(numbers)
     files = [(path, None if some is None else tuple(sorted(some))) for path, some in groups.items()]
     step = max(1, -(-len(files) // options.KEY_MIN_TASKS))
     look = delayed(_in_footers, pure=False)
-    looks = (look(fs, files[at : at + step], tuple(names)) for at in range(0, len(files), step))
+    looks = (look(source.read.fs, files[at : at + step], tuple(names)) for at in range(0, len(files), step))
     found: list[dict[Any, IntegerRange | None]] = [one for some in dask.compute(*looks) for one in some]
     ranges = {}
     for name in names:

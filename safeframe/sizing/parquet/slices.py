@@ -209,19 +209,6 @@ def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
     )
 
 
-def plain_parts(
-    ddf: dd.DataFrame,
-) -> tuple[fsspec.AbstractFileSystem, list[tuple[str, tuple[int, ...] | None]]] | None:
-    """Return where each partition of a parquet source is, its file and row groups, or None where it is no such source.
-
-    No footer is read. Of a partition that is a whole file, the row groups are None.
-    """
-    source = parquet_source(ddf)
-    if source is None:
-        return None
-    return source.read.fs, [(part["piece"][0], part_groups(part)) for part in source.parts]
-
-
 def footer_rows(ddf: dd.DataFrame) -> Counts | None:
     """Return the rows of each partition by parquet footers alone, or None where those do not tell."""
     lengths = source_rows(ddf)

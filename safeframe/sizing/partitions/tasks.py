@@ -13,7 +13,7 @@ Partitions that depend on other tasks, and those in memory, get a task each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import dask
 import dask.dataframe as dd
@@ -27,6 +27,7 @@ from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Part(Protocol):
@@ -218,15 +219,15 @@ def total(counts: list[int]) -> int:
     return sum(counts)
 
 
-class PartitionTasks:
-    """Partitions' own tasks inside one task of ours; dask does not look inside."""
+class PartitionTasks(Generic[P]):
+    """What makes partitions, inside one task of ours; dask does not look inside."""
 
     __slots__ = ("tasks",)
 
-    def __init__(self, tasks: Sequence[Part]) -> None:
+    def __init__(self, tasks: Sequence[P]) -> None:
         self.tasks = tasks
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[P]:
         return iter(self.tasks)
 
 
@@ -262,7 +263,7 @@ def _tasks_of(
 
 
 def _run(
-    group: PartitionTasks | pd.DataFrame,
+    group: PartitionTasks[Part] | pd.DataFrame,
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
