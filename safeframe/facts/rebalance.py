@@ -84,6 +84,8 @@ class StagedPartitions:
     """Where they are staged."""
     in_slices: tuple[int, ...]
     """Numbers of the input partitions that are read in slices, because a task cannot hold them."""
+    by_columns: bool = False
+    """Whether a few of their columns are read at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -147,5 +149,7 @@ class RebalanceFacts:
     """Whether an input partition can be read in slices (parquet without filters)."""
     reader_nbytes: int = 0
     """Bytes that the reader of its files holds besides rows: pages and dictionaries."""
+    few_columns_nbytes: int = 0
+    """The same where a few columns are read at a time."""
     unstageable: str
     """Why rows cannot pass through files; empty when they can."""

@@ -93,6 +93,7 @@ def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
         npartitions=given.npartitions,
         keyed=divisions is not None,
     )
+    reader = frame_source(frame)
     facts = RebalanceFacts(
         sizes=sizes,
         budget=budget,
@@ -103,7 +104,8 @@ def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
         divisions=divisions,
         own_tasks=stands_alone(frame.expr),
         in_slices=source is not None,
-        reader_nbytes=frame_source(frame).reader_nbytes,
+        reader_nbytes=reader.reader_nbytes,
+        few_columns_nbytes=reader.few_columns_nbytes,
         unstageable=_unstageable(frame, sizes.rows),
     )
     return PlannedRebalance(frame=frame, plan=replace(plan_rebalance(facts), sources=sources), source=source)

@@ -13,6 +13,7 @@ from benchmarks.ordinary_rows import ROWS, Row, _fewer_files, make_data, start_r
 from benchmarks.situations import JOINS, ORDINARY_JOINS, TPCH, Dataset, TpchDataset
 from benchmarks.situations.tpch import find_generator
 from benchmarks.tight import TightCluster
+from safeframe.facts.plan import Plan
 
 pytestmark = [
     pytest.mark.tight(n_workers=2, limit="598MiB", hard="1GiB"),
@@ -63,6 +64,12 @@ def test_a_recipe_keeps_to_its_plan(tight: TightCluster, tmp_path, directory, na
         pytest.param("strings.shuffle", marks=pytest.mark.nightly),
         pytest.param("tpch.merge_left", marks=pytest.mark.nightly),
         pytest.param("tpch.lag", marks=pytest.mark.nightly),
+        # A row group of 1 GiB of 200 columns.
+        pytest.param("wide.sort_values", marks=pytest.mark.nightly),
+        pytest.param("wide.merge_left", marks=pytest.mark.nightly),
+        pytest.param("wide.set_index", marks=pytest.mark.nightly),
+        pytest.param("wide.lag", marks=pytest.mark.nightly),
+        pytest.param("wide.rebalance", marks=pytest.mark.nightly),
     ],
 )
 def test_files_of_full_size_are_cut(tight: TightCluster, tmp_path, directory, name: str) -> None:
@@ -73,7 +80,18 @@ def test_files_of_full_size_are_cut(tight: TightCluster, tmp_path, directory, na
     keeps_to_its_plan(tight, row, make_data(row.situation, 1 / 12, directory), tmp_path)
 
 
-def keeps_to_its_plan(tight: TightCluster, row: Row, dataset: Dataset | TpchDataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["wide.set_index", pytest.param("wide.shuffle", marks=pytest.mark.nightly)])
+def test_wide_rows_are_read_a_few_columns_at_a_time(
+    tight: TightCluster, tmp_path, directory, name: str
+) -> None:
+    # Pages and dictionaries of 200 columns were more than a worker has.
+    row = ROWS[name]
+    wide = _fewer_files(ORDINARY_JOINS[row.situation].scaled(0.12), 0.25).materialise(directory)
+    plan = keeps_to_its_plan(tight, row, wide, tmp_path)
+    assert "of a few columns at a time" in plan.steps[0].reason
+
+
+def keeps_to_its_plan(tight: TightCluster, row: Row, dataset: Dataset | TpchDataset, tmp_path: Path) -> Plan:
     made = start_recipe(row, dataset)
     plan = safeframe.explain(made).written
     assert plan.fits
@@ -85,3 +103,4 @@ def keeps_to_its_plan(tight: TightCluster, row: Row, dataset: Dataset | TpchData
     assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (str(plan), seen)
     assert plan.projected_worker_nbytes <= 2 * seen.charged_nbytes, (str(plan), seen)
     assert find_fault(row, dataset, output, tmp_path) == ""
+    return plan

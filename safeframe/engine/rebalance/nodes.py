@@ -100,7 +100,9 @@ class SafeRebalance(PlannedFrame):
                 directory = start_run(way.directory, self._name)
                 source = None if self.source is None else self.source.projected(list(frame._meta.columns))
                 made = None if own is not None else frame
-                staged = StagedRows(made, own, source, way.in_slices, cutting, spec, directory)
+                staged = StagedRows(
+                    made, own, source, way.in_slices, way.by_columns, cutting, spec, directory
+                )
                 sealed = Seal(self._name, seal_rows, (spec, cutting.cuts, limit), staged)
                 return ExchangeCells(sealed, rebalanced_partition, frame._meta, layout.divisions, self._name)
             case _:
@@ -205,7 +207,7 @@ class JoinedPieces(Expr):  # type: ignore[misc]
 class StagedRows(Expr):  # type: ignore[misc]
     """Write each input partition to files, by output partition: whole, or slice by slice."""
 
-    _parameters = ["frame", "tasks", "source", "in_slices", "cutting", "spec", "directory"]
+    _parameters = ["frame", "tasks", "source", "in_slices", "by_columns", "cutting", "spec", "directory"]
     _meta = pd.Series([], dtype=object)
 
     @functools.cached_property
@@ -225,6 +227,7 @@ class StagedRows(Expr):  # type: ignore[misc]
                         number,
                         self.spec,
                         RowCuts.of(cuts, first + reader.first, reader.rows),
+                        self.by_columns,
                     )
                     for reader in source.split(number)
                 )

@@ -29,8 +29,10 @@ from safeframe.kernels.columns.categories import with_promised_categories, with_
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.columns.taking import in_arrow
 from safeframe.kernels.cuts import RowCuts
+from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.parquet.slices import PartReader
 from safeframe.sizing.partitions.tasks import PartitionTask
+from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_count
 
 Ints = npt.NDArray[np.int64]
@@ -176,7 +178,7 @@ def stage_rows(
 
 
 def stage_slices(
-    reader: PartReader, number: int, spec: FrameSpec, router: RowCuts, directory: str
+    reader: PartReader, number: int, spec: FrameSpec, router: RowCuts, by_columns: bool, directory: str
 ) -> list[StagedFile]:
     """Stage a row group slice by slice; one file for each slice.
 
@@ -186,7 +188,8 @@ def stage_slices(
     """
     staged: list[StagedFile] = []
     first = router.first
-    frames = reader.frames(options.SLICE_NBYTES)
+    reading = Reading(by_columns=by_columns, directory=None if is_remote(directory) else directory)
+    frames = reader.frames(options.SLICE_NBYTES, reading)
     while first < router.first + reader.rows:
         slice_cuts = replace(router, first=first)
         # Taken by the stage task itself, so that nothing else holds the slice.

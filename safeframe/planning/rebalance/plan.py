@@ -304,20 +304,24 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     found = cut(facts, goal)
     sizes = facts.sizes
     in_slices = _read_in_slices(facts)
+    by_columns = facts.reader_nbytes > options.READER_FRACTION * max(facts.budget.task_nbytes, 0)
     steps = []
     if in_slices.any():
         row = math.ceil(sizes.total_nbytes / max(1, sizes.total_rows))
         nbytes = max(options.SLICE_NBYTES, row)
+        pages = max(
+            options.SLICE_READ_NBYTES, facts.few_columns_nbytes if by_columns else facts.reader_nbytes
+        )
         steps.append(
             Step(
                 kind="stage slices of large partitions",
                 tasks=int(in_slices.sum()),
                 task_peak_nbytes=options.SLICE_MARGIN
                 * _stage_peak_nbytes(partition_rows=nbytes // row, partition_nbytes=nbytes)
-                + max(options.SLICE_READ_NBYTES, facts.reader_nbytes),
+                + pages,
                 reason=(
-                    f"{format_nbytes(max(options.SLICE_READ_NBYTES, facts.reader_nbytes))} of pages that are read, slices of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}: of partitions of up to "
-                    f"{format_nbytes(sizes.nbytes.max())}"
+                    f"{format_nbytes(pages)} of pages that are read{', a few columns at a time' * by_columns}, slices of "
+                    f"{format_nbytes(nbytes)} × {options.STAGE_COPIES:g}: of partitions of up to {format_nbytes(sizes.nbytes.max())}"
                 ),
             )
         )
@@ -345,7 +349,7 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
         )
     )
     return _Offer(
-        way=StagedPartitions(facts.staging.directory, tuple(np.flatnonzero(in_slices).tolist())),
+        way=StagedPartitions(facts.staging.directory, tuple(np.flatnonzero(in_slices).tolist()), by_columns),
         cut=found,
         reason=f"each input partition is made once, and its rows pass through {facts.staging.directory}",
         steps=tuple(steps),
