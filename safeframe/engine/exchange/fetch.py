@@ -158,7 +158,7 @@ def fetch(
     piece along, :data:`~safeframe.options.PIECE_NBYTES` at most.
     """
     n_rows = sealed.shard_rows(shard)
-    wanted = [(lo, hi) for lo, hi in ([(0, n_rows)] if ranges is None else ranges) if hi > lo]
+    wanted = [(0, n_rows)] if ranges is None else ranges
     return read_pieces(_pieces(sealed, shard, wanted), sealed.dtypes, order)
 
 
@@ -183,6 +183,7 @@ def fetch_slices(sealed: Sealed, shard: int, nbytes: int) -> Iterator[list[Colum
 def _pieces(sealed: Sealed, shard: int, wanted: Sequence[tuple[int, int]]) -> list[StagedPiece]:
     """Find the pieces that have rows of some ranges of a shard."""
     pieces: list[StagedPiece] = []
+    wanted = [(lo, hi) for lo, hi in wanted if hi > lo]
     if not wanted:
         return pieces
     files = [file for file in sealed.staged if file.shards[0] <= shard <= file.shards[1]]
