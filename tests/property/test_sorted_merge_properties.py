@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import safeframe
 from safeframe import options
-from tests.property.merging import HOWS, examples, same_rows
+from tests.property.merging import HOWS, examples, narrowest_row_nbytes, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 ORDERED_KINDS = sorted(KEY_KINDS)
@@ -72,7 +72,7 @@ def test_sides_in_key_order(data, kind, how, strategy, tmp_path_factory):
     assert len(parts) == plan.output_partitions == collection.npartitions
     for part in parts:
         assert list(part.dtypes) == list(collection.dtypes), "every partition has the promised types"
-        assert len(part) * plan.row_nbytes <= plan.largest_partition_nbytes
+        assert len(part) * narrowest_row_nbytes(plan) <= plan.largest_partition_nbytes
     whole = int(plan.partition_nbytes // plan.row_nbytes)
     joined = in_key_order(list(parts), "k", whole_rows=whole)
     expected = left.merge(right, how=how, on="k")

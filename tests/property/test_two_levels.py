@@ -62,11 +62,15 @@ def test_a_merge_is_that_of_pandas(tmp_path, rows, how):
 
 
 def test_coarse_shards_may_be_empty(tmp_path):
-    left, right = (
-        pd.DataFrame({"k": np.arange(first, 60), "n": np.arange(first, 60)}) for first in (0, 55)
-    )
+    left, right = (pd.DataFrame({"k": np.arange(first, 60), "n": np.arange(first, 60)}) for first in (0, 55))
     merged = safeframe.merge(
-        frame(left), frame(right, 2), on="k", how="right", strategy="staged", staging=str(tmp_path), npartitions=17
+        frame(left),
+        frame(right, 2),
+        on="k",
+        how="right",
+        strategy="staged",
+        staging=str(tmp_path),
+        npartitions=17,
     )
     found = in_two_levels(merged, tmp_path)
     expected = left.merge(right, on="k", how="right")

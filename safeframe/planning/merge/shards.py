@@ -34,7 +34,7 @@ class LayoutFigures:
     read_rows: tuple[float, float]
     """Rows of the left and of the right side that all cells read: those of a shard once for each of its cells."""
     cell_rows: int
-    """Result rows of the largest cell."""
+    """Result rows of the largest cell, in those of the bytes per row that plans reckon with."""
     left_rows: Counts
     """Left rows of each shard: exact for shards of one key, expected for others."""
     right_rows: Counts
@@ -44,6 +44,9 @@ class LayoutFigures:
     last_codes: Codes
     """The last one; smaller than the first where there is none."""
 
+
+_SUM_ERROR = 1e-3
+"""Rows by which a sum of floats may be off."""
 
 LayOut = Callable[[Codes | None], LayoutFigures]
 """Cuts the keys of a merge into shards, in front of the codes that are given where that fits."""
@@ -119,10 +122,14 @@ def lay_out(
 
     # Sums per shard; shards that only fill a gap between keys keep zeros.
     n_shards = len(starts)
-    left, right, output, left_nbytes, right_nbytes = (
+    left, right, made, output, left_nbytes, right_nbytes = (
         _per_shard(rows, firsts, lasts, shard_of_pack, n_shards)
-        for rows in (loads.left, loads.right, output_nbytes / output_row_nbytes, left_nbytes, right_nbytes)
-    )
+        for rows in (
+            loads.left, loads.right, loads.output, output_nbytes / output_row_nbytes, left_nbytes, right_nbytes
+        )
+    )  # fmt: skip
+    left, right, made = np.rint(left), np.rint(right), np.rint(made)
+    output = _whole(output, made)
     first_codes, last_codes = _fruitful(loads, starts, firsts, lasts, shard_of_pack)
     cells = np.ceil(output * np.where(single, 1.0, margin) / target_rows).astype(np.int64)
     if not loads.exact:
@@ -131,19 +138,24 @@ def lay_out(
     if has_nulls:
         left = np.append(left, loads.null_left)
         right = np.append(right, loads.null_right)
-        null_output = loads.null_output * float(widths.output[-1]) / output_row_nbytes
-        output = np.append(output, null_output)
+        made = np.append(made, loads.null_output)
+        null_output = np.array([loads.null_output * float(widths.output[-1]) / output_row_nbytes])
+        output = np.append(output, _whole(null_output, made[-1:]))
         left_nbytes = np.append(left_nbytes, loads.null_left * widths.left[-1])
         right_nbytes = np.append(right_nbytes, loads.null_right * widths.right[-1])
         single = np.append(single, True)
-        cells = np.append(cells, int(np.ceil(null_output / target_rows)))
+        cells = np.append(cells, int(np.ceil(output[-1] / target_rows)))
+    # A row that is wider than a partition is one all the same.
+    cells = np.where(single | loads.exact, np.minimum(cells, made.astype(np.int64)), cells)
     if cells.sum() == 0:
         cells[0] = 1  # an empty result still has one partition
     empty = (left == 0, right == 0) if loads.exact and loads.several is None else None
     layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=has_nulls, empty=empty)
 
-    cell_rows = np.ceil(output * np.where(single, 1.0, margin) / np.maximum(cells, 1))
-    read_left, read_right = _rows_read(left, right, output, cell_rows, single)
+    cell_rows, cell_made = (
+        np.ceil(rows * np.where(single, 1.0, margin) / np.maximum(cells, 1)) for rows in (output, made)
+    )
+    read_left, read_right = _rows_read(left, right, made, cell_made, single)
     used = cells > 0
     read_nbytes = (
         read_left * (left_nbytes / np.maximum(left, 1.0))
@@ -289,7 +301,12 @@ def _per_shard(
     sums = np.zeros(n_shards)
     ends = np.concatenate([[0.0], np.cumsum(rows)])
     sums[shard_of_pack] = ends[lasts] - ends[firsts]
-    return np.rint(sums)
+    return sums
+
+
+def _whole(output: Loads, made: Loads) -> Loads:
+    """Return result rows counted in wider ones as whole rows: never none where there are some."""
+    return np.maximum(np.ceil(output - _SUM_ERROR), made > 0)
 
 
 def _rows_read(

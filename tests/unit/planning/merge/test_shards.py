@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from safeframe.kernels.order import shard_of
 from safeframe.planning.merge.key_loads import KeyLoads
+from safeframe.planning.merge.load_widths import LoadWidths
 from safeframe.planning.merge.shards import lay_out
 
 WIDTH = 8.0
@@ -69,6 +70,36 @@ def test_no_cell_is_larger_than_the_target_and_none_is_lost(keys, nulls):
     # What a shard of several keys holds is bounded; a lone key's cells read ranges of it.
     assert (sizes[~layout.single_key] <= 1000).all()
     assert figures.cell_rows * WIDTH <= 4000
+
+
+@given(
+    keys=keys,
+    nulls=st.tuples(st.integers(0, 2000), st.integers(0, 50)),
+    seed=st.integers(0, 2**20),
+    partition_nbytes=st.sampled_from([5, 50, 4000]),
+)
+def test_rows_much_narrower_than_others_are_in_some_cell(keys, nulls, seed, partition_nbytes):
+    rows = loads(keys, nulls=nulls)
+    widths = np.random.default_rng(seed).choice([0.01, 1.0, WIDTH, 5 * WIDTH], len(keys) + 1)
+    figures = lay_out(
+        rows,
+        left_row_nbytes=WIDTH,
+        right_row_nbytes=WIDTH,
+        output_row_nbytes=WIDTH,
+        shard_nbytes=1000,
+        partition_nbytes=partition_nbytes,
+        widths=LoadWidths(left=widths, right=widths, output=widths),
+    )
+    layout = figures.layout
+    shards = shard_of(rows.codes, layout.starts)
+    output = np.bincount(shards, rows.output, layout.n_shards)
+    nbytes = np.bincount(shards, rows.output * widths[:-1], layout.n_shards)
+    if layout.null_shard:
+        output[-1], nbytes[-1] = rows.null_output, rows.null_output * widths[-1]
+    assert ((layout.cells > 0) == (output > 0))[1:].all()
+    assert layout.cells[0] > 0 or output[0] == 0
+    assert (layout.cells <= np.maximum(output, 1)).all()
+    assert (nbytes <= np.maximum(layout.cells, 1) * figures.cell_rows * WIDTH + 0.1).all()
 
 
 def test_light_keys_share_shards_up_to_both_bounds():
