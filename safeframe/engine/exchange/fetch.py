@@ -180,7 +180,7 @@ def fetch_slices(sealed: Sealed, shard: int, nbytes: int) -> Iterator[list[Colum
         yield read_pieces([pieces[i] for i in some], sealed.dtypes)
 
 
-def _pieces(sealed: Sealed, shard: int, wanted: Sequence[tuple[int, int]]) -> list[StagedPiece]:
+def _pieces(sealed: Sealed, shard: int, wanted: Iterable[tuple[int, int]]) -> list[StagedPiece]:
     """Find the pieces that have rows of some ranges of a shard."""
     pieces: list[StagedPiece] = []
     wanted = [(lo, hi) for lo, hi in wanted if hi > lo]
