@@ -34,6 +34,9 @@ Column = npt.NDArray[Any] | pd.api.extensions.ExtensionArray
 Block = Sequence[Column]
 """Rows, column by column."""
 
+_NO_ROUNDING = ("ii", "uu", "ui", "ff")
+"""Kinds of numbers, and of wider ones that have all of their values."""
+
 _NARROW = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
@@ -274,6 +277,13 @@ def _same_family(found: Any, promised: Any) -> bool:
     """Whether every value of ``found`` has a place in ``promised``."""
     if isinstance(found, np.dtype) and isinstance(promised, np.dtype):
         return np.can_cast(found, promised, casting="safe")
+    if pd.api.types.is_numeric_dtype(found) and pd.api.types.is_numeric_dtype(promised):
+        # Numbers with nulls, of pandas or both of Arrow.
+        narrow, wide = getattr(found, "numpy_dtype", None), getattr(promised, "numpy_dtype", None)
+        of_one_kind = isinstance(found, pd.ArrowDtype) == isinstance(promised, pd.ArrowDtype)
+        if narrow is None or wide is None or not of_one_kind:
+            return False
+        return narrow.kind + wide.kind in _NO_ROUNDING and np.can_cast(narrow, wide, casting="safe")
     return pd.api.types.is_string_dtype(found) and pd.api.types.is_string_dtype(promised)
 
 

@@ -11,6 +11,7 @@ from safeframe.errors import SchemaMismatchError
 from safeframe.kernels.columns.values import (
     as_column,
     as_missing,
+    as_promised,
     floats_to_arrow,
     from_arrow,
     missing_dtype,
@@ -66,6 +67,24 @@ def test_integers_are_staged_as_narrow_as_they_are():
 def test_a_partition_of_another_type_is_refused_with_both():
     with pytest.raises(SchemaMismatchError, match=r"'x' is float64 in one partition.*its frame has int64"):
         to_arrow(pd.Series([1.5], name="x"), np.dtype("int64"))
+
+
+@pytest.mark.parametrize(
+    ("found", "promised"),
+    [
+        ("int32", "int64"),
+        ("Int32", "Int64"),
+        ("UInt8", "Int16"),
+        ("Float32", "Float64"),
+        ("int32[pyarrow]", "int64[pyarrow]"),
+        ("float[pyarrow]", "double[pyarrow]"),
+    ],
+)
+def test_narrower_numbers_are_cast_and_wider_ones_refused(found, promised):
+    narrow, wide = pd.Series([1, 100], dtype=found), pd.Series([1, 100], dtype=promised)
+    pd.testing.assert_series_equal(as_promised(narrow, wide.dtype), wide)
+    with pytest.raises(SchemaMismatchError, match="but its frame has"):
+        as_promised(wide, narrow.dtype)
 
 
 def test_an_empty_partition_of_another_type_is_cast():
