@@ -131,7 +131,7 @@ def lay_out(
     left, right, made = np.rint(left), np.rint(right), np.rint(made)
     output = _whole(output, made)
     first_codes, last_codes = _fruitful(loads, starts, firsts, lasts, shard_of_pack)
-    cells = np.ceil(output * np.where(single, 1.0, margin) / target_rows).astype(np.int64)
+    cells = _cells(made * np.where(single, 1.0, margin), output / np.maximum(made, 1.0), target_rows)
     if not loads.exact:
         cells[~single] = np.maximum(cells[~single], 1)  # keys that the sample missed may be there
     has_nulls = loads.null_left + loads.null_right > 0
@@ -144,17 +144,14 @@ def lay_out(
         left_nbytes = np.append(left_nbytes, loads.null_left * widths.left[-1])
         right_nbytes = np.append(right_nbytes, loads.null_right * widths.right[-1])
         single = np.append(single, True)
-        cells = np.append(cells, int(np.ceil(output[-1] / target_rows)))
-    # A row that is wider than a partition is one all the same.
-    cells = np.where(single | loads.exact, np.minimum(cells, made.astype(np.int64)), cells)
+        cells = np.append(cells, _cells(made[-1:], output[-1:] / np.maximum(made[-1:], 1.0), target_rows))
     if cells.sum() == 0:
         cells[0] = 1  # an empty result still has one partition
     empty = (left == 0, right == 0) if loads.exact and loads.several is None else None
     layout = ShardLayout(starts=starts, single_key=single, cells=cells, null_shard=has_nulls, empty=empty)
 
-    cell_rows, cell_made = (
-        np.ceil(rows * np.where(single, 1.0, margin) / np.maximum(cells, 1)) for rows in (output, made)
-    )
+    cell_made = np.ceil(made * np.where(single, 1.0, margin) / np.maximum(cells, 1))
+    cell_rows = np.ceil(cell_made * output / np.maximum(made, 1.0) - _SUM_ERROR)
     read_left, read_right = _rows_read(left, right, made, cell_made, single)
     used = cells > 0
     read_nbytes = (
@@ -302,6 +299,12 @@ def _per_shard(
     ends = np.concatenate([[0.0], np.cumsum(rows)])
     sums[shard_of_pack] = ends[lasts] - ends[firsts]
     return sums
+
+
+def _cells(made: Loads, row: Loads, target_rows: float) -> npt.NDArray[np.int64]:
+    """Return how many cells rows are cut into, by their number: those of ``row`` wider ones each, and one of them at the least."""
+    fit = np.maximum(np.floor(target_rows / np.where(row > 0, row, 1.0) + _SUM_ERROR), 1.0)
+    return np.ceil(made / fit).astype(np.int64)
 
 
 def _whole(output: Loads, made: Loads) -> Loads:
