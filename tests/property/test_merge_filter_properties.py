@@ -249,3 +249,33 @@ def test_filters_of_files(monkeypatch):
                 for name, low in (("a", 7), ("k", 7), ("b", 4), ("a", 99)):
                     found = merged[merged[name] > low].compute()
                     assert rows(found) == rows(whole[whole[name] > low]), (how, strategy, name)
+
+
+@pytest.mark.parametrize("strategy", ["staged", "broadcast", "sorted", "sorted-one-side", None])
+@pytest.mark.parametrize("how", ["inner", "left", "right", "outer"])
+@pytest.mark.parametrize("columns", [None, ["b"]])
+def test_filters_of_a_key_that_is_an_index(how, columns, strategy, tmp_path):
+    """A condition of the key is one of the other side's index, which is a column only once it was added."""
+    left = pd.DataFrame({"k": [1, 2, 3, 4] * 3, "a": np.arange(12)})
+    right = pd.DataFrame({"b": np.arange(6.0)}, index=pd.Index([1, 2, 3, 5, 6, 6]))
+    arguments = {"left_on": "k", "right_index": True, "how": how}
+    if strategy == "broadcast" and how == "outer":
+        strategy = "staged"
+    if strategy == "sorted":
+        left = left.sort_values("k", ignore_index=True)
+    frames = in_dask(left, 3), in_dask(right, 2)
+    try:
+        merged = safeframe.merge(*frames, **arguments, strategy=strategy, staging=str(tmp_path))
+    except safeframe.errors.ValidationError:
+        pytest.skip(f"{strategy} cannot run this")
+    expected = left.merge(right, **arguments)
+    with dask.config.set(scheduler="sync"):
+        for condition in (
+            lambda m: m.k > 1,
+            lambda m: (m.k > 1) & (m.b < 4),
+            lambda m: (m.b < 4) & (m.k != 3),
+        ):
+            found, wanted = merged[condition(merged)], expected[condition(expected)]
+            if columns is not None:
+                found, wanted = found[columns], wanted[columns]
+            assert rows(found.compute().reset_index(drop=True)) == rows(wanted.reset_index(drop=True))

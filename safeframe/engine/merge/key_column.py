@@ -40,6 +40,15 @@ class AddedColumn(Elemwise):  # type: ignore[misc]  # dask's expressions are unt
         """Add it to one partition."""
         return add_column(frame, column, index=from_index)
 
+    def _filter_passthrough_available(self, parent: Any, dependents: Any) -> bool:
+        """Whether rows can be filtered before the column is there: not by the column itself."""
+        if not super()._filter_passthrough_available(parent, dependents):
+            return False
+        used = (
+            node for node in parent.predicate.find_operations(Projection) if node.frame._name == self._name
+        )
+        return all(self.column not in node.columns for node in used)
+
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if not isinstance(parent, Projection):
             return super()._simplify_up(parent, dependents)
