@@ -178,7 +178,7 @@ def entries_of(columns: Sequence[Column], where: str) -> Entries:
         When there are other items than were counted.
     """
     key_kinds, item_kinds = (np.asarray(column) for column in columns[:2])
-    cells = [_chunks(column) for column in columns[2:]]
+    cells = _aligned([_chunks(column) for column in columns[2:]])
     keys: list[Any] = []
     counts: list[Ints] = []
     items: list[Values] = []
@@ -212,3 +212,11 @@ def _cells(data: pa.LargeBinaryArray) -> pd.api.extensions.ExtensionArray:
 def _chunks(column: Column) -> list[pa.LargeBinaryArray]:
     array = pa.array(column)
     return list(array.chunks) if isinstance(array, pa.ChunkedArray) else [array]
+
+
+def _aligned(cells: list[list[pa.LargeBinaryArray]]) -> list[list[pa.LargeBinaryArray]]:
+    """Return columns in pieces of the same rows; those that staging gave back in others are joined."""
+    lengths = [[len(piece) for piece in pieces] for pieces in cells]
+    if all(found == lengths[0] for found in lengths):
+        return cells
+    return [[pa.concat_arrays(pieces)] if pieces else [] for pieces in cells]
