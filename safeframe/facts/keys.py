@@ -41,7 +41,7 @@ class KeyColumn:
     tz_aware: bool = False
     """Whether ``datetime`` values are instants in UTC."""
     digits: int = 0
-    """The most decimal digits of a ``decimal``, of which 64 bits have room for :data:`DECIMAL_DIGITS`."""
+    """The most decimal digits of a ``decimal``, of which 64 bits have room for 18."""
     scale: int = 0
     """How many of them are behind the point."""
 
