@@ -98,9 +98,9 @@ def lay_out(
     packed = partition_nbytes if packed_nbytes is None else min(packed_nbytes, partition_nbytes)
     reread_nbytes = 0.0 if whole_keys else partition_nbytes * options.SHARD_REREAD_FRACTION
     target_rows = max(1.0, partition_nbytes // max(output_row_nbytes, 1e-9))
-    # Several keys are packed for one cell of whole rows, a sample's margin kept free, and the last bit of a float's sum: a
-    # second cell would read the shard again.
-    most = target_rows * output_row_nbytes / margin * (1 - 1e-9)
+    # Several keys are packed for one cell of whole rows, a sample's margin kept free: a second cell would read the shard
+    # again. What fills it to the row is not to miss it by the last bit of a float's sum.
+    most = (max(1.0, target_rows // margin) + _SUM_ERROR / 2) * output_row_nbytes
     one_key = loads.known if loads.several is None else loads.known & ~loads.several
     alone = one_key & (
         (input_nbytes > shard_nbytes) | ((output_nbytes > partition_nbytes) & (input_nbytes > reread_nbytes))
