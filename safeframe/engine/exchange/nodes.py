@@ -38,6 +38,7 @@ from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
 from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
+from safeframe.sizing.staging_url import is_remote
 
 
 def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
@@ -214,14 +215,18 @@ def stage_parts(
     tasks: StageTasks,
 ) -> list[StagedFile]:
     """Make partitions one after the other, slice by slice, and stage them."""
-    slices = _given_once(parts, tasks.slice_nbytes)
+    # As the plan has counted it, and on the disk whose room it has looked at.
+    reading = Reading(by_columns=tasks.by_columns, directory=None if is_remote(directory) else directory)
+    slices = _given_once(parts, tasks.slice_nbytes, reading)
     return stage_files(slices, columns, router, directory, tasks.held_nbytes)
 
 
-def _given_once(parts: Iterable[SlicedPart], nbytes: int | None) -> Iterator[Callable[[], pd.DataFrame]]:
+def _given_once(
+    parts: Iterable[SlicedPart], nbytes: int | None, reading: Reading
+) -> Iterator[Callable[[], pd.DataFrame]]:
     """Return functions that each give a slice, to be called before the next one is asked for."""
     for part in parts:
-        for frame in part.slices(nbytes):
+        for frame in part.slices(nbytes, reading):
             holder = [frame]
             del frame
             yield holder.pop
