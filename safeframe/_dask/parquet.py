@@ -33,9 +33,11 @@ from safeframe._dask.trees import every_part
 __all__ = [
     "ParquetSource",
     "files_read",
+    "is_one_file",
     "is_parquet",
     "local_files_read",
     "parquet_source",
+    "part_groups",
     "reader_of_tables",
     "source_rows",
 ]
@@ -62,7 +64,7 @@ def parquet_source(ddf: dd.DataFrame) -> ParquetSource | None:
         return None
     # Where dask looks at sizes, for large files, a part is a list, mostly of one.
     parts = tuple(part[0] if isinstance(part, list) and len(part) == 1 else part for part in plan["parts"])
-    return ParquetSource(read=read, parts=parts) if all(map(_is_one_file, parts)) else None
+    return ParquetSource(read=read, parts=parts) if all(map(is_one_file, parts)) else None
 
 
 def source_rows(ddf: dd.DataFrame) -> tuple[int, ...] | None:
@@ -100,8 +102,16 @@ def _plain_read(ddf: dd.DataFrame) -> Any | None:
     return expr
 
 
-def _is_one_file(part: Any) -> bool:
+def is_one_file(part: Any) -> bool:
+    """Whether what a reader is called with is one file, or some row groups of it."""
     return isinstance(part, dict) and set(part) == {"piece"} and isinstance(part["piece"][0], str)
+
+
+def part_groups(part: dict[str, Any]) -> tuple[int, ...] | None:
+    """Return the row groups of a part of one file; None where it has all of them."""
+    chosen = part["piece"][1]
+    chosen = chosen if chosen is None or isinstance(chosen, (list, tuple)) else [chosen]
+    return None if chosen is None or list(chosen) == [None] else tuple(map(int, chosen))
 
 
 def is_parquet(node: Any) -> bool:

@@ -35,7 +35,7 @@ from dask.dataframe.io.parquet.arrow import (
 from dask.dataframe.io.parquet.core import ParquetFunctionWrapper
 from dask.task_spec import List, Task
 
-from safeframe._dask.parquet import reader_of_tables
+from safeframe._dask.parquet import is_one_file, part_groups, reader_of_tables
 
 __all__ = ["FileRows", "TablePart", "TableParts", "is_parquet_read", "parquet_task_parts"]
 
@@ -196,13 +196,9 @@ def _engine_parts(task: Task) -> list[TableParts] | None:
         return None
     (part,) = task.args
     pieces = part if isinstance(part, list) else [part]
-    if not all(_is_one_file(piece) for piece in pieces) or not _known_options(read.common_kwargs):
+    if not all(is_one_file(piece) for piece in pieces) or not _known_options(read.common_kwargs):
         return None
     return [TableParts(tuple(_engine_part(read, piece) for piece in pieces))]
-
-
-def _is_one_file(piece: Any) -> bool:
-    return isinstance(piece, dict) and set(piece) == {"piece"} and isinstance(piece["piece"][0], str)
 
 
 def _known_options(options: dict[str, Any]) -> bool:
@@ -228,12 +224,10 @@ def _is_plain(file_format: Any) -> bool:
 
 
 def _engine_part(read: Any, piece: dict[str, Any]) -> TablePart:
-    path, chosen, _ = piece["piece"]
-    if chosen is not None:
-        chosen = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen]
-        chosen = None if chosen == [None] else [int(number) for number in chosen]
     return TablePart(
-        open=_OpenPath(read.fs, path), row_groups=_Groups(chosen), frame=_EngineFrame(read, piece)
+        open=_OpenPath(read.fs, piece["piece"][0]),
+        row_groups=_Groups(part_groups(piece)),
+        frame=_EngineFrame(read, piece),
     )
 
 
@@ -248,7 +242,7 @@ class _OpenPath:
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    chosen: list[int] | None
+    chosen: tuple[int, ...] | None
 
     def __call__(self) -> Sequence[int] | None:
         return self.chosen

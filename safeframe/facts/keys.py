@@ -139,25 +139,31 @@ class PartitionKeys:
         """Return the one partition that these are slices of, in order."""
         if len(self.rows) == 1:
             return self
-        sums = {name: getattr(self, name).sum(keepdims=True) for name in _SUMS}
+        sums = {name: _sum(getattr(self, name)) for name in _SUMS}
         full = self.full
         if not full.any():
             return replace(self, **sums, **{name: getattr(self, name)[:1] for name in _ENDS})
         first, last = self.first[full], self.last[full]
         least, most = first.min(keepdims=True), last.max(keepdims=True)
+        counted = len(self.first_rows) > 0
         return PartitionKeys(
             **sums,
             first=least,
             last=most,
             increasing=(self.increasing.all() & (last[:-1] <= first[1:]).all()).reshape(1),
-            first_rows=self.first_rows[full][first == least].sum(keepdims=True),
-            last_rows=self.last_rows[full][last == most].sum(keepdims=True),
+            first_rows=_sum(self.first_rows[full][first == least]) if counted else self.first_rows,
+            last_rows=_sum(self.last_rows[full][last == most]) if counted else self.last_rows,
         )
 
 
 _SUMS = ("rows", "null_rows", "checksums")
 """What slices of a partition have together."""
 _ENDS = ("first", "last", "increasing", "first_rows", "last_rows")
+
+
+def _sum(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the sum of numbers of slices; none where they were not counted."""
+    return numbers.sum(keepdims=True) if len(numbers) else numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -7,7 +7,6 @@ from typing import Any
 
 import dask
 import dask.dataframe as dd
-import numpy as np
 import pandas as pd
 from dask.delayed import delayed
 from dask.task_spec import Task
@@ -17,8 +16,7 @@ from safeframe._dask.trees import lowered
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder, ordered_keys
 from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, joined_slices, sample_keys, thin
-from safeframe.sizing.columns.fixed_widths import fixed_nbytes
-from safeframe.sizing.partitions.row_nbytes import row_sizes
+from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 from safeframe.sizing.partitions.tasks import (
     Slices,
@@ -27,6 +25,7 @@ from safeframe.sizing.partitions.tasks import (
     grouped_tasks,
     joined_lists,
     own_tasks,
+    project,
 )
 
 
@@ -66,11 +65,10 @@ def weigh_quantiles(ddf: dd.DataFrame, order: RowOrder, quantiles: KeyQuantiles)
     **Memory.** A task holds these columns of a slice, or of a partition that cannot be sliced.
     """
     size, first = sample_size(ddf.npartitions, order)
-    widths = {name: fixed_nbytes(dtype) for name, dtype in ddf._meta.dtypes.items()}
-    varying = [name for name, width in widths.items() if width is None]
-    fixed = sum(width for width in widths.values() if width is not None) + options.WEIGHED_ROW_NBYTES
-    wanted = list(dict.fromkeys([*order.by, *varying]))
-    tasks = each_slice(ddf[wanted], _weighed, joined_lists, order, first, varying, fixed)
+    varying, fixed = varying_columns(ddf._meta)
+    fixed += options.WEIGHED_ROW_NBYTES
+    wanted = project(ddf, [*order.by, *varying])
+    tasks = each_slice(wanted, _weighed, joined_lists, order, first, varying, fixed)
     most = size * -(-ddf.npartitions // len(tasks))
     thinned = [delayed(thin, pure=False)(task, order, most) for task in tasks]
     gathered: tuple[KeySample, ...] = dask.compute(*thinned)
@@ -80,11 +78,7 @@ def weigh_quantiles(ddf: dd.DataFrame, order: RowOrder, quantiles: KeyQuantiles)
 def _weighed(
     frame: pd.DataFrame, order: RowOrder, size: int, varying: Sequence[Any], fixed_nbytes: float
 ) -> list[KeySample]:
-    text = frame[list(varying)].reset_index(drop=True)
-    sizes = row_sizes(text, text.iloc[:0])
-    nbytes = np.full(len(frame), fixed_nbytes + sizes.fixed_nbytes)
-    if sizes.variable_nbytes is not None:
-        nbytes += sizes.variable_nbytes
+    nbytes = each_row_nbytes(frame, varying, fixed_nbytes)
     return [sample_keys(ordered_keys(frame, order, nbytes), size)]
 
 

@@ -33,6 +33,9 @@ def test_a_parquet_source_tells_its_parts_and_its_reader(tmp_path: Path) -> None
     assert set(part) == {"piece"}
     assert part["piece"][0].endswith("one.parquet")
     assert part["piece"][1] is None
+    assert parquet.is_one_file(part)
+    assert not parquet.is_one_file([part])
+    assert parquet.part_groups(part) is None
     assert source.read.fs.exists(part["piece"][0])
     pd.testing.assert_frame_equal(source.read(part), FRAME)
     assert list(source.read.project_columns(["a"])(part)) == ["a"]
@@ -40,6 +43,7 @@ def test_a_parquet_source_tells_its_parts_and_its_reader(tmp_path: Path) -> None
     split = parquet.parquet_source(dd.read_parquet(tmp_path, split_row_groups=True))
     assert split is not None
     assert [one["piece"][1] for one in split.parts] == [[0], [1]]
+    assert [parquet.part_groups(one) for one in split.parts] == [(0,), (1,)]
 
 
 def test_a_part_of_one_file_may_be_in_a_list(tmp_path: Path) -> None:

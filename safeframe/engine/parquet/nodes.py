@@ -41,8 +41,9 @@ class SafeToParquet(_Write):
 
     def _concrete(self) -> Any:
         frame = lowered(streamed(self.frame))
-        written = WriteCells(frame.hidden, self.target) if is_addressed(frame) else None
-        if written is None:
+        if is_addressed(frame):
+            written = WriteCells(frame.hidden, self.target)
+        else:
             written = WriteFiles(frame, self.target).simplify().fuse()
         return CommitFiles(
             written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)

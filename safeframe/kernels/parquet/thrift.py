@@ -86,14 +86,8 @@ def split_struct(buffer: bytes, at: int = 0) -> list[Field]:
     """
     fields = []
     number = 0
-    while head := buffer[at]:
-        kind, step = head & 0x0F, head >> 4
-        at += 1
-        if step:
-            number += step
-        else:
-            coded, at = read_varint(buffer, at)
-            number = signed(coded)
+    while buffer[at]:
+        number, kind, at = _read_head(buffer, at, number)
         end = _skip(buffer, at, kind)
         fields.append((number, kind, buffer[at:end]))
         at = end
@@ -111,17 +105,20 @@ def read_struct(buffer: bytes) -> dict[int, Any]:
     return _read_fields(buffer, 0)[0]
 
 
+def _read_head(buffer: bytes, at: int, before: int) -> tuple[int, int, int]:
+    """Return the number of a field, its type, and where its value is; ``before`` is the number of the field before it."""
+    kind, step = buffer[at] & 0x0F, buffer[at] >> 4
+    if step:
+        return before + step, kind, at + 1
+    coded, at = read_varint(buffer, at + 1)
+    return signed(coded), kind, at
+
+
 def _read_fields(buffer: bytes, at: int) -> tuple[dict[int, Any], int]:
     fields: dict[int, Any] = {}
     number = 0
-    while head := buffer[at]:
-        kind, step = head & 0x0F, head >> 4
-        at += 1
-        if step:
-            number += step
-        else:
-            coded, at = read_varint(buffer, at)
-            number = signed(coded)
+    while buffer[at]:
+        number, kind, at = _read_head(buffer, at, number)
         if kind in (1, 2):
             fields[number] = kind == 1
         else:

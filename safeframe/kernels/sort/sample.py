@@ -110,19 +110,7 @@ def thin(samples: Sequence[KeySample], order: RowOrder, size: int) -> KeySample:
 def joined_slices(samples: Sequence[KeySample], order: RowOrder, size: int) -> KeySample:
     """Join samples of slices of one partition, given in their order, to one of that partition."""
     joined = thin(samples, order, size)
-    parts = joined.partitions
-    full = parts.rows > parts.null_rows
-    first, last = parts.first[full], parts.last[full]
-    return replace(
-        joined,
-        partitions=PartitionKeys(
-            rows=parts.rows.sum(keepdims=True),
-            null_rows=parts.null_rows.sum(keepdims=True),
-            first=first.min(keepdims=True) if len(first) else np.zeros(1, np.uint64),
-            last=last.max(keepdims=True) if len(last) else np.zeros(1, np.uint64),
-            increasing=np.array([bool(parts.increasing.all()) and not bool((first[1:] < last[:-1]).any())]),
-        ),
-    )
+    return replace(joined, partitions=joined.partitions.as_one())
 
 
 def _start(codes: Codes | None, values: pd.DataFrame | None) -> float:

@@ -17,9 +17,8 @@ import pyarrow.parquet as pq
 from dask.delayed import delayed
 
 from safeframe import options
-from safeframe._dask.parquet import parquet_source
+from safeframe._dask.parquet import parquet_source, part_groups
 from safeframe.sizing.frames import Side, each_once
-from safeframe.sizing.parquet.slices import part_groups
 from safeframe.sizing.partitions.tasks import each_partition, project
 
 

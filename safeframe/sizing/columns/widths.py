@@ -22,12 +22,12 @@ import pyarrow as pa
 from dask.delayed import delayed
 
 from safeframe import options
-from safeframe._dask.parquet import ParquetSource, parquet_source
+from safeframe._dask.parquet import ParquetSource, parquet_source, part_groups
 from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
 from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.parquet.decoded import DecodedSizes, Part, decoded_sizes
-from safeframe.sizing.parquet.slices import PartReader, part_groups
+from safeframe.sizing.parquet.slices import PartReader
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 

@@ -18,9 +18,8 @@ from safeframe import options
 from safeframe.facts.keys import Codes, KeySchema, KeyStatistics
 from safeframe.facts.merge import RangeWidths
 from safeframe.kernels.keys.codes import encode_keys
-from safeframe.sizing.columns.fixed_widths import fixed_nbytes
-from safeframe.sizing.partitions.row_nbytes import row_sizes
-from safeframe.sizing.partitions.tasks import each_slice
+from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
+from safeframe.sizing.partitions.tasks import each_slice, keys_of, project
 
 Sums = npt.NDArray[np.float64]
 """Rows and bytes of each range, and at the end of nulls: two rows of figures."""
@@ -44,12 +43,11 @@ def gather_range_widths(ddf: dd.DataFrame, on: Sequence[Any], keys: KeyStatistic
 
     **Memory.** A task holds these columns of a slice, or of a partition that cannot be sliced, and ``options.WIDTH_RANGES`` figures.
     """
-    widths = {name: fixed_nbytes(dtype) for name, dtype in ddf._meta.dtypes.items()}
-    varying = [name for name, width in widths.items() if width is None]
-    fixed = sum(width for width in widths.values() if width is not None)
-    wanted = list(dict.fromkeys([*(name for name in on if name in widths), *varying]))
+    varying, fixed = varying_columns(ddf._meta)
     starts = _even_ranges(keys)
-    tasks = each_slice(ddf[wanted], _in_ranges, _add, tuple(on), keys.schema, starts, varying, fixed)
+    tasks = each_slice(
+        project(ddf, [*on, *varying]), _in_ranges, _add, tuple(on), keys.schema, starts, varying, fixed
+    )
     rows, nbytes = _add(list(dask.compute(*tasks)))
     mean = float(nbytes.sum() / max(rows.sum(), 1.0))
     found = np.where(rows > 0, nbytes / np.maximum(rows, 1.0), mean)
@@ -79,16 +77,8 @@ def _in_ranges(
     varying: Sequence[Any],
     fixed_row_nbytes: float,
 ) -> Sums:
-    keys = [
-        frame[name] if name in frame.columns else frame.index.get_level_values(name).to_series()
-        for name in on
-    ]
-    codes, null = encode_keys(keys, schema)
-    text = frame[list(varying)].reset_index(drop=True)
-    sizes = row_sizes(text, text.iloc[:0])
-    nbytes = np.full(len(frame), fixed_row_nbytes + sizes.fixed_nbytes)
-    if sizes.variable_nbytes is not None:
-        nbytes += sizes.variable_nbytes
+    codes, null = encode_keys(keys_of(frame, on), schema)
+    nbytes = each_row_nbytes(frame, varying, fixed_row_nbytes)
     at = np.searchsorted(starts, codes, side="right") - 1
     if null is not None:
         at[null] = len(starts)

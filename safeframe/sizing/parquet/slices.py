@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from dask.delayed import delayed
 
 from safeframe import options
-from safeframe._dask.parquet import parquet_source, reader_of_tables, source_rows
+from safeframe._dask.parquet import parquet_source, part_groups, reader_of_tables, source_rows
 from safeframe.errors import RowConservationError
 from safeframe.facts.keys import Counts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
@@ -195,7 +195,11 @@ def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
     look = delayed(_group_rows, pure=False)
     found = dask.compute(*(look(read.fs, paths[at : at + step]) for at in range(0, len(paths), step)))
     of_file = dict(zip(paths, [rows for some in found for rows in some], strict=True))
-    groups = tuple(_groups_of(part, len(of_file[part["piece"][0]])) for part in parts)
+    groups = tuple(
+        tuple(range(len(of_file[part["piece"][0]]))) if chosen is None else chosen
+        for part in parts
+        for chosen in [part_groups(part)]
+    )
     return SlicedParquet(
         read=read,
         parts=parts,
@@ -215,19 +219,6 @@ def footer_rows(ddf: dd.DataFrame) -> Counts | None:
     if not lengths or len(lengths) != ddf.npartitions:
         return None
     return np.array(lengths, np.int64)
-
-
-def part_groups(part: dict[str, Any]) -> tuple[int, ...] | None:
-    """Return the row groups of a part of a source; None where it has all of its file."""
-    chosen = part["piece"][1]
-    return None if chosen is None or chosen == [None] else _groups_of(part, 0)
-
-
-def _groups_of(part: dict[str, Any], n_groups: int) -> tuple[int, ...]:
-    chosen = part["piece"][1]
-    if chosen is None or chosen == [None]:
-        return tuple(range(n_groups))
-    return tuple(int(number) for number in (chosen if isinstance(chosen, (list, tuple)) else [chosen]))
 
 
 def _group_rows(fs: fsspec.AbstractFileSystem, paths: Sequence[str]) -> list[tuple[int, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,41 @@ def row_sizes(frame: pd.DataFrame, meta: pd.DataFrame) -> RowSizes:
         padding_nbytes=padding,
         category_nbytes=category_nbytes,
     )
+
+
+def varying_columns(meta: pd.DataFrame) -> tuple[list[Any], float]:
+    """Return the columns whose values differ in width, and the bytes of a row of all others.
+
+    Examples
+    --------
+    >>> varying_columns(pd.DataFrame({"a": [1], "b": [0.5], "c": ["x"]}))
+    (['c'], 16.0)
+    """
+    widths = {name: fixed_nbytes(dtype) for name, dtype in meta.dtypes.items()}
+    fixed = sum((width for width in widths.values() if width is not None), start=0.0)
+    return [name for name, width in widths.items() if width is None], fixed
+
+
+def each_row_nbytes(
+    frame: pd.DataFrame, varying: Sequence[Any], fixed_row_nbytes: float
+) -> npt.NDArray[np.float64]:
+    """Return the bytes of each row, without the index.
+
+    Parameters
+    ----------
+    frame
+        Rows.
+    varying
+        The columns whose values differ in width, which it has.
+    fixed_row_nbytes
+        Bytes of a row of all other columns.
+    """
+    text = frame[list(varying)].reset_index(drop=True)
+    sizes = row_sizes(text, text.iloc[:0])
+    nbytes = np.full(len(frame), fixed_row_nbytes + sizes.fixed_nbytes)
+    if sizes.variable_nbytes is not None:
+        nbytes += sizes.variable_nbytes
+    return nbytes
 
 
 def _variable(array: Any, dtype: Any) -> tuple[float, npt.NDArray[np.int64] | None, int]:
