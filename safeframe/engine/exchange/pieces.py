@@ -19,9 +19,9 @@ from safeframe.engine.exchange.reading import damaged, read_buffers
 from safeframe.engine.exchange.staged_file import ColumnForm, Form
 from safeframe.engine.task import rows_lost
 from safeframe.kernels.checksum import checksum
+from safeframe.kernels.columns.arrow_buffers import Bytes
 from safeframe.kernels.columns.categories import Coded
 from safeframe.kernels.columns.decoded import join, values_of
-from safeframe.kernels.columns.encoded import Bytes
 from safeframe.kernels.columns.rows import PackedRows, unpack, unpack_one
 from safeframe.kernels.columns.values import Column, from_arrow, has_fixed_width, join_fixed
 from safeframe.kernels.order import Positions

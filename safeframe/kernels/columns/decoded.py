@@ -10,15 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from safeframe.kernels.columns.encoded import (
-    Bytes,
-    Encoding,
-    Flags,
-    has_bytes,
-    large_kind,
-    number_dtype,
-    string_offsets,
-)
+from safeframe.kernels.columns.arrow_buffers import Bytes, has_bytes, large_kind, string_offsets
+from safeframe.kernels.columns.encoded import Encoding, Flags, number_dtype
 from safeframe.kernels.order import Positions
 
 Buffers = Sequence[Bytes]

@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from safeframe import options
+from safeframe.kernels.columns.arrow_buffers import Bytes, fixed_words, has_bytes, large_kind, string_offsets
 from safeframe.kernels.order import Positions
 
-Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 Way = Literal["values", "strings", "numbered", "arrow"]
 
@@ -209,17 +209,6 @@ def _flags(columns: Sequence[EncodedColumn], runs: Sequence[tuple[int, int, int]
     return [] if every else parts
 
 
-def has_bytes(kind: pa.DataType) -> bool:
-    """Return whether values of a type are strings of text or bytes, with offsets."""
-    types = pa.types
-    return bool(
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or types.is_binary(kind)
-        or types.is_large_binary(kind)
-    )
-
-
 def number_dtype(kind: pa.DataType) -> np.dtype[Any] | None:
     """Return the type of values of one width as numpy has them; None for those that are bytes to it."""
     types = pa.types
@@ -231,25 +220,6 @@ def number_dtype(kind: pa.DataType) -> np.dtype[Any] | None:
     if types.is_floating(kind):
         return np.dtype(f"f{width}")
     return None if width > 8 else np.dtype(f"i{width}")
-
-
-def string_offsets(array: pa.Array) -> tuple[Positions, Bytes]:
-    """Return where each string begins, and where the last one ends, among their bytes."""
-    kind = array.type
-    small = pa.types.is_string(kind) or pa.types.is_binary(kind)
-    dtype = np.dtype(np.int32 if small else np.int64)
-    _, offsets, data = array.buffers()
-    if len(array) == 0 or offsets is None:
-        return np.zeros(len(array) + 1, np.int64), _NO_BYTES
-    starts = np.frombuffer(offsets, dtype, len(array) + 1, array.offset * dtype.itemsize)
-    found = _NO_BYTES if data is None else np.frombuffer(data, np.uint8)
-    return starts.astype(np.int64, copy=False), found
-
-
-def large_kind(kind: pa.DataType) -> pa.DataType:
-    """Return the type of such strings whose offsets always reach."""
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return pa.large_string() if text else pa.large_binary()
 
 
 def _has_one_width(kind: pa.DataType) -> bool:
@@ -280,11 +250,7 @@ def _values(array: pa.Array) -> npt.NDArray[Any]:
         return flags
     width = kind.bit_width // 8
     dtype = number_dtype(kind) or np.dtype(f"V{width}")
-    buffer = array.buffers()[1]
-    if len(array) == 0 or buffer is None:
-        values: npt.NDArray[Any] = np.zeros(len(array), dtype)
-    else:
-        values = np.frombuffer(buffer, dtype, len(array), array.offset * width)
+    values = fixed_words(array, dtype)
     # Its second word says no more than the sign of most decimals.
     return values.view(np.int64).reshape(-1, 2) if pa.types.is_decimal128(kind) else values
 

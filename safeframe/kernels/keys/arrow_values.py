@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from safeframe.facts.keys import Codes
+from safeframe.kernels.columns.arrow_buffers import fixed_words
 from safeframe.kernels.keys.bytes_hash import bytes_hashes
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls
@@ -205,27 +205,6 @@ def arrow_hashes(array: pa.Array) -> Codes:
 def number_hashes(residues: Codes) -> Codes:
     """Hash numbers by their residues."""
     return mix64(residues ^ NUMBER_SALT)
-
-
-def fixed_words(array: pa.Array, dtype: Any, width: int = 1) -> npt.NDArray[Any]:
-    """Return an array's values of one width as numpy has them, anything where they are null.
-
-    Parameters
-    ----------
-    array
-        The array, which may be a slice.
-    dtype
-        What a value consists of.
-    width
-        How many of them; more than one in a second dimension.
-    """
-    buffer = array.buffers()[1]
-    if buffer is None:
-        values = np.zeros(len(array) * width, dtype)
-    else:
-        first, last = array.offset * width, (array.offset + len(array)) * width
-        values = np.frombuffer(buffer, np.uint8)[: last * np.dtype(dtype).itemsize].view(dtype)[first:last]
-    return values if width == 1 else values.reshape(-1, width)
 
 
 def _decimal_residues(array: pa.Array) -> Codes:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from safeframe.facts.keys import Codes
+from safeframe.kernels.columns.arrow_buffers import string_offsets
 from safeframe.kernels.keys.mixing import mix64
 
 _WORD_NBYTES = 8
@@ -65,13 +66,8 @@ class ByteSpans:
     @classmethod
     def of(cls, array: pa.Array) -> ByteSpans:
         """Read an array of large strings or large binaries, which may be a slice."""
-        _, offsets, data = array.buffers()
-        if len(array) == 0 or offsets is None:
-            none = np.zeros(len(array), np.int64)
-            return cls(np.empty(0, np.uint8), none, none)
-        ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-        held = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-        return cls(held, ends[:-1], np.diff(ends))
+        ends, data = string_offsets(array)
+        return cls(data, ends[:-1], np.diff(ends))
 
     def __len__(self) -> int:
         return len(self.starts)

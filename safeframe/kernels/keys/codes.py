@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import DECIMAL_DIGITS, Codes, KeyColumn, KeySchema
+from safeframe.kernels.columns.arrow_buffers import fixed_words
 from safeframe.kernels.keys.arrow_values import (
     KeyValues,
     arrow_hashes,
     arrow_times,
     arrow_values,
     as_key_column,
-    fixed_words,
     nulls_of,
 )
 from safeframe.kernels.keys.hashes import object_hashes

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from safeframe.facts.keys import Codes
-from safeframe.kernels.keys.arrow_values import fixed_words, nulls_of
+from safeframe.kernels.columns.arrow_buffers import fixed_words
+from safeframe.kernels.keys.arrow_values import nulls_of
 from safeframe.kernels.keys.bytes_hash import ByteSpans
 from safeframe.kernels.keys.nulls import Nulls
 from safeframe.kernels.order import Positions, begins_run, order_of_words, shard_of

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from safeframe.kernels.columns.encoded import has_bytes, large_kind
+from safeframe.kernels.columns.arrow_buffers import has_bytes, large_kind, string_offsets
 from safeframe.kernels.order import Positions
 
 _LONGEST_BOUND = 64  # bytes of a string that is kept as a bound
@@ -160,8 +160,8 @@ def _plain_binary(array: pa.Array) -> bytes:
     n_values = len(array)
     if n_values == 0:
         return b""
-    offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + n_values + 1]
-    data = np.frombuffer(array.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
+    offsets, data = string_offsets(array)
+    data = data[offsets[0] : offsets[-1]]
     heads = (offsets[:-1] - offsets[0] + 4 * np.arange(n_values))[:, None] + np.arange(4)
     out = np.empty(len(data) + 4 * n_values, np.uint8)
     is_data = np.ones(len(out), np.bool_)

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe.errors import ValidationError
-from safeframe.kernels.columns.encoded import has_bytes
+from safeframe.kernels.columns.arrow_buffers import fixed_words, has_bytes, string_offsets
 
 Compression = str | Mapping[str, str | None] | None
 """``"auto"``, a codec, a codec per column (``"auto"`` for the others), or None."""
@@ -204,14 +204,8 @@ def _gets_smaller(column: pa.ChunkedArray) -> bool:
     start = max(0, len(column) - options.ENCODING_SAMPLE) // 2
     some = pa.chunked_array([column.slice(start, options.ENCODING_SAMPLE).drop_null().combine_chunks()])
     if has_bytes(column.type):
-        words = some.cast(pa.large_binary()).combine_chunks()
-        data = words.buffers()[2]
-        ends = np.frombuffer(words.buffers()[1], np.int64)[words.offset : words.offset + len(words) + 1]
-        values = (
-            data.to_pybytes()[ends[0] : ends[-1]][: options.CODEC_SAMPLE_NBYTES]
-            if len(words) and data
-            else b""
-        )
+        ends, data = string_offsets(some.cast(pa.large_binary()).combine_chunks())
+        values = data[ends[0] : ends[-1]][: options.CODEC_SAMPLE_NBYTES].tobytes()
     else:
         values = some.to_numpy().tobytes()
     if not values:
@@ -277,10 +271,7 @@ def _block_bits(block: pa.ChunkedArray) -> float:
 
 def _unscaled(block: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Return decimals of up to 18 digits as integers: the lower half of each."""
-    parts = [
-        np.frombuffer(chunk.buffers()[1], np.int64)[2 * chunk.offset : 2 * (chunk.offset + len(chunk)) : 2]
-        for chunk in block.chunks
-    ]
+    parts = [fixed_words(chunk, np.dtype("<i8"), 2)[:, 0] for chunk in block.chunks]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 

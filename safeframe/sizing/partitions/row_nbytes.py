@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from safeframe.kernels.columns.arrow_buffers import has_bytes
 from safeframe.kernels.columns.categories import UNKNOWN, as_known
-from safeframe.kernels.columns.encoded import has_bytes
 from safeframe.kernels.columns.taking import in_arrow
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 
