@@ -298,6 +298,8 @@ class OrderedMerge:
     """How rows are divided."""
     ordered: OrderedLayout
     """What output partitions read of the sides that stay."""
+    tasks: dict[str, StageTasks]
+    """How each side that does not stay is staged, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -318,6 +320,8 @@ class TableMerge:
 
     table: KeyTable
     """Where the rows of each key are found."""
+    tasks: StageTasks
+    """How the side that it is made of is staged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -326,6 +330,8 @@ class StagedMerge:
 
     layout: ShardLayout
     """How rows are divided."""
+    tasks: dict[str, StageTasks]
+    """How each side is staged, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,7 +41,7 @@ from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import Planned
 from safeframe.engine.planned.rows import PlannedRows
 from safeframe.facts.keys import PlannedKeys
-from safeframe.facts.layout import ShardLayout
+from safeframe.facts.layout import ShardLayout, StageTasks
 from safeframe.facts.merge import (
     BroadcastMerge,
     MergeFacts,
@@ -55,7 +55,6 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.merge.spec import JoinSpec, JoinTerms, SideSpec, column_places
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
-from safeframe.planning.merge.staged import side_tasks
 
 
 class SafeMerge(Planned, CountedMerge):
@@ -180,10 +179,9 @@ class SafeMerge(Planned, CountedMerge):
         match way:
             case OrderedMerge():
                 return self._in_order(left, right, way, limit)
-            case TableMerge(table=keys):
+            case TableMerge(table=keys, tasks=tasks):
                 table, base = JoinTable(spec, keys), plan.staging_directory or ""
                 planned = self._probe_facts(keys.build_side)
-                tasks = side_tasks(self.facts, keys.build_side, table.slices.n_shards)
                 return table_cells(
                     left, right, table, self._name, base, planned, limit, self.divisions, tasks
                 )
@@ -192,15 +190,17 @@ class SafeMerge(Planned, CountedMerge):
                 return broadcast_cells(left, right, spec, way, planned, limit, self.divisions)
             case P2PMerge():
                 return moved_cells(left, right, spec, plan, way, self.planned_keys, limit)
-            case StagedMerge(layout=layout):
+            case StagedMerge(layout=layout, tasks=stage_tasks):
                 sides = {"left": (left, spec.left), "right": (right, spec.right)}
                 seal = (spec, layout, limit, self.planned_keys)
-                sealed = Seal(self._name, seal_merge, seal, *self._staged(sides, layout))
+                sealed = Seal(self._name, seal_merge, seal, *self._staged(sides, layout, stage_tasks))
                 return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, self._name)
             case _:
                 assert_never(way)
 
-    def _staged(self, sides: dict[str, tuple[Any, SideSpec]], layout: ShardLayout) -> list[Any]:
+    def _staged(
+        self, sides: dict[str, tuple[Any, SideSpec]], layout: ShardLayout, tasks: dict[str, StageTasks]
+    ) -> list[Any]:
         """Stage lowered frames, by the side that each is, by the shards of the plan."""
         directory = start_run(self.plan.staging_directory or "", self._name)
         return [
@@ -209,7 +209,7 @@ class SafeMerge(Planned, CountedMerge):
                 side,
                 JoinRouter(side.on, side.schema, layout, layout.empty_of(name)),
                 directory,
-                side_tasks(self.facts, name, layout.n_shards),
+                tasks[name],
             )
             for name, (frame, side) in sides.items()
         ]
@@ -224,7 +224,7 @@ class SafeMerge(Planned, CountedMerge):
         moved = {name: (frame, side) for name, (frame, side, _, touched) in sides.items() if touched is None}
         sealed = None
         if moved:
-            staged = self._staged(moved, way.layout)
+            staged = self._staged(moved, way.layout, way.tasks)
             sealed = Seal(run, seal_moved, (tuple(moved), spec, way.layout, self.planned_keys), *staged)
         facts = JoinFacts(spec)
         parts = [

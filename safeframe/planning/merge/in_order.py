@@ -14,7 +14,7 @@ from safeframe.planning.costs import cost_of
 from safeframe.planning.memory import cell_reason, sorted_cell_peak_nbytes, stage_peak_nbytes
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut
-from safeframe.planning.merge.staged import side_steps, stage_reason
+from safeframe.planning.merge.staged import side_steps, side_tasks, stage_reason
 from safeframe.planning.merge.touched_parts import first_disorder, held_rows, touched_parts
 from safeframe.units import format_nbytes
 
@@ -72,8 +72,9 @@ def by_order(
             checked_peak, checked = peak, stage_reason(largest, int(largest * width))
     held_nbytes = int(held * options.ORDERED_WAITING)
     moved = [name for name in sides if name not in staying]
+    tasks = {name: side_tasks(facts, name, figures.layout.n_shards) for name in moved}
     for name in moved:
-        steps += side_steps(facts, name, figures.layout.n_shards)
+        steps += side_steps(facts, name, tasks[name])
     steps.append(
         Step(
             kind=f"check the {' and '.join(sorted(staying))} partitions",
@@ -124,6 +125,7 @@ def by_order(
                 left_rows=figures.left_rows,
                 right_rows=figures.right_rows,
             ),
+            tasks=tasks,
         ),
         moved=tuple(moved),
         staging=facts.staging if moved else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from safeframe import options
-from safeframe.facts.budget import Budget
 from safeframe.facts.frame import FrameSource
 from safeframe.facts.keys import Counts
 from safeframe.facts.layout import OrderedLayout, StageTasks
@@ -21,22 +20,19 @@ from safeframe.units import format_count, format_nbytes
 
 
 def stage_side_steps(
-    name: str, partition_rows: Counts, width: float, source: FrameSource, budget: Budget, n_shards: int
+    name: str, partition_rows: Counts, width: float, source: FrameSource, tasks: StageTasks
 ) -> tuple[Step, ...]:
     """Describe the staging of one side, of ``width`` bytes a row."""
-    tasks = stage_tasks(partition_rows, width, budget, source, n_shards)
     return (
         stage_step(f"stage {name} partitions", partition_rows, width, source, tasks),
         *again_steps(f"stage {name} coarse shards again", width, tasks),
     )
 
 
-def side_steps(facts: MergeFacts, name: str, n_shards: int) -> tuple[Step, ...]:
+def side_steps(facts: MergeFacts, name: str, tasks: StageTasks) -> tuple[Step, ...]:
     """Describe the staging of the side of a name."""
     side, width = _side(facts, name)
-    return stage_side_steps(
-        name, side.keys.partitions.rows, width, side.profile.source, facts.budget, n_shards
-    )
+    return stage_side_steps(name, side.keys.partitions.rows, width, side.profile.source, tasks)
 
 
 def side_tasks(facts: MergeFacts, name: str, n_shards: int) -> StageTasks:
@@ -80,9 +76,9 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         return facts.staging.unavailable
     figures = lay_out(None)
     layout = figures.layout
-    n = layout.n_shards
-    steps = [*side_steps(facts, "left", n), *side_steps(facts, "right", n)]
-    sizes = [side_tasks(facts, name, n).size for name in ("left", "right")]
+    tasks = {name: side_tasks(facts, name, layout.n_shards) for name in ("left", "right")}
+    steps = [step for name in tasks for step in side_steps(facts, name, tasks[name])]
+    sizes = [chosen.size for chosen in tasks.values()]
     output_nbytes = int(figures.cell_rows * widths.output)
     step = _cell_step(figures, figures.cell_rows, output_nbytes)
     stretch = stretch_nbytes(output_nbytes, max(facts.budget.task_nbytes, 0))
@@ -90,12 +86,12 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         rows = int(figures.cell_rows * stretch / output_nbytes)
         step = replace(step, written=_cell_step(figures, rows, stretch))
     steps.append(with_manifests(step, *sizes))
-    way: MergeWay = StagedMerge(layout=layout)
+    way: MergeWay = StagedMerge(layout=layout, tasks=tasks)
     if facts.ordered:
         moved = OrderedLayout(
             left=None, right=None, left_rows=figures.left_rows, right_rows=figures.right_rows
         )
-        way = OrderedMerge(layout=layout, ordered=moved)
+        way = OrderedMerge(layout=layout, ordered=moved, tasks=tasks)
     nbytes = facts.left.keys.rows * widths.left, facts.right.keys.rows * widths.right
     staged = staged_nbytes(*zip(nbytes, sizes, strict=True))
     return Offer(

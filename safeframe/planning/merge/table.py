@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 
 from safeframe import options
+from safeframe.facts.layout import StageTasks
 from safeframe.facts.merge import MergeFacts, TableFacts, TableMerge
 from safeframe.facts.plan import Cost, Step
 from safeframe.planning.costs import cost_of
+from safeframe.planning.exchange import stage_tasks
 from safeframe.planning.memory import (
     default_partition_nbytes,
     table_cell_peak_nbytes,
@@ -28,7 +30,7 @@ def no_room_for_table(facts: TableFacts) -> str:
     if largest > target:
         return f"a partition of the other side makes {format_nbytes(largest)} of result, above {format_nbytes(target)}"
     nbytes = format_nbytes(facts.keys.nbytes(facts.row_nbytes))
-    worst = max(step.task_peak_nbytes for step in _steps(facts))
+    worst = max(step.task_peak_nbytes for step in _steps(facts, _tasks(facts)))
     projected = facts.budget.projected_worker_nbytes(worst)
     allowed = options.TABLE_FRACTION * facts.budget.allowed_nbytes
     if projected > allowed:
@@ -46,7 +48,8 @@ def by_table(facts: MergeFacts) -> Offer | str:
         return table
     if why := no_room_for_table(table):
         return why
-    keys, steps = table.keys, _steps(table)
+    keys, tasks = table.keys, _tasks(table)
+    steps = _steps(table, tasks)
     other = "left" if keys.build_side == "right" else "right"
     return Offer(
         reasons=(
@@ -57,7 +60,7 @@ def by_table(facts: MergeFacts) -> Offer | str:
             f"the {other} side's rows stay in their partitions, and its keys need not be counted",
         ),
         steps=steps,
-        way=TableMerge(table=keys),
+        way=TableMerge(table=keys, tasks=tasks),
         output_partitions=max(1, table.probe.partitions),
         largest_rows=int(table.probe.largest_partition_rows.upper),
         partition_nbytes=_target(table),
@@ -67,7 +70,13 @@ def by_table(facts: MergeFacts) -> Offer | str:
     )
 
 
-def _steps(facts: TableFacts) -> tuple[Step, ...]:
+def _tasks(facts: TableFacts) -> StageTasks:
+    """Choose how the partitions of the side in the table are given to stage tasks."""
+    slices = facts.keys.n_slices(facts.row_nbytes)
+    return stage_tasks(facts.build_rows, facts.build.width.bounding, facts.budget, facts.build.source, slices)
+
+
+def _steps(facts: TableFacts, tasks: StageTasks) -> tuple[Step, ...]:
     keys = facts.keys
     table_nbytes = keys.nbytes(facts.row_nbytes)
     width = facts.build.width.bounding
@@ -75,14 +84,7 @@ def _steps(facts: TableFacts) -> tuple[Step, ...]:
     probe_nbytes = math.ceil(facts.probe.largest_partition_rows.upper * facts.probe.width.bounding)
     output_nbytes = _largest_nbytes(facts)
     return (
-        *stage_side_steps(
-            keys.build_side,
-            facts.build_rows,
-            width,
-            facts.build.source,
-            facts.budget,
-            keys.n_slices(facts.row_nbytes),
-        ),
+        *stage_side_steps(keys.build_side, facts.build_rows, width, facts.build.source, tasks),
         Step(
             kind=f"write a slice of the {keys.build_side} side's table",
             tasks=keys.n_slices(facts.row_nbytes),

@@ -85,9 +85,10 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
     figures = _divided(loads, widths, group_rows, default_shard_nbytes(task_nbytes))
     layout, slices, file_nbytes, input_rows, input_nbytes = figures
     peak = joined_file_peak_nbytes(input_rows=input_rows, input_nbytes=input_nbytes, group_rows=group_rows)
+    tasks = side_tasks(facts, "left", layout.n_shards), side_tasks(facts, "right", layout.n_shards)
     steps = (
-        *side_steps(facts, "left", layout.n_shards),
-        *side_steps(facts, "right", layout.n_shards),
+        *side_steps(facts, "left", tasks[0]),
+        *side_steps(facts, "right", tasks[1]),
         Step(
             kind="write compact files",
             tasks=layout.n_cells,
@@ -98,7 +99,6 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
             ),
         ),
     )
-    tasks = side_tasks(facts, "left", layout.n_shards), side_tasks(facts, "right", layout.n_shards)
     return WritePlan(
         reason=f"{rows_out / max(rows_in, 1):,.1f} rows out for each row of both sides",
         layout=layout,
