@@ -15,7 +15,7 @@ from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Codes, Counts, KeyStatistics
 from safeframe.facts.layout import OrderedLayout, ShardLayout, StageTasks
 from safeframe.facts.p2p import P2PFacts, P2PSettings
-from safeframe.facts.step import Step
+from safeframe.facts.step import Cost, Step
 from safeframe.units import format_count
 
 How = Literal["inner", "left", "right", "outer", "leftsemi", "leftanti", "cross"]
@@ -219,6 +219,8 @@ class MergeFacts:
     """Whether a side may be held whole by each worker."""
     ordered: bool = False
     """Whether the result has to be in key order, keys whole where they fit a partition."""
+    index_is_key: bool = False
+    """Whether the index of the result is the key: of partitions that rows are moved to, each is then a range of it."""
     p2p: tuple[P2PFacts, P2PFacts] | None = None
     """What P2P would meet on either side; None where it was not gathered."""
     p2p_refused: str = ""
@@ -315,6 +317,40 @@ class BroadcastMerge:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SlicedMerge:
+    """Every worker holds one side whole; the other one's partitions are read in slices, and each becomes a file."""
+
+    build_side: str
+    """The side that is held: ``"left"`` or ``"right"``."""
+    slice_nbytes: int
+    """Bytes of a slice, about, and of what is written at once."""
+    piece_rows: int
+    """Rows of a slice that are joined at once."""
+    by_columns: bool
+    """Whether a few columns are read at a time."""
+    directory: str | None
+    """Where columns wait for others; None for the worker's own directory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlicedWrite:
+    """Files that the partitions of one side become, joined slice by slice with the other side."""
+
+    reason: str
+    """Why that can be done, with figures."""
+    way: SlicedMerge
+    """How rows of both sides come together."""
+    steps: tuple[Step, ...]
+    """Kinds of tasks, in the order in which they run."""
+    files: int
+    """Files in all."""
+    largest_rows: int
+    """Rows of the largest one, at most."""
+    cost: Cost
+    """What moves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TableMerge:
     """One side is a memory-mapped table; the other one's partitions stay."""
 
@@ -344,7 +380,7 @@ class P2PMerge:
     """Buffers that the workers are held to."""
 
 
-MergeWay: TypeAlias = OrderedMerge | BroadcastMerge | TableMerge | StagedMerge | P2PMerge
+MergeWay: TypeAlias = OrderedMerge | BroadcastMerge | SlicedMerge | TableMerge | StagedMerge | P2PMerge
 """The ways in which rows of both sides come together."""
 
 
@@ -358,6 +394,8 @@ class MergeRun:
     """How rows of both sides come together."""
     write: WritePlan | str
     """How ``to_parquet`` writes the result without its rows, or why it has to make them."""
+    sliced: SlicedWrite | None = None
+    """How ``to_parquet`` writes its rows, where that is not partition by partition."""
 
     @property
     def layout(self) -> ShardLayout | None:
@@ -365,7 +403,7 @@ class MergeRun:
         match self.way:
             case OrderedMerge() | StagedMerge() | P2PMerge():
                 return self.way.layout
-            case BroadcastMerge() | TableMerge():
+            case BroadcastMerge() | SlicedMerge() | TableMerge():
                 return None
             case _:
                 assert_never(self.way)
@@ -379,7 +417,7 @@ class MergeRun:
     def build_side(self) -> str | None:
         """The side that every worker has all of; None where there is none."""
         match self.way:
-            case BroadcastMerge():
+            case BroadcastMerge() | SlicedMerge():
                 return self.way.build_side
             case TableMerge():
                 return self.way.table.build_side

@@ -21,6 +21,7 @@ def cost_of(
     joined_nbytes: float = 0.0,
     collected_nbytes: float = 0.0,
     by_p2p: bool = False,
+    share: float = 0.0,
 ) -> Cost:
     """Weigh what a strategy moves; see :class:`~safeframe.facts.step.Cost`.
 
@@ -34,6 +35,8 @@ def cost_of(
         What one worker joins to one frame and sends to each other, while these wait for it.
     by_p2p
         Whether what is staged, and fetched, passes through P2P.
+    share
+        The part of all this that one task does, if that is more than a thread's share.
 
     Examples
     --------
@@ -72,7 +75,7 @@ def cost_of(
         sent_nbytes=int(sent_nbytes + (budget.n_workers - 1) * collected_nbytes),
         joined_nbytes=int(joined_nbytes),
         tasks=tasks,
-        seconds=float(spread / threads + waited),
+        seconds=float(spread * max(share, 1 / threads) + waited),
     )
 
 

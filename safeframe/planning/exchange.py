@@ -95,7 +95,7 @@ def stage_tasks(
     )
     if not size.coarse:
         return replace(tasks, size=size)
-    slice_nbytes = _slice_nbytes(max(budget.task_nbytes, 0))
+    slice_nbytes = slice_nbytes_of(max(budget.task_nbytes, 0))
     slice_rows = math.ceil(slice_nbytes / max(row_nbytes, 1.0))
     taken = sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=slice_nbytes)
     room = max(budget.task_nbytes, 0) - taken - size.worker_nbytes
@@ -118,7 +118,7 @@ def _tasks(
         partition_rows, row_nbytes, budget, group, fixed_width=source.fixed_width, n_shards=n_shards
     )
     fits = group_peak_nbytes(partition_nbytes=nbytes, held_nbytes=held) <= task_nbytes
-    slice_nbytes = _slice_nbytes(task_nbytes)
+    slice_nbytes = slice_nbytes_of(task_nbytes)
     if nbytes <= slice_nbytes or (source.fixed_width and fits):
         return StageTasks(partitions=group, held_nbytes=held)
     by_columns = not source.whole and source.reader_nbytes > options.READER_FRACTION * task_nbytes
@@ -217,7 +217,8 @@ def with_manifests(step: Step, *sizes: ExchangeSize | None) -> Step:
     )
 
 
-def _slice_nbytes(task_nbytes: int) -> int:
+def slice_nbytes_of(task_nbytes: int) -> int:
+    """Choose how many bytes of a partition are taken at a time."""
     return max(
         options.LEAST_SLICE_NBYTES, min(options.SLICE_NBYTES, int(task_nbytes * options.SLICE_FRACTION))
     )

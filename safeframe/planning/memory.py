@@ -181,6 +181,43 @@ def broadcast_cell_peak_nbytes(
     )
 
 
+def sliced_cell_peak_nbytes(
+    *,
+    pages_nbytes: int,
+    slice_rows: int,
+    slice_nbytes: int,
+    piece_nbytes: int,
+    build_rows: int,
+    build_nbytes: int,
+    output_rows: int,
+    output_nbytes: int,
+) -> int:
+    """Return the peak of joining slices of a partition with a side that every worker holds whole, and of writing them.
+
+    Pages of what is read; a slice as it is read and as pandas; the build side, and as it is joined with a piece of
+    the slice; the result of that, and as much of the results before it as a slice has, in all copies of what is written.
+
+    Examples
+    --------
+    >>> sliced_cell_peak_nbytes(
+    ...     pages_nbytes=100_000,
+    ...     slice_rows=1000,
+    ...     slice_nbytes=24_000,
+    ...     piece_nbytes=24_000,
+    ...     build_rows=10,
+    ...     build_nbytes=160,
+    ...     output_rows=1000,
+    ...     output_nbytes=32_000,
+    ... )
+    381280
+    """
+    read = pages_nbytes + int(options.STAGE_COPIES * slice_nbytes)
+    joined = build_nbytes + int(options.FETCH_COPIES * (piece_nbytes + build_nbytes)) + output_nbytes
+    written = int(options.OUTPUT_COPIES * max(slice_nbytes, output_nbytes))
+    per_row = options.ROW_INDEX_NBYTES * (slice_rows + build_rows) + options.POSITION_NBYTES * output_rows
+    return read + joined + written + per_row
+
+
 def table_slice_peak_nbytes(*, places: int, row_nbytes: int, input_row_nbytes: float) -> int:
     """Return the peak of writing a slice of a table of as many rows as it has places.
 

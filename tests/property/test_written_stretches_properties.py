@@ -50,7 +50,7 @@ def written(ddf, directory, *, in_stretches, group_rows, write_index):
     with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler="sync"):
         if not in_stretches:
             patch.setattr(nodes, "is_addressed", lambda frame: False)
-            patch.setattr(nodes, "streamed", lambda frame: frame)
+            patch.setattr(nodes, "streamed", lambda frame, dataset: (frame, None))
         to_parquet(ddf, directory, row_group_rows=group_rows, write_index=write_index, strategy="rows")
     return {path.name: pq.ParquetFile(path) for path in Path(directory).glob("*.parquet")}
 
@@ -176,4 +176,8 @@ def test_a_merge_of_many_stretches(monkeypatch):
         in_dask(left, 2), in_dask(right, 2), on="k", strategy="staged", npartitions=1, memory="8GiB"
     )
     assert same_files(merged, group_rows=100, write_index=True) == 10
+    assert [len(frame) for frame in made] == [100] * 10
+    # Columns of it, too.
+    made.clear()
+    assert same_files(merged[["s", "a"]], group_rows=100, write_index=True) == 10
     assert [len(frame) for frame in made] == [100] * 10

@@ -70,8 +70,8 @@ def _staged(frame: Any, columns: StagedColumns, router: Router, directory: str, 
     return StagePartitions(frame, columns, router, directory, tasks).fuse()
 
 
-def _parts(frame: Any, slice_nbytes: int | None) -> list[SlicedPart] | None:
-    """Return partitions that are made inside stage tasks: in slices where they are; None where they need other tasks."""
+def parts_in_tasks(frame: Any, slice_nbytes: int | None) -> list[SlicedPart] | None:
+    """Return partitions that are made inside the tasks that take them: in slices where they are; None where they need other tasks."""
     if slice_nbytes is not None:
         sliced = sliced_frame(frame)
         parts = None if isinstance(sliced, str) else sliced.parts()
@@ -161,7 +161,7 @@ class StageGroups(Expr):  # type: ignore[misc]
     @functools.cached_property
     def parts(self) -> list[SlicedPart] | None:
         """The partitions; None where other tasks have a part in making them."""
-        return _parts(self.frame, self.tasks.slice_nbytes)
+        return parts_in_tasks(self.frame, self.tasks.slice_nbytes)
 
     def _divisions(self) -> Any:
         return (None,) * (-(-self.frame.npartitions // self.tasks.partitions) + 1)

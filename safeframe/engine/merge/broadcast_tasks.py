@@ -79,12 +79,19 @@ def broadcast_cell(
     """Join one partition with the side that every worker holds whole."""
     use_worker()
     as_planned(partition, planned)
+    return limit.passed(joined_with(partition, build, spec, build_side))
+
+
+def joined_with(
+    partition: pd.DataFrame, build: pd.DataFrame, spec: JoinSpec, build_side: str
+) -> pd.DataFrame:
+    """Join rows with the side that every worker holds whole."""
     left, right = (partition, build) if build_side == "right" else (build, partition)
     blocks = frame_block(left, spec.left), frame_block(right, spec.right)
     if spec.index is not None:
         # Rows that have an index stay in its order, by which dask finds them.
-        return limit.passed(join_in_place(*blocks, spec, 0 if build_side == "right" else 1))
-    return limit.passed(join_cell(*blocks, spec, 0, 1))
+        return join_in_place(*blocks, spec, 0 if build_side == "right" else 1)
+    return join_cell(*blocks, spec, 0, 1)
 
 
 def held_partition(part: PartitionTask, build: pd.DataFrame) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from safeframe.engine.merge.filters import moved_filter
 from safeframe.engine.merge.in_order_nodes import JoinFacts, OrderedCells, ordered_partitions
 from safeframe.engine.merge.in_order_tasks import seal_moved
 from safeframe.engine.merge.p2p_nodes import moved_cells
+from safeframe.engine.merge.sliced import sliced_cells
 from safeframe.engine.merge.tasks import (
     seal_merge,
     staged_cell,
@@ -48,6 +49,7 @@ from safeframe.facts.merge import (
     MergeRun,
     OrderedMerge,
     P2PMerge,
+    SlicedMerge,
     StagedMerge,
     TableMerge,
 )
@@ -188,6 +190,9 @@ class SafeMerge(Planned, CountedMerge):
             case BroadcastMerge():
                 planned = self._probe_facts(way.build_side)
                 return broadcast_cells(left, right, spec, way, planned, limit, self.divisions)
+            case SlicedMerge(build_side=build_side):
+                planned = self._probe_facts(build_side)
+                return sliced_cells(left, right, spec, way, planned, limit)
             case P2PMerge():
                 return moved_cells(left, right, spec, plan, way, self.planned_keys, limit)
             case StagedMerge(layout=layout, tasks=stage_tasks):

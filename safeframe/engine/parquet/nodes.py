@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.expressions import Blockwise, Expr, Projection
 from safeframe._dask.trees import lowered
 from safeframe.engine.parquet.commit import Begun, commit, local_entries
 from safeframe.engine.parquet.entries import generation_of
 from safeframe.engine.parquet.resume import save_division
 from safeframe.engine.parquet.swap import Swap
-from safeframe.engine.parquet.target import ParquetTarget
+from safeframe.engine.parquet.target import Dataset, ParquetTarget
 from safeframe.engine.parquet.tasks import WriteCell, write_file
 from safeframe.engine.parquet.without_rows import joined_files
 from safeframe.engine.planned.cells import CellMaker
@@ -40,11 +40,13 @@ class SafeToParquet(_Write):
     _parameters = ["frame", "target", "token", "known"]
 
     def _concrete(self) -> Any:
-        frame = lowered(streamed(self.frame))
+        planned, columns = streamed(self.frame, self.target)
+        frame = lowered(planned)
         if is_addressed(frame):
-            written = WriteCells(frame.hidden, self.target)
+            written = WriteCells(frame.hidden, self.target, columns)
         else:
-            written = WriteFiles(frame, self.target).simplify().fuse()
+            picked = frame if columns is None else Projection(frame, columns)
+            written = WriteFiles(picked, self.target).simplify().fuse()
         return CommitFiles(
             written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)
         )
@@ -86,7 +88,7 @@ class WriteFiles(Blockwise):  # type: ignore[misc]
 class WriteCells(Expr):  # type: ignore[misc]
     """One file for each output partition of a recipe, made where it is written, a stretch of rows at a time."""
 
-    _parameters = ["hidden", "target"]
+    _parameters = ["hidden", "target", "picked"]
     _meta = pd.Series([], dtype=object)
 
     def _divisions(self) -> Any:
@@ -94,10 +96,13 @@ class WriteCells(Expr):  # type: ignore[misc]
 
     def _layer(self) -> dict[Any, Any]:
         hidden: Hidden = self.hidden
+        picked = self.operand("picked")
         graph = hidden.before(range(self.npartitions))
         for number in range(self.npartitions):
             cell, key = hidden.output(number), (self._name, number)
-            graph[key] = Task(key, WriteCell(cell.func.rows, self.target, number), *cell.args, **cell.kwargs)
+            graph[key] = Task(
+                key, WriteCell(cell.func.rows, self.target, number, picked), *cell.args, **cell.kwargs
+            )
         return graph
 
 
@@ -109,12 +114,20 @@ def is_addressed(frame: Any) -> bool:
     return all(isinstance(getattr(task, "func", None), CellMaker) for task in outputs)
 
 
-def streamed(frame: Any) -> Any:
-    """Return a recipe's result as it is planned where its partitions go to files in stretches, or any other frame as it is."""
-    plan = frame.own_plan if isinstance(frame, Planned) else None
-    if plan is None or plan.streamed is plan:
-        return frame
-    return frame.substitute_parameters({"plan": plan.streamed})
+def streamed(frame: Any, dataset: Dataset) -> tuple[Any, list[Any] | None]:
+    """Return what a frame's files are made of, and which columns are picked of it; None for all.
+
+    Of a recipe's result, or of columns of it, that is the recipe as it is planned where its rows go to files in
+    stretches; of any other frame the frame.
+    """
+    made, columns = frame, None
+    if isinstance(frame, Projection) and isinstance(frame.operand("columns"), list):
+        made, columns = frame.frame, frame.operand("columns")
+    plan = made.own_plan if isinstance(made, Planned) else None
+    # Where each file has the schema of its own rows, these are made before any is written.
+    if plan is None or dataset.schema is None:
+        return frame, None
+    return made if plan.streamed is plan else made.substitute_parameters({"plan": plan.streamed}), columns
 
 
 class CommitFiles(Expr):  # type: ignore[misc]

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
-from safeframe.engine.planned.cells import CellRows
+from safeframe.engine.planned.cells import PickedRows, RowsToMake
 from safeframe.errors import (
     SchemaMismatchError,
     StagingError,
@@ -70,13 +70,12 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
         target = replace(target, schema=_own_schema(frame, target))
 
     def write(sink: Any) -> int:
-        _write(_row_groups(frame, group_rows), target, sink)
-        return len(frame)
+        return _write(_row_groups(frame, group_rows), target, sink)
 
     return put_file(target, target.file_name(number), write, int(frame.memory_usage().sum()))
 
 
-def write_cell(rows: CellRows, target: ParquetTarget, number: int) -> WrittenFile:
+def write_cell(rows: RowsToMake, target: ParquetTarget, number: int) -> WrittenFile:
     """Write an output partition of a recipe, a row group after the other, each made when it is written.
 
     Raises
@@ -98,14 +97,13 @@ def write_cell(rows: CellRows, target: ParquetTarget, number: int) -> WrittenFil
     first = next(stretches)
     if len(first) == rows.n_rows:
         return write_file(first, target, number)
-    nbytes = int(first.memory_usage().sum() / len(first) * rows.n_rows)
+    nbytes = int(first.memory_usage().sum() / max(1, len(first)) * (rows.n_rows or len(first)))
     # By iterators that let go of a stretch before they ask for the next one.
     made = itertools.chain(iter([first]), stretches)
     del first
 
     def write(sink: Any) -> int:
-        _write(map(functools.partial(_promised, target=target), made), target, sink)
-        return rows.n_rows
+        return _write(map(functools.partial(_promised, target=target), made), target, sink)
 
     return put_file(target, target.file_name(number), write, nbytes)
 
@@ -114,14 +112,19 @@ def write_cell(rows: CellRows, target: ParquetTarget, number: int) -> WrittenFil
 class WriteCell:
     """What writes an output partition, in the task that makes it."""
 
-    rows: Callable[..., CellRows]
+    rows: Callable[..., RowsToMake]
     """Returns its rows from the arguments of that task."""
     target: ParquetTarget
     number: int
+    picked: list[Any] | None
+    """Columns that are written; None for all."""
 
     def __call__(self, *arguments: Any) -> WrittenFile:
         """Write the partition."""
-        return write_cell(self.rows(*arguments), self.target, self.number)
+        rows = self.rows(*arguments)
+        return write_cell(
+            rows if self.picked is None else PickedRows(rows, self.picked), self.target, self.number
+        )
 
 
 def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
@@ -171,17 +174,18 @@ def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
         yield frame.iloc[start : start + rows]
 
 
-def _write(row_groups: Iterator[pd.DataFrame], target: Dataset, sink: Any) -> None:
-    table = arrow_table(next(row_groups), target)
+def _write(row_groups: Iterator[pd.DataFrame], target: Dataset, sink: Any) -> int:
+    table, rows = arrow_table(next(row_groups), target), 0
     with pq.ParquetWriter(
         sink, table.schema, **_writer_options(table.schema, table.columns, target)
     ) as writer:
         while True:
             writer.write_table(table, row_group_size=max(len(table), 1))
+            rows += len(table)
             del table
             frame = next(row_groups, None)
             if frame is None:
-                return
+                return rows
             table = arrow_table(frame, target)
             del frame
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -282,11 +282,49 @@ class CellRows:
         return frame
 
 
+class RowsToMake(Protocol):
+    """Rows of an output partition, or of a file, that are not made yet: :class:`CellRows` are, whose number is known."""
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many there are; None where that is known once they are made."""
+
+    def whole(self) -> pd.DataFrame:
+        """Make all of them."""
+
+    def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
+        """Make them in stretches, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class PickedRows:
+    """Some columns of rows that are not made yet."""
+
+    rows: RowsToMake
+    columns: list[Any]
+
+    @property
+    def n_rows(self) -> int | None:
+        """See :class:`RowsToMake`."""
+        return self.rows.n_rows
+
+    def whole(self) -> pd.DataFrame:
+        """See :class:`RowsToMake`."""
+        return self.rows.whole()[self.columns]
+
+    def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
+        """See :class:`RowsToMake`; rows of a stretch follow from the bytes of all columns."""
+        for frame in self.rows.stretches(rows_of):
+            holder = [frame]
+            del frame
+            yield holder.pop()[self.columns]
+
+
 @dataclass(frozen=True, slots=True)
 class CellMaker:
-    """What makes output partitions of rows that are addressed: a function of the cell's task."""
+    """What makes output partitions of rows that are made in stretches: a function of the cell's task."""
 
-    rows: Callable[..., CellRows]
+    rows: Callable[..., RowsToMake]
     """Returns the rows of a cell from the arguments of its task."""
 
     def __call__(self, *arguments: Any) -> pd.DataFrame:

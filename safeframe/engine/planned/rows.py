@@ -98,13 +98,18 @@ def as_planned(frame: pd.DataFrame, planned: PartRows | None) -> pd.DataFrame:
     RowConservationError
         When it has others.
     """
+    check_rows(len(frame), planned)
+    return frame
+
+
+def check_rows(found: int, planned: PartRows | None) -> None:
+    """Check how many rows a partition has; see :func:`as_planned`."""
     if planned is None:
-        return frame
+        return
     name, number, rows = planned
-    if len(frame) != rows:
+    if found != rows:
         msg = (
-            f"Partition {number} of {name} has {format_count(len(frame))} rows, and had {format_count(rows)} when "
+            f"Partition {number} of {name} has {format_count(found)} rows, and had {format_count(rows)} when "
             "the plan was made."
         )
-        raise data_changed(msg, planned=rows, found=len(frame))
-    return frame
+        raise data_changed(msg, planned=rows, found=found)

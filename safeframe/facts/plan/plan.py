@@ -13,7 +13,7 @@ from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFull
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
-from safeframe.facts.merge import MergeRun, P2PMerge, WritePlan
+from safeframe.facts.merge import MergeRun, P2PMerge, SlicedWrite, WritePlan
 from safeframe.facts.plan.run import Run
 from safeframe.facts.plan.text import plan_text
 from safeframe.facts.step import Candidate, Cost, Step
@@ -116,6 +116,21 @@ class Plan:
     @property
     def streamed(self) -> Plan:
         """The plan of writing the result row by row, with no partition whole in memory where that is possible."""
+        match self.run:
+            case MergeRun(sliced=SlicedWrite() as write):
+                return replace(
+                    self,
+                    strategy="broadcast",
+                    reasons=(write.reason,),
+                    steps=write.steps,
+                    output_partitions=write.files,
+                    largest_partition_nbytes=math.ceil(write.largest_rows * self.row_nbytes),
+                    staging_nbytes=0,
+                    staging_directory=None,
+                    staging_free_nbytes=None,
+                    run=replace(self.run, way=write.way, sliced=None),
+                    cost=write.cost,
+                )
         if all(step.written is None for step in self.steps):
             return self
         return replace(self, steps=tuple(step.written or step for step in self.steps))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from safeframe import options
 from safeframe.facts.estimate import Estimate, about
-from safeframe.facts.merge import MergeEstimate, MergeRun, WritePlan
+from safeframe.facts.merge import MergeEstimate, MergeRun, SlicedWrite, WritePlan
 from safeframe.units import format_count, format_nbytes
 
 if TYPE_CHECKING:
@@ -204,6 +204,12 @@ def _parquet(plan: Plan) -> list[str]:
             return [
                 f"compact encoding: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
                 f"in row groups of up to {format_count(write.group_rows)} rows; projected {format_nbytes(projected)} per worker",
+            ]
+        case MergeRun(sliced=SlicedWrite(reason=reason, files=files)):
+            projected = plan.streamed.projected_worker_nbytes
+            return [
+                f"{_plural(files, 'file')}: {reason}",
+                f"nothing is staged; projected {format_nbytes(projected)} per worker",
             ]
         case MergeRun(write=str(why)):
             return [f"written row by row: {why}"]

@@ -7,24 +7,26 @@ partition, of as many rows as can make that much in the worst case.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from safeframe import options
 from safeframe.facts.keys import Counts
-from safeframe.facts.merge import BroadcastMerge, How, MergeFacts, SideFacts
+from safeframe.facts.merge import BroadcastMerge, MergeFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of, is_tie
 from safeframe.planning.memory import (
     broadcast_cell_peak_nbytes,
     cell_reason,
-    collected_peak_nbytes,
     largest_partition_nbytes,
 )
-from safeframe.planning.merge.key_loads import key_loads
+from safeframe.planning.merge.build_side import (
+    BuildSide,
+    MostOutput,
+    build_side,
+    build_sides,
+    collect_step,
+    most_output,
+)
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.units import format_count, format_nbytes
 
@@ -34,7 +36,7 @@ def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Of
     if not facts.may_broadcast:
         return "broadcast=False was given"
     offers, reasons = [], []
-    for build in _build_sides(facts.how):
+    for build in build_sides(facts.how):
         offer = _broadcast_of(build, facts, widths, partition_nbytes)
         if isinstance(offer, Offer):
             offers.append(offer)
@@ -49,78 +51,11 @@ def by_broadcast(facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Of
     return "; ".join(reasons) or f"neither side of an {facts.how} merge may be held whole on each worker"
 
 
-def _build_sides(how: How) -> tuple[str, ...]:
-    """Name the sides that may be broadcast: never one whose unmatched rows stay."""
-    if how in ("inner", "cross"):
-        return ("right", "left")
-    if how in ("left", "leftsemi", "leftanti"):
-        return ("right",)
-    return ("left",) if how == "right" else ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Sides:
-    """The two sides of a broadcast."""
-
-    build: str
-    """The name of the side that is held."""
-    build_rows: int
-    build_nbytes: int
-    probe: SideFacts
-    probe_width: float
-    """Bytes of a row of the other side."""
-
-    @property
-    def rows(self) -> Counts:
-        """Rows of the other side's partitions."""
-        return self.probe.keys.partitions.rows
-
-    def nbytes(self, rows: int) -> int:
-        """Bytes of rows of the other side."""
-        return int(rows * self.probe_width)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _MostOutput:
-    """How many result rows so many probe rows can make: as if they had the keys that multiply most."""
-
-    rows: npt.NDArray[np.float64]
-    """Probe rows, from none on, keys that multiply most first."""
-    made: npt.NDArray[np.float64]
-    """Result rows of these."""
-
-    def of(self, rows: int) -> int:
-        """Bound the result rows of some probe rows."""
-        return math.ceil(float(np.interp(rows, self.rows, self.made)) - 1e-6)
-
-    def most_rows(self, made: float) -> int:
-        """Return the most probe rows that make no more result rows than that."""
-        if self.made[-1] <= made:
-            return 2**62
-        last = int(np.searchsorted(self.made, made, side="right")) - 1
-        rise = (self.made[last + 1] - self.made[last]) / (self.rows[last + 1] - self.rows[last])
-        return int(self.rows[last] + (made - self.made[last]) / rise + 1e-6)
-
-
 def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbytes: int) -> Offer | str:
-    build_side, probe_side = (facts.right, facts.left) if build == "right" else (facts.left, facts.right)
-    build_width, probe_width = (
-        (widths.right, widths.left) if build == "right" else (widths.left, widths.right)
-    )
-    sides = _Sides(
-        build=build,
-        build_rows=build_side.keys.rows,
-        build_nbytes=int(build_side.keys.rows * build_width),
-        probe=probe_side,
-        probe_width=probe_width,
-    )
-    cap = int(max(facts.budget.task_nbytes, 0) * options.BROADCAST_FRACTION)
-    if sides.build_nbytes > cap and facts.strategy is None:
-        return (
-            f"the {build} side takes {format_nbytes(sides.build_nbytes)} in memory, and each worker has "
-            f"{format_nbytes(cap)} for a copy"
-        )
-    output = _most_output(facts, build)
+    sides = build_side(build, facts, widths)
+    if isinstance(sides, str):
+        return sides
+    output = most_output(facts, build)
     most = _most_nbytes(facts, sides, partition_nbytes)
     pieces = _pieces(facts, sides, output, most, widths.output)
     if isinstance(pieces, str):
@@ -134,7 +69,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
     read_rows = sides.rows.sum()
     steps = _steps(sides, output, pieces, widths.output, again=False)
     again = False
-    if (pieces > 1).any() and probe_side.profile.source.self_made:
+    if (pieces > 1).any() and sides.probe.profile.source.self_made:
         reads = float((sides.rows * pieces).sum() / max(1, read_rows))
         if (
             _projected_nbytes(facts, steps) > facts.budget.usable_nbytes
@@ -181,7 +116,7 @@ def _projected_nbytes(facts: MergeFacts, steps: tuple[Step, ...]) -> int:
     return facts.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in steps))
 
 
-def _most_nbytes(facts: MergeFacts, sides: _Sides, partition_nbytes: int) -> int:
+def _most_nbytes(facts: MergeFacts, sides: BuildSide, partition_nbytes: int) -> int:
     """Return what an output partition may have."""
     if facts.partition_nbytes is not None:
         return partition_nbytes
@@ -195,7 +130,7 @@ def _most_nbytes(facts: MergeFacts, sides: _Sides, partition_nbytes: int) -> int
 
 
 def _pieces(
-    facts: MergeFacts, sides: _Sides, output: _MostOutput, most_nbytes: int, output_width: float
+    facts: MergeFacts, sides: BuildSide, output: MostOutput, most_nbytes: int, output_width: float
 ) -> Counts | str:
     """Return in how many pieces each partition of the probe is cut, or why cutting does not help."""
     rows = output.most_rows(most_nbytes // max(output_width, 1e-9))
@@ -221,20 +156,10 @@ def _piece_rows(rows: Counts, pieces: Counts) -> Counts:
 
 
 def _steps(
-    sides: _Sides, output: _MostOutput, pieces: Counts, output_width: float, *, again: bool
+    sides: BuildSide, output: MostOutput, pieces: Counts, output_width: float, *, again: bool
 ) -> tuple[Step, ...]:
     build, build_nbytes = sides.build, sides.build_nbytes
-    steps = [
-        Step(
-            kind=f"collect the {build} side",
-            tasks=1,
-            task_peak_nbytes=collected_peak_nbytes(rows=sides.build_rows, nbytes=build_nbytes),
-            reason=(
-                f"{format_nbytes(build_nbytes)} × {options.COLLECT_COPIES:g}, its partitions and joined into one, and "
-                f"{options.ROW_INDEX_NBYTES} B for each of its {format_count(sides.build_rows)} rows"
-            ),
-        )
-    ]
+    steps = [collect_step(sides)]
     cut = pieces > 1
     rows = int(_piece_rows(sides.rows, pieces).max(initial=0))
     largest = sides.nbytes(int(sides.rows[cut].max(initial=0)))
@@ -292,24 +217,3 @@ def _steps(
         )
     )
     return tuple(steps)
-
-
-def _most_output(facts: MergeFacts, build: str) -> _MostOutput:
-    """Bound the result rows of probe rows, however the keys are spread over the partitions."""
-    most = 2.0**62
-    if facts.how in ("leftsemi", "leftanti"):
-        return _MostOutput(rows=np.array([0.0, most]), made=np.array([0.0, most]))
-    loads = key_loads(facts.left.keys, facts.right.keys, facts.how)
-    probe, other = (loads.left, loads.right) if build == "right" else (loads.right, loads.left)
-    null_probe, null_other = (
-        (loads.null_left, loads.null_right) if build == "right" else (loads.null_right, loads.null_left)
-    )
-    # A row without a match stays, but in an inner merge, of whose keys none may be missing here.
-    alone = 0.0 if facts.how in ("inner", "cross") and loads.exact else 1.0
-    factor = np.append(np.maximum(other / loads.weight, alone), max(alone, null_other))
-    rows = np.append(probe, null_probe)
-    margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
-    heaviest = np.argsort(-factor, kind="stable")
-    heaviest = heaviest[rows[heaviest] > 0]
-    ends, made = np.cumsum(rows[heaviest]), np.cumsum(rows[heaviest] * factor[heaviest])
-    return _MostOutput(rows=np.append(0.0, ends), made=margin * np.append(0.0, made))

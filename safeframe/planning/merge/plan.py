@@ -33,6 +33,7 @@ from safeframe.planning.merge.load_widths import load_widths
 from safeframe.planning.merge.offer import Offer, bounding_widths, output_target
 from safeframe.planning.merge.p2p import by_p2p
 from safeframe.planning.merge.shards import LayoutFigures, lay_out
+from safeframe.planning.merge.sliced import plan_sliced
 from safeframe.planning.merge.staged import by_staged
 from safeframe.planning.merge.table import by_table
 from safeframe.planning.merge.without_rows import plan_write
@@ -113,6 +114,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
     write: WritePlan | str = "a merge with keys that come once repeats no row of the other side"
     if not isinstance(offer.way, TableMerge):
         write = plan_write(facts, widths, loads())
+    sliced = plan_sliced(facts, widths, offer) if isinstance(write, str) else None
     return Plan(
         recipe=recipe,
         strategy=decision.strategy,
@@ -130,7 +132,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         staging_nbytes=offer.staging_nbytes,
         staging_free_nbytes=None if offer.staging is None else offer.staging.free_nbytes,
         staging_directory=None if offer.staging is None else offer.staging.directory,
-        run=MergeRun(estimate=facts.estimate, way=offer.way, write=write),
+        run=MergeRun(estimate=facts.estimate, way=offer.way, write=write, sliced=sliced),
         advice=offer.advice,
         cost=offer.cost,
         sources=facts.sources,

@@ -20,6 +20,7 @@ from safeframe.facts.merge import (
     MergeWay,
     OrderedMerge,
     P2PMerge,
+    SlicedMerge,
     StagedMerge,
     TableMerge,
     WritePlan,
@@ -170,11 +171,11 @@ def result_divisions(sizes: JoinSizes, way: MergeWay) -> tuple[Any, ...] | None:
             return None
         case BroadcastMerge(build_side=build_side) | TableMerge(table=KeyTable(build_side=build_side)):
             return _of_rows_that_stay(sizes.sides, build_side)
-        case P2PMerge():
+        case P2PMerge() | SlicedMerge():
             return None
         case OrderedMerge() | StagedMerge():
             schema = sizes.sides.terms.schema
-            if not _index_is_key(sizes.sides) or not in_key_order(schema):
+            if not index_is_key(sizes.sides) or not in_key_order(schema):
                 return None
             left, right = sizes.left.keys.partitions, sizes.right.keys.partitions
             return join_divisions(way.layout, schema, left, right)
@@ -197,7 +198,8 @@ def _of_rows_that_stay(sides: KeyedSides, build_side: str) -> tuple[Any, ...] | 
     return tuple(frame.divisions)
 
 
-def _index_is_key(sides: KeyedSides) -> bool:
+def index_is_key(sides: KeyedSides) -> bool:
+    """Return whether the index of the result is the key of both sides."""
     index = sides.output.index
     if index is None:
         return False

@@ -18,7 +18,7 @@ from safeframe._dask.parquet import files_read
 from safeframe._dask.trees import fingerprint
 from safeframe.choices import check_choice
 from safeframe.engine.merge.nodes import FilteredMerge, SafeMerge
-from safeframe.engine.parquet.nodes import JoinedToParquet, SafeToParquet
+from safeframe.engine.parquet.nodes import JoinedToParquet, SafeToParquet, streamed
 from safeframe.engine.parquet.swap import Swap, writes_inside
 from safeframe.engine.parquet.target import Dataset, ParquetTarget
 from safeframe.engine.parquet.without_rows import JoinedFrame, joined_form, joined_frame, unwritable
@@ -63,10 +63,11 @@ class _WrittenRows:
     """Each partition is written as it is."""
 
     ddf: dd.DataFrame
+    dataset: Dataset
 
     @property
     def files(self) -> int:
-        return int(self.ddf.npartitions)
+        return int(streamed(self.ddf.expr.simplify(), self.dataset)[0].npartitions)
 
     @property
     def counted_rows(self) -> int | None:
@@ -171,8 +172,8 @@ def prepare_write(
     """
     place = dataset.target
     known = _files_read_from(ddf, place) if dataset.is_local else ()
-    entries = check_target(dataset, ddf.npartitions, known)
     way = _choose(ddf, dataset, strategy, resume=resume)
+    entries = check_target(dataset, way.files, known)
     check_file_names(dataset.name_function, dataset.first, way.files)
     sizes = way.sizes()
     if max_output is not None:
@@ -224,7 +225,7 @@ def _choose(
     if resume or strategy == "blocks":
         msg = f"This frame cannot be written in the compact encoding, without its rows: {found}."
         raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
-    return _WrittenRows(ddf)
+    return _WrittenRows(ddf, dataset)
 
 
 def _files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:
