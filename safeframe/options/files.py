@@ -138,6 +138,9 @@ JOINED_KEPT_PAGES = 64
 ENCODING_SAMPLE = 2048
 """Values of a column by which its encoding and codec are chosen."""
 
+ENCODING_FILES = 16
+"""Files of one write that a process encodes alike, before it looks at the values of one again."""
+
 DICTIONARY_REPEATS = 3.0
 """Times each value is there from which on a dictionary pays: an entry costs its value once and a hash for every row."""
 

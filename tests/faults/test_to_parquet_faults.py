@@ -40,7 +40,7 @@ if moment == "before writing":
 elif moment == "while writing":
     write, parquet_nodes.write_file = parquet_nodes.write_file, lambda *a: write(*a) if a[2] < 2 else die()
 elif moment == "in a file":
-    parquet_tasks._writer_options = die
+    parquet_tasks.file_options = die
 elif moment == "before the swap":
     parquet_commit.exchange_directories = die
 elif moment == "after the swap":

@@ -11,7 +11,7 @@ import functools
 import itertools
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe import options
+from safeframe.engine.parquet.encodings import file_options
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.engine.planned.cells import PickedRows, RowsToMake
 from safeframe.errors import (
@@ -32,7 +33,6 @@ from safeframe.errors import (
     UnsupportedError,
 )
 from safeframe.kernels.columns.values import as_promised, floats_to_arrow
-from safeframe.kernels.parquet.writer_options import writer_options
 from safeframe.planning.parquet import row_group_rows
 from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_nbytes
@@ -65,14 +65,15 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
     Memory: the partition, and one row group in Arrow and encoded.
     """
     frame = _promised(frame, target)
-    group_rows = target.group_rows or row_group_rows(target.group_nbytes, _row_nbytes(frame))
+    nbytes = _nbytes(frame)
+    group_rows = target.group_rows or row_group_rows(target.group_nbytes, nbytes / max(len(frame), 1))
     if target.schema is None and len(frame) > group_rows:
         target = replace(target, schema=_own_schema(frame, target))
 
     def write(sink: Any) -> int:
         return _write(_row_groups(frame, group_rows), target, sink)
 
-    return put_file(target, target.file_name(number), write, int(frame.memory_usage().sum()))
+    return put_file(target, target.file_name(number), write, nbytes)
 
 
 def write_cell(rows: RowsToMake, target: ParquetTarget, number: int) -> WrittenFile:
@@ -174,11 +175,9 @@ def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
         yield frame.iloc[start : start + rows]
 
 
-def _write(row_groups: Iterator[pd.DataFrame], target: Dataset, sink: Any) -> int:
+def _write(row_groups: Iterator[pd.DataFrame], target: ParquetTarget, sink: Any) -> int:
     table, rows = arrow_table(next(row_groups), target), 0
-    with pq.ParquetWriter(
-        sink, table.schema, **_writer_options(table.schema, table.columns, target)
-    ) as writer:
+    with pq.ParquetWriter(sink, table.schema, **file_options(table, target)) as writer:
         while True:
             writer.write_table(table, row_group_size=max(len(table), 1))
             rows += len(table)
@@ -198,19 +197,17 @@ def _own_schema(frame: pd.DataFrame, target: Dataset) -> pa.Schema:
         raise conversion_error(error, target) from error
 
 
-def _writer_options(schema: pa.Schema, columns: Sequence[pa.ChunkedArray], target: Dataset) -> dict[str, Any]:
-    options = writer_options(schema, columns, target.compression)
-    given = dict(target.writer_options)
-    own = ("use_dictionary", "column_encoding", "use_byte_stream_split", "store_decimal_as_integer")
-    if not given.keys().isdisjoint(own):
-        # pyarrow refuses an encoding for what has a dictionary.
-        options = {"compression": options["compression"], "use_dictionary": "column_encoding" not in given}
-    return options | given
-
-
-def _row_nbytes(frame: pd.DataFrame) -> float:
-    head = frame.iloc[: len(frame) : max(1, len(frame) // options.ROW_GROUP_WIDTH_ROWS)]
-    return float(head.memory_usage(deep=True).sum()) / max(len(head), 1)
+def _nbytes(frame: pd.DataFrame) -> int:
+    """Return the bytes of a partition, objects by some of them."""
+    nbytes = int(frame.memory_usage().sum())
+    objects = frame.dtypes.to_numpy() == np.dtype(object)
+    if not objects.any():
+        return nbytes
+    head = frame.iloc[
+        : len(frame) : max(1, len(frame) // options.ROW_GROUP_WIDTH_ROWS), np.flatnonzero(objects)
+    ]
+    deep = head.memory_usage(index=False, deep=True).sum() - head.memory_usage(index=False).sum()
+    return nbytes + int(deep * len(frame) / max(len(head), 1))
 
 
 def arrow_table(frame: pd.DataFrame, target: Dataset) -> pa.Table:

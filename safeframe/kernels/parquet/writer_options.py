@@ -96,11 +96,31 @@ def writer_options(
     }
     if any(_is_small_decimal(column.type) for column in columns):
         chosen["store_decimal_as_integer"] = True
-    widest = max((column.nbytes / max(len(column), 1) for column in columns), default=0.0)
-    if widest * _BATCH_VALUES > options.PAGE_NBYTES:
-        # A page is looked at for its size after so many values.
-        chosen["write_batch_size"] = max(1, int(options.PAGE_NBYTES / widest))
     return chosen
+
+
+def page_options(columns: Sequence[pa.ChunkedArray]) -> dict[str, Any]:
+    """Keep pages of wide values to their size, which is looked at after a number of values.
+
+    Parameters
+    ----------
+    columns
+        The first rows of a file.
+
+    Returns
+    -------
+    dict
+        Arguments of :class:`pyarrow.parquet.ParquetWriter`; empty where its own serve.
+
+    Examples
+    --------
+    >>> page_options([pa.chunked_array([["a" * 2**20]])])
+    {'write_batch_size': 1}
+    """
+    widest = max((column.nbytes / max(len(column), 1) for column in columns), default=0.0)
+    if widest * _BATCH_VALUES <= options.PAGE_NBYTES:
+        return {}
+    return {"write_batch_size": max(1, int(options.PAGE_NBYTES / widest))}
 
 
 def check_compression(compression: Compression, columns: list[str]) -> None:

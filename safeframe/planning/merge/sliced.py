@@ -24,7 +24,7 @@ from safeframe.facts.merge import (
     TableMerge,
 )
 from safeframe.facts.plan import Step
-from safeframe.planning.costs import cost_of
+from safeframe.planning.costs import cost_of, is_tie
 from safeframe.planning.exchange import slice_nbytes_of
 from safeframe.planning.memory import sliced_cell_peak_nbytes
 from safeframe.planning.merge.build_side import BuildSide, build_side, build_sides, collect_step, most_output
@@ -53,7 +53,7 @@ def plan_sliced(facts: MergeFacts, widths: Widths, offer: Offer) -> SlicedWrite 
         return None
     if facts.partition_nbytes is not None or facts.npartitions is not None:
         return None  # files are as large as partitions that were requested
-    if isinstance(offer.way, TableMerge) or (isinstance(offer.way, BroadcastMerge) and not offer.way.pieces):
+    if isinstance(offer.way, TableMerge):
         return None
     if isinstance(offer.way, OrderedMerge) and not offer.moved:
         return None
@@ -61,9 +61,17 @@ def plan_sliced(facts: MergeFacts, widths: Widths, offer: Offer) -> SlicedWrite 
     found = [_of_build(build, facts, widths, budget) for build in build_sides(facts.how)]
     writes = [one for one in found if one is not None]
     best = min(writes, key=lambda write: write.cost.seconds, default=None)
-    if best is None or best.cost.seconds >= offer.cost.seconds:
+    if best is None:
         return None
-    return best
+    if isinstance(offer.way, BroadcastMerge) and not offer.way.pieces:
+        # The same, of partitions that are made whole: slices of them take less memory.
+        smaller = _peak_nbytes(best.steps) < _peak_nbytes(offer.steps)
+        return best if smaller and is_tie(best.cost.seconds, offer.cost.seconds) else None
+    return best if best.cost.seconds < offer.cost.seconds else None
+
+
+def _peak_nbytes(steps: tuple[Step, ...]) -> int:
+    return max(step.task_peak_nbytes for step in steps)
 
 
 def _of_build(build: str, facts: MergeFacts, widths: Widths, budget: Budget) -> SlicedWrite | None:
@@ -82,7 +90,7 @@ def _of_build(build: str, facts: MergeFacts, widths: Widths, budget: Budget) -> 
         sides, source, slice_rows, piece_rows, output.of(piece_rows), widths.output, slice_nbytes, by_columns
     )
     steps = (collect_step(sides), step)
-    if budget.projected_worker_nbytes(max(one.task_peak_nbytes for one in steps)) > budget.usable_nbytes:
+    if budget.projected_worker_nbytes(_peak_nbytes(steps)) > budget.usable_nbytes:
         return None
     rows, largest = int(sides.rows.sum()), int(sides.rows.max(initial=0))
     joins = math.ceil(rows / piece_rows) + len(sides.rows)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from safeframe.errors import ValidationError
-from safeframe.kernels.parquet.writer_options import check_compression, writer_options
+from safeframe.kernels.parquet.writer_options import check_compression, page_options, writer_options
 
 
 def options_of(table, compression="auto"):
@@ -97,8 +97,9 @@ def test_decimals_are_packed_as_integers_where_they_fit(values, encoding, digits
 
 def test_pages_of_long_strings_stay_small():
     table = pa.table({"long": [f"{i:06d}" * 8000 for i in range(400)]})
-    chosen = options_of(table, compression="none")
+    chosen = options_of(table, compression="none") | page_options(table.columns)
     assert 10 <= chosen["write_batch_size"] <= 40
+    assert page_options(pa.table({"short": ["a"] * 400}).columns) == {}
     sink = io.BytesIO()
     pq.write_table(table, sink, **chosen)
     assert pq.read_table(sink).equals(table)
