@@ -9,6 +9,7 @@ Does not cover: the choice (``kernels.parquet.writer_options``).
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,17 +37,21 @@ _last: list[_Choice] = []
 """The last choice, of the write that this process has part in; writes at the same time choose anew."""
 
 
-def file_options(table: pa.Table, target: ParquetTarget) -> dict[str, Any]:
+def file_options(
+    schema: pa.Schema, columns: Sequence[pa.ChunkedArray], target: ParquetTarget
+) -> dict[str, Any]:
     """Return the arguments of pyarrow's writer for a file.
 
     Parameters
     ----------
-    table
+    schema
+        That of the file.
+    columns
         Its first row group.
     target
         The write that the file is of.
     """
-    chosen = _chosen(table, target) | page_options(table.columns)
+    chosen = _chosen(schema, columns, target) | page_options(columns)
     given = dict(target.writer_options)
     own = ("use_dictionary", "column_encoding", "use_byte_stream_split", "store_decimal_as_integer")
     if not given.keys().isdisjoint(own):
@@ -55,20 +60,21 @@ def file_options(table: pa.Table, target: ParquetTarget) -> dict[str, Any]:
     return chosen | given
 
 
-def _chosen(table: pa.Table, target: ParquetTarget) -> dict[str, Any]:
+def _chosen(schema: pa.Schema, columns: Sequence[pa.ChunkedArray], target: ParquetTarget) -> dict[str, Any]:
     of = target.directory, target.compression
+    rows = max(map(len, columns), default=0)
     with _lock:
         for choice in _last:
             # Not for many more rows, among which values may repeat that did not among few.
             if (
                 choice.of == of
-                and len(table) <= 2 * choice.rows
+                and rows <= 2 * choice.rows
                 and choice.files < options.ENCODING_FILES
-                and choice.schema.equals(table.schema)
+                and choice.schema.equals(schema)
             ):
                 choice.files += 1
                 return choice.arguments
-    arguments = writer_options(table.schema, table.columns, target.compression)
+    arguments = writer_options(schema, columns, target.compression)
     with _lock:
-        _last[:] = [_Choice(of, table.schema, len(table), arguments)]
+        _last[:] = [_Choice(of, schema, rows, arguments)]
     return arguments

@@ -177,7 +177,7 @@ def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
 
 def _write(row_groups: Iterator[pd.DataFrame], target: ParquetTarget, sink: Any) -> int:
     table, rows = arrow_table(next(row_groups), target), 0
-    with pq.ParquetWriter(sink, table.schema, **file_options(table, target)) as writer:
+    with pq.ParquetWriter(sink, table.schema, **file_options(table.schema, table.columns, target)) as writer:
         while True:
             writer.write_table(table, row_group_size=max(len(table), 1))
             rows += len(table)

@@ -25,7 +25,7 @@ from safeframe.planning.merge.plan import MERGE_STRATEGIES, ORDERED_STRATEGIES
 from safeframe.prepare.arguments import Side, as_frame, given_budget
 from safeframe.prepare.dask_arguments import MergeMoves
 from safeframe.prepare.merge.keys import KeyArguments, KeyedSides, keyed_sides
-from safeframe.prepare.merge.result import check_validate, check_validate_kind, index_is_key, refuse_larger
+from safeframe.prepare.merge.result import check_validate, check_validate_kind, refuse_larger
 from safeframe.prepare.merge.rounded_integers import match_counted
 from safeframe.prepare.merge.sizes import JoinSizes, check_how, look_at_p2p, size_join
 from safeframe.prepare.merge.table import NoTable, TableSizes, size_table
@@ -144,7 +144,7 @@ def merge_facts(left: Side, right: Side, request: MergeRequest) -> tuple[JoinSiz
         npartitions=request.moves.npartitions,
         may_broadcast=request.moves.may_broadcast,
         ordered=request.check_order is not None,
-        index_is_key=index_is_key(sizes.sides),
+        index_is_key=sizes.sides.index_is_key,
         p2p=p2p,
         p2p_refused=p2p_refused,
         table=table,

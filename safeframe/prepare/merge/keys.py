@@ -62,6 +62,20 @@ class KeyedSides:
         """The left and the right side, each with its keys."""
         return (self.left, self.terms.keys.left), (self.right, self.terms.keys.right)
 
+    @property
+    def index_is_key(self) -> bool:
+        """Whether the index of the result is the key of both sides."""
+        index = self.output.index
+        if index is None:
+            return False
+        for place, (frame, keys) in zip((index.left, index.right), self.keys, strict=True):
+            if place is None:
+                continue
+            column = frame._meta.columns[place]
+            if keys.on != (column,) or isinstance(frame._meta[column].dtype, pd.CategoricalDtype):
+                return False
+        return True
+
 
 def keyed_sides(left: dd.DataFrame, right: dd.DataFrame, arguments: KeyArguments) -> KeyedSides:
     """Work out the keys of both sides and the names of the result, as :func:`pandas.merge` does.

@@ -175,7 +175,7 @@ def result_divisions(sizes: JoinSizes, way: MergeWay) -> tuple[Any, ...] | None:
             return None
         case OrderedMerge() | StagedMerge():
             schema = sizes.sides.terms.schema
-            if not index_is_key(sizes.sides) or not in_key_order(schema):
+            if not sizes.sides.index_is_key or not in_key_order(schema):
                 return None
             left, right = sizes.left.keys.partitions, sizes.right.keys.partitions
             return join_divisions(way.layout, schema, left, right)
@@ -196,17 +196,3 @@ def _of_rows_that_stay(sides: KeyedSides, build_side: str) -> tuple[Any, ...] | 
     ):
         return None
     return tuple(frame.divisions)
-
-
-def index_is_key(sides: KeyedSides) -> bool:
-    """Return whether the index of the result is the key of both sides."""
-    index = sides.output.index
-    if index is None:
-        return False
-    for place, (frame, keys) in zip((index.left, index.right), sides.keys, strict=True):
-        if place is None:
-            continue
-        column = frame._meta.columns[place]
-        if keys.on != (column,) or isinstance(frame._meta[column].dtype, pd.CategoricalDtype):
-            return False
-    return True

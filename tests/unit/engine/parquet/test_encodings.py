@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from safeframe.engine.parquet import encodings
-from safeframe.engine.parquet.encodings import file_options
 
 
 @pytest.fixture
@@ -28,6 +27,10 @@ def looked_at(monkeypatch):
 
 def target(directory="a", compression="auto", **given):
     return SimpleNamespace(directory=directory, compression=compression, writer_options=tuple(given.items()))
+
+
+def file_options(table, target):
+    return encodings.file_options(table.schema, table.columns, target)
 
 
 def table(rows, kind=None):
