@@ -160,10 +160,12 @@ def to_parquet(
     filters use one side each, is written without materialising its rows if the
     workers share a staging directory: each side's values as dictionaries, and codes that repeat them (the
     compact encoding). Such files have some 128 MiB and are ordinary parquet; ``safeframe.explain(merged)`` says
-    which way is taken, and their size. An index that counts rows then counts those of each file.
+    which way is taken, and their size. An index that counts rows then counts those of each file. A merge of
+    parquet files with a small side is written from slices of the other side's partitions where that is cheaper, a file
+    for each, and nothing is staged.
 
     **Memory.** A partition, and one of its row groups twice: at most three times the partition. The task that
-    computes a partition also writes it. The result of a recipe, as it is, is made a row group at a time where its
+    computes a partition also writes it. The result of a recipe, or columns of it, is made a row group at a time where its
     rows were staged: what a task holds then does not grow with ``partition_size``.
 
     **Disk.** New files are next to the old ones until the swap. They are not synced: a power failure may lose some.
