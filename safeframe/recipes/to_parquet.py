@@ -97,7 +97,7 @@ def to_parquet(
     row_group_rows
         Rows of a row group. By default as many as fit an eighth of what one
         task may use, 64 MiB at most; also an upper bound for a merge in the
-        compact encoding. ``row_group_size`` is another name for it.
+        compact encoding, or that is written from slices. ``row_group_size`` is another name for it.
     memory
         Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
         the smallest limit of the connected workers; without a client, the

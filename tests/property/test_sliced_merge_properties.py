@@ -9,6 +9,7 @@ import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,3 +177,14 @@ def test_the_plan_says_how_files_are_written(tmp_path):
     assert plan.staging_nbytes > 0 == plan.written.staging_nbytes
     assert "2 files: the right side takes" in str(plan)
     assert [step.tasks for step in plan.written.steps] == [1, 2]
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(1, [1] * 200), (3, [3] * 66 + [2]), (1000, None)])
+def test_row_groups_have_the_rows_that_were_requested_however_slices_end(tmp_path, rows, groups):
+    frames(tmp_path)
+    merged = safeframe.merge(*read(tmp_path), on="k", how="left", memory="8GiB")
+    written(merged, tmp_path / "out", row_group_rows=rows)
+    file = pq.ParquetFile(tmp_path / "out" / "part.1.parquet").metadata
+    found = [file.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert sum(found) == 200
+    assert groups is None or found == groups

@@ -112,21 +112,33 @@ class SlicedRows:
             When the partition has other rows than were planned.
         """
         rows = nbytes = 0
+        rest: pd.DataFrame | None = None
         for gathered in self._gathered():
             held = self.limit.values_nbytes(gathered)
             nbytes += held
             self.limit.pass_values(rows + len(gathered), nbytes, held_nbytes=held)
             most = rows_of(_nbytes(gathered) / max(1, len(gathered)))
+            if rest is not None:
+                gathered, rest = _one_frame([rest, gathered]), None
             for start in range(0, max(1, len(gathered)), most):
                 some = gathered.iloc[start : start + most]
-                if isinstance(some.index, pd.RangeIndex):
-                    # An index that counts rows goes on counting.
-                    some.index = pd.RangeIndex(rows, rows + len(some), name=some.index.name)
+                if len(some) < most < len(gathered):
+                    rest = some  # the beginning of the next stretch
+                    break
+                yield self._numbered(some, rows)
                 rows += len(some)
-                yield some
                 del some
             del gathered
+        if rest is not None:
+            yield self._numbered(rest, rows)
+            rows += len(rest)
         self.limit.pass_rows(rows)
+
+    def _numbered(self, frame: pd.DataFrame, first: int) -> pd.DataFrame:
+        if isinstance(frame.index, pd.RangeIndex):
+            # An index that counts rows goes on counting.
+            frame.index = pd.RangeIndex(first, first + len(frame), name=frame.index.name)
+        return frame
 
     def _gathered(self) -> Iterator[pd.DataFrame]:
         """Join pieces, and gather what they make until a slice's bytes are exceeded; empty ones only where all are."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from safeframe import options
 from safeframe.engine.parquet.target import ParquetTarget
-from safeframe.kernels.parquet.writer_options import page_options, writer_options
+from safeframe.kernels.parquet.writer_options import has_become_smaller, page_options, writer_options
 
 
 @dataclass(slots=True)
@@ -71,6 +71,9 @@ def _chosen(schema: pa.Schema, columns: Sequence[pa.ChunkedArray], target: Parqu
                 and rows <= 2 * choice.rows
                 and choice.files < options.ENCODING_FILES
                 and choice.schema.equals(schema)
+                and not has_become_smaller(
+                    dict(zip(schema.names, columns, strict=True)), choice.arguments["compression"]
+                )
             ):
                 choice.files += 1
                 return choice.arguments

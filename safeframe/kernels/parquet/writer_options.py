@@ -123,6 +123,26 @@ def page_options(columns: Sequence[pa.ChunkedArray]) -> dict[str, Any]:
     return {"write_batch_size": max(1, int(options.PAGE_NBYTES / widest))}
 
 
+def has_become_smaller(columns: Mapping[str, pa.ChunkedArray], compression: Any) -> bool:
+    """Return whether the codec makes something smaller in a column that was left without one.
+
+    Parameters
+    ----------
+    columns
+        The first rows of another file, by name.
+    compression
+        What :func:`writer_options` chose as ``compression``.
+    """
+    if not isinstance(compression, dict):
+        return False
+    stubborn = [columns[name] for name, codec in compression.items() if codec == "none" and name in columns]
+    return any(
+        _gets_smaller(column)
+        for column in stubborn
+        if pa.types.is_floating(column.type) or has_bytes(column.type)
+    )
+
+
 def check_compression(compression: Compression, columns: list[str]) -> None:
     """Raise where a codec is unknown, or a column that it is for.
 

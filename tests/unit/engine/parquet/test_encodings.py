@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -65,3 +66,12 @@ def test_pages_of_wide_values_and_given_arguments_are_each_files_own(looked_at):
     assert file_options(wide, target())["write_batch_size"] == 1
     assert file_options(narrow, target(use_dictionary=["x"]))["use_dictionary"] == ["x"]
     assert len(looked_at) == 1
+
+
+def test_values_that_a_codec_makes_smaller_after_those_that_none_does(looked_at):
+    rng = np.random.default_rng(0)
+    noise, constant = pa.table({"x": rng.normal(size=5000)}), pa.table({"x": np.full(5000, 1.5)})
+    assert file_options(noise, target())["compression"] == {"x": "none"}
+    assert file_options(noise, target())["compression"] == {"x": "none"}
+    assert file_options(constant, target())["compression"] == "snappy"
+    assert len(looked_at) == 2
