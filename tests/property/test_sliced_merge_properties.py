@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import dask
 import dask.dataframe as dd
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
+from safeframe.engine.merge import sliced
 from safeframe.errors import RowConservationError
 from safeframe.facts.merge import SlicedMerge
 from safeframe.planning.costs import cost_of
@@ -150,16 +152,41 @@ def test_partitions_that_were_requested_are_the_files(tmp_path, change):
     assert plan.run.sliced is None
 
 
-def test_filters_columns_and_names_of_files(tmp_path):
+def test_filters_and_columns(tmp_path):
     left, right = frames(tmp_path)
     merged = safeframe.merge(*read(tmp_path), on="k", memory="8GiB")
     some = merged[merged["a"] > 20][["b", "a"]]
-    name = "file-{}.parquet".format
-    _, found = written(some, tmp_path / "out", write_index=False, name_function=lambda n: name(n))
+    _, found = written(some, tmp_path / "out", write_index=False)
     expected = left.merge(right, on="k")
     expected = expected[expected["a"] > 20][["b", "a"]].reset_index(drop=True)
     same_rows(found, expected.astype(found.dtypes.to_dict()), ["a"])
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.parquet")) == [name(0), name(1)]
+    assert len(list((tmp_path / "out").glob("*.parquet"))) == 2
+
+
+def test_names_are_those_of_partitions(tmp_path):
+    frames(tmp_path)
+    merged = safeframe.merge(*read(tmp_path), on="k", memory="8GiB")
+    names = [f"{letter}.parquet" for letter in "abc"]
+    assert merged.npartitions == len(names)
+    written(merged, tmp_path / "out", name_function=names.__getitem__)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.parquet")) == names
+
+
+def test_no_file_of_the_dataset_is_replaced_when_others_are_appended(tmp_path):
+    left, right = frames(tmp_path)
+    merged = safeframe.merge(*read(tmp_path), on="k", memory="8GiB", how="left")
+    expected = left.merge(right, on="k", how="left")
+    for target in (str(tmp_path / "out"), f"memory://{tmp_path.name}"):
+        fs, place = fsspec.url_to_fs(target)
+        fs.makedirs(place, exist_ok=True)
+        for number in (0, 3):
+            with fs.open(f"{place}/part.{number}.parquet", "wb") as sink:
+                expected.iloc[:7].to_parquet(sink, index=False)
+        with dask.config.set(scheduler="sync"):
+            to_parquet(merged, target, append=True, strategy="rows", write_index=False)
+            found = dd.read_parquet(target).compute()
+        assert len(found) == len(expected) + 14
+        fs.rm(place, recursive=True)
 
 
 def test_an_input_that_has_changed_is_not_written(tmp_path):
@@ -188,3 +215,26 @@ def test_row_groups_have_the_rows_that_were_requested_however_slices_end(tmp_pat
     found = [file.row_group(number).num_rows for number in range(file.num_row_groups)]
     assert sum(found) == 200
     assert groups is None or found == groups
+
+
+@pytest.mark.parametrize("how", ["left", "inner"])
+def test_a_wide_value_of_a_key_that_lies_together(tmp_path, monkeypatch, how):
+    left = pd.DataFrame({"k": np.repeat([1, 5, 2], [100, 200, 100]), "a": np.arange(400)})
+    right = pd.DataFrame({"k": np.arange(40)[::-1]})
+    right["b"] = ["wide" * 50 if key == 5 else "x" for key in right["k"]]
+    for name, frame in (("left", left), ("right", right)):
+        (tmp_path / name).mkdir()
+        in_files(frame, tmp_path / name, 500)
+    made = []
+    real = sliced.joined_with
+
+    def joined(*given):
+        made.append(real(*given))
+        return made[-1]
+
+    monkeypatch.setattr(sliced, "joined_with", joined)
+    merged = safeframe.merge(*read(tmp_path), on="k", how=how, memory="8GiB")
+    _, found = written(merged, tmp_path / "out", write_index=False)
+    expected = left.merge(right, on="k", how=how)
+    same_rows(found, expected.astype(found.dtypes.to_dict()), ["a"])
+    assert max(frame.memory_usage(deep=True).sum() for frame in made) < 3 * 300

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 from dask.dataframe.api import new_collection
 
 from safeframe._dask.expressions import Elemwise, Projection, determine_column_projection
 from safeframe.kernels.merge.output import add_column
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 
 
 def added_column(ddf: dd.DataFrame, name: str, *, index: bool) -> dd.DataFrame:
@@ -54,7 +56,16 @@ class AddedColumn(Elemwise):  # type: ignore[misc]  # dask's expressions are unt
             return super()._simplify_up(parent, dependents)
         wanted = determine_column_projection(self, parent, dependents)
         own = [name for name in self.frame.columns if name in wanted]
+        if not own and len(self.frame.columns) and isinstance(self.frame._meta.index, pd.RangeIndex):
+            # Of files that are read together, dask finds no rows where neither a column nor an index is read.
+            own = [_narrowest(self.frame._meta)]
         if len(own) == len(self.frame.columns):
             return None
         narrow = type(self)(self.frame[own], *self.operands[1:])
         return type(parent)(narrow, *parent.operands[1:])
+
+
+def _narrowest(meta: pd.DataFrame) -> Any:
+    """Return the column that takes the fewest bytes, as far as types tell."""
+    widths = [fixed_nbytes(dtype) for dtype in meta.dtypes]
+    return meta.columns[int(np.argmin([np.inf if width is None else width for width in widths]))]

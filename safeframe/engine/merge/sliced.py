@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 from dask.task_spec import Task, TaskRef
 
@@ -27,8 +28,10 @@ from safeframe.engine.planned.rows import PartRows, check_rows
 from safeframe.engine.task import use_worker
 from safeframe.facts.merge import SlicedMerge
 from safeframe.kernels.columns.categories import with_same_categories
+from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.sizing.parquet.column_sets import Reading
+from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
 from safeframe.sizing.partitions.slices import SlicedPart
 from safeframe.sizing.staging_url import is_remote
 
@@ -159,17 +162,31 @@ class SlicedRows:
 
     def _joined(self) -> Iterator[pd.DataFrame]:
         way, rows = self.way, 0
+        # Rows were planned by how many they meet, and by bytes of the mean one: here they are known.
+        widest = _widest_key_nbytes(self.build, self.spec, way.build_side)
+        piece_rows = max(1, min(way.piece_rows, int(way.slice_nbytes / max(widest, 1.0))))
         directory = None if way.directory is None or is_remote(way.directory) else way.directory
         for frame in self.part.slices(
             way.slice_nbytes, Reading(by_columns=way.by_columns, directory=directory)
         ):
             rows += len(frame)
-            for start in range(0, len(frame), way.piece_rows):
+            for start in range(0, len(frame), piece_rows):
                 yield joined_with(
-                    frame.iloc[start : start + way.piece_rows], self.build, self.spec, way.build_side
+                    frame.iloc[start : start + piece_rows], self.build, self.spec, way.build_side
                 )
             del frame
         check_rows(rows, self.planned)
+
+
+def _widest_key_nbytes(build: pd.DataFrame, spec: JoinSpec, build_side: str) -> float:
+    """Return the bytes that the rows of one key bring to each row that has it, at most."""
+    if spec.how in ("leftsemi", "leftanti") or not len(build):
+        return 0.0
+    side = spec.right if build_side == "right" else spec.left
+    varying, fixed = varying_columns(build)
+    codes, _ = encode_keys([build[name] for name in side.on], side.schema)
+    _, keys = np.unique(codes, return_inverse=True)
+    return float(np.bincount(keys, each_row_nbytes(build, varying, fixed)).max())
 
 
 def _nbytes(frame: pd.DataFrame) -> int:

@@ -127,7 +127,9 @@ def streamed(frame: Any, dataset: Dataset) -> tuple[Any, list[Any] | None]:
     # Where each file has the schema of its own rows, these are made before any is written.
     if plan is None or dataset.schema is None:
         return frame, None
-    return made if plan.streamed is plan else made.substitute_parameters({"plan": plan.streamed}), columns
+    # Names are given to partitions.
+    runs = plan.streamed if dataset.name_function is None else plan.in_stretches
+    return made if runs is plan else made.substitute_parameters({"plan": runs}), columns
 
 
 class CommitFiles(Expr):  # type: ignore[misc]

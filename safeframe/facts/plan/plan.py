@@ -115,7 +115,7 @@ class Plan:
 
     @property
     def streamed(self) -> Plan:
-        """The plan of writing the result row by row, with no partition whole in memory where that is possible."""
+        """The plan of writing the result row by row, with nothing whole in memory where that is possible."""
         match self.run:
             case MergeRun(sliced=SlicedWrite() as write):
                 return replace(
@@ -131,6 +131,11 @@ class Plan:
                     run=replace(self.run, way=write.way, sliced=None),
                     cost=write.cost,
                 )
+        return self.in_stretches
+
+    @property
+    def in_stretches(self) -> Plan:
+        """The plan of writing each partition of the result to a file, in stretches where that is possible."""
         if all(step.written is None for step in self.steps):
             return self
         return replace(self, steps=tuple(step.written or step for step in self.steps))

@@ -139,6 +139,10 @@ def appended_to(
     last = footer_of(f"{place}/{METADATA_NAMES[0] if has_metadata else files[-1]}", fs)
     first = len(files)
     named = name_function or "part.{}.parquet".format
+    # How many files there will be is not known yet: of our own names, none is taken from the first free number on.
+    own = [int(found[1]) for name in files if (found := re.fullmatch(r"part\.(\d+)\.parquet", name))]
+    if name_function is None:
+        first = max([first, *(number + 1 for number in own if number >= first)])
     if not {named(number) for number in range(first, first + npartitions)}.isdisjoint(files):
         # Some file in between is gone, or was written by another function.
         numbers = [int(digits) for name in files for digits in re.findall(r"\d+", name)[-1:]]
