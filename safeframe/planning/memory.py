@@ -209,7 +209,7 @@ def sliced_cell_peak_nbytes(
     ...     output_rows=1000,
     ...     output_nbytes=32_000,
     ... )
-    381280
+    412880
     """
     read = pages_nbytes + int(options.STAGE_COPIES * slice_nbytes)
     joined = build_nbytes + int(options.FETCH_COPIES * (piece_nbytes + build_nbytes)) + output_nbytes

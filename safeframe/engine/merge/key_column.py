@@ -56,13 +56,19 @@ class AddedColumn(Elemwise):  # type: ignore[misc]  # dask's expressions are unt
             return super()._simplify_up(parent, dependents)
         wanted = determine_column_projection(self, parent, dependents)
         own = [name for name in self.frame.columns if name in wanted]
-        if not own and len(self.frame.columns) and isinstance(self.frame._meta.index, pd.RangeIndex):
-            # Of files that are read together, dask finds no rows where neither a column nor an index is read.
+        if not own and len(self.frame.columns) and _reads_files_together(self.frame):
+            # dask finds no rows of these where no column is read.
             own = [_narrowest(self.frame._meta)]
         if len(own) == len(self.frame.columns):
             return None
         narrow = type(self)(self.frame[own], *self.operands[1:])
         return type(parent)(narrow, *parent.operands[1:])
+
+
+def _reads_files_together(frame: Any) -> bool:
+    return any(
+        "aggregate_files" in node._parameters and node.operand("aggregate_files") for node in frame.walk()
+    )
 
 
 def _narrowest(meta: pd.DataFrame) -> Any:

@@ -71,7 +71,8 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
         target = replace(target, schema=_own_schema(frame, target))
 
     def write(sink: Any) -> int:
-        return _write(_row_groups(frame, group_rows), target, sink)
+        _write(_row_groups(frame, group_rows), target, sink)
+        return len(frame)  # which the file is held to
 
     return put_file(target, target.file_name(number), write, nbytes)
 
@@ -104,7 +105,8 @@ def write_cell(rows: RowsToMake, target: ParquetTarget, number: int) -> WrittenF
     del first
 
     def write(sink: Any) -> int:
-        return _write(map(functools.partial(_promised, target=target), made), target, sink)
+        written = _write(map(functools.partial(_promised, target=target), made), target, sink)
+        return written if rows.n_rows is None else rows.n_rows
 
     return put_file(target, target.file_name(number), write, nbytes)
 
