@@ -121,7 +121,7 @@ def _tasks(
     slice_nbytes = slice_nbytes_of(task_nbytes)
     if nbytes <= slice_nbytes or (source.fixed_width and fits):
         return StageTasks(partitions=group, held_nbytes=held)
-    by_columns = not source.whole and source.reader_nbytes > options.READER_FRACTION * task_nbytes
+    by_columns = not source.whole and needs_few_columns(source.reader_nbytes, task_nbytes)
     rest = _partition_nbytes(nbytes, source, by_columns=by_columns)
     slice_rows = math.ceil(slice_nbytes / max(row_nbytes, 1.0))
     least = _waiting_nbytes(slice_rows, row_nbytes, source.fixed_width)
@@ -215,6 +215,11 @@ def with_manifests(step: Step, *sizes: ExchangeSize | None) -> Step:
         reason=f"{step.reason}, and {format_nbytes(nbytes)} of manifest and indexes",
         written=None if step.written is None else with_manifests(step.written, *sizes),
     )
+
+
+def needs_few_columns(reader_nbytes: int, task_nbytes: int) -> bool:
+    """Whether pages of all columns at once would take too much of a task, and a few columns are read at a time."""
+    return reader_nbytes > options.READER_FRACTION * max(task_nbytes, 0)
 
 
 def slice_nbytes_of(task_nbytes: int) -> int:

@@ -28,7 +28,7 @@ from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile, FrameSource
 from safeframe.facts.keys import Counts
 from safeframe.kernels.columns.rows import rows_have_fixed_width
-from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes, narrowest_column
 from safeframe.sizing.columns.objects import may_be_unwritable, unwritable_columns
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
 from safeframe.sizing.files import marked
@@ -153,8 +153,7 @@ def count_partition_rows(ddf: dd.DataFrame) -> Counts:
     >>> count_partition_rows(dd.from_pandas(pd.DataFrame({"a": [1, 2, 3]}), npartitions=2))
     array([2, 1])
     """
-    widths = [np.inf if nbytes is None else nbytes for nbytes in map(fixed_nbytes, ddf._meta.dtypes)]
-    narrowest = [ddf._meta.columns[int(np.argmin(widths))]] if widths else []
+    narrowest = [narrowest_column(ddf._meta)] if len(ddf._meta.columns) else []
     counted: tuple[Counts, ...] = dask.compute(*each_partition(ddf[narrowest], _rows, np.concatenate))
     return np.concatenate(counted)
 

@@ -35,10 +35,9 @@ from safeframe.engine.storage.janitor import SEAL_PREFIX
 from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
-from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
+from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading, planned_reading
 from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
-from safeframe.sizing.staging_url import is_remote
 
 
 def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
@@ -215,8 +214,7 @@ def stage_parts(
     tasks: StageTasks,
 ) -> list[StagedFile]:
     """Make partitions one after the other, slice by slice, and stage them."""
-    # As the plan has counted it, and on the disk whose room it has looked at.
-    reading = Reading(by_columns=tasks.by_columns, directory=None if is_remote(directory) else directory)
+    reading = planned_reading(directory, by_columns=tasks.by_columns)
     slices = _given_once(parts, tasks.slice_nbytes, reading)
     return stage_files(slices, columns, router, directory, tasks.held_nbytes)
 

@@ -61,6 +61,20 @@ class ProbeFacts:
         return None if self.probe is None else self.probe.check(frame.npartitions)
 
 
+def probe_and_build(
+    left: Any, right: Any, spec: JoinSpec, build_side: str, planned: ProbeFacts
+) -> tuple[Any, BuildSide, PlannedRows | None]:
+    """Return the side whose partitions stay, the other one as one frame, and the rows that the first is held to.
+
+    Raises
+    ------
+    RowConservationError
+        When the side that stays has other partitions than were planned.
+    """
+    probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
+    return probe, BuildSide(build, side, planned.build), planned.rows_of(probe)
+
+
 def broadcast_cells(
     left: Any,
     right: Any,
@@ -78,9 +92,7 @@ def broadcast_cells(
         When the other side has other partitions than were planned.
     """
     build_side = way.build_side
-    probe, build, side = (left, right, spec.right) if build_side == "right" else (right, left, spec.left)
-    whole = BuildSide(build, side, planned.build)
-    rows = planned.rows_of(probe)
+    probe, whole, rows = probe_and_build(left, right, spec, build_side, planned)
     if not way.pieces:
         return BroadcastCells(probe, whole, spec, build_side, limit, rows, divisions).fuse()
     if probe.npartitions != len(way.pieces):

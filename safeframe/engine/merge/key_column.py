@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 import dask.dataframe as dd
-import numpy as np
 import pandas as pd
 from dask.dataframe.api import new_collection
 
 from safeframe._dask.expressions import Elemwise, Projection, determine_column_projection
 from safeframe.kernels.merge.output import add_column
-from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.columns.fixed_widths import narrowest_column
 
 
 def added_column(ddf: dd.DataFrame, name: str, *, index: bool) -> dd.DataFrame:
@@ -58,7 +57,7 @@ class AddedColumn(Elemwise):  # type: ignore[misc]  # dask's expressions are unt
         own = [name for name in self.frame.columns if name in wanted]
         if not own and len(self.frame.columns) and _reads_files_together(self.frame):
             # dask finds no rows of these where no column is read.
-            own = [_narrowest(self.frame._meta)]
+            own = [narrowest_column(self.frame._meta)]
         if len(own) == len(self.frame.columns):
             return None
         narrow = type(self)(self.frame[own], *self.operands[1:])
@@ -69,9 +68,3 @@ def _reads_files_together(frame: Any) -> bool:
     return any(
         "aggregate_files" in node._parameters and node.operand("aggregate_files") for node in frame.walk()
     )
-
-
-def _narrowest(meta: pd.DataFrame) -> Any:
-    """Return the column that takes the fewest bytes, as far as types tell."""
-    widths = [fixed_nbytes(dtype) for dtype in meta.dtypes]
-    return meta.columns[int(np.argmin([np.inf if width is None else width for width in widths]))]

@@ -21,7 +21,7 @@ from dask.task_spec import Task, TaskRef
 
 from safeframe._dask.expressions import Expr
 from safeframe.engine.exchange.nodes import WholePart, parts_in_tasks
-from safeframe.engine.merge.broadcast_nodes import BuildSide, ProbeFacts
+from safeframe.engine.merge.broadcast_nodes import ProbeFacts, probe_and_build
 from safeframe.engine.merge.broadcast_tasks import joined_with
 from safeframe.engine.planned.cells import CellMaker, PartitionLimit
 from safeframe.engine.planned.rows import PartRows, check_rows
@@ -30,10 +30,9 @@ from safeframe.facts.merge import SlicedMerge
 from safeframe.kernels.columns.categories import with_same_categories
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.merge.spec import JoinSpec
-from safeframe.sizing.parquet.column_sets import Reading
+from safeframe.sizing.parquet.column_sets import planned_reading
 from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
 from safeframe.sizing.partitions.slices import SlicedPart
-from safeframe.sizing.staging_url import is_remote
 
 
 def sliced_cells(
@@ -46,9 +45,8 @@ def sliced_cells(
     RowConservationError
         When the large side has other partitions than were planned.
     """
-    probe, build, side = (left, right, spec.right) if way.build_side == "right" else (right, left, spec.left)
-    whole = BuildSide(build, side, planned.build)
-    return SlicedCells(probe, whole, spec, way, limit, planned.rows_of(probe))
+    probe, whole, rows = probe_and_build(left, right, spec, way.build_side, planned)
+    return SlicedCells(probe, whole, spec, way, limit, rows)
 
 
 class SlicedCells(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -96,8 +94,7 @@ class SlicedRows:
 
     def whole(self) -> pd.DataFrame:
         """Make all rows at once, whatever they take."""
-        made = list(self.stretches(lambda _: 2**62))
-        return made[0] if len(made) == 1 else pd.concat(with_same_categories(made))
+        return _one_frame(list(self.stretches(lambda _: 2**62)))
 
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
         """Make the rows in stretches, one after the other; there is one at least.
@@ -116,11 +113,11 @@ class SlicedRows:
         """
         rows = nbytes = 0
         rest: pd.DataFrame | None = None
-        for gathered in self._gathered():
+        for gathered, gathered_nbytes in self._gathered():
             held = self.limit.values_nbytes(gathered)
             nbytes += held
             self.limit.pass_values(rows + len(gathered), nbytes, held_nbytes=held)
-            most = rows_of(_nbytes(gathered) / max(1, len(gathered)))
+            most = rows_of(gathered_nbytes / max(1, len(gathered)))
             if rest is not None:
                 gathered, rest = _one_frame([rest, gathered]), None
             for start in range(0, max(1, len(gathered)), most):
@@ -143,32 +140,30 @@ class SlicedRows:
             frame.index = pd.RangeIndex(first, first + len(frame), name=frame.index.name)
         return frame
 
-    def _gathered(self) -> Iterator[pd.DataFrame]:
-        """Join pieces, and gather what they make until a slice's bytes are exceeded; empty ones only where all are."""
+    def _gathered(self) -> Iterator[tuple[pd.DataFrame, int]]:
+        """Join pieces, and gather what they make, with its bytes, up to a slice's; empty ones only where all are."""
         waiting: list[pd.DataFrame] = []
         waiting_nbytes = 0
         empty = True
         for made in self._joined():
             nbytes = _nbytes(made)
             if waiting and waiting_nbytes + nbytes > self.way.slice_nbytes:
-                yield _one_frame(waiting)
+                yield _one_frame(waiting), waiting_nbytes
                 waiting_nbytes, empty = 0, False
             if len(made):
                 waiting.append(made)
                 waiting_nbytes += nbytes
             del made
         if waiting or empty:
-            yield _one_frame(waiting) if waiting else self.spec.meta
+            yield _one_frame(waiting) if waiting else self.spec.meta, waiting_nbytes
 
     def _joined(self) -> Iterator[pd.DataFrame]:
         way, rows = self.way, 0
         # Rows were planned by how many they meet, and by bytes of the mean one: here they are known.
         widest = _widest_key_nbytes(self.build, self.spec, way.build_side)
         piece_rows = max(1, min(way.piece_rows, int(way.slice_nbytes / max(widest, 1.0))))
-        directory = None if way.directory is None or is_remote(way.directory) else way.directory
-        for frame in self.part.slices(
-            way.slice_nbytes, Reading(by_columns=way.by_columns, directory=directory)
-        ):
+        reading = planned_reading(way.directory, by_columns=way.by_columns)
+        for frame in self.part.slices(way.slice_nbytes, reading):
             rows += len(frame)
             for start in range(0, len(frame), piece_rows):
                 yield joined_with(

@@ -1,6 +1,6 @@
 """How the files of one write are encoded: chosen from some of them, and used for those that follow in the process.
 
-A look at each column takes as long as writing some 5,000 rows, and files of one write are much alike.
+A look at each column takes as long as writing some 15,000 rows, and files of one write are much alike.
 
 Covers: whose choice is used again, and how often.
 Does not cover: the choice (``kernels.parquet.writer_options``).

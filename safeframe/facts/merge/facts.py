@@ -1,4 +1,4 @@
-"""What is known of a join before it runs, and how it runs."""
+"""What is known of a join before it runs."""
 
 from __future__ import annotations
 

@@ -84,11 +84,10 @@ def writer_options(
                 encoding[path] = "DELTA_BINARY_PACKED"
         elif pa.types.is_dictionary(column.type) or (_is_countable(column.type) and _repeats(column)):
             dictionary.append(path)
-        elif pa.types.is_floating(column.type) and not _gets_smaller(column):
+        elif _may_be_stubborn(column.type) and not _gets_smaller(column):
             stubborn.add(path)
-        elif has_bytes(column.type) and not _gets_smaller(column):
-            stubborn.add(path)
-            encoding[path] = "DELTA_LENGTH_BYTE_ARRAY"
+            if has_bytes(column.type):
+                encoding[path] = "DELTA_LENGTH_BYTE_ARRAY"
     chosen: dict[str, Any] = {
         "use_dictionary": dictionary or False,
         "column_encoding": encoding or None,
@@ -136,11 +135,7 @@ def has_become_smaller(columns: Mapping[str, pa.ChunkedArray], compression: Any)
     if not isinstance(compression, dict):
         return False
     stubborn = [columns[name] for name, codec in compression.items() if codec == "none" and name in columns]
-    return any(
-        _gets_smaller(column)
-        for column in stubborn
-        if pa.types.is_floating(column.type) or has_bytes(column.type)
-    )
+    return any(_gets_smaller(column) for column in stubborn if _may_be_stubborn(column.type))
 
 
 def check_compression(compression: Compression, columns: list[str]) -> None:
@@ -190,6 +185,11 @@ def _is_delta(kind: pa.DataType) -> bool:
         or (pa.types.is_temporal(kind) and not pa.types.is_interval(kind))
         or _is_small_decimal(kind)
     )
+
+
+def _may_be_stubborn(kind: pa.DataType) -> bool:
+    """Whether values of a type, written as they are, may be such as a codec does not make smaller."""
+    return bool(pa.types.is_floating(kind)) or has_bytes(kind)
 
 
 def _is_small_decimal(kind: pa.DataType) -> bool:

@@ -20,7 +20,7 @@ from safeframe.planning.memory import (
     largest_partition_nbytes,
 )
 from safeframe.planning.merge.build_side import (
-    BuildSide,
+    BroadcastSides,
     MostOutput,
     build_side,
     build_sides,
@@ -116,7 +116,7 @@ def _projected_nbytes(facts: MergeFacts, steps: tuple[Step, ...]) -> int:
     return facts.budget.projected_worker_nbytes(max(step.task_peak_nbytes for step in steps))
 
 
-def _most_nbytes(facts: MergeFacts, sides: BuildSide, partition_nbytes: int) -> int:
+def _most_nbytes(facts: MergeFacts, sides: BroadcastSides, partition_nbytes: int) -> int:
     """Return what an output partition may have."""
     if facts.partition_nbytes is not None:
         return partition_nbytes
@@ -130,7 +130,7 @@ def _most_nbytes(facts: MergeFacts, sides: BuildSide, partition_nbytes: int) -> 
 
 
 def _pieces(
-    facts: MergeFacts, sides: BuildSide, output: MostOutput, most_nbytes: int, output_width: float
+    facts: MergeFacts, sides: BroadcastSides, output: MostOutput, most_nbytes: int, output_width: float
 ) -> Counts | str:
     """Return in how many pieces each partition of the probe is cut, or why cutting does not help."""
     rows = output.most_rows(most_nbytes // max(output_width, 1e-9))
@@ -156,7 +156,7 @@ def _piece_rows(rows: Counts, pieces: Counts) -> Counts:
 
 
 def _steps(
-    sides: BuildSide, output: MostOutput, pieces: Counts, output_width: float, *, again: bool
+    sides: BroadcastSides, output: MostOutput, pieces: Counts, output_width: float, *, again: bool
 ) -> tuple[Step, ...]:
     build, build_nbytes = sides.build, sides.build_nbytes
     steps = [collect_step(sides)]

@@ -32,7 +32,7 @@ def build_sides(how: How) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BuildSide:
+class BroadcastSides:
     """The two sides of a broadcast."""
 
     build: str
@@ -75,7 +75,7 @@ class MostOutput:
         return int(self.rows[last] + (made - self.made[last]) / rise + 1e-6)
 
 
-def build_side(build: str, facts: MergeFacts, widths: Widths) -> BuildSide | str:
+def build_side(build: str, facts: MergeFacts, widths: Widths) -> BroadcastSides | str:
     """Return a side that workers would hold, or why it is too large for that, unless it is requested."""
     held, probe = (facts.right, facts.left) if build == "right" else (facts.left, facts.right)
     build_width, probe_width = (
@@ -88,7 +88,7 @@ def build_side(build: str, facts: MergeFacts, widths: Widths) -> BuildSide | str
             f"the {build} side takes {format_nbytes(nbytes)} in memory, and each worker has "
             f"{format_nbytes(cap)} for a copy"
         )
-    return BuildSide(
+    return BroadcastSides(
         build=build,
         build_rows=held.keys.rows,
         build_nbytes=nbytes,
@@ -97,7 +97,7 @@ def build_side(build: str, facts: MergeFacts, widths: Widths) -> BuildSide | str
     )
 
 
-def collect_step(sides: BuildSide) -> Step:
+def collect_step(sides: BroadcastSides) -> Step:
     """Describe how the side that is held becomes one frame."""
     rows, nbytes = sides.build_rows, sides.build_nbytes
     return Step(

@@ -25,9 +25,15 @@ from safeframe.facts.merge import (
 )
 from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of, is_tie
-from safeframe.planning.exchange import slice_nbytes_of
+from safeframe.planning.exchange import needs_few_columns, slice_nbytes_of
 from safeframe.planning.memory import sliced_cell_peak_nbytes
-from safeframe.planning.merge.build_side import BuildSide, build_side, build_sides, collect_step, most_output
+from safeframe.planning.merge.build_side import (
+    BroadcastSides,
+    build_side,
+    build_sides,
+    collect_step,
+    most_output,
+)
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.units import format_count, format_nbytes
 
@@ -85,7 +91,7 @@ def _of_build(build: str, facts: MergeFacts, widths: Widths, budget: Budget) -> 
     piece_rows = min(slice_rows, output.most_rows(slice_nbytes // max(widths.output, 1e-9)))
     if piece_rows < 1:
         return None
-    by_columns = source.reader_nbytes > options.READER_FRACTION * task_nbytes
+    by_columns = needs_few_columns(source.reader_nbytes, task_nbytes)
     step = _step(
         sides, source, slice_rows, piece_rows, output.of(piece_rows), widths.output, slice_nbytes, by_columns
     )
@@ -127,7 +133,7 @@ def _of_build(build: str, facts: MergeFacts, widths: Widths, budget: Budget) -> 
 
 
 def _step(
-    sides: BuildSide,
+    sides: BroadcastSides,
     source: FrameSource,
     slice_rows: int,
     piece_rows: int,

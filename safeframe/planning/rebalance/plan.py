@@ -36,6 +36,7 @@ from safeframe.facts.rebalance import (
     UntouchedPartitions,
 )
 from safeframe.kernels.cuts import Places
+from safeframe.planning.exchange import needs_few_columns
 from safeframe.planning.ladder import Rung, climb, task_fits
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.rebalance.cuts import Cut, Goal, cut, similar
@@ -304,7 +305,7 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     found = cut(facts, goal)
     sizes = facts.sizes
     in_slices = _read_in_slices(facts)
-    by_columns = facts.reader_nbytes > options.READER_FRACTION * max(facts.budget.task_nbytes, 0)
+    by_columns = needs_few_columns(facts.reader_nbytes, facts.budget.task_nbytes)
     steps = []
     if in_slices.any():
         row = math.ceil(sizes.total_nbytes / max(1, sizes.total_rows))

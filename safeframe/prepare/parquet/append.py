@@ -138,16 +138,15 @@ def appended_to(
     has_metadata = METADATA_NAMES[0] in names
     last = footer_of(f"{place}/{METADATA_NAMES[0] if has_metadata else files[-1]}", fs)
     first = len(files)
-    named = name_function or "part.{}.parquet".format
     # How many files there will be is not known yet: of our own names, none is taken from the first free number on.
-    own = [int(found[1]) for name in files if (found := re.fullmatch(r"part\.(\d+)\.parquet", name))]
     if name_function is None:
+        own = [int(found[1]) for name in files if (found := re.fullmatch(r"part\.(\d+)\.parquet", name))]
         first = max([first, *(number + 1 for number in own if number >= first)])
-    if not {named(number) for number in range(first, first + npartitions)}.isdisjoint(files):
+    elif not {name_function(number) for number in range(first, first + npartitions)}.isdisjoint(files):
         # Some file in between is gone, or was written by another function.
         numbers = [int(digits) for name in files for digits in re.findall(r"\d+", name)[-1:]]
         first = max([*numbers, first]) + 1
-        taken = {named(number) for number in range(first, first + npartitions)} & set(files)
+        taken = {name_function(number) for number in range(first, first + npartitions)} & set(files)
         if taken:
             msg = f"{place!r} already has a file {min(taken)!r}, a name that name_function= returns."
             raise ValidationError(msg, hint="Pass a name_function= whose names increase with the number.")

@@ -63,11 +63,7 @@ class _WrittenRows:
     """Each partition is written as it is."""
 
     ddf: dd.DataFrame
-    dataset: Dataset
-
-    @property
-    def files(self) -> int:
-        return int(streamed(self.ddf.expr.simplify(), self.dataset)[0].npartitions)
+    files: int
 
     @property
     def counted_rows(self) -> int | None:
@@ -225,7 +221,7 @@ def _choose(
     if resume or strategy == "blocks":
         msg = f"This frame cannot be written in the compact encoding, without its rows: {found}."
         raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
-    return _WrittenRows(ddf, dataset)
+    return _WrittenRows(ddf, int(streamed(ddf.expr.simplify(), dataset)[0].npartitions))
 
 
 def _files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:

@@ -34,6 +34,18 @@ def fixed_nbytes(dtype: Any) -> float | None:
     return None
 
 
+def narrowest_column(meta: pd.DataFrame) -> Any:
+    """Return the name of the column that takes the fewest bytes, as far as types tell.
+
+    Examples
+    --------
+    >>> narrowest_column(pd.DataFrame({"a": [1], "b": ["x"], "c": [True]}))
+    'c'
+    """
+    widths = [np.inf if nbytes is None else nbytes for nbytes in map(fixed_nbytes, meta.dtypes)]
+    return meta.columns[int(np.argmin(widths))]
+
+
 def arrow_nbytes(kind: pa.DataType) -> float | None:
     """Return the bytes of a value of an Arrow type with the bit that tells nulls, None where they differ.
 

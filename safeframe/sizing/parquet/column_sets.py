@@ -25,6 +25,7 @@ from distributed import get_worker
 from safeframe import options
 from safeframe.sizing.directory import inspect_directory
 from safeframe.sizing.parquet.pages import column_nbytes, column_sets
+from safeframe.sizing.staging_url import is_remote
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,13 @@ class Reading:
     """Whether only the first few rows of each row group are of interest."""
     directory: str | None = None
     """Where columns wait for others; None for the worker's own directory."""
+
+
+def planned_reading(directory: str | None, *, by_columns: bool) -> Reading:
+    """Read as a plan has counted it, on the disk whose room it has looked at, unless that is an object store."""
+    return Reading(
+        by_columns=by_columns, directory=None if directory is None or is_remote(directory) else directory
+    )
 
 
 ANY_WAY = Reading()
