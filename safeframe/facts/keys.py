@@ -103,6 +103,20 @@ def _no_checksums() -> Codes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KeyCounting:
+    """What tasks hold while they count the keys of a frame."""
+
+    tasks: int
+    """Tasks that read key columns."""
+    slice_rows: int
+    """Rows of key columns that a task has at a time, at most."""
+    slice_nbytes: int
+    """Bytes of these key columns, about."""
+    summary_nbytes: int
+    """Bytes of a summary of the keys of some partitions, at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PartitionKeys:
     """Rows and key range of each partition, in partition order."""
 
@@ -214,6 +228,8 @@ class KeyStatistics:
     """Number of distinct keys that are counted exactly."""
     nbytes_bound: int = field(default=0)
     """Upper bound of one summary while statistics are gathered, in bytes."""
+    counting: KeyCounting | None = field(default=None, repr=False)
+    """What tasks held while the keys were counted; None where none were."""
 
     @classmethod
     def uncounted(cls, *, on: tuple[Any, ...], schema: KeySchema, rows: Counts) -> KeyStatistics:
@@ -284,8 +300,8 @@ class ShuffleKeys:
     """Rows without a key."""
     heaviest_key: str
     """The heaviest key as text; empty when its value is not known."""
-    summary_nbytes: int
-    """Bytes of a summary while keys were counted; 0 where that was done before."""
+    counting: KeyCounting | None = None
+    """What tasks held while the keys were counted; None where that was done before."""
 
     @classmethod
     def of(cls, keys: KeyStatistics) -> ShuffleKeys:
@@ -302,5 +318,5 @@ class ShuffleKeys:
             rows=keys.rows,
             null_rows=keys.null_rows,
             heaviest_key=label,
-            summary_nbytes=keys.nbytes if keys.exact else keys.nbytes_bound,
+            counting=keys.counting,
         )

@@ -112,14 +112,21 @@ MIN_SAMPLE_KEYS = 64
 MAX_SAMPLE_KEYS = 2**14
 """Most keys of one partition: more would not make shards more even."""
 
-KEY_SLICE_COPIES = 4.0
-"""Copies of the key columns of a slice: the batches that were decoded, these in one piece, and pages that an allocator keeps."""
+KEY_SLICE_COPIES = 2.25
+"""Copies of the key columns of a slice: the batches that were decoded, these in one piece, and pages that an allocator
+keeps (docs/decisions/0035)."""
 
-KEY_ROW_NBYTES = 64
+KEY_ROW_NBYTES = 56
 """Bytes for each row of a slice: its code, that in order, where each key begins, counts, hashes, and what is selected by."""
 
-KEY_SUMMARY_COPIES = 10.0
-"""Copies of a summary while four of them are joined: these, in one piece, sorted, and joined."""
+KEY_SUMMARY_COPIES = 5.5
+"""Copies of a summary while four of them are joined: these, the result of two, and its hashes."""
+
+KEY_MIN_CAPACITY = 2**16
+"""Distinct keys that are counted exactly however little memory a task has: a summary of 1 MiB."""
+
+KEY_MIN_SLICE_ROWS = 2**16
+"""Rows of key columns that are read at a time however little memory a task has."""
 
 FIRST_SAMPLE_FACTOR = 8
 """Keys that a partition's first sample has for each that stays, when the partitions of a task are thinned as one."""

@@ -63,6 +63,8 @@ class Plan:
     """What the engine runs: one class for each recipe."""
     output_width: Width | None = None
     """Interval of the bytes per row; None if all types have a fixed width."""
+    counting: Step | None = None
+    """What counting the keys took, which is over when there is a plan; None if no keys were counted for it."""
     advice: str = ""
     """What else can be done if the plan does not fit; empty if there is nothing in particular."""
     cost: Cost | None = None
@@ -90,7 +92,11 @@ class Plan:
     @property
     def task_peak_nbytes(self) -> int:
         """Upper bound of the memory of the largest task, in bytes."""
-        return max((step.task_peak_nbytes for step in self.steps), default=0)
+        return max((step.task_peak_nbytes for step in (*self._counted, *self.steps)), default=0)
+
+    @property
+    def _counted(self) -> tuple[Step, ...]:
+        return () if self.counting is None else (self.counting,)
 
     @property
     def projected_worker_nbytes(self) -> int:

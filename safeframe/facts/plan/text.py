@@ -44,7 +44,7 @@ def plan_text(plan: Plan) -> str:
         ("memory", _memory(plan)),
         ("staging", _staging(plan)),
         ("parquet", _parquet(plan)),
-        ("steps", [_step(plan, step, width) for width in [_kind_width(plan)] for step in plan.steps]),
+        ("steps", [_step(step, _steps(plan)) for step in _steps(plan)]),
         ("rejected", [f"{other.strategy}: {other.reason}" for other in plan.rejected]),
         ("moves", _moves(plan)),
         ("too large", _too_large(plan)),
@@ -217,12 +217,13 @@ def _parquet(plan: Plan) -> list[str]:
             return []
 
 
-def _kind_width(plan: Plan) -> int:
-    return max((len(step.kind) for step in plan.steps), default=0)
+def _steps(plan: Plan) -> tuple[Step, ...]:
+    return plan.steps if plan.counting is None else (plan.counting, *plan.steps)
 
 
-def _step(plan: Plan, step: Step, width: int) -> str:
-    tasks = max((len(format_count(other.tasks)) for other in plan.steps), default=0)
+def _step(step: Step, steps: tuple[Step, ...]) -> str:
+    width = max(len(other.kind) for other in steps)
+    tasks = max(len(format_count(other.tasks)) for other in steps)
     return (
         f"{step.kind:<{width}}  {format_count(step.tasks):>{tasks}} {'task ' if step.tasks == 1 else 'tasks'}  "
         f"up to {format_nbytes(step.task_peak_nbytes):>8}  ({step.reason})"

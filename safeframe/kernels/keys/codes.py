@@ -33,6 +33,8 @@ from safeframe.kernels.keys.nulls import Nulls, as_value, if_any
 
 _SIGN = np.uint64(1 << 63)
 _FRACTION_SALT = np.uint64(0xD1B54A32D192ED03)
+_CHUNK_ROWS = 2**16
+"""Rows whose keys are encoded at a time: what that takes besides the codes is some MiB, and stays in the cache."""
 
 
 def encode_keys(keys: Sequence[KeyValues], schema: KeySchema) -> tuple[Codes, Nulls | None]:
@@ -61,6 +63,25 @@ def encode_keys(keys: Sequence[KeyValues], schema: KeySchema) -> tuple[Codes, Nu
     ([-1, 0, 1], None)
     """
     columns = [as_key_column(column) for column in keys]
+    rows = len(columns[0])
+    if rows <= _CHUNK_ROWS or not all(_taken_in_chunks(series.dtype) for series in columns):
+        return _encoded(columns, schema)
+    codes, null = np.empty(rows, np.uint64), None
+    for start in range(0, rows, _CHUNK_ROWS):
+        chunk = slice(start, start + _CHUNK_ROWS)
+        codes[chunk], some = _encoded([series.iloc[chunk] for series in columns], schema)
+        if some is not None:
+            null = np.zeros(rows, np.bool_) if null is None else null
+            null[chunk] = some
+    return codes, null
+
+
+def _taken_in_chunks(dtype: Any) -> bool:
+    """Return whether codes of some rows take no look at others: categories have their codes once."""
+    return not pd.api.types.is_object_dtype(dtype) and not isinstance(dtype, pd.CategoricalDtype)
+
+
+def _encoded(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> tuple[Codes, Nulls | None]:
     if schema.injective:
         values, null = column_values(columns[0], schema.columns[0])
         return ordered_codes(values, schema.columns[0]), null

@@ -86,7 +86,8 @@ def count_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCount
         codes, null = encode_keys(columns, schema)
         null_rows, codes = count_nulls(null), without_nulls(codes, null)
     increasing = _increasing(codes)
-    found, counts = count_ordered(codes if increasing else np.sort(codes))
+    # What is held must not be the partition's own memory.
+    found, counts = count_ordered(codes.copy() if increasing else np.sort(codes))
     return KeyCounts(codes=found, counts=counts, null_rows=null_rows, increasing=increasing, row_codes=codes)
 
 
@@ -152,7 +153,12 @@ def count_ordered(ordered: Codes) -> tuple[Codes, Counts]:
     if len(ordered) == 0:
         return ordered, np.empty(0, np.int64)
     firsts = np.flatnonzero(begins_run(ordered))
-    return ordered[firsts], np.diff(firsts, append=len(ordered))
+    if len(firsts) == len(ordered):
+        return ordered, np.ones(len(ordered), np.int64)
+    counts = np.empty(len(firsts), np.int64)
+    np.subtract(firsts[1:], firsts[:-1], out=counts[:-1])
+    counts[-1] = len(ordered) - firsts[-1]
+    return ordered[firsts], counts
 
 
 def key_checksum(codes: Codes, counts: Counts) -> int:

@@ -19,6 +19,7 @@ from safeframe import options
 from safeframe.facts.keys import Codes
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.summary import KeySummary, sample_size
+from safeframe.kernels.order import begins_run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,7 +76,7 @@ def foreseen_fraction(told: Sequence[SmallestHashes]) -> float:
     if limit == 0:
         return fraction
     below = [one.hashes[one.hashes < np.uint64(min(limit, 2**64 - 1))] for one in told]
-    seen = len(np.unique(np.concatenate(below)))
+    seen = int(np.count_nonzero(begins_run(np.sort(np.concatenate(below)))))
     if seen == 0:
         return fraction
     keys, doubt = seen * (2.0**64 / limit), options.THRESHOLD_SIGMAS / math.sqrt(seen)

@@ -24,6 +24,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Codes
 from safeframe.facts.merge import MergeFacts, MergeRun, TableMerge, WritePlan
 from safeframe.facts.plan import Plan
+from safeframe.planning.counting import counting_step
 from safeframe.planning.ladder import Rung, climb
 from safeframe.planning.memory import default_shard_nbytes
 from safeframe.planning.merge.broadcast import by_broadcast
@@ -120,6 +121,7 @@ def plan_merge(facts: MergeFacts) -> Plan:
         strategy=decision.strategy,
         reasons=offer.reasons,
         rejected=decision.rejected,
+        counting=counting_step([facts.left.keys.counting, facts.right.keys.counting]),
         steps=offer.steps,
         budget=offer.budget or facts.budget,
         output_rows=facts.estimate.rows,

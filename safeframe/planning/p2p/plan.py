@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import math
 
-from safeframe import options
-from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.keys import ShuffleKeys
 from safeframe.facts.p2p import P2PFacts
-from safeframe.facts.plan import Candidate, Plan, Step
+from safeframe.facts.plan import Candidate, Plan
 from safeframe.facts.sort import P2PShuffle, ShuffleRun
+from safeframe.planning.counting import counting_step
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.layout import (
     bounding_row_nbytes,
@@ -22,7 +20,7 @@ from safeframe.planning.p2p.layout import (
     refuse_unavailable,
 )
 from safeframe.planning.sort.hash_shards import heaviest_key, largest_shard_rows, shards_for
-from safeframe.units import format_count, format_nbytes
+from safeframe.units import format_count
 
 
 def plan_p2p_shuffle(
@@ -73,7 +71,8 @@ def plan_p2p_shuffle(
         strategy="p2p",
         reasons=tuple(reasons),
         rejected=(Candidate(strategy="staged", reason="p2p_shuffle moves rows through P2P alone"),),
-        steps=(_counting(facts, keys, layout.budget), *layout.steps),
+        counting=counting_step([keys.counting]),
+        steps=layout.steps,
         budget=layout.budget,
         output_rows=Estimate.computed(keys.rows),
         output_nbytes=facts.output_width.of(Estimate.computed(keys.rows)),
@@ -89,25 +88,5 @@ def plan_p2p_shuffle(
             way=P2PShuffle(
                 settings=layout.settings, disk=layout.disk, oversized_key=reasons[-1] if heaviest else ""
             )
-        ),
-    )
-
-
-def _counting(facts: P2PFacts, keys: ShuffleKeys, budget: Budget) -> Step:
-    """Return what counting keys took: it is over when there is a plan, so that it never refuses one."""
-    rows_in = max(facts.partition_rows, default=0)
-    nbytes = math.ceil(rows_in * bounding_row_nbytes(facts)) + int(
-        options.KEY_SUMMARY_COPIES * keys.summary_nbytes
-    )
-    room = (budget.allowed_nbytes - budget.projected_worker_nbytes(0)) // budget.threads_per_worker
-    # P2P's buffers are empty by then, and are in the projection all the same.
-    peak = max(0, min(nbytes - budget.transport_nbytes, room))
-    return Step(
-        kind="count keys",
-        tasks=len(facts.partition_rows),
-        task_peak_nbytes=peak,
-        reason=(
-            f"{format_nbytes(peak)} besides what P2P's buffers take later: a partition and {options.KEY_SUMMARY_COPIES:g} copies of a summary of "
-            f"{format_nbytes(keys.summary_nbytes)}"
         ),
     )

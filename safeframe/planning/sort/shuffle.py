@@ -18,6 +18,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import ShuffleFacts, ShuffleRun, StagedShuffle
+from safeframe.planning.counting import counting_step
 from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
@@ -99,6 +100,7 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
             row_nbytes=width,
             task_nbytes=max(facts.budget.task_nbytes, 0),
         ),
+        counting=counting_step([keys.counting]),
         budget=facts.budget,
         output_rows=rows,
         output_nbytes=facts.output_width.of_all(rows),

@@ -172,7 +172,13 @@ def _table(
 def _counted(sides: KeyedSides, request: MergeRequest, refused: NoTable) -> JoinSizes:
     """Size the merge by the keys of both sides, and hold it to what the user says of it."""
     in_order = request.check_order is not None
-    sizes = size_join(sides, request.statistics, profiles=refused.profiles, in_order=in_order)
+    sizes = size_join(
+        sides,
+        request.statistics,
+        profiles=refused.profiles,
+        in_order=in_order,
+        room_nbytes=request.budget.task_nbytes,
+    )
     if request.check_order is not None:
         request.check_order(sizes)
     if request.validate is not None:

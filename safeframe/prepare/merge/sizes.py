@@ -65,6 +65,7 @@ def size_join(
     *,
     profiles: tuple[FrameProfile, FrameProfile] | None = None,
     in_order: bool = False,
+    room_nbytes: int | None = None,
 ) -> JoinSizes:
     """Count the keys of both sides, and predict the rows and bytes of their join.
 
@@ -78,6 +79,8 @@ def size_join(
         Rows and bytes of both sides, where they are known already.
     in_order
         Whether codes are to be in key order, where there are such codes.
+    room_nbytes
+        Bytes that a task may take while keys are counted; None for what the workers have now.
 
     Raises
     ------
@@ -90,7 +93,9 @@ def size_join(
         sides = replace(sides, terms=replace(sides.terms, schema=schema))
     terms = sides.terms
     if statistics is None:
-        gathered = gather_key_statistics([(ddf, side.on) for ddf, side in frames], terms.schema)
+        gathered = gather_key_statistics(
+            [(ddf, side.on) for ddf, side in frames], terms.schema, room_nbytes=room_nbytes
+        )
         found = [named_keys(one, side) for one, (_, side) in zip(gathered, frames, strict=True)]
     else:
         found = given_statistics(statistics, terms.schema, *frames)
@@ -232,7 +237,8 @@ def given_statistics(
                 f"{name} side has {ddf.npartitions}."
             )
             raise ValidationError(msg, hint=hint)
-    return align_heavy_keys([(ddf, keys.on) for ddf, keys in (left, right)], statistics)
+    counted = [replace(given, counting=None) for given in statistics]
+    return align_heavy_keys([(ddf, keys.on) for ddf, keys in (left, right)], counted)
 
 
 def check_statistics(statistics: Any, names: tuple[Any, ...], ddf: dd.DataFrame) -> None:

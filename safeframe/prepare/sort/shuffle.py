@@ -14,6 +14,7 @@ from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SafeShuffle
 from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullError
+from safeframe.facts.budget import Budget
 from safeframe.facts.keys import KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import P2PShuffle, ShuffleFacts, ShuffleRun, StagedShuffle
@@ -72,7 +73,7 @@ def plan_by_key(
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
-    schema, keys = _keys(frame, names, statistics)
+    schema, keys = _keys(frame, names, statistics, budget)
     by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=keys) if by_p2p else None
     profile = profile_frame(frame, keys.partitions.rows) if p2p is None else p2p.profile
@@ -104,7 +105,7 @@ def plan_by_key_through_p2p(
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
-    schema, keys = _keys(frame, names, statistics)
+    schema, keys = _keys(frame, names, statistics, budget)
     plan = plan_p2p_shuffle(
         p2p_facts(frame, budget=budget, keys=keys),
         npartitions=given.npartitions,
@@ -151,14 +152,14 @@ def _keyed(ddf: Any, on: Any, given: PartitionOptions) -> tuple[dd.DataFrame, tu
 
 
 def _keys(
-    frame: dd.DataFrame, names: tuple[Any, ...], statistics: KeyStatistics | None
+    frame: dd.DataFrame, names: tuple[Any, ...], statistics: KeyStatistics | None, budget: Budget
 ) -> tuple[KeySchema, KeyStatistics]:
     columns = [frame._meta[name] for name in names]
     schema = common_schema(columns, columns, left_names=names, right_names=names)
     if statistics is None:
-        return schema, gather_key_statistics([(frame, names)], schema)[0]
+        return schema, gather_key_statistics([(frame, names)], schema, room_nbytes=budget.task_nbytes)[0]
     check_statistics(statistics, names, frame)
-    return schema, statistics
+    return schema, replace(statistics, counting=None)
 
 
 def _check_p2p(plan: Plan, way: P2PShuffle) -> None:

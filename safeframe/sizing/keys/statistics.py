@@ -13,13 +13,14 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.delayed import Delayed, delayed
 
 from safeframe import config, options
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.keys import Codes, Counts, KeySchema, KeyStatistics
+from safeframe.facts.keys import Codes, Counts, KeyCounting, KeySchema, KeyStatistics
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.kernels.keys.counts import count_candidates
 from safeframe.kernels.keys.labels import label_rows
@@ -35,14 +36,15 @@ from safeframe.kernels.keys.summary import (
 )
 from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, smallest_of
 from safeframe.kernels.order import sorted_union
+from safeframe.sizing.cluster import measure_budget
 from safeframe.sizing.frames import Side, each_once
-from safeframe.sizing.partitions.tasks import each_slice_keys
+from safeframe.sizing.partitions.tasks import each_slice_keys, key_slices, key_tasks, project
 
 T = TypeVar("T")
 
 
 def gather_key_statistics(
-    sides: Sequence[Side], schema: KeySchema, *, capacity: int | None = None
+    sides: Sequence[Side], schema: KeySchema, *, capacity: int | None = None, room_nbytes: int | None = None
 ) -> list[KeyStatistics]:
     """Count the rows of each key of one or more frames.
 
@@ -53,7 +55,10 @@ def gather_key_statistics(
     schema
         The common type of their keys.
     capacity
-        Distinct keys that are counted exactly; None for the configured number.
+        Distinct keys that are counted exactly; None for the configured number, or fewer where that
+        is the default and the tasks have no room for it.
+    room_nbytes
+        Bytes that a task may take; None for what the workers have now.
 
     Returns
     -------
@@ -69,16 +74,28 @@ def gather_key_statistics(
     before is not read again while the data is the same (``sizing.remembered``).
 
     **Memory.** A task holds the key columns of one slice of a partition, their codes, and
-    at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes.
+    at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes; slices and
+    summaries are smaller where it has little room.
     """
+    if room_nbytes is None:
+        room_nbytes = measure_budget().task_nbytes
     if capacity is None:
-        capacity = config.key_capacity()
+        capacity = _capacity(room_nbytes)
+    room_nbytes -= int(options.KEY_SUMMARY_COPIES * 16 * capacity)
 
     def count(missing: Sequence[Side]) -> list[KeyStatistics]:
         trees = [
             _tree(
                 each_slice_keys(
-                    ddf, on, _summarise, combine_slices, combine, schema, capacity, feedback=smallest_of
+                    ddf,
+                    on,
+                    _summarise,
+                    combine_slices,
+                    combine,
+                    schema,
+                    capacity,
+                    room_nbytes=room_nbytes,
+                    feedback=smallest_of,
                 ),
                 combine,
             )
@@ -90,8 +107,35 @@ def gather_key_statistics(
             for summary, (_, on) in zip(summaries, missing, strict=True)
         ]
 
-    statistics = align_heavy_keys(sides, each_once(sides, ("keys", schema, capacity), count, _nbytes_of))
+    statistics = each_once(sides, ("keys", schema, capacity), count, _nbytes_of)
+    counted = [
+        replace(found, counting=_counting(ddf, on, found, room_nbytes))
+        for found, (ddf, on) in zip(statistics, sides, strict=True)
+    ]
+    statistics = align_heavy_keys(sides, counted, room_nbytes=room_nbytes)
     return statistics if len(sides) == 1 else _name_products(sides, statistics)
+
+
+def _capacity(room_nbytes: int) -> int:
+    """Return how many keys are counted exactly: half of what a task may take is for their summaries, at most."""
+    capacity = config.key_capacity()
+    if capacity == options.KEY_CAPACITY:  # any other one is the user's
+        while (
+            capacity > options.KEY_MIN_CAPACITY and options.KEY_SUMMARY_COPIES * 32 * capacity > room_nbytes
+        ):
+            capacity //= 2
+    return capacity
+
+
+def _counting(ddf: dd.DataFrame, on: tuple[Any, ...], keys: KeyStatistics, room_nbytes: int) -> KeyCounting:
+    rows = int(keys.partitions.rows.max(initial=0))
+    slices = key_slices(project(ddf, on), room_nbytes)
+    return KeyCounting(
+        tasks=key_tasks(len(keys.partitions.rows)),
+        slice_rows=min(rows, slices.rows),
+        slice_nbytes=int(min(slices.nbytes, rows * slices.row_nbytes)),
+        summary_nbytes=keys.nbytes if keys.exact else keys.nbytes_bound,
+    )
 
 
 def _no_key_is_heavy(statistics: Sequence[KeyStatistics]) -> bool:
@@ -106,7 +150,9 @@ def _most_rows(side: KeyStatistics) -> int:
     return int(counts.max(initial=0)) + side.heavy_error
 
 
-def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics]) -> list[KeyStatistics]:
+def align_heavy_keys(
+    sides: Sequence[Side], statistics: Sequence[KeyStatistics], *, room_nbytes: int | None = None
+) -> list[KeyStatistics]:
     """Count the heaviest keys of every side exactly in every side.
 
     Does nothing where all statistics are exact, or are of the same heaviest
@@ -118,6 +164,8 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
         The frames that the statistics are of, with their key columns.
     statistics
         Gathered together or one by one, for one schema.
+    room_nbytes
+        Bytes that a task may take; None for as much as is good.
     """
     if all(side.exact for side in statistics) or _no_key_is_heavy(statistics):
         return list(statistics)
@@ -132,7 +180,12 @@ def align_heavy_keys(sides: Sequence[Side], statistics: Sequence[KeyStatistics])
     def count(missing: Sequence[Side]) -> list[Counts]:
         wanted = delayed(heavy, pure=False)
         trees = [
-            _tree(each_slice_keys(ddf, on, count_candidates, _add, _add, schema, wanted), _add)
+            _tree(
+                each_slice_keys(
+                    ddf, on, count_candidates, _add, _add, schema, wanted, room_nbytes=room_nbytes
+                ),
+                _add,
+            )
             for ddf, on in missing
         ]
         return list(dask.compute(*trees))

@@ -12,7 +12,9 @@ Partitions that depend on other tasks, and those in memory, get a task each.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import dask
@@ -140,27 +142,86 @@ def each_slice_keys(
     of_slices: Callable[[list[T]], T],
     reduce: Callable[[list[T]], T],
     *args: Any,
+    room_nbytes: int | None = None,
     feedback: Callable[[T], Any] | None = None,
 ) -> list[Delayed]:
-    """Call ``function(keys, *args)`` on the key columns, or index levels, of slices of every partition; see :func:`each_slice`."""
+    """Call ``function(keys, *args)`` on the key columns, or index levels, of slices of every partition; see :func:`each_slice`.
+
+    Parameters
+    ----------
+    ddf, function, of_slices, reduce, *args, feedback
+        As for :func:`each_slice`.
+    on
+        The key columns, or index levels.
+    room_nbytes
+        Bytes that a slice may take with all that counting its keys does; None for as many as are good.
+    """
     narrow = project(ddf, on)
-    widths = [fixed_nbytes(dtype) for dtype in narrow._meta.dtypes]
-    row_nbytes = sum(options.KEY_TEXT_NBYTES if width is None else width for width in widths)
+    slices = key_slices(narrow, room_nbytes)
     return each_slice(
         narrow,
         _with_keys,
         reduce,
         function,
+        of_slices,
         tuple(on),
+        slices.rows,
         *args,
         of_slices=of_slices,
-        nbytes=min(options.KEY_SLICE_NBYTES, int(options.KEY_SLICE_ROWS * max(row_nbytes, 1.0))),
+        nbytes=slices.nbytes,
         feedback=feedback,
     )
 
 
-def _with_keys(frame: pd.DataFrame, function: Callable[..., T], on: tuple[Any, ...], *args: Any) -> T:
-    return function(keys_of(frame, on), *args)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeySlices:
+    """How much of the key columns of a partition is read at a time."""
+
+    rows: int
+    """Rows, at most."""
+    nbytes: int
+    """Bytes, at most."""
+    row_nbytes: float
+    """Bytes of a row; of strings what a short one has."""
+
+
+def key_slices(narrow: dd.DataFrame, room_nbytes: int | None) -> KeySlices:
+    """Return slices whose keys are counted in so many bytes, or as large as is good.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = dd.from_pandas(pd.DataFrame({"k": [1, 2]}), npartitions=1)
+    >>> key_slices(frame, None).rows, key_slices(frame, 2**24).rows
+    (1048576, 205603)
+    """
+    widths = [fixed_nbytes(dtype) for dtype in narrow._meta.dtypes]
+    row_nbytes = max(1.0, sum(options.KEY_TEXT_NBYTES if width is None else width for width in widths))
+    rows = options.KEY_SLICE_ROWS
+    if room_nbytes is not None:
+        most = int(room_nbytes / (options.KEY_SLICE_COPIES * row_nbytes + options.KEY_ROW_NBYTES))
+        rows = min(rows, max(options.KEY_MIN_SLICE_ROWS, most))
+    nbytes = min(options.KEY_SLICE_NBYTES, int(rows * row_nbytes))
+    return KeySlices(rows=rows, nbytes=nbytes, row_nbytes=row_nbytes)
+
+
+def _with_keys(
+    frame: pd.DataFrame,
+    function: Callable[..., T],
+    of_slices: Callable[[list[T]], T],
+    on: tuple[Any, ...],
+    rows: int,
+    *args: Any,
+) -> T:
+    """Call the function on some rows at a time: a slice of very short strings has more."""
+    keys = keys_of(frame, on)
+    if len(frame) <= rows:
+        return function(keys, *args)
+    parts = (
+        function([key.iloc[start : start + rows] for key in keys], *args)
+        for start in range(0, len(frame), rows)
+    )
+    return functools.reduce(lambda one, other: of_slices([one, other]), parts)
 
 
 class Slices:
@@ -204,9 +265,18 @@ def grouped_tasks(
     feedback: Callable[[T], Any] | None,
 ) -> list[Delayed]:
     """Call ``function(partition, *args)`` on partitions that are made within our tasks, several in each; see :func:`each_partition`."""
-    size = max(1, min(options.KEY_TASK_PARTITIONS, len(parts) // options.KEY_MIN_TASKS))
+    size = _group_size(len(parts))
     groups = [PartitionTasks(parts[at : at + size]) for at in range(0, len(parts), size)]
     return _tasks_of(groups, function, reduce, args, feedback)
+
+
+def _group_size(parts: int) -> int:
+    return max(1, min(options.KEY_TASK_PARTITIONS, parts // options.KEY_MIN_TASKS))
+
+
+def key_tasks(partitions: int) -> int:
+    """Return how many tasks read so many partitions, each of which is made within its task."""
+    return -(-partitions // _group_size(partitions))
 
 
 def joined_lists(lists: list[list[T]]) -> list[T]:

@@ -12,7 +12,7 @@ from safeframe import options
 from safeframe.errors import UnsupportedError
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import ColumnProfile, FrameProfile
-from safeframe.facts.keys import ShuffleKeys
+from safeframe.facts.keys import KeyCounting, ShuffleKeys
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
 from safeframe.planning.p2p.layout import lay_out_p2p, transport_nbytes
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
@@ -37,7 +37,6 @@ def keys_of(rows, keys, null_rows=0):
         rows=int(counts.sum()) + null_rows,
         null_rows=null_rows,
         heaviest_key="",
-        summary_nbytes=16 * keys,
     )
 
 
@@ -186,7 +185,15 @@ def test_facts_travel():
 def test_what_counting_keys_took_is_said_and_refuses_nothing():
     facts = facts_of()
     assert facts.keys is not None
-    plan = plan_p2p_shuffle(replace(facts, keys=replace(facts.keys, summary_nbytes=2**40)))
+    plan = plan_p2p_shuffle(
+        replace(
+            facts,
+            keys=replace(
+                facts.keys,
+                counting=KeyCounting(tasks=7, slice_rows=10, slice_nbytes=80, summary_nbytes=2**40),
+            ),
+        )
+    )
     assert plan.fits
-    assert plan.steps[0].kind == "count keys"
-    assert plan.projected_worker_nbytes == plan.budget.allowed_nbytes
+    assert plan.counting is not None and plan.counting.tasks == 7
+    assert plan.projected_worker_nbytes > 2**40
