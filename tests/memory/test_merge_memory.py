@@ -160,3 +160,41 @@ def test_partitions_that_are_large_for_a_worker(tight, tmp_path):
     merged = safeframe.merge(dd.read_parquet(tmp_path / "left"), right, on="k", how="outer")
     plan = run(tight, merged, tmp_path / "out")
     assert plan.steps[0].task_peak_nbytes > 170 * 2**20
+
+
+@pytest.mark.filterwarnings("ignore::safeframe.PartitionSizeWarning")
+@pytest.mark.parametrize("strategy", ["staged", "sorted-one-side", "broadcast"])
+def test_one_long_value_on_a_key_of_many_rows(tight, tmp_path, strategy):
+    # 400 MB of copies of one string, which no sample of widths sees.
+    rows, keys = 600_000, 30_000
+    key = np.sort(np.random.default_rng(5).integers(0, keys, rows))
+    key[300_000:320_000] = 777_777
+    if strategy == "sorted-one-side":
+        key[320_000:] += 1_000_000
+    left = pd.DataFrame({"k": key, "v": np.arange(rows)})
+    (tmp_path / "left").mkdir()
+    for number in range(4):
+        part = left.iloc[number * 150_000 : (number + 1) * 150_000]
+        part.to_parquet(tmp_path / "left" / f"{number}.parquet", index=False)
+    right = pd.DataFrame({"k": np.arange(keys), "t": "some name"})
+    right = pd.concat([right, pd.DataFrame({"k": [777_777], "t": ["x" * 20_000]})], ignore_index=True)
+    (tmp_path / "right").mkdir()
+    for number in range(3):
+        part = right.iloc[number * 12_000 : (number + 1) * 12_000]
+        part.sample(frac=1, random_state=1).to_parquet(tmp_path / "right" / f"{number}.parquet", index=False)
+    sides = dd.read_parquet(tmp_path / "left"), dd.read_parquet(tmp_path / "right")
+    merged = safeframe.merge(*sides, on="k", how="left", strategy=strategy)
+    # Whole, it is refused in words, before a worker is full.
+    with pytest.raises(safeframe.MemoryBudgetError, match="Strings of"):
+        len(merged.persist())
+    if strategy != "broadcast":
+        safeframe.to_parquet(merged, tmp_path / "out")
+        texts = [
+            pq.read_table(path, columns=["t"], read_dictionary=["t"])["t"].combine_chunks()
+            for path in (tmp_path / "out").glob("*.parquet")
+        ]
+        longest = [sum(len(value) == 20_000 for value in text.to_pylist() if value) for text in texts]
+        assert sum(longest) == 20_000
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.charged_nbytes <= safeframe.explain(merged).projected_worker_nbytes, seen

@@ -79,19 +79,25 @@ def broadcast_cell(
     """Join one partition with the side that every worker holds whole."""
     use_worker()
     as_planned(partition, planned)
-    return limit.passed(joined_with(partition, build, spec, build_side))
+    with limit.refusing_text():
+        joined = joined_with(partition, build, spec, build_side, limit.text_nbytes)
+    return limit.passed(joined)
 
 
 def joined_with(
-    partition: pd.DataFrame, build: pd.DataFrame, spec: JoinSpec, build_side: str
+    partition: pd.DataFrame,
+    build: pd.DataFrame,
+    spec: JoinSpec,
+    build_side: str,
+    most_nbytes: int | None = None,
 ) -> pd.DataFrame:
-    """Join rows with the side that every worker holds whole."""
+    """Join rows with the side that every worker holds whole; see ``join_rows`` for ``most_nbytes``."""
     left, right = (partition, build) if build_side == "right" else (build, partition)
     blocks = frame_block(left, spec.left), frame_block(right, spec.right)
     if spec.index is not None:
         # Rows that have an index stay in its order, by which dask finds them.
-        return join_in_place(*blocks, spec, 0 if build_side == "right" else 1)
-    return join_cell(*blocks, spec, 0, 1)
+        return join_in_place(*blocks, spec, 0 if build_side == "right" else 1, most_nbytes)
+    return join_cell(*blocks, spec, 0, 1, most_nbytes)
 
 
 def held_partition(part: PartitionTask, build: pd.DataFrame) -> pd.DataFrame:

@@ -226,10 +226,13 @@ def ordered_rows(
     )
     with run_of_task(directory):
         if place.one_key:
-            frame = _one_key(sides, spec, place)
+            with limit.refusing_text():
+                frame = _one_key(sides, spec, place, limit.text_nbytes)
             return CellRows.part(len(frame), 0, 1, lambda lo, hi: frame.iloc[lo:hi], limit, directory)
         joined = _shard(sides, spec, place)
-        return CellRows.part(joined.n_rows, place.number, place.cells, joined.frame, limit, directory)
+        return CellRows.part(
+            joined.n_rows, place.number, place.cells, joined.frame, limit, directory, weighed=True
+        )
 
 
 ordered_cell = CellMaker(ordered_rows)
@@ -245,7 +248,9 @@ def _shard(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> JoinedSh
     return ordered_join((left, left_codes), (right, right_codes), spec)
 
 
-def _one_key(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.DataFrame:
+def _one_key(
+    sides: Sequence[_Side], spec: JoinSpec, place: CellPlace, most_nbytes: int | None
+) -> pd.DataFrame:
     counts = [
         side.sealed.shard_rows(place.shard) if side.sealed is not None else planned
         for side, planned in zip(sides, place.rows, strict=True)
@@ -259,7 +264,7 @@ def _one_key(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> pd.Dat
         side.one_key(place, ranges, of_parts)
         for side, ranges, of_parts in zip(sides, (cell.left, cell.right), place.ranges, strict=True)
     )
-    return join_rows(left, right, cell.rows, spec)
+    return join_rows(left, right, cell.rows, spec, most_nbytes)
 
 
 def _check_one_key(name: str, rows: int, planned: int) -> None:

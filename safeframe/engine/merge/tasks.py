@@ -85,24 +85,26 @@ def staged_rows(sealed: SealedMerge, cell: int) -> CellRows:
         n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
         n_rows = product_run(n_left, n_right, sealed.spec.how).n_rows
         return CellRows.part(
-            n_rows, number, cells, functools.partial(_single_key, sealed, shard), sealed.limit
+            n_rows, number, cells, functools.partial(_single_key, sealed, shard), sealed.limit, weighed=True
         )
     joined = join_shard(fetch(sealed.left, shard), fetch(sealed.right, shard), sealed.spec)
-    return CellRows.part(joined.n_rows, number, cells, joined.frame, sealed.limit)
+    return CellRows.part(joined.n_rows, number, cells, joined.frame, sealed.limit, weighed=True)
 
 
 staged_cell = CellMaker(staged_rows)
 """Make one output partition from staged rows."""
 
 
-def _single_key(sealed: SealedMerge, shard: int, lo: int, hi: int) -> pd.DataFrame:
+def _single_key(
+    sealed: SealedMerge, shard: int, lo: int, hi: int, most_nbytes: int | None = None
+) -> pd.DataFrame:
     spec = sealed.spec
     n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
     parts = single_key_rows(n_left, n_right, spec.how, lo, hi)
     left, right = fetch(sealed.left, shard, parts.left), fetch(sealed.right, shard, parts.right)
     if not spec.left.schema.injective:
         check_one_key(left, right, spec)
-    return join_rows(left, right, parts.rows, spec)
+    return join_rows(left, right, parts.rows, spec, most_nbytes)
 
 
 def check_one_key(left: Block, right: Block, spec: JoinSpec) -> None:
@@ -143,7 +145,9 @@ def moved_cell(left: SettledRows, right: SettledRows, merge: MovedMerge, cell: i
     shard, number, cells = merge.layout.cell_location(cell)
     left_block = _moved(left, merge.left, merge.spec.left, shard, merge.roomy_nbytes)
     right_block = _moved(right, merge.right, merge.spec.right, shard, merge.roomy_nbytes)
-    return merge.limit.passed(join_cell(left_block, right_block, merge.spec, number, cells))
+    with merge.limit.refusing_text():
+        joined = join_cell(left_block, right_block, merge.spec, number, cells, merge.limit.text_nbytes)
+    return merge.limit.passed(joined)
 
 
 def _moved(settled: SettledRows, side: MovedSide, columns: SideSpec, shard: int, roomy_nbytes: int) -> Block:

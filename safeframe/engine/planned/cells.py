@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from safeframe.engine.task import count_rows_out, warn_user
 from safeframe.errors import MemoryBudgetError, PartitionSizeWarning
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
+from safeframe.kernels.merge.text import TextTooLargeError
 from safeframe.kernels.merge.virtual import cell_range
 from safeframe.units import format_count, format_nbytes
 
@@ -156,6 +158,27 @@ class PartitionLimit:
             msg, hint=_LONGER_VALUES, needed_nbytes=needed, allowed_nbytes=self.task_nbytes
         )
 
+    @property
+    def text_nbytes(self) -> int | None:
+        """Bytes of strings that rows may have which are made at once; None where all widths are known."""
+        if self.possible_nbytes is None:
+            return None
+        return max(self.possible_nbytes, int(self.task_nbytes / options.OUTPUT_COPIES))
+
+    @contextmanager
+    def refusing_text(self) -> Iterator[None]:
+        """Turn what says that strings are too large into what the user is told."""
+        try:
+            yield
+        except TextTooLargeError as error:
+            msg = (
+                f"Strings of {format_count(error.rows)} rows of an output partition take {format_nbytes(error.nbytes)}, and "
+                f"{format_nbytes(self.text_nbytes or 0)} is what a task has room for."
+            )
+            raise MemoryBudgetError(
+                msg, hint=_LONGER_VALUES, output_nbytes=error.nbytes, planned_nbytes=self.possible_nbytes or 0
+            ) from None
+
     def values_nbytes(self, frame: pd.DataFrame) -> int:
         """Count the bytes that are held against the sample; 0 where widths are known, and nothing is."""
         if self.possible_nbytes is None:
@@ -195,12 +218,15 @@ class CellRows:
 
     n_rows: int
     """How many there are."""
-    make: Callable[[int, int], pd.DataFrame]
-    """Makes rows ``[lo, hi)`` of them."""
+    make: Callable[..., pd.DataFrame]
+    """Makes rows ``[lo, hi)`` of them; where they are weighed, it takes the bytes of their strings, too, beyond which
+    it raises ``TextTooLargeError``."""
     limit: PartitionLimit
     """What the partition may not exceed."""
     directory: str = ""
     """The run that is over, should they not be made; empty where that is nobody's business."""
+    weighed: bool = False
+    """Whether strings are counted before they are made."""
 
     @classmethod
     def part(
@@ -208,17 +234,20 @@ class CellRows:
         n_rows: int,
         number: int,
         cells: int,
-        make: Callable[[int, int], pd.DataFrame],
+        make: Callable[..., pd.DataFrame],
         limit: PartitionLimit,
         directory: str = "",
+        *,
+        weighed: bool = False,
     ) -> CellRows:
         """Return the rows of one of ``cells`` equal parts of a shard's result, of which ``make`` makes any rows."""
         first, end = cell_range(n_rows, number, cells)
         return cls(
             n_rows=end - first,
-            make=lambda lo, hi: make(first + lo, first + hi),
+            make=lambda lo, hi, *most: make(first + lo, first + hi, *most),
             limit=limit,
             directory=directory,
+            weighed=weighed,
         )
 
     def whole(self) -> pd.DataFrame:
@@ -229,8 +258,8 @@ class CellRows:
         MemoryBudgetError
             When it is larger than was planned.
         """
-        with run_of_task(self.directory):
-            return self.limit.passed(self._frame(0, self.n_rows))
+        with run_of_task(self.directory), self.limit.refusing_text():
+            return self.limit.passed(self._frame(0, self.n_rows, self.limit.text_nbytes))
 
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
         """Make the partition in stretches of rows, one after the other; there is one at least.
@@ -245,7 +274,7 @@ class CellRows:
         MemoryBudgetError
             When the partition is larger than was planned.
         """
-        with run_of_task(self.directory):
+        with run_of_task(self.directory), self.limit.refusing_text():
             self.limit.pass_rows(self.n_rows)
             width = self.limit.row_nbytes
             rows = self.n_rows if width is None else rows_of(width)
@@ -253,7 +282,7 @@ class CellRows:
                 rows = rows_of(self._sampled_width())
             made = largest = lo = 0
             while True:
-                frame = self._frame(lo, min(lo + rows, self.n_rows))
+                frame, rows = self._stretch(lo, rows)
                 nbytes = self.limit.values_nbytes(frame)
                 made, largest, lo = made + nbytes, max(largest, nbytes), lo + len(frame)
                 self.limit.pass_values(lo, made, held_nbytes=largest)
@@ -270,12 +299,25 @@ class CellRows:
         starts = [
             self.n_rows * number // options.STRETCH_SAMPLES for number in range(options.STRETCH_SAMPLES)
         ]
-        samples = [self._frame(start, min(start + rows, self.n_rows)) for start in starts]
+        samples = [self._stretch(start, rows)[0] for start in starts]
         nbytes = sum(int(sample.memory_usage(deep=True).sum()) for sample in samples)
         return nbytes / max(sum(map(len, samples)), 1)
 
-    def _frame(self, lo: int, hi: int) -> pd.DataFrame:
-        frame = self.make(lo, hi)
+    def _stretch(self, lo: int, rows: int) -> tuple[pd.DataFrame, int]:
+        """Make so many rows, or fewer where their strings are too large; return the number that was tried, too."""
+        most = self.limit.possible_nbytes
+        while True:
+            try:
+                return self._frame(lo, min(lo + rows, self.n_rows), most), rows
+            except TextTooLargeError as error:
+                if error.rows <= 1:
+                    most = self.limit.text_nbytes  # a single row may take as much as a partition
+                    if error.nbytes > (most or 0):
+                        raise
+                rows = max(1, int(error.rows * (self.limit.possible_nbytes or 0) / error.nbytes / 2))
+
+    def _frame(self, lo: int, hi: int, most_nbytes: int | None) -> pd.DataFrame:
+        frame = self.make(lo, hi, most_nbytes) if self.weighed else self.make(lo, hi)
         if isinstance(frame.index, pd.RangeIndex):
             # An index that counts rows goes on counting.
             frame.index = pd.RangeIndex(lo, lo + len(frame), name=frame.index.name)

@@ -23,6 +23,7 @@ from safeframe.kernels.merge.lookup import lookup_join
 from safeframe.kernels.merge.output import OutputColumn
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.taken_rows import TakenRows
+from safeframe.kernels.merge.text import check_text
 from safeframe.kernels.merge.virtual import JoinedRows, VirtualJoin, cell_range, join_each, join_runs
 from safeframe.kernels.order import Positions, counts_of, rank_words, stable_order
 
@@ -48,8 +49,8 @@ class JoinedShard(Protocol):
     def n_rows(self) -> int:
         """Rows of the result."""
 
-    def frame(self, lo: int, hi: int) -> pd.DataFrame:
-        """Return result rows ``[lo, hi)``."""
+    def frame(self, lo: int, hi: int, most_nbytes: int | None = None) -> pd.DataFrame:
+        """Return result rows ``[lo, hi)``, or raise ``TextTooLargeError`` where their strings take more bytes."""
 
 
 def join_shard(left: Block, right: Block, spec: JoinSpec) -> JoinedShard:
@@ -71,13 +72,17 @@ def join_shard(left: Block, right: Block, spec: JoinSpec) -> JoinedShard:
     )
 
 
-def join_cell(left: Block, right: Block, spec: JoinSpec, number: int, cells: int) -> pd.DataFrame:
-    """Join a shard and give one of ``cells`` equal parts of the result."""
+def join_cell(
+    left: Block, right: Block, spec: JoinSpec, number: int, cells: int, most_nbytes: int | None = None
+) -> pd.DataFrame:
+    """Join a shard and give one of ``cells`` equal parts of the result; see :func:`join_rows` for ``most_nbytes``."""
     joined = join_shard(left, right, spec)
-    return joined.frame(*cell_range(joined.n_rows, number, cells))
+    return joined.frame(*cell_range(joined.n_rows, number, cells), most_nbytes)
 
 
-def join_in_place(left: Block, right: Block, spec: JoinSpec, probe: int) -> pd.DataFrame:
+def join_in_place(
+    left: Block, right: Block, spec: JoinSpec, probe: int, most_nbytes: int | None = None
+) -> pd.DataFrame:
     """Join all rows of one side with what they meet on the other, in the order that they have.
 
     Parameters
@@ -88,6 +93,8 @@ def join_in_place(left: Block, right: Block, spec: JoinSpec, probe: int) -> pd.D
         The join, which keeps no row of the other side that meets none.
     probe
         The side whose order is kept: 0 for the left one, 1 for the right one.
+    most_nbytes
+        As for :func:`join_rows`.
 
     Notes
     -----
@@ -105,7 +112,7 @@ def join_in_place(left: Block, right: Block, spec: JoinSpec, probe: int) -> pd.D
     blocks = [left, right]
     if order is not None:
         blocks[other] = [take(column, order) for column in blocks[other]]
-    return join_rows(blocks[0], blocks[1], rows, spec)
+    return join_rows(blocks[0], blocks[1], rows, spec, most_nbytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -138,23 +145,41 @@ class CountedJoin:
         """Rows of the result."""
         return self.runs.n_rows
 
-    def frame(self, lo: int, hi: int) -> pd.DataFrame:
-        """Return result rows ``[lo, hi)``."""
+    def frame(self, lo: int, hi: int, most_nbytes: int | None = None) -> pd.DataFrame:
+        """See :class:`JoinedShard`."""
         rows = self.runs.rows(lo, hi)
         left, left_items = _touched(self.left, self.left_order, rows.left_items)
         right, right_rows = _touched(self.right, self.right_order, rows.right_rows)
         rows = JoinedRows(left_items=left_items, repeats=rows.repeats, right_rows=right_rows)
-        return join_rows(left, right, rows, self.spec)
+        return join_rows(left, right, rows, self.spec, most_nbytes)
 
 
-def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd.DataFrame:
+def join_rows(
+    left: Block, right: Block, rows: JoinedRows, spec: JoinSpec, most_nbytes: int | None = None
+) -> pd.DataFrame:
     """Put result rows together from the positions of their two sides.
+
+    Parameters
+    ----------
+    left, right
+        The rows of both sides.
+    rows
+        Where the result's rows come from.
+    spec
+        The join.
+    most_nbytes
+        Bytes that the strings of the result may take; None for any number.
 
     Raises
     ------
+    TextTooLargeError
+        When they take more; nothing was made of them.
     RowConservationError
         When a row lacks one of a side that was planned to have one for each.
     """
+    of_left, of_right = spec.of_sides
+    text = [(left, of_left, rows.left_items, rows.repeats), (right, of_right, rows.right_rows, None)]
+    check_text(len(rows), text, most_nbytes)
     dtypes = spec.meta.dtypes
     taken = (
         TakenRows(
@@ -170,18 +195,18 @@ def join_rows(left: Block, right: Block, rows: JoinedRows, spec: JoinSpec) -> pd
             side="right",
         ),
     )
-    columns = [
+    made = [
         _column(column, left, right, rows, taken, spec, dtypes.iloc[i])
         for i, column in enumerate(spec.output)
     ]
     if spec.indicator:
-        columns.append(_indicator(rows, spec, dtypes.iloc[-1]))
-    frame = frame_of_columns(columns, spec.meta.columns, len(rows))
+        made.append(_indicator(rows, spec, dtypes.iloc[-1]))
+    frame = frame_of_columns(made, spec.meta.columns, len(rows))
     if spec.index is not None:
         index = spec.meta.index
         values = _column(spec.index, left, right, rows, taken, spec, index.dtype)
-        made: pd.Index[Any] = pd.Index(values, dtype=values.dtype, name=index.name, copy=False)
-        frame.index = with_freq(made, freq_of(index))
+        labels: pd.Index[Any] = pd.Index(values, dtype=values.dtype, name=index.name, copy=False)
+        frame.index = with_freq(labels, freq_of(index))
     return frame
 
 

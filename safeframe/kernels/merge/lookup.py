@@ -20,6 +20,7 @@ from safeframe.kernels.columns.taking import take
 from safeframe.kernels.columns.values import Block
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.taken_rows import TakenRows
+from safeframe.kernels.merge.text import check_text
 from safeframe.kernels.order import Positions
 
 
@@ -42,16 +43,24 @@ class LookedUp:
         """Rows of the result."""
         return len(self.found)
 
-    def frame(self, lo: int, hi: int) -> pd.DataFrame:
+    def frame(self, lo: int, hi: int, most_nbytes: int | None = None) -> pd.DataFrame:
         """Return result rows ``[lo, hi)``.
 
         Raises
         ------
+        TextTooLargeError
+            When their strings take more than ``most_nbytes``, where that is given; nothing was made of them.
         RowConservationError
             When a row has no match and each was planned to have one.
         """
         spec, probe, build = self.spec, self.probe, 1 - self.probe
         missing = spec.right_missing if build == 1 else spec.left_missing
+        of_probe = self.own[lo:hi] if self.own is not None else slice(lo, hi)
+        text = [
+            (self.sides[probe], spec.of_sides[probe], of_probe, None),
+            (self.sides[build], spec.of_sides[build], self.found[lo:hi], None),
+        ]
+        check_text(len(self.found[lo:hi]), text, most_nbytes)
         taken = TakenRows(self.found[lo:hi], missing=missing, side=("left", "right")[build])
         columns = []
         for column in spec.output:

@@ -68,6 +68,14 @@ class JoinSpec:
     meta: pd.DataFrame
     """An empty frame with the result's names and dtypes."""
 
+    @property
+    def of_sides(self) -> tuple[list[int], list[int]]:
+        """Numbers of the columns of each side that the result has; a key that is one column is the left side's."""
+        columns = (*self.output, *(() if self.index is None else (self.index,)))
+        left = [column.left for column in columns if column.left is not None]
+        right = [column.right for column in columns if column.left is None and column.right is not None]
+        return left, right
+
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return (
             "JoinSpec",

@@ -195,5 +195,6 @@ def test_what_counting_keys_took_is_said_and_refuses_nothing():
         )
     )
     assert plan.fits
-    assert plan.counting is not None and plan.counting.tasks == 7
+    assert plan.counting is not None
+    assert plan.counting.tasks == 7
     assert plan.projected_worker_nbytes > 2**40
