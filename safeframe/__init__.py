@@ -12,7 +12,8 @@ Where things are, from the top down. A module imports from its own layer and tho
 - ``kernels``: pandas, Arrow and numpy in and out, without dask
 - ``facts``: frozen data that the layers exchange, such as ``Plan`` and ``KeyStatistics``
 - ``_dask``: the only place with private names of dask and distributed
-- ``options``, ``errors``, ``units``, ``choices``: thresholds with their reasons, errors, formats, checks
+- ``options``, ``errors``, ``units``, ``choices``, ``distribution``: thresholds with their reasons, errors, formats, checks,
+  the name that is installed
 
 A concept (``merge``, ``sort``, ``lag``, ``parquet``, …) has a module or a folder of the same name in each layer.
 CONTRIBUTING.md has a table of the questions that come up most, and the steps to add a recipe.
@@ -22,6 +23,7 @@ from safeframe import accessor as accessor
 from safeframe import config as config
 from safeframe.deploy.local_cluster import LocalCluster
 from safeframe.deploy.tune import tune
+from safeframe.distribution import warn_of_foreign_distribution
 from safeframe.errors import (
     ClusterError,
     KeyNotFoundError,
@@ -114,3 +116,5 @@ __all__ = [
     "to_parquet",
     "tune",
 ]
+
+warn_of_foreign_distribution()
