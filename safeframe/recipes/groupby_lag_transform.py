@@ -10,6 +10,7 @@ import dask.dataframe as dd
 from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import LagStrategy
 from safeframe.prepare.arguments import PartitionOptions, as_names, check_keys
 from safeframe.prepare.lag.columns import NO_FILL, lag_spec
 from safeframe.prepare.lag.plan import PlannedLag, lagged, plan_lags
@@ -32,7 +33,7 @@ def groupby_lag_transform(
     ignore_index: bool = False,
     npartitions: int | None = None,
     partition_size: str | int | None = None,
-    strategy: str | None = None,
+    strategy: LagStrategy | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
 ) -> dd.DataFrame:
@@ -174,7 +175,7 @@ def plan_lag(
     ignore_index: bool = False,
     npartitions: int | None = None,
     partition_size: str | int | None = None,
-    strategy: str | None = None,
+    strategy: LagStrategy | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
 ) -> Plan:

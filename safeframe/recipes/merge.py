@@ -12,6 +12,7 @@ from safeframe.engine.merge.nodes import SafeMerge
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeFacts, MergeRun, P2PMerge
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import MergeStrategy
 from safeframe.planning.merge.plan import plan_merge as make_plan
 from safeframe.prepare.arguments import Side
 from safeframe.prepare.dask_arguments import merge_moves
@@ -35,7 +36,7 @@ def merge(
     suffixes: tuple[str | None, str | None] = ("_x", "_y"),
     indicator: bool | str = False,
     *,
-    strategy: str | None = None,
+    strategy: MergeStrategy | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
@@ -259,7 +260,7 @@ def plan_merge(
     suffixes: tuple[str | None, str | None] = ("_x", "_y"),
     indicator: bool | str = False,
     *,
-    strategy: str | None = None,
+    strategy: MergeStrategy | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,

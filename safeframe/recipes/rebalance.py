@@ -10,6 +10,7 @@ from dask.dataframe.api import new_collection
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.rebalance.nodes import SafeRebalance
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import RebalanceStrategy
 from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.rebalance import plan_sizes, refuse_dask_arguments, resized_sort
 from safeframe.prepare.sort.order import make_collection
@@ -22,7 +23,7 @@ def rebalance_partitions(
     npartitions: int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
-    strategy: str | None = None,
+    strategy: RebalanceStrategy | None = None,
     divisions: Any = None,
     freq: Any = None,
     force: bool = False,
@@ -127,7 +128,7 @@ def plan_rebalance(
     npartitions: int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
-    strategy: str | None = None,
+    strategy: RebalanceStrategy | None = None,
     divisions: Any = None,
     freq: Any = None,
     force: bool = False,

@@ -9,6 +9,7 @@ from typing import Any
 import dask.dataframe as dd
 
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import SortStrategy
 from safeframe.prepare.dask_arguments import refuse_options
 from safeframe.prepare.sort.index import IndexArguments, indexed_frame, plan_index
 
@@ -21,7 +22,7 @@ def set_index(
     drop: bool = True,
     npartitions: int | str | None = None,
     partition_size: str | int | None = None,
-    strategy: str | None = None,
+    strategy: SortStrategy | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
     divisions: Sequence[Any] | None = None,
@@ -147,7 +148,7 @@ def plan_set_index(
     drop: bool = True,
     npartitions: int | str | None = None,
     partition_size: str | int | None = None,
-    strategy: str | None = None,
+    strategy: SortStrategy | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
     divisions: Sequence[Any] | None = None,

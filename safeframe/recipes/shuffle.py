@@ -14,6 +14,7 @@ from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import ShuffleStrategy
 from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
 from safeframe.prepare.sort.shuffle import plan_by_key, shuffled
@@ -27,7 +28,7 @@ def shuffle(
     on: Any = None,
     *,
     npartitions: int | str | None = None,
-    strategy: str | None = None,
+    strategy: ShuffleStrategy | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
@@ -131,7 +132,7 @@ def plan_shuffle(
     on: Any = None,
     *,
     npartitions: int | str | None = None,
-    strategy: str | None = None,
+    strategy: ShuffleStrategy | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     staging: str | None = None,

@@ -13,6 +13,7 @@ from safeframe.choices import check_choice, check_flags
 from safeframe.engine.sort.nodes import SortRequest
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import SortStrategy
 from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame
 from safeframe.prepare.dask_arguments import (
     as_npartitions,
@@ -36,7 +37,7 @@ def sort_values(
     ignore_index: bool | None = False,
     npartitions: int | str | None = None,
     partition_size: str | int | None = None,
-    strategy: str | None = None,
+    strategy: SortStrategy | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
     sort_function: Callable[..., Any] | None = None,
@@ -140,7 +141,7 @@ def plan_sort_values(
     ignore_index: bool | None = False,
     npartitions: int | str | None = None,
     partition_size: str | int | None = None,
-    strategy: str | None = None,
+    strategy: SortStrategy | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
     sort_function: Callable[..., Any] | None = None,

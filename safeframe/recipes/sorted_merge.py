@@ -13,6 +13,7 @@ from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import OrderedStrategy
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.planning.merge.plan import plan_merge as make_plan
 from safeframe.planning.merge.touched_parts import first_disorder
@@ -36,7 +37,7 @@ def sorted_merge(
     right_index: bool = False,
     suffixes: tuple[str | None, str | None] = ("_x", "_y"),
     *,
-    strategy: str | None = None,
+    strategy: OrderedStrategy | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     max_output: str | int | None = None,
@@ -157,7 +158,7 @@ def plan_sorted_merge(
     right_index: bool = False,
     suffixes: tuple[str | None, str | None] = ("_x", "_y"),
     *,
-    strategy: str | None = None,
+    strategy: OrderedStrategy | None = None,
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     max_output: str | int | None = None,

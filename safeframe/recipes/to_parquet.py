@@ -14,6 +14,7 @@ from safeframe.choices import check_count, check_flags
 from safeframe.engine.parquet.nodes import close_target, open_target
 from safeframe.engine.parquet.progress import WriteProgress, progress_lines
 from safeframe.errors import ValidationError
+from safeframe.facts.strategies import WriteStrategy
 from safeframe.kernels.parquet.writer_options import Compression
 from safeframe.prepare.arguments import check_frame
 from safeframe.prepare.parquet.arguments import Schema, check_engine, check_mappings, check_partition_on
@@ -43,7 +44,7 @@ def to_parquet(
     engine: str | None = None,
     row_group_rows: int | None = None,
     memory: str | int | None = None,
-    strategy: str | None = None,
+    strategy: WriteStrategy | None = None,
     max_output: str | int | None = None,
     resume: bool = False,
     progress: bool = False,

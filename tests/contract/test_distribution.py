@@ -62,7 +62,11 @@ class TestBuilt:
             for path in (ROOT / "safeframe").rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
-        assert {"safeframe/py.typed", "safeframe/safeframe.yaml", "safeframe/safeframe-schema.yaml"} <= sources
+        assert {
+            "safeframe/py.typed",
+            "safeframe/safeframe.yaml",
+            "safeframe/safeframe-schema.yaml",
+        } <= sources
         assert sources <= names
         info = f"dask_safeframe-{safeframe.__version__}.dist-info/"
         assert {name for name in names - sources if not name.startswith(info)} == set()
@@ -80,8 +84,16 @@ class TestBuilt:
     def test_the_sdist_has_what_tests_and_site_need(self, dist: Path) -> None:
         (sdist,) = dist.glob("*.tar.gz")
         top = sdist.name.removesuffix(".tar.gz")
-        names = set(tarfile.open(sdist).getnames())
-        needed = ("pyproject.toml", "conftest.py", "README.md", "LICENSE", "tests/conformance/results.py", "docs/conf.py")
+        with tarfile.open(sdist) as archive:
+            names = set(archive.getnames())
+        needed = (
+            "pyproject.toml",
+            "conftest.py",
+            "README.md",
+            "LICENSE",
+            "tests/conformance/results.py",
+            "docs/conf.py",
+        )
         assert {f"{top}/{name}" for name in needed} <= names
 
     def test_twine_accepts_them(self, dist: Path) -> None:
@@ -138,7 +150,11 @@ class TestSaidAlike:
         told = {
             path.relative_to(ROOT).as_posix(): found
             for path in pages
-            if (found := re.findall(r"pip install (?:-\S+ )*[\"']?safeframe\b", path.read_text(encoding="utf-8")))
+            if (
+                found := re.findall(
+                    r"pip install (?:-\S+ )*[\"']?safeframe\b", path.read_text(encoding="utf-8")
+                )
+            )
         }
         assert told == {}
 
@@ -177,7 +193,10 @@ class TestSaidAlike:
             return
         assert form["name"]
         assert form["description"]
-        assert all(field["type"] in {"markdown", "textarea", "input", "checkboxes", "dropdown"} for field in form["body"])
+        assert all(
+            field["type"] in {"markdown", "textarea", "input", "checkboxes", "dropdown"}
+            for field in form["body"]
+        )
         ids = [field["id"] for field in form["body"] if field["type"] != "markdown"]
         assert len(ids) == len(set(ids))
         if name == "bug.yml":

@@ -39,9 +39,6 @@ from safeframe.planning.memory import (
 from safeframe.planning.sort.plan import sort_by_p2p, staged_sort
 from safeframe.units import format_count, format_nbytes
 
-LAG_STRATEGIES = ("whole", "halo", "staged", "p2p")
-"""Strategies in the order in which they are tried."""
-
 
 def plan_lag(facts: LagFacts) -> Plan:
     """Choose the strategy and say what it costs; a plan that does not fit says so in ``fits``.

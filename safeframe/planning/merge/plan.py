@@ -24,6 +24,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Codes
 from safeframe.facts.merge import MergeFacts, MergeRun, TableMerge, WritePlan
 from safeframe.facts.plan import Plan
+from safeframe.facts.strategies import ORDERED_STRATEGIES
 from safeframe.planning.counting import counting_step
 from safeframe.planning.ladder import Rung, climb
 from safeframe.planning.memory import default_shard_nbytes
@@ -39,11 +40,6 @@ from safeframe.planning.merge.staged import by_staged
 from safeframe.planning.merge.table import by_table
 from safeframe.planning.merge.without_rows import plan_write
 from safeframe.units import format_nbytes
-
-MERGE_STRATEGIES = ("sorted", "broadcast", "sorted-one-side", "staged", "p2p")
-"""Strategies in the order in which they are tried."""
-ORDERED_STRATEGIES = ("sorted", "sorted-one-side", "staged")
-"""Those that can give their result in the order of its keys."""
 
 
 def plan_merge(facts: MergeFacts) -> Plan:

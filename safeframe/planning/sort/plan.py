@@ -27,6 +27,7 @@ from safeframe.facts.sort import (
     StagedSort,
     UnsortedRun,
 )
+from safeframe.facts.strategies import SORT_STRATEGIES
 from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import (
@@ -39,9 +40,6 @@ from safeframe.planning.p2p.layout import lay_out_p2p
 from safeframe.planning.sort.cells import with_shards
 from safeframe.planning.sort.ranges import cut_at, cut_evenly, cut_into, cut_to_size, narrower
 from safeframe.units import format_count, format_nbytes
-
-SORT_STRATEGIES = ("sorted", "staged", "p2p")
-"""Strategies in the order in which they are tried."""
 
 
 def plan_sort(facts: SortFacts) -> Plan:

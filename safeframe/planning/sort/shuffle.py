@@ -27,9 +27,6 @@ from safeframe.planning.sort.cells import with_shards
 from safeframe.planning.sort.hash_shards import heaviest_key, largest_shard_rows, shards_for
 from safeframe.units import format_count
 
-SHUFFLE_STRATEGIES = ("staged", "p2p")
-"""Strategies in the order in which they are tried."""
-
 
 def plan_shuffle(facts: ShuffleFacts) -> Plan:
     """Choose the strategy and the partitions, and say what they cost; a plan that does not fit says so in ``fits``.

@@ -21,10 +21,11 @@ from safeframe.facts.files import SourceFiles
 from safeframe.facts.lag import GroupEdges, HaloGroups, LagFacts, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import KeyQuantiles, P2PShuffle, ShuffleRun, SortFacts
+from safeframe.facts.strategies import LAG_STRATEGIES
 from safeframe.kernels.lag.spec import LagSpec
 from safeframe.kernels.sort.rows import RangeRouter, RowOrder, range_router
 from safeframe.planning.ladder import check_strategy
-from safeframe.planning.lag.plan import LAG_STRATEGIES, plan_lag, whole_refused
+from safeframe.planning.lag.plan import plan_lag, whole_refused
 from safeframe.prepare.arguments import PartitionOptions, given_budget
 from safeframe.prepare.lag.source import LagSource, Shuffled
 from safeframe.prepare.sort.divisions import range_divisions

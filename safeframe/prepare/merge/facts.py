@@ -20,8 +20,8 @@ from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate, MergeFacts, TableFacts
 from safeframe.facts.p2p import P2PFacts
+from safeframe.facts.strategies import MERGE_STRATEGIES, ORDERED_STRATEGIES
 from safeframe.planning.ladder import check_strategy
-from safeframe.planning.merge.plan import MERGE_STRATEGIES, ORDERED_STRATEGIES
 from safeframe.prepare.arguments import Side, as_frame, given_budget
 from safeframe.prepare.dask_arguments import MergeMoves
 from safeframe.prepare.merge.keys import KeyArguments, KeyedSides, keyed_sides

@@ -24,6 +24,7 @@ from safeframe.engine.parquet.target import Dataset, ParquetTarget
 from safeframe.engine.parquet.without_rows import JoinedFrame, joined_form, joined_frame, unwritable
 from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.facts.strategies import WRITE_STRATEGIES
 from safeframe.prepare.parquet.arguments import check_file_names
 from safeframe.prepare.parquet.checks import check_room, check_target, refuse_larger_files
 from safeframe.units import parse_nbytes
@@ -149,7 +150,7 @@ class _WrittenBlocks:
 def check_way(strategy: str | None) -> None:
     """Raise when ``strategy=`` is no way to write parquet."""
     if strategy is not None:
-        check_choice(strategy, ("rows", "blocks"), argument="strategy", what="a way to write parquet")
+        check_choice(strategy, WRITE_STRATEGIES, argument="strategy", what="a way to write parquet")
 
 
 def prepare_write(

@@ -29,12 +29,13 @@ from safeframe.facts.sort import (
     SortWay,
     StagedSort,
 )
+from safeframe.facts.strategies import SORT_STRATEGIES
 from safeframe.kernels.keys.schema import common_schema
 from safeframe.kernels.routing.divisions import DivisionRouter, division_router
 from safeframe.kernels.sort.rows import RangeRouter, RowOrder, check_orderable, range_router
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.sort.alignment import align
-from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort
+from safeframe.planning.sort.plan import plan_sort
 from safeframe.prepare.arguments import PartitionOptions, check_keys, given_budget, may_take_p2p
 from safeframe.prepare.sort.divisions import cut_by, known_divisions
 from safeframe.sizing.cluster import set_up_workers, staging_facts

@@ -18,10 +18,11 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.keys import KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import P2PShuffle, ShuffleFacts, ShuffleRun, StagedShuffle
+from safeframe.facts.strategies import SHUFFLE_STRATEGIES
 from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.ladder import cannot_run, check_strategy
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
-from safeframe.planning.sort.shuffle import SHUFFLE_STRATEGIES, plan_shuffle
+from safeframe.planning.sort.shuffle import plan_shuffle
 from safeframe.prepare.arguments import (
     PartitionOptions,
     as_names,

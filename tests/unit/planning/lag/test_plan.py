@@ -10,8 +10,9 @@ import pytest
 from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.facts.lag import GroupEdges, LagFacts
+from safeframe.facts.strategies import LAG_STRATEGIES
 from safeframe.planning.lag.halo import plan_halo
-from safeframe.planning.lag.plan import LAG_STRATEGIES, plan_lag
+from safeframe.planning.lag.plan import plan_lag
 from tests.unit.planning.sort.test_plan import MIB, NOWHERE, SHARED, budget
 from tests.unit.planning.sort.test_plan import facts as sort_facts
 

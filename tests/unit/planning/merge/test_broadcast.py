@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeframe.errors import ValidationError
+from safeframe.facts.strategies import MERGE_STRATEGIES
 from safeframe.planning.costs import is_tie
-from safeframe.planning.merge.plan import MERGE_STRATEGIES, plan_merge
+from safeframe.planning.merge.plan import plan_merge
 from tests.unit.planning.merge.test_plan import MIB, budget, facts
 
 HOWS = ("inner", "left", "leftsemi", "leftanti")

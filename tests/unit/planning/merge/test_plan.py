@@ -13,7 +13,8 @@ import pytest
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import StagingFacts
 from safeframe.facts.merge import MergeFacts, OrderedMerge, StagedMerge
-from safeframe.planning.merge.plan import MERGE_STRATEGIES, ORDERED_STRATEGIES, plan_merge
+from safeframe.facts.strategies import MERGE_STRATEGIES, ORDERED_STRATEGIES
+from safeframe.planning.merge.plan import plan_merge
 from safeframe.prepare.merge.keys import KeyArguments, keyed_sides
 from safeframe.prepare.merge.sizes import size_join
 from tests.unit.planning.budgets import budget_of

@@ -19,8 +19,9 @@ from safeframe.facts.frame import ColumnProfile, FrameProfile
 from safeframe.facts.keys import KeyColumn, KeySchema, KeyStatistics, PartitionKeys
 from safeframe.facts.merge import MergeFacts, SideFacts
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
+from safeframe.facts.strategies import MERGE_STRATEGIES
 from safeframe.kernels.keys.mixing import below_fraction
-from safeframe.planning.merge.plan import MERGE_STRATEGIES, plan_merge
+from safeframe.planning.merge.plan import plan_merge
 from safeframe.planning.merge.size import estimate_join
 from tests.unit.planning.budgets import budget_of
 

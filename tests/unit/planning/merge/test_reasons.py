@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from safeframe.errors import ValidationError
+from safeframe.facts.strategies import MERGE_STRATEGIES, ORDERED_STRATEGIES
 from safeframe.planning.costs import is_tie
-from safeframe.planning.merge.plan import MERGE_STRATEGIES, ORDERED_STRATEGIES, plan_merge
+from safeframe.planning.merge.plan import plan_merge
 from tests.unit.planning.merge import test_table
 from tests.unit.planning.merge.test_plan import MIXED, ORDERED, OTHER
 from tests.unit.planning.merge.test_plan import facts as small_facts

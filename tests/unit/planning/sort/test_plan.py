@@ -14,9 +14,10 @@ from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile, FrameSource
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.sort import Alignment, KeyQuantiles, SortFacts
+from safeframe.facts.strategies import SORT_STRATEGIES
 from safeframe.planning.exchange import stage_tasks
 from safeframe.planning.memory import default_partition_nbytes
-from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort, staged_group
+from safeframe.planning.sort.plan import plan_sort, staged_group
 from tests.unit.planning.budgets import budget_of
 
 MIB = 2**20

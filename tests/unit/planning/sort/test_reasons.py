@@ -11,9 +11,10 @@ import pytest
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.estimate import Width
 from safeframe.facts.sort import ShuffleFacts, UnsortedRun
-from safeframe.planning.lag.plan import LAG_STRATEGIES, plan_lag, whole_refused
-from safeframe.planning.sort.plan import SORT_STRATEGIES, plan_sort, plan_unsorted
-from safeframe.planning.sort.shuffle import SHUFFLE_STRATEGIES, plan_shuffle
+from safeframe.facts.strategies import LAG_STRATEGIES, SHUFFLE_STRATEGIES, SORT_STRATEGIES
+from safeframe.planning.lag.plan import plan_lag, whole_refused
+from safeframe.planning.sort.plan import plan_sort, plan_unsorted
+from safeframe.planning.sort.shuffle import plan_shuffle
 from tests.unit.planning.lag.test_plan import OUT_OF_ORDER, edges, lag_facts
 from tests.unit.planning.p2p.test_plan import facts_of as p2p_facts
 from tests.unit.planning.sort.test_plan import MIB, NOWHERE, SHARED, budget, facts, shared_keys
