@@ -1,6 +1,7 @@
 """Settings, in :mod:`dask.config` under the name ``safeframe``.
 
-Covers: the defaults of ``safeframe.yaml``, and reading a setting.
+Covers: the defaults of ``safeframe.yaml``, and reading a setting, which holds all of
+them against ``safeframe-schema.yaml`` first (``safeframe.config_schema``).
 
 A user sets them as every dask setting: in a YAML file in ``~/.config/dask``, as
 ``DASK_SAFEFRAME__STAGING__DIRECTORY=/scratch`` in the environment, or with
@@ -9,6 +10,7 @@ A user sets them as every dask setting: in a YAML file in ``~/.config/dask``, as
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from typing import Any
 
@@ -16,7 +18,7 @@ import dask.config
 import yaml
 
 from safeframe import options
-from safeframe.errors import ValidationError
+from safeframe.config_schema import check_settings
 from safeframe.units import parse_nbytes
 
 
@@ -33,43 +35,39 @@ def defaults() -> dict[str, Any]:
     return loaded
 
 
-def headroom() -> float:
-    """Return the share of a worker's memory that plans fill.
+def setting(name: str, default: Any = None) -> Any:
+    """Return the value of a setting, after all settings were checked.
+
+    Parameters
+    ----------
+    name
+        Below ``safeframe``, as ``"staging.directory"``.
+    default
+        The value where there is none.
 
     Raises
     ------
     ValidationError
-        When the setting is no share.
+        When one of the settings, not only this one, is not known or has a value that it cannot have.
+    """
+    check_settings()
+    return dask.config.get(f"safeframe.{name}", default)
+
+
+def headroom() -> float:
+    """Return the share of a worker's memory that plans fill.
 
     Examples
     --------
     >>> headroom()
     0.8
     """
-    value = dask.config.get("safeframe.headroom", options.HEADROOM_FRACTION)
-    try:
-        share = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        share = float("nan")
-    if not 0.0 < share <= 1.0:
-        msg = f"The setting safeframe.headroom={value!r} is not a share of a worker's memory."
-        raise ValidationError(msg, hint="Set a number between 0 and 1, such as 0.8.")
-    return share
+    return float(setting("headroom", options.HEADROOM_FRACTION))
 
 
 def key_capacity() -> int:
-    """Return how many distinct keys statistics count exactly.
-
-    Raises
-    ------
-    ValidationError
-        When the setting is not a number of keys.
-    """
-    value = dask.config.get("safeframe.key-capacity", options.KEY_CAPACITY)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"The setting safeframe.key-capacity={value!r} is not a number of keys."
-        raise ValidationError(msg, hint="Set a whole number of at least 1, such as 1048576.")
-    return value
+    """Return how many distinct keys statistics count exactly."""
+    return int(setting("key-capacity", options.KEY_CAPACITY))
 
 
 def partition_nbytes(given: str | int | None) -> int | None:
@@ -82,8 +80,14 @@ def partition_nbytes(given: str | int | None) -> int | None:
     """
     if given is not None:
         return parse_nbytes(given, argument="partition_size")
-    value = dask.config.get("safeframe.partition-size", None)
+    value = setting("partition-size")
     return None if value is None else parse_nbytes(value, argument="safeframe.partition-size")
+
+
+def staging_directory() -> str | None:
+    """Return the directory or URL for staged exchanges that is set; None where there is none."""
+    value = setting("staging.directory")
+    return None if value is None else os.fspath(value)
 
 
 # Defaults give way to what the user has set: a file, the environment, or dask.config.set before this import.

@@ -159,7 +159,7 @@ def staging_facts(staging: str | None) -> StagingFacts:
     ValidationError
         When a URL has credentials in it.
     """
-    directory = staging if staging is not None else dask.config.get("safeframe.staging.directory", None)
+    directory = staging if staging is not None else config.staging_directory()
     if isinstance(directory, os.PathLike):
         directory = os.fspath(directory)
     if directory is not None and not (isinstance(directory, str) and directory):

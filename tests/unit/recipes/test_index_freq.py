@@ -16,7 +16,7 @@ START = {"h": "2020-03-28", "MS": "2020-01-01", "B": "2020-01-01", "7D": "2020-0
 
 @pytest.fixture(autouse=True)
 def _synchronous(tmp_path):
-    with dask.config.set({"scheduler": "sync", "safeframe.staging-directory": str(tmp_path)}):
+    with dask.config.set({"scheduler": "sync", "safeframe.staging.directory": str(tmp_path)}):
         yield
 
 
