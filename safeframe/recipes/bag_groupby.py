@@ -110,12 +110,15 @@ def bag_groupby(
     planned = plan_groups(bag, key, npartitions, split_large_groups, memory, staging)
     run = planned.run
     prepare_runs(run.directory)
-    name = f"safe-groupby-{tokenize(bag, key, run)}"
-    graph = BagGraph(name, bag.__dask_keys__(), planned.own, BagSpec(key=key, run=run))
+    graph = BagGraph(
+        f"bag-{tokenize(bag, key, run)}", bag.__dask_keys__(), planned.own, BagSpec(key=key, run=run)
+    )
     layer = PlannedLayer(planned.plan, graph.keys, graph)
     # Tasks that make partitions where they are used are in the layer themselves.
     needed = [bag] if planned.own is None else []
-    return db.Bag(HighLevelGraph.from_collections(name, layer, dependencies=needed), name, len(graph.keys))
+    return db.Bag(
+        HighLevelGraph.from_collections(graph.name, layer, dependencies=needed), graph.name, len(graph.keys)
+    )
 
 
 def plan_bag_groupby(

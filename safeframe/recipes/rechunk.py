@@ -110,12 +110,13 @@ def rechunk(
     plan, run = planned.plan, planned.run
     if plan.staging_directory is not None:
         prepare_runs(plan.staging_directory)
-    name = f"safe-rechunk-{tokenize(array, run)}"
-    graph = RechunkGraph(name, flat_keys(array.__dask_keys__()), planned.own, array.dtype, run)
+    graph = RechunkGraph(
+        f"rechunk-{tokenize(array, run)}", flat_keys(array.__dask_keys__()), planned.own, array.dtype, run
+    )
     layer = PlannedLayer(plan, graph.keys, graph)
     needed = [array] if graph.needs_source else []
-    layers = HighLevelGraph.from_collections(name, layer, dependencies=needed)
-    return da.Array(layers, name, chunks=run.target, meta=array._meta)
+    layers = HighLevelGraph.from_collections(graph.name, layer, dependencies=needed)
+    return da.Array(layers, graph.name, chunks=run.target, meta=array._meta)
 
 
 def plan_rechunk(

@@ -110,7 +110,7 @@ def test_it_is_an_array_like_any_of_dask_s(made, chunks):
     array = numbers() if made else numbers().persist(scheduler="sync")
     result = safeframe.rechunk(array, chunks)
     da.utils.assert_eq(result, array.compute(scheduler="sync"), scheduler="sync")
-    assert "safe-rechunk" in repr(result)
+    assert "rechunk-output" in repr(result)
     assert result._repr_html_()
 
 

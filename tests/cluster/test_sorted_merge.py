@@ -16,8 +16,8 @@ from distributed import wait
 import safeframe
 from safeframe.engine.exchange.nodes import StagePartitions
 from safeframe.engine.merge.in_order_tasks import checked_part
+from safeframe.engine.names import run_of_seal
 from safeframe.engine.planned.fusion import FusedCells
-from safeframe.engine.storage.janitor import SEAL_PREFIX
 from tests.expressions import every_node
 
 
@@ -144,7 +144,7 @@ def test_partitions_that_stay_are_not_made_before_the_other_side_is_staged(table
     graph = merge_of(tables, "mixed", sort=True).optimize().__dask_graph__()
     parts = {key: task for key, task in graph.items() if getattr(task, "func", None) is checked_part}
     assert len(parts) == 6, "nothing comes of the first one"
-    assert all(any(str(key).startswith(SEAL_PREFIX) for key in task.dependencies) for task in parts.values())
+    assert all(any(run_of_seal(key) for key in task.dependencies) for task in parts.values())
 
 
 def test_len_and_a_slice_of_partitions(small_cluster, tables):

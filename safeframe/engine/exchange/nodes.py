@@ -24,14 +24,15 @@ from dask.task_spec import Alias, List, Task, TaskRef
 from distributed import Future
 
 from safeframe import options
-from safeframe._dask.expressions import Blockwise, Expr, FromGraph
+from safeframe._dask.expressions import Blockwise, FromGraph
 from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.again import seal_coarse, stage_again
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
+from safeframe.engine.names import recipe_of, seal_key, step_name
 from safeframe.engine.planned.nodes import GivenOutput
-from safeframe.engine.storage.janitor import SEAL_PREFIX
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
@@ -66,7 +67,7 @@ def _staged(frame: Any, columns: StagedColumns, router: Router, directory: str, 
         groups = StageGroups(frame, columns, router, directory, tasks)
         if groups.parts is not None:
             return groups
-    return StagePartitions(frame, columns, router, directory, tasks).fuse()
+    return fused_step(StagePartitions(frame, columns, router, directory, tasks))
 
 
 def parts_in_tasks(frame: Any, slice_nbytes: int | None) -> list[SlicedPart] | None:
@@ -133,7 +134,15 @@ def part_of(frame: Any, own: list[Task] | None, number: int) -> Any:
     return TaskRef((frame._name, number)) if own is None else PartitionTask(own[number])
 
 
-class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
+class _Staging(Step):
+    """Tasks that stage rows, in the directory of their run."""
+
+    @property
+    def _words(self) -> str:
+        return f"{recipe_of(self.directory)}-stage"
+
+
+class StagePartitions(_Staging, Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
     """Write each partition to a file, by shard."""
 
     _parameters = ["frame", "columns_", "router", "directory", "tasks"]
@@ -147,7 +156,7 @@ class StagePartitions(Blockwise):  # type: ignore[misc]  # dask's expressions ar
         return stage_parts(PartitionTasks([WholePart(frame)]), columns, router, directory, tasks)
 
 
-class StageGroups(Expr):  # type: ignore[misc]
+class StageGroups(_Staging):
     """Write each group of partitions that stand alone to a file, by shard."""
 
     _parameters = ["frame", "columns_", "router", "directory", "tasks"]
@@ -230,7 +239,7 @@ def _given_once(
             yield holder.pop
 
 
-class StageAgain(Expr):  # type: ignore[misc]
+class StageAgain(_Staging):
     """Write each coarse shard to a file, by shard."""
 
     _parameters = ["staged", "columns_", "router", "directory", "tasks"]
@@ -241,7 +250,7 @@ class StageAgain(Expr):  # type: ignore[misc]
 
     def _layer(self) -> dict[Any, Any]:
         router, tasks = self.router, self.tasks
-        key = f"coarse-{self._name}"
+        key = step_name(f"{recipe_of(self.directory)}-{self.deterministic_token}", "coarse")
         parts = List(*(TaskRef(part) for part in self.staged.__dask_keys__()))
         graph: dict[Any, Any] = {key: Task(key, seal_coarse, parts, self.columns_.dtypes, router.n_shards)}
         for number in range(router.n_shards):
@@ -260,11 +269,15 @@ class StageAgain(Expr):  # type: ignore[misc]
         return graph
 
 
-class Seal(Expr):  # type: ignore[misc]
+class Seal(Step):
     """One manifest of all staged files, under a key that the janitor knows.
 
     The operands after the parameters are what was staged, one expression a side.
     """
+
+    @property
+    def _words(self) -> str:
+        return f"{recipe_of(self.run)}-sealed"
 
     _parameters = ["run", "function", "arguments"]
     _meta = pd.Series([], dtype=object)
@@ -279,15 +292,14 @@ class Seal(Expr):  # type: ignore[misc]
         return {key: task, (self._name, 0): Alias((self._name, 0), key)}
 
 
-class ExchangeCells(GivenOutput):
+class ExchangeCells(GivenOutput, Step):
     """Output partitions: each made by ``make(manifest, number)``."""
 
     _parameters = ["sealed", "make", "meta", "given_divisions", "run"]
 
+    @property
+    def _words(self) -> str:
+        return f"{recipe_of(self.run)}-output"
+
     def _task(self, name: Any, index: int) -> Any:
         return Task(name, self.make, TaskRef(seal_key(self.run)), index)
-
-
-def seal_key(run: str) -> str:
-    """Return the key of a run's sealed manifest."""
-    return f"{SEAL_PREFIX}{run}"

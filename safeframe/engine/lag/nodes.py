@@ -6,7 +6,7 @@ one of four concrete forms when the graph is made::
     WholeGroups     LagShards(frame)
     HaloGroups      LagPartitions(frame, PartitionEdges(frame))
     StagedGroups    ExchangeCells(Seal(stage(frame)))
-    P2PGroups       LagShards(by_p2p(frame))
+    P2PGroups       LagShards(by_p2p(self._words, frame))
 
 Shards are fused with the tasks that bring their rows, so that none of them waits.
 """
@@ -21,7 +21,7 @@ from typing import Any, assert_never
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.expressions import Blockwise
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import in_memory, part_of, staged_cells
 from safeframe.engine.lag.tasks import (
@@ -35,6 +35,7 @@ from safeframe.engine.lag.tasks import (
 )
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.sort.tasks import OrderRequest, SortSpec
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan
@@ -57,6 +58,7 @@ class LagRequest(OrderRequest):
 class SafeLag(PlannedFrame):
     """Rows with columns shifted within groups, by a plan."""
 
+    _words = "lag"
     _parameters = ["frame", "plan", "lags", "transform", "request", "router", "given_divisions"]
 
     @functools.cached_property
@@ -96,7 +98,7 @@ class SafeLag(PlannedFrame):
         match way:
             case WholeGroups():
                 self._check_partitions(frame)
-                return LagShards(frame, lag_whole, spec, lags, *result).fuse()
+                return fused_step(LagShards(frame, lag_whole, spec, lags, *result))
             case HaloGroups(halo=halo):
                 self._check_partitions(frame)
                 return self._in_place(frame, halo)
@@ -106,8 +108,8 @@ class SafeLag(PlannedFrame):
                 sealing = spec, figures.layout, lags, staged_in_order, across
                 return staged_cells(self, spec.frame, self.router, way, lag_cell, seal_lag, *sealing)
             case P2PGroups(settings=settings):
-                moved = by_p2p(frame, self.router, settings, plan)
-                return LagShards(moved, lag_shard, spec, lags, *result).fuse()
+                moved = by_p2p(self._words, frame, self.router, settings, plan)
+                return fused_step(LagShards(moved, lag_shard, spec, lags, *result))
             case _:
                 assert_never(way)
 
@@ -138,9 +140,10 @@ def _without_neighbours(plan: Plan) -> Plan:
     return replace(plan, run=LagRun(way=HaloGroups(halo=plan.run.way.halo.of_no_rows())))
 
 
-class PartitionEdges(Expr):  # type: ignore[misc]
+class PartitionEdges(Step):
     """The rows at the edges of partitions that their neighbours need."""
 
+    _words = "lag-edges"
     _parameters = ["frame", "lags", "halo", "run"]
     _meta = pd.Series([], dtype=object)
 
@@ -168,9 +171,10 @@ class PartitionEdges(Expr):  # type: ignore[misc]
         return graph
 
 
-class LagPartitions(GivenOutput):
+class LagPartitions(GivenOutput, Step):
     """Partitions that stay, with their shifted columns."""
 
+    _words = "lag-output"
     _parameters = ["frame", "edges", "spec", "lags", "halo", "meta", "given_divisions", "run"]
 
     @functools.cached_property
@@ -194,9 +198,10 @@ class LagPartitions(GivenOutput):
         return Task(name, partition_with_halo, part, planned, tails, heads, self.spec, self.lags)
 
 
-class LagShards(GivenOutput, Blockwise):  # type: ignore[misc]
+class LagShards(GivenOutput, Step, Blockwise):  # type: ignore[misc]
     """Partitions of whole groups as they came, with their shifted columns."""
 
+    _words = "lag-output"
     _parameters = ["frame", "make", "spec", "lags", "meta", "given_divisions", "run"]
 
     @staticmethod

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Blockwise, Expr
-from safeframe.engine.exchange.nodes import Seal, part_of, seal_key, stage
+from safeframe._dask.expressions import Blockwise
+from safeframe.engine.exchange.nodes import Seal, part_of, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.broadcast_tasks import (
     broadcast_cell,
@@ -33,9 +33,11 @@ from safeframe.engine.merge.broadcast_tasks import (
     table_cell,
     write_slice,
 )
+from safeframe.engine.names import seal_key
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.storage.local import STAGED
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import StageTasks
@@ -94,7 +96,7 @@ def broadcast_cells(
     build_side = way.build_side
     probe, whole, rows = probe_and_build(left, right, spec, build_side, planned)
     if not way.pieces:
-        return BroadcastCells(probe, whole, spec, build_side, limit, rows, divisions).fuse()
+        return fused_step(BroadcastCells(probe, whole, spec, build_side, limit, rows, divisions))
     if probe.npartitions != len(way.pieces):
         msg = f"A side has {probe.npartitions} partitions, and had {len(way.pieces)} when the merge was planned."
         raise data_changed(msg, planned=len(way.pieces), found=probe.npartitions)
@@ -123,12 +125,13 @@ def table_cells(
     path = f"{start_run(base, run)}/table{STAGED}"
     side = Seal(side_run, seal_side, (table, path, planned.build), staged)
     sealed = Seal(run, seal_table, (table, limit), TableSlices(side, side_run, slices.n_shards))
-    return TableCells(probe, sealed, planned.rows_of(probe), table.spec.meta, divisions).fuse()
+    return fused_step(TableCells(probe, sealed, planned.rows_of(probe), table.spec.meta, divisions))
 
 
-class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class BuildSide(Step):
     """The small side of a broadcast, as one frame."""
 
+    _words = "merge-side"
     _parameters = ["frame", "side", "planned"]
 
     @property
@@ -144,9 +147,10 @@ class BuildSide(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         return {key: Task(key, collect_side, parts, self.side, self.planned)}
 
 
-class HeldPartitions(Expr):  # type: ignore[misc]
+class HeldPartitions(Step):
     """Partitions that are cut, each made once; none where they are made again, and of those that are not cut."""
 
+    _words = "merge-partition"
     _parameters = ["frame", "build", "pieces", "again"]
 
     @property
@@ -181,9 +185,10 @@ class HeldPartitions(Expr):  # type: ignore[misc]
         }
 
 
-class BroadcastPieces(Expr):  # type: ignore[misc]
+class BroadcastPieces(Step):
     """Pieces of the partitions of the large side, each joined with the small one."""
 
+    _words = "merge-output"
     _parameters = ["held", "build", "spec", "build_side", "limit", "planned", "pieces", "given_divisions"]
 
     @property
@@ -207,8 +212,10 @@ class BroadcastPieces(Expr):  # type: ignore[misc]
         )  # fmt: skip
 
 
-class _ProbeCells(Blockwise):  # type: ignore[misc]
+class _ProbeCells(Step, Blockwise):  # type: ignore[misc]
     """Each partition of one side, joined with all of the other."""
+
+    _words = "merge-output"
 
     def _divisions(self) -> Any:
         return self.given_divisions
@@ -249,9 +256,10 @@ class TableCells(GivenOutput, _ProbeCells):
         return list(self.operands[:3])
 
 
-class TableSlices(Expr):  # type: ignore[misc]
+class TableSlices(Step):
     """Write the slices of a table."""
 
+    _words = "merge-table"
     _parameters = ["side", "run", "n_slices"]
     _meta = pd.Series([], dtype=object)
 

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Expr
-from safeframe.engine.exchange.nodes import part_of, seal_key
+from safeframe.engine.exchange.nodes import part_of
 from safeframe.engine.merge.in_order_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
+from safeframe.engine.names import seal_key
+from safeframe.engine.planned.steps import Step
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import OrderedLayout, ShardLayout, TouchedParts
 from safeframe.kernels.changed_data import data_changed
@@ -63,9 +64,10 @@ def ordered_partitions(
     return OrderedPartitions(frame.fuse(), name, keys, np.unique(touched.parts).tolist(), facts, run, sealed)
 
 
-class JoinFacts(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class JoinFacts(Step):
     """What every task has to know of a join, sent to a worker once."""
 
+    _words = "merge-facts"
     _parameters = ["spec"]
 
     @property
@@ -84,9 +86,10 @@ def _itself(spec: JoinSpec) -> JoinSpec:
     return spec
 
 
-class OrderedPartitions(Expr):  # type: ignore[misc]
+class OrderedPartitions(Step):
     """A side's partitions, each held to what it was planned with."""
 
+    _words = "merge-partition"
     _parameters = ["frame", "side", "keys", "numbers", "facts", "run", "sealed"]
 
     @property
@@ -126,9 +129,10 @@ class OrderedPartitions(Expr):  # type: ignore[misc]
         return graph
 
 
-class OrderedCells(Expr):  # type: ignore[misc]
+class OrderedCells(Step):
     """Output partitions in key order, from partitions of sides that stay and shards of those that moved."""
 
+    _words = "merge-output"
     _parameters = [
         "left",
         "right",

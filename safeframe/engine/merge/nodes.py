@@ -68,6 +68,7 @@ class SafeMerge(Planned, CountedMerge):
     ``left_on`` and ``right_on`` name the columns that no projection may take away.
     """
 
+    _words = "merge"
     _parameters = [*Merge._parameters, "plan", "terms", "given_divisions", "facts"]
 
     @functools.cached_property

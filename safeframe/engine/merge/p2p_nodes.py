@@ -15,10 +15,10 @@ from typing import Any
 
 from dask.task_spec import Task, TaskRef
 
-from safeframe._dask.expressions import Expr
 from safeframe.engine.merge.tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p.nodes import send_shards
 from safeframe.engine.planned.cells import PartitionLimit
+from safeframe.engine.planned.steps import Step
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import P2PMerge
 from safeframe.facts.plan import Plan
@@ -42,7 +42,12 @@ def moved_cells(
     layout = way.layout
     sent = [
         send_shards(
-            frame, JoinRouter(side.on, side.schema, layout, layout.empty_of(name)), way.settings, plan, keys
+            "merge",
+            frame,
+            JoinRouter(side.on, side.schema, layout, layout.empty_of(name)),
+            way.settings,
+            plan,
+            keys,
         )
         for name, frame, side, keys in zip(
             ("left", "right"), (left, right), (spec.left, spec.right), planned, strict=True
@@ -61,9 +66,10 @@ def moved_cells(
     return MovedCells(*sent, merge)
 
 
-class MovedCells(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class MovedCells(Step):
     """Output partitions: each joins the two halves of its shard."""
 
+    _words = "merge-output"
     _parameters = ["left", "right", "merge"]
 
     @property

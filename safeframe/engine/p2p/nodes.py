@@ -21,9 +21,11 @@ from dask.task_spec import List, Task, TaskRef
 from safeframe._dask.expressions import Blockwise, Expr
 from safeframe._dask.p2p import DataFrameShuffleSpec, P2PBarrierTask, ShuffleId, barrier_key
 from safeframe._dask.trees import lowered
+from safeframe.engine.names import recipe_of
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p.settings import set_buffers
 from safeframe.engine.p2p.tasks import receive_shard, send_partition, settle
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan
@@ -37,6 +39,7 @@ def _rows_of(plan: Plan) -> PlannedKeys:
 
 
 def by_p2p(
+    recipe: str,
     frame: Any,
     router: Router,
     settings: P2PSettings,
@@ -46,14 +49,16 @@ def by_p2p(
 ) -> Any:
     """Return the expression that moves a lowered frame's rows to their shards, in input order.
 
-    With ``final`` its partitions are those of the recipe, and their rows are counted for measurements.
+    Tasks are named after the recipe. With ``final`` its partitions are those of the recipe, and their rows are counted for measurements.
     """
     assert router.n_shards == plan.output_partitions, "rows of a shard that is no partition would be lost"
-    barrier = send_shards(frame, router, settings, plan, _rows_of(plan))
+    barrier = send_shards(recipe, frame, router, settings, plan, _rows_of(plan))
     return P2POutput(barrier, barrier.form, router.n_shards, barrier.send_name, _roomy_nbytes(plan), final)
 
 
-def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan, planned: PlannedKeys) -> Any:
+def send_shards(
+    recipe: str, frame: Any, router: Router, settings: P2PSettings, plan: Plan, planned: PlannedKeys
+) -> Any:
     """Return the expression that sends a lowered frame's rows to their shards, and waits until they are there."""
     client = current_client()
     if client is not None and not client.asynchronous:
@@ -64,20 +69,24 @@ def send_shards(frame: Any, router: Router, settings: P2PSettings, plan: Plan, p
     numbered = NumberedShards(frame, router, column)
     form = P2PForm.of(numbered._meta, column, frame._meta.columns)
     send = P2PSend(
-        lowered(numbered), form, router.n_shards, settings.slice_nbytes, _roomy_nbytes(plan), router
+        lowered(numbered), form, router.n_shards, settings.slice_nbytes, _roomy_nbytes(plan), router, recipe
     )
-    return P2PBarrier(send.fuse(), form, router.n_shards, send._name, planned)
+    return P2PBarrier(fused_step(send), form, router.n_shards, send._name, planned)
 
 
 def _roomy_nbytes(plan: Plan) -> int:
     return plan.budget.projected_worker_nbytes(0)
 
 
-class P2PSend(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
+class P2PSend(Step, Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
     """Hand each partition to P2P."""
 
-    _parameters = ["frame", "form", "n_shards", "slice_nbytes", "roomy_nbytes", "router"]
+    _parameters = ["frame", "form", "n_shards", "slice_nbytes", "roomy_nbytes", "router", "recipe"]
     _meta = pd.Series([], dtype=object)
+
+    @property
+    def _words(self) -> str:
+        return f"{self.recipe}-send"
 
     def _task(self, name: Any, index: int) -> Any:
         return Task(
@@ -129,11 +138,15 @@ class P2PBarrier(Expr):  # type: ignore[misc]
         return {key: P2PBarrierTask(key, settle, token, List(*sent), self.form, self.planned, spec=spec)}
 
 
-class P2POutput(Blockwise):  # type: ignore[misc]
+class P2POutput(Step, Blockwise):  # type: ignore[misc]
     """The rows of each shard."""
 
     _parameters = ["barrier", "form", "n_shards", "send_name", "roomy_nbytes", "final"]
     _defaults: ClassVar[dict[str, Any]] = {"final": False}
+
+    @property
+    def _words(self) -> str:
+        return f"{recipe_of(self.send_name)}-output"
 
     @functools.cached_property
     def _meta(self) -> Any:

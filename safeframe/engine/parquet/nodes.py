@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
+from dask.utils import key_split
 
-from safeframe._dask.expressions import Blockwise, Expr, Projection
+from safeframe._dask.expressions import Blockwise, Projection
 from safeframe._dask.trees import lowered
 from safeframe.engine.parquet.commit import Begun, commit, local_entries
 from safeframe.engine.parquet.entries import generation_of
@@ -20,6 +21,7 @@ from safeframe.engine.parquet.tasks import WriteCell, write_file
 from safeframe.engine.parquet.without_rows import joined_files
 from safeframe.engine.planned.cells import CellMaker
 from safeframe.engine.planned.nodes import Cells, Hidden, Planned
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 
@@ -28,6 +30,7 @@ _open: dict[str, tuple[Swap, Begun]] = {}
 
 
 class _Write(Planned):
+    _words = "write"
     _meta = None
 
     def _divisions(self) -> Any:
@@ -46,7 +49,7 @@ class SafeToParquet(_Write):
             written = WriteCells(frame.hidden, self.target, columns)
         else:
             picked = frame if columns is None else Projection(frame, columns)
-            written = WriteFiles(picked, self.target).simplify().fuse()
+            written = fused_step(WriteFiles(picked, self.target).simplify())
         return CommitFiles(
             written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)
         )
@@ -72,9 +75,10 @@ class JoinedToParquet(_Write):
         return CommitFiles(written, self.target, begun)
 
 
-class WriteFiles(Blockwise):  # type: ignore[misc]
+class WriteFiles(Step, Blockwise):  # type: ignore[misc]
     """One file for each partition."""
 
+    _words = "write-files"
     _parameters = ["frame", "target"]
     _meta = pd.Series([], dtype=object)
 
@@ -85,11 +89,15 @@ class WriteFiles(Blockwise):  # type: ignore[misc]
         return Task(name, write_file, TaskRef((self.frame._name, index)), self.target, index)
 
 
-class WriteCells(Expr):  # type: ignore[misc]
+class WriteCells(Step):
     """One file for each output partition of a recipe, made where it is written, a stretch of rows at a time."""
 
     _parameters = ["hidden", "target", "picked"]
     _meta = pd.Series([], dtype=object)
+
+    @property
+    def _words(self) -> str:
+        return f"{key_split(self.hidden.tree._name)}-write"
 
     def _divisions(self) -> Any:
         return (None,) * (self.hidden.tree.npartitions + 1)
@@ -132,9 +140,10 @@ def streamed(frame: Any, dataset: Dataset) -> tuple[Any, list[Any] | None]:
     return made if runs is plan else made.substitute_parameters({"plan": runs}), columns
 
 
-class CommitFiles(Expr):  # type: ignore[misc]
+class CommitFiles(Step):
     """All files to their place, in one task."""
 
+    _words = "write-commit"
     _parameters = ["files", "target", "begun"]
 
     @property

@@ -21,15 +21,17 @@ from dask.task_spec import Task, TaskRef
 
 from safeframe._dask.expressions import Expr
 from safeframe.engine.exchange.fetch import fetch
-from safeframe.engine.exchange.nodes import Seal, seal_key, stage
+from safeframe.engine.exchange.nodes import Seal, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.nodes import SafeMerge
 from safeframe.engine.merge.tasks import SealedMerge, check_one_key, seal_merge
 from safeframe.engine.merge.without_rows.sides import MovedColumns, NeedsRowsError, moved_columns
+from safeframe.engine.names import seal_key
 from safeframe.engine.parquet.resume import as_divided_before
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.engine.parquet.tasks import WrittenFile, arrow_table, conversion_error, put_file
 from safeframe.engine.planned.cells import PartitionLimit
+from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import WritePlan
@@ -122,9 +124,10 @@ def unwritable(target: Dataset) -> str | None:
     return None
 
 
-class JoinedFiles(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class JoinedFiles(Step):
     """Files of a merge, each a task that reads a shard's blocks."""
 
+    _words = "merge-output-write"
     _parameters: ClassVar[list[str]] = ["sealed", "form", "write", "target", "run"]
     _meta = pd.Series([], dtype=object)
 
@@ -148,7 +151,7 @@ def joined_files(
 ) -> Expr:
     """Return the expression that writes a merge's files, of its lowered sides."""
     spec = form.spec
-    run = f"joined-{tokenize(left._name, right._name, form, write, token)}"
+    run = f"merge-{tokenize(left._name, right._name, form, write, token)}"
     directory = start_run(write.staging_directory, run)
     sides = ("left", left, spec.left), ("right", right, spec.right)
     staged = [

@@ -10,14 +10,21 @@ Covers: taking a cell's only consumer into its task, once everything is concrete
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from safeframe._dask.expressions import Blockwise, Fused, Partitions, PartitionsFiltered
 from safeframe._dask.trees import is_concrete
+from safeframe.engine.planned.steps import fused_words
 
 
 class FusedCells(Fused):  # type: ignore[misc]
     """Cells and the blockwise steps after them, as one task each."""
+
+    @functools.cached_property
+    def _name(self) -> str:
+        consumer, cells = self.exprs
+        return f"{fused_words(cells._name, consumer._name)}-{self.deterministic_token}"
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Partitions):

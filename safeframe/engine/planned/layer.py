@@ -19,6 +19,7 @@ from dask.highlevelgraph import Layer, MaterializedLayer
 from dask.task_spec import Alias, Task
 
 from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.names import step_name
 from safeframe.engine.task import begin
 from safeframe.errors import SafeframeError
 from safeframe.facts.plan import Plan
@@ -77,7 +78,7 @@ class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
         except SafeframeError as error:
             # Tasks that say so: raised while a graph is pickled it would come out as another error.
             self._directories = None
-            refusal = f"safeframe-refused-{self._keys[0][0]}"
+            refusal = f"refused-{self._keys[0][0]}"
             return {refusal: Task(refusal, refuse, error), **{key: Alias(key, refusal) for key in self._keys}}
         if self._directories != directories:
             self._tasks = self._graph.tasks(directories)
@@ -132,4 +133,4 @@ def spec_key(run: str) -> str:
     A task that depends on it has two dependencies at least, and so is never
     fused with a seal, whose key has to stay.
     """
-    return f"safeframe-spec-{run}"
+    return step_name(run, "spec")

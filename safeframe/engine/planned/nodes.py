@@ -37,6 +37,7 @@ from safeframe._dask.expressions import (
 from safeframe._dask.trees import graph_of, is_lowering, text_lines
 from safeframe.engine.planned.fusion import fused_with_consumer
 from safeframe.engine.planned.sources import check_sources
+from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
@@ -53,10 +54,10 @@ class GivenOutput(Expr):  # type: ignore[misc]  # dask's expressions are untyped
         return self.given_divisions
 
 
-class Planned(Expr):  # type: ignore[misc]  # dask's expressions are untyped
+class Planned(Step):
     """A recipe before its graph is made.
 
-    A subclass defines ``_concrete``, which returns the expression of its output
+    A subclass has ``_words``, the name of the recipe, which its run has, too, and ``_concrete``, which returns the expression of its output
     partitions. Its operands may have the plan, as ``plan``, and the divisions of
     the result, as ``given_divisions``.
     """

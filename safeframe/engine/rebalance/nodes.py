@@ -22,12 +22,12 @@ import numpy.typing as npt
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
-from safeframe._dask.expressions import Expr
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
+from safeframe.engine.planned.steps import Step
 from safeframe.engine.rebalance.tasks import (
     PartitionSlice,
     Pieces,
@@ -63,6 +63,7 @@ class SafeRebalance(PlannedFrame):
     Operands: the frame, the plan, and the parquet source of partitions that are read in slices.
     """
 
+    _words = "rebalance"
     _parameters = ["frame", "plan", "source"]
 
     @property
@@ -141,9 +142,10 @@ class _Cutting:
             yield from ((index, piece) for piece in self.pieces(index) if not piece.whole)
 
 
-class GatheredPieces(GivenOutput):
+class GatheredPieces(GivenOutput, Step):
     """Output partitions that each make the input that they take slices of."""
 
+    _words = "rebalance-output"
     _parameters = ["tasks", "pieces", "meta", "given_divisions", "limit"]
 
     def _task(self, name: Any, index: int) -> Any:
@@ -152,9 +154,10 @@ class GatheredPieces(GivenOutput):
         return Task(name, gather_pieces, Pieces(pieces, parts), self._meta, self.limit)
 
 
-class Slices(Expr):  # type: ignore[misc]
+class Slices(Step):
     """Slices of input partitions that several output partitions have rows of."""
 
+    _words = "rebalance-slice"
     _parameters = ["frame", "pieces"]
 
     @property
@@ -181,9 +184,10 @@ class Slices(Expr):  # type: ignore[misc]
         return {(index, piece.number): (self._name, i) for i, (index, piece) in enumerate(self._all)}
 
 
-class JoinedPieces(Expr):  # type: ignore[misc]
+class JoinedPieces(Step):
     """Output partitions of whole input partitions and of slices of them."""
 
+    _words = "rebalance-output"
     _parameters = ["frame", "slices", "pieces", "given_divisions", "limit"]
 
     @property
@@ -204,9 +208,10 @@ class JoinedPieces(Expr):  # type: ignore[misc]
         return Task(name, join_pieces, List(*refs), pieces, self._meta, self.limit)
 
 
-class StagedRows(Expr):  # type: ignore[misc]
+class StagedRows(Step):
     """Write each input partition to files, by output partition: whole, or slice by slice."""
 
+    _words = "rebalance-stage"
     _parameters = ["frame", "tasks", "source", "in_slices", "by_columns", "cutting", "spec", "directory"]
     _meta = pd.Series([], dtype=object)
 

@@ -16,7 +16,7 @@ from typing import Any, assert_never
 import numpy as np
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
-from safeframe.engine.exchange.nodes import seal_key
+from safeframe.engine.names import seal_key, step_name
 from safeframe.engine.planned.layer import spec_key
 from safeframe.engine.rechunk.tasks import (
     ChunkSpec,
@@ -37,8 +37,8 @@ class RechunkGraph:
 
     Parameters
     ----------
-    name
-        The result's.
+    run_name
+        The name of its run; the result's is made of it.
     source
         Keys of the array's chunks, in C order.
     own
@@ -51,17 +51,23 @@ class RechunkGraph:
 
     def __init__(
         self,
-        name: str,
+        run_name: str,
         source: Sequence[Any],
         own: Sequence[PartitionTask] | None,
         dtype: np.dtype[Any],
         run: RechunkRun,
     ) -> None:
-        self._name = name
+        self._name = step_name(run_name, "output")
+        self._run = run_name
         self._source = source
         self._own = own
         self._way = run.way
         self._spec = ChunkSpec.of(dtype, run)
+
+    @property
+    def name(self) -> str:
+        """Name of the result."""
+        return self._name
 
     @property
     def keys(self) -> list[Any]:
@@ -72,7 +78,7 @@ class RechunkGraph:
     @property
     def runs(self) -> list[str]:
         """See :class:`safeframe.engine.planned.layer.RecipeGraph`."""
-        return [f"{self._name}-{step}" for step in range(len(self._spec.grids) - 1)]
+        return [f"{self._run}-{step}" for step in range(len(self._spec.grids) - 1)]
 
     @property
     def needs_source(self) -> bool:
@@ -96,7 +102,7 @@ class RechunkGraph:
             case EmptyChunks():
                 return {key: Task(key, empty_chunk, spec, number) for number, key in enumerate(keys)}
             case MergedChunks():
-                known = spec_key(self._name)
+                known = spec_key(self._run)
                 merged: dict[Any, Any] = {known: DataNode(known, spec)}
                 for number, key in enumerate(keys):
                     parts = self._parts(spec.grids[-1], number)
@@ -108,12 +114,12 @@ class RechunkGraph:
                 assert_never(self._way)
 
     def _staged(self, directories: Sequence[str]) -> dict[Any, Any]:
-        spec, known = self._spec, spec_key(self._name)
+        spec, known = self._spec, spec_key(self._run)
         graph: dict[Any, Any] = {known: DataNode(known, spec)}
         for step, (run, directory) in enumerate(zip(self.runs, directories, strict=True)):
             staged = []
             for number in range(spec.grids[step].n_chunks):
-                key = (f"stage-{run}", number)
+                key = (step_name(run, "stage"), number)
                 if step:
                     before = TaskRef(seal_key(self.runs[step - 1]))
                     graph[key] = Task(key, pass_chunk, before, TaskRef(known), step, number, directory)

@@ -6,8 +6,8 @@ through them, and they become a concrete form when the graph is made::
     InPlaceSort                 InPlace(frame)
     AlignedSort                 AlignedCells(frame)
     StagedSort, StagedShuffle   ExchangeCells(Seal(stage(frame)))
-    P2PSort                     OrderedShards(by_p2p(frame))
-    P2PShuffle                  by_p2p(frame)
+    P2PSort                     OrderedShards(by_p2p(self._words, frame))
+    P2PShuffle                  by_p2p(self._words, frame)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from safeframe.engine.exchange.nodes import staged_cells
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.planned.rows import PlannedOrder
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.sort.tasks import (
     OrderRequest,
     SortSpec,
@@ -63,6 +64,7 @@ class SortRequest(OrderRequest):
 class SafeSort(PlannedFrame):
     """Rows sorted by a plan, with the facts that it was made from: they may be planned again."""
 
+    _words = "sort"
     _parameters = ["frame", "plan", "request", "router", "facts", "given_divisions"]
 
     @property
@@ -101,7 +103,7 @@ class SafeSort(PlannedFrame):
         match way:
             case InPlaceSort(partitions=partitions):
                 parts = PlannedOrder(partitions).check(frame.npartitions)
-                return InPlace(frame, spec, parts, self._meta, self.given_divisions).fuse()
+                return fused_step(InPlace(frame, spec, parts, self._meta, self.given_divisions))
             case AlignedSort(partitions=partitions, alignment=alignment):
                 parts = PlannedOrder(partitions).check(frame.npartitions)
                 return AlignedCells(frame, spec, self._meta, self.given_divisions, alignment, parts)
@@ -121,8 +123,8 @@ class SafeSort(PlannedFrame):
                 router: Any = self.router
                 if not request.order.na_last and figures.layout.null_shard:
                     router = NullsFirst(router)
-                moved = by_p2p(frame, router, settings, plan)
-                return OrderedShards(moved, spec, self._meta, self.given_divisions).fuse()
+                moved = by_p2p(self._words, frame, router, settings, plan)
+                return fused_step(OrderedShards(moved, spec, self._meta, self.given_divisions))
             case _:
                 assert_never(way)
 
@@ -130,6 +132,7 @@ class SafeSort(PlannedFrame):
 class SafeShuffle(PlannedFrame):
     """Rows with those of a key in one partition, by a plan."""
 
+    _words = "shuffle"
     _parameters = ["frame", "plan", "on", "schema", "with_index"]
 
     @property
@@ -152,14 +155,15 @@ class SafeShuffle(PlannedFrame):
                 )
                 return staged_cells(self, spec.frame, router, way, ordered_cell, seal_sort, spec, layout)
             case P2PShuffle(settings=settings):
-                return by_p2p(lowered(self.frame), router, settings, plan, final=True)
+                return by_p2p(self._words, lowered(self.frame), router, settings, plan, final=True)
             case _:
                 assert_never(way)
 
 
-class InPlace(GivenOutput, Blockwise):  # type: ignore[misc]
+class InPlace(GivenOutput, Step, Blockwise):  # type: ignore[misc]
     """Partitions that are in order already."""
 
+    _words = "sort-output"
     _parameters = ["frame", "spec", "parts", "meta", "given_divisions"]
     operation = staticmethod(placed_cell)
 
@@ -171,9 +175,10 @@ class InPlace(GivenOutput, Blockwise):  # type: ignore[misc]
         return arg.of_part(i) if isinstance(arg, PlannedOrder) else super()._blockwise_arg(arg, i)
 
 
-class AlignedCells(GivenOutput):
+class AlignedCells(GivenOutput, Step):
     """Partitions that are in order, each key given to the partition that it begins in."""
 
+    _words = "sort-output"
     _parameters = ["frame", "spec", "meta", "given_divisions", "alignment", "parts"]
 
     def _layer(self) -> dict[Any, Any]:
@@ -190,9 +195,10 @@ class AlignedCells(GivenOutput):
         return graph
 
 
-class OrderedShards(GivenOutput, Blockwise):  # type: ignore[misc]
+class OrderedShards(GivenOutput, Step, Blockwise):  # type: ignore[misc]
     """Partitions of whole shards, in order."""
 
+    _words = "sort-output"
     _parameters = ["frame", "spec", "meta", "given_divisions"]
 
     def _task(self, name: Any, index: int) -> Any:

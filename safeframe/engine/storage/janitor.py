@@ -12,14 +12,12 @@ from typing import Any
 
 from distributed import SchedulerPlugin
 
+from safeframe.engine.names import run_of_seal
 from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.remote import remote_store
 from safeframe.sizing.staging_url import is_remote
 
 logger = logging.getLogger(__name__)
-
-SEAL_PREFIX = "safeframe-seal-"
-"""The key of a run's sealed manifest is this and the run's name."""
 
 
 class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
@@ -45,9 +43,10 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
         An object store is waited for here: a run that starts over may have new
         files a moment later, which a removal in the background would take too.
         """
-        if not (isinstance(key, str) and key.startswith(SEAL_PREFIX)):
+        name = run_of_seal(key)
+        if name is None:
             return
-        run = f"{self.directory}/{key.removeprefix(SEAL_PREFIX)}"
+        run = f"{self.directory}/{name}"
         self._runs.add(run)
         # A manifest that is lost with its worker is released too: its run starts
         # over with new files, so that the old ones are of no more use.

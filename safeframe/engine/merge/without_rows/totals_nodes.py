@@ -20,6 +20,7 @@ from safeframe import options
 from safeframe._dask.expressions import Blockwise, Expr
 from safeframe._dask.trees import lowered
 from safeframe.engine.planned.nodes import Planned
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.merge import How
 from safeframe.kernels.merge.group_totals import (
     GroupedTotals,
@@ -55,9 +56,10 @@ class RequestedTotals:
     """As for :meth:`pandas.DataFrame.groupby`."""
 
 
-class PartTotals(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
+class PartTotals(Step, Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
     """The totals of each key in each partition of a side, made where it is read."""
 
+    _words = "merge-totals-part"
     _parameters: ClassVar[list[str]] = ["frame", "side"]
     _meta = pd.Series([], dtype=object)
     operation = staticmethod(side_totals)
@@ -69,9 +71,10 @@ class PartTotals(Blockwise):  # type: ignore[misc]  # dask's expressions are unt
         return _fused(self, PartTotals(lowered(self.frame), self.side))
 
 
-class WholeSide(Expr):  # type: ignore[misc]
+class WholeSide(Step):
     """The totals of each key of a side, as one frame."""
 
+    _words = "merge-totals-side"
     _parameters: ClassVar[list[str]] = ["parts", "side"]
     _meta = pd.Series([], dtype=object)
 
@@ -88,6 +91,8 @@ class _Result(Planned):
     Where the step has several partitions, each has as many of the rows as the others.
     """
 
+    _words = "merge-totals"
+
     @property
     def _meta(self) -> Any:
         return self.operand("meta")
@@ -100,7 +105,7 @@ class _Result(Planned):
     @property
     def _key(self) -> tuple[str, int]:
         """The key of all rows."""
-        return (self._name if self.npartitions == 1 else f"all-{self._name}", 0)
+        return (self._name if self.npartitions == 1 else f"{self._words}-all-{self.deterministic_token}", 0)
 
     def _parts(self) -> dict[Any, Any]:
         """Return the tasks that part the rows."""
@@ -124,9 +129,10 @@ class JoinTotals(_Result):
         return {key: task, **self._parts()}
 
 
-class GroupParts(Blockwise):  # type: ignore[misc]
+class GroupParts(Step, Blockwise):  # type: ignore[misc]
     """What a partition of a side has of each group, with the totals of the other side's keys."""
 
+    _words = "merge-totals-part"
     _parameters: ClassVar[list[str]] = ["frame", "other", "requested"]
     _meta = pd.Series([], dtype=object)
     operation = staticmethod(group_totals)
@@ -156,7 +162,7 @@ class GroupTotals(_Result):
 
 def _fused(node: Any, concrete: Any) -> Any:
     """Return a node fused with the read before it, or None where it is what it was."""
-    fused = concrete.fuse()
+    fused = fused_step(concrete)
     return None if fused._name == node._name else fused
 
 
@@ -170,7 +176,7 @@ def _tree(
         joined = []
         for number in range(0, len(keys), options.TOTALS_COMBINE):
             some = keys[number : number + options.TOTALS_COMBINE]
-            joined.append((f"joined-{level}-{node._name}", number))
+            joined.append((f"merge-totals-joined-{level}-{node.deterministic_token}", number))
             graph[joined[-1]] = Task(joined[-1], join, List(*(TaskRef(one) for one in some)), requested)
         level, keys = level + 1, joined
     graph[key] = Task(key, finish, List(*(TaskRef(one) for one in keys)), requested, *more)

@@ -300,9 +300,9 @@ def test_a_scheduler_that_cannot_reach_the_store_tries_once(monkeypatch, caplog)
         raise OSError(msg)
 
     monkeypatch.setattr(RemoteStore, "delete", fails)
-    for run in ("a", "b"):
-        janitor.transition(f"safeframe-seal-{run}", "memory", "released")
-    assert tries == ["local:///nowhere/session/a"]
+    for token in ("a" * 32, "b" * 32):
+        janitor.transition(f"merge-seal-{token}", "memory", "released")
+    assert tries == [f"local:///nowhere/session/merge-{'a' * 32}"]
     assert "cannot remove staged rows from local:///nowhere/session: no route" in caplog.text
 
 
