@@ -44,5 +44,5 @@ def plan_figures(*collections: Any) -> dict[str, Any]:
         "partition_nbytes": last.partition_nbytes,
         "planned_largest_partition_nbytes": last.largest_partition_nbytes,
         "planned_rows": int(last.output_rows),
-        "plan": "\n".join(str(plan) for plan in plans),
+        "plan": "\n".join(plan.details() for plan in plans),
     }

@@ -214,7 +214,7 @@ def _work(request: dict[str, str]) -> dict[str, Any]:
             "staged_nbytes": plan.written.staging_nbytes,
             "projected_nbytes": plan.written.projected_worker_nbytes,
             "allowed_nbytes": plan.budget.allowed_nbytes,
-            "plan": str(plan),
+            "plan": plan.details(),
         }
         keep_index = row.recipe == "set_index"
         with safeframe.measure() as running:

@@ -114,7 +114,7 @@ def estimate(
         memory=memory,
     )
     assert isinstance(plan.run, MergeRun), "it is the plan of a merge"
-    _say(console, str(plan.run.estimate if memory is None else plan))
+    _say(console, str(plan.run.estimate) if memory is None else plan.details())
     _say(console, f"(counted in {format_seconds(time.perf_counter() - begin)})")
 
 

@@ -203,7 +203,7 @@ def test_a_merge_equals_pandas_and_leaves_nothing(store, bucket, prefix, tmp_pat
         wait_until_gone(store, bucket)
     assert plan.strategy == "staged"
     assert plan.staging_free_nbytes is None
-    assert SECRET not in str(plan) + str(plan.to_dict())
+    assert SECRET not in plan.details() + str(plan.to_dict())
     close_sessions(bucket)
     # Arrow leaves the directory that the user named, as an object without content.
     assert store.keys(bucket) == ([] if not prefix else ["scratch/rows/"])

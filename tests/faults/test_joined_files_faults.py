@@ -220,7 +220,7 @@ def test_a_write_that_is_running_is_not_resumed(tables):
 def test_files_are_as_large_as_predicted(tables):
     merged = merge_of(tables)
     plan = safeframe.explain(merged)
-    assert "compact encoding" in str(plan)
+    assert "compact encoding" in plan.details()
     write(merged, tables)
     files = list((tables / "out").iterdir())
     assert len(files) == plan.run.write.files > 3

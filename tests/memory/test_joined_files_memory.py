@@ -51,7 +51,7 @@ def run(tight: TightCluster, merged, out) -> safeframe.Plan:
     safeframe.to_parquet(merged, out, write_index=False, strategy="blocks")
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.charged_nbytes <= plan.written.projected_worker_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.written.projected_worker_nbytes, (plan.details(), seen)
     assert plan.written.projected_worker_nbytes <= seen.limit_nbytes
     footers = [pq.read_metadata(path) for path in out.glob("*.parquet")]
     assert sum(footer.num_rows for footer in footers) == int(plan.output_rows)
@@ -116,7 +116,7 @@ def test_new_columns_and_filters_of_one_side(tight, tmp_path):
     totals = [value.compute() for value in asked]
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.largest_resident_nbytes <= plan.written.projected_worker_nbytes, (str(plan), seen)
+    assert seen.largest_resident_nbytes <= plan.written.projected_worker_nbytes, (plan.details(), seen)
     assert plan.written.projected_worker_nbytes <= seen.limit_nbytes
 
     # What the columns add up to, of the inputs.
@@ -160,7 +160,7 @@ def test_what_is_of_both_sides_has_rows_of_bounded_size(tight, tmp_path):
     seen = tight.report()
     assert seen.undisturbed, seen
     assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (
-        str(plan),
+        plan.details(),
         seen,
     )
     files = f"{tmp_path}/out/*.parquet"

@@ -24,7 +24,7 @@ def held(tight: TightCluster, plan: safeframe.Plan) -> None:
     seen = tight.report()
     assert seen.undisturbed, seen
     assert seen.pauses == 0, seen
-    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (plan.details(), seen)
     assert plan.projected_worker_nbytes <= seen.limit_nbytes
 
 

@@ -25,7 +25,7 @@ def run(tight: TightCluster, merged, out) -> safeframe.Plan:
     merged.to_parquet(out, write_index=False)
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (plan.details(), seen)
     assert plan.projected_worker_nbytes <= seen.limit_nbytes
     footers = [pq.read_metadata(path) for path in out.glob("*.parquet")]
     rows = sum(footer.num_rows for footer in footers)

@@ -45,7 +45,7 @@ def test_measured_is_at_most_projected(tight, tables):
     assert seen.undisturbed, seen
     assert seen.pauses == 0, seen
     assert seen.largest_resident_nbytes > plan.budget.reserved_nbytes * 0.5 + table_nbytes, "it is mapped"
-    assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes, (str(plan), seen)
+    assert seen.largest_resident_nbytes <= plan.projected_worker_nbytes, (plan.details(), seen)
     assert plan.projected_worker_nbytes <= seen.limit_nbytes
     written = pq.read_table(tables / "out").to_pandas()
     assert len(written) == 12 * ROWS

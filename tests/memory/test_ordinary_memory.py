@@ -100,7 +100,7 @@ def keeps_to_its_plan(tight: TightCluster, row: Row, dataset: Dataset | TpchData
     seen = tight.report()
     assert seen.undisturbed, seen
     assert seen.pauses == 0
-    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (str(plan), seen)
-    assert plan.projected_worker_nbytes <= 2 * seen.charged_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (plan.details(), seen)
+    assert plan.projected_worker_nbytes <= 2 * seen.charged_nbytes, (plan.details(), seen)
     assert find_fault(row, dataset, output, tmp_path) == ""
     return plan

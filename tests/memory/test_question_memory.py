@@ -36,4 +36,4 @@ def test_the_author_s_script_at_a_hundredth(tight, tmp_path):
     assert found.rows > 9_900_000
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (plan.details(), seen)

@@ -23,7 +23,7 @@ def run(tight: TightCluster, result: dd.DataFrame, out) -> safeframe.Plan:
     result.to_parquet(out)
     seen = tight.report()
     assert seen.undisturbed, seen
-    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (plan.details(), seen)
     assert plan.projected_worker_nbytes <= seen.limit_nbytes
     footers = [pq.read_metadata(path) for path in sorted(out.glob("*.parquet"))]
     assert len(footers) == plan.output_partitions

@@ -49,15 +49,15 @@ def test_a_row_group_larger_than_a_task(tight: TightCluster, tmp_path, mib: int,
     plan = safeframe.explain(result)
     assert mib * _MIB > plan.budget.task_nbytes
     planned = tight.report()
-    assert planned.charged_nbytes <= plan.projected_worker_nbytes, (str(plan), planned)
+    assert planned.charged_nbytes <= plan.projected_worker_nbytes, (plan.details(), planned)
     # Running is measured apart from planning, where the kernel lets its marks be forgotten.
     tight.count_again()
     safeframe.to_parquet(result, tmp_path / "output")
     seen = tight.report()
     assert seen.undisturbed, seen
     assert planned.pauses == seen.pauses == 0
-    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (str(plan), seen)
-    assert plan.projected_worker_nbytes <= 2 * seen.charged_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (plan.details(), seen)
+    assert plan.projected_worker_nbytes <= 2 * seen.charged_nbytes, (plan.details(), seen)
     keys = pa.chunked_array(
         chunk
         for path in sorted(

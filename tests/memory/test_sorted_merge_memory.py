@@ -28,7 +28,7 @@ def run(tight: TightCluster, merged: dd.DataFrame, out: Path) -> safeframe.Plan:
     seen = tight.report()
     assert seen.undisturbed, seen
     assert seen.pauses == 0, seen
-    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (str(plan), seen)
+    assert seen.charged_nbytes <= plan.projected_worker_nbytes, (plan.details(), seen)
     assert plan.projected_worker_nbytes <= seen.limit_nbytes
     paths = sorted(out.glob("*.parquet"), key=lambda path: int(path.name.split(".")[1]))
     keys = [pq.read_table(path, columns=["k"])["k"].to_numpy() for path in paths]

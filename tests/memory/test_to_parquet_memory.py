@@ -31,7 +31,7 @@ def test_a_merge_keeps_to_its_plan(tight, tmp_path, strategy):
     seen = tight.report()
     assert seen.undisturbed, seen
     assert seen.charged_nbytes <= plan.projected_worker_nbytes <= seen.limit_nbytes, (
-        str(plan),
+        plan.details(),
         seen,
     )
     footers = [pq.read_metadata(path) for path in (tmp_path / "out").iterdir()]
@@ -71,7 +71,7 @@ def test_large_partitions_of_strings_are_written_in_stretches(tight, tmp_path, h
     assert (
         seen.charged_nbytes <= plan.projected_worker_nbytes <= min(seen.limit_nbytes, 2 * seen.charged_nbytes)
     ), (
-        str(plan),
+        plan.details(),
         seen,
     )
     footers = [pq.read_metadata(path) for path in (tmp_path / "out").iterdir()]
@@ -93,7 +93,7 @@ def test_large_partitions_of_what_moves_are_written_in_stretches(tight, tmp_path
     assert (
         seen.charged_nbytes <= plan.projected_worker_nbytes <= min(seen.limit_nbytes, 2 * seen.charged_nbytes)
     ), (
-        str(plan),
+        plan.details(),
         seen,
     )
 

@@ -202,7 +202,7 @@ def test_the_plan_says_how_files_are_written(tmp_path):
     frames(tmp_path)
     plan = safeframe.plan_merge(*read(tmp_path), on="k", memory="8GiB")
     assert plan.staging_nbytes > 0 == plan.written.staging_nbytes
-    assert "2 files: the right side takes" in str(plan)
+    assert "2 files: the right side takes" in plan.details()
     assert [step.tasks for step in plan.written.steps] == [1, 2]
 
 

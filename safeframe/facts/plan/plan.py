@@ -14,8 +14,12 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.merge import MergeRun, P2PMerge, SlicedWrite, WritePlan
+from safeframe.facts.plan.html import plan_html
+from safeframe.facts.plan.plot import plot_plan
 from safeframe.facts.plan.run import Run
+from safeframe.facts.plan.summary import plan_repr, plan_summary
 from safeframe.facts.plan.text import plan_text
+from safeframe.facts.spread import Spread
 from safeframe.facts.step import Candidate, Cost, Step
 from safeframe.units import format_count, format_nbytes
 
@@ -71,6 +75,10 @@ class Plan:
     """What its strategy moves; None if strategies of the recipe are chosen by their order."""
     sources: SourceFiles | None = field(default=None, repr=False)
     """The files that its numbers were read from; None if there are none that can be checked for changes."""
+    partitions_before: tuple[Spread, ...] = ()
+    """Sizes of the inputs' partitions, as rows are moved; empty if they are not known one by one."""
+    partitions_after: Spread | None = None
+    """Sizes of the result's partitions; None if only their bound is known."""
 
     @property
     def largest_possible_nbytes(self) -> int:
@@ -277,7 +285,56 @@ class Plan:
         )
 
     def __str__(self) -> str:
+        return plan_summary(self)
+
+    def __repr__(self) -> str:
+        return plan_repr(self)
+
+    def _repr_html_(self) -> str:
+        return plan_html(self)
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        text = Text(plan_summary(self))
+        text.highlight_regex(r"\A.*: FITS$" if self.fits else r"(\A.*: DOES NOT FIT$)|(^  too large .*$)", "bold green" if self.fits else "bold red")
+        return text
+
+    def details(self) -> str:
+        """Return all of the plan as text: each figure, step and reason.
+
+        Returns
+        -------
+        str
+            One fact a line; ``print(plan)`` has the ten that matter most.
+        """
         return plan_text(self)
+
+    def plot(self, figure: Any = None) -> Any:
+        """Plot the memory of each step, the sizes of partitions and the heaviest keys, each with its limit.
+
+        Parameters
+        ----------
+        figure
+            The matplotlib figure to draw in, which should be empty; None for a new one.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+
+        Raises
+        ------
+        UnsupportedError
+            When matplotlib is not installed.
+
+        Notes
+        -----
+        Memory is that of one worker, with as many tasks of a step as it has threads: what it uses before any data
+        is drawn apart. Partitions are compared with what one task may use, and with the plan's target. Keys are
+        drawn for merges that counted them.
+        """
+        return plot_plan(self, figure)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""

@@ -1,7 +1,7 @@
-"""A plan as text: what will run, why, and what it will cost.
+"""All of a plan as text: what will run, why, and what it will cost.
 
-Covers: ``str(plan)``.
-Does not cover: a plan as JSON (:meth:`safeframe.Plan.to_dict`).
+Covers: :meth:`safeframe.Plan.details`.
+Does not cover: the ten lines of ``print(plan)`` (``summary``); a plan as JSON (:meth:`safeframe.Plan.to_dict`).
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def plan_text(plan: Plan) -> str:
         ("memory", _memory(plan)),
         ("staging", _staging(plan)),
         ("parquet", _parquet(plan)),
-        ("steps", [_step(step, _steps(plan)) for step in _steps(plan)]),
+        ("steps", [_step(step, steps_of(plan)) for step in steps_of(plan)]),
         ("rejected", [f"{other.strategy}: {other.reason}" for other in plan.rejected]),
         ("moves", _moves(plan)),
-        ("too large", _too_large(plan)),
+        ("too large", too_large(plan)),
     )
     return "\n".join(line for label, lines in blocks for line in _block(label, lines))
 
@@ -169,7 +169,7 @@ def _memory_lines(plan: Plan) -> list[str]:
             f"per worker ({plan.projected_worker_nbytes / max(1, budget.allowed_nbytes):.0%})"
         ),
         (
-            f"{_plural(budget.n_workers, 'worker')} × {_plural(budget.threads_per_worker, 'thread')}; "
+            f"{plural(budget.n_workers, 'worker')} × {plural(budget.threads_per_worker, 'thread')}; "
             f"{format_nbytes(budget.reserved_nbytes)} used before any data ({source}), "
             f"{format_nbytes(budget.transport_nbytes)} for moving rows"
         ),
@@ -202,13 +202,13 @@ def _parquet(plan: Plan) -> list[str]:
                 max(step.task_peak_nbytes for step in write.steps)
             )
             return [
-                f"compact encoding: about {format_nbytes(write.file_nbytes)} in {_plural(write.files, 'file')}, {write.reason}",
+                f"compact encoding: about {format_nbytes(write.file_nbytes)} in {plural(write.files, 'file')}, {write.reason}",
                 f"in row groups of up to {format_count(write.group_rows)} rows; projected {format_nbytes(projected)} per worker",
             ]
         case MergeRun(sliced=SlicedWrite(reason=reason, files=files)):
             projected = plan.streamed.projected_worker_nbytes
             return [
-                f"{_plural(files, 'file')}: {reason}",
+                f"{plural(files, 'file')}: {reason}",
                 f"nothing is staged; projected {format_nbytes(projected)} per worker",
             ]
         case MergeRun(write=str(why)):
@@ -217,7 +217,8 @@ def _parquet(plan: Plan) -> list[str]:
             return []
 
 
-def _steps(plan: Plan) -> tuple[Step, ...]:
+def steps_of(plan: Plan) -> tuple[Step, ...]:
+    """Return all steps, what ran before the plan among them."""
     return plan.steps if plan.counting is None else (plan.counting, *plan.steps)
 
 
@@ -236,7 +237,8 @@ def _moves(plan: Plan) -> list[str]:
     return [f"{name}: {cost}" for name, cost in candidates if cost is not None]
 
 
-def _too_large(plan: Plan) -> list[str]:
+def too_large(plan: Plan) -> list[str]:
+    """Return what a plan is too large for, one line each; none where it fits."""
     allowed = format_nbytes(plan.budget.allowed_nbytes)
     lines = [
         f"{step.kind}: a worker would reach "
@@ -257,5 +259,12 @@ def _too_large(plan: Plan) -> list[str]:
     return lines
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "worker"), plural(2_000, "task")
+    ('1 worker', '2,000 tasks')
+    """
     return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"

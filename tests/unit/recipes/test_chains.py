@@ -85,8 +85,8 @@ def test_what_a_recipe_gives_is_input_of_any_after_it_was_widened(first, kind):
     wide = result.reset_index(drop=True).map_partitions(three_fold)
     for name, plan_of in SECOND.items():
         plan = plan_of(wide)
-        assert plan.projected_worker_nbytes <= plan.budget.usable_nbytes, (first, name, str(plan))
-        assert plan.output_partitions >= WORKERS, (first, name, str(plan))
+        assert plan.projected_worker_nbytes <= plan.budget.usable_nbytes, (first, name, plan.details())
+        assert plan.output_partitions >= WORKERS, (first, name, plan.details())
 
 
 @pytest.mark.parametrize("first", FIRST)

@@ -66,7 +66,7 @@ MERGE = MergeEstimate(
 
 
 def _text(plan: Plan) -> str:
-    return str(plan) + "\n"
+    return plan.details() + "\n"
 
 
 def test_a_plan_that_fits() -> None:
@@ -96,7 +96,7 @@ def test_the_projection_in_the_text_is_the_formula() -> None:
 
 def test_an_inexact_result_prints_its_interval_and_where_it_comes_from() -> None:
     rows = Estimate(lower=7_001, expected=7_919, upper=9_973, method="sketch", exact=False)
-    lines = str(replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(41))).splitlines()
+    lines = replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(41)).details().splitlines()
     assert lines[6:9] == [
         "  output      about 7,919 rows, about 317 KiB in memory (41 B a row)",
         "              between 7,001 and 9,973 rows (sketch)",
@@ -108,7 +108,7 @@ def test_widths_of_a_sample_print_what_they_allow() -> None:
     width = Width(least=29, expected=31, most=82, widest=37, exact=False)
     plan = replace(PLAN, output_width=width, output_nbytes=width.of(ROWS))
     assert plan.largest_possible_nbytes == 118 * MIB
-    assert str(plan).splitlines()[6:10] == [
+    assert plan.details().splitlines()[6:10] == [
         "  output      exactly 7,919 rows, about 240 KiB in memory (31 B a row; planned with 41 B)",
         "              between 224 KiB and 634 KiB in memory (sample)",
         "  partitions  1,009, the largest at most 59 MiB (target 61 MiB)",
@@ -118,7 +118,7 @@ def test_widths_of_a_sample_print_what_they_allow() -> None:
 
 def test_a_merge_prints_its_fan_out_and_heaviest_keys() -> None:
     run = MergeRun(estimate=MERGE, way=BroadcastMerge(build_side="right"), write="there are few of them")
-    lines = str(replace(PLAN, run=run)).splitlines()
+    lines = replace(PLAN, run=run).details().splitlines()
     assert lines[7:10] == [
         "              left merge on item of 103 left and 97 right rows: 76.9 rows out for each row of the larger side",
         "              heaviest key 17: 53 × 89 → 4,717 rows",
@@ -131,7 +131,7 @@ def test_what_does_not_fit_is_named_worst_first() -> None:
         Step(kind="stage left partitions", tasks=5, task_peak_nbytes=409 * MIB, reason="large"),
         Step(kind="join cells", tasks=1, task_peak_nbytes=419 * MIB, reason="larger"),
     )
-    lines = str(replace(PLAN, steps=steps, staging_free_nbytes=311 * MIB)).splitlines()
+    lines = replace(PLAN, steps=steps, staging_free_nbytes=311 * MIB).details().splitlines()
     assert lines[0] == "merge: DOES NOT FIT"
     assert lines[-3:] == [
         "  too large   join cells: a worker would reach 1.02 GiB, and 997 MiB is allowed",
@@ -142,35 +142,35 @@ def test_what_does_not_fit_is_named_worst_first() -> None:
 
 def test_a_plan_that_stages_nothing_says_so() -> None:
     plan = replace(PLAN, staging_nbytes=0, staging_free_nbytes=None, staging_directory=None, rejected=())
-    text = str(plan)
+    text = plan.details()
     assert "  staging     nothing is staged\n" in text
     assert "rejected" not in text
 
 
 def test_one_worker_and_an_assumed_reserve_read_well() -> None:
     budget = replace(BUDGET, n_workers=1, threads_per_worker=1, measured=False)
-    assert "1 worker × 1 thread; 191 MiB used before any data (assumed)" in str(replace(PLAN, budget=budget))
+    assert "1 worker × 1 thread; 191 MiB used before any data (assumed)" in replace(PLAN, budget=budget).details()
 
 
 def test_what_has_to_have_room_is_listed_one_by_one() -> None:
     rows = Estimate.computed(2**40)
     huge = replace(PLAN, output_rows=rows, output_nbytes=rows.scaled(8))
-    assert str(huge).splitlines()[0] == "merge: FITS"
-    assert str(huge).splitlines()[3:6] == [
+    assert huge.details().splitlines()[0] == "merge: FITS"
+    assert huge.details().splitlines()[3:6] == [
         "  fits        workers: fit (406 MiB of 997 MiB each)",
         "              staging: fits (313 MiB of 821 MiB free)",
         "              target: not checked; 2 TiB to 8 TiB on disk if written row by row",
     ]
     full = replace(PLAN, staging_free_nbytes=11 * MIB)
-    assert "staging: does not fit (313 MiB of 11 MiB free)" in str(full)
-    assert "staging: not needed" in str(replace(PLAN, staging_directory=None, staging_free_nbytes=None))
+    assert "staging: does not fit (313 MiB of 11 MiB free)" in full.details()
+    assert "staging: not needed" in replace(PLAN, staging_directory=None, staging_free_nbytes=None).details()
     store = replace(PLAN, staging_directory="s3://bucket", staging_free_nbytes=None)
-    assert "staging: 313 MiB needed; its free space is not known" in str(store)
+    assert "staging: 313 MiB needed; its free space is not known" in store.details()
     small = replace(PLAN, budget=replace(BUDGET, allowed_nbytes=400 * MIB))
-    assert "workers: do not fit (406 MiB of 400 MiB each)" in str(small)
+    assert "workers: do not fit (406 MiB of 400 MiB each)" in small.details()
 
 
 def test_a_worker_that_is_full_before_any_data_is_said_to_be() -> None:
     budget = replace(BUDGET, allowed_nbytes=100 * MIB, transport_nbytes=0)
-    text = str(replace(PLAN, budget=budget))
+    text = replace(PLAN, budget=budget).details()
     assert "nothing is left for a task: all allowed memory is used before any data" in text

@@ -157,7 +157,7 @@ class TestMemory:
             edges=OUT_OF_ORDER, width=width, before=before, budget=budget(task_mib), staging=SHARED, rows=5_000,
             partitions=800,
         )  # fmt: skip
-        assert plan.fits, str(plan)
+        assert plan.fits, plan.details()
         assert plan.projected_worker_nbytes <= plan.budget.usable_nbytes
         assert plan.largest_partition_nbytes <= 1.01 * plan.partition_nbytes
 

@@ -106,7 +106,7 @@ def test_nine_rows_are_never_a_reason_to_stage():
     assert plan.largest_partition_nbytes <= MIB
     assert "are cut, in up to 5 pieces each" in plan.reasons[1]
     assert {one.strategy for one in plan.rejected if one.cost is not None} == {"staged", "sorted-one-side"}
-    assert "moves       broadcast: " in str(plan)
+    assert "moves       broadcast: " in plan.details()
     plain = plan.to_dict()
     assert plain["cost"]["staged_nbytes"] == 0
     assert plain["cost"]["seconds"] == plan.cost.seconds

@@ -95,7 +95,7 @@ def test_the_plan_says_what_it_does():
     assert (stage.tasks, write.tasks, look_up.tasks) == (10, 11, 100)
     assert look_up.task_peak_nbytes == 11_000_001 * 16 + 3 * 40_000_000
     assert plan.staging_nbytes == 11_000_001 * 16 + 240_000_000
-    text = str(plan)
+    text = plan.details()
     assert (
         "because the right side has each key once: a memory-mapped table of 168 MiB in a file that all workers share"
         in text

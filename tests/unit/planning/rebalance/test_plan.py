@@ -101,7 +101,7 @@ def test_sizes_before_and_after_are_in_the_reasons():
     )
     assert after.startswith("after: 6 partitions, the largest 9")
     assert plan.to_dict()["reasons"]
-    assert "41 partitions" in str(plan)
+    assert "41 partitions" in plan.details()
     assert pickle.loads(pickle.dumps(plan)) == plan
 
 

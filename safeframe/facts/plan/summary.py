@@ -1,0 +1,135 @@
+"""A plan in ten lines: will it fit, how large is the result, which way, and why.
+
+Covers: ``print(plan)``, ``repr(plan)``, and what rich prints.
+Does not cover: all figures (``text``), notebooks (``html``), plots (``plot``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safeframe.facts.estimate import Estimate, about, format_interval
+from safeframe.facts.html import shortened
+from safeframe.facts.merge import MergeEstimate, MergeRun
+from safeframe.facts.plan.text import plural, steps_of, too_large
+from safeframe.units import format_count, format_nbytes
+
+if TYPE_CHECKING:
+    from safeframe.facts.plan.plan import Plan
+
+_LABEL_WIDTH = 10
+_KEY_LENGTH = 40
+
+
+def plan_summary(plan: Plan) -> str:
+    """Print what a plan comes to, in ten lines at most.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+
+    Returns
+    -------
+    str
+        Lines without a final line break.
+    """
+    facts = summary_facts(plan)
+    return "\n".join(
+        [f"{plan.recipe}: {verdict(plan)}", *(f"  {label:<{_LABEL_WIDTH}}  {fact}" for label, fact in facts)]
+    )
+
+
+def summary_facts(plan: Plan) -> list[tuple[str, str]]:
+    """Return what a plan comes to, each with its label."""
+    facts = [
+        ("strategy", _strategy(plan)),
+        ("memory", _memory(plan)),
+        ("staging", _staging(plan)),
+        ("rows", _rows(plan)),
+        ("size", f"{format_interval(plan.output_nbytes)} in memory"),
+        ("partitions", _partitions(plan)),
+    ]
+    if isinstance(plan.run, MergeRun) and plan.run.estimate.heaviest:
+        facts.append(("heaviest", heaviest_key(plan.run.estimate)))
+    if not plan.fits:
+        facts.append(("too large", too_large(plan)[0]))
+    elif plan.rejected:
+        facts.append(("not taken", ", ".join(other.strategy for other in plan.rejected)))
+    return [*facts, ("more", "plan.details() has all steps and reasons, plan.plot() draws them")]
+
+
+def plan_repr(plan: Plan) -> str:
+    """Return a plan in one line."""
+    return (
+        f"<Plan: {plan.recipe} by {plan.strategy}: {verdict(plan)}, {about(plan.output_rows)}"
+        f"{format_count(plan.output_rows.expected)} rows in {plural(plan.output_partitions, 'partition')}, "
+        f"{format_nbytes(plan.projected_worker_nbytes)} projected of {format_nbytes(plan.budget.allowed_nbytes)} "
+        "per worker>"
+    )
+
+
+def verdict(plan: Plan) -> str:
+    """Return whether a plan fits, in words."""
+    return "FITS" if plan.fits else "DOES NOT FIT"
+
+
+def projected_of_allowed(plan: Plan) -> str:
+    """Return what a worker is projected to use of what it may use."""
+    projected, allowed = plan.projected_worker_nbytes, plan.budget.allowed_nbytes
+    return f"{format_nbytes(projected)} of {format_nbytes(allowed)} allowed per worker ({projected / max(1, allowed):.0%})"
+
+
+def rows_of(rows: Estimate) -> str:
+    """Return a number of rows, with its interval where there is one."""
+    count = f"{about(rows)}{format_count(rows.expected)}"
+    if rows.exact:
+        return count
+    return f"{count} (between {format_count(rows.lower)} and {format_count(rows.upper)}: {rows.method})"
+
+
+def heaviest_key(merge: MergeEstimate) -> str:
+    """Return the key with most rows in the result, and these."""
+    key = merge.heaviest[0]
+    return (
+        f"key {key_label(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
+        f"{format_count(key.output_rows)} rows"
+    )
+
+
+def key_label(key: object) -> str:
+    """Return a key as code would have it, cut where it is long."""
+    return shortened(repr(key), _KEY_LENGTH)
+
+
+def _strategy(plan: Plan) -> str:
+    return f"{plan.strategy}, because {plan.reasons[0]}" if plan.reasons else plan.strategy
+
+
+def _memory(plan: Plan) -> str:
+    text = f"projected {projected_of_allowed(plan)}"
+    steps = steps_of(plan)
+    return f"{text}, at {max(steps, key=lambda step: step.task_peak_nbytes).kind!r}" if steps else text
+
+
+def _staging(plan: Plan) -> str:
+    if plan.staging_directory is None:
+        return "nothing is staged"
+    free = plan.staging_free_nbytes
+    room = ", whose free space is not known" if free is None else f", which has {format_nbytes(free)} free"
+    return f"{format_nbytes(plan.staging_nbytes)} in {plan.staging_directory}{room}"
+
+
+def _rows(plan: Plan) -> str:
+    rows = rows_of(plan.output_rows)
+    if not isinstance(plan.run, MergeRun):
+        return rows
+    merge = plan.run.estimate
+    return f"{rows}, {merge.fanout:,.1f} for each row of the larger side"
+
+
+def _partitions(plan: Plan) -> str:
+    return (
+        f"{format_count(plan.output_partitions)}, the largest at most {format_nbytes(plan.largest_partition_nbytes)} "
+        f"(target {format_nbytes(plan.partition_nbytes)})"
+    )

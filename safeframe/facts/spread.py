@@ -1,0 +1,77 @@
+"""Sizes of many partitions in few numbers, for what shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe.units import format_count, format_nbytes
+
+_KEPT = 33
+"""Sizes that are kept: the ends, the median, and steps of a thirty-second."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """How large the partitions of a frame are, from the smallest to the largest.
+
+    A plan travels with its collection, so that it keeps a few sizes of however
+    many partitions there are.
+
+    Examples
+    --------
+    >>> sizes = Spread.of("left", np.array([30, 10, 20]))
+    >>> sizes.partitions, sizes.nbytes
+    (3, (10, 20, 30))
+    >>> print(sizes)
+    left: 3 partitions of 10 B to 30 B, half of them above 20 B
+    """
+
+    name: str
+    """What the partitions are of, as in ``left``."""
+    partitions: int
+    """Number of partitions."""
+    nbytes: tuple[int, ...]
+    """Bytes of partitions, ascending: all of them, or 33 at even steps from the smallest to the largest."""
+
+    @classmethod
+    def of(cls, name: str, nbytes: npt.NDArray[Any]) -> Spread:
+        """Return the spread of the partitions of these bytes.
+
+        Parameters
+        ----------
+        name
+            What the partitions are of.
+        nbytes
+            Bytes of each partition, in any order.
+        """
+        ordered = np.sort(np.asarray(nbytes))
+        n = len(ordered)
+        if n > _KEPT:
+            ordered = ordered[np.linspace(0, n - 1, _KEPT).round().astype(np.int64)]
+        return cls(name=name, partitions=n, nbytes=tuple(int(size) for size in ordered))
+
+    @property
+    def largest_nbytes(self) -> int:
+        """Bytes of the largest partition."""
+        return self.nbytes[-1] if self.nbytes else 0
+
+    @property
+    def smallest_nbytes(self) -> int:
+        """Bytes of the smallest partition."""
+        return self.nbytes[0] if self.nbytes else 0
+
+    @property
+    def median_nbytes(self) -> int:
+        """Bytes of the partition in the middle."""
+        return self.nbytes[len(self.nbytes) // 2] if self.nbytes else 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {format_count(self.partitions)} {'partition' if self.partitions == 1 else 'partitions'} of "
+            f"{format_nbytes(self.smallest_nbytes)} to {format_nbytes(self.largest_nbytes)}, half of them above "
+            f"{format_nbytes(self.median_nbytes)}"
+        )
