@@ -1,6 +1,6 @@
 """Bytes and counts as people write them, at the boundary of the library.
 
-Covers: parsing ``"128MiB"``, printing bytes, rows and seconds.
+Covers: parsing ``"128MiB"``, printing bytes, rows, seconds, and values of users that may be long.
 Does not cover: any arithmetic. Inside the library a size is an ``int`` of bytes
 in a name that ends in ``_nbytes``.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from safeframe.errors import ValidationError
@@ -123,6 +124,42 @@ def format_seconds(seconds: float) -> str:
     if seconds >= 100:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
     return f"{_three_digits(seconds)} s"
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text, cut in the middle where it is longer than that.
+
+    Examples
+    --------
+    >>> shortened("abcdefghij", 7)
+    'abc…hij'
+    """
+    if len(text) <= longest:
+        return text
+    tail = (longest - 1) // 2
+    return f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def format_key(key: Any) -> str:
+    """Print a key as code has it, in some 40 characters at most.
+
+    Examples
+    --------
+    >>> format_key("a" * 10**6)
+    "'aaaaaaaaaaaaaaaaaaa…aaaaaaaaaaaaaaaaaa'"
+    """
+    return shortened(repr(key), 40)
+
+
+def format_names(names: Iterable[Any]) -> str:
+    """Print names of columns, in some 60 characters at most; None is an index without a name.
+
+    Examples
+    --------
+    >>> format_names(("item", None))
+    'item, index'
+    """
+    return shortened(", ".join("index" if name is None else str(name) for name in names), 60)
 
 
 def _three_digits(number: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from safeframe import options
-from safeframe.units import format_nbytes
+from safeframe.units import format_count, format_nbytes
 
 Method = Literal["declared", "footer", "schema", "sample", "sketch", "computed"]
 """Where a number comes from."""
@@ -120,6 +120,22 @@ def format_interval(nbytes: Estimate) -> str:
     if low == high:
         return expected
     return f"about {expected} (between {low} and {high}: {nbytes.method})"
+
+
+def format_rows(rows: Estimate) -> str:
+    """Print a number of rows, with the interval where there is one.
+
+    Examples
+    --------
+    >>> format_rows(Estimate.computed(1000))
+    'exactly 1,000'
+    >>> format_rows(Estimate(lower=900, expected=1000, upper=1100, method="sketch", exact=False))
+    'about 1,000 (between 900 and 1,100: sketch)'
+    """
+    count = f"{about(rows)}{format_count(rows.expected)}"
+    if rows.exact:
+        return count
+    return f"{count} (between {format_count(rows.lower)} and {format_count(rows.upper)}: {rows.method})"
 
 
 _NULL_BIT = 1 / 8

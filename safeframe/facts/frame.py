@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe.errors import UnsupportedError
-from safeframe.facts.estimate import Estimate, Width, added, format_interval
+from safeframe.facts.estimate import Estimate, Width, about, added, format_interval
 from safeframe.facts.keys import Counts
-from safeframe.units import format_count
+from safeframe.facts.notebook import frame_html
+from safeframe.units import format_count, format_nbytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,3 +205,13 @@ class FrameEstimate:
             f"has {format_count(self.partition_rows.max(initial=0))} rows, "
             f"{format_interval(self.largest_partition)}: {self.skew:.3g} times the mean"
         )
+
+    def __repr__(self) -> str:
+        return (
+            f"<FrameEstimate: {about(self.rows)}{format_count(self.rows.expected)} rows, "
+            f"{format_nbytes(self.nbytes.expected)} in {format_count(len(self.partition_rows))} partitions, the largest "
+            f"{self.skew:.3g} times the mean>"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from safeframe.units import shortened
+
 _LIGHT = (
     "--sf-back:#ffffff;--sf-ink:#1f2328;--sf-soft:#57606a;--sf-line:#d0d7de;--sf-bar:#0969da;"
     "--sf-good:#116329;--sf-bad:#a40e26;"
@@ -51,7 +53,7 @@ STYLE = (
     ".safeframe details{margin:.2rem 0}"
     ".safeframe summary{cursor:pointer;color:var(--sf-soft)}"
 )
-_LONGEST = 200
+_LONGEST = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +74,7 @@ def text(value: object) -> Markup:
     >>> print(text("<b> & 'c'"))
     &lt;b&gt; &amp; &#x27;c&#x27;
     """
-    return value if isinstance(value, Markup) else Markup(html.escape(shortened(value)))
-
-
-def shortened(value: object, longest: int = _LONGEST) -> str:
-    """Return a value's text, cut in the middle where it is longer than that.
-
-    Examples
-    --------
-    >>> shortened("abcdefghij", longest=7)
-    'abc…hij'
-    """
-    shown = str(value)
-    if len(shown) <= longest:
-        return shown
-    tail = (longest - 1) // 2
-    return f"{shown[: longest - 1 - tail]}…{shown[len(shown) - tail :]}"
+    return value if isinstance(value, Markup) else Markup(html.escape(shortened(str(value), _LONGEST)))
 
 
 def joined(*parts: object) -> Markup:

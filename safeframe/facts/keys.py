@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from safeframe.facts.estimate import Estimate
+from safeframe.facts.estimate import Estimate, about
+from safeframe.facts.notebook import how_counted, key_facts, keys_html
+from safeframe.units import format_count, format_key, format_names
 
 Codes = npt.NDArray[np.uint64]
 """One unsigned 64-bit number per key; see :class:`KeySchema`."""
@@ -251,6 +253,37 @@ class KeyStatistics:
     def nbytes(self) -> int:
         """Size of the statistics in bytes."""
         return self.codes.nbytes + self.counts.nbytes + self.heavy_codes.nbytes + self.heavy_counts.nbytes
+
+    def heaviest(self, most: int = 5) -> list[tuple[str, int]]:
+        """Return the keys with most rows, as text, and their rows; the heaviest first.
+
+        Parameters
+        ----------
+        most
+            Number of keys, at most.
+        """
+        order = np.argsort(-self.heavy_counts, kind="stable")[:most]
+        pairs = zip(self.heavy_codes[order].tolist(), self.heavy_counts[order].tolist(), strict=True)
+        return [
+            (format_key(self.labels[code]) if code in self.labels else "not known", rows)
+            for code, rows in pairs
+        ]
+
+    def __str__(self) -> str:
+        lines = [f"keys of {format_names(self.on)}"]
+        lines += [f"  {label:<10}  {fact}" for label, fact in key_facts(self)]
+        lines += [f"  {'heaviest':<10}  {key}: {format_count(rows)} rows" for key, rows in self.heaviest(3)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"<KeyStatistics of {format_names(self.on)}: {format_count(self.rows)} rows, {format_count(self.null_rows)} of "
+            f"them null, {about(self.distinct)}{format_count(self.distinct.expected)} distinct keys, counted: "
+            f"{how_counted(self)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return keys_html(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from safeframe.facts.keys import Counts
 from safeframe.units import format_count, format_nbytes
 
 _KEPT = 33
@@ -38,7 +39,7 @@ class Spread:
     """Bytes of partitions, ascending: all of them, or 33 at even steps from the smallest to the largest."""
 
     @classmethod
-    def of(cls, name: str, nbytes: npt.NDArray[Any]) -> Spread:
+    def of(cls, name: str, nbytes: npt.NDArray[Any], times: Counts | None = None) -> Spread:
         """Return the spread of the partitions of these bytes.
 
         Parameters
@@ -47,12 +48,15 @@ class Spread:
             What the partitions are of.
         nbytes
             Bytes of each partition, in any order.
+        times
+            Partitions that have each of these sizes; None for one.
         """
-        ordered = np.sort(np.asarray(nbytes))
-        n = len(ordered)
-        if n > _KEPT:
-            ordered = ordered[np.linspace(0, n - 1, _KEPT).round().astype(np.int64)]
-        return cls(name=name, partitions=n, nbytes=tuple(int(size) for size in ordered))
+        order = np.argsort(nbytes, kind="stable")
+        ends = np.cumsum(np.ones(len(order), np.int64) if times is None else times[order])
+        n = int(ends[-1]) if len(ends) else 0
+        places = np.linspace(0, n - 1, min(n, _KEPT)).round().astype(np.int64)
+        kept = np.asarray(nbytes)[order][np.searchsorted(ends, places, side="right")]
+        return cls(name=name, partitions=n, nbytes=tuple(int(size) for size in kept))
 
     @property
     def largest_nbytes(self) -> int:

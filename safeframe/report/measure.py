@@ -20,6 +20,9 @@ from distributed import WorkerPlugin
 from safeframe.engine import task as tally
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.facts.plan.plot import pyplot
+from safeframe.facts.plan.text import plural
+from safeframe.report.html import measurement_html
 from safeframe.report.sampler import Sampler
 from safeframe.sizing.cluster import current_client
 from safeframe.sizing.live_workers import ask_workers, register_on_workers, unregister_on_workers
@@ -56,6 +59,11 @@ class Measurement:
         return max((plan.projected_worker_nbytes for plan in self.plans), default=None)
 
     @property
+    def allowed_worker_nbytes(self) -> int | None:
+        """Memory that one worker was allowed by the plans that ran, in bytes; None when no recipe ran."""
+        return min((plan.budget.allowed_nbytes for plan in self.plans), default=None)
+
+    @property
     def utilization_fraction(self) -> float | None:
         """Measured peak divided by projected peak: at most 1 if the plan held."""
         projected = self.projected_worker_nbytes
@@ -79,8 +87,19 @@ class Measurement:
             lines.append(f"lost       {len(self.lost_workers)} workers; the memory they used is not known")
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        projected = self.projected_worker_nbytes
+        of = "" if projected is None else f" of {format_nbytes(projected)} projected"
+        return (
+            f"<Measurement: peak {format_nbytes(self.peak_worker_nbytes)}{of} in {plural(len(self.peaks), 'worker')}, "
+            f"{format_seconds(self.seconds)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return measurement_html(self)
+
     def plot(self, ax: Any = None) -> Any:
-        """Plot the memory of every worker over time, with the projected peak.
+        """Plot the memory of every worker over time, with the projected peak and a worker's limit.
 
         Parameters
         ----------
@@ -97,12 +116,22 @@ class Measurement:
         UnsupportedError
             When matplotlib is not installed.
         """
-        axes = _new_axes() if ax is None else ax
+        axes = pyplot().subplots(figsize=(8, 4), layout="constrained")[1] if ax is None else ax
         for worker, samples in self.samples.items():
             axes.plot([at for at, _ in samples], [nbytes / 2**20 for _, nbytes in samples], label=worker)
         if self.projected_worker_nbytes is not None:
             axes.axhline(
-                self.projected_worker_nbytes / 2**20, color="black", linestyle="--", label="projected"
+                self.projected_worker_nbytes / 2**20,
+                color="black",
+                linestyle=":",
+                label=f"projected, {format_nbytes(self.projected_worker_nbytes)}",
+            )
+        if self.allowed_worker_nbytes is not None:
+            axes.axhline(
+                self.allowed_worker_nbytes / 2**20,
+                color="black",
+                linestyle="--",
+                label=f"limit, {format_nbytes(self.allowed_worker_nbytes)}",
             )
         axes.set_xlabel("seconds")
         axes.set_ylabel("resident memory of a worker (MiB)")
@@ -261,17 +290,6 @@ def _is_watched(name: str, dask_worker: Any) -> bool:
 def _collect(name: str, dask_worker: Any) -> _Seen | None:
     watch = _watches.get((name, dask_worker.address))
     return None if watch is None else watch.seen()
-
-
-def _new_axes() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        msg = "A plot needs matplotlib, which is not installed."
-        raise UnsupportedError(
-            msg, hint="Install it: pip install matplotlib, or pip install 'dask-safeframe[plot]'."
-        ) from error
-    return plt.subplots(figsize=(8, 4), layout="constrained")[1]
 
 
 def _check_plan(plan: Any) -> None:

@@ -41,6 +41,9 @@ from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
+from safeframe.units import shortened
+
+_LINE_LENGTH = 120
 
 
 class GivenOutput(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -74,6 +77,19 @@ class Planned(Step):
     def _plan(self) -> Plan | None:
         """The plan that runs; None where nothing was planned."""
         return self.own_plan
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({', '.join([*self._described(), self._name[-7:]])})"
+
+    def _described(self) -> list[str]:
+        """Return the plan in words: what else a node is made of is for the engine."""
+        plan = self.own_plan
+        return [] if plan is None else [plan.recipe, plan.strategy]
+
+    def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
+        below = [line for part in self.dependencies() for line in text_lines(part, indent + 2)]
+        header = f"{type(self).__name__}: {' '.join(self._described())}".rstrip()
+        return [" " * indent + header, *(below if recursive else [])]
 
     def _divisions(self) -> Any:
         given = self.operand("given_divisions") if "given_divisions" in self._parameters else None
@@ -183,7 +199,7 @@ class Hidden:
         return "safeframe-hidden", self.tree._name, self.sources
 
     def __repr__(self) -> str:
-        return repr(self.tree)
+        return f"<{type(self.tree).__name__}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Hidden, (self.tree, self.sources)
@@ -231,7 +247,9 @@ class Cells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
 
     def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
         chosen = "" if self.operand("_partitions") is None else f" _partitions={self.operand('_partitions')}"
-        below = text_lines(self.tree, indent + 2) if recursive else []
+        # Operands of what is below are tasks' arguments: types, layouts, arrays.
+        lines = text_lines(self.tree, indent + 2) if recursive else []
+        below = [shortened(line.replace("\n", " "), _LINE_LENGTH) for line in lines]
         return [" " * indent + f"Cells:{chosen}", *below]
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe.facts.budget import Budget, StagingFacts
-from safeframe.facts.estimate import Estimate, Width, format_interval
+from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Codes, Counts, KeyStatistics
+from safeframe.facts.notebook import merge_html
 from safeframe.facts.p2p import P2PFacts
-from safeframe.units import format_count
+from safeframe.units import format_count, format_key, format_nbytes, shortened
 
 How = Literal["inner", "left", "right", "outer", "leftsemi", "leftanti", "cross"]
 """Which rows of a join stay: ``leftsemi`` keeps left rows that have a match, once each, and ``leftanti`` those
@@ -87,11 +88,19 @@ class MergeEstimate:
         """Result rows per row of the larger side."""
         return self.rows.expected / max(1, self.left_rows, self.right_rows)
 
+    def __repr__(self) -> str:
+        return (
+            f"<MergeEstimate: {self.how} merge{shortened(_on(self.on), 80)}, {about(self.rows)}{format_count(self.rows.expected)} rows, "
+            f"{format_nbytes(self.nbytes.expected)}, {self.fanout:,.1f} for each row of the larger side>"
+        )
+
+    def _repr_html_(self) -> str:
+        return merge_html(self)
+
     def __str__(self) -> str:
-        about = "exactly" if self.rows.exact else "about"
         lines = [
             (
-                f"{self.how} merge{_on(self.on)}: {about} {format_count(self.rows.expected)} rows, "
+                f"{self.how} merge{_on(self.on)}: {about(self.rows)}{format_count(self.rows.expected)} rows, "
                 f"{format_interval(self.nbytes)} in memory"
             ),
         ]
@@ -104,7 +113,7 @@ class MergeEstimate:
             f"{self.fanout:,.1f} rows out for each row of the larger side"
         )
         lines.extend(
-            f"  key {key.key!r}: {format_count(key.left_rows)} × {format_count(key.right_rows)} "
+            f"  key {format_key(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} "
             f"→ {format_count(key.output_rows)} rows"
             for key in self.heaviest[:3]
         )

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safeframe.facts import html
-from safeframe.facts.merge import KeyFanout, MergeEstimate, MergeRun
-from safeframe.facts.plan.summary import key_label, projected_of_allowed, summary_facts, verdict
+from safeframe.facts.merge import MergeRun
+from safeframe.facts.notebook import heaviest_keys
+from safeframe.facts.plan.summary import projected_of_allowed, summary_facts, verdict
 from safeframe.facts.plan.text import steps_of, too_large
 from safeframe.units import format_count, format_nbytes
 
@@ -19,16 +20,13 @@ if TYPE_CHECKING:
 
     from safeframe.facts.plan.plan import Plan
 
-_HEAVIEST = 5
 _ELSEWHERE = ("memory", "heaviest", "too large", "not taken", "more")
 """Lines of the summary that have a bar or a table of their own here."""
 
 
 def plan_html(plan: Plan) -> str:
     """Return what a plan comes to, with its steps and what was not taken below it."""
-    title = html.joined(
-        f"{plan.recipe} by {plan.strategy}: ", html.marked(verdict(plan), good=plan.fits)
-    )
+    title = html.joined(f"{plan.recipe} by {plan.strategy}: ", html.marked(verdict(plan), good=plan.fits))
     share = plan.projected_worker_nbytes / max(1, plan.budget.allowed_nbytes)
     rows: list[tuple[object, object]] = [
         ("memory", html.bar(share, f"projected {projected_of_allowed(plan)}")),
@@ -40,13 +38,14 @@ def plan_html(plan: Plan) -> str:
 
 def _tables(plan: Plan) -> Iterable[html.Markup]:
     if isinstance(plan.run, MergeRun) and plan.run.estimate.heaviest:
-        yield heaviest_keys(plan.run.estimate)
+        yield heaviest_keys(plan.run.estimate.heaviest)
     yield html.folded("Steps and their memory", _steps(plan))
     if len(plan.reasons) > 1:
         yield html.folded(f"Why {plan.strategy}", html.lines(plan.reasons))
     if plan.rejected:
         rejected = [
-            (other.strategy, other.reason, "" if other.cost is None else other.cost) for other in plan.rejected
+            (other.strategy, other.reason, "" if other.cost is None else other.cost)
+            for other in plan.rejected
         ]
         columns = {"strategy": False, "why not": False, "what it would move": False}
         yield html.folded("Strategies that were not taken", html.table("Other strategies", columns, rejected))
@@ -63,24 +62,7 @@ def _tables(plan: Plan) -> Iterable[html.Markup]:
             )
             for spread in spreads
         ]
-        yield html.folded(
-            "Sizes of partitions", html.table("Bytes of partitions in memory", columns, sizes)
-        )
-
-
-def heaviest_keys(merge: MergeEstimate, most: int = _HEAVIEST) -> html.Markup:
-    """Return the keys with most rows in the result as a table."""
-
-    def row(key: KeyFanout) -> tuple[str, ...]:
-        return (
-            key_label(key.key),
-            format_count(key.left_rows),
-            format_count(key.right_rows),
-            format_count(key.output_rows),
-        )
-
-    columns = {"key": False, "left rows": True, "right rows": True, "rows in the result": True}
-    return html.table("The heaviest keys", columns, map(row, merge.heaviest[:most]))
+        yield html.folded("Sizes of partitions", html.table("Bytes of partitions in memory", columns, sizes))
 
 
 def _steps(plan: Plan) -> html.Markup:

@@ -297,7 +297,10 @@ class Plan:
         from rich.text import Text
 
         text = Text(plan_summary(self))
-        text.highlight_regex(r"\A.*: FITS$" if self.fits else r"(\A.*: DOES NOT FIT$)|(^  too large .*$)", "bold green" if self.fits else "bold red")
+        text.highlight_regex(
+            r"\A.*: FITS$" if self.fits else r"(\A.*: DOES NOT FIT$)|(^  too large .*$)",
+            "bold green" if self.fits else "bold red",
+        )
         return text
 
     def details(self) -> str:

@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from safeframe.errors import UnsupportedError
-from safeframe.facts.html import shortened
 from safeframe.facts.merge import MergeEstimate, MergeRun
-from safeframe.facts.plan.summary import key_label, verdict
+from safeframe.facts.plan.summary import verdict
 from safeframe.facts.plan.text import steps_of
 from safeframe.facts.spread import Spread
-from safeframe.units import format_count, format_nbytes
+from safeframe.units import format_count, format_key, format_nbytes, shortened
 
 if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
@@ -51,7 +50,11 @@ def plot_plan(plan: Plan, figure: Any = None) -> Any:
     merge = plan.run.estimate if isinstance(plan.run, MergeRun) else None
     heaviest = merge is not None and bool(merge.heaviest)
     steps = steps_of(plan)
-    heights = [1.2 + 0.4 * max(1, len(steps)), 2.8, *([1.0 + 0.3 * _shown(merge)] if merge and heaviest else [])]
+    heights = [
+        1.2 + 0.4 * max(1, len(steps)),
+        2.8,
+        *([1.0 + 0.3 * _shown(merge)] if merge and heaviest else []),
+    ]
     if figure is None:
         figure = plt.figure(figsize=(8, sum(heights)), layout="constrained")
     panels = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights})
@@ -103,19 +106,25 @@ def _draw_partitions(axes: Any, plan: Plan) -> None:
         label = f"{'after' if is_after else 'before'}: {shortened(spread.name, _NAME_LENGTH)}"
         if is_after and plan.partitions_after is None:
             label = f"{label}, at most"
-        places, sizes = _steps_of_sizes(spread)
-        axes.plot(
-            places,
-            [nbytes / size for nbytes in sizes],
+        n = len(spread.nbytes)
+        axes.stairs(
+            [nbytes / size for nbytes in spread.nbytes],
+            [100 * place / n for place in range(n + 1)],
+            baseline=None,
             color=_AFTER if is_after else _BEFORE,
             linestyle="-" if is_after or number == 0 else ":",
             linewidth=2,
             label=f"{label} ({format_count(spread.partitions)})",
         )
     if limit > 0:
-        axes.axhline(limit / size, color="black", linestyle="--", label=f"limit of a task, {format_nbytes(limit)}")
+        axes.axhline(
+            limit / size, color="black", linestyle="--", label=f"limit of a task, {format_nbytes(limit)}"
+        )
     axes.axhline(
-        plan.partition_nbytes / size, color="black", linestyle=":", label=f"target, {format_nbytes(plan.partition_nbytes)}"
+        plan.partition_nbytes / size,
+        color="black",
+        linestyle=":",
+        label=f"target, {format_nbytes(plan.partition_nbytes)}",
     )
     axes.set_yscale("symlog", linthresh=max(_least(known) / size, 1e-9))
     axes.set_xlim(0, 100)
@@ -134,7 +143,7 @@ def _draw_keys(axes: Any, merge: MergeEstimate) -> None:
         [f" {format_count(key.left_rows)} × {format_count(key.right_rows)}" for key in keys],
         fontsize="small",
     )
-    _name(axes, [key_label(key.key) for key in keys])
+    _name(axes, [format_key(key.key) for key in keys])
     axes.margins(x=0.2)
     axes.set_xlabel("rows in the result")
     axes.set_title("The heaviest keys (left × right rows)", loc="left", fontsize="medium")
@@ -142,15 +151,6 @@ def _draw_keys(axes: Any, merge: MergeEstimate) -> None:
 
 def _shown(merge: MergeEstimate) -> int:
     return min(len(merge.heaviest), _HEAVIEST)
-
-
-def _steps_of_sizes(spread: Spread) -> tuple[list[float], list[int]]:
-    """Return a line that has each size over its share of the partitions."""
-    n = len(spread.nbytes)
-    ends = [100 * place / n for place in range(n + 1)]
-    return [at for pair in zip(ends[:-1], ends[1:], strict=True) for at in pair], [
-        nbytes for nbytes in spread.nbytes for _ in range(2)
-    ]
 
 
 def _least(spreads: Iterable[Spread]) -> int:

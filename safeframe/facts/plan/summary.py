@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safeframe.facts.estimate import Estimate, about, format_interval
-from safeframe.facts.html import shortened
+from safeframe.facts.estimate import about, format_interval, format_rows
 from safeframe.facts.merge import MergeEstimate, MergeRun
 from safeframe.facts.plan.text import plural, steps_of, too_large
-from safeframe.units import format_count, format_nbytes
+from safeframe.units import format_count, format_key, format_nbytes
 
 if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
 
 _LABEL_WIDTH = 10
-_KEY_LENGTH = 40
 
 
 def plan_summary(plan: Plan) -> str:
@@ -62,7 +60,7 @@ def summary_facts(plan: Plan) -> list[tuple[str, str]]:
 def plan_repr(plan: Plan) -> str:
     """Return a plan in one line."""
     return (
-        f"<Plan: {plan.recipe} by {plan.strategy}: {verdict(plan)}, {about(plan.output_rows)}"
+        f"<Plan of {plan.recipe} by {plan.strategy}: {verdict(plan)}, {about(plan.output_rows)}"
         f"{format_count(plan.output_rows.expected)} rows in {plural(plan.output_partitions, 'partition')}, "
         f"{format_nbytes(plan.projected_worker_nbytes)} projected of {format_nbytes(plan.budget.allowed_nbytes)} "
         "per worker>"
@@ -80,26 +78,13 @@ def projected_of_allowed(plan: Plan) -> str:
     return f"{format_nbytes(projected)} of {format_nbytes(allowed)} allowed per worker ({projected / max(1, allowed):.0%})"
 
 
-def rows_of(rows: Estimate) -> str:
-    """Return a number of rows, with its interval where there is one."""
-    count = f"{about(rows)}{format_count(rows.expected)}"
-    if rows.exact:
-        return count
-    return f"{count} (between {format_count(rows.lower)} and {format_count(rows.upper)}: {rows.method})"
-
-
 def heaviest_key(merge: MergeEstimate) -> str:
     """Return the key with most rows in the result, and these."""
     key = merge.heaviest[0]
     return (
-        f"key {key_label(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
+        f"key {format_key(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
         f"{format_count(key.output_rows)} rows"
     )
-
-
-def key_label(key: object) -> str:
-    """Return a key as code would have it, cut where it is long."""
-    return shortened(repr(key), _KEY_LENGTH)
 
 
 def _strategy(plan: Plan) -> str:
@@ -121,7 +106,7 @@ def _staging(plan: Plan) -> str:
 
 
 def _rows(plan: Plan) -> str:
-    rows = rows_of(plan.output_rows)
+    rows = format_rows(plan.output_rows)
     if not isinstance(plan.run, MergeRun):
         return rows
     merge = plan.run.estimate

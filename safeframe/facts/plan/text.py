@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from safeframe import options
 from safeframe.facts.estimate import Estimate, about
 from safeframe.facts.merge import MergeEstimate, MergeRun, SlicedWrite, WritePlan
-from safeframe.units import format_count, format_nbytes
+from safeframe.units import format_count, format_key, format_nbytes
 
 if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
@@ -120,7 +120,7 @@ def _merge(merge: MergeEstimate) -> Iterable[str]:
     )
     for key in merge.heaviest[:_HEAVIEST]:
         yield (
-            f"heaviest key {key.key!r}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
+            f"heaviest key {format_key(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
             f"{format_count(key.output_rows)} rows"
         )
 

@@ -27,6 +27,7 @@ from safeframe.facts.lag import (
 )
 from safeframe.facts.plan import Plan, Step
 from safeframe.facts.sort import P2PSort, SortRun, StagedSort
+from safeframe.facts.spread import Spread
 from safeframe.planning.exchange import with_manifests
 from safeframe.planning.ladder import climb
 from safeframe.planning.lag.halo import plan_halo
@@ -239,6 +240,7 @@ def _in_place(facts: LagFacts, halo: Halo | None) -> Plan:
         staging_directory=None,
         sources=sort.sources,
         run=LagRun(way=way),
+        partitions_before=(Spread.of("frame", sort.quantiles.partition_rows * sort.row_nbytes),),
     )
 
 

@@ -116,6 +116,7 @@ def by_order(
         reasons=(reason,),
         steps=tuple(steps),
         output_partitions=figures.layout.n_cells,
+        sizes=figures.sizes,
         largest_rows=figures.cell_rows,
         way=OrderedMerge(
             layout=figures.layout,

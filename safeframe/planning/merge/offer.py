@@ -8,6 +8,7 @@ from safeframe import options
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.merge import MergeFacts, MergeWay, SideFacts
 from safeframe.facts.plan import Cost, Step
+from safeframe.facts.spread import Spread
 from safeframe.planning.memory import default_partition_nbytes, largest_partition_nbytes, least_partitions
 
 
@@ -39,6 +40,8 @@ class Offer:
     """What a worker may use, where moving rows takes some of it."""
     advice: str = ""
     """What else can be done where the plan does not fit."""
+    sizes: Spread | None = None
+    """Sizes of the result's partitions; None where only that of the largest is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Codes
 from safeframe.facts.merge import MergeFacts, MergeRun, TableMerge, WritePlan
 from safeframe.facts.plan import Plan
+from safeframe.facts.spread import Spread
 from safeframe.facts.strategies import ORDERED_STRATEGIES
 from safeframe.planning.counting import counting_step
 from safeframe.planning.ladder import Rung, climb
@@ -134,6 +135,11 @@ def plan_merge(facts: MergeFacts) -> Plan:
         advice=offer.advice,
         cost=offer.cost,
         sources=facts.sources,
+        partitions_before=(
+            Spread.of("left", facts.left.keys.partitions.rows * widths.left),
+            Spread.of("right", facts.right.keys.partitions.rows * widths.right),
+        ),
+        partitions_after=offer.sizes,
     )
 
 

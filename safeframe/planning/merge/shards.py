@@ -18,6 +18,7 @@ import numpy.typing as npt
 from safeframe import options
 from safeframe.facts.keys import Codes, Counts
 from safeframe.facts.layout import ShardLayout
+from safeframe.facts.spread import Spread
 from safeframe.planning.merge.key_loads import KeyLoads, Loads
 from safeframe.planning.merge.load_widths import LoadWidths
 
@@ -43,6 +44,8 @@ class LayoutFigures:
     """The first code of each shard of codes that result rows can come from."""
     last_codes: Codes
     """The last one; smaller than the first where there is none."""
+    sizes: Spread
+    """Bytes of all cells."""
 
 
 _SUM_ERROR = 1e-3
@@ -167,6 +170,7 @@ def lay_out(
         right_rows=right.astype(np.int64),
         first_codes=first_codes,
         last_codes=last_codes,
+        sizes=Spread.of("result", cell_rows * output_row_nbytes, cells),
     )
 
 

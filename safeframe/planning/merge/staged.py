@@ -103,6 +103,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         ),
         steps=tuple(steps),
         output_partitions=layout.n_cells,
+        sizes=figures.sizes,
         largest_rows=figures.cell_rows,
         way=way,
         moved=("left", "right"),

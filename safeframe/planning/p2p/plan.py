@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.plan import Candidate, Plan
 from safeframe.facts.sort import P2PShuffle, ShuffleRun
+from safeframe.facts.spread import Spread
 from safeframe.planning.counting import counting_step
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.layout import (
@@ -89,4 +92,5 @@ def plan_p2p_shuffle(
                 settings=layout.settings, disk=layout.disk, oversized_key=reasons[-1] if heaviest else ""
             )
         ),
+        partitions_before=(Spread.of("frame", np.array(facts.partition_rows) * width),),
     )

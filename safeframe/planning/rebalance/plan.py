@@ -35,6 +35,7 @@ from safeframe.facts.rebalance import (
     StagedPartitions,
     UntouchedPartitions,
 )
+from safeframe.facts.spread import Spread
 from safeframe.kernels.cuts import Places
 from safeframe.planning.exchange import needs_few_columns
 from safeframe.planning.ladder import Rung, climb, task_fits
@@ -116,6 +117,8 @@ def plan_rebalance(facts: RebalanceFacts) -> Plan:
         staging_nbytes=sizes.total_nbytes if staged else 0,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
+        partitions_before=(Spread.of("frame", before),),
+        partitions_after=Spread.of("result", after),
     )
 
 

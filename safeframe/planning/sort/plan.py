@@ -27,6 +27,7 @@ from safeframe.facts.sort import (
     StagedSort,
     UnsortedRun,
 )
+from safeframe.facts.spread import Spread
 from safeframe.facts.strategies import SORT_STRATEGIES
 from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
@@ -241,6 +242,7 @@ def _plan(
         staging_directory=None,
         sources=facts.sources,
         run=run,
+        partitions_before=(Spread.of("frame", facts.quantiles.partition_rows * facts.row_nbytes),),
     )
 
 

@@ -18,6 +18,7 @@ from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import ShuffleFacts, ShuffleRun, StagedShuffle
+from safeframe.facts.spread import Spread
 from safeframe.planning.counting import counting_step
 from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
@@ -110,4 +111,5 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
         run=ShuffleRun(way=StagedShuffle(directory=staging.directory, layout=layout, group=group)),
+        partitions_before=(Spread.of("frame", facts.partition_rows * width),),
     )

@@ -138,6 +138,8 @@ def test_a_contradiction_is_found():
     assert contradictions(plan.details()) == []
     for other in wrong:
         assert contradictions(other.details()) != []
-    text = replace(plan, budget=replace(plan.budget, reserved_nbytes=plan.budget.allowed_nbytes + MIB)).details()
+    text = replace(
+        plan, budget=replace(plan.budget, reserved_nbytes=plan.budget.allowed_nbytes + MIB)
+    ).details()
     assert contradictions(text) == []
     assert contradictions(text.replace("DOES NOT FIT", "FITS")) != []

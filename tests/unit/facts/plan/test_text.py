@@ -149,7 +149,10 @@ def test_a_plan_that_stages_nothing_says_so() -> None:
 
 def test_one_worker_and_an_assumed_reserve_read_well() -> None:
     budget = replace(BUDGET, n_workers=1, threads_per_worker=1, measured=False)
-    assert "1 worker × 1 thread; 191 MiB used before any data (assumed)" in replace(PLAN, budget=budget).details()
+    assert (
+        "1 worker × 1 thread; 191 MiB used before any data (assumed)"
+        in replace(PLAN, budget=budget).details()
+    )
 
 
 def test_what_has_to_have_room_is_listed_one_by_one() -> None:
