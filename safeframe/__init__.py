@@ -41,6 +41,7 @@ from safeframe.errors import (
     UnsupportedError,
     ValidationError,
 )
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.frame import FrameEstimate, FrameProfile
 from safeframe.facts.keys import KeyStatistics
@@ -65,6 +66,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ClusterError",
+    "ClusterSpec",
     "Estimate",
     "FrameEstimate",
     "FrameProfile",

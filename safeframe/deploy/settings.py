@@ -19,6 +19,7 @@ import dask.config
 
 from safeframe import options
 from safeframe.errors import ValidationError
+from safeframe.facts.p2p import small_buffer_nbytes
 from safeframe.units import format_nbytes, parse_nbytes
 
 Where = Literal["environment", "worker", "scheduler", "client"]
@@ -150,15 +151,11 @@ def _environment(limit_nbytes: int) -> tuple[Setting, ...]:
 
 
 def _of_workers(limit_nbytes: int) -> tuple[Setting, ...]:
-    def buffer_nbytes(default: int) -> int:
-        share = int(limit_nbytes * options.P2P_BUFFER_FRACTION)
-        return min(max(share, options.P2P_MIN_BUFFER_NBYTES), default)
-
     return (
         Setting(
             name="distributed.p2p.comm.buffer",
             where="worker",
-            value=buffer_nbytes(options.P2P_COMM_DEFAULT_NBYTES),
+            value=small_buffer_nbytes(limit_nbytes, options.P2P_COMM_DEFAULT_NBYTES),
             rule="at most",
             nbytes=True,
             reason="rows of a P2P shuffle that wait to be sent, next to the tasks; dask allows 1 GiB",
@@ -166,7 +163,7 @@ def _of_workers(limit_nbytes: int) -> tuple[Setting, ...]:
         Setting(
             name="distributed.p2p.storage.buffer",
             where="worker",
-            value=buffer_nbytes(options.P2P_STORAGE_DEFAULT_NBYTES),
+            value=small_buffer_nbytes(limit_nbytes, options.P2P_STORAGE_DEFAULT_NBYTES),
             rule="at most",
             nbytes=True,
             reason="rows of a P2P shuffle that wait to be written; dask allows 100 MiB",

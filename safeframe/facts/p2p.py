@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from safeframe import options
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Width
 from safeframe.facts.frame import FrameProfile
@@ -26,6 +27,18 @@ class P2PSettings:
     """Messages that a worker sends at the same time (``distributed.p2p.comm.concurrency``)."""
     slice_nbytes: int
     """Bytes of rows that a task hands to P2P at a time, since P2P's limits are soft by one hand-over."""
+
+
+def small_buffer_nbytes(limit_nbytes: int, most_nbytes: int) -> int:
+    """Return the bytes of one of P2P's buffers on a worker with that memory limit.
+
+    Examples
+    --------
+    >>> small_buffer_nbytes(2**30, 2**30) // 2**20
+    32
+    """
+    share = int(limit_nbytes * options.P2P_BUFFER_FRACTION)
+    return min(max(share, options.P2P_MIN_BUFFER_NBYTES), most_nbytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,8 +13,10 @@ from safeframe.engine.bag.graph import BagGraph
 from safeframe.engine.bag.tasks import BagSpec
 from safeframe.engine.exchange.runs import prepare_runs
 from safeframe.engine.planned.layer import PlannedLayer
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.plan import Plan
 from safeframe.prepare.bag import given_key, plan_groups
+from safeframe.sizing.planned_cluster import planned_for
 
 
 def bag_groupby(
@@ -134,11 +136,13 @@ def plan_bag_groupby(
     blocksize: int = 2**20,
     max_branch: int | None = None,
     shuffle: str | None = None,
+    cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`bag_groupby`, without moving items.
 
     Takes the arguments of :func:`bag_groupby`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False.
+    too large does not raise: ``plan.fits`` is then False. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -158,4 +162,5 @@ def plan_bag_groupby(
     (Estimate(10, computed), True)
     """
     key = given_key(key, grouper, method, shuffle, blocksize=blocksize, max_branch=max_branch)
-    return plan_groups(bag, key, npartitions, split_large_groups, memory, staging).plan
+    with planned_for(cluster):
+        return plan_groups(bag, key, npartitions, split_large_groups, memory, staging).plan

@@ -9,12 +9,14 @@ import dask.dataframe as dd
 
 from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import LagStrategy
 from safeframe.prepare.arguments import PartitionOptions, as_names, check_keys
 from safeframe.prepare.lag.columns import NO_FILL, lag_spec
 from safeframe.prepare.lag.plan import PlannedLag, lagged, plan_lags
 from safeframe.prepare.lag.source import lag_source
+from safeframe.sizing.planned_cluster import planned_for
 
 _TEMPLATE = "{column}_lag_{lag}"
 
@@ -178,11 +180,13 @@ def plan_lag(
     strategy: LagStrategy | None = None,
     memory: str | int | None = None,
     staging: str | None = None,
+    cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`safeframe.groupby_lag_transform`, without moving rows.
 
     Takes the arguments of :func:`safeframe.groupby_lag_transform`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False.
+    too large does not raise: ``plan.fits`` is then False. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -200,10 +204,17 @@ def plan_lag(
     >>> safeframe.plan_lag(frame, "k", "v", 1).strategy
     'halo'
     """
-    return _plan_with_arguments(
-        ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, PartitionOptions(
-            npartitions=npartitions, partition_size=partition_size, strategy=strategy, memory=memory, staging=staging,
-        )).plan  # fmt: skip
+    given = PartitionOptions(
+        npartitions=npartitions,
+        partition_size=partition_size,
+        strategy=strategy,
+        memory=memory,
+        staging=staging,
+    )
+    with planned_for(cluster):
+        return _plan_with_arguments(
+            ddf, by, columns, lags, order_by, transform, names, fill_value, dropna, ignore_index, given
+        ).plan
 
 
 def _plan_with_arguments(

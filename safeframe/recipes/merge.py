@@ -9,6 +9,7 @@ from dask.dataframe.api import new_collection
 
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.merge.nodes import SafeMerge
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How, MergeFacts, MergeRun, P2PMerge
 from safeframe.facts.plan import Plan
@@ -21,6 +22,7 @@ from safeframe.prepare.merge.keys import KeyArguments
 from safeframe.prepare.merge.result import refuse_partitions, result_divisions, warn_of_explosion
 from safeframe.prepare.merge.rounded_integers import warn_of_rounding
 from safeframe.prepare.merge.sizes import JoinSizes
+from safeframe.sizing.planned_cluster import planned_for
 from safeframe.units import parse_nbytes
 
 
@@ -272,11 +274,13 @@ def plan_merge(
     broadcast: bool | float | None = None,
     sort: bool = False,
     copy: bool | None = None,
+    cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`merge`: how it would run and what it would cost.
 
     Takes the arguments of :func:`merge`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises.
+    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -303,9 +307,10 @@ def plan_merge(
         "merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
         npartitions=npartitions, broadcast=broadcast, sort=sort, copy=copy,
     )  # fmt: skip
-    request = merge_request(
-        "merge", names, moves,
-        partition_size=partition_size, memory=memory, staging=staging,
-        validate=validate, max_output=None, statistics=statistics,
-    )  # fmt: skip
-    return make_plan(merge_facts(left, right, request)[1])
+    with planned_for(cluster):
+        request = merge_request(
+            "merge", names, moves,
+            partition_size=partition_size, memory=memory, staging=staging,
+            validate=validate, max_output=None, statistics=statistics,
+        )  # fmt: skip
+        return make_plan(merge_facts(left, right, request)[1])

@@ -6,10 +6,12 @@ from typing import Any
 
 import dask.dataframe as dd
 
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
 from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.sort.shuffle import plan_by_key_through_p2p, shuffled
+from safeframe.sizing.planned_cluster import planned_for
 
 
 def p2p_shuffle(
@@ -52,7 +54,7 @@ def p2p_shuffle(
     Raises
     ------
     UnsupportedError
-        Without a distributed client, and for columns that P2P cannot carry.
+        Without a distributed client and without ``cluster=``, and for columns that P2P cannot carry.
     MemoryBudgetError
         When the workers have too little memory for P2P's buffers, for an input
         partition, or for the largest output partition.
@@ -104,11 +106,13 @@ def plan_p2p_shuffle(
     partition_size: str | int | None = None,
     memory: str | int | None = None,
     statistics: KeyStatistics | None = None,
+    cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`p2p_shuffle`: how it would run and what it would cost.
 
     Takes the arguments of :func:`p2p_shuffle`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises.
+    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -131,9 +135,9 @@ def plan_p2p_shuffle(
     >>> safeframe.plan_p2p_shuffle(frame, "k").fits  # doctest: +SKIP
     True
     """
-    return plan_by_key_through_p2p(
-        ddf, on, _p2p_options(npartitions, partition_size, memory), statistics
-    ).plan
+    given = _p2p_options(npartitions, partition_size, memory)
+    with planned_for(cluster):
+        return plan_by_key_through_p2p(ddf, on, given, statistics).plan
 
 
 def _p2p_options(

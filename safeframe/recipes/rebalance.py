@@ -9,11 +9,13 @@ from dask.dataframe.api import new_collection
 
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.rebalance.nodes import SafeRebalance
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import RebalanceStrategy
 from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.rebalance import plan_sizes, refuse_dask_arguments, resized_sort
 from safeframe.prepare.sort.order import make_collection
+from safeframe.sizing.planned_cluster import planned_for
 
 
 def rebalance_partitions(
@@ -132,11 +134,13 @@ def plan_rebalance(
     divisions: Any = None,
     freq: Any = None,
     force: bool = False,
+    cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`rebalance_partitions`, without moving rows.
 
     Takes the arguments of :func:`rebalance_partitions`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False.
+    too large does not raise: ``plan.fits`` is then False. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -163,4 +167,5 @@ def plan_rebalance(
         staging=staging,
         strategy=strategy,
     )
-    return (resized_sort(ddf, given) or plan_sizes(ddf, given)).plan
+    with planned_for(cluster):
+        return (resized_sort(ddf, given) or plan_sizes(ddf, given)).plan

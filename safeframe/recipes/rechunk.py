@@ -11,8 +11,10 @@ from dask.highlevelgraph import HighLevelGraph
 from safeframe.engine.exchange.runs import prepare_runs
 from safeframe.engine.planned.layer import PlannedLayer, flat_keys
 from safeframe.engine.rechunk.graph import RechunkGraph
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.plan import Plan
 from safeframe.prepare.rechunk import GivenChunks, plan_chunks
+from safeframe.sizing.planned_cluster import planned_for
 
 
 def rechunk(
@@ -129,11 +131,13 @@ def plan_rechunk(
     block_size_limit: str | int | None = None,
     balance: bool = False,
     method: str | None = None,
+    cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`rechunk`, without moving data.
 
     Takes the arguments of :func:`rechunk`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False.
+    too large does not raise: ``plan.fits`` is then False. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -155,4 +159,5 @@ def plan_rechunk(
     given = GivenChunks(
         chunks=chunks, threshold=threshold, block_size_limit=block_size_limit, balance=balance, method=method
     )
-    return plan_chunks(array, given, memory, staging).plan
+    with planned_for(cluster):
+        return plan_chunks(array, given, memory, staging).plan

@@ -8,10 +8,12 @@ from typing import Any
 
 import dask.dataframe as dd
 
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import SortStrategy
 from safeframe.prepare.dask_arguments import refuse_options
 from safeframe.prepare.sort.index import IndexArguments, indexed_frame, plan_index
+from safeframe.sizing.planned_cluster import planned_for
 
 
 def set_index(
@@ -160,12 +162,14 @@ def plan_set_index(
     inplace: bool = False,
     compute: bool | None = None,
     other: Any = None,
+    cluster: ClusterSpec | None = None,
     **options: Any,
 ) -> Plan:
     """Return the plan of :func:`safeframe.set_index`, without moving rows.
 
     Takes the arguments of :func:`safeframe.set_index`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False.
+    too large does not raise: ``plan.fits`` is then False. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -189,4 +193,5 @@ def plan_set_index(
         strategy=strategy, memory=memory, staging=staging, divisions=divisions, in_order=sorted, sort=sort,
         shuffle_method=shuffle_method, upsample=upsample, append=append, inplace=inplace, compute=compute,
     )  # fmt: skip
-    return plan_index(ddf, given)
+    with planned_for(cluster):
+        return plan_index(ddf, given)

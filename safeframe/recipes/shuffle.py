@@ -12,12 +12,14 @@ from dask import is_dask_collection
 
 from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import ShuffleStrategy
 from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
 from safeframe.prepare.sort.shuffle import plan_by_key, shuffled
+from safeframe.sizing.planned_cluster import planned_for
 
 _RECIPE = "shuffle"
 
@@ -141,12 +143,14 @@ def plan_shuffle(
     shuffle_method: str | None = None,
     on_index: bool = False,
     force: bool = False,
+    cluster: ClusterSpec | None = None,
     **options: Any,
 ) -> Plan:
     """Return the plan of :func:`safeframe.shuffle`, without moving rows.
 
     Takes the arguments of :func:`safeframe.shuffle`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False.
+    too large does not raise: ``plan.fits`` is then False. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -174,7 +178,8 @@ def plan_shuffle(
         memory=memory,
         staging=staging,
     )
-    return plan_by_key(ddf, on, given, statistics, with_index=not ignore_index).plan
+    with planned_for(cluster):
+        return plan_by_key(ddf, on, given, statistics, with_index=not ignore_index).plan
 
 
 def _check_dask_arguments(on: Any, options: Mapping[str, Any], *, on_index: bool) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from safeframe.choices import check_choice, check_flags
 from safeframe.engine.sort.nodes import SortRequest
 from safeframe.errors import ValidationError
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import SortStrategy
 from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame
@@ -23,6 +24,7 @@ from safeframe.prepare.dask_arguments import (
     refuse_options,
 )
 from safeframe.prepare.sort.order import PlannedSort, make_collection, plan_order, row_order
+from safeframe.sizing.planned_cluster import planned_for
 
 _RECIPE = "sort_values"
 
@@ -148,12 +150,14 @@ def plan_sort_values(
     sort_function_kwargs: Mapping[str, Any] | None = None,
     upsample: float = 1.0,
     shuffle_method: str | None = None,
+    cluster: ClusterSpec | None = None,
     **options: Any,
 ) -> Plan:
     """Return the plan of :func:`safeframe.sort_values`, without moving rows.
 
     Takes the arguments of :func:`safeframe.sort_values`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False.
+    too large does not raise: ``plan.fits`` is then False. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -176,7 +180,8 @@ def plan_sort_values(
         staging=staging, sort_function=sort_function, sort_function_kwargs=sort_function_kwargs, upsample=upsample,
         shuffle_method=shuffle_method,
     )  # fmt: skip
-    return _plan_sort(ddf, by, ascending, na_position, ignore_index, given).plan
+    with planned_for(cluster):
+        return _plan_sort(ddf, by, ascending, na_position, ignore_index, given).plan
 
 
 def _sort_options(

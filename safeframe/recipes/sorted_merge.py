@@ -10,6 +10,7 @@ import numpy as np
 
 from safeframe.choices import check_flags
 from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import How
 from safeframe.facts.plan import Plan
@@ -23,6 +24,7 @@ from safeframe.prepare.merge.facts import merge_facts, merge_request
 from safeframe.prepare.merge.keys import KeyArguments
 from safeframe.prepare.merge.sizes import JoinSizes
 from safeframe.recipes.merge import merged
+from safeframe.sizing.planned_cluster import planned_for
 from safeframe.units import parse_nbytes
 
 
@@ -169,11 +171,13 @@ def plan_sorted_merge(
     shuffle_method: str | None = None,
     npartitions: int | str | None = None,
     broadcast: bool | float | None = None,
+    cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`sorted_merge`: how it would run and what it would cost.
 
     Takes the arguments of :func:`sorted_merge`, and raises the same errors for them. A plan that is
-    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises.
+    too large does not raise: ``plan.fits`` is then False, and ``plan.validate()`` raises. With ``cluster=`` the
+    plan is for the cluster that a :class:`~safeframe.ClusterSpec` describes, and need not be connected.
 
     Returns
     -------
@@ -200,12 +204,13 @@ def plan_sorted_merge(
         "sorted_merge", strategy=strategy, partition_size=partition_size, shuffle_method=shuffle_method,
         npartitions=npartitions, broadcast=broadcast,
     )  # fmt: skip
-    request = merge_request(
-        "sorted_merge", names, moves,
-        partition_size=partition_size, memory=memory, staging=staging,
-        validate=validate, max_output=None, statistics=statistics, check_order=_order_check(sort=sort),
-    )  # fmt: skip
-    return make_plan(merge_facts(left, right, request)[1])
+    with planned_for(cluster):
+        request = merge_request(
+            "sorted_merge", names, moves,
+            partition_size=partition_size, memory=memory, staging=staging,
+            validate=validate, max_output=None, statistics=statistics, check_order=_order_check(sort=sort),
+        )  # fmt: skip
+        return make_plan(merge_facts(left, right, request)[1])
 
 
 def _order_check(*, sort: bool) -> Callable[[JoinSizes], None]:

@@ -27,6 +27,7 @@ from safeframe.sizing.directory import free_nbytes
 from safeframe.sizing.live_workers import ask_workers, living_workers, register_on_workers
 from safeframe.sizing.machine import memory_group, resident_nbytes
 from safeframe.sizing.page_return import PageReturn
+from safeframe.sizing.planned_cluster import planned_cluster, spec_budget, spec_staging
 from safeframe.sizing.staging_url import is_remote, staging_base
 
 _given_back = -options.GIVE_BACK_SECONDS
@@ -52,6 +53,8 @@ def current_client() -> Any | None:
 
 def on_one_host() -> bool:
     """Whether all tasks would run on one host, and see each other's writes to a file that they map."""
+    if (planned := planned_cluster()) is not None:
+        return planned.hosts == 1
     client = current_client()
     return client is None or len({worker["host"] for worker in _workers(client).values()}) == 1
 
@@ -87,14 +90,21 @@ def measure_budget(memory_nbytes: int | None = None) -> Budget:
     Returns
     -------
     Budget
-        Of the smallest connected worker; without a client, of this process
-        and the threads of dask's local scheduler.
+        Of the cluster that is planned for (:mod:`safeframe.sizing.planned_cluster`), else of the smallest connected
+        worker; without a client, of this process and the threads of dask's local scheduler.
 
     Notes
     -----
     Computed eagerly: with a client, one round trip to each worker, which
     loads the libraries that tasks need and reads the worker's resident memory.
     """
+    if (planned := planned_cluster()) is not None:
+        return spec_budget(planned, memory_nbytes)
+    return connected_budget(memory_nbytes)
+
+
+def connected_budget(memory_nbytes: int | None = None) -> Budget:
+    """As :func:`measure_budget`, of what computes now, whichever cluster is planned for."""
     headroom = config.headroom()
     client = current_client()
     if client is None:
@@ -168,6 +178,8 @@ def staging_facts(staging: str | None) -> StagingFacts:
             msg, hint='Pass a string, "/scratch" or "s3://bucket/scratch", or leave it out.'
         )
     unavailable = ""
+    if (planned := planned_cluster()) is not None:
+        return spec_staging(planned, None if directory is None else staging_base(directory))
     if directory is None:
         client = current_client()
         if client is None:

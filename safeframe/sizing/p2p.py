@@ -29,6 +29,7 @@ from safeframe.sizing.directory import Directory, inspect_directory
 from safeframe.sizing.frames import count_partition_rows, profile_frame
 from safeframe.sizing.live_workers import ask_workers
 from safeframe.sizing.partitions.tasks import each_partition, total
+from safeframe.sizing.planned_cluster import planned_cluster, spec_p2p
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,22 +78,16 @@ def p2p_facts(
         partition_rows = keys.partitions.rows
     if partition_rows is None:
         partition_rows = count_partition_rows(ddf)
-    client = current_client()
     profile = profile_frame(ddf, partition_rows)
     profile.check_writable()
     budget = measure_budget() if budget is None else budget
-    unavailable = _unavailable(client)
-    workers: list[_Worker] = []
-    if client is not None and not unavailable:
-        answers = ask_workers(client, _ask).values()
-        workers = [answer for answer in answers if answer is not None]
-        if len(workers) < len(answers):
-            unavailable = f"{len(answers) - len(workers)} workers have no P2P plugin"
+    planned = planned_cluster()
+    live, disks, unavailable = _connected() if planned is None else spec_p2p(planned)
     return P2PFacts(
         budget=budget,
-        live=_largest(workers) if workers else None,
-        disks=_disks(workers),
-        unavailable=unavailable,
+        live=live,
+        disks=disks,
+        unavailable=unavailable or _outdated(),
         profile=profile,
         partition_rows=tuple(partition_rows.tolist()),
         index_row_nbytes=_index_nbytes(ddf._meta.index),
@@ -101,11 +96,28 @@ def p2p_facts(
     )
 
 
+def _connected() -> tuple[P2PSettings | None, tuple[P2PDisk, ...], str]:
+    """Return the buffers and disks of the connected workers, and why P2P cannot run on them."""
+    client = current_client()
+    unavailable = _unavailable(client)
+    if client is None or unavailable:
+        return None, (), unavailable
+    answers = ask_workers(client, _ask).values()
+    workers = [answer for answer in answers if answer is not None]
+    if len(workers) < len(answers):
+        unavailable = f"{len(answers) - len(workers)} workers have no P2P plugin"
+    return _largest(workers) if workers else None, _disks(workers), unavailable
+
+
 def _unavailable(client: Any | None) -> str:
     if client is None:
         return "there is no distributed client, and P2P runs on distributed workers only"
     if client.asynchronous:
         return "the client is asynchronous, and cannot query the workers' buffers and disks"
+    return ""
+
+
+def _outdated() -> str:
     installed = version("dask")
     if Version(installed) < Version(options.P2P_DASK):
         return (

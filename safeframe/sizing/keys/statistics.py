@@ -36,9 +36,10 @@ from safeframe.kernels.keys.summary import (
 )
 from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, smallest_of
 from safeframe.kernels.order import sorted_union
-from safeframe.sizing.cluster import measure_budget
+from safeframe.sizing.cluster import connected_budget, measure_budget
 from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.partitions.tasks import each_slice_keys, key_slices, key_tasks, project
+from safeframe.sizing.planned_cluster import planned_cluster
 
 T = TypeVar("T")
 
@@ -77,8 +78,10 @@ def gather_key_statistics(
     at most ``options.KEY_COMBINE`` summaries of ``summary_nbytes_bound`` bytes; slices and
     summaries are smaller where it has little room.
     """
-    if room_nbytes is None:
-        room_nbytes = measure_budget().task_nbytes
+    if room_nbytes is None or planned_cluster() is not None:
+        # Keys are counted by what computes now, which may have less room than the cluster that is planned for.
+        here = connected_budget().task_nbytes
+        room_nbytes = min(here, measure_budget().task_nbytes if room_nbytes is None else room_nbytes)
     if capacity is None:
         capacity = _capacity(room_nbytes)
     room_nbytes -= int(options.KEY_SUMMARY_COPIES * 16 * capacity)

@@ -76,14 +76,17 @@ def test_ours_take_each_argument_by_its_name(heading):
 def test_a_plan_takes_what_its_recipe_takes(heading):
     recipe, plan = (inspect.signature(ours).parameters for ours in FUNCTIONS[heading][1])
     assert [(one.name, one.kind, one.default) for one in recipe.values()] == [
-        (one.name, one.kind, one.default) for one in plan.values()
+        (one.name, one.kind, one.default) for one in plan.values() if one.name != "cluster"
     ]
+    assert plan["cluster"].default is None
+    assert plan["cluster"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 def test_sorted_merge_takes_what_merge_takes():
     missing = set(table_of("merge")) - parameters_of(safeframe.sorted_merge)
     assert missing == {"indicator", "copy"}
-    assert parameters_of(safeframe.sorted_merge) == parameters_of(safeframe.plan_sorted_merge)
+    assert parameters_of(safeframe.plan_sorted_merge) - parameters_of(safeframe.sorted_merge) == {"cluster"}
+    assert parameters_of(safeframe.sorted_merge) <= parameters_of(safeframe.plan_sorted_merge)
 
 
 FRAME = dd.from_pandas(pd.DataFrame({"k": np.arange(12) % 5, "v": np.arange(12.0)}), npartitions=3)
