@@ -6,6 +6,9 @@ fetched while it builds.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -14,22 +17,29 @@ from sphinx.util.docutils import SphinxDirective
 import safeframe
 from safeframe.cli import main
 
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
 project = "safeframe"
 author = "safeframe developers"
 copyright = "safeframe developers"  # noqa: A001  # Sphinx gives it this name
 version = release = safeframe.__version__
 
 extensions = [
-    "myst_parser",
+    "figures",
+    "mathml",
+    "myst_nb",
     "numpydoc",
+    "public_names",
     "sphinx.ext.autodoc",
     "sphinx_design",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "conftest.py", "decisions/0000-template.md"]
+exclude_patterns = ["_build", "_ext", "conftest.py", "decisions/0000-template.md", "**.ipynb_checkpoints"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # a test executes the notebooks; the site shows what they printed
+nb_output_stderr = "remove"
 
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -38,10 +48,20 @@ autodoc_typehints = "none"  # numpydoc's sections say what is expected, in words
 
 html_theme = "pydata_sphinx_theme"
 html_title = "safeframe"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["safeframe.css"]
+html_extra_path = ["llms.txt"]
 html_theme_options = {
+    "logo": {"text": "safeframe"},
     "navigation_with_keys": False,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
+    "show_nav_level": 1,
+    "collapse_navigation": False,
+    # Four sections: all of them have room.
+    "header_links_before_dropdown": 5,
+    "navbar_align": "left",
 }
 html_show_sourcelink = False
 
