@@ -111,7 +111,8 @@ def _check(name: str, value: Any, entry: Mapping[str, Any]) -> None:
         # Not the plain name: a dot in a key is a level too few.
         written = str(key).replace("_", "-")
         if written not in known:
-            raise _unknown(f"{name}.{key}", below)
+            msg = f"{name}.{key}"
+            raise _unknown(msg, below)
         _check(f"{name}.{known[written]}", below, entry["properties"][known[written]])
 
 

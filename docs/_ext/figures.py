@@ -34,7 +34,9 @@ def label(x: float, y: float, text: str, anchor: str = "middle", kind: str = "")
 
 def arrow(x1: float, y1: float, x2: float, y2: float, kind: str = "") -> str:
     """Draw an arrow from one point to another."""
-    return f'<line class="sf-arrow {kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" marker-end="url(#sf-tip)"/>'
+    return (
+        f'<line class="sf-arrow {kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" marker-end="url(#sf-tip)"/>'
+    )
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str = "sf-line") -> str:
@@ -66,7 +68,11 @@ def exchange() -> tuple[int, int, str]:
 def virtual_join() -> tuple[int, int, str]:
     """Runs of three keys, and a cell cut through two of them."""
     unit, shapes = 22, []
-    shapes += [label(60, 22, "left rows"), label(200, 22, "right rows"), label(470, 22, "result rows: 16, none of them made")]
+    shapes += [
+        label(60, 22, "left rows"),
+        label(200, 22, "right rows"),
+        label(470, 22, "result rows: 16, none of them made"),
+    ]
     runs = [("a", 3, 2), ("b", 1, 5), ("c", 5, 0)]
     start = 0
     y = 40
@@ -82,7 +88,9 @@ def virtual_join() -> tuple[int, int, str]:
             shapes.append(box(296 + (start + n) * unit, y, unit - 2, 30, str(start + n), BOTH))
         start += rows
         y += 46
-    shapes.append(f'<rect class="sf-cut" x="{296 + 3 * unit - 1}" y="32" width="{10 * unit}" height="142" rx="4"/>')
+    shapes.append(
+        f'<rect class="sf-cut" x="{296 + 3 * unit - 1}" y="32" width="{10 * unit}" height="142" rx="4"/>'
+    )
     shapes.append(label(296 + 8 * unit, 196, "one cell: rows 3 to 12, made on its own", kind="sf-strong"))
     return 660, 208, "".join(shapes)
 
@@ -131,7 +139,11 @@ def strategy_broadcast() -> tuple[int, int, str]:
     _sides(shapes, 4, 1)
     for n in range(4):
         y = 43 + 40 * n
-        shapes += [arrow(122, y, 266, y), arrow(538, 43, 394, y), box(270, y - 15, 120, 30, "left rows stay", BOTH)]
+        shapes += [
+            arrow(122, y, 266, y),
+            arrow(538, 43, 394, y),
+            box(270, y - 15, 120, 30, "left rows stay", BOTH),
+        ]
     shapes.append(label(330, 18, "each task looks up the whole small side"))
     shapes.append(label(590, 112, "held whole, once per"))
     shapes.append(label(590, 128, "thread or as one"))
@@ -156,7 +168,10 @@ def strategy_staged() -> tuple[int, int, str]:
     """Both sides pass through files."""
     shapes: list[str] = []
     _sides(shapes, 4, 3)
-    shapes += [box(170, 28, 90, 150, "staging:|left rows|by shard"), box(400, 28, 90, 150, "staging:|right rows|by shard")]
+    shapes += [
+        box(170, 28, 90, 150, "staging:|left rows|by shard"),
+        box(400, 28, 90, 150, "staging:|right rows|by shard"),
+    ]
     shapes += [arrow(122, 43 + 40 * n, 166, 43 + 40 * n) for n in range(4)]
     shapes += [arrow(538, 43 + 40 * n, 494, 43 + 40 * n) for n in range(3)]
     for n in range(4):
@@ -168,7 +183,11 @@ def strategy_staged() -> tuple[int, int, str]:
 
 def strategy_p2p() -> tuple[int, int, str]:
     """Rows go from worker to worker."""
-    shapes = [label(90, 18, "input partitions"), label(330, 18, "workers, no shared disk"), label(575, 18, "shards")]
+    shapes = [
+        label(90, 18, "input partitions"),
+        label(330, 18, "workers, no shared disk"),
+        label(575, 18, "shards"),
+    ]
     for n in range(3):
         y = 28 + 54 * n
         shapes += [box(30, y, 120, 38, f"partitions {n}, {n + 3}", LEFT), arrow(152, y + 19, 246, y + 19)]
@@ -201,7 +220,8 @@ class Drawing(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         if not self.options.get("alt"):
-            raise self.error("a drawing needs an :alt: text")
+            msg = "a drawing needs an :alt: text"
+            raise self.error(msg)
         width, height, shapes = DRAWINGS[self.arguments[0]]()
         text = (
             f'<svg class="sf-drawing" viewBox="0 0 {width} {height}" role="img" style="max-width: {width}px" '

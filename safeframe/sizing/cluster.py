@@ -169,7 +169,7 @@ def staging_facts(staging: str | None) -> StagingFacts:
     ValidationError
         When a URL has credentials in it.
     """
-    directory = staging if staging is not None else config.staging_directory()
+    directory: Any = staging if staging is not None else config.staging_directory()
     if isinstance(directory, os.PathLike):
         directory = os.fspath(directory)
     if directory is not None and not (isinstance(directory, str) and directory):

@@ -159,10 +159,17 @@ def findings(site: Path) -> Iterator[dict[str, list[str]]]:
         name = ""
         page.on(
             "console",
-            lambda message: from_kind["console"].append(f"{name}: {message.text}") if message.type == "error" else None,
+            lambda message: (
+                from_kind["console"].append(f"{name}: {message.text}") if message.type == "error" else None
+            ),
         )
         page.on("pageerror", lambda error: from_kind["console"].append(f"{name}: {error}"))
-        page.on("request", lambda one: one.url.startswith(("file:", "data:")) or from_kind["network"].append(f"{name}: {one.url}"))
+        page.on(
+            "request",
+            lambda one: (
+                one.url.startswith(("file:", "data:")) or from_kind["network"].append(f"{name}: {one.url}")
+            ),
+        )
         for path in sorted(site.rglob("*.html")):
             name = path.relative_to(site).as_posix()
             page.goto(path.as_uri())
@@ -188,7 +195,7 @@ def findings(site: Path) -> Iterator[dict[str, list[str]]]:
         browser.close()
     from_kind["links"] = list(_broken(site, contents))
     from_kind["pages"] = list(contents)
-    yield from_kind
+    return from_kind
 
 
 def _broken(site: Path, contents: dict[str, Any]) -> Iterator[str]:

@@ -39,7 +39,7 @@ def pyplot() -> Any:
     except ImportError as error:
         msg = "A plot needs matplotlib, which is not installed."
         raise UnsupportedError(
-            msg, hint='Install it: pip install matplotlib, or safeframe with its "plot" extra.'
+            msg, hint="Install it: pip install matplotlib, or pip install 'dask-safeframe[plot]'."
         ) from error
     return plt
 
