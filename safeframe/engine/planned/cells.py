@@ -281,6 +281,7 @@ class CellRows:
             if width is not None and rows < self.n_rows:
                 rows = rows_of(self._sampled_width())
             made = largest = lo = 0
+            most = rows
             while True:
                 frame, rows = self._stretch(lo, rows)
                 nbytes = self.limit.values_nbytes(frame)
@@ -291,7 +292,11 @@ class CellRows:
                 del frame  # before the next one is made
                 if lo >= self.n_rows:
                     return
-                rows = min(rows, rows_of(nbytes / max(length, 1) / options.STRETCH_MARGIN))
+                if rows == most:
+                    rows = most = min(most, rows_of(nbytes / max(length, 1) / options.STRETCH_MARGIN))
+                else:
+                    # Strings were too large there; what comes after them need not be.
+                    rows = min(most, 2 * rows)
 
     def _sampled_width(self) -> float:
         """Measure rows from all over the partition."""

@@ -66,7 +66,7 @@ def check_text(
     """
     if most_nbytes is None or not rows:
         return
-    lengths = [_lengths(block, columns) for block, columns, _, _ in sides]
+    lengths = [_lengths(block, columns, positions) for block, columns, positions, _ in sides]
     longest = sum(int(some.max(initial=0)) for some in lengths if some is not None)
     if longest * rows <= most_nbytes:
         return
@@ -74,21 +74,22 @@ def check_text(
     for some, (_, _, positions, repeats) in zip(lengths, sides, strict=True):
         if some is None:
             continue
-        taken = some[positions]
-        if not isinstance(positions, slice):
-            taken = np.where(positions < 0, 0, taken)
+        taken = some if isinstance(positions, slice) else np.where(positions < 0, 0, some[positions])
         nbytes += int((taken if repeats is None else taken * repeats).sum())
     if nbytes > most_nbytes:
         raise TextTooLargeError(rows, nbytes)
 
 
-def _lengths(block: Block, columns: Sequence[int]) -> npt.NDArray[np.int64] | None:
-    """Return the bytes of the strings of each row; None where no column has any."""
+def _lengths(
+    block: Block, columns: Sequence[int], positions: Positions | slice
+) -> npt.NDArray[np.int64] | None:
+    """Return the bytes of the strings of each row, of those of a slice alone; None where no column has any."""
+    rows = positions if isinstance(positions, slice) else slice(None)
     total: npt.NDArray[np.int64] | None = None
     for number in columns:
         if not in_arrow(block[number].dtype):
             continue
-        values = pa.array(block[number])
+        values = pa.array(block[number][rows])
         if not has_bytes(values.type) or not len(values):
             continue
         lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy().astype(np.int64)
