@@ -30,6 +30,7 @@ from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
 from safeframe.kernels.merge.text import TextTooLargeError
 from safeframe.kernels.merge.virtual import cell_range
+from safeframe.planning.parquet import stretch_nbytes
 from safeframe.units import format_count, format_nbytes
 
 _lock = threading.Lock()
@@ -61,18 +62,23 @@ class PartitionLimit:
     """Bytes of the largest one if its rows are as wide as the sample allows; None where widths are known."""
     task_nbytes: int = 0
     """What a task may use before a worker is above its limit."""
+    stretch_nbytes: int = 0
+    """Bytes of strings that rows may have which are made at once for a file; none are held to it where all widths are known."""
 
     @classmethod
     def of(cls, plan: Plan) -> PartitionLimit:
         """Return what a plan promises that knows the width of a row."""
         width, budget = plan.output_width, plan.budget
         free = budget.allowed_nbytes - budget.projected_worker_nbytes(0)
+        # As a plan takes a stretch for, but a row group of the least size that is worth one.
+        stretch = stretch_nbytes(plan.largest_possible_nbytes, max(0, budget.task_nbytes))
         return cls(
             plan.largest_partition_nbytes,
             # Where rows differ much, partitions are cut by bytes: those of narrow rows have many of them.
             plan.row_nbytes if width is None or not width.uneven else min(plan.row_nbytes, width.least),
             None if width is None or width.exact else plan.largest_possible_nbytes,
             max(0, free) // budget.threads_per_worker,
+            max(stretch, options.ROW_GROUP_MIN_NBYTES),
         )
 
     def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -310,7 +316,7 @@ class CellRows:
 
     def _stretch(self, lo: int, rows: int) -> tuple[pd.DataFrame, int]:
         """Make so many rows, or fewer where their strings are too large; return the number that was tried, too."""
-        most = self.limit.possible_nbytes
+        most = None if self.limit.possible_nbytes is None else self.limit.stretch_nbytes
         while True:
             try:
                 return self._frame(lo, min(lo + rows, self.n_rows), most), rows
@@ -319,7 +325,7 @@ class CellRows:
                     most = self.limit.text_nbytes  # a single row may take as much as a partition
                     if error.nbytes > (most or 0):
                         raise
-                rows = max(1, int(error.rows * (self.limit.possible_nbytes or 0) / error.nbytes / 2))
+                rows = max(1, int(error.rows * self.limit.stretch_nbytes / error.nbytes / 2))
 
     def _frame(self, lo: int, hi: int, most_nbytes: int | None) -> pd.DataFrame:
         frame = self.make(lo, hi, most_nbytes) if self.weighed else self.make(lo, hi)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pytest
 
+import safeframe
+from safeframe import options
 from safeframe.engine.planned.cells import CellRows, PartitionLimit
 from safeframe.kernels.merge.text import TextTooLargeError
 
-LIMIT = PartitionLimit(largest_nbytes=2**30, row_nbytes=10.0, possible_nbytes=2000, task_nbytes=2**30)
+LIMIT = PartitionLimit(
+    largest_nbytes=2**30, row_nbytes=10.0, possible_nbytes=2000, task_nbytes=2**30, stretch_nbytes=2000
+)
 
 
-def rows_with(lengths):
+def rows_with(lengths, limit=LIMIT):
     """Return rows that have strings of so many bytes."""
 
     def make(lo, hi, most_nbytes):
@@ -20,7 +27,7 @@ def rows_with(lengths):
             raise TextTooLargeError(hi - lo, nbytes)
         return pd.DataFrame({"row": np.arange(lo, hi)})
 
-    return CellRows.part(len(lengths), 0, 1, make, LIMIT, weighed=True)
+    return CellRows.part(len(lengths), 0, 1, make, limit, weighed=True)
 
 
 def test_stretches_become_long_again_behind_strings_that_made_them_short():
@@ -40,3 +47,23 @@ def test_a_row_may_take_as_much_as_a_partition_may():
     frames = list(rows_with(lengths).stretches(lambda _: 60))
     assert sum(map(len, frames)) == 100
     assert len(frames) < 20
+
+
+@pytest.mark.parametrize(
+    ("partition_nbytes", "stretch_nbytes"), [(2**16, 2**20), (2**23, 2**23), (2**28, None), (2**32, None)]
+)
+def test_stretches_have_what_the_plan_took_them_for_and_a_small_row_group_at_least(
+    partition_nbytes, stretch_nbytes
+):
+    frame = pd.DataFrame({"k": range(100), "t": "some text"})
+    plan = safeframe.plan_merge(frame, frame.head(), on="k", how="left", strategy="staged", memory="2GiB")
+    limit = PartitionLimit.of(replace(plan, largest_partition_nbytes=partition_nbytes))
+    if stretch_nbytes is None:
+        stretch_nbytes = options.STRETCH_MARGIN * plan.budget.task_nbytes / 8
+        assert stretch_nbytes < limit.possible_nbytes
+    assert stretch_nbytes == pytest.approx(limit.stretch_nbytes, rel=0.5)
+    lengths = np.full(1000, 20_000, np.int64)
+    narrow = replace(limit, row_nbytes=1.0)
+    sizes = [len(made) for made in rows_with(lengths, narrow).stretches(lambda _: 1000)]
+    assert sum(sizes) == 1000
+    assert 0.2 * min(stretch_nbytes, 2e7) <= max(sizes) * 20_000 <= limit.stretch_nbytes
