@@ -33,7 +33,7 @@ from safeframe.kernels.keys.nulls import count_nulls, positions_nulls_last, with
 from safeframe.kernels.merge.cell import JoinedShard, join_rows
 from safeframe.kernels.merge.in_order import code_order, ordered_join, value_codes
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
-from safeframe.kernels.merge.virtual import Range, single_key_cell
+from safeframe.kernels.merge.virtual import JoinedRows, Range, single_key_cell
 from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import format_count
 
@@ -226,9 +226,12 @@ def ordered_rows(
     )
     with run_of_task(directory):
         if place.one_key:
-            with limit.refusing_text():
-                frame = _one_key(sides, spec, place, limit.text_nbytes)
-            return CellRows.part(len(frame), 0, 1, lambda lo, hi: frame.iloc[lo:hi], limit, directory)
+            left, right, rows = _one_key(sides, spec, place)
+
+            def make(lo: int, hi: int, most_nbytes: int | None) -> pd.DataFrame:
+                return join_rows(left, right, rows.stretch(lo, hi), spec, most_nbytes)
+
+            return CellRows.part(len(rows), 0, 1, make, limit, directory, weighed=True)
         joined = _shard(sides, spec, place)
         return CellRows.part(
             joined.n_rows, place.number, place.cells, joined.frame, limit, directory, weighed=True
@@ -248,9 +251,7 @@ def _shard(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> JoinedSh
     return ordered_join((left, left_codes), (right, right_codes), spec)
 
 
-def _one_key(
-    sides: Sequence[_Side], spec: JoinSpec, place: CellPlace, most_nbytes: int | None
-) -> pd.DataFrame:
+def _one_key(sides: Sequence[_Side], spec: JoinSpec, place: CellPlace) -> tuple[Block, Block, JoinedRows]:
     counts = [
         side.sealed.shard_rows(place.shard) if side.sealed is not None else planned
         for side, planned in zip(sides, place.rows, strict=True)
@@ -264,7 +265,7 @@ def _one_key(
         side.one_key(place, ranges, of_parts)
         for side, ranges, of_parts in zip(sides, (cell.left, cell.right), place.ranges, strict=True)
     )
-    return join_rows(left, right, cell.rows, spec, most_nbytes)
+    return left, right, cell.rows
 
 
 def _check_one_key(name: str, rows: int, planned: int) -> None:

@@ -127,6 +127,25 @@ class JoinedRows:
         """Position in the left side per result row; -1 for none."""
         return np.repeat(self.left_items, self.repeats)
 
+    def stretch(self, lo: int, hi: int) -> JoinedRows:
+        """Return where rows ``[lo, hi)`` of them come from.
+
+        Examples
+        --------
+        >>> rows = JoinedRows(
+        ...     left_items=np.array([7, 8]), repeats=np.array([3, 2]), right_rows=np.array([0, 1, 2, 0, 1])
+        ... )
+        >>> some = rows.stretch(1, 4)
+        >>> some.left_rows.tolist(), some.right_rows.tolist()
+        ([7, 7, 8], [1, 2, 0])
+        """
+        ends = np.cumsum(self.repeats)
+        repeats = np.minimum(ends, hi) - np.maximum(ends - self.repeats, lo)
+        there = repeats > 0
+        return JoinedRows(
+            left_items=self.left_items[there], repeats=repeats[there], right_rows=self.right_rows[lo:hi]
+        )
+
     def __len__(self) -> int:
         return len(self.right_rows)
 

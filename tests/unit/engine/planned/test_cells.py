@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,3 +69,39 @@ def test_stretches_have_what_the_plan_took_them_for_and_a_small_row_group_at_lea
     sizes = [len(made) for made in rows_with(lengths, narrow).stretches(lambda _: 1000)]
     assert sum(sizes) == 1000
     assert 0.2 * min(stretch_nbytes, 2e7) <= max(sizes) * 20_000 <= limit.stretch_nbytes
+
+
+@pytest.mark.filterwarnings("ignore::safeframe.PartitionSizeWarning")
+@pytest.mark.parametrize("how", ["left", "outer"])
+def test_one_heavy_key_in_order_is_written_in_stretches(tmp_path, monkeypatch, how):
+    keys = np.sort(np.random.default_rng(5).integers(0, 2000, 20_000))
+    keys[10_000:] += 10_000
+    keys[8_000:12_000] = 5000
+    left = dd.from_pandas(pd.DataFrame({"k": keys, "v": np.arange(20_000)}), npartitions=4, sort=False)
+    right = pd.DataFrame({"k": np.arange(5001), "t": "short"})
+    right.loc[5000, "t"] = "x" * 5000
+    right = pd.concat([right, right.tail(1)]).sample(frac=1, random_state=1)
+    merged = safeframe.merge(
+        left,
+        dd.from_pandas(right, npartitions=2, sort=False),
+        on="k",
+        how=how,
+        strategy="sorted-one-side",
+        partition_size="64KiB",
+        memory="2GiB",
+    )
+    # No partition of the heavy key may be made whole.
+    monkeypatch.setattr(options, "OUTPUT_COPIES", 1e9)
+    with dask.config.set(scheduler="sync"):
+        safeframe.to_parquet(merged, tmp_path / "out")
+    found = pd.concat(map(pd.read_parquet, sorted((tmp_path / "out").glob("*.parquet"))))
+    expected = left.compute().merge(right, on="k", how=how)
+    order = ["k", "v"]
+    pd.testing.assert_frame_equal(
+        found.sort_values(order, ignore_index=True),
+        expected.sort_values(order, ignore_index=True),
+        check_dtype=False,
+    )
+    assert (found["k"] == 5000).sum() == 8000
+    with pytest.raises(safeframe.MemoryBudgetError, match="Strings of"), dask.config.set(scheduler="sync"):
+        len(merged.persist())
