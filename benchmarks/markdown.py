@@ -1,8 +1,8 @@
 """Results as markdown tables.
 
-Covers: every figure of every situation, those of one family in one table; the short
-table for README.
-Does not cover: reading or writing files (:mod:`benchmarks.results`).
+Covers: every figure of every situation, those of one family in one table.
+Does not cover: reading or writing files (:mod:`benchmarks.results`), pages for readers
+(:mod:`benchmarks.pages`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.summaries import FINISHED, Summary
 from safeframe.units import format_count, format_nbytes
 
-__all__ = ["family_of", "readme_text", "table_text"]
+__all__ = ["family_of", "table_text"]
 
 _HEAD = (
     "engine",
@@ -45,24 +45,6 @@ def table_text(results: list[dict[str, Any]]) -> str:
         As they are in the JSON files, those of a family together.
     """
     return "\n".join(_section(family, list(members)) for family, members in groupby(results, key=family_of))
-
-
-def readme_text(results: list[dict[str, Any]]) -> str:
-    """Lay out the figures that matter most."""
-    peak = "resident peak, of the largest worker or the one process"
-    lines = [
-        results[0]["limits"],
-        "",
-        f"| what | engine | outcome | seconds | seconds per GB | {peak} | projected |",
-        f"|{' --- |' * 7}",
-    ]
-    for result in results:
-        for number, summary in enumerate(Summary(**cells) for cells in result["summary"]):
-            cells = _row(summary)[:6]
-            title = "" if number else f"{result['title']}: {format_count(result['expected_rows'])} rows"
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-    lines += ["", "Every figure is in [benchmarks/results](benchmarks/results/table.md)."]
-    return "\n".join(lines)
 
 
 def _section(family: str, results: list[dict[str, Any]]) -> str:

@@ -1,9 +1,8 @@
 """Results as files: JSON, a table and pictures.
 
-Covers: ``<situation>.json``, ``table.md`` of all situations, ``<family>.png``, the
-table in README.
+Covers: ``<situation>.json``, ``table.md`` of all situations, ``<family>.png``.
 Does not cover: making the figures (:mod:`benchmarks.run`), or how they are laid out
-(:mod:`benchmarks.markdown`, :mod:`benchmarks.plots`).
+(:mod:`benchmarks.markdown`, :mod:`benchmarks.plots`, :mod:`benchmarks.pages`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.markdown import family_of, readme_text, table_text
+from benchmarks.markdown import family_of, table_text
 from benchmarks.plots import plot_family
 from benchmarks.summaries import FINISHED, Run, Summary, summarise
 
@@ -25,11 +24,8 @@ __all__ = [
     "Summary",
     "read_results",
     "summarise",
-    "write_readme",
     "write_results",
 ]
-
-_README_BEGIN, _README_END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 
 def write_results(directory: Path, facts: dict[str, Any], runs: list[Run]) -> list[Path]:
@@ -60,14 +56,6 @@ def write_results(directory: Path, facts: dict[str, Any], runs: list[Run]) -> li
     picture = directory / f"{family}.png"
     plot_family([other for other in results if family_of(other) == family], picture)
     return [path, table, picture]
-
-
-def write_readme(readme: Path, directory: Path) -> None:
-    """Put the figures that matter most between the README's two marks."""
-    text = readme_text(read_results(directory))
-    before, rest = readme.read_text().split(_README_BEGIN)
-    after = rest.split(_README_END)[1]
-    readme.write_text(f"{before}{_README_BEGIN}\n{text}\n{_README_END}{after}")
 
 
 def read_results(directory: Path) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ from benchmarks.check_lags import check_lags
 from benchmarks.check_order import OrderCheck, check_ordered_files, check_partitions
 from benchmarks.engines import CLUSTER_ENGINES, ENGINES, Request
 from benchmarks.groups import Group, Hierarchy, find_hierarchy, sweep
-from benchmarks.results import FINISHED, Run, summarise, write_readme, write_results
+from benchmarks.results import FINISHED, Run, summarise, write_results
 from benchmarks.situations import (
     SITUATIONS,
     AnyDataset,
@@ -87,8 +87,6 @@ def main(argv: list[str] | None = None) -> int:
         correct &= all(run.outcome != "wrong" for run in runs)
         for summary in summarise(runs, dataset.situation.nbytes):
             _say(f"{name} {summary.engine}: {summary.outcome}, {summary.seconds or '–'} s")
-    if options.readme:
-        write_readme(options.readme, options.out)
     return 0 if correct else 1
 
 
@@ -100,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engines", type=_engines, default=ENGINES, help=",".join(ENGINES))
     parser.add_argument("--repeat", type=int, default=1, help="rounds; medians are shown")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full tables")
-    parser.add_argument("--readme", type=Path, help="a README whose table is to be renewed")
     parser.add_argument(
         "--timeout",
         type=_timeouts,

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import engines_frames, run
 from benchmarks.check_order import check_ordered_files, check_partitions
-from benchmarks.results import Run, write_readme, write_results
+from benchmarks.results import Run, write_results
 from benchmarks.situations import CLUSTER_ENGINES, FRAMES, SITUATIONS, FrameDataset
 from benchmarks.totals import Totals
 
@@ -255,15 +255,6 @@ def test_sizes_of_a_family_share_table_and_picture(tmp_path):
     assert all("| 4.00 |" in line for line in lines)
     assert (tmp_path / "o1.png").stat().st_size > 1000
     assert not (tmp_path / "o1_64.png").exists()
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- benchmarks:begin -->\nold\n<!-- benchmarks:end -->\nafter\n")
-    write_readme(readme, tmp_path)
-    text = readme.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "old" not in text
-    assert text.count("| 4.00 |") == 3
-    assert text.count("**KilledWorker**") == 3
 
 
 def test_totals_pass_through_json(tmp_path):
