@@ -110,10 +110,10 @@ def _check(name: str, value: Any, entry: Mapping[str, Any]) -> None:
         known = {_plain(one): one for one in entry.get("properties", {})}
         # Not the plain name: a dot in a key is a level too few.
         written = str(key).replace("_", "-")
+        full = f"{name}.{known.get(written, key)}"
         if written not in known:
-            msg = f"{name}.{key}"
-            raise _unknown(msg, below)
-        _check(f"{name}.{known[written]}", below, entry["properties"][known[written]])
+            raise _unknown(full, below)
+        _check(full, below, entry["properties"][known[written]])
 
 
 def _fits(value: Any, entry: Mapping[str, Any]) -> bool:
