@@ -21,6 +21,7 @@ CONTRIBUTING.md has a table of the questions that come up most, and the steps to
 
 from safeframe import accessor as accessor
 from safeframe import config as config
+from safeframe.deploy.doctor import DoctorReport, doctor
 from safeframe.deploy.local_cluster import LocalCluster
 from safeframe.deploy.tune import tune
 from safeframe.distribution import warn_of_foreign_distribution
@@ -67,6 +68,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ClusterError",
     "ClusterSpec",
+    "DoctorReport",
     "Estimate",
     "FrameEstimate",
     "FrameProfile",
@@ -91,6 +93,7 @@ __all__ = [
     "ValidationError",
     "__version__",
     "bag_groupby",
+    "doctor",
     "estimate",
     "estimate_merge",
     "explain",

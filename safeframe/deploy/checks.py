@@ -20,8 +20,8 @@ from safeframe.sizing.directory import Directory
 from safeframe.sizing.machine import memory_group, swapped_nbytes
 from safeframe.units import format_nbytes
 
-Status = Literal["ok", "warning", "problem"]
-"""How bad a finding is."""
+Status = Literal["ok", "note", "warning", "problem"]
+"""How bad a finding is; a note is something to know, whatever the cluster."""
 
 _T = TypeVar("_T")
 _P2P_BUFFERS = ("distributed.p2p.comm.buffer", "distributed.p2p.storage.buffer")
@@ -206,7 +206,10 @@ def check_disks(directories: Sequence[tuple[Directory, int]]) -> Iterable[Findin
 
 
 def check_settings(deviations: Sequence[Deviation], states: Sequence[WorkerState]) -> Iterable[Finding]:
-    """Return each setting that is not what small workers need."""
+    """Return each setting that is not what small workers need.
+
+    Those that dask reads in this process are notes: recipes do without them, and a cluster cannot have them.
+    """
     limits = {state.address: state.limit_nbytes or state.machine_nbytes for state in states}
     for one in deviations:
         buffers = [
@@ -216,14 +219,15 @@ def check_settings(deviations: Sequence[Deviation], states: Sequence[WorkerState
             for share in [int(state.values[one.name]) / limits[state.address]]
         ]
         where = {"environment": "of workers", "client": "of this process"}.get(one.setting.where, "")
+        status: Status = "note" if one.setting.where == "client" else "warning"
         yield Finding(
             name=f"setting {one.name} {where}".rstrip(),
-            status="problem" if max(buffers, default=0) > _SHARE_OF_BUFFER else "warning",
+            status="problem" if max(buffers, default=0) > _SHARE_OF_BUFFER else status,
             found=one.current,
             limit=f"wanted {one.wanted}: {one.reason}",
             hint="safeframe.tune(client) changes it." if one.tunable else f"{one.instead}.",
         )
-    if not deviations:
+    if all(one.setting.where == "client" for one in deviations):
         yield Finding(name="settings", status="ok", found="as small workers need them")
 
 

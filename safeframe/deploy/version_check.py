@@ -1,4 +1,4 @@
-"""Whether all processes of a cluster have versions that work, and work together."""
+"""Whether all processes of a cluster have versions that work, and work together, and this library and no other."""
 
 from __future__ import annotations
 
@@ -75,6 +75,25 @@ def compare_versions(versions: Mapping[str, Mapping[str, str]]) -> Iterable[Find
             name="versions",
             status="ok",
             found=", ".join(f"{name} {version}" for name, version in mine.items()),
+        )
+
+
+def check_distributions(foreign: Mapping[str, Sequence[str]]) -> Iterable[Finding]:
+    """Name other projects' distributions of our name, of each process by its name; nothing where there are none."""
+    where: dict[str, list[str]] = {}
+    for process, names in foreign.items():
+        for name in names:
+            where.setdefault(name, []).append(process)
+    for name, processes in where.items():
+        yield Finding(
+            name=f"distribution {name}",
+            status="problem",
+            found=f"installed for {_some(processes)}",
+            limit="it is another project's; this one is dask-safeframe",
+            hint=(
+                "Both install a package safeframe, each over the files of the other. Remove both, then install "
+                "this one: pip uninstall safeframe dask-safeframe; pip install dask-safeframe."
+            ),
         )
 
 

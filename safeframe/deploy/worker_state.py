@@ -27,6 +27,7 @@ from safeframe.deploy.settings import configured, is_users_own, small_worker_set
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.kernels.allocator import keep_pages
 from safeframe.sizing.directory import Directory, inspect_directory
+from safeframe.sizing.distributions import foreign_distributions
 from safeframe.sizing.machine import MemoryGroup, memory_group, resident_nbytes, swapped_nbytes
 
 
@@ -62,6 +63,8 @@ class WorkerState:
     """Whether a P2P shuffle runs."""
     versions: Mapping[str, str]
     """What it has loaded, by package."""
+    foreign: tuple[str, ...] = ()
+    """Other projects' distributions of the name ``safeframe`` that are installed there."""
 
 
 def gather_states(client: Any) -> dict[str, WorkerState | BaseException]:
@@ -126,6 +129,7 @@ def observe_worker(dask_worker: Any) -> WorkerState:
         users=frozenset(setting.name for setting in settings if is_users_own(setting)),
         shuffling=p2p_runs(dask_worker),
         versions=own_versions(),
+        foreign=foreign_distributions(),
     )
 
 

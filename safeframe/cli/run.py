@@ -1,0 +1,204 @@
+"""Commands that read parquet files and write others, on a cluster.
+
+Covers: their shared options; the cluster; the plan before the run, what it took after it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import dask.dataframe as dd
+from distributed import Client
+
+from safeframe.cli.frames import object_types
+from safeframe.cli.output import Output
+from safeframe.deploy.local_cluster import LocalCluster
+from safeframe.facts.plan import Plan
+from safeframe.recipes.to_parquet import to_parquet
+from safeframe.report.measure import measure
+from safeframe.sizing.parquet.footers import read_footers
+from safeframe.sizing.staging_url import is_remote
+from safeframe.units import format_count, format_nbytes, format_seconds, parse_nbytes
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_CONNECT_SECONDS = 10
+_WORKERS, _THREADS, _MEMORY = 4, 1, "1GiB"
+_COMPRESSIONS = ("auto", "snappy", "zstd", "lz4", "gzip", "brotli", "none")
+
+_OPTIONS = (
+    click.option("--overwrite", is_flag=True, help="Replace the dataset at OUT, after all new files are written."),
+    click.option("--dry-run", is_flag=True, help="Print the plan, and write nothing."),
+    click.option("--workers", type=click.IntRange(min=1), help=f"Worker processes on this machine.  [default: {_WORKERS}]"),
+    click.option("--threads", type=click.IntRange(min=1), help=f"Threads of each worker, which share its memory.  [default: {_THREADS}]"),
+    click.option("--memory", help=f"Memory limit of each worker.  [default: {_MEMORY}]"),
+    click.option("--scheduler", metavar="ADDRESS", help="Run on the cluster of this scheduler instead, as tcp://host:8786."),
+    click.option(
+        "--local-directory",
+        type=click.Path(file_okay=False),
+        help="Directory on a disk for rows that workers stage and spill.  [default: dask's temporary-directory]",
+    ),
+    click.option("--partition-size", help='Most bytes of a part of the result in memory, as "64MiB".'),
+    click.option("--strategy", help="A strategy of the plan, instead of the cheapest that fits."),
+    click.option(
+        "--compression", type=click.Choice(_COMPRESSIONS), default="auto", show_default=True, help="Codec of the files."
+    ),
+    click.option(
+        "--progress/--no-progress", default=None, help="Show progress on standard error.  [default: in a terminal]"
+    ),
+)  # fmt: skip
+
+
+def run_options(command: _Command) -> _Command:
+    """Add the options of a command that writes files; their values are those of :class:`Run`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """The options that all commands share that write files."""
+
+    overwrite: bool
+    dry_run: bool
+    workers: int | None
+    threads: int | None
+    memory: str | None
+    scheduler: str | None
+    local_directory: str | None
+    partition_size: str | None
+    strategy: str | None
+    compression: str
+    progress: bool | None
+
+    @property
+    def planned(self) -> dict[str, Any]:
+        """The options that a recipe takes."""
+        return {"partition_size": self.partition_size, "strategy": self.strategy}
+
+    def write(
+        self,
+        out: Output,
+        target: str,
+        plan: Callable[[], Plan],
+        frame: Callable[[], dd.DataFrame],
+        *,
+        sources: Sequence[str],
+        suffixes: Sequence[str],
+    ) -> None:
+        """Print the plan of a recipe, write its result unless it does not fit, and print what that took.
+
+        Parameters
+        ----------
+        out
+            Where to print.
+        target
+            The directory, or URL, to write to.
+        plan, frame
+            Return the recipe's plan and its result; called on the cluster.
+        sources, suffixes
+            The datasets that are read, and what the recipe may put at the end of their columns' names.
+        """
+        self._check(target)
+        with self._cluster():
+            written = plan().written
+            out.document["plan"] = written.to_dict()
+            out.say(str(written))
+            written.validate()
+            if self.dry_run:
+                return
+            result = frame()
+            shown = self.progress if self.progress is not None else not out.as_json and sys.stderr.isatty()
+            with measure(written) as measured, _running(out):
+                to_parquet(
+                    result,
+                    target,
+                    overwrite=self.overwrite,
+                    write_index=False,
+                    schema=object_types(result, sources, suffixes) or "infer",
+                    compression=None if self.compression == "none" else self.compression,
+                    progress=shown,
+                )
+        files = read_footers(target)
+        rows, nbytes = sum(file.rows for file in files), sum(file.file_nbytes for file in files)
+        peak, projected = measured.peak_worker_nbytes, written.projected_worker_nbytes
+        out.document["result"] = {
+            "path": target,
+            "rows": rows,
+            "files": len(files),
+            "file_nbytes": nbytes,
+            "peak_worker_nbytes": peak,
+            "projected_worker_nbytes": projected,
+            "seconds": round(measured.seconds, 3),
+        }
+        out.say(
+            f"\nwritten   {target}\n"
+            f"rows      {format_count(rows)}\n"
+            f"files     {format_count(len(files))}, {format_nbytes(nbytes)}\n"
+            f"memory    peak {format_nbytes(peak)} of {format_nbytes(projected)} projected per worker: "
+            f"{'kept' if peak <= projected else 'NOT kept'}\n"
+            f"time      {format_seconds(measured.seconds)}"
+        )
+
+    def _check(self, target: str) -> None:
+        """Refuse what needs no cluster to be refused."""
+        given = {"workers": self.workers, "threads": self.threads, "memory": self.memory}
+        clash = [f"--{name}" for name, value in given.items() if value is not None]
+        clash += ["--local-directory"] if self.local_directory is not None else []
+        if self.scheduler is not None and clash:
+            msg = f"{' and '.join(clash)} cannot be given with --scheduler: its workers are there already."
+            raise click.UsageError(msg)
+        if self.overwrite or self.dry_run or is_remote(target):
+            return
+        place = Path(target)
+        if place.is_dir() and any(place.iterdir()):
+            msg = f"{target!r} is there and not empty. Give --overwrite to replace it, or another OUT."
+            raise click.UsageError(msg)
+
+    @contextmanager
+    def _cluster(self) -> Iterator[None]:
+        if self.scheduler is not None:
+            with connect(self.scheduler):
+                yield
+            return
+        with (
+            LocalCluster(
+                n_workers=self.workers or _WORKERS,
+                threads_per_worker=self.threads or _THREADS,
+                memory_limit=parse_nbytes(self.memory or _MEMORY, argument="--memory"),
+                dashboard_address=":0",
+                local_directory=self.local_directory,
+                silence_logs=logging.ERROR,
+            ) as cluster,
+            Client(cluster),
+        ):
+            yield
+
+
+def connect(scheduler: str, *, as_default: bool = True) -> Client:
+    """Connect to a scheduler.
+
+    Raises
+    ------
+    click.ClickException
+        When there is none.
+    """
+    try:
+        return Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=as_default)
+    except (OSError, ValueError) as error:
+        msg = f"There is no scheduler at {scheduler!r}: {error}"
+        raise click.ClickException(msg) from error
+
+
+@contextmanager
+def _running(out: Output) -> Iterator[None]:
+    out.running = True
+    yield
+    out.running = False
