@@ -36,7 +36,7 @@ def demo(scale: float, directory: Path, keep: bool, workers: int, memory: str, a
     Generate a scaled-down version of a frequent question, start a
     small local cluster, predict the merge's memory, run it, and compare.
     """
-    with output(as_json, "demo") as printed:
+    with output("demo", as_json=as_json) as printed:
         outcome = Demo(
             scale=scale,
             directory=directory.absolute(),

@@ -23,7 +23,7 @@ def doctor(scheduler: str | None, as_json: bool) -> None:
     Without --scheduler it examines this machine. The exit code is 1 when
     something is wrong, and 0 when there is nothing worse than a warning.
     """
-    with output(as_json, "doctor") as printed:
+    with output("doctor", as_json=as_json) as printed:
         report = _examine(scheduler)
         printed.document.update(report.to_dict())
         printed.say(str(report))

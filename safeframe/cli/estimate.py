@@ -37,7 +37,7 @@ def estimate(
 
     Only the key columns of LEFT and RIGHT are read.
     """
-    with output(as_json, "estimate") as printed:
+    with output("estimate", as_json=as_json) as printed:
         if memory is not None:
             parse_nbytes(memory, argument="--memory")
         begin = time.perf_counter()
@@ -55,5 +55,5 @@ def estimate(
         if memory is not None:
             printed.document["plan"] = figures
         printed.document["seconds"] = round(seconds, 3)
-        printed.say(str(plan.run.estimate if memory is None else plan))
+        printed.say(str(plan.run.estimate) if memory is None else plan.details())
         printed.say(f"(counted in {format_seconds(seconds)})")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import dask.dataframe as dd
 import pyarrow as pa
+from pandas.api.types import is_object_dtype
 
 from safeframe.errors import ValidationError
 from safeframe.sizing.parquet.footers import joined_columns, read_footers
@@ -57,7 +58,8 @@ def object_types(
     for path, suffix in zip(paths, suffixes, strict=True):
         types = {column.name: column.types[0] for column in joined_columns(read_footers(path))}
         known = {name + suffix: type_ for name, type_ in types.items()} | types | known
-    return {name: known[name] for name, dtype in result.dtypes.items() if dtype == object and name in known}
+    objects = [name for name, dtype in result.dtypes.items() if is_object_dtype(dtype)]
+    return {name: known[name] for name in objects if name in known}
 
 
 def missing(path: str) -> ValidationError:

@@ -45,7 +45,7 @@ def inspect(path: str, key: tuple[str, ...], files_shown: int, as_json: bool) ->
 
     With --key it also reads that column, and counts the rows of each key.
     """
-    with output(as_json, "inspect") as printed:
+    with output("inspect", as_json=as_json) as printed:
         try:
             files = read_footers(path)
         except FileNotFoundError as error:

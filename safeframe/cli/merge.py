@@ -60,7 +60,7 @@ def merge(
     column; one that has none is left out.
     """
     run = Run(**options)
-    with output(as_json, "merge") as printed:
+    with output("merge", as_json=as_json) as printed:
         if max_output is not None:
             parse_nbytes(max_output, argument="--max-output")
         frames = read_frame(left), read_frame(right)

@@ -119,15 +119,15 @@ class Output:
 
 
 @contextmanager
-def output(as_json: bool, command: str) -> Iterator[Output]:
+def output(command: str, *, as_json: bool) -> Iterator[Output]:
     """Print what a command says, and end it with an error's exit code.
 
     Parameters
     ----------
-    as_json
-        Whether to print one JSON document.
     command
         Its name, for the document.
+    as_json
+        Whether to print one JSON document.
 
     Raises
     ------

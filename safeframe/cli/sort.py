@@ -39,7 +39,7 @@ def sort(
     has none is left out.
     """
     run = Run(**options)
-    with output(as_json, "sort") as printed:
+    with output("sort", as_json=as_json) as printed:
         frame = read_frame(source)
         request: dict[str, Any] = {
             "by": list(by),

@@ -1,15 +1,19 @@
-"""The command line, from arguments to output."""
+"""Commands that start a cluster, from arguments to output."""
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
 import safeframe
+from safeframe import LocalCluster
 from safeframe.cli import main
 
 
@@ -60,7 +64,7 @@ class TestDemo:
     def test_a_directory_of_someone_elses_is_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("the only copy")
         done = _run("demo", "--directory", tmp_path)
-        assert done.exit_code == 1
+        assert done.exit_code == 2
         assert "did not make" in done.output
         assert "Hint: Name an empty or a new directory" in done.output
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -74,74 +78,103 @@ class TestDemo:
 
     def test_a_size_that_is_none_is_a_message(self, tmp_path: Path) -> None:
         done = _run("demo", "--directory", tmp_path / "demo", "--memory", "a lot")
-        assert done.exit_code == 1
+        assert done.exit_code == 2
         assert "Error: --memory='a lot' is not a size." in done.output
         assert "Traceback" not in done.output
 
 
-class TestEstimate:
-    def test_it_counts_to_the_row(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--on", "item", "--how", "left")
+class TestMerge:
+    def test_from_files_to_files(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        done = _run("merge", *tables, out, "--on", "item", "--how", "left", "--workers", "1")
         assert done.exit_code == 0, done.output
-        assert "left merge on item: exactly 8 rows" in done.output  # 3 × 2 + 1 × 1 + 1 unmatched
+        assert done.stdout.index("merge: FITS") < done.stdout.index("\nwritten ")
+        assert re.search(r"^memory +peak .* projected per worker: kept$", done.stdout, re.MULTILINE)
+        left, right = (pd.read_parquet(path) for path in tables)
+        expected = left.merge(right, on="item", how="left")
+        assert _number(done.stdout, "rows") == len(expected)
+        assert _number(done.stdout, "files") == len(list(out.glob("*.parquet")))
+        found = pd.read_parquet(out)[list(expected.columns)]
+        by = list(expected.columns)
+        pd.testing.assert_frame_equal(
+            found.sort_values(by, ignore_index=True), expected.sort_values(by, ignore_index=True)
+        )
 
-    def test_keys_may_be_called_differently(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--left-on", "item", "--right-on", "thing")
-        assert "exactly 7 rows" in done.output
+    def test_what_a_dry_run_says_and_a_result_too_large(
+        self, tables: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        done = _run("merge", *tables, out, "--on", "item", "--workers", "1", "--dry-run", "--json")
+        document = json.loads(done.stdout)
+        assert (done.exit_code, document["plan"]["fits"], "result" in document) == (0, True, False)
+        done = _run("merge", *tables, out, "--on", "item", "--workers", "1", "--max-output", "9B", "--json")
+        document = json.loads(done.stdout)
+        assert done.exit_code == 3
+        assert document["error"]["type"] == "OutputTooLargeError"
+        assert document["plan"]["recipe"] == "merge"
+        assert done.stderr.startswith("Error: ")
+        assert not out.exists()
 
-    def test_with_memory_it_prints_the_plan(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--on", "item", "--memory", "3GiB")
-        assert "merge: FITS" in done.output
-        assert "of 3 GiB allowed per worker" in done.output
-
-    def test_a_wrong_column_is_a_message_without_a_traceback(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--on", "itme")
-        assert done.exit_code == 1
-        assert done.output.startswith("Error: ")
-        assert "itme" in done.output
-        assert "\n\nHint: " in done.output
-        assert "Traceback" not in done.output
-
-    def test_a_path_that_is_not_there_is_a_message(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        done = _run("estimate", tables[0], tmp_path / "nowhere", "--on", "item")
-        assert done.exit_code == 1
-        assert "nowhere" in done.output
-        assert "Hint: " in done.output
+    def test_workers_that_are_too_small(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
+        # What is in use before any data is more than that: no plan fits.
+        done = _run(
+            "merge", *tables, tmp_path / "out", "--on", "item", "--workers", "1", "--memory", "120MiB"
+        )
+        assert done.exit_code == 3, done.output
+        assert "merge: DOES NOT FIT" in done.stdout
+        assert re.search(r"^Error: merge is projected to need .* and 120 MiB is allowed", done.stderr)
+        assert not (tmp_path / "out").exists()
 
 
-class TestInspect:
-    def test_it_adds_up_the_footers(self, tables: tuple[Path, Path]) -> None:
-        done = _run("inspect", tables[0])
+class TestSort:
+    def test_in_place_and_as_json(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        data.mkdir()
+        times = pd.to_datetime(["2026-01-02", None, "2026-01-03", "2026-01-01"])
+        frame = pd.DataFrame(
+            {"ts": times, "day": [date(2026, 1, day) for day in (2, 9, 3, 1)], "n": [[1], [], None, [2, 3]]}
+        )
+        frame.set_index(pd.Index(list("abcd"), name="label")).to_parquet(data / "part.0.parquet")
+        before = pq.read_schema(data / "part.0.parquet")
+        run = ("sort", data, data, "--by", "ts", "--descending", "--workers", "1")
+        refused = _run(*run)
+        assert refused.exit_code == 2
+        assert "--overwrite" in refused.stderr
+        done = _run(*run, "--overwrite", "--json")
         assert done.exit_code == 0, done.output
-        assert "part-0.parquet" in done.output
-        assert _number(done.output, "rows") == 5
-        assert re.search(r"^in memory +80 B, the largest file 80 B$", done.output, re.MULTILINE)
+        result = json.loads(done.stdout)["result"]
+        assert (result["rows"], result["files"], result["path"]) == (4, 1, str(data))
+        assert 0 < result["peak_worker_nbytes"] <= result["projected_worker_nbytes"]
+        written = pq.read_table(data)
+        assert written["label"].to_pylist() == ["c", "a", "d", "b"]
+        assert written["n"].to_pylist() == [None, [1], [2, 3], []]
+        assert {field.name: field.type for field in written.schema} == {
+            field.name: field.type for field in before
+        }
 
-    def test_strings_are_said_to_be_left_out(self, tmp_path: Path) -> None:
-        pd.DataFrame({"k": [1], "text": ["abc"]}).to_parquet(tmp_path / "one.parquet", index=False)
-        done = _run("inspect", tmp_path)
-        assert "in memory  more than 8 B" in done.output
-        assert "these columns are not counted" in done.output
+    def test_a_failure_while_it_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pd.DataFrame({"k": [2, 1]}).to_parquet(tmp_path / "in.parquet")
 
-    def test_many_files_are_not_all_listed(self, tmp_path: Path) -> None:
-        for number in range(23):
-            pd.DataFrame({"k": [1]}).to_parquet(tmp_path / f"part-{number:02d}.parquet", index=False)
-        done = _run("inspect", tmp_path)
-        assert "... and 3 more" in done.output
-        assert _number(done.output, "files") == 23
+        def fail(*args: object, **options: object) -> None:
+            msg = "Another process has written there."
+            raise safeframe.ValidationError(msg)
 
-    def test_nothing_there_is_a_message(self, tmp_path: Path) -> None:
-        done = _run("inspect", tmp_path)
+        monkeypatch.setattr("safeframe.cli.run.to_parquet", fail)
+        done = _run(
+            "sort", tmp_path / "in.parquet", tmp_path / "out", "--by", "k", "--workers", "1", "--json"
+        )
         assert done.exit_code == 1
-        assert "Error: There is no parquet file at" in done.output
+        assert json.loads(done.stdout)["error"] == {
+            "type": "ValidationError", "message": "Another process has written there.", "hint": "", "figures": {}, "exit_code": 1,
+        }  # fmt: skip
 
-
-def test_the_version_is_the_packages() -> None:
-    assert _run("--version").output.strip().endswith(safeframe.__version__)
-
-
-@pytest.mark.parametrize("command", ["demo", "estimate", "inspect"])
-def test_every_command_has_help(command: str) -> None:
-    done = _run(command, "--help")
-    assert done.exit_code == 0
-    assert f"Usage: main {command}" in done.output
+    def test_a_cluster_that_is_there(self, tmp_path: Path) -> None:
+        pd.DataFrame({"k": [2, 1]}).to_parquet(tmp_path / "in.parquet")
+        with LocalCluster(n_workers=1, memory_limit="1GiB", dashboard_address=None) as cluster:
+            address = cluster.scheduler_address
+            done = _run(
+                "sort", tmp_path / "in.parquet", tmp_path / "out", "--by", "k", "--scheduler", address
+            )
+        assert done.exit_code == 0, done.output
+        assert "1 worker × 1 thread" in done.stdout
+        assert pd.read_parquet(tmp_path / "out")["k"].tolist() == [1, 2]

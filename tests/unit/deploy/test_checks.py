@@ -20,7 +20,7 @@ from safeframe.deploy.checks import (
     check_workers,
 )
 from safeframe.deploy.deviations import SchedulerState, find_deviations
-from safeframe.deploy.doctor import Diagnosis
+from safeframe.deploy.doctor import DoctorReport
 from safeframe.deploy.settings import small_worker_settings
 from safeframe.deploy.version_check import compare_versions
 from safeframe.deploy.worker_state import WorkerState, own_versions
@@ -237,15 +237,15 @@ def test_a_machine_that_is_swapping(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _worst(check_machine()) == "warning"
 
 
-def test_a_diagnosis_is_as_bad_as_its_worst_finding() -> None:
+def test_a_report_is_as_bad_as_its_worst_finding() -> None:
     fine = Finding(name="a", status="ok", found="x")
     odd = Finding(name="b", status="warning", found="y", limit="z", hint="do it")
     bad = replace(odd, name="c", status="problem")
-    assert Diagnosis(subject="s", findings=(fine, odd)).ok
-    diagnosis = Diagnosis(subject="s", findings=(fine, odd, bad))
-    assert not diagnosis.ok
-    assert [one.name for one in (*diagnosis.problems, *diagnosis.warnings)] == ["c", "b"]
-    assert str(diagnosis).splitlines() == [
+    assert DoctorReport(subject="s", findings=(fine, odd)).ok
+    report = DoctorReport(subject="s", findings=(fine, odd, bad))
+    assert not report.ok
+    assert [one.name for one in (*report.problems, *report.warnings)] == ["c", "b"]
+    assert str(report).splitlines() == [
         "s: problems: 1, warnings: 1",
         "  ok       a: x",
         "  warning  b: y (z)",
@@ -253,4 +253,4 @@ def test_a_diagnosis_is_as_bad_as_its_worst_finding() -> None:
         "  PROBLEM  c: y (z)",
         "           do it",
     ]
-    assert diagnosis.to_dict()["findings"][2]["status"] == "problem"
+    assert report.to_dict()["findings"][2]["status"] == "problem"
