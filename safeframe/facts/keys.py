@@ -272,7 +272,8 @@ class KeyStatistics:
     def __str__(self) -> str:
         lines = [f"keys of {format_names(self.on)}"]
         lines += [f"  {label:<10}  {fact}" for label, fact in key_facts(self)]
-        lines += [f"  {'heaviest':<10}  {key}: {format_count(rows)} rows" for key, rows in self.heaviest(3)]
+        for number, (key, rows) in enumerate(self.heaviest(3)):
+            lines.append(f"  {'' if number else 'heaviest':<10}  {key}: {format_count(rows)} rows")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

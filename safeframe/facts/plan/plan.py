@@ -17,7 +17,7 @@ from safeframe.facts.merge import MergeRun, P2PMerge, SlicedWrite, WritePlan
 from safeframe.facts.plan.html import plan_html
 from safeframe.facts.plan.plot import plot_plan
 from safeframe.facts.plan.run import Run
-from safeframe.facts.plan.summary import plan_repr, plan_summary
+from safeframe.facts.plan.summary import plan_repr, plan_rich, plan_summary
 from safeframe.facts.plan.text import plan_text
 from safeframe.facts.spread import Spread
 from safeframe.facts.step import Candidate, Cost, Step
@@ -294,14 +294,7 @@ class Plan:
         return plan_html(self)
 
     def __rich__(self) -> Any:
-        from rich.text import Text
-
-        text = Text(plan_summary(self))
-        text.highlight_regex(
-            r"\A.*: FITS$" if self.fits else r"(\A.*: DOES NOT FIT$)|(^  too large .*$)",
-            "bold green" if self.fits else "bold red",
-        )
-        return text
+        return plan_rich(self)
 
     def details(self) -> str:
         """Return all of the plan as text: each figure, step and reason.

@@ -128,7 +128,7 @@ def _draw_partitions(axes: Any, plan: Plan) -> None:
     )
     axes.set_yscale("symlog", linthresh=max(_least(known) / size, 1e-9))
     axes.set_xlim(0, 100)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 3 * axes.get_ylim()[1])
     axes.set_xlabel("share of the partitions, from the smallest to the largest (%)")
     axes.set_ylabel(f"a partition ({unit})")
     axes.set_title("Sizes of partitions in memory", loc="left", fontsize="medium")
@@ -144,7 +144,8 @@ def _draw_keys(axes: Any, merge: MergeEstimate) -> None:
         fontsize="small",
     )
     _name(axes, [format_key(key.key) for key in keys])
-    axes.margins(x=0.2)
+    axes.margins(x=0.3)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("rows in the result")
     axes.set_title("The heaviest keys (left × right rows)", loc="left", fontsize="medium")
 

@@ -6,8 +6,9 @@ Does not cover: all figures (``text``), notebooks (``html``), plots (``plot``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from safeframe.errors import SafeframeError
 from safeframe.facts.estimate import about, format_interval, format_rows
 from safeframe.facts.merge import MergeEstimate, MergeRun
 from safeframe.facts.plan.text import plural, steps_of, too_large
@@ -51,10 +52,19 @@ def summary_facts(plan: Plan) -> list[tuple[str, str]]:
     if isinstance(plan.run, MergeRun) and plan.run.estimate.heaviest:
         facts.append(("heaviest", heaviest_key(plan.run.estimate)))
     if not plan.fits:
-        facts.append(("too large", too_large(plan)[0]))
-    elif plan.rejected:
+        return [*facts, ("too large", too_large(plan)[0]), ("hint", _hint(plan))]
+    if plan.rejected:
         facts.append(("not taken", ", ".join(other.strategy for other in plan.rejected)))
     return [*facts, ("more", "plan.details() has all steps and reasons, plan.plot() draws them")]
+
+
+def plan_rich(plan: Plan) -> Any:
+    """Return the ten lines as rich prints them, the verdict in colour."""
+    from rich.text import Text
+
+    text = Text(plan_summary(plan))
+    text.stylize("bold green" if plan.fits else "bold red", 0, text.plain.index("\n"))
+    return text
 
 
 def plan_repr(plan: Plan) -> str:
@@ -85,6 +95,15 @@ def heaviest_key(merge: MergeEstimate) -> str:
         f"key {format_key(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
         f"{format_count(key.output_rows)} rows"
     )
+
+
+def _hint(plan: Plan) -> str:
+    try:
+        plan.validate()
+    except SafeframeError as error:
+        return error.hint
+    msg = "it does not fit"
+    raise AssertionError(msg)
 
 
 def _strategy(plan: Plan) -> str:
