@@ -44,6 +44,7 @@ from safeframe.errors import (
 )
 from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.estimate import Estimate
+from safeframe.facts.explanation import Explanation, Finding
 from safeframe.facts.frame import FrameEstimate, FrameProfile
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
@@ -70,6 +71,8 @@ __all__ = [
     "ClusterSpec",
     "DoctorReport",
     "Estimate",
+    "Explanation",
+    "Finding",
     "FrameEstimate",
     "FrameProfile",
     "KeyNotFoundError",

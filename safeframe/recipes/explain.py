@@ -1,39 +1,63 @@
-"""``safeframe.explain``: the plan of a collection that a recipe made."""
+"""``safeframe.explain``: the plans in a collection, and its steps of plain dask that gather or multiply rows."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from dask.base import is_dask_collection
 from dask.highlevelgraph import HighLevelGraph
 
-from safeframe._dask.expressions import Expr
+from safeframe._dask.expressions import Elemwise, Expr, row_filters, row_steps
+from safeframe.choices import check_flags
 from safeframe.engine.planned.layer import PlannedLayer
 from safeframe.engine.planned.nodes import Planned
-from safeframe.errors import ValidationError
+from safeframe.errors import SchemaMismatchError
+from safeframe.facts.cluster import ClusterSpec
+from safeframe.facts.explanation import Explanation
 from safeframe.facts.plan import Plan
+from safeframe.prepare.arguments import given_budget
+from safeframe.prepare.explain.frames import FrameSteps
+from safeframe.prepare.explain.layers import findings_of_layers, plans_of_layers
+from safeframe.sizing.planned_cluster import planned_for
 
 
-def explain(collection: Any) -> Plan:
-    """Return the plan of a collection that a recipe made.
+def explain(
+    collection: Any, *, count_keys: bool = False, cluster: ClusterSpec | None = None
+) -> Plan | Any:  # or an Explanation: most callers know that they have a recipe's result
+    """Return the plan of a recipe's result, or what any other dask collection will hold.
 
     Parameters
     ----------
     collection
-        A dask collection that a recipe returned, or that was derived from one.
+        A dask dataframe, series, array, bag or delayed object.
+    count_keys
+        Whether to read the keys of plain dask merges, and to count the rows that match. Everything before
+        such a merge is computed for that.
+    cluster
+        The cluster that the collection would be computed on, if that is not the connected one.
 
     Returns
     -------
-    Plan
-        The plan of the last recipe among its steps.
+    Plan or Explanation
+        The :class:`Plan` of a recipe's own result, also after steps that look at one row at a time, such as
+        filters and selections of columns. For any other collection an :class:`Explanation`: the plans of the
+        recipes among its steps, and a :class:`Finding` for each step of plain dask that gathers rows in one
+        task or makes more of them, with what it holds at most and the recipe to use instead.
 
     Raises
     ------
-    ValidationError
-        When none of its steps is a recipe.
+    SchemaMismatchError
+        When ``collection`` is not a dask collection.
 
     Notes
     -----
-    **Eager.** Nothing is read: the plan is part of the collection.
+    **Eager.** The plan of a recipe is part of its result: nothing is read. Otherwise footers of parquet files,
+    and for strings the first rows of some row groups; with a client, one round trip to each worker. Keys are
+    read only with ``count_keys=True``.
+
+    **Memory.** ``held_nbytes`` of a finding is an upper bound of the rows that one task takes and of those that it
+    makes of them, by the types of columns; copies that pandas makes meanwhile come on top. What only a run can tell, such as the rows
+    that a function passed to ``map_partitions`` returns, is not known, and the finding says so.
 
     Examples
     --------
@@ -42,39 +66,56 @@ def explain(collection: Any) -> Plan:
     >>> plan = safeframe.explain(safeframe.set_index(frame, "k", npartitions=2))
     >>> plan.recipe, plan.output_partitions, plan.fits
     ('set_index', 2, True)
+    >>> explanation = safeframe.explain(frame.repartition(npartitions=1))
+    >>> [(finding.operation, finding.exceeds, finding.recipe) for finding in explanation.findings]
+    [('repartition(npartitions=1)', False, 'safeframe.rebalance_partitions')]
     """
-    plan = find_plan(collection)
-    if plan is None:
-        msg = "This collection has no step that a safeframe recipe made."
-        raise ValidationError(
-            msg,
-            hint="Pass the result of a recipe, such as safeframe.merge, before it is persisted.",
-        )
-    return plan
+    check_flags(count_keys=count_keys)
+    if not is_dask_collection(collection):
+        msg = f"collection is a {type(collection).__name__}; a dask collection is expected."
+        hint = "Pass a dask dataframe, series, array, bag or delayed object, before it is computed."
+        raise SchemaMismatchError(msg, hint=hint)
+    expr = getattr(collection, "expr", None)
+    with planned_for(cluster):
+        if isinstance(expr, Expr):
+            return _of_recipe(expr) or _of_frame(expr, count_keys=count_keys)
+        return _of_layers(collection)
 
 
-def find_plan(collection: Any) -> Plan | None:
-    """Return the plan of the last recipe among a collection's steps; None when there is none."""
-    expr = getattr(collection, "expr", collection)
-    if not isinstance(expr, Expr):
-        # An array, a bag, or a delayed object (which has any attribute). A dataframe's ``dask`` would build its graph.
-        graph = getattr(collection, "dask", None)
-        if isinstance(graph, HighLevelGraph):
-            return _plan_of_layers(graph, list(collection.__dask_layers__()))
-        return None
-    for node in expr.walk():
-        if isinstance(node, Planned) and node.own_plan is not None:
-            return node.own_plan
-    return None
-
-
-def _plan_of_layers(graph: HighLevelGraph, names: list[str]) -> Plan | None:
-    """Search the layers of an array or bag from the last to the first."""
+def _of_recipe(expr: Any) -> Plan | None:
+    """Return the plan of the recipe that an expression is, with nothing but steps of one row at a time after it."""
     seen: set[str] = set()
-    while names:
-        for name in names:
-            if isinstance(layer := graph.layers.get(name), PlannedLayer):
-                return layer.plan
-        seen.update(names)
-        names = [name for after in names for name in graph.dependencies.get(after, ()) if name not in seen]
-    return None
+    found: list[Planned] = []
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        if node._name in seen:
+            continue
+        seen.add(node._name)
+        if isinstance(node, Planned) and node.own_plan is not None:
+            found.append(node)
+        elif (
+            isinstance(node, (Planned, Elemwise)) or type(node) in row_steps() | row_filters()
+        ) and node.dependencies():
+            waiting.extend(node.dependencies())
+        else:
+            return None
+    return found[0].own_plan if len(found) == 1 else None
+
+
+def _of_frame(expr: Any, *, count_keys: bool) -> Explanation:
+    steps = FrameSteps(expr, given_budget(None), count_keys=count_keys)
+    return Explanation(plans=steps.plans(), findings=steps.findings())
+
+
+def _of_layers(collection: Any) -> Plan | Explanation:
+    # A delayed object has any attribute, and none of a dataframe's graph is made here.
+    graph = getattr(collection, "dask", None)
+    if not isinstance(graph, HighLevelGraph):
+        return Explanation(plans=(), findings=())
+    for name in collection.__dask_layers__():
+        if isinstance(layer := graph.layers.get(name), PlannedLayer):
+            return layer.plan
+    return Explanation(
+        plans=plans_of_layers(graph), findings=findings_of_layers(collection, graph, given_budget(None))
+    )
