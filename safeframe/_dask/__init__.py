@@ -6,6 +6,7 @@ not do. ``tests/contract/test_dask_names.py`` has a test for each, which fails
 when dask changes what we rely on, and a test that none is without one.
 
 - ``expressions``: the classes of dask's expressions, and which of them are what in pandas
+- ``gathering``: steps of a user's frame that bring rows together, and what dask knows of them
 - ``trees``: our own functions on any expression: its parts, its fingerprint, its concrete form
 - ``parquet``: what a parquet source reads, and reading a part of it in slices
 - ``p2p``: the parts of a P2P shuffle, and the limits of its buffers

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from dask.dataframe.api import new_collection
 
-from safeframe._dask import steps
+from safeframe._dask import gathering
 from safeframe._dask.expressions import (
     Assign,
     Elemwise,
@@ -36,17 +36,23 @@ from safeframe.facts.estimate import Estimate, Width, added
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
 
-_RANGE = Width.fixed(8.0)
+_RANGE = Width(least=0.0, expected=8.0, most=8.0, widest=8.0, exact=False)
+"""A range has no bytes of its own, and becomes numbers where rows of several are joined."""
 _KEEPS_VALUES: tuple[type, ...] = (
-    *(Projection, Filter, Index, Partitions, Assign, Merge, steps.Concat, steps.Drop, steps.ToFrame, steps.ResetIndex),
-    *(steps.Query, steps.Sample, steps.Head, steps.Tail, steps.Repartition, steps.SetIndex, steps.SortValues),
-    *(steps.ShuffleBase, steps.Unique, steps.ValueCounts),
+    *(Projection, Filter, Index, Partitions, Assign, Merge, gathering.Concat, gathering.Drop, gathering.ToFrame, gathering.ResetIndex),
+    *(gathering.Query, gathering.Sample, gathering.Head, gathering.Tail, gathering.Repartition, gathering.SetIndex, gathering.SortValues),
+    *(gathering.ShuffleBase, gathering.Unique, gathering.ValueCounts),
 )  # fmt: skip
 """Steps whose columns hold values of what they take, under the same names."""
-_GROUPS: tuple[type, ...] = (GroupByApplyConcatApply, steps.GroupByReduction)
-_SAME_ROWS: tuple[type, ...] = (steps.SetIndex, steps.SortValues, steps.ShuffleBase, steps.Repartition)
+_GROUPS: tuple[type, ...] = (GroupByApplyConcatApply, gathering.GroupByReduction)
+_SAME_ROWS: tuple[type, ...] = (
+    gathering.SetIndex,
+    gathering.SortValues,
+    gathering.ShuffleBase,
+    gathering.Repartition,
+)
 _AT_MOST_AS_MANY: tuple[type, ...] = (
-    *_GROUPS, steps.Unique, steps.ValueCounts, steps.Mode, steps.Query, steps.Sample
+    *_GROUPS, gathering.Unique, gathering.ValueCounts, gathering.Mode, gathering.Query, gathering.Sample
 )  # fmt: skip
 
 
@@ -124,7 +130,7 @@ class Bounds:
     def waits(self, node: Any) -> bool:
         """Whether dask computes data when it is asked for a step's divisions."""
         if node._name not in self._waiting:
-            below = steps.computes_divisions(node) or any(map(self.waits, node.dependencies()))
+            below = gathering.computes_divisions(node) or any(map(self.waits, node.dependencies()))
             self._waiting[node._name] = below
         return self._waiting[node._name]
 
@@ -167,7 +173,7 @@ class Bounds:
             return None
 
         found = widths_of(node._meta, known)
-        if isinstance(node, (GroupByApplyConcatApply, steps.GroupByReduction)) and not any(
+        if isinstance(node, (GroupByApplyConcatApply, gathering.GroupByReduction)) and not any(
             isinstance(one, Expr) for one in node.by
         ):
             # Keys are those of the frame, whatever becomes of other columns.
@@ -216,7 +222,7 @@ def _index_width(index: pd.Index[Any], known: Callable[[Any], Width | None]) -> 
 
 
 def _source(leaf: Any) -> Bound:
-    found = steps.source_lengths(leaf)
+    found = gathering.source_lengths(leaf)
     partitions = int(leaf.npartitions)
     if found is None:
         why = "how many rows its source has before it is computed"
@@ -224,7 +230,7 @@ def _source(leaf: Any) -> Bound:
     lengths, filtered = found
     rows = Estimate.computed(sum(lengths), method="footer")
     if isinstance(leaf, FromPandas):
-        widths = widths_of(leaf._meta, _in_pandas(steps.pandas_source(leaf)))
+        widths = widths_of(leaf._meta, _in_pandas(gathering.pandas_source(leaf)))
     elif is_parquet(leaf):
         widths = widths_of(leaf._meta, _in_files(leaf, lengths))
     else:
@@ -283,9 +289,9 @@ def _rows_of(node: Any, pairs: list[tuple[Any, Bound]]) -> Bound:
     if isinstance(node, Partitions) and first.lengths is not None:
         lengths = tuple(first.lengths[at] for at in node.partitions)
         return Bound(rows=Estimate.computed(sum(lengths), method="footer"), lengths=lengths)
-    if isinstance(node, (steps.Head, steps.Tail)):
+    if isinstance(node, (gathering.Head, gathering.Tail)):
         return Bound(rows=_at_most(Estimate.computed(abs(int(node.operand("n"))))))
-    if isinstance(node, steps.Concat) and node.operand("axis") == 0:
+    if isinstance(node, gathering.Concat) and node.operand("axis") == 0:
         return _sum(below)
     if isinstance(node, Merge):
         if node.how in ("leftsemi", "leftanti"):
@@ -317,7 +323,7 @@ def _adds_categories(node: Any) -> bool:
     levels = index.levels if isinstance(index, pd.MultiIndex) else [] if index is None else [index]
     if not any(isinstance(level.dtype, pd.CategoricalDtype) for level in levels):
         return False
-    return isinstance(node, steps.ValueCounts) or getattr(node, "observed", True) is not True
+    return isinstance(node, gathering.ValueCounts) or getattr(node, "observed", True) is not True
 
 
 def _fewer(bound: Bound) -> Bound:

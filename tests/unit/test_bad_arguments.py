@@ -54,6 +54,7 @@ GOOD = {
     "order_by": {"[]"},
     "chunks": {"-1", "''", "{}", "True", "('', '')"},
     "array": {"array"},
+    "collection": {"array"},
     "left": {"frame"},
     "right": {"frame"},
     "broadcast": {"0", "True"},

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from safeframe._dask import steps
+from safeframe._dask import gathering
 from safeframe._dask.expressions import GroupByApply, GroupByApplyConcatApply, Merge
 from safeframe.engine.planned.nodes import Planned
 from safeframe.errors import SafeframeError
@@ -135,30 +135,30 @@ class FrameSteps:
         return [
             (Merge, self._merge),
             (
-                steps.SetIndex,
+                gathering.SetIndex,
                 lambda node: self._moved(node, f"set_index({_said(_by(node, '_other'))})", "set_index"),
             ),
             (
-                steps.SortValues,
+                gathering.SortValues,
                 lambda node: self._moved(node, f"sort_values({_said(_by(node, 'by'))})", "sort_values"),
             ),
-            (steps.ShuffleBase, lambda node: self._moved(node, "shuffle", "shuffle")),
+            (gathering.ShuffleBase, lambda node: self._moved(node, "shuffle", "shuffle")),
             (GroupByApply, lambda node: self._moved(node, f"groupby.{_name_of(node)}", "shuffle")),
-            (steps.ValueCounts, lambda node: self._reduced(node, "value_counts", "shuffle")),
-            (steps.DropDuplicates, lambda node: self._reduced(node, "drop_duplicates", "shuffle")),
-            (steps.Unique, lambda node: self._reduced(node, "unique", "shuffle")),
-            (steps.Mode, lambda node: self._reduced(node, "mode", "shuffle")),
+            (gathering.ValueCounts, lambda node: self._reduced(node, "value_counts", "shuffle")),
+            (gathering.DropDuplicates, lambda node: self._reduced(node, "drop_duplicates", "shuffle")),
+            (gathering.Unique, lambda node: self._reduced(node, "unique", "shuffle")),
+            (gathering.Mode, lambda node: self._reduced(node, "mode", "shuffle")),
             (
-                (GroupByApplyConcatApply, steps.GroupByReduction),
+                (GroupByApplyConcatApply, gathering.GroupByReduction),
                 lambda node: self._reduced(node, f"groupby.{_name_of(node)}", "shuffle"),
             ),
-            (steps.Repartition, self._repartitioned),
+            (gathering.Repartition, self._repartitioned),
         ]
 
     def _merge(self, node: Any) -> _Step:
         left, right = self.bounds.of(node.left), self.bounds.of(node.right)
         operation = f"merge(how={node.how!r}{_on(node)})"
-        side = None if self.bounds.waits(node) else steps.broadcast_side(node)
+        side = None if self.bounds.waits(node) else gathering.broadcast_side(node)
         whole = {"left": left.nbytes, "right": right.nbytes}.get(side or "")
         at_least = 0 if whole is None else whole.lower
         takes = "" if side is None else f"; each task has the whole {side} side"
@@ -210,7 +210,7 @@ class FrameSteps:
         """Say what the last task of a reduction holds: what partitions send, and what it makes of that."""
         below = self.bounds.of(node.dependencies()[0])
         result = self.bounds.of(node)
-        n = result.partitions if self.bounds.waits(node) else steps.reduced_partitions(node)
+        n = result.partitions if self.bounds.waits(node) else gathering.reduced_partitions(node)
         n = below.partitions if n is None else n
         sent = _sent_nbytes(node, below)
         made = result.nbytes
@@ -306,7 +306,7 @@ def _sent_nbytes(node: Any, below: Bound) -> Estimate | None:
     """Return the bytes that all partitions together send to a reduction, at most."""
     if below.rows is None:
         return None
-    meta = steps.chunk_meta(node)
+    meta = gathering.chunk_meta(node)
     if not isinstance(meta, (pd.DataFrame, pd.Series, pd.Index)):
         return below.nbytes
     sent = replace(below, widths=widths_of(meta, below.widths.get), total=None)
