@@ -38,6 +38,7 @@ exclude_patterns = ["_build", "_ext", "conftest.py", "decisions/0000-template.md
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+smartquotes = False  # quotes are those of Python
 nb_execution_mode = "off"  # a test executes the notebooks; the site shows what they printed
 nb_output_stderr = "remove"
 
@@ -52,6 +53,7 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["safeframe.css"]
 html_extra_path = ["llms.txt"]
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "safeframe"},
     "navigation_with_keys": False,
