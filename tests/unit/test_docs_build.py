@@ -17,6 +17,9 @@ import safeframe
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# The site is built once, and each of its pages opened: minutes where the machine has other work.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -158,7 +161,7 @@ def look(site: Path, executable: str) -> dict[str, list[str]]:
     from_kind: dict[str, list[str]] = defaultdict(list)
     contents: dict[str, Any] = {}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         name = ""
         page.on(
@@ -217,6 +220,21 @@ def _broken(site: Path, contents: dict[str, Any]) -> Iterator[str]:
                     yield f"{name}: {link}"
             elif fragment and unquote(fragment) not in contents[target]["ids"]:
                 yield f"{name}: {link}"
+
+
+FAULTY = """<!doctype html><html data-theme="light"><head><title>faulty</title></head><body style="background: white">
+<div style="width: 3000px">wide</div><img src="nowhere.png"><a href="gone.html">gone</a><a href="#missing">missing</a>
+<div class="highlight-python"><pre style="width: 100px; overflow: hidden">{code}</pre></div>
+<script>console.error("broken"); fetch("https://example.invalid/x").catch(() => 0);</script></body></html>"""
+
+
+def test_faults_of_a_page_are_found(tmp_path: Path) -> None:
+    (tmp_path / "faulty.html").write_text(FAULTY.format(code="x" * 200))
+    found = look(tmp_path, _browser())
+    assert {"overflow", "code", "console", "network", "links", "alt", "theme"} <= {
+        kind for kind, faults in found.items() if faults
+    }
+    assert len(found["links"]) == 3
 
 
 @pytest.mark.slow
