@@ -31,6 +31,16 @@ RESULTS = Path(__file__).parent / "results"
 PAGE = ROOT / "docs" / "foresight.md"
 MIB = 2**20
 
+_INTRODUCTION = (
+    "A plan says how much memory the largest worker will use at most, how many rows come out and how large a "
+    "partition will be. This page compares that with what was seen, for every committed result of "
+    "`benchmarks/results` that has a plan. `python benchmarks/foresight.py` makes it again."
+)
+_LARGEST = (
+    "The rows of the largest file that was written, times the bytes of a row in memory. A file may have several "
+    "partitions that were written one after the other, and is then larger than any of them: these are marked."
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Promise:
@@ -115,16 +125,17 @@ def page_text(results: Path = RESULTS) -> str:
     promises = read_promises(results)
     shares = sorted(promise.share for promise in promises)
     broken = [promise for promise in promises if promise.share > 1]
+    memory = (
+        f"In {len(promises) - len(broken)} of {len(promises)} situations the worker stayed within its "
+        f"projection; it used {shares[len(shares) // 2]:.0%} of it in the middle one, and {shares[0]:.0%} in "
+        "the loosest."
+    )
     parts = [
         "<!-- Made by benchmarks/foresight.py from benchmarks/results: change these. -->",
         "# Projected against measured",
-        "A plan says how much memory the largest worker will use at most, how many rows come out and how large "
-        "a partition will be. This page compares that with what was seen, for every committed result of "
-        "`benchmarks/results` that has a plan. `python benchmarks/foresight.py` makes it again.",
+        _INTRODUCTION,
         "## Memory of the largest worker",
-        f"In {len(promises) - len(broken)} of {len(promises)} situations the worker stayed within its "
-        f"projection; it used {shares[len(shares) // 2]:.0%} of it in the middle one, and {shares[0]:.0%} in "
-        "the loosest.",
+        memory,
         _broken_text(broken),
         _scatter(promises),
         _memory_table(promises),
@@ -132,9 +143,7 @@ def page_text(results: Path = RESULTS) -> str:
         "Exact while the different keys fit the capacity of the key statistics; otherwise from a sample.",
         _rows_table(promises),
         "## Largest partition",
-        "The rows of the largest file that was written, times the bytes of a row in memory. A file may have "
-        "several partitions that were written one after the other, and is then larger than any of them: these "
-        "are marked.",
+        _LARGEST,
         _bytes_table(promises),
         _calibration_text(results / "foresight" / "calibration.json"),
     ]
@@ -216,8 +225,12 @@ def _scatter(promises: list[Promise]) -> str:
     for mib in range(0, top + 1, 100):
         shapes.append(f'<text x="{x(mib):.0f}" y="{14 + size + 18}" text-anchor="middle">{mib}</text>')
         shapes.append(f'<text x="{left - 8}" y="{y(mib) + 4:.0f}" text-anchor="end">{mib}</text>')
-    shapes.append(f'<line class="sf-line" x1="{x(0):.0f}" y1="{y(0):.0f}" x2="{x(top):.0f}" y2="{y(top):.0f}"/>')
-    shapes.append(f'<text x="{x(top * 0.60):.0f}" y="{y(top * 0.66):.0f}" text-anchor="end">measured = projected</text>')
+    shapes.append(
+        f'<line class="sf-line" x1="{x(0):.0f}" y1="{y(0):.0f}" x2="{x(top):.0f}" y2="{y(top):.0f}"/>'
+    )
+    shapes.append(
+        f'<text x="{x(top * 0.60):.0f}" y="{y(top * 0.66):.0f}" text-anchor="end">measured = projected</text>'
+    )
     for one in promises:
         at = f'cx="{x(one.projected_nbytes / MIB):.1f}" cy="{y(one.measured_nbytes / MIB):.1f}"'
         kind = "sf-point sf-broken" if one.share > 1 else "sf-point"
@@ -246,31 +259,33 @@ def _calibration_text(path: Path) -> str:
     if not path.exists():
         return ""
     result = json.loads(path.read_text())
-    rows, held, joins = [], 0, 0
+    rows, counted = [], []
     for shape in result["shapes"].values():
         for what, one in shape["counted"].items():
-            held, joins = held + one["held"], joins + one["joins"]
+            counted.append(one)
+            width, error = one["mean_width_fraction"] / 2, one["mean_error_fraction"]
+            half = f"{one['held_by_half'] / one['joins']:.0%}"
             rows.append(
                 (
                     shape["title"],
                     what,
                     f"{one['held']} of {one['joins']}",
-                    f"±{one['mean_width_fraction'] / 2:.1%}",
-                    f"{one['mean_error_fraction']:.1%}",
+                    half,
+                    f"±{width:.1%}",
+                    f"{error:.1%}",
                 )
             )
-    return "\n\n".join(
-        [
-            "## Intervals of sampled keys",
-            "Past the capacity of the key statistics, rows are an interval that is meant to hold the truth 95 times "
-            f"in 100. {result['seeds']} joins of each kind, each with keys of its own, of "
-            f"{format_count(result['rows'])} rows and {format_count(result['keys'])} keys at a capacity of "
-            f"{format_count(result['capacity'])}: the truth was in **{held / joins:.1%}** of "
-            f"{format_count(joins)} intervals. `python benchmarks/calibration.py --seeds {result['seeds']}` "
-            "counts again.",
-            _table(("keys", "what", "held", "mean interval", "mean error"), rows),
-        ]
+    joins, held, half = (sum(one[name] for one in counted) for name in ("joins", "held", "held_by_half"))
+    text = (
+        "Past the capacity of the key statistics, rows are an interval. Plans rely on its upper end, so that it is "
+        "four standard deviations wide to either side; two are meant to hold the truth 95 times in 100. "
+        f"{result['seeds']} joins of each kind, each with keys of its own, of {format_count(result['rows'])} rows "
+        f"and {format_count(result['keys'])} keys at a capacity of {format_count(result['capacity'])}: the truth was in "
+        f"**{held / joins:.1%}** of {format_count(joins)} intervals, and in the inner half of **{half / joins:.1%}**. "
+        f"`python benchmarks/calibration.py --seeds {result['seeds']}` counts again."
     )
+    head = ("keys", "what", "in the interval", "in its inner half", "mean interval", "mean error")
+    return "\n\n".join(["## Intervals of sampled keys", text, _table(head, rows)])
 
 
 def main() -> None:

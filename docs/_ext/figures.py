@@ -220,8 +220,8 @@ class Drawing(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         if not self.options.get("alt"):
-            msg = "a drawing needs an :alt: text"
-            raise self.error(msg)
+            message = "a drawing needs an :alt: text"
+            raise self.error(message)
         width, height, shapes = DRAWINGS[self.arguments[0]]()
         text = (
             f'<svg class="sf-drawing" viewBox="0 0 {width} {height}" role="img" style="max-width: {width}px" '

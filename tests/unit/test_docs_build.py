@@ -161,7 +161,9 @@ def look(site: Path, executable: str) -> dict[str, list[str]]:
     from_kind: dict[str, list[str]] = defaultdict(list)
     contents: dict[str, Any] = {}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page()
         name = ""
         page.on(
