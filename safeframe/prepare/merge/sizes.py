@@ -98,7 +98,7 @@ def size_join(
         )
         found = [named_keys(one, side) for one, (_, side) in zip(gathered, frames, strict=True)]
     else:
-        found = given_statistics(statistics, terms.schema, *frames)
+        found = given_statistics(statistics, terms.schema, *frames, room_nbytes=room_nbytes)
     if profiles is None:
         left, right = (
             profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)
@@ -194,6 +194,8 @@ def given_statistics(
     schema: KeySchema,
     left: tuple[dd.DataFrame, SideKeys],
     right: tuple[dd.DataFrame, SideKeys],
+    *,
+    room_nbytes: int | None = None,
 ) -> list[KeyStatistics]:
     """Return the statistics of both sides, or say why they are not of this merge.
 
@@ -205,6 +207,8 @@ def given_statistics(
         The common type of the keys.
     left, right
         The frames with their keys.
+    room_nbytes
+        Bytes that a task may take while keys are counted; None for as much as is good.
 
     Raises
     ------
@@ -238,7 +242,7 @@ def given_statistics(
             )
             raise ValidationError(msg, hint=hint)
     counted = [replace(given, counting=None) for given in statistics]
-    return align_heavy_keys([(ddf, keys.on) for ddf, keys in (left, right)], counted)
+    return align_heavy_keys([(ddf, keys.on) for ddf, keys in (left, right)], counted, room_nbytes=room_nbytes)
 
 
 def check_statistics(statistics: Any, names: tuple[Any, ...], ddf: dd.DataFrame) -> None:

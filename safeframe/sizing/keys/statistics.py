@@ -115,7 +115,7 @@ def gather_key_statistics(
         for found, (ddf, on) in zip(statistics, sides, strict=True)
     ]
     statistics = align_heavy_keys(sides, counted, room_nbytes=room_nbytes)
-    return statistics if len(sides) == 1 else _name_products(sides, statistics)
+    return statistics if len(sides) == 1 else _name_products(sides, statistics, room_nbytes)
 
 
 def _capacity(room_nbytes: int) -> int:
@@ -290,7 +290,9 @@ def _distinct(summary: KeySummary) -> Estimate:
     )
 
 
-def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> list[KeyStatistics]:
+def _name_products(
+    sides: Sequence[Side], statistics: list[KeyStatistics], room_nbytes: int
+) -> list[KeyStatistics]:
     """Find the values of the keys that make most of a join, where neither side named them."""
     held = [
         (side.codes, side.counts) if side.exact else (side.heavy_codes, side.heavy_counts)
@@ -322,7 +324,12 @@ def _name_products(sides: Sequence[Side], statistics: list[KeyStatistics]) -> li
 
         def look(frames: Sequence[Side]) -> list[dict[int, Any]]:
             trees = [
-                _tree(each_slice_keys(ddf, on, label_rows, _merged, _merged, schema, missing), _merged)
+                _tree(
+                    each_slice_keys(
+                        ddf, on, label_rows, _merged, _merged, schema, missing, room_nbytes=room_nbytes
+                    ),
+                    _merged,
+                )
                 for ddf, on in frames
             ]
             return list(dask.compute(*trees))

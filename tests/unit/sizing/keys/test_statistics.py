@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import dask
@@ -12,9 +13,11 @@ import pytest
 
 from safeframe import options
 from safeframe.facts.keys import KeyColumn, KeySchema
+from safeframe.kernels.keys import labels
 from safeframe.kernels.keys.summary import combine, summarise
 from safeframe.planning.merge.key_loads import key_loads
 from safeframe.planning.merge.size import estimate_join
+from safeframe.sizing.keys import statistics
 from safeframe.sizing.keys.statistics import align_heavy_keys, gather_key_statistics
 from safeframe.sizing.partitions import tasks as partition_tasks
 from safeframe.sizing.partitions.tasks import each_partition, project
@@ -222,3 +225,21 @@ def test_keys_that_cannot_matter_are_not_counted_once_more(hot_rows, passes):
     loads = key_loads(left, right, "inner")
     assert loads.output.sum() == pytest.approx(truth, rel=0.05)
     assert loads.known.any() == (hot_rows > 0)
+
+
+def test_values_of_keys_are_looked_for_in_slices_that_have_room(monkeypatch):
+    rows = []
+
+    def label_rows(keys, *args):
+        rows.append(len(keys[0]))
+        return labels.label_rows(keys, *args)
+
+    monkeypatch.setattr(statistics, "label_rows", label_rows)
+    key = pd.Series([f"key {i % 1000}" for i in range(150_000)], dtype="str")
+    frame = dd.from_pandas(pd.DataFrame({"k": key}), npartitions=1, sort=False)
+    sides = [(frame, ("k",)), (frame, ("k",))]
+    found = gather_key_statistics(sides, STRING, room_nbytes=1)
+    unnamed = [replace(side, labels={}) for side in found]
+    assert any(side.labels for side in statistics._name_products(sides, unnamed, 1))
+    assert sum(rows) == 150_000
+    assert max(rows) <= options.KEY_MIN_SLICE_ROWS
