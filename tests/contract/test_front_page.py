@@ -72,7 +72,9 @@ def test_the_code_of_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(statements) == 5
     for name, column in (("left", "a"), ("right", "b")):
         (tmp_path / name).mkdir()
-        pd.DataFrame({"col1": [1, 1, 2], column: [1.0, 2.0, 3.0]}).to_parquet(tmp_path / name / "part-0.parquet")
+        pd.DataFrame({"col1": [1, 1, 2], column: [1.0, 2.0, 3.0]}).to_parquet(
+            tmp_path / name / "part-0.parquet"
+        )
     monkeypatch.chdir(tmp_path)
     with dask.config.set({"temporary-directory": str(tmp_path / "scratch")}):
         exec(code, {})  # noqa: S102  # it is our own page
@@ -106,12 +108,14 @@ def test_every_situation_has_its_place_on_the_page() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         assert page.count(f"(`{path.stem}`)") == 1, path.stem
         # ... and in a command that repeats it.
-        assert re.search(rf"^(?:python benchmarks/run\.py| {{4}})[^-\n]*\b{path.stem}\b", page, re.MULTILINE), path.stem
+        assert re.search(
+            rf"^(?:python benchmarks/run\.py| {{4}})[^-\n]*\b{path.stem}\b", page, re.MULTILINE
+        ), path.stem
     assert "## Others" not in page
 
 
 def test_the_picture_says_what_it_shows() -> None:
-    picture = ET.fromstring(PAGES[ROOT / "benchmarks" / "results" / "glance.svg"])  # noqa: S314  # our own
+    picture = ET.fromstring(PAGES[ROOT / "benchmarks" / "results" / "glance.svg"])  # our own
     space = "{http://www.w3.org/2000/svg}"
     described = picture.findtext(f"{space}desc") or ""
     texts = {one.text for one in picture.iter(f"{space}text")}
