@@ -18,10 +18,10 @@ from typing import Any
 
 from benchmarks.glance import glance_svg
 from benchmarks.markdown import table_text
+from benchmarks.output import OUTPUT
 from benchmarks.results import read_results
 from benchmarks.showcase import ENGINE_NAMES, JOBS, OURS, Comparison, compare
 from benchmarks.summaries import FINISHED
-from safeframe.report.measure import Measurement
 from safeframe.units import format_count, format_nbytes, format_seconds
 
 __all__ = ["GROUPS", "pages", "write_pages"]
@@ -44,7 +44,10 @@ GROUPS = {
 """The questions of the page, and the situations that answer each."""
 
 _REGION = re.compile(r"(<!-- figures: (\w+) -->\n).*?(\n<!-- figures: end -->)", re.DOTALL)
-_PLAN_LINES = ("merge", "strategy", "output", "heaviest key", "partitions", "memory", "parquet")
+# The rest names other strategies, and times of a machine that is shared.
+_OUTPUT_LINES = (
+    "merge", "strategy", "memory", "staging", "rows", "size", "partitions", "heaviest", "measured",
+)  # fmt: skip
 _FASTER = "★"
 _FAILED = "✗"
 
@@ -64,7 +67,7 @@ def pages(root: Path) -> dict[Path, str]:
     readme = root / "README.md"
     parts = {
         "question": _question(comparisons),
-        "output": _output(comparisons),
+        "output": _output((directory / OUTPUT).read_text(encoding="utf-8")),
         "table": _readme_table(comparisons),
     }
     return {
@@ -104,18 +107,11 @@ def _question(comparisons: Mapping[str, Comparison]) -> str:
     )
 
 
-def _output(comparisons: Mapping[str, Comparison]) -> str:
-    """Print what the run of the whole question printed, and what it took."""
-    (run,) = (one for one in comparisons["q4"].result["runs"] if one["engine"] == OURS)
-    text: str = run["details"]["plan"]
-    lines = []
-    for label in _PLAN_LINES:
-        line = next(one for one in text.splitlines() if one.strip().startswith(label))
-        lines.append(line)
-    measured = Measurement(
-        peaks=run["details"]["tight"]["resident_peak_nbytes"], seconds=run["seconds"], rows_out=run["rows"]
-    )
-    lines += ["", *str(measured).splitlines()]
+def _output(text: str) -> str:
+    """Return the lines that are shown of what README's code printed."""
+    lines = [
+        line for line in text.splitlines() if not line.split() or line.split()[0].rstrip(":") in _OUTPUT_LINES
+    ]
     return "\n".join(("```text", *lines, "```"))
 
 
@@ -298,10 +294,10 @@ def _commands(group: Iterable[Comparison]) -> Iterable[str]:
         if one.result["scale"] != 1:
             options.append(f"--scale {one.result['scale']:g}")
         alike.setdefault(tuple(options), []).append(str(one.result["situation"]))
-    for options, names in alike.items():
+    for given, names in alike.items():
         lines = textwrap.wrap(" ".join(names), 50)
         yield " \\\n    ".join(
-            (f"python benchmarks/run.py {lines[0]}", *lines[1:], *options, "--data /tmp/benchmark-data")
+            (f"python benchmarks/run.py {lines[0]}", *lines[1:], *given, "--data /tmp/benchmark-data")
         )
 
 

@@ -85,12 +85,14 @@ def test_output_has_the_labels_that_plans_have_today() -> None:
     """What README shows was printed by a run; that plans still print so is seen on a small one."""
     shown = _blocks("text")[0]
     frame = dask.dataframe.from_pandas(pd.DataFrame({"col1": [1, 1, 2], "a": 1.0}), npartitions=1)
-    today = str(safeframe.plan_merge(frame, frame, on="col1", how="left", memory="1GiB"))
-    today += "\n" + str(safeframe.Measurement())
+    plan = safeframe.plan_merge(frame, frame, on="col1", how="left", memory="1GiB")
+    measured = safeframe.Measurement(plans=[plan], peaks={"a worker": 1 << 28})
     label = re.compile(r"^ {0,2}(\w+)(?= {2,}|:)", re.MULTILINE)
-    labels = set(label.findall(shown))
-    assert {"merge", "output", "memory", "measured"} <= labels
-    assert labels <= set(label.findall(today))
+    labels = label.findall(shown)
+    assert {"merge", "rows", "memory", "measured"} <= set(labels)
+    assert len(labels) == 10, "ten lines"
+    hint = "Run: python -m benchmarks.output && python -m benchmarks.pages"
+    assert set(labels) <= set(label.findall(f"{plan}\n{measured}")), hint
 
 
 def test_links_of_the_question() -> None:
