@@ -79,8 +79,9 @@ def _estimates(left: Keys, right: Keys) -> dict[str, safeframe.Estimate]:
         for keys, name in ((left, "a"), (right, "b"))
     ]
     keys = (safeframe.key_statistics(sides[0], "k"), safeframe.key_statistics(sides[1], "k"))
-    inner = safeframe.estimate_merge(*sides, on="k", how="inner", statistics=keys)
-    outer = safeframe.estimate_merge(*sides, on="k", how="left", statistics=keys)
+    left_frame, right_frame = sides
+    inner = safeframe.estimate_merge(left_frame, right_frame, on="k", how="inner", statistics=keys)
+    outer = safeframe.estimate_merge(left_frame, right_frame, on="k", how="left", statistics=keys)
     return {
         "inner rows": inner.rows,
         "left rows": outer.rows,
@@ -144,7 +145,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, action="append")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    shapes = {}
+    shapes: dict[str, dict[str, Any]] = {}
     for shape in arguments.shape or SHAPES:
         shapes[shape] = {"title": SHAPES[shape][0], "counted": calibrate(shape, arguments.seeds)}
         for what, one in shapes[shape]["counted"].items():

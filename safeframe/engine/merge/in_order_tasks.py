@@ -226,10 +226,10 @@ def ordered_rows(
     )
     with run_of_task(directory):
         if place.one_key:
-            left, right, rows = _one_key(sides, spec, place)
+            of_left, of_right, rows = _one_key(sides, spec, place)
 
             def make(lo: int, hi: int, most_nbytes: int | None) -> pd.DataFrame:
-                return join_rows(left, right, rows.stretch(lo, hi), spec, most_nbytes)
+                return join_rows(of_left, of_right, rows.stretch(lo, hi), spec, most_nbytes)
 
             return CellRows.part(len(rows), 0, 1, make, limit, directory, weighed=True)
         joined = _shard(sides, spec, place)
