@@ -31,7 +31,8 @@ from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.names import recipe_of, seal_key, step_name
-from safeframe.engine.planned.nodes import GivenOutput, Step, fused_step
+from safeframe.engine.planned.nodes import GivenOutput
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns

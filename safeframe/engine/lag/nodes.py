@@ -34,7 +34,8 @@ from safeframe.engine.lag.tasks import (
     seal_lag,
 )
 from safeframe.engine.p2p.nodes import by_p2p
-from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame, Step, fused_step
+from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.sort.tasks import OrderRequest, SortSpec
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan

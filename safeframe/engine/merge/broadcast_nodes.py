@@ -35,8 +35,9 @@ from safeframe.engine.merge.broadcast_tasks import (
 )
 from safeframe.engine.names import seal_key
 from safeframe.engine.planned.cells import PartitionLimit
-from safeframe.engine.planned.nodes import GivenOutput, Step, fused_step
+from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.storage.local import STAGED
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import StageTasks

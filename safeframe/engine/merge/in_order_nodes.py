@@ -23,7 +23,7 @@ from dask.task_spec import List, Task, TaskRef
 from safeframe.engine.exchange.nodes import part_of
 from safeframe.engine.merge.in_order_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.engine.names import seal_key
-from safeframe.engine.planned.nodes import Step
+from safeframe.engine.planned.steps import Step
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import OrderedLayout, ShardLayout, TouchedParts
 from safeframe.kernels.changed_data import data_changed

@@ -25,7 +25,7 @@ from safeframe.engine.names import recipe_of
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p.settings import set_buffers
 from safeframe.engine.p2p.tasks import receive_shard, send_partition, settle
-from safeframe.engine.planned.nodes import Step, fused_step
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan

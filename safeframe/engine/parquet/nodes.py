@@ -20,7 +20,8 @@ from safeframe.engine.parquet.target import Dataset, ParquetTarget
 from safeframe.engine.parquet.tasks import WriteCell, write_file
 from safeframe.engine.parquet.without_rows import joined_files
 from safeframe.engine.planned.cells import CellMaker
-from safeframe.engine.planned.nodes import Cells, Hidden, Planned, Step, fused_step
+from safeframe.engine.planned.nodes import Cells, Hidden, Planned
+from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 

@@ -31,7 +31,7 @@ from safeframe.engine.parquet.resume import as_divided_before
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.engine.parquet.tasks import WrittenFile, arrow_table, conversion_error, put_file
 from safeframe.engine.planned.cells import PartitionLimit
-from safeframe.engine.planned.nodes import Step
+from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import WritePlan

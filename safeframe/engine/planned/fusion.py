@@ -13,12 +13,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from dask.utils import key_split
-
 from safeframe._dask.expressions import Blockwise, Fused, Partitions, PartitionsFiltered
 from safeframe._dask.trees import is_concrete
-
-_FUSED_WORDS = 5
+from safeframe.engine.planned.steps import fused_words
 
 
 class FusedCells(Fused):  # type: ignore[misc]
@@ -57,19 +54,3 @@ def fused_with_consumer(cells: Any, parent: Any, dependents: Any) -> Any:
         return None
     # Nested rather than flattened: the parent names the cells by their own, fused, name.
     return FusedCells([parent, cells], *cells.dependencies())
-
-
-def fused_words(cells: str, consumer: str) -> str:
-    """Return the words of output partitions that are one task with what takes them, by the names of both.
-
-    Examples
-    --------
-    >>> fused_words("merge-output-0123abcd", "assign-4567cdef")
-    'merge-output-assign'
-    >>> fused_words("merge-output-a-b-c-0123abcd", "assign-4567cdef")
-    'merge-output-fused-assign'
-    """
-    words = key_split(cells).split("-")
-    if len(words) >= _FUSED_WORDS:
-        words = [*words[:2], "fused"]
-    return "-".join([*words, key_split(consumer)])

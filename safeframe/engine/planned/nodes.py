@@ -26,12 +26,10 @@ from typing import Any, ClassVar
 
 import dask
 from dask.task_spec import Alias, DataNode
-from dask.utils import key_split
 
 from safeframe._dask.expressions import (
     BlockwiseIO,
     Expr,
-    Fused,
     PartitionsFiltered,
     Projection,
     determine_column_projection,
@@ -39,25 +37,13 @@ from safeframe._dask.expressions import (
 from safeframe._dask.trees import graph_of, is_lowering, text_lines
 from safeframe.engine.planned.fusion import fused_with_consumer
 from safeframe.engine.planned.sources import check_sources
+from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
 from safeframe.units import shortened
 
 _LINE_LENGTH = 120
-
-
-class Step(Expr):  # type: ignore[misc]  # dask's expressions are untyped
-    """A node that is named by its words, not by its class.
-
-    A subclass has ``_words``, as ``"merge-stage"``, in a class attribute or a property.
-    """
-
-    _words: ClassVar[Any]
-
-    @functools.cached_property
-    def _name(self) -> str:
-        return f"{self._words}-{self.deterministic_token}"
 
 
 class GivenOutput(Expr):  # type: ignore[misc]  # dask's expressions are untyped
@@ -303,17 +289,3 @@ def unordered(name: str) -> dict[str, Any]:
 def named(task: Any, key: Any) -> Any:
     """Return a task under another key."""
     return Alias(key, task.target) if isinstance(task, Alias) else task.substitute({}, key=key)
-
-
-class FusedStep(Fused):  # type: ignore[misc]  # dask's expressions are untyped
-    """A node and what it is fused with, under the node's words: dask names such a task by its source first."""
-
-    @functools.cached_property
-    def _name(self) -> str:
-        return f"{key_split(self.exprs[0]._name)}-{self.deterministic_token}"
-
-
-def fused_step(node: Step) -> Any:
-    """Return a node fused with the steps before it, where dask can."""
-    made = node.fuse()
-    return FusedStep(*made.operands) if type(made) is Fused else made

@@ -26,7 +26,8 @@ from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.planned.cells import PartitionLimit
-from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame, Step
+from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
+from safeframe.engine.planned.steps import Step
 from safeframe.engine.rebalance.tasks import (
     PartitionSlice,
     Pieces,

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.delayed import Delayed, delayed
@@ -37,7 +38,7 @@ from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, 
 from safeframe.kernels.order import sorted_union
 from safeframe.sizing.cluster import connected_budget, measure_budget
 from safeframe.sizing.frames import Side, each_once
-from safeframe.sizing.partitions.tasks import KeySlices, each_slice_keys, key_slices, key_tasks, project
+from safeframe.sizing.partitions.tasks import each_slice_keys, key_slices, key_tasks, project
 from safeframe.sizing.planned_cluster import planned_cluster
 
 T = TypeVar("T")
@@ -111,7 +112,7 @@ def gather_key_statistics(
 
     statistics = each_once(sides, ("keys", schema, capacity), count, _nbytes_of)
     counted = [
-        replace(found, counting=_counting(found, key_slices(project(ddf, on), room_nbytes)))
+        replace(found, counting=_counting(ddf, on, found, room_nbytes))
         for found, (ddf, on) in zip(statistics, sides, strict=True)
     ]
     statistics = align_heavy_keys(sides, counted, room_nbytes=room_nbytes)
@@ -129,8 +130,9 @@ def _capacity(room_nbytes: int) -> int:
     return capacity
 
 
-def _counting(keys: KeyStatistics, slices: KeySlices) -> KeyCounting:
+def _counting(ddf: dd.DataFrame, on: tuple[Any, ...], keys: KeyStatistics, room_nbytes: int) -> KeyCounting:
     rows = int(keys.partitions.rows.max(initial=0))
+    slices = key_slices(project(ddf, on), room_nbytes)
     return KeyCounting(
         tasks=key_tasks(len(keys.partitions.rows)),
         slice_rows=min(rows, slices.rows),
