@@ -70,6 +70,21 @@ def key_capacity() -> int:
     return int(setting("key-capacity", options.KEY_CAPACITY))
 
 
+def progress() -> bool | None:
+    """Return whether progress is shown; None for where somebody looks.
+
+    Raises
+    ------
+    ValidationError
+        When the setting is none of true, false and null.
+    """
+    value = dask.config.get("safeframe.progress", None)
+    if value is None or isinstance(value, bool):
+        return value
+    msg = f"The setting safeframe.progress={value!r} is not true, false or null."
+    raise ValidationError(msg, hint="Set null to show progress in terminals and notebooks only.")
+
+
 def partition_nbytes(given: str | int | None) -> int | None:
     """Return the bytes of a partition that an argument names, or else the setting; None where neither does.
 

@@ -30,6 +30,7 @@ __all__ = [
     "layer_of",
     "lowered",
     "operation_arguments",
+    "parts_with_tasks",
     "takes_one_column",
     "task_of",
     "text_lines",
@@ -121,6 +122,20 @@ def every_part(expr: Any) -> Iterator[Any]:
             waiting.extend(one for one in below if isinstance(one, Expr))
         if "hidden" in part._parameters:  # of safeframe's own nodes
             waiting.append(part.operand("hidden").tree)
+
+
+def parts_with_tasks(expr: Any) -> Iterator[Any]:
+    """List the expressions that a graph has tasks of, under their names: not those that are fused into one."""
+    waiting, seen = [expr], set()
+    while waiting:
+        part = waiting.pop()
+        if part._name in seen:
+            continue
+        seen.add(part._name)
+        yield part
+        waiting.extend(part.dependencies())
+        if "hidden" in part._parameters:  # whose output partitions have another name here
+            waiting.extend(part.operand("hidden").tree.dependencies())
 
 
 def fingerprint(expr: Any) -> str:

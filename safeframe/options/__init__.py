@@ -11,5 +11,6 @@ from safeframe.options.exchange import *
 from safeframe.options.files import *
 from safeframe.options.p2p import *
 from safeframe.options.partitions import *
+from safeframe.options.progress import *
 from safeframe.options.statistics import *
 from safeframe.options.workers import *

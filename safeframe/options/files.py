@@ -114,9 +114,6 @@ JOINED_FILE_FRACTION = 0.5
 ROW_GROUP_WIDTH_ROWS = 1024
 """Rows of a partition that are measured, about, to choose the rows of a row group."""
 
-PROGRESS_SECONDS = 5.0
-"""Between two lines of a write's progress."""
-
 LOCAL_BUFFER_NBYTES = 2**20
 """Small writes to a staged file are put together to so much."""
 

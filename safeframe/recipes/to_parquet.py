@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from dask.dataframe.api import new_collection
 
 from safeframe.choices import check_count, check_flags
 from safeframe.engine.parquet.nodes import close_target, open_target
-from safeframe.engine.parquet.progress import WriteProgress, progress_lines
+from safeframe.engine.planned.progress import plan_progress
 from safeframe.errors import ValidationError
 from safeframe.facts.strategies import WriteStrategy
 from safeframe.kernels.parquet.writer_options import Compression
@@ -47,7 +46,7 @@ def to_parquet(
     strategy: WriteStrategy | None = None,
     max_output: str | int | None = None,
     resume: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
     row_group_size: int | None = None,
     **writer_options: Any,
 ) -> Any:
@@ -116,8 +115,9 @@ def to_parquet(
         ``path``, and keep finished files if this run fails. Both sides are read
         and staged again, as a whole.
     progress
-        Whether to print to standard error, every few seconds, how many files
-        and rows are written and the time left. Local paths only.
+        Whether to show on standard error how many tasks, rows and files are
+        done, and the time left. None for the setting ``safeframe.progress``,
+        by which terminals and notebooks show it.
     row_group_size
         See ``row_group_rows``.
     **writer_options
@@ -195,8 +195,9 @@ def to_parquet(
         ignore_divisions=ignore_divisions,
         compute=compute,
         resume=resume,
-        progress=progress,
     )
+    if progress is not None:
+        check_flags(progress=progress)
     check_mappings(
         storage_options=storage_options, custom_metadata=custom_metadata, compute_kwargs=compute_kwargs
     )
@@ -234,16 +235,14 @@ def to_parquet(
     return written
 
 
-def _compute(written: Any, write: PreparedWrite, compute_kwargs: dict[str, Any], *, progress: bool) -> None:
+def _compute(
+    written: Any, write: PreparedWrite, compute_kwargs: dict[str, Any], *, progress: bool | None
+) -> None:
     """Write all files, or leave the target unchanged."""
     target, token = write.target, write.token
     open_target(target, token, write.files, write.known)
     try:
-        with (
-            progress_lines(WriteProgress(target.directory, write.files, write.rows))
-            if progress and target.is_local
-            else contextlib.nullcontext()
-        ):
+        with plan_progress(progress):
             dask.compute(written, **compute_kwargs)
     except BaseException:
         remove_remote(target, write.files)

@@ -10,16 +10,15 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-import dask
 import dask.bag as db
 import numpy as np
 import numpy.typing as npt
-from dask.delayed import delayed
 from dask.sizeof import sizeof
 
 from safeframe import options
 from safeframe.facts.bag import BagSizes
 from safeframe.kernels.bag.values import object_nbytes, pack_values
+from safeframe.progress.tasks import computed, named_tasks
 
 _REFERENCE_NBYTES = 8
 
@@ -35,8 +34,8 @@ def sample_bag(bag: db.Bag) -> BagSizes:
     parts = bag.to_delayed()
     few = min(len(parts), options.BAG_SAMPLE_PARTITIONS)
     chosen = np.unique(np.linspace(0, len(parts) - 1, few).astype(int)).tolist() if parts else []
-    look = delayed(_look_at, pure=False)
-    found: tuple[tuple[int, float, float], ...] = dask.compute(*(look(parts[i]) for i in chosen))
+    looks = named_tasks("sample-items", _look_at, ((parts[i],) for i in chosen))
+    found: tuple[tuple[int, float, float], ...] = computed("sampling items", looks)
     items = sum(n for n, _, _ in found)
     filled = [(size, staged) for n, size, staged in found if n]
     return BagSizes(

@@ -15,7 +15,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -28,6 +27,7 @@ from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile, FrameSource
 from safeframe.facts.keys import Counts
 from safeframe.kernels.columns.rows import rows_have_fixed_width
+from safeframe.progress.tasks import computed
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes, narrowest_column
 from safeframe.sizing.columns.objects import may_be_unwritable, unwritable_columns
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
@@ -154,7 +154,9 @@ def count_partition_rows(ddf: dd.DataFrame) -> Counts:
     array([2, 1])
     """
     narrowest = [narrowest_column(ddf._meta)] if len(ddf._meta.columns) else []
-    counted: tuple[Counts, ...] = dask.compute(*each_partition(ddf[narrowest], _rows, np.concatenate))
+    counted: tuple[Counts, ...] = computed(
+        "counting rows", each_partition(ddf[narrowest], _rows, np.concatenate, step="count-rows")
+    )
     return np.concatenate(counted)
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
-from dask.delayed import delayed
 
 from safeframe.facts.lag import GroupEdges
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.groups import begins_group
 from safeframe.kernels.sort.rows import RowOrder, ordered_keys, rows_in_order
 from safeframe.kernels.sort.sample import KeySample, join_samples, sample_keys, thin
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.partitions.tasks import each_partition, joined_lists
 from safeframe.sizing.sort import sample_size
 from safeframe.units import format_count
@@ -51,9 +50,11 @@ def gather_groups(ddf: dd.DataFrame, groups: RowOrder, order: RowOrder) -> tuple
     **Memory.** A task holds these columns of one partition, in their order besides.
     """
     size, first = sample_size(ddf.npartitions, groups)
-    tasks = each_partition(ddf[list(order.by)], _sample_and_ends, joined_lists, groups, order, first)
-    thinned = [delayed(_thin, pure=False)(task, groups, size) for task in tasks]
-    gathered: tuple[tuple[KeySample, list[_PartEnds]], ...] = dask.compute(*thinned)
+    tasks = each_partition(
+        ddf[list(order.by)], _sample_and_ends, joined_lists, groups, order, first, step="sample-keys"
+    )
+    thinned = named_tasks("sample-keys-thinned", _thin, ((task, groups, size) for task in tasks))
+    gathered: tuple[tuple[KeySample, list[_PartEnds]], ...] = computed("sampling keys", thinned)
     quantiles = join_samples([sample for sample, _ in gathered], groups)
     return quantiles, _edges([part for _, parts in gathered for part in parts], len(groups.by), order)
 

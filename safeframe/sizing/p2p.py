@@ -24,6 +24,7 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Counts, KeyStatistics, ShuffleKeys
 from safeframe.facts.p2p import P2PDisk, P2PFacts, P2PSettings
+from safeframe.progress.tasks import computed
 from safeframe.sizing.cluster import current_client, measure_budget
 from safeframe.sizing.directory import Directory, inspect_directory
 from safeframe.sizing.frames import count_partition_rows, profile_frame
@@ -225,7 +226,11 @@ def _category_nbytes(ddf: dd.DataFrame, partition_rows: Counts) -> int:
         return 0
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[[int(full[0])]][names]
-        counted: tuple[int, ...] = dask.compute(*each_partition(sample, _categories_nbytes, total))
+        counted: tuple[int, ...] = computed(
+            "reading categories",
+            each_partition(sample, _categories_nbytes, total, step="read-categories"),
+            late=True,
+        )
     return sum(counted)
 
 

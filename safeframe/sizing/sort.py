@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import dask
 import dask.dataframe as dd
 import pandas as pd
-from dask.delayed import delayed
 from dask.task_spec import Task
 
 from safeframe import options
@@ -16,6 +14,7 @@ from safeframe._dask.trees import lowered
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder, ordered_keys
 from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, joined_slices, sample_keys, thin
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 from safeframe.sizing.partitions.tasks import (
@@ -44,12 +43,12 @@ def gather_quantiles(ddf: dd.DataFrame, order: RowOrder) -> KeyQuantiles:
     keys = ddf[list(order.by)]
     sliced, own = sliced_parts(keys), own_tasks(lowered(keys.expr.simplify()).fuse())
     if sliced is None or own is None:
-        tasks = each_partition(keys, _sample, joined_lists, order, first)
+        tasks = each_partition(keys, _sample, joined_lists, order, first, step="sample-keys")
     else:
         parts = [_Keys(*part, keys._meta) for part in zip(own, sliced, strict=True)]
-        tasks = grouped_tasks(parts, _sample_slices, joined_lists, (order, first), None)
-    thinned = [delayed(_thin, pure=False)(task, order, size) for task in tasks]
-    gathered: tuple[KeySample, ...] = dask.compute(*thinned)
+        tasks = grouped_tasks(parts, _sample_slices, joined_lists, (order, first), "sample-keys", None)
+    thinned = named_tasks("sample-keys-thinned", _thin, ((task, order, size) for task in tasks))
+    gathered: tuple[KeySample, ...] = computed("sampling keys", thinned)
     return join_samples(gathered, order)
 
 
@@ -68,10 +67,10 @@ def weigh_quantiles(ddf: dd.DataFrame, order: RowOrder, quantiles: KeyQuantiles)
     varying, fixed = varying_columns(ddf._meta)
     fixed += options.WEIGHED_ROW_NBYTES
     wanted = project(ddf, [*order.by, *varying])
-    tasks = each_slice(wanted, _weighed, joined_lists, order, first, varying, fixed)
+    tasks = each_slice(wanted, _weighed, joined_lists, order, first, varying, fixed, step="weigh-keys")
     most = size * -(-ddf.npartitions // len(tasks))
-    thinned = [delayed(thin, pure=False)(task, order, most) for task in tasks]
-    gathered: tuple[KeySample, ...] = dask.compute(*thinned)
+    thinned = named_tasks("weigh-keys-thinned", thin, ((task, order, most) for task in tasks))
+    gathered: tuple[KeySample, ...] = computed("weighing keys", thinned)
     return by_nbytes(gathered, order, quantiles)
 
 

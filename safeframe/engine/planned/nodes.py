@@ -36,6 +36,7 @@ from safeframe._dask.expressions import (
 )
 from safeframe._dask.trees import graph_of, is_lowering, text_lines
 from safeframe.engine.planned.fusion import fused_with_consumer
+from safeframe.engine.planned.progress import graph_made
 from safeframe.engine.planned.sources import check_sources
 from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import begin
@@ -108,11 +109,12 @@ class Planned(Step):
 
     def _hidden(self) -> Hidden:
         plan = self._plan
-        if plan is None:
-            return Hidden(self._concrete())
-        check_sources(plan.sources)
-        self._begin(plan)
-        return Hidden(self._concrete(), plan.sources)
+        if plan is not None:
+            check_sources(plan.sources)
+            self._begin(plan)
+        hidden = Hidden(self._concrete(), None if plan is None else plan.sources)
+        graph_made(str(self._words), hidden.tree, plan)
+        return hidden
 
     def _tune_down(self) -> Any:
         # Before dask's tune pass reaches what comes before: it joins partitions of parquet files that were

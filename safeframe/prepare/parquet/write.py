@@ -43,8 +43,6 @@ class PreparedWrite:
     """Files at the target that the frame is read from, whatever their names."""
     files: int
     """How many files there will be."""
-    rows: int | None
-    """Rows of all files, as far as a plan knows them; None where they were not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +66,6 @@ class _WrittenRows:
 
     @property
     def counted_rows(self) -> int | None:
-        return None
-
-    @property
-    def planned_rows(self) -> int | None:
         return None
 
     def sizes(self) -> _FileSizes:
@@ -106,10 +100,6 @@ class _WrittenBlocks:
         """Rows of all files, to the row."""
         counted: int | None = self.found.merge.counted_rows
         return counted
-
-    @property
-    def planned_rows(self) -> int | None:
-        return int(self.found.plan.output_rows)
 
     def sizes(self) -> _FileSizes:
         write = self.found.write
@@ -193,7 +183,6 @@ def prepare_write(
         token=token,
         known=known,
         files=way.files,
-        rows=way.planned_rows,
     )
 
 

@@ -14,10 +14,10 @@ import dask.dataframe as dd
 import fsspec
 import pandas as pd
 import pyarrow.parquet as pq
-from dask.delayed import delayed
 
 from safeframe import options
 from safeframe._dask.parquet import parquet_source, part_groups
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.partitions.tasks import each_partition, project
 
@@ -64,9 +64,11 @@ def _in_all_footers(ddf: dd.DataFrame, names: Sequence[Any]) -> _Ranges:
         groups[path] = None if known is None or numbers is None else known | set(numbers)
     files = [(path, None if some is None else tuple(sorted(some))) for path, some in groups.items()]
     step = max(1, -(-len(files) // options.KEY_MIN_TASKS))
-    look = delayed(_in_footers, pure=False)
-    looks = (look(source.read.fs, files[at : at + step], tuple(names)) for at in range(0, len(files), step))
-    found: list[dict[Any, IntegerRange | None]] = [one for some in dask.compute(*looks) for one in some]
+    some = ((source.read.fs, files[at : at + step], tuple(names)) for at in range(0, len(files), step))
+    looks = named_tasks("read-footers", _in_footers, some)
+    found: list[dict[Any, IntegerRange | None]] = [
+        one for some in computed("reading footers", looks, late=True) for one in some
+    ]
     ranges = {}
     for name in names:
         own = [one[name] for one in found if name in one]
@@ -103,7 +105,11 @@ def integer_ranges(ddf: dd.DataFrame, names: Sequence[Any], *, in_memory: bool) 
     if not in_memory and n > options.INTEGER_SAMPLES:
         with dask.config.set({"optimization.tune.active": False}):
             frame = frame.partitions[sorted({0, n // 2, n - 1})]
-    looked = dask.compute(*each_partition(frame, _in_partition, _united_ranges))
+    looked = computed(
+        "looking at integers",
+        each_partition(frame, _in_partition, _united_ranges, step="look-at-integers"),
+        late=True,
+    )
     return ranges | _united_ranges(list(looked))
 
 

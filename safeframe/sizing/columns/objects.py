@@ -13,6 +13,7 @@ from safeframe import options
 from safeframe.facts.keys import Counts
 from safeframe.kernels.columns.arrow_dictionaries import has_inner_dictionary
 from safeframe.kernels.columns.object_columns import unwritable_objects
+from safeframe.progress.tasks import computed
 from safeframe.sizing.partitions.tasks import each_partition
 
 
@@ -39,8 +40,10 @@ def unwritable_columns(ddf: dd.DataFrame, partition_rows: Counts) -> dict[Any, s
     chosen = sorted({int(full[0]), int(full[len(full) // 2])})
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[chosen][list(dict.fromkeys(names))]
-        looked: tuple[dict[Any, str], ...] = dask.compute(
-            *each_partition(sample, unwritable_objects_of, _all_found)
+        looked: tuple[dict[Any, str], ...] = computed(
+            "looking at objects",
+            each_partition(sample, unwritable_objects_of, _all_found, step="look-at-objects"),
+            late=True,
         )
     return {**found, **_all_found(list(looked))}
 

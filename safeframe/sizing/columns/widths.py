@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from dask.delayed import delayed
 
 from safeframe import options
 from safeframe._dask.parquet import ParquetSource, parquet_source, part_groups
 from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.parquet.decoded import DecodedSizes, Part, decoded_sizes
 from safeframe.sizing.parquet.slices import PartReader
@@ -125,8 +125,8 @@ def _of_partitions(
     parts = sliced_parts(ddf[names]) if names else None
     if parts is not None:
         chosen = _evenly_chosen(full, 0.0, options.WIDTH_SLICES)
-        look = delayed(_of_first_slice, pure=False)
-        looked = dask.compute(*(look(parts[at]) for at in chosen.tolist()))
+        looks = named_tasks("sample-widths", _of_first_slice, ((parts[at],) for at in chosen.tolist()))
+        looked = computed("sampling widths", looks, late=True)
         # Each stands for its partition, however many rows were looked at.
         found = [(one, rows) for one, rows in zip(looked, partition_rows[chosen], strict=True) if one]
         if found:
@@ -138,8 +138,10 @@ def _of_partitions(
     chosen = _evenly_chosen(full, float(partition_rows[full].mean()) * len(wanted), options.WIDTH_SAMPLES)
     with dask.config.set({"optimization.tune.active": False}):
         sample = ddf.partitions[chosen.tolist()][names]
-        computed = dask.compute(*each_partition(sample, _nbytes, joined_lists))
-    made: list[dict[Any, float]] = [part for some in computed for part in some]
+        looked = computed(
+            "sampling widths", each_partition(sample, _nbytes, joined_lists, step="sample-widths"), late=True
+        )
+    made: list[dict[Any, float]] = [part for some in looked for part in some]
     rows = partition_rows[chosen].astype(np.float64)
     complete = len(chosen) == len(full)
     return {
@@ -233,12 +235,10 @@ def _of_slices(
         )
         for at in chosen.tolist()
     ]
-    look = delayed(_first_rows, pure=False)
     step = options.FOOTERS_AT_ONCE
-    computed = dask.compute(
-        *(look(readers[at : at + step], tuple(names)) for at in range(0, len(readers), step))
-    )
-    rows, widths = (np.concatenate([one[i] for one in computed]) for i in range(2))
+    some = ((readers[at : at + step], tuple(names)) for at in range(0, len(readers), step))
+    looked = computed("sampling widths", named_tasks("sample-widths", _first_rows, some), late=True)
+    rows, widths = (np.concatenate([one[i] for one in looked]) for i in range(2))
     return {name: (rows, widths[:, at]) for at, name in enumerate(names)}
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -22,6 +21,7 @@ from safeframe import options
 from safeframe.errors import SchemaMismatchError
 from safeframe.facts.keys import KeySchema
 from safeframe.kernels.keys.arrow_values import arrow_values
+from safeframe.progress.tasks import computed
 from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.partitions.tasks import each_slice_keys
 
@@ -61,10 +61,12 @@ def bounded_schema(sides: Sequence[Side], schema: KeySchema) -> KeySchema:
 
     def look(frames: Sequence[Side]) -> list[_Spread]:
         parts = [
-            each_slice_keys(ddf, on, _spread_of_slice, _united_spread, _united_spread, on)
+            each_slice_keys(ddf, on, _spread_of_slice, _united_spread, _united_spread, on, step="sample-keys")
             for ddf, on in frames
         ]
-        return [_united_spread(list(found)) for found in dask.compute(*parts)]
+        # One bar for all sides, and a list for each.
+        found = iter(computed("sampling keys", [part for some in parts for part in some]))
+        return [_united_spread([next(found) for _ in some]) for some in parts]
 
     spread = _united_spread(each_once(sides, ("bounds",), look, _nbytes_of))
     some = np.sort(spread.some)

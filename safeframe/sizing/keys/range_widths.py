@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import dask
 import dask.dataframe as dd
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from safeframe import options
 from safeframe.facts.keys import Codes, KeySchema, KeyStatistics
 from safeframe.facts.merge import RangeWidths
 from safeframe.kernels.keys.codes import encode_keys
+from safeframe.progress.tasks import computed
 from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
 from safeframe.sizing.partitions.tasks import each_slice, keys_of, project
 
@@ -46,9 +46,17 @@ def gather_range_widths(ddf: dd.DataFrame, on: Sequence[Any], keys: KeyStatistic
     varying, fixed = varying_columns(ddf._meta)
     starts = _even_ranges(keys)
     tasks = each_slice(
-        project(ddf, [*on, *varying]), _in_ranges, _add, tuple(on), keys.schema, starts, varying, fixed
+        project(ddf, [*on, *varying]),
+        _in_ranges,
+        _add,
+        tuple(on),
+        keys.schema,
+        starts,
+        varying,
+        fixed,
+        step="measure-rows",
     )
-    rows, nbytes = _add(list(dask.compute(*tasks)))
+    rows, nbytes = _add(list(computed("measuring rows", tasks)))
     mean = float(nbytes.sum() / max(rows.sum(), 1.0))
     found = np.where(rows > 0, nbytes / np.maximum(rows, 1.0), mean)
     return RangeWidths(starts=starts, nbytes=found[:-1], null_nbytes=float(found[-1]))

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -36,6 +35,7 @@ from safeframe.kernels.keys.summary import (
 )
 from safeframe.kernels.keys.threshold import SmallestHashes, foreseen_fraction, smallest_of
 from safeframe.kernels.order import sorted_union
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.cluster import connected_budget, measure_budget
 from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.partitions.tasks import each_slice_keys, key_slices, key_tasks, project
@@ -97,14 +97,16 @@ def gather_key_statistics(
                     combine,
                     schema,
                     capacity,
+                    step="count-keys",
                     room_nbytes=room_nbytes,
                     feedback=smallest_of,
                 ),
                 combine,
+                "count-keys",
             )
             for ddf, on in missing
         ]
-        summaries: tuple[KeySummary, ...] = dask.compute(*trees)
+        summaries: tuple[KeySummary, ...] = computed("counting keys", trees)
         return [
             _statistics(summary, on, schema, capacity)
             for summary, (_, on) in zip(summaries, missing, strict=True)
@@ -185,13 +187,22 @@ def align_heavy_keys(
         trees = [
             _tree(
                 each_slice_keys(
-                    ddf, on, count_candidates, _add, _add, schema, wanted, room_nbytes=room_nbytes
+                    ddf,
+                    on,
+                    count_candidates,
+                    _add,
+                    _add,
+                    schema,
+                    wanted,
+                    step="count-heavy-keys",
+                    room_nbytes=room_nbytes,
                 ),
                 _add,
+                "count-heavy-keys",
             )
             for ddf, on in missing
         ]
-        return list(dask.compute(*trees))
+        return list(computed("counting heavy keys", trees))
 
     counted = dict(
         zip(
@@ -213,12 +224,12 @@ def align_heavy_keys(
     ]
 
 
-def _tree(parts: list[Delayed], reduce: Callable[[list[T]], T]) -> Delayed:
+def _tree(parts: list[Delayed], reduce: Callable[[list[T]], T], step: str) -> Delayed:
     """Join results, a few neighbours at a time."""
-    step = delayed(_reduced, pure=False)
     while len(parts) > 1:
         width = options.KEY_COMBINE
-        parts = [step(reduce, parts[at : at + width]) for at in range(0, len(parts), width)]
+        some = [(reduce, parts[at : at + width]) for at in range(0, len(parts), width)]
+        parts = named_tasks(f"{step}-joined", _reduced, some)
     return parts[0]
 
 
@@ -328,13 +339,22 @@ def _name_products(
             trees = [
                 _tree(
                     each_slice_keys(
-                        ddf, on, label_rows, _merged, _merged, schema, missing, room_nbytes=room_nbytes
+                        ddf,
+                        on,
+                        label_rows,
+                        _merged,
+                        _merged,
+                        schema,
+                        missing,
+                        room_nbytes=room_nbytes,
+                        step="name-keys",
                     ),
                     _merged,
+                    "name-keys",
                 )
                 for ddf, on in frames
             ]
-            return list(dask.compute(*trees))
+            return list(computed("naming heavy keys", trees))
 
         what = ("labels", schema, _digest(missing))
         (labels,) = each_once([sides[side]], what, look, lambda found: LABEL_NBYTES * len(found))

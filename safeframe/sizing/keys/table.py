@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import dask.dataframe as dd
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import KeyTable
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.nulls import without_nulls
+from safeframe.progress.tasks import computed
 from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.partitions.tasks import each_slice_keys, total
 from safeframe.units import format_count
@@ -133,7 +133,16 @@ def count_unmatched(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, pre
         # Sent once to each worker, rather than with each task.
         bits = delayed(presence, pure=False)
         return [
-            total(list(dask.compute(*each_slice_keys(*frame, _count_unmatched, total, total, schema, bits))))
+            total(
+                list(
+                    computed(
+                        "counting unmatched rows",
+                        each_slice_keys(
+                            *frame, _count_unmatched, total, total, schema, bits, step="count-unmatched"
+                        ),
+                    )
+                )
+            )
             for frame in frames
         ]
 
@@ -146,8 +155,17 @@ def _keys_of(ddf: dd.DataFrame, on: Sequence[Any], schema: KeySchema, most: int)
         return [
             _united_keys(
                 list(
-                    dask.compute(
-                        *each_slice_keys(*frame, _keys_of_partition, _united_keys, _united_keys, schema, most)
+                    computed(
+                        "looking at keys",
+                        each_slice_keys(
+                            *frame,
+                            _keys_of_partition,
+                            _united_keys,
+                            _united_keys,
+                            schema,
+                            most,
+                            step="look-at-keys",
+                        ),
                     )
                 )
             )

@@ -11,16 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from dask.delayed import delayed
 
 from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.kernels.parquet.footer import ChunkSize, GroupSize, group_sizes
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.columns.fixed_widths import NULL_BIT, arrow_nbytes
 
 _TAIL_NBYTES = 2**16
@@ -71,10 +70,10 @@ def decoded_sizes(
     -----
     **Eager**: ``options.FOOTERS_AT_ONCE`` footers a task, and nothing but footers.
     """
-    look = delayed(_in_footers, pure=False)
     step = options.FOOTERS_AT_ONCE
-    looks = [look(fs, parts[at : at + step], columns) for at in range(0, len(parts), step)]
-    found: list[DecodedSizes] = list(dask.compute(*looks))
+    some = ((fs, parts[at : at + step], columns) for at in range(0, len(parts), step))
+    looks = named_tasks("read-footers", _in_footers, some)
+    found: list[DecodedSizes] = list(computed("reading footers", looks, late=True))
     return DecodedSizes(
         partition=np.concatenate([one.partition for one in found]),
         group=np.concatenate([one.group for one in found]),

@@ -12,14 +12,13 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import dask
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dask.delayed import delayed
 
 from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart
 from safeframe.kernels.parquet.thrift import read_varint, signed
+from safeframe.progress.tasks import computed, named_tasks
 
 
 def column_nbytes(
@@ -114,10 +113,9 @@ def files_nbytes(files: Sequence[TablePart]) -> tuple[int, int]:
     if not files:
         return 0, 0
     step = max(1, len(files) // options.READER_FILES)
-    look = delayed(_file_nbytes, pure=False)
-    found: Sequence[tuple[int, int]] = dask.compute(
-        *(look(_Hidden(file)) for file in files[::step][: options.READER_FILES])
-    )
+    some = ((_Hidden(file),) for file in files[::step][: options.READER_FILES])
+    looks = named_tasks("read-pages", _file_nbytes, some)
+    found: Sequence[tuple[int, int]] = computed("reading a few files", looks, late=True)
     return max(at_once for at_once, _ in found), max(few for _, few in found)
 
 

@@ -15,19 +15,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask
 import dask.dataframe as dd
 import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dask.delayed import delayed
 
 from safeframe import options
 from safeframe._dask.parquet import parquet_source, part_groups, reader_of_tables, source_rows
 from safeframe.errors import RowConservationError
 from safeframe.facts.keys import Counts
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
 from safeframe.units import format_count
@@ -192,8 +191,8 @@ def sliced_parquet(ddf: dd.DataFrame) -> SlicedParquet | None:
     # A footer is read once for each file; a part without row groups has all of its file.
     paths = sorted({part["piece"][0] for part in parts})
     step = max(1, -(-len(paths) // options.KEY_MIN_TASKS))
-    look = delayed(_group_rows, pure=False)
-    found = dask.compute(*(look(read.fs, paths[at : at + step]) for at in range(0, len(paths), step)))
+    some = ((read.fs, paths[at : at + step]) for at in range(0, len(paths), step))
+    found = computed("reading footers", named_tasks("read-footers", _group_rows, some), late=True)
     of_file = dict(zip(paths, [rows for some in found for rows in some], strict=True))
     groups = tuple(
         tuple(range(len(of_file[part["piece"][0]]))) if chosen is None else chosen

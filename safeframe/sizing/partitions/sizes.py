@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
-from dask.delayed import delayed
 
 from safeframe import options
 from safeframe.facts.keys import Counts
 from safeframe.facts.rebalance import PartitionSizes
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.parquet.slices import PartReader, SlicedParquet, footer_rows
 from safeframe.sizing.partitions.row_nbytes import FRAME_NBYTES, row_sizes
@@ -167,8 +166,9 @@ def _pass(
     ddf: dd.DataFrame, meta: pd.DataFrame, target: int | None, count: int, keyed: bool
 ) -> list[_PartSizes]:
     wanted = _Wanted(meta=ddf._meta, target_nbytes=target, places=count, keyed=keyed)
-    found: tuple[list[_PartSizes], ...] = dask.compute(
-        *each_partition(ddf, _look_at_partition, joined_lists, wanted)
+    found: tuple[list[_PartSizes], ...] = computed(
+        "measuring rows",
+        each_partition(ddf, _look_at_partition, joined_lists, wanted, step="measure-rows"),
     )
     return joined_lists(list(found))
 
@@ -178,8 +178,8 @@ def _slice_pass(
 ) -> list[_PartSizes]:
     narrow = source.projected(source.variable)
     wanted = _Wanted(meta=meta[source.variable], target_nbytes=target, places=count, keyed=False)
-    look = delayed(_look_at_slices, pure=False)
-    return list(dask.compute(*(look(reader, wanted) for reader in narrow.readers())))
+    looks = named_tasks("measure-rows", _look_at_slices, ((reader, wanted) for reader in narrow.readers()))
+    return list(computed("measuring rows", looks))
 
 
 def _look_at_partition(frame: pd.DataFrame, wanted: _Wanted) -> list[_PartSizes]:

@@ -20,11 +20,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import dask
 import dask.dataframe as dd
 import pandas as pd
-from dask.delayed import Delayed, delayed
+from dask.delayed import Delayed
 from dask.task_spec import Task
 
 from safeframe import options
 from safeframe._dask.trees import layer_of
+from safeframe.progress.tasks import named_tasks
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 
@@ -70,6 +71,7 @@ def each_partition(
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     *args: Any,
+    step: str,
     feedback: Callable[[T], Any] | None = None,
 ) -> list[Delayed]:
     """Call ``function(partition, *args)`` on every partition, and reduce neighbours within a task.
@@ -84,6 +86,8 @@ def each_partition(
         Joins results of neighbouring partitions, in order.
     *args
         Further arguments of ``function``.
+    step
+        The words that the tasks' keys begin with, as in ``count-rows``.
     feedback
         What ``function`` gets of the results so far, as one more argument, a list:
         of the first few tasks, which all others wait for, and of the partitions
@@ -104,8 +108,8 @@ def each_partition(
         graph, keys = dict(optimised.__dask_graph__()), optimised.__dask_keys__()
         if not all(stands_alone(graph[key]) for key in keys):
             made = optimised.to_delayed(optimize_graph=False)
-            return _tasks_of(made, function, reduce, args, feedback)
-    return grouped_tasks([PartitionTask(graph[key]) for key in keys], function, reduce, args, feedback)
+            return _tasks_of(made, function, reduce, args, step, feedback)
+    return grouped_tasks([PartitionTask(graph[key]) for key in keys], function, reduce, args, step, feedback)
 
 
 def each_slice(
@@ -113,6 +117,7 @@ def each_slice(
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     *args: Any,
+    step: str,
     of_slices: Callable[[list[T]], T] | None = None,
     nbytes: int = options.SLICE_NBYTES,
     feedback: Callable[[T], Any] | None = None,
@@ -121,7 +126,7 @@ def each_slice(
 
     Parameters
     ----------
-    ddf, function, reduce, *args, feedback
+    ddf, function, reduce, *args, step, feedback
         As for :func:`each_partition`. A partition that has to be made whole is one slice.
     of_slices
         Joins results of slices of one partition, in order; ``reduce`` by default.
@@ -130,9 +135,9 @@ def each_slice(
     """
     parts = sliced_parts(ddf)
     if parts is None:
-        return each_partition(ddf, function, reduce, *args, feedback=feedback)
+        return each_partition(ddf, function, reduce, *args, step=step, feedback=feedback)
     slices = [Slices(part, ddf._meta, nbytes) for part in parts]
-    return grouped_tasks(slices, _over_slices, reduce, (function, of_slices or reduce, *args), feedback)
+    return grouped_tasks(slices, _over_slices, reduce, (function, of_slices or reduce, *args), step, feedback)
 
 
 def each_slice_keys(
@@ -142,6 +147,7 @@ def each_slice_keys(
     of_slices: Callable[[list[T]], T],
     reduce: Callable[[list[T]], T],
     *args: Any,
+    step: str,
     room_nbytes: int | None = None,
     feedback: Callable[[T], Any] | None = None,
 ) -> list[Delayed]:
@@ -149,7 +155,7 @@ def each_slice_keys(
 
     Parameters
     ----------
-    ddf, function, of_slices, reduce, *args, feedback
+    ddf, function, of_slices, reduce, *args, step, feedback
         As for :func:`each_slice`.
     on
         The key columns, or index levels.
@@ -167,6 +173,7 @@ def each_slice_keys(
         tuple(on),
         slices.rows,
         *args,
+        step=step,
         of_slices=of_slices,
         nbytes=slices.nbytes,
         feedback=feedback,
@@ -262,12 +269,13 @@ def grouped_tasks(
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
+    step: str,
     feedback: Callable[[T], Any] | None,
 ) -> list[Delayed]:
     """Call ``function(partition, *args)`` on partitions that are made within our tasks, several in each; see :func:`each_partition`."""
     size = _group_size(len(parts))
     groups = [PartitionTasks(parts[at : at + size]) for at in range(0, len(parts), size)]
-    return _tasks_of(groups, function, reduce, args, feedback)
+    return _tasks_of(groups, function, reduce, args, step, feedback)
 
 
 def _group_size(parts: int) -> int:
@@ -318,18 +326,20 @@ def _tasks_of(
     function: Callable[..., T],
     reduce: Callable[[list[T]], T],
     args: tuple[Any, ...],
+    step: str,
     feedback: Callable[[T], Any] | None,
 ) -> list[Delayed]:
     """Return a task for each group of partitions."""
-    run = delayed(_run, pure=False)
     first, others = groups[: options.KEY_FIRST_TASKS], groups[options.KEY_FIRST_TASKS :]
-    tasks = [run(group, function, reduce, args, feedback, []) for group in first]
+    tasks = named_tasks(step, _run, [(group, function, reduce, args, feedback, []) for group in first])
     told: Any = []
     if feedback is not None and len(others):
         # The first tasks are done at about the same time.
-        tell = delayed(feedback, pure=False)
-        told = delayed(list, pure=False)([tell(task) for task in tasks])
-    return tasks + [run(group, function, reduce, args, feedback, told) for group in others]
+        told = named_tasks(f"{step}-told", feedback, [(task,) for task in tasks])
+        (told,) = named_tasks(f"{step}-told", list, [(told,)])
+    return tasks + named_tasks(
+        step, _run, [(group, function, reduce, args, feedback, told) for group in others]
+    )
 
 
 def _run(

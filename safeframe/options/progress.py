@@ -1,0 +1,19 @@
+"""How often progress is shown, and asked for."""
+
+PROGRESS_TERMINAL_SECONDS = 0.1
+"""Between two drawings in a terminal, which costs a millisecond or two."""
+
+PROGRESS_NOTEBOOK_SECONDS = 0.5
+"""Between two drawings in a notebook, each of which is a message to the browser."""
+
+PROGRESS_SECONDS = 5.0
+"""Between two lines where nobody draws over them."""
+
+PROGRESS_POLL_SECONDS = 0.4
+"""Between two questions to a scheduler, each a few hundred bytes."""
+
+PROGRESS_LATE_SECONDS = 1.0
+"""What a short look at files or partitions takes at most before it is shown."""
+
+PROGRESS_BAR_WIDTH = 14
+"""Columns of a bar in a terminal; label and numbers have the rest of 80."""
