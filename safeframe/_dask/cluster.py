@@ -1,7 +1,8 @@
 """What workers, nannies and schedulers hold, where distributed documents no name for it.
 
 Covers: memory limits and fractions of a worker, its plugins, root tasks of a
-scheduler; the client, or the threads, that a compute would use.
+scheduler, its pages and what it knows of workers' memory; the client, or the
+threads, that a compute would use.
 Does not cover: what the values should be (``deploy.settings``), P2P (``p2p``).
 
 ``Client.scheduler_info``, which is public, has a worker's memory limit and threads,
@@ -22,11 +23,14 @@ from distributed import Client
 
 __all__ = [
     "client_of_compute",
+    "has_plugin",
     "local_threads",
     "memory_fractions",
     "memory_limit_nbytes",
     "remove_plugin",
+    "resident_nbytes_of_workers",
     "root_tasks_per_thread",
+    "serve_page",
     "set_memory_fraction",
     "set_root_tasks_per_thread",
 ]
@@ -66,6 +70,24 @@ def root_tasks_per_thread(scheduler: Any) -> float:
 def set_root_tasks_per_thread(scheduler: Any, value: float) -> None:
     """Set that on a scheduler that runs; not to or from infinity, which it counts tasks by."""
     scheduler.WORKER_SATURATION = value
+
+
+def has_plugin(scheduler: Any, name: str) -> bool:
+    """Whether a scheduler has a plugin of that name."""
+    return name in scheduler.plugins
+
+
+def resident_nbytes_of_workers(scheduler: Any) -> dict[str, tuple[str, int, int]]:
+    """Return each worker's name, its limit, 0 for none, and its resident memory, by its address."""
+    return {
+        address: (str(worker.name), worker.memory_limit or 0, int(worker.memory.process))
+        for address, worker in scheduler.workers.items()
+    }
+
+
+def serve_page(scheduler: Any, path: str, handler: type, arguments: dict[str, Any]) -> None:
+    """Have a scheduler that runs serve one more page beside its dashboard."""
+    scheduler.http_application.add_handlers(".*$", [(path, handler, arguments)])
 
 
 def client_of_compute() -> Client | None:

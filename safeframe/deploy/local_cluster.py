@@ -12,6 +12,7 @@ from typing import Any
 import distributed
 
 from safeframe.choices import check_count
+from safeframe.deploy.dashboard import MemoryWatch
 from safeframe.deploy.nanny import SmallWorkerNanny, saturation
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.units import parse_nbytes
@@ -56,6 +57,9 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
     and inherits them. Values that you have set in the environment, in
     ``dask.config`` or in an argument are kept.
 
+    The dashboard has a page ``/safeframe`` more: each worker's memory beside
+    what the plan that runs has projected.
+
     Examples
     --------
     >>> import safeframe, distributed
@@ -90,7 +94,7 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
                 "nanny from safeframe.deploy.nanny.SmallWorkerNanny."
             )
             raise UnsupportedError(msg, hint=hint)
-        plugins = [*saturation(), *(scheduler_kwargs or {}).get("plugins", ())]
+        plugins = [*saturation(), MemoryWatch(), *(scheduler_kwargs or {}).get("plugins", ())]
         super().__init__(
             n_workers=n_workers,
             threads_per_worker=threads_per_worker,

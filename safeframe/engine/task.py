@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import distributed
 
+from safeframe.engine.announced import log_plan, tell_scheduler
 from safeframe.errors import RowConservationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.allocator import keep_pages, trim
@@ -75,7 +76,9 @@ def begin(plan: Plan) -> None:
 
 
 def announce(plan: Plan) -> None:
-    """Call the listeners with a plan that is about to run; the same one may be announced again."""
+    """Tell the log, the scheduler and the listeners of a plan that is about to run; the same one may be announced again."""
+    log_plan(plan)
+    tell_scheduler(plan)
     with _lock:
         listeners = tuple(_listeners)
     for listener in listeners:

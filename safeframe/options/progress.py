@@ -1,4 +1,4 @@
-"""How often progress is shown, and asked for."""
+"""How often progress and the dashboard's page are shown, and asked for."""
 
 PROGRESS_TERMINAL_SECONDS = 0.1
 """Between two drawings in a terminal, which costs a millisecond or two."""
@@ -17,3 +17,12 @@ PROGRESS_LATE_SECONDS = 1.0
 
 PROGRESS_BAR_WIDTH = 14
 """Columns of a bar in a terminal; label and numbers have the rest of 80."""
+
+DASHBOARD_REFRESH_SECONDS = 2
+"""Between two loads of the dashboard's page."""
+
+DASHBOARD_LOOK_SECONDS = 0.5
+"""Between two looks at what workers have reported, as often as they do."""
+
+DASHBOARD_PLANS = 12
+"""Plans that the dashboard's page lists."""

@@ -78,7 +78,12 @@ class _PlanBars:
         if plan is not None:
             self._plans.setdefault(recipe, plan)
         # Names of the user's own steps may have the same words.
-        own = (part for part in parts_with_tasks(tree) if type(part).__module__.startswith("safeframe."))
+        # The output partitions of the recipe itself get other names from what takes them, and are shown with that.
+        own = (
+            part
+            for part in parts_with_tasks(tree)
+            if part is not tree and type(part).__module__.startswith("safeframe.")
+        )
         found = [(step, part) for part in own if (step := _step(key_split(part._name))) is not None]
         for step, part in sorted(found, key=lambda one: _STEPS.index(one[0])):
             if part._name not in self._known:
