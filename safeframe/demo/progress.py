@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import dask
 from distributed import LocalCluster, SchedulerPlugin
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -58,7 +59,8 @@ def progress_bar(cluster: LocalCluster, console: Console, label: str) -> Iterato
         TextColumn("tasks"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    # Two of them would draw over each other.
+    with dask.config.set({"safeframe.progress": False}), Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=None)
 
         def follow() -> None:

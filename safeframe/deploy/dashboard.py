@@ -194,7 +194,7 @@ h1 {{ font-size: 1.3rem; }} h2 {{ font-size: 1.05rem; margin-top: 2rem; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; white-space: nowrap; }}
-th[scope=row], td:last-child, th:last-child, caption {{ text-align: left; }}
+th:first-child, td:last-child, th:last-child, caption {{ text-align: left; }}
 td:last-child {{ width: 40%; min-width: 10rem; white-space: normal; }}
 ul {{ margin: 0; padding-left: 1rem; }}
 .bar {{ position: relative; height: 1.1rem; background: var(--line); border-radius: 3px; }}

@@ -170,6 +170,7 @@ def computed(label: str, tasks: Sequence[Delayed], *, late: bool = False) -> tup
     >>> computed("adding", [dask.delayed(sum)([1, 2])])
     (3,)
     """
+    logger.debug("%s: %d results", label, len(tasks))
     with progress() as board:
         if not board.is_seen:
             return tuple(dask.compute(*tasks))

@@ -91,3 +91,18 @@ def test_a_setting_that_makes_no_sense_is_said_by_its_name(name: str, value: Any
         pytest.raises(ValidationError, match=rf"safeframe\.{name}=(.|\n)*Hint: "),
     ):
         merge(left, right, on="k", strategy="staged")
+
+
+@pytest.mark.parametrize("value", [True, False, None])
+def test_progress_is_one_of_three(value: bool | None) -> None:
+    with dask.config.set({"safeframe.progress": value}):
+        assert config.progress() is value
+
+
+@pytest.mark.parametrize("value", ["auto", 1, 0.5])
+def test_progress_that_is_none_of_them_is_refused(value: Any) -> None:
+    with (
+        dask.config.set({"safeframe.progress": value}),
+        pytest.raises(ValidationError, match=r"safeframe\.progress="),
+    ):
+        config.progress()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import TypeVar
 import psutil
 
 from safeframe.engine.storage.private_directory import is_own
+
+logger = logging.getLogger(__name__)
 
 LeftT = TypeVar("LeftT")
 ClaimT = TypeVar("ClaimT")
@@ -125,6 +128,7 @@ def sweep(
     for one in left:
         claimed = claim(one)
         if claimed is not None:
+            logger.info("Removing what a process left that no longer lives: %s", one)
             remove(one, claimed)
 
 
