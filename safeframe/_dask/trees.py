@@ -30,7 +30,7 @@ __all__ = [
     "layer_of",
     "lowered",
     "operation_arguments",
-    "parts_with_tasks",
+    "own_steps",
     "takes_one_column",
     "task_of",
     "text_lines",
@@ -124,18 +124,27 @@ def every_part(expr: Any) -> Iterator[Any]:
             waiting.append(part.operand("hidden").tree)
 
 
-def parts_with_tasks(expr: Any) -> Iterator[Any]:
-    """List the expressions that a graph has tasks of, under their names: not those that are fused into one."""
-    waiting, seen = [expr], set()
+def own_steps(expr: Any, package: str) -> list[tuple[str, int]]:
+    """Return name and number of partitions of each expression below one that is of a package's classes and has tasks.
+
+    Those that are fused into one have no tasks of their own.
+    """
+    waiting, seen, found = [*_before(expr)], {expr._name}, []
     while waiting:
         part = waiting.pop()
         if part._name in seen:
             continue
         seen.add(part._name)
-        yield part
-        waiting.extend(part.dependencies())
-        if "hidden" in part._parameters:  # whose output partitions have another name here
-            waiting.extend(part.operand("hidden").tree.dependencies())
+        if type(part).__module__.startswith(f"{package}."):
+            found.append((part._name, part.npartitions))
+        waiting.extend(_before(part))
+    return found
+
+
+def _before(expr: Any) -> list[Any]:
+    """Return what an expression needs to be there; of what dask does not look into what is needed in turn."""
+    hidden = expr.operand("hidden").tree.dependencies() if "hidden" in expr._parameters else []
+    return [*expr.dependencies(), *hidden]
 
 
 def fingerprint(expr: Any) -> str:

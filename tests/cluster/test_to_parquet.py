@@ -51,7 +51,8 @@ def test_progress_is_announced(tmp_path, capsys):
         to_parquet(merged(tmp_path), tmp_path / "out", progress=True)
     lines = capsys.readouterr().err.splitlines()
     assert lines[-2:] == [
-        "merge: staging: 100%, 6 of 6 tasks, 4,050 of 4,050 rows",
+        "merge: stage: 100%, 4,050/4,050 rows, 63.3/63.3 KiB",
+        "write: 100%, 1/1 files, 4,000/4,000 rows",
     ]
 
 

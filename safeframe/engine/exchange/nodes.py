@@ -25,6 +25,7 @@ from distributed import Future
 
 from safeframe import options
 from safeframe._dask.expressions import Blockwise, FromGraph
+from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import layer_of, lowered
 from safeframe.engine.exchange.again import seal_coarse, stage_again
 from safeframe.engine.exchange.runs import start_run
@@ -32,7 +33,6 @@ from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.names import recipe_of, seal_key, step_name
 from safeframe.engine.planned.nodes import GivenOutput
-from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns

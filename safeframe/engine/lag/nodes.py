@@ -22,6 +22,7 @@ import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise
+from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import in_memory, part_of, staged_cells
 from safeframe.engine.lag.tasks import (
@@ -35,7 +36,6 @@ from safeframe.engine.lag.tasks import (
 )
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.nodes import GivenOutput, Planned, PlannedFrame
-from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.sort.tasks import OrderRequest, SortSpec
 from safeframe.facts.lag import Halo, HaloGroups, LagRun, P2PGroups, StagedGroups, WholeGroups
 from safeframe.facts.plan import Plan

@@ -21,6 +21,7 @@ import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise
+from safeframe._dask.steps import Step, fused_step
 from safeframe.engine.exchange.nodes import Seal, part_of, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.broadcast_tasks import (
@@ -37,7 +38,6 @@ from safeframe.engine.names import seal_key
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.planned.rows import PlannedRows
-from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.storage.local import STAGED
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import StageTasks

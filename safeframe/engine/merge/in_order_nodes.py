@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from dask.task_spec import List, Task, TaskRef
 
+from safeframe._dask.steps import Step
 from safeframe.engine.exchange.nodes import part_of
 from safeframe.engine.merge.in_order_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.engine.names import seal_key
-from safeframe.engine.planned.steps import Step
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.layout import OrderedLayout, ShardLayout, TouchedParts
 from safeframe.kernels.changed_data import data_changed

@@ -15,10 +15,10 @@ from typing import Any
 
 from dask.task_spec import Task, TaskRef
 
+from safeframe._dask.steps import Step
 from safeframe.engine.merge.tasks import MovedMerge, MovedSide, moved_cell
 from safeframe.engine.p2p.nodes import send_shards
 from safeframe.engine.planned.cells import PartitionLimit
-from safeframe.engine.planned.steps import Step
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import P2PMerge
 from safeframe.facts.plan import Plan

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 from dask.task_spec import Task, TaskRef
 
+from safeframe._dask.steps import Step
 from safeframe.engine.exchange.nodes import WholePart, parts_in_tasks
 from safeframe.engine.merge.broadcast_nodes import ProbeFacts, probe_and_build
 from safeframe.engine.merge.broadcast_tasks import joined_with
 from safeframe.engine.planned.cells import CellMaker, PartitionLimit
 from safeframe.engine.planned.rows import PartRows, check_rows
-from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import use_worker
 from safeframe.facts.merge import SlicedMerge
 from safeframe.kernels.columns.categories import with_same_categories

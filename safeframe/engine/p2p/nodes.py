@@ -20,12 +20,12 @@ from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise, Expr
 from safeframe._dask.p2p import DataFrameShuffleSpec, P2PBarrierTask, ShuffleId, barrier_key
+from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
 from safeframe.engine.names import recipe_of
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm
 from safeframe.engine.p2p.settings import set_buffers
 from safeframe.engine.p2p.tasks import receive_shard, send_partition, settle
-from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.p2p import P2PSettings
 from safeframe.facts.plan import Plan

@@ -11,6 +11,7 @@ from dask.task_spec import List, Task, TaskRef
 from dask.utils import key_split
 
 from safeframe._dask.expressions import Blockwise, Projection
+from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
 from safeframe.engine.parquet.commit import Begun, commit, local_entries
 from safeframe.engine.parquet.entries import generation_of
@@ -21,7 +22,6 @@ from safeframe.engine.parquet.tasks import WriteCell, write_file
 from safeframe.engine.parquet.without_rows import joined_files
 from safeframe.engine.planned.cells import CellMaker
 from safeframe.engine.planned.nodes import Cells, Hidden, Planned
-from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
 

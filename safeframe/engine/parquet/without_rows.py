@@ -20,6 +20,7 @@ from dask.base import tokenize
 from dask.task_spec import Task, TaskRef
 
 from safeframe._dask.expressions import Expr
+from safeframe._dask.steps import Step
 from safeframe.engine.exchange.fetch import fetch
 from safeframe.engine.exchange.nodes import Seal, stage
 from safeframe.engine.exchange.runs import start_run
@@ -31,7 +32,6 @@ from safeframe.engine.parquet.resume import as_divided_before
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
 from safeframe.engine.parquet.tasks import WrittenFile, arrow_table, conversion_error, put_file
 from safeframe.engine.planned.cells import PartitionLimit
-from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.merge import WritePlan

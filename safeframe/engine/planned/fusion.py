@@ -14,8 +14,8 @@ import functools
 from typing import Any
 
 from safeframe._dask.expressions import Blockwise, Fused, Partitions, PartitionsFiltered
+from safeframe._dask.steps import fused_words
 from safeframe._dask.trees import is_concrete
-from safeframe.engine.planned.steps import fused_words
 
 
 class FusedCells(Fused):  # type: ignore[misc]

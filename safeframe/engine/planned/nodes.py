@@ -34,11 +34,11 @@ from safeframe._dask.expressions import (
     Projection,
     determine_column_projection,
 )
-from safeframe._dask.trees import graph_of, is_lowering, text_lines
+from safeframe._dask.steps import Step
+from safeframe._dask.trees import graph_of, is_lowering, own_steps, text_lines
 from safeframe.engine.planned.fusion import fused_with_consumer
 from safeframe.engine.planned.progress import graph_made
 from safeframe.engine.planned.sources import check_sources
-from safeframe.engine.planned.steps import Step
 from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.plan import Plan
@@ -113,7 +113,7 @@ class Planned(Step):
             check_sources(plan.sources)
             self._begin(plan)
         hidden = Hidden(self._concrete(), None if plan is None else plan.sources)
-        graph_made(str(self._words), hidden.tree, plan)
+        graph_made(str(self._words), functools.partial(own_steps, hidden.tree, "safeframe"), plan)
         return hidden
 
     def _tune_down(self) -> Any:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from dask.utils import key_split
 
-from safeframe._dask.trees import parts_with_tasks
 from safeframe.facts.plan import Plan
 from safeframe.progress.bar import Bar
 from safeframe.progress.board import Board, progress
@@ -21,28 +19,30 @@ from safeframe.progress.tasks import TaskBars, followed
 _STEPS = ("stage", "send", "side", "table", "partition", "edges", "slice", "totals", "output", "write")
 """Words of the steps that have several tasks, in their order; others are over in a moment."""
 
-Listener = Callable[[str, Any, Plan | None], None]
+Steps = Callable[[], list[tuple[str, int]]]
+Listener = Callable[[str, Steps, Plan | None], None]
 
 _lock = threading.Lock()
 _listeners: list[Listener] = []
 
 
-def graph_made(recipe: str, tree: Any, plan: Plan | None) -> None:
+def graph_made(recipe: str, steps: Steps, plan: Plan | None) -> None:
     """Tell who waits for it that a recipe has been made concrete, for a graph.
 
     Parameters
     ----------
     recipe
         The first word of its tasks' names.
-    tree
-        The expression.
+    steps
+        Gives the name of the tasks, and how many there are, of each step before the recipe's output partitions: these
+        get other names from what takes them, and are shown with that.
     plan
         The plan that it runs by, if any.
     """
     with _lock:
         listeners = tuple(_listeners)
     for listener in listeners:
-        listener(recipe, tree, plan)
+        listener(recipe, steps, plan)
 
 
 @contextmanager
@@ -73,25 +73,19 @@ class _PlanBars:
         self._bars: dict[str, Bar] = {}
         self._known: set[str] = set()
 
-    def add(self, recipe: str, tree: Any, plan: Plan | None) -> None:
+    def add(self, recipe: str, steps: Steps, plan: Plan | None) -> None:
         """Show the steps of a recipe, and of those before it that are not shown yet."""
         if plan is not None:
             self._plans.setdefault(recipe, plan)
-        # Names of the user's own steps may have the same words.
-        # The output partitions of the recipe itself get other names from what takes them, and are shown with that.
-        own = (
-            part
-            for part in parts_with_tasks(tree)
-            if part is not tree and type(part).__module__.startswith("safeframe.")
-        )
-        found = [(step, part) for part in own if (step := _step(key_split(part._name))) is not None]
-        for step, part in sorted(found, key=lambda one: _STEPS.index(one[0])):
-            if part._name not in self._known:
-                self._known.add(part._name)
-                self._show(part, step)
+        found = [(name, n_tasks, _step(key_split(name))) for name, n_tasks in steps()]
+        for step in _STEPS:
+            for name, n_tasks, its_step in found:
+                if its_step == step and name not in self._known:
+                    self._known.add(name)
+                    self._show(name, n_tasks, step)
 
-    def _show(self, part: Any, step: str) -> None:
-        words = key_split(part._name)
+    def _show(self, name: str, n_tasks: int, step: str) -> None:
+        words = key_split(name)
         recipe = words.split("-")[0]
         label = step if step == "write" else f"{recipe}: {step}"
         if label not in self._bars:
@@ -100,8 +94,8 @@ class _PlanBars:
             self._bars[label] = self._board.add(bar)
         bar = self._bars[label]
         # As far as is known before a scheduler has the graph: those that nobody needs are not in it.
-        bar.update(0, (bar.total or 0) + part.npartitions)
-        self.tasks.show(part._name, bar)
+        bar.update(0, (bar.total or 0) + n_tasks)
+        self.tasks.show(name, bar)
 
 
 def _step(words: str) -> str | None:

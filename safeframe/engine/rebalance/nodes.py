@@ -22,12 +22,12 @@ import numpy.typing as npt
 import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
+from safeframe._dask.steps import Step
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
-from safeframe.engine.planned.steps import Step
 from safeframe.engine.rebalance.tasks import (
     PartitionSlice,
     Pieces,

@@ -19,12 +19,12 @@ from typing import Any, assert_never
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise
+from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import staged_cells
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
 from safeframe.engine.planned.rows import PlannedOrder
-from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.engine.sort.tasks import (
     OrderRequest,
     SortSpec,

@@ -18,9 +18,9 @@ from dask.task_spec import List, Task, TaskRef
 
 from safeframe import options
 from safeframe._dask.expressions import Blockwise, Expr
+from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
 from safeframe.engine.planned.nodes import Planned
-from safeframe.engine.planned.steps import Step, fused_step
 from safeframe.facts.merge import How
 from safeframe.kernels.merge.group_totals import (
     GroupedTotals,

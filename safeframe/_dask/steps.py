@@ -1,6 +1,9 @@
 """Expressions whose keys begin with the words of their recipe and their step.
 
 Covers: naming a node; naming what dask fuses into one task.
+
+dask documents neither how an expression is named nor what the first words of a key are for;
+a scheduler takes both from there, and there is no other way to them.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from typing import Any, ClassVar
 from dask.utils import key_split
 
 from safeframe._dask.expressions import Expr, Fused
+
+__all__ = ["FusedStep", "Step", "fused_step", "fused_words"]
 
 _FUSED_WORDS = 5
 
