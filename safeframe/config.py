@@ -71,18 +71,9 @@ def key_capacity() -> int:
 
 
 def progress() -> bool | None:
-    """Return whether progress is shown; None for where somebody looks.
-
-    Raises
-    ------
-    ValidationError
-        When the setting is none of true, false and null.
-    """
-    value = dask.config.get("safeframe.progress", None)
-    if value is None or isinstance(value, bool):
-        return value
-    msg = f"The setting safeframe.progress={value!r} is not true, false or null."
-    raise ValidationError(msg, hint="Set null to show progress in terminals and notebooks only.")
+    """Return whether progress is shown; None for where somebody looks."""
+    value = setting("progress")
+    return None if value is None else bool(value)
 
 
 def partition_nbytes(given: str | int | None) -> int | None:
