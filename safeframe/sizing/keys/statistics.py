@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.delayed import Delayed, delayed
@@ -38,7 +37,7 @@ from safeframe.kernels.order import sorted_union
 from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.cluster import connected_budget, measure_budget
 from safeframe.sizing.frames import Side, each_once
-from safeframe.sizing.partitions.tasks import each_slice_keys, key_slices, key_tasks, project
+from safeframe.sizing.partitions.tasks import KeySlices, each_slice_keys, key_slices, key_tasks, project
 from safeframe.sizing.planned_cluster import planned_cluster
 
 T = TypeVar("T")
@@ -114,7 +113,7 @@ def gather_key_statistics(
 
     statistics = each_once(sides, ("keys", schema, capacity), count, _nbytes_of)
     counted = [
-        replace(found, counting=_counting(ddf, on, found, room_nbytes))
+        replace(found, counting=_counting(found, key_slices(project(ddf, on), room_nbytes)))
         for found, (ddf, on) in zip(statistics, sides, strict=True)
     ]
     statistics = align_heavy_keys(sides, counted, room_nbytes=room_nbytes)
@@ -132,9 +131,8 @@ def _capacity(room_nbytes: int) -> int:
     return capacity
 
 
-def _counting(ddf: dd.DataFrame, on: tuple[Any, ...], keys: KeyStatistics, room_nbytes: int) -> KeyCounting:
+def _counting(keys: KeyStatistics, slices: KeySlices) -> KeyCounting:
     rows = int(keys.partitions.rows.max(initial=0))
-    slices = key_slices(project(ddf, on), room_nbytes)
     return KeyCounting(
         tasks=key_tasks(len(keys.partitions.rows)),
         slice_rows=min(rows, slices.rows),
