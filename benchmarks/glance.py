@@ -22,6 +22,7 @@ _TIME = (210.0, 540.0, 1.0, 1000.0)
 _MEMORY = (640.0, 850.0, float(256 << 20), float(4 << 30))
 _LIMIT_NBYTES = 1 << 30
 _STYLE = """
+.page { fill: #ffffff; }
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292f; }
 .small { font-size: 12px; fill: #57606a; } .head { font-weight: 600; }
 .grid { stroke: #d0d7de; } .limit { stroke: #57606a; stroke-dasharray: 4 3; }
@@ -29,7 +30,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292
 .other { fill: #6f42c1; stroke: #6f42c1; } .link { stroke-width: 2; opacity: .35; } .cross { stroke-width: 3; fill: none; }
 text.safeframe, text.dask, text.other { stroke: none; }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3; } .small { fill: #9da7b1; } .grid { stroke: #3d444d; } .limit { stroke: #9da7b1; }
+  .page { fill: #14181e; } text { fill: #e6edf3; } .small { fill: #9da7b1; } .grid { stroke: #3d444d; } .limit { stroke: #9da7b1; }
   .safeframe { fill: #58b4e5; stroke: #58b4e5; } .dask { fill: #f0883e; stroke: #f0883e; }
   .other { fill: #b794f6; stroke: #b794f6; }
 }
@@ -85,6 +86,7 @@ def glance_svg(comparisons: Mapping[str, Comparison]) -> str:
             '<title id="glance-title">Time and memory of safeframe, dask and the best other engine</title>',
             f'<desc id="glance-text">{escape(described)}.</desc>',
             f"<style>{_STYLE}</style>",
+            f'<rect class="page" width="{_WIDTH}" height="{height}" rx="8"/>',
             *body,
             "</svg>",
             "",

@@ -49,6 +49,7 @@ _OUTPUT_LINES = (
     "merge", "strategy", "memory", "staging", "rows", "size", "partitions", "heaviest", "measured",
 )  # fmt: skip
 _FASTER = "★"
+_TIMES = "\N{NO-BREAK SPACE}×"
 _FAILED = "✗"
 
 
@@ -198,6 +199,7 @@ def _page(comparisons: Mapping[str, Comparison]) -> str:
             "```{image} ../benchmarks/results/glance.svg",
             ":alt: Time and memory of safeframe, dask and the best other engine on five jobs, as in the tables below",
             ":width: 100%",
+            ":class: dark-light",  # it has colours of its own for either
             "```",
             "",
             (
@@ -270,14 +272,14 @@ def _multiple(one: Comparison, engine: str) -> str:
         return "–"
     ratio = one.ratio(engine)
     if ratio is not None:
-        text = f"{ratio:.2f} ×" if ratio < 10 else f"{ratio:.0f} ×"
-        return f"**{text}** {_FASTER}" if one.is_faster(engine) else text
+        text = f"{ratio:.2f}{_TIMES}" if ratio < 10 else f"{ratio:.0f}{_TIMES}"
+        return f"**{text}**\N{NO-BREAK SPACE}{_FASTER}" if one.is_faster(engine) else text
     outcome = one.summaries[engine].outcome
     if outcome != "timeout":
         return f"{_FAILED} {outcome}"
     given = one.timeout_seconds(engine)
     least = given / (one.ours.seconds or given)
-    return f"{_FAILED} {given:g} s" + (f", > {least:.3g} ×" if least > 1 else "")
+    return f"{_FAILED} {given:g} s" + (f", >\N{NO-BREAK SPACE}{least:.3g}{_TIMES}" if least > 1 else "")
 
 
 def _commands(group: Iterable[Comparison]) -> Iterable[str]:
