@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import urllib.request
 from types import SimpleNamespace
+from typing import ClassVar
 
 import dask
+import dask.dataframe as dd
 import dask.system
 import distributed
 import pandas as pd
 import pytest
-from dask.task_spec import List
+from dask.task_spec import List, Task
+from dask.utils import key_split
 from distributed.shuffle import ShuffleWorkerPlugin
 from distributed.shuffle._core import ShuffleRun
 from distributed.shuffle._limiter import ResourceLimiter
+from tornado import web
 
-from safeframe._dask import cluster, p2p
+from safeframe._dask import cluster, p2p, steps, task_counts
+from safeframe._dask.expressions import Blockwise
 
 FRAME = pd.DataFrame({"k": [1, 2, 3, 4], "a": [5.0, 6.0, 7.0, 8.0]})
 
@@ -143,3 +149,51 @@ def test_threads_of_the_local_scheduler_are_those_that_it_starts() -> None:
     assert cluster.local_threads() == dask.system.CPU_COUNT
     with dask.config.set(num_workers=3):
         assert cluster.local_threads() == 3
+
+
+def test_a_scheduler_counts_tasks_by_the_first_part_of_their_keys_and_serves_pages() -> None:
+    class Page(web.RequestHandler):
+        def initialize(self, text: str) -> None:
+            self.text = text
+
+        def get(self) -> None:
+            self.write(self.text)
+
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as local,
+        distributed.Client(local) as client,
+    ):
+        futures = client.get(
+            {("add-1", i): Task(("add-1", i), sum, [i]) for i in range(3)},
+            [("add-1", i) for i in range(3)],
+            sync=False,
+        )
+        client.gather(futures)
+        scheduler = local.scheduler
+        assert task_counts.group_counts(["add-1", "other"], dask_scheduler=scheduler) == {"add-1": (3, 3)}
+        ((name, limit, nbytes),) = cluster.resident_nbytes_of_workers(scheduler).values()
+        assert name == "0"
+        assert limit > nbytes > 0
+        assert not cluster.has_plugin(scheduler, "mine")
+        cluster.serve_page(scheduler, "/mine", Page, {"text": "here"})
+        with urllib.request.urlopen(client.dashboard_link.replace("/status", "/mine")) as answer:
+            assert answer.read() == b"here"
+
+
+class Doubled(steps.Step, Blockwise):
+    _parameters: ClassVar[list[str]] = ["frame"]
+    _words = "double-rows"
+    operation = staticmethod(lambda frame: frame * 2)
+
+    @property
+    def _meta(self) -> object:
+        return self.frame._meta
+
+
+def test_a_node_and_what_it_is_fused_with_are_named_by_their_words() -> None:
+    made = dd.from_map(lambda number: pd.DataFrame({"a": [number]}), [1, 2]).expr.lower_completely()
+    node = Doubled(made)
+    fused = steps.fused_step(node)
+    assert isinstance(fused, steps.FusedStep)
+    assert {key_split(key) for key in (*node.__dask_keys__(), *fused.__dask_keys__())} == {"double-rows"}
+    assert fused._name != node._name

@@ -38,11 +38,11 @@ schema = KeySchema(columns=(KeyColumn(kind=kind),))
 ddf = dd.read_parquet(path)
 given = ("k",), _summarise, combine_slices, combine, schema, int(capacity)
 # What is loaded with the first call is not the data's.
-each_slice_keys(dd.read_parquet(path + "/../small"), *given, feedback=lambda summary: None)[0].compute(scheduler="sync")
+each_slice_keys(dd.read_parquet(path + "/../small"), *given, step="count-keys", feedback=lambda summary: None)[0].compute(scheduler="sync")
 pa.default_memory_pool().release_unused()
 Path("/proc/self/clear_refs").write_text("5")
 before = resident("VmRSS")
-tasks = each_slice_keys(ddf, *given, feedback=lambda summary: None)
+tasks = each_slice_keys(ddf, *given, step="count-keys", feedback=lambda summary: None)
 for task in tasks:
     task.compute(scheduler="sync")
 print(resident("VmHWM") - before)

@@ -52,7 +52,7 @@ def test_only_key_columns_are_read(tmp_path, filesystem):
         frame = pd.DataFrame({"k": range(10), "x": 0.5, "s": "word", "y": 1})
         frame.to_parquet(tmp_path / f"{part}.parquet")
     ddf = dd.read_parquet(tmp_path, filesystem=filesystem)
-    seen = dask.compute(*each_partition(project(ddf, ("k",)), columns_seen, flat))
+    seen = dask.compute(*each_partition(project(ddf, ("k",)), columns_seen, flat, step="look"))
     assert flat(seen) == [["k"], ["k"]]
     derived = ddf[ddf["x"] < 1].assign(z=ddf["y"] + 1)
     statistics = gather_key_statistics([(derived, ("k",))], INT)[0]
@@ -70,7 +70,7 @@ def test_partitions_that_stand_alone_share_tasks(monkeypatch):
 
     monkeypatch.setattr(options, "KEY_MIN_TASKS", 2)
     ddf = dd.from_map(part, range(20), meta=pd.DataFrame({"k": [0]}))
-    tasks = each_partition(ddf, lambda frame: [len(frame)], flat)
+    tasks = each_partition(ddf, lambda frame: [len(frame)], flat, step="look")
     assert len(tasks) == 3
     assert calls == [], "nothing runs before it is computed"
     assert flat(dask.compute(*tasks)) == [2] * 20
@@ -100,7 +100,7 @@ def test_one_partition_is_held_at_a_time(monkeypatch):
     monkeypatch.setattr(options, "KEY_MIN_TASKS", 1)
     monkeypatch.setattr(partition_tasks, "PartitionTask", Counted)
     ddf = dd.from_map(lambda i: pd.DataFrame({"k": [i]}), range(8), meta=pd.DataFrame({"k": [0]}))
-    (task,) = each_partition(ddf, count, flat)
+    (task,) = each_partition(ddf, count, flat, step="look")
     assert task.compute(scheduler="sync") == [1] * 8
     assert most == 1
 
