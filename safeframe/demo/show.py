@@ -85,7 +85,7 @@ class Demo:
             self._head(
                 f"The plan at scale {self.scale:g}, made in {format_seconds(time.perf_counter() - begin)}"
             )
-            self._say(str(plan))
+            self.console.print(plan, soft_wrap=True)
             measured, result = self._merge(cluster, frames, plan)
         rows_out = sum(pq.read_metadata(path).num_rows for path in sorted(result.glob("*.parquet")))
         outcome = Outcome(plan=plan, measured=measured, rows_out=rows_out, result=result)
@@ -120,7 +120,7 @@ class Demo:
             f"{_described(tables[0])}\n{_described(tables[1])}\n"
             "Their keys were generated as with --scale 1 and counted; these tables are not on disk."
         )
-        self._say(str(plan))
+        self.console.print(plan, soft_wrap=True)
         self._say(
             f"What the author of the question could not know: {format_count(int(plan.output_rows))} rows, "
             f"{int(plan.output_nbytes) / 10**12:.1f} TB in memory."

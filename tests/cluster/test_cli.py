@@ -46,7 +46,7 @@ class TestDemo:
         )
         assert done.exit_code == 0, done.output
         assert "The whole question, predicted in" in done.output
-        assert re.search(r"exactly (99|100),\d{3},\d{3},\d{3} rows", done.output)
+        assert re.search(r"rows +exactly (99|100),\d{3},\d{3},\d{3}, ", done.output)
         assert "6.4 TB in memory" in done.output
         assert done.output.count("merge: FITS") == 2
         assert re.search(r"^memory +peak .* projected and 1 GiB allowed: kept$", done.output, re.MULTILINE)
