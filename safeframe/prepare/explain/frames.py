@@ -126,6 +126,8 @@ class FrameSteps:
     # What is said of each kind of step --------------------------------------------
 
     def _step(self, node: Any) -> _Step | None:
+        if isinstance(node, Merge) and "how" not in node._parameters:
+            return None  # of rows in order: as many as the left side has
         for kind, say in self._kinds():
             if isinstance(node, kind):
                 return say(node)

@@ -48,10 +48,10 @@ def findings_of_layers(collection: Any, graph: HighLevelGraph, budget: Budget) -
     found = []
     for name in _in_order(graph):
         for pattern, operation, recipe, why in _GATHERS:
-            if pattern.match(name) and not isinstance(graph.layers[name], PlannedLayer):
+            if pattern.match(str(name)) and not isinstance(graph.layers[name], PlannedLayer):
                 found.append(
                     Finding(
-                        step=name,
+                        step=str(name),
                         operation=operation,
                         partitions_in=None,
                         partitions_out=None,
@@ -66,9 +66,9 @@ def findings_of_layers(collection: Any, graph: HighLevelGraph, budget: Budget) -
     return tuple(found if last is None else [*found, last])
 
 
-def _in_order(graph: HighLevelGraph) -> list[str]:
-    """List the layers, those that run before others first."""
-    done: dict[str, None] = {}
+def _in_order(graph: HighLevelGraph) -> list[Any]:
+    """List the layers, those that run before others first; names of delayed objects may be anything."""
+    done: dict[Any, None] = {}
     waiting = [(name, False) for name in graph.layers]
     while waiting:
         name, ready = waiting.pop()
