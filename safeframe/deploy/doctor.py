@@ -25,9 +25,9 @@ from safeframe.deploy.deviations import client_deviations, find_deviations, obse
 from safeframe.deploy.staging_check import check_own_staging, check_staging
 from safeframe.deploy.version_check import check_distributions, check_own_versions, check_versions
 from safeframe.deploy.worker_state import WorkerState, gather_states, require_synchronous
+from safeframe.distribution import foreign_distribution
 from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.directory import inspect_directory
-from safeframe.sizing.distributions import foreign_distributions
 
 _MARKS = {"ok": "ok", "note": "note", "warning": "warning", "problem": "PROBLEM"}
 
@@ -130,7 +130,7 @@ def doctor(client: Any | None = None) -> DoctorReport:
 
 def _of_this_machine() -> Iterable[Finding]:
     yield from check_own_versions()
-    yield from check_distributions({"this process": foreign_distributions()})
+    yield from check_distributions({"this process": foreign_distribution()})
     yield from check_machine()
     directory = staging_facts(None).directory
     if directory is not None and "://" not in directory:
@@ -144,7 +144,7 @@ def _of_cluster(client: Any) -> Iterable[Finding]:
     seen = [state for state in states.values() if isinstance(state, WorkerState)]
     yield from check_workers(states)
     yield from check_versions(client, seen)
-    here = {"this process": foreign_distributions()}
+    here = {"this process": foreign_distribution()}
     yield from check_distributions(here | {state.address: state.foreign for state in seen})
     if not seen:
         return

@@ -10,6 +10,7 @@ from packaging.version import Version
 from safeframe import options
 from safeframe.deploy.checks import Finding
 from safeframe.deploy.worker_state import WorkerState, own_versions
+from safeframe.distribution import DISTRIBUTION
 
 _LEAST = {
     "dask": options.P2P_DASK,
@@ -78,21 +79,21 @@ def compare_versions(versions: Mapping[str, Mapping[str, str]]) -> Iterable[Find
         )
 
 
-def check_distributions(foreign: Mapping[str, Sequence[str]]) -> Iterable[Finding]:
-    """Name other projects' distributions of our name, of each process by its name; nothing where there are none."""
+def check_distributions(foreign: Mapping[str, str | None]) -> Iterable[Finding]:
+    """Name another project's distribution of our name, of each process by its name; nothing where there is none."""
     where: dict[str, list[str]] = {}
-    for process, names in foreign.items():
-        for name in names:
+    for process, name in foreign.items():
+        if name is not None:
             where.setdefault(name, []).append(process)
     for name, processes in where.items():
         yield Finding(
             name=f"distribution {name}",
             status="problem",
             found=f"installed for {_some(processes)}",
-            limit="it is another project's; this one is dask-safeframe",
+            limit=f"it is another project's; this one is {DISTRIBUTION}",
             hint=(
-                "Both install a package safeframe, each over the files of the other. Remove both, then install "
-                "this one: pip uninstall safeframe dask-safeframe; pip install dask-safeframe."
+                "Both install a package safeframe, each over the files of the other: pip uninstall safeframe, "
+                f"then pip install --force-reinstall --no-deps {DISTRIBUTION}."
             ),
         )
 

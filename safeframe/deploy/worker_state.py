@@ -24,10 +24,10 @@ from safeframe import options
 from safeframe._dask.cluster import memory_fractions, memory_limit_nbytes
 from safeframe._dask.p2p import p2p_limiters, p2p_runs
 from safeframe.deploy.settings import configured, is_users_own, small_worker_settings
+from safeframe.distribution import foreign_distribution
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.kernels.allocator import keep_pages
 from safeframe.sizing.directory import Directory, inspect_directory
-from safeframe.sizing.distributions import foreign_distributions
 from safeframe.sizing.machine import MemoryGroup, memory_group, resident_nbytes, swapped_nbytes
 
 
@@ -63,8 +63,8 @@ class WorkerState:
     """Whether a P2P shuffle runs."""
     versions: Mapping[str, str]
     """What it has loaded, by package."""
-    foreign: tuple[str, ...] = ()
-    """Other projects' distributions of the name ``safeframe`` that are installed there."""
+    foreign: str | None = None
+    """Another project's distribution of the name ``safeframe`` that is installed there; None where there is none."""
 
 
 def gather_states(client: Any) -> dict[str, WorkerState | BaseException]:
@@ -129,7 +129,7 @@ def observe_worker(dask_worker: Any) -> WorkerState:
         users=frozenset(setting.name for setting in settings if is_users_own(setting)),
         shuffling=p2p_runs(dask_worker),
         versions=own_versions(),
-        foreign=foreign_distributions(),
+        foreign=foreign_distribution(),
     )
 
 
