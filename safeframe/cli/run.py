@@ -17,9 +17,11 @@ import click
 import dask.dataframe as dd
 from distributed import Client
 
+from safeframe import options
 from safeframe.cli.frames import object_types
 from safeframe.cli.output import Output
 from safeframe.deploy.local_cluster import LocalCluster
+from safeframe.errors import MemoryBudgetError
 from safeframe.facts.plan import Plan
 from safeframe.recipes.to_parquet import to_parquet
 from safeframe.report.measure import measure
@@ -155,12 +157,27 @@ class Run:
         if self.scheduler is not None and clash:
             msg = f"{' and '.join(clash)} cannot be given with --scheduler: its workers are there already."
             raise click.UsageError(msg)
+        self._check_memory()
         if self.overwrite or self.dry_run or is_remote(target):
             return
         place = Path(target)
         if place.is_dir() and any(place.iterdir()):
             msg = f"{target!r} is there and not empty. Give --overwrite to replace it, or another OUT."
             raise click.UsageError(msg)
+
+    def _check_memory(self) -> None:
+        """Refuse workers that would be killed, or paused, before their first task."""
+        if self.scheduler is not None:
+            return
+        given = parse_nbytes(self.memory or _MEMORY, argument="--memory")
+        least = options.RESERVED_DEFAULT_NBYTES + options.RESERVED_GROWTH_NBYTES
+        if given < least:
+            msg = (
+                f"--memory={self.memory} is {format_nbytes(given)}, and a worker uses about {format_nbytes(least)} "
+                "before any data."
+            )
+            hint = "Give each worker more, 512MiB or above; fewer workers leave more for each."
+            raise MemoryBudgetError(msg, hint=hint, needed_nbytes=least, allowed_nbytes=given)
 
     @contextmanager
     def _cluster(self) -> Iterator[None]:

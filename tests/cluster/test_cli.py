@@ -115,16 +115,6 @@ class TestMerge:
         assert done.stderr.startswith("Error: ")
         assert not out.exists()
 
-    def test_workers_that_are_too_small(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        # What is in use before any data is more than that: no plan fits.
-        done = _run(
-            "merge", *tables, tmp_path / "out", "--on", "item", "--workers", "1", "--memory", "120MiB"
-        )
-        assert done.exit_code == 3, done.output
-        assert "merge: DOES NOT FIT" in done.stdout
-        assert re.search(r"^Error: merge is projected to need .* and 120 MiB is allowed", done.stderr)
-        assert not (tmp_path / "out").exists()
-
 
 class TestSort:
     def test_in_place_and_as_json(self, tmp_path: Path) -> None:
@@ -143,7 +133,8 @@ class TestSort:
         done = _run(*run, "--overwrite", "--json")
         assert done.exit_code == 0, done.output
         result = json.loads(done.stdout)["result"]
-        assert (result["rows"], result["files"], result["path"]) == (4, 1, str(data))
+        assert (result["rows"], result["path"]) == (4, str(data))
+        assert result["files"] == len(list(data.glob("*.parquet")))
         assert 0 < result["peak_worker_nbytes"] <= result["projected_worker_nbytes"]
         written = pq.read_table(data)
         assert written["label"].to_pylist() == ["c", "a", "d", "b"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import safeframe
 from safeframe import errors
 from safeframe.cli import main
 from safeframe.cli.output import ExitCode, Failure, output, to_json
+from safeframe.cli.run import Run
 
 LONG = "a_column_whose_name_is_longer_than_any_terminal_is_wide_" * 3
 
@@ -199,6 +201,23 @@ class TestRunsThatAreRefusedBeforeTheyStart:
         done = _run("merge", *tables, tmp_path / "out", "--on", "item", *args)
         assert done.exit_code == 2, done.output
         assert args[0] in done.stderr
+
+    def test_workers_that_would_not_start(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
+        done = _run("sort", tables[0], tmp_path / "out", "--by", "item", "--memory", "100MiB", "--json")
+        assert done.exit_code == 3
+        assert _document(done)["error"]["figures"]["allowed_nbytes"] == 100 * 2**20
+
+    def test_a_plan_that_does_not_fit(
+        self, tables: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Run, "_cluster", lambda self: nullcontext())
+        monkeypatch.setattr("safeframe.sizing.cluster._machine_nbytes", lambda: 100 * 2**20)
+        done = _run("merge", *tables, tmp_path / "out", "--on", "item", "--json")
+        assert done.exit_code == 3, done.output
+        document = _document(done)
+        assert (document["plan"]["fits"], document["error"]["type"]) == (False, "MemoryBudgetError")
+        assert "is projected to need" in done.stderr
+        assert not (tmp_path / "out").exists()
 
     def test_a_dataset_that_is_not_there(self, tmp_path: Path) -> None:
         done = _run("sort", tmp_path / "none", tmp_path / "out", "--by", "item")
