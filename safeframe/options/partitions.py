@@ -39,6 +39,9 @@ OUTPUT_COPIES = 3.0
 """Copies of an output partition that exist at once in a cell and what consumes it: the frame,
 its Arrow or row-group form, and encoded pages (measured: docs/decisions)."""
 
+TEXT_COPIES = 2.0
+"""Copies of the strings of an output partition while it is made, and while it is written."""
+
 BROADCAST_FRACTION = 0.125
 """Share of a task's budget that the broadcast side may fill, since every thread holds it
 and its index while it works."""

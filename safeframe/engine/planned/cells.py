@@ -169,7 +169,7 @@ class PartitionLimit:
         """Bytes of strings that rows may have which are made at once; None where all widths are known."""
         if self.possible_nbytes is None:
             return None
-        return max(self.possible_nbytes, int(self.task_nbytes / options.OUTPUT_COPIES))
+        return max(self.possible_nbytes, int(self.task_nbytes / options.TEXT_COPIES))
 
     @contextmanager
     def refusing_text(self) -> Iterator[None]:
