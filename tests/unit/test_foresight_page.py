@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks.foresight import PAGE, RESULTS, page_text, read_promises
 
 
@@ -27,7 +29,10 @@ def test_of_several_runs_the_one_nearest_to_its_projection_counts(tmp_path: Path
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    result = json.loads((RESULTS / "foresight" / "calibration.json").read_text())
+    path = RESULTS / "foresight" / "calibration.json"
+    if not path.exists():
+        pytest.skip("no intervals have been counted: python benchmarks/calibration.py")
+    result = json.loads(path.read_text())
     assert result["seeds"] >= 50
     counted = [one for shape in result["shapes"].values() for one in shape["counted"].values()]
     assert len(counted) >= 9
