@@ -169,7 +169,7 @@ def test_the_plot_has_a_line_per_worker_and_the_promise(client: Client) -> None:
     with measure(PLAN) as m:
         pass
     axes = m.plot()
-    assert len(axes.get_lines()) == len(m.peaks) + 1
+    assert len(axes.get_lines()) == len(m.peaks) + 2
     assert m.plot(ax=axes) is axes
     mpl.pyplot.close("all")
 
