@@ -239,7 +239,8 @@ class Width:
         if self.mean is None:
             return self.of(rows)
         return Estimate(
-            lower=int(rows.lower * self.mean[0]),
+            # A footer tells the bytes of a file, of which a few may be none of its rows.
+            lower=max(0, int(rows.lower * self.mean[0])),
             expected=int(rows.expected * self.expected),
             upper=math.ceil(rows.upper * self.mean[1]),
             method="footer",

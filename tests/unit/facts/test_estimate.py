@@ -111,3 +111,8 @@ def test_footers_tell_the_average_of_the_whole_frame():
     assert (known + Width.fixed(8)).mean == (27.5, 28.5)
     assert (known + TEXT).mean == (29.5, 80.5)
     assert TEXT.of_all(rows) == TEXT.of(rows)
+
+
+def test_no_row_has_fewer_bytes_than_none():
+    text = Width(least=0.0, expected=9.0, most=99.0, widest=9.0, exact=False, mean=(-40.0, 90.0))
+    assert text.of_all(Estimate.computed(3)).lower == 0
