@@ -57,7 +57,7 @@ def test_it_is_measured_and_explained(tmp_path):
     with safeframe.measure() as seen:
         flat = result.map(lambda pair: pair[1]).flatten()
         assert flat.count().compute() == len(ITEMS)
-    assert seen.plans == [safeframe.explain(flat)]
+    assert seen.plans == list(safeframe.explain(flat).plans)
     assert seen.rows_out == len(ITEMS)
 
 
