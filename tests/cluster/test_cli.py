@@ -167,5 +167,6 @@ class TestSort:
                 "sort", tmp_path / "in.parquet", tmp_path / "out", "--by", "k", "--scheduler", address
             )
         assert done.exit_code == 0, done.output
-        assert "1 worker × 1 thread" in done.stdout
+        # Of a cluster of its own each worker would have what --memory says.
+        assert "of 1 GiB allowed per worker" in done.stdout
         assert pd.read_parquet(tmp_path / "out")["k"].tolist() == [1, 2]

@@ -58,6 +58,7 @@ GOOD = {
     "left": {"frame"},
     "right": {"frame"},
     "broadcast": {"0", "True"},
+    "progress": {"True"},
     "sort_function_kwargs": {"{}"},
     # pandas' and dask's own, and without effect there as well.
     "copy": set(BAD),
@@ -91,6 +92,7 @@ def calls(tmp_path):
         "to_parquet": ((left, str(tmp_path / "out")), {"overwrite": True, "progress": False}),
         "tune": ((None,), {}),
         "measure": ((), {}),
+        "doctor": ((), {}),
     }
 
 

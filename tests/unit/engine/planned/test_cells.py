@@ -91,7 +91,7 @@ def test_one_heavy_key_in_order_is_written_in_stretches(tmp_path, monkeypatch, h
         memory="2GiB",
     )
     # No partition of the heavy key may be made whole.
-    monkeypatch.setattr(options, "OUTPUT_COPIES", 1e9)
+    monkeypatch.setattr(options, "TEXT_COPIES", 1e9)
     with dask.config.set(scheduler="sync"):
         safeframe.to_parquet(merged, tmp_path / "out")
     found = pd.concat(map(pd.read_parquet, sorted((tmp_path / "out").glob("*.parquet"))))
