@@ -200,7 +200,7 @@ def key_slices(narrow: dd.DataFrame, room_nbytes: int | None) -> KeySlices:
     >>> import pandas as pd
     >>> frame = dd.from_pandas(pd.DataFrame({"k": [1, 2]}), npartitions=1)
     >>> key_slices(frame, None).rows, key_slices(frame, 2**24).rows
-    (1048576, 205603)
+    (1048576, 226719)
     """
     widths = [fixed_nbytes(dtype) for dtype in narrow._meta.dtypes]
     row_nbytes = max(1.0, sum(options.KEY_TEXT_NBYTES if width is None else width for width in widths))
