@@ -197,3 +197,7 @@ def test_a_node_and_what_it_is_fused_with_are_named_by_their_words() -> None:
     assert isinstance(fused, steps.FusedStep)
     assert {key_split(key) for key in (*node.__dask_keys__(), *fused.__dask_keys__())} == {"double-rows"}
     assert fused._name != node._name
+
+
+def test_words_of_fused_steps() -> None:
+    assert steps.fused_words("merge-output-0123abcd", "assign-4567cdef") == "merge-output-assign"

@@ -314,10 +314,10 @@ def test_indexes_and_sorts_of_dasks_own_are_known() -> None:
 
 def test_steps_that_look_at_a_row_alone_are_known_and_can_be_taken_of_another_frame() -> None:
     frame = dd.from_pandas(FRAME, npartitions=2)
-    steps = frame.assign(c=-frame.a * 2 > 3, d=frame.a.astype("float64"))[["c", "d"]].expr
-    assert isinstance(steps, expressions.Projection)
-    assert isinstance(steps.frame, expressions.Assign)
-    assert list(steps.frame.keys) == ["c", "d"]
+    chain = frame.assign(c=-frame.a * 2 > 3, d=frame.a.astype("float64"))[["c", "d"]].expr
+    assert isinstance(chain, expressions.Projection)
+    assert isinstance(chain.frame, expressions.Assign)
+    assert list(chain.frame.keys) == ["c", "d"]
     kinds = (
         expressions.Projection,
         expressions.Assign,
@@ -325,9 +325,9 @@ def test_steps_that_look_at_a_row_alone_are_known_and_can_be_taken_of_another_fr
         expressions.Unaryop,
         expressions.AsType,
     )
-    assert all(isinstance(one, kinds) for one in steps.walk() if one._name != frame.expr._name)
+    assert all(isinstance(one, kinds) for one in chain.walk() if one._name != frame.expr._name)
     other = dd.from_pandas(FRAME + 1, npartitions=3)
-    taken = new_collection(steps.substitute(frame.expr, other.expr))
+    taken = new_collection(chain.substitute(frame.expr, other.expr))
     assert taken.npartitions == 3
     assert taken.compute()["c"].tolist() == (-(FRAME.a + 1) * 2 > 3).tolist()
 
@@ -450,3 +450,11 @@ def test_functions_of_rows_are_worked_out_by_their_operation() -> None:
     for step in (times["t"].dt.hour, times["s"].str.upper()):
         assert isinstance(step.expr, expressions.Accessed)
         assert (step.expr.accessor, step.expr.attr) in (("dt", "hour"), ("str", "upper"))
+
+
+def test_own_steps_are_those_of_a_package() -> None:
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    made = (frame.a + 1).expr
+    below = {part._name: part.npartitions for part in made.walk() if part._name != made._name}
+    assert dict(trees.own_steps(made, "dask")) == below
+    assert trees.own_steps(made, "safeframe") == []
