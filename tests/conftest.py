@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from benchmarks.groups import find_hierarchy
 from benchmarks.tight import TightCluster
 from safeframe.sizing.remembered import STORE
+from tests.command_line import parquet_tables as parquet_tables
 from tests.tight_clusters import TightClusters
 
 _GONE_SECONDS = 10.0

@@ -2,7 +2,8 @@
 
 Covers: memory limits and fractions of a worker, its plugins, root tasks of a
 scheduler, its pages and what it knows of workers' memory; the client, or the
-threads, that a compute would use.
+threads, that a compute would use; whether this is a task on a worker, which is
+public, and asked at this one place.
 Does not cover: what the values should be (``deploy.settings``), P2P (``p2p``).
 
 ``Client.scheduler_info``, which is public, has a worker's memory limit and threads,
@@ -19,11 +20,12 @@ from dask.base import get_scheduler
 
 # What dask's local scheduler starts without num_workers: os.cpu_count does not know of containers.
 from dask.system import CPU_COUNT
-from distributed import Client
+from distributed import Client, get_worker
 
 __all__ = [
     "client_of_compute",
     "has_plugin",
+    "inside_worker",
     "local_threads",
     "memory_fractions",
     "memory_limit_nbytes",
@@ -39,6 +41,15 @@ _FRACTIONS = {
     "distributed.worker.memory.spill": "memory_spill_fraction",
     "distributed.worker.memory.pause": "memory_pause_fraction",
 }
+
+
+def inside_worker() -> bool:
+    """Whether this code runs in a task of a distributed worker."""
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 def memory_limit_nbytes(server: Any) -> int | None:

@@ -9,21 +9,12 @@ from contextlib import contextmanager
 
 import distributed
 
+from safeframe._dask.cluster import inside_worker
 from safeframe.engine.announced import log_plan, tell_scheduler
 from safeframe.errors import RowConservationError
 from safeframe.facts.plan import Plan
 from safeframe.kernels.allocator import keep_pages, trim
 from safeframe.units import format_count
-
-
-def inside_worker() -> bool:
-    """Whether this code runs in a task of a distributed worker."""
-    try:
-        distributed.get_worker()
-    except ValueError:
-        return False
-    return True
-
 
 _lock = threading.Lock()
 _phase = ""

@@ -9,9 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import distributed
-
 from safeframe import config
+from safeframe._dask.cluster import inside_worker
 from safeframe.progress.bar import Bar
 from safeframe.progress.views import View, view_of
 
@@ -122,7 +121,7 @@ def progress(asked: bool | None = None) -> Iterator[Board]:
 
 def _entered(asked: bool | None) -> _Drawing | None:
     global _drawing
-    if asked is False or _in_task():
+    if asked is False or inside_worker():
         return None
     with _lock:
         if _drawing is not None:
@@ -142,12 +141,3 @@ def _left(drawing: _Drawing) -> None:
             return
         _drawing = None
     drawing.close()
-
-
-def _in_task() -> bool:
-    """Whether this is a task on a worker, whose standard error may be the user's terminal."""
-    try:
-        distributed.get_worker()
-    except ValueError:
-        return False
-    return True

@@ -5,15 +5,15 @@ from __future__ import annotations
 import html
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
-
-from rich.console import Console
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safeframe import options
 from safeframe.progress.bar import Bar
+
+if TYPE_CHECKING:
+    # Loaded where a terminal is drawn on: workers, scripts and notebooks have none.
+    from rich.console import Console
+    from rich.table import Table
 
 
 class View(Protocol):
@@ -35,6 +35,9 @@ class TerminalView:
     seconds = options.PROGRESS_TERMINAL_SECONDS
 
     def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
         # Standard output may be a file, and its text is not ours to move.
         self._live = Live(
             console=console or Console(stderr=True), auto_refresh=False, redirect_stdout=False, transient=True
@@ -53,6 +56,9 @@ class TerminalView:
 
 
 def _table(bars: Sequence[Bar]) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(width=options.PROGRESS_BAR_WIDTH)
@@ -140,6 +146,8 @@ def view_of(asked: bool | None) -> View | None:
         return NotebookView()
     stream = sys.stderr
     if stream is not None and not stream.closed and stream.isatty():
+        from rich.console import Console
+
         console = Console(stderr=True)
         if console.is_terminal and not console.is_dumb_terminal:
             return TerminalView(console)

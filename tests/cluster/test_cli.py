@@ -10,38 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 
 import safeframe
 from safeframe import LocalCluster
-from safeframe.cli import main
-
-
-def _run(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
-
-
-def _number(text: str, label: str) -> int:
-    match = re.search(rf"^{label} +([0-9,]+)", text, re.MULTILINE)
-    assert match is not None, text
-    return int(match[1].replace(",", ""))
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("tables")
-    left = pd.DataFrame({"item": [1, 1, 1, 2, 3], "count": range(5)})
-    right = pd.DataFrame({"item": [1, 1, 2, 4], "thing": [1, 1, 2, 4], "price": 0.5})
-    for name, frame in (("left", left), ("right", right)):
-        (root / name).mkdir()
-        frame.to_parquet(root / name / "part-0.parquet", index=False)
-    return root / "left", root / "right"
+from tests.command_line import printed_number, run
 
 
 class TestDemo:
     def test_it_ends_with_the_summary_and_a_result_of_the_predicted_rows(self, tmp_path: Path) -> None:
         directory = tmp_path / "demo"
-        done = _run(
+        done = run(
             "demo", "--scale", "0.0002", "--directory", directory, "--workers", "2", "--memory", "1GiB"
         )
         assert done.exit_code == 0, done.output
@@ -50,9 +28,9 @@ class TestDemo:
         assert "6.4 TB in memory" in done.output
         assert done.output.count("merge: FITS") == 2
         assert re.search(r"^memory +peak .* projected and 1 GiB allowed: kept$", done.output, re.MULTILINE)
-        assert _number(done.output, "rows in") == 22_000
+        assert printed_number(done.output, "rows in") == 22_000
         result = pd.read_parquet(directory / "result")
-        assert _number(done.output, "rows out") == len(result)
+        assert printed_number(done.output, "rows out") == len(result)
         assert re.search(rf"^result +{re.escape(str(directory / 'result'))}$", done.output, re.MULTILINE)
         assert {path.name for path in directory.iterdir()} <= {
             ".safeframe-demo",
@@ -63,7 +41,7 @@ class TestDemo:
 
     def test_a_directory_of_someone_elses_is_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("the only copy")
-        done = _run("demo", "--directory", tmp_path)
+        done = run("demo", "--directory", tmp_path)
         assert done.exit_code == 2
         assert "did not make" in done.output
         assert "Hint: Name an empty or a new directory" in done.output
@@ -73,11 +51,11 @@ class TestDemo:
     def test_arguments_out_of_range_are_refused_before_anything_is_made(
         self, tmp_path: Path, args: tuple[str, str]
     ) -> None:
-        assert _run("demo", "--directory", tmp_path / "demo", *args).exit_code == 2
+        assert run("demo", "--directory", tmp_path / "demo", *args).exit_code == 2
         assert not (tmp_path / "demo").exists()
 
     def test_a_size_that_is_none_is_a_message(self, tmp_path: Path) -> None:
-        done = _run("demo", "--directory", tmp_path / "demo", "--memory", "a lot")
+        done = run("demo", "--directory", tmp_path / "demo", "--memory", "a lot")
         assert done.exit_code == 2
         assert "Error: --memory='a lot' is not a size." in done.output
         assert "Traceback" not in done.output
@@ -86,14 +64,14 @@ class TestDemo:
 class TestMerge:
     def test_from_files_to_files(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
         out = tmp_path / "out"
-        done = _run("merge", *tables, out, "--on", "item", "--how", "left", "--workers", "1")
+        done = run("merge", *tables, out, "--on", "item", "--how", "left", "--workers", "1")
         assert done.exit_code == 0, done.output
         assert done.stdout.index("merge: FITS") < done.stdout.index("\nwritten ")
         assert re.search(r"^memory +peak .* projected per worker: kept$", done.stdout, re.MULTILINE)
         left, right = (pd.read_parquet(path) for path in tables)
         expected = left.merge(right, on="item", how="left")
-        assert _number(done.stdout, "rows") == len(expected)
-        assert _number(done.stdout, "files") == len(list(out.glob("*.parquet")))
+        assert printed_number(done.stdout, "rows") == len(expected)
+        assert printed_number(done.stdout, "files") == len(list(out.glob("*.parquet")))
         found = pd.read_parquet(out)[list(expected.columns)]
         by = list(expected.columns)
         pd.testing.assert_frame_equal(
@@ -104,10 +82,10 @@ class TestMerge:
         self, tables: tuple[Path, Path], tmp_path: Path
     ) -> None:
         out = tmp_path / "out"
-        done = _run("merge", *tables, out, "--on", "item", "--workers", "1", "--dry-run", "--json")
+        done = run("merge", *tables, out, "--on", "item", "--workers", "1", "--dry-run", "--json")
         document = json.loads(done.stdout)
         assert (done.exit_code, document["plan"]["fits"], "result" in document) == (0, True, False)
-        done = _run("merge", *tables, out, "--on", "item", "--workers", "1", "--max-output", "9B", "--json")
+        done = run("merge", *tables, out, "--on", "item", "--workers", "1", "--max-output", "9B", "--json")
         document = json.loads(done.stdout)
         assert done.exit_code == 3
         assert document["error"]["type"] == "OutputTooLargeError"
@@ -126,11 +104,11 @@ class TestSort:
         )
         frame.set_index(pd.Index(list("abcd"), name="label")).to_parquet(data / "part.0.parquet")
         before = pq.read_schema(data / "part.0.parquet")
-        run = ("sort", data, data, "--by", "ts", "--descending", "--workers", "1")
-        refused = _run(*run)
+        command = ("sort", data, data, "--by", "ts", "--descending", "--workers", "1")
+        refused = run(*command)
         assert refused.exit_code == 2
         assert "--overwrite" in refused.stderr
-        done = _run(*run, "--overwrite", "--json")
+        done = run(*command, "--overwrite", "--json")
         assert done.exit_code == 0, done.output
         result = json.loads(done.stdout)["result"]
         assert (result["rows"], result["path"]) == (4, str(data))
@@ -151,9 +129,7 @@ class TestSort:
             raise safeframe.ValidationError(msg)
 
         monkeypatch.setattr("safeframe.cli.run.to_parquet", fail)
-        done = _run(
-            "sort", tmp_path / "in.parquet", tmp_path / "out", "--by", "k", "--workers", "1", "--json"
-        )
+        done = run("sort", tmp_path / "in.parquet", tmp_path / "out", "--by", "k", "--workers", "1", "--json")
         assert done.exit_code == 1
         assert json.loads(done.stdout)["error"] == {
             "type": "ValidationError", "message": "Another process has written there.", "hint": "", "figures": {}, "exit_code": 1,
@@ -163,9 +139,7 @@ class TestSort:
         pd.DataFrame({"k": [2, 1]}).to_parquet(tmp_path / "in.parquet")
         with LocalCluster(n_workers=1, memory_limit="1GiB", dashboard_address=None) as cluster:
             address = cluster.scheduler_address
-            done = _run(
-                "sort", tmp_path / "in.parquet", tmp_path / "out", "--by", "k", "--scheduler", address
-            )
+            done = run("sort", tmp_path / "in.parquet", tmp_path / "out", "--by", "k", "--scheduler", address)
         assert done.exit_code == 0, done.output
         # Of a cluster of its own each worker would have what --memory says.
         assert "of 1 GiB allowed per worker" in done.stdout

@@ -139,6 +139,8 @@ def test_a_compute_uses_a_client_unless_the_configuration_names_another_schedule
         distributed.Client(workers) as client,
     ):
         assert cluster.client_of_compute() is client
+        assert client.submit(cluster.inside_worker).result()
+        assert not cluster.inside_worker()
         with dask.config.set(scheduler="sync"):
             assert cluster.client_of_compute() is None
             assert distributed.default_client() is client

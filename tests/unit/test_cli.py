@@ -13,19 +13,16 @@ import click
 import dask
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import safeframe
 from safeframe import errors
 from safeframe.cli import main
 from safeframe.cli.output import ExitCode, Failure, output, to_json
 from safeframe.cli.run import Run
+from tests.command_line import printed_number, run
 
 LONG = "a_column_whose_name_is_longer_than_any_terminal_is_wide_" * 3
-
-
-def _run(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
 def _document(done: Result) -> dict[str, Any]:
@@ -33,49 +30,32 @@ def _document(done: Result) -> dict[str, Any]:
     return document
 
 
-def _number(text: str, label: str) -> int:
-    match = re.search(rf"^{label} +([0-9,]+)", text, re.MULTILINE)
-    assert match is not None, text
-    return int(match[1].replace(",", ""))
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("tables")
-    left = pd.DataFrame({"item": [1, 1, 1, 2, 3], "count": range(5)})
-    right = pd.DataFrame({"item": [1, 1, 2, 4], "thing": [1, 1, 2, 4], "price": 0.5})
-    for name, frame in (("left", left), ("right", right)):
-        (root / name).mkdir()
-        frame.to_parquet(root / name / "part-0.parquet", index=False)
-    return root / "left", root / "right"
-
-
 class TestEstimate:
     def test_it_counts_to_the_row(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--on", "item", "--how", "left")
+        done = run("estimate", *tables, "--on", "item", "--how", "left")
         assert done.exit_code == 0, done.output
         assert "left merge on item: exactly 8 rows" in done.output  # 3 × 2 + 1 × 1 + 1 unmatched
 
     def test_keys_may_be_called_differently(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--left-on", "item", "--right-on", "thing")
+        done = run("estimate", *tables, "--left-on", "item", "--right-on", "thing")
         assert "exactly 7 rows" in done.output
 
     def test_with_memory_it_prints_the_plan(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--on", "item", "--memory", "3GiB")
+        done = run("estimate", *tables, "--on", "item", "--memory", "3GiB")
         assert "merge: FITS" in done.output
         assert "of 3 GiB allowed per worker" in done.output
 
     def test_json(self, tables: tuple[Path, Path]) -> None:
-        document = _document(_run("estimate", *tables, "--on", "item", "--json"))
+        document = _document(run("estimate", *tables, "--on", "item", "--json"))
         assert document["command"] == "estimate"
         assert document["estimate"]["rows"]["expected"] == 7
         assert document["estimate"]["heaviest"][0]["key"] == 1
         assert "plan" not in document
-        with_plan = _document(_run("estimate", *tables, "--on", "item", "--memory", "3GiB", "--json"))
+        with_plan = _document(run("estimate", *tables, "--on", "item", "--memory", "3GiB", "--json"))
         assert with_plan["plan"]["fits"] is True
 
     def test_a_wrong_column_is_a_message_without_a_traceback(self, tables: tuple[Path, Path]) -> None:
-        done = _run("estimate", *tables, "--on", "itme")
+        done = run("estimate", *tables, "--on", "itme")
         assert done.exit_code == 2
         assert done.output.startswith("Error: ")
         assert "itme" in done.output
@@ -83,7 +63,7 @@ class TestEstimate:
         assert "Traceback" not in done.output
 
     def test_a_path_that_is_not_there_is_a_message(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        done = _run("estimate", tables[0], tmp_path / "nowhere", "--on", "item")
+        done = run("estimate", tables[0], tmp_path / "nowhere", "--on", "item")
         assert done.exit_code == 2
         assert "nowhere" in done.output
         assert "Hint: " in done.output
@@ -92,46 +72,46 @@ class TestEstimate:
         (tmp_path / "bad.parquet").write_text("not parquet")
         (tmp_path / "empty").mkdir()
         for path in (tmp_path / "bad.parquet", tmp_path / "empty"):
-            done = _run("estimate", tables[0], path, "--on", "item")
+            done = run("estimate", tables[0], path, "--on", "item")
             assert done.exit_code == 2, done.output
             assert f"Error: {str(path)!r} cannot be read as parquet: " in done.stderr
 
 
 class TestInspect:
     def test_it_adds_up_the_footers(self, tables: tuple[Path, Path]) -> None:
-        done = _run("inspect", tables[0])
+        done = run("inspect", tables[0])
         assert done.exit_code == 0, done.output
         assert "part-0.parquet" in done.output
-        assert _number(done.output, "rows") == 5
+        assert printed_number(done.output, "rows") == 5
         assert re.search(r"^in memory +80 B, the largest file 80 B$", done.output, re.MULTILINE)
 
     def test_strings_are_said_to_be_left_out(self, tmp_path: Path) -> None:
         pd.DataFrame({"k": [1], "text": ["abc"]}).to_parquet(tmp_path / "one.parquet", index=False)
-        done = _run("inspect", tmp_path)
+        done = run("inspect", tmp_path)
         assert "in memory  more than 8 B" in done.output
         assert "these columns are not counted" in done.output
 
     def test_many_files_are_not_all_listed(self, tmp_path: Path) -> None:
         for number in range(23):
             pd.DataFrame({"k": [1]}).to_parquet(tmp_path / f"part-{number:02d}.parquet", index=False)
-        done = _run("inspect", tmp_path)
+        done = run("inspect", tmp_path)
         assert "... and 3 more" in done.output
-        assert _number(done.output, "files") == 23
-        assert "part-22.parquet" in _run("inspect", tmp_path, "--files", "30").output
-        assert len(_document(_run("inspect", tmp_path, "--json"))["files"]) == 23
+        assert printed_number(done.output, "files") == 23
+        assert "part-22.parquet" in run("inspect", tmp_path, "--files", "30").output
+        assert len(_document(run("inspect", tmp_path, "--json"))["files"]) == 23
 
     def test_nothing_there_is_a_message(self, tmp_path: Path) -> None:
-        done = _run("inspect", tmp_path)
+        done = run("inspect", tmp_path)
         assert done.exit_code == 2
         assert "Error: There is no parquet file at" in done.output
 
     def test_columns(self, tmp_path: Path) -> None:
         frame = pd.DataFrame({LONG: [1.5, None, -2.0], "text": ["b", "a", None], "parts": [[1], [2], None]})
         frame.to_parquet(tmp_path / "one.parquet", index=False)
-        done = _run("inspect", tmp_path)
+        done = run("inspect", tmp_path)
         assert LONG in done.stdout  # whole, on one line: nothing is wrapped where nobody looks
         columns = {
-            column["name"]: column for column in _document(_run("inspect", tmp_path, "--json"))["columns"]
+            column["name"]: column for column in _document(run("inspect", tmp_path, "--json"))["columns"]
         }
         assert list(columns) == [LONG, "text", "parts"]
         assert {key: columns[LONG][key] for key in ("type", "row_nbytes", "nulls", "minimum", "maximum")} == {
@@ -145,22 +125,22 @@ class TestInspect:
     ) -> None:
         pd.DataFrame({LONG: [1]}).to_parquet(tmp_path / "one.parquet", index=False)
         monkeypatch.setattr("safeframe.cli.output._ENDLESS", 80)
-        text = _run("inspect", tmp_path).stdout
+        text = run("inspect", tmp_path).stdout
         rows = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
         assert LONG in "".join(rows)
         assert max(map(len, text.splitlines())) <= 80
 
     def test_the_skew_of_a_key(self, tables: tuple[Path, Path]) -> None:
-        done = _run("inspect", tables[0], "--key", "item")
+        done = run("inspect", tables[0], "--key", "item")
         assert done.exit_code == 0, done.output
         assert re.search(r"^distinct +exactly 3$", done.stdout, re.MULTILINE)
         assert re.search(r"^skew +1\.8: ", done.stdout, re.MULTILINE)
-        key = _document(_run("inspect", tables[0], "--key", "item", "--json"))["key"]
+        key = _document(run("inspect", tables[0], "--key", "item", "--json"))["key"]
         assert key["heaviest"][0] == {"key": 1, "rows": 3}
         assert (key["distinct"]["expected"], key["null_rows"], key["rows"]) == (3, 0, 5)
 
     def test_a_key_that_is_not_there(self, tables: tuple[Path, Path]) -> None:
-        assert _run("inspect", tables[0], "--key", "itme").exit_code == 2
+        assert run("inspect", tables[0], "--key", "itme").exit_code == 2
 
 
 class TestRunsThatAreRefusedBeforeTheyStart:
@@ -175,12 +155,12 @@ class TestRunsThatAreRefusedBeforeTheyStart:
 
     def test_files_in_the_way(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("the only copy")
-        done = _run("merge", *tables, tmp_path, "--on", "item", "--json")
+        done = run("merge", *tables, tmp_path, "--on", "item", "--json")
         assert done.exit_code == 2
         assert "Give --overwrite" in _document(done)["error"]["message"]
 
     def test_two_clusters(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        done = _run(
+        done = run(
             "sort",
             tables[0],
             tmp_path / "out",
@@ -198,12 +178,12 @@ class TestRunsThatAreRefusedBeforeTheyStart:
         "args", [("--memory", "much"), ("--max-output", "much"), ("--workers", "0"), ("--how", "x")]
     )
     def test_values(self, tables: tuple[Path, Path], tmp_path: Path, args: tuple[str, str]) -> None:
-        done = _run("merge", *tables, tmp_path / "out", "--on", "item", *args)
+        done = run("merge", *tables, tmp_path / "out", "--on", "item", *args)
         assert done.exit_code == 2, done.output
         assert args[0] in done.stderr
 
     def test_workers_that_would_not_start(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        done = _run("sort", tables[0], tmp_path / "out", "--by", "item", "--memory", "100MiB", "--json")
+        done = run("sort", tables[0], tmp_path / "out", "--by", "item", "--memory", "100MiB", "--json")
         assert done.exit_code == 3
         assert _document(done)["error"]["figures"]["allowed_nbytes"] == 100 * 2**20
 
@@ -212,7 +192,7 @@ class TestRunsThatAreRefusedBeforeTheyStart:
     ) -> None:
         monkeypatch.setattr(Run, "_cluster", lambda self: nullcontext())
         monkeypatch.setattr("safeframe.sizing.cluster._machine_nbytes", lambda: 100 * 2**20)
-        done = _run("merge", *tables, tmp_path / "out", "--on", "item", "--json")
+        done = run("merge", *tables, tmp_path / "out", "--on", "item", "--json")
         assert done.exit_code == 3, done.output
         document = _document(done)
         assert (document["plan"]["fits"], document["error"]["type"]) == (False, "MemoryBudgetError")
@@ -220,7 +200,7 @@ class TestRunsThatAreRefusedBeforeTheyStart:
         assert not (tmp_path / "out").exists()
 
     def test_a_dataset_that_is_not_there(self, tmp_path: Path) -> None:
-        done = _run("sort", tmp_path / "none", tmp_path / "out", "--by", "item")
+        done = run("sort", tmp_path / "none", tmp_path / "out", "--by", "item")
         assert done.exit_code == 2
         assert "There is no parquet dataset" in done.stderr
 
@@ -228,7 +208,7 @@ class TestRunsThatAreRefusedBeforeTheyStart:
         self, tables: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("safeframe.cli.run._CONNECT_SECONDS", 0.2)
-        done = _run("sort", tables[0], tmp_path / "out", "--by", "item", "--scheduler", "tcp://127.0.0.1:1")
+        done = run("sort", tables[0], tmp_path / "out", "--by", "item", "--scheduler", "tcp://127.0.0.1:1")
         assert done.exit_code == 1
         assert "There is no scheduler at 'tcp://127.0.0.1:1'" in done.stderr
 
@@ -259,17 +239,17 @@ def test_exit_codes(error: Exception, before: int, running: int) -> None:
 
 @pytest.mark.parametrize("args", [("sort",), ("inspect",), ("estimate", "a"), ("doctor", "--bogus")])
 def test_wrong_arguments_are_json_too(args: tuple[str, ...]) -> None:
-    done = _run(*args, "--json")
+    done = run(*args, "--json")
     assert done.exit_code == 2
     assert _document(done)["error"]["exit_code"] == 2
     assert _document(done)["command"] == args[0]
     assert "Usage: " in done.stderr
-    assert _run(*args).stdout == ""
+    assert run(*args).stdout == ""
 
 
 def test_a_setting_that_is_none(tables: tuple[Path, Path]) -> None:
     with dask.config.set({"safeframe.headrom": 0.5}):
-        done = _run("estimate", *tables, "--on", "item")
+        done = run("estimate", *tables, "--on", "item")
     assert done.exit_code == 2
     assert "Did you mean safeframe.headroom?" in done.stderr
 
@@ -289,7 +269,7 @@ def test_warnings_are_lines_and_entries(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_every_exit_code_is_in_the_help() -> None:
-    text = _run("--help").output
+    text = run("--help").output
     assert all(f"  {code.value}  {code.meaning}" in text for code in ExitCode)
 
 
@@ -303,19 +283,19 @@ def test_json_has_no_values_that_json_lacks() -> None:
     ("shell", "word"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete ")]
 )
 def test_completion(shell: str, word: str) -> None:
-    done = _run("completion", shell)
+    done = run("completion", shell)
     assert done.exit_code == 0, done.output
     assert word in done.stdout
     assert "_SAFEFRAME_COMPLETE" in done.stdout
 
 
 def test_the_version_is_the_packages() -> None:
-    assert _run("--version").output.strip().endswith(safeframe.__version__)
+    assert run("--version").output.strip().endswith(safeframe.__version__)
 
 
 @pytest.mark.parametrize("command", list(main.commands))
 def test_every_command_has_help(command: str) -> None:
-    done = _run(command, "--help")
+    done = run(command, "--help")
     assert done.exit_code == 0
     assert f"Usage: main {command}" in done.output
     assert ("--json" in done.output) is (command != "completion")

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from safeframe._dask.cluster import inside_worker
 from safeframe.engine.storage.janitor import StagingJanitor
 from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.remote_sessions import RemoteSession
 from safeframe.engine.storage.sessions import OWNED, Session, open_session
-from safeframe.engine.task import inside_worker
 from safeframe.sizing.cluster import current_client
 
 _with_janitor: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()

@@ -79,9 +79,7 @@ def broadcast_cell(
     """Join one partition with the side that every worker holds whole."""
     use_worker()
     as_planned(partition, planned)
-    with limit.refusing_text():
-        joined = joined_with(partition, build, spec, build_side, limit.text_nbytes)
-    return limit.passed(joined)
+    return limit.made(lambda most_nbytes: joined_with(partition, build, spec, build_side, most_nbytes))
 
 
 def joined_with(

@@ -145,9 +145,9 @@ def moved_cell(left: SettledRows, right: SettledRows, merge: MovedMerge, cell: i
     shard, number, cells = merge.layout.cell_location(cell)
     left_block = _moved(left, merge.left, merge.spec.left, shard, merge.roomy_nbytes)
     right_block = _moved(right, merge.right, merge.spec.right, shard, merge.roomy_nbytes)
-    with merge.limit.refusing_text():
-        joined = join_cell(left_block, right_block, merge.spec, number, cells, merge.limit.text_nbytes)
-    return merge.limit.passed(joined)
+    return merge.limit.made(
+        lambda most_nbytes: join_cell(left_block, right_block, merge.spec, number, cells, most_nbytes)
+    )
 
 
 def _moved(settled: SettledRows, side: MovedSide, columns: SideSpec, shard: int, roomy_nbytes: int) -> Block:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from safeframe._dask.cluster import inside_worker
 from safeframe._dask.p2p import (
     P2POutOfDiskError,
     get_worker_plugin,
@@ -27,7 +28,7 @@ from safeframe._dask.p2p import (
     shuffle_unpack,
 )
 from safeframe.engine.p2p.form import SHARD_LABEL, P2PForm, SentPartition
-from safeframe.engine.task import count_rows_out, inside_worker, use_worker
+from safeframe.engine.task import count_rows_out, use_worker
 from safeframe.errors import RowConservationError, StagingFullError, UnsupportedError
 from safeframe.facts.keys import Counts, PlannedKeys
 from safeframe.kernels.allocator import trim

@@ -171,6 +171,11 @@ class PartitionLimit:
             return None
         return max(self.possible_nbytes, int(self.task_nbytes / options.TEXT_COPIES))
 
+    def made(self, make: Callable[[int | None], pd.DataFrame]) -> pd.DataFrame:
+        """Make a partition, given what its strings may take, and hold it to the limit; see :meth:`passed`."""
+        with self.refusing_text():
+            return self.passed(make(self.text_nbytes))
+
     @contextmanager
     def refusing_text(self) -> Iterator[None]:
         """Turn what says that strings are too large into what the user is told."""
@@ -264,8 +269,8 @@ class CellRows:
         MemoryBudgetError
             When it is larger than was planned.
         """
-        with run_of_task(self.directory), self.limit.refusing_text():
-            return self.limit.passed(self._frame(0, self.n_rows, self.limit.text_nbytes))
+        with run_of_task(self.directory):
+            return self.limit.made(lambda most_nbytes: self._frame(0, self.n_rows, most_nbytes))
 
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
         """Make the partition in stretches of rows, one after the other; there is one at least.

@@ -19,9 +19,9 @@ import weakref
 from collections import Counter
 from typing import Any
 
+from safeframe._dask.cluster import inside_worker
 from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.sessions import holds_session, is_owned_run
-from safeframe.engine.task import inside_worker
 
 _holders: Counter[str] = Counter()
 # Reentrant: a collection of garbage may end another object while the lock is held.

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from safeframe import options
-from safeframe.engine.task import inside_worker
+from safeframe._dask.cluster import inside_worker
 from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import location_and_path
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from safeframe.facts import html
 from safeframe.facts.merge import MergeRun
 from safeframe.facts.notebook import heaviest_keys
-from safeframe.facts.plan.summary import projected_of_allowed, summary_facts, verdict
-from safeframe.facts.plan.text import steps_of, too_large
+from safeframe.facts.plan.summary import summary_facts
+from safeframe.facts.plan.text import projected_of_allowed, steps_of, too_large, verdict
 from safeframe.units import format_count, format_nbytes
 
 if TYPE_CHECKING:

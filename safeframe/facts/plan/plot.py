@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from safeframe.errors import UnsupportedError
 from safeframe.facts.merge import MergeEstimate, MergeRun
-from safeframe.facts.plan.summary import verdict
-from safeframe.facts.plan.text import steps_of
+from safeframe.facts.plan.text import steps_of, verdict
 from safeframe.facts.spread import Spread
 from safeframe.units import format_count, format_key, format_nbytes, shortened
 

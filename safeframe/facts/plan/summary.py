@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from safeframe.errors import SafeframeError
 from safeframe.facts.estimate import about, format_interval, format_rows
-from safeframe.facts.merge import MergeEstimate, MergeRun
-from safeframe.facts.plan.text import plural, steps_of, too_large
-from safeframe.units import format_count, format_key, format_nbytes
+from safeframe.facts.merge import MergeRun
+from safeframe.facts.plan.text import (
+    LABEL_WIDTH,
+    fanout_words,
+    plural,
+    projected_of_allowed,
+    steps_of,
+    too_large,
+    verdict,
+)
+from safeframe.units import format_count, format_nbytes
 
 if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
-
-_LABEL_WIDTH = 10
 
 
 def plan_summary(plan: Plan) -> str:
@@ -35,7 +41,7 @@ def plan_summary(plan: Plan) -> str:
     """
     facts = summary_facts(plan)
     return "\n".join(
-        [f"{plan.recipe}: {verdict(plan)}", *(f"  {label:<{_LABEL_WIDTH}}  {fact}" for label, fact in facts)]
+        [f"{plan.recipe}: {verdict(plan)}", *(f"  {label:<{LABEL_WIDTH}}  {fact}" for label, fact in facts)]
     )
 
 
@@ -50,7 +56,7 @@ def summary_facts(plan: Plan) -> list[tuple[str, str]]:
         ("partitions", _partitions(plan)),
     ]
     if isinstance(plan.run, MergeRun) and plan.run.estimate.heaviest:
-        facts.append(("heaviest", heaviest_key(plan.run.estimate)))
+        facts.append(("heaviest", fanout_words(plan.run.estimate.heaviest[0])))
     if not plan.fits:
         return [*facts, ("too large", too_large(plan)[0]), ("hint", _hint(plan))]
     if plan.rejected:
@@ -74,26 +80,6 @@ def plan_repr(plan: Plan) -> str:
         f"{format_count(plan.output_rows.expected)} rows in {plural(plan.output_partitions, 'partition')}, "
         f"{format_nbytes(plan.projected_worker_nbytes)} projected of {format_nbytes(plan.budget.allowed_nbytes)} "
         "per worker>"
-    )
-
-
-def verdict(plan: Plan) -> str:
-    """Return whether a plan fits, in words."""
-    return "FITS" if plan.fits else "DOES NOT FIT"
-
-
-def projected_of_allowed(plan: Plan) -> str:
-    """Return what a worker is projected to use of what it may use."""
-    projected, allowed = plan.projected_worker_nbytes, plan.budget.allowed_nbytes
-    return f"{format_nbytes(projected)} of {format_nbytes(allowed)} allowed per worker ({projected / max(1, allowed):.0%})"
-
-
-def heaviest_key(merge: MergeEstimate) -> str:
-    """Return the key with most rows in the result, and these."""
-    key = merge.heaviest[0]
-    return (
-        f"key {format_key(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
-        f"{format_count(key.output_rows)} rows"
     )
 
 

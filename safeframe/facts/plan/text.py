@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from safeframe import options
 from safeframe.facts.estimate import Estimate, about
-from safeframe.facts.merge import MergeEstimate, MergeRun, SlicedWrite, WritePlan
+from safeframe.facts.merge import KeyFanout, MergeEstimate, MergeRun, SlicedWrite, WritePlan
 from safeframe.units import format_count, format_key, format_nbytes
 
 if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
     from safeframe.facts.step import Step
 
-_LABEL_WIDTH = 10
+LABEL_WIDTH = 10
 _HEAVIEST = 3
 
 
@@ -36,7 +36,7 @@ def plan_text(plan: Plan) -> str:
         Lines without a final line break.
     """
     blocks = (
-        ("", [f"{plan.recipe}: {'FITS' if plan.fits else 'DOES NOT FIT'}"]),
+        ("", [f"{plan.recipe}: {verdict(plan)}"]),
         ("strategy", [plan.strategy, *(f"because {reason}" for reason in plan.reasons)]),
         ("fits", _fits(plan)),
         ("output", _output(plan)),
@@ -52,12 +52,23 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(line for label, lines in blocks for line in _block(label, lines))
 
 
+def verdict(plan: Plan) -> str:
+    """Return whether a plan fits, in words."""
+    return "FITS" if plan.fits else "DOES NOT FIT"
+
+
+def projected_of_allowed(plan: Plan) -> str:
+    """Return what a worker is projected to use of what it may use."""
+    projected, allowed = plan.projected_worker_nbytes, plan.budget.allowed_nbytes
+    return f"{format_nbytes(projected)} of {format_nbytes(allowed)} allowed per worker ({projected / max(1, allowed):.0%})"
+
+
 def _block(label: str, lines: Iterable[str]) -> Iterable[str]:
     if not label:
         yield from lines
         return
     for number, line in enumerate(lines):
-        yield f"  {label if number == 0 else '':<{_LABEL_WIDTH}}  {line}"
+        yield f"  {label if number == 0 else '':<{LABEL_WIDTH}}  {line}"
 
 
 def _fits(plan: Plan) -> list[str]:
@@ -119,10 +130,15 @@ def _merge(merge: MergeEstimate) -> Iterable[str]:
         "the larger side"
     )
     for key in merge.heaviest[:_HEAVIEST]:
-        yield (
-            f"heaviest key {format_key(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
-            f"{format_count(key.output_rows)} rows"
-        )
+        yield f"heaviest {fanout_words(key)}"
+
+
+def fanout_words(key: KeyFanout) -> str:
+    """Return a key of a join, its rows on both sides, and those that it has in the result."""
+    return (
+        f"key {format_key(key.key)}: {format_count(key.left_rows)} × {format_count(key.right_rows)} → "
+        f"{format_count(key.output_rows)} rows"
+    )
 
 
 def _roughly(nbytes: Estimate) -> str:
@@ -164,10 +180,7 @@ def _memory_lines(plan: Plan) -> list[str]:
     budget = plan.budget
     source = "measured" if budget.measured else "assumed"
     return [
-        (
-            f"projected {format_nbytes(plan.projected_worker_nbytes)} of {format_nbytes(budget.allowed_nbytes)} allowed "
-            f"per worker ({plan.projected_worker_nbytes / max(1, budget.allowed_nbytes):.0%})"
-        ),
+        f"projected {projected_of_allowed(plan)}",
         (
             f"{plural(budget.n_workers, 'worker')} × {plural(budget.threads_per_worker, 'thread')}; "
             f"{format_nbytes(budget.reserved_nbytes)} used before any data ({source}), "

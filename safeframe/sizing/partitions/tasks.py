@@ -12,7 +12,6 @@ Partitions that depend on other tasks, and those in memory, get a task each.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -222,13 +221,8 @@ def _with_keys(
 ) -> T:
     """Call the function on some rows at a time: a slice of very short strings has more."""
     keys = keys_of(frame, on)
-    if len(frame) <= rows:
-        return function(keys, *args)
-    parts = (
-        function([key.iloc[start : start + rows] for key in keys], *args)
-        for start in range(0, len(frame), rows)
-    )
-    return functools.reduce(lambda one, other: of_slices([one, other]), parts)
+    parts = ([key.iloc[start : start + rows] for key in keys] for start in range(0, max(1, len(frame)), rows))
+    return _over_slices(parts, function, of_slices, *args)
 
 
 class Slices:
@@ -253,7 +247,7 @@ class Slices:
 
 
 def _over_slices(
-    slices: Iterator[pd.DataFrame], function: Callable[..., T], of_slices: Callable[[list[T]], T], *args: Any
+    slices: Iterator[Any], function: Callable[..., T], of_slices: Callable[[list[T]], T], *args: Any
 ) -> T:
     result: T | None = None
     for frame in slices:

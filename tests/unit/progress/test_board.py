@@ -105,7 +105,7 @@ def test_what_ends_before_it_is_late_is_not_seen(capsys):
 
 
 def test_tasks_on_workers_are_silent(monkeypatch, terminal):
-    monkeypatch.setattr(boards.distributed, "get_worker", object)
+    monkeypatch.setattr("safeframe._dask.cluster.get_worker", object)
     with redirect_stderr(terminal), progress(asked=True) as board:
         assert not board.is_seen
 
