@@ -33,6 +33,7 @@ _UNITS = {
     "tib": 2**40,
     "pib": 2**50,
 }
+_BINARY = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
 _SIZE = re.compile(r"^\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*$")
 
 
@@ -82,6 +83,17 @@ def parse_nbytes(size: Any, *, argument: str = "size", least: int = 1) -> int:
     return nbytes
 
 
+def nbytes_unit(nbytes: float) -> tuple[str, int]:
+    """Return the largest binary unit that keeps bytes above one, and how many it has.
+
+    Examples
+    --------
+    >>> nbytes_unit(3 * 2**30)
+    ('GiB', 1073741824)
+    """
+    return next(((unit, size) for unit, size in _BINARY if abs(nbytes) >= size), _BINARY[-1])
+
+
 def format_nbytes(nbytes: float) -> str:
     """Print bytes in the largest binary unit that keeps them above one.
 
@@ -92,10 +104,8 @@ def format_nbytes(nbytes: float) -> str:
     >>> format_nbytes(6_400_000_000_000)
     '5.82 TiB'
     """
-    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if abs(nbytes) >= size:
-            return f"{_three_digits(nbytes / size)} {unit}"
-    return f"{int(nbytes)} B"
+    unit, size = nbytes_unit(nbytes)
+    return f"{int(nbytes)} B" if size == 1 else f"{_three_digits(nbytes / size)} {unit}"
 
 
 def format_count(count: float) -> str:

@@ -15,6 +15,8 @@ class BagSizes:
     """Partitions of the bag."""
     sampled: int
     """Partitions that were measured."""
+    partition_nbytes: tuple[int, ...]
+    """Bytes of each of them, as Python objects."""
     items: int
     largest_items: int
     """Items of the one with the most."""

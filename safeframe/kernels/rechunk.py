@@ -63,6 +63,24 @@ class ChunkGrid:
         """The largest chunk along each axis."""
         return tuple(max(sizes, default=0) for sizes in self.chunks)
 
+    def lengths(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the numbers of elements that chunks have, ascending, and how many chunks have each.
+
+        Examples
+        --------
+        >>> lengths, chunks = ChunkGrid(((2, 3), (4, 4, 6))).lengths()
+        >>> lengths.tolist(), chunks.tolist()
+        ([8, 12, 18], [2, 3, 1])
+        """
+        lengths = chunks = np.ones(1, np.int64)
+        for sizes in self.chunks:
+            axis, times = np.unique(np.array(sizes, np.int64), return_counts=True)
+            lengths, at = np.unique(np.multiply.outer(lengths, axis), return_inverse=True)
+            of_each = np.multiply.outer(chunks, times).ravel()
+            chunks = np.zeros(len(lengths), np.int64)
+            np.add.at(chunks, at.ravel(), of_each)
+        return lengths, chunks
+
     def place(self, number: int) -> tuple[int, ...]:
         """Return the place of a chunk along each axis, from its number in C order."""
         return tuple(int(i) for i in np.unravel_index(number, self.blocks)) if self.blocks else ()

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.facts.bag import BagFacts, BagLimit, BagRun
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.plan import Plan, Step
+from safeframe.facts.spread import Spread
 from safeframe.planning.memory import bag_partition_peak_nbytes, bag_stage_peak_nbytes, least_partitions
 from safeframe.units import format_count, format_nbytes
 
@@ -104,6 +107,7 @@ def plan_bag_groupby(facts: BagFacts) -> Plan:
         staging_nbytes=int(items.expected * (sizes.staged_item_nbytes + options.BAG_STAGED_ITEM_NBYTES)),
         staging_free_nbytes=facts.staging.free_nbytes,
         staging_directory=facts.staging.directory,
+        partitions_before=(Spread.of("bag", np.array(sizes.partition_nbytes), partitions=sizes.partitions),),
         advice=f"Request {format_count(math.ceil(upper_nbytes / target))} partitions (npartitions=), or leave it out."
         if facts.npartitions is not None
         else "Make the bag with smaller partitions.",

@@ -41,6 +41,7 @@ def sample_bag(bag: db.Bag) -> BagSizes:
     return BagSizes(
         partitions=len(parts),
         sampled=len(chosen),
+        partition_nbytes=tuple(int(n * size) for n, size, _ in found),
         items=items,
         largest_items=max((n for n, _, _ in found), default=0),
         item_nbytes=max((size for size, _ in filled), default=float(_REFERENCE_NBYTES)),

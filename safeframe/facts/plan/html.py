@@ -55,7 +55,7 @@ def _tables(plan: Plan) -> Iterable[html.Markup]:
         sizes = [
             (
                 spread.name,
-                format_count(spread.partitions),
+                spread.count,
                 format_nbytes(spread.smallest_nbytes),
                 format_nbytes(spread.median_nbytes),
                 format_nbytes(spread.largest_nbytes),

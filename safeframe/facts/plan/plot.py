@@ -13,7 +13,7 @@ from safeframe.errors import UnsupportedError
 from safeframe.facts.merge import MergeEstimate, MergeRun
 from safeframe.facts.plan.text import steps_of, verdict
 from safeframe.facts.spread import Spread
-from safeframe.units import format_count, format_key, format_nbytes, shortened
+from safeframe.units import format_count, format_key, format_nbytes, nbytes_unit, shortened
 
 if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
@@ -22,7 +22,6 @@ _HEAVIEST = 10
 _NAME_LENGTH = 36
 # Of the palette of Okabe and Ito, which people of any colour vision tell apart.
 _USED, _TASKS, _OVER, _BEFORE, _AFTER = "#999999", "#0072B2", "#D55E00", "#E69F00", "#0072B2"
-_UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
 
 
 def pyplot() -> Any:
@@ -74,7 +73,7 @@ def _draw_steps(axes: Any, plan: Plan) -> None:
     limit = budget.allowed_nbytes
     peaks = [step.task_peak_nbytes * budget.threads_per_worker for step in steps]
     used = budget.reserved_nbytes + budget.transport_nbytes
-    unit, size = _unit(max([limit, *(used + peak for peak in peaks)]))
+    unit, size = nbytes_unit(max([limit, *(used + peak for peak in peaks)]))
     places = range(len(steps))
     axes.barh(places, [used / size] * len(steps), color=_USED, label="before any data")
     within = [min(peak, max(0, limit - used)) / size for peak in peaks]
@@ -99,7 +98,7 @@ def _draw_partitions(axes: Any, plan: Plan) -> None:
     )
     limit = plan.budget.task_nbytes
     known = [spread for spread in (*plan.partitions_before, after) if spread.nbytes]
-    unit, size = _unit(max([limit, *(spread.largest_nbytes for spread in known)]))
+    unit, size = nbytes_unit(max([limit, *(spread.largest_nbytes for spread in known)]))
     for number, spread in enumerate(known):
         is_after = spread is after
         label = f"{'after' if is_after else 'before'}: {shortened(spread.name, _NAME_LENGTH)}"
@@ -113,7 +112,7 @@ def _draw_partitions(axes: Any, plan: Plan) -> None:
             color=_AFTER if is_after else _BEFORE,
             linestyle="-" if is_after or number == 0 else ":",
             linewidth=2,
-            label=f"{label} ({format_count(spread.partitions)})",
+            label=f"{label} ({spread.count})",
         )
     if limit > 0:
         axes.axhline(
@@ -163,7 +162,3 @@ def _name(axes: Any, names: list[str]) -> None:
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.invert_yaxis()
-
-
-def _unit(nbytes: int) -> tuple[str, int]:
-    return next(((unit, size) for unit, size in _UNITS if nbytes >= size), _UNITS[-1])

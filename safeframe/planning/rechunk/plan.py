@@ -25,6 +25,7 @@ from safeframe.facts.rechunk import (
     StagedChunks,
     UntouchedChunks,
 )
+from safeframe.facts.spread import Spread
 from safeframe.kernels.rechunk import ChunkGrid
 from safeframe.planning.ladder import Rung, climb, task_fits
 from safeframe.planning.memory import (
@@ -99,7 +100,14 @@ def plan_rechunk(facts: RechunkFacts) -> Plan:
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
         advice=_advice(facts, source, target),
+        partitions_before=(_spread("array", source, facts.itemsize),),
+        partitions_after=_spread("result", target, facts.itemsize),
     )
+
+
+def _spread(name: str, grid: ChunkGrid, itemsize: int) -> Spread:
+    lengths, chunks = grid.lengths()
+    return Spread.of(name, lengths * itemsize, chunks)
 
 
 def _untouched(facts: RechunkFacts, source: ChunkGrid, target: ChunkGrid) -> _Offer | str:

@@ -33,3 +33,10 @@ def test_no_partitions() -> None:
     for spread in (Spread.of("left", np.empty(0)), Spread.of("left", np.array([3]), np.array([0]))):
         assert spread == Spread(name="left", partitions=0, nbytes=())
         assert spread.largest_nbytes == spread.smallest_nbytes == spread.median_nbytes == 0
+
+
+def test_where_some_were_measured_it_is_said_of_how_many() -> None:
+    spread = Spread.of("bag", np.array([3, 5, 2]), partitions=20)
+    assert (spread.partitions, spread.measured, spread.nbytes) == (20, 3, (2, 3, 5))
+    assert str(spread).startswith("bag: 20 partitions, 3 of them measured, of 2 B to 5 B")
+    assert Spread.of("bag", np.array([3, 5, 2]), partitions=3).measured is None

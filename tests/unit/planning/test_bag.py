@@ -24,6 +24,7 @@ def facts(
         sizes=BagSizes(
             partitions=n,
             sampled=sampled,
+            partition_nbytes=(int(items * item),) * sampled,
             items=sampled * items,
             largest_items=items,
             item_nbytes=item,
@@ -58,6 +59,13 @@ def test_figures_are_those_of_the_partitions_that_were_seen():
     assert plan.output_rows.lower == 4 * 314_572
     assert plan.output_rows.upper == int(options.SAMPLE_MARGIN * 512 * 314_572)
     assert plan_bag_groupby(facts(4)).output_rows.exact
+
+
+def test_sizes_before_are_those_of_the_partitions_that_were_seen():
+    (before,) = plan_bag_groupby(facts(512)).partitions_before
+    assert (before.count, before.nbytes) == ("512, 4 of them measured", (314_572 * 40,) * 4)
+    (before,) = plan_bag_groupby(facts(4)).partitions_before
+    assert before.count == "4"
 
 
 def test_partitions_are_planned_half_full():

@@ -80,6 +80,18 @@ def test_a_result_of_unknown_sizes_is_drawn_by_its_bound() -> None:
     assert "after: result, at most (1,009)" in _labels(axes)
 
 
+def test_chunks_and_items_are_drawn_before_and_after_with_the_limit() -> None:
+    for name, before in {
+        "rechunk": "before: array (",
+        "bag": "before: bag (512, 4 of them measured)",
+    }.items():
+        plan = next(plan for kind, plan in PLANNED.items() if name in kind and plan.partitions_before)
+        labels = _labels(plan.plot().axes[1])
+        assert labels[0].startswith(before)
+        assert labels[1].startswith("after: result")
+        assert [label for label in labels if label.startswith("limit of a task")]
+
+
 def test_the_heaviest_keys_are_no_formulas() -> None:
     axes = merge_plan().plot().axes[2]
     assert [bar.get_width() for bar in axes.patches] == [4_717, 35]

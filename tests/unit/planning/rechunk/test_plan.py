@@ -70,6 +70,16 @@ def test_steps_are_what_they_say():
     assert plan.projected_worker_nbytes == 190 * MIB + stage.task_peak_nbytes
 
 
+def test_sizes_of_chunks_before_and_after_are_those_of_each():
+    plan = plan_rechunk(facts(((3, 5, 5), (7, 2)), ((13,), (9,))))
+    (before,) = plan.partitions_before
+    assert (before.name, before.nbytes) == ("array", tuple(8 * n for n in (6, 10, 10, 21, 35, 35)))
+    assert (plan.partitions_after.name, plan.partitions_after.nbytes) == ("result", (8 * 13 * 9,))
+    # However many there are.
+    (many,) = plan_rechunk(facts(((1,) * 4000,) * 2, ((4000,),) * 2)).partitions_before
+    assert (many.partitions, set(many.nbytes)) == (16_000_000, {8})
+
+
 def test_a_chunk_that_no_worker_can_hold():
     plan = plan_rechunk(square(256, allowed=400 * MIB))
     assert not plan.fits
