@@ -1,18 +1,20 @@
 """What workers, nannies and schedulers hold, where distributed documents no name for it.
 
 Covers: memory limits and fractions of a worker, its plugins, root tasks of a
-scheduler, its pages and what it knows of workers' memory; the client, or the
-threads, that a compute would use; whether this is a task on a worker, which is
-public, and asked at this one place.
+scheduler, its pages, its counts of tasks and what it knows of workers' memory; the
+client, or the threads, that a compute would use; whether this is a task on a worker,
+which is public, and asked at this one place.
 Does not cover: what the values should be (``deploy.settings``), P2P (``p2p``).
 
 ``Client.scheduler_info``, which is public, has a worker's memory limit and threads,
 and nothing of the rest; settings are read when a process starts, so that a
-running one has them in these attributes only.
+running one has them in these attributes only. ``distributed.progress``, which is public,
+counts the tasks of futures that one has; those of ``dask.compute`` nobody has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import dask
@@ -24,6 +26,8 @@ from distributed import Client, get_worker
 
 __all__ = [
     "client_of_compute",
+    "failed_groups",
+    "group_counts",
     "has_plugin",
     "inside_worker",
     "local_threads",
@@ -94,6 +98,23 @@ def resident_nbytes_of_workers(scheduler: Any) -> dict[str, tuple[str, int, int]
         address: (str(worker.name), worker.memory_limit or 0, int(worker.memory.process))
         for address, worker in scheduler.workers.items()
     }
+
+
+_DONE = ("memory", "released", "erred", "forgotten")
+"""A task that waits for its turn is in none of these: it leaves ``released`` when its graph comes."""
+
+
+def group_counts(names: Collection[str], dask_scheduler: Any) -> dict[str, tuple[int, int]]:
+    """Return the tasks that are done and all tasks of the groups that a scheduler knows; run on it."""
+    known = dask_scheduler.task_groups
+    states = {name: known[name].states for name in names if name in known}
+    return {name: (sum(of.get(state, 0) for state in _DONE), sum(of.values())) for name, of in states.items()}
+
+
+def failed_groups(names: Collection[str], dask_scheduler: Any) -> list[str]:
+    """Return those of the groups that a scheduler knows which have tasks that failed; run on it."""
+    known = dask_scheduler.task_groups
+    return [name for name in names if name in known and known[name].states.get("erred", 0)]
 
 
 def serve_page(scheduler: Any, path: str, handler: type, arguments: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dask.dataframe as dd
 import pyarrow.parquet as pq
@@ -22,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from safeframe.demo.progress import progress_bar
 from safeframe.demo.question import FULL_SCALE, KEY, QuestionTable, question_tables, write_part
 from safeframe.errors import OutputExplosionWarning, ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.progress.tasks import computed, named_tasks
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.report.measure import Measurement, measure
 from safeframe.sizing.directory import free_nbytes
@@ -76,9 +75,9 @@ class Demo:
         """
         left, right = question_tables(self.scale)
         self._say(_intro())
-        with _place(self.directory, keep=self.keep) as inputs, self._cluster() as (cluster, client):
+        with _place(self.directory, keep=self.keep) as inputs, self._cluster():
             self._predict_whole_question()
-            self._make_tables(client, cluster, inputs, (left, right))
+            self._make_tables(inputs, (left, right))
             frames = (dd.read_parquet(str(inputs / left.name)), dd.read_parquet(str(inputs / right.name)))
             begin = time.perf_counter()
             plan = plan_merge(frames[0], frames[1], how="left", on=KEY)
@@ -86,14 +85,14 @@ class Demo:
                 f"The plan at scale {self.scale:g}, made in {format_seconds(time.perf_counter() - begin)}"
             )
             self.console.print(plan, soft_wrap=True)
-            measured, result = self._merge(cluster, frames, plan)
+            measured, result = self._merge(frames, plan)
         rows_out = sum(pq.read_metadata(path).num_rows for path in sorted(result.glob("*.parquet")))
         outcome = Outcome(plan=plan, measured=measured, rows_out=rows_out, result=result)
         self._summary(outcome)
         return outcome
 
     @contextmanager
-    def _cluster(self) -> Iterator[tuple[LocalCluster, Client]]:
+    def _cluster(self) -> Iterator[None]:
         self._say(
             f"Starting a local cluster of {self.workers} workers with {format_nbytes(self.memory_nbytes)} each ..."
         )
@@ -105,9 +104,9 @@ class Demo:
                 dashboard_address=":0",
                 local_directory=str(self.directory),
             ) as cluster,
-            Client(cluster) as client,
+            Client(cluster),
         ):
-            yield cluster, client
+            yield
 
     def _predict_whole_question(self) -> None:
         """Plan the merge of the full tables, whose rows are made as they are counted and never written."""
@@ -126,25 +125,17 @@ class Demo:
             f"{int(plan.output_nbytes) / 10**12:.1f} TB in memory."
         )
 
-    def _make_tables(
-        self, client: Client, cluster: LocalCluster, inputs: Path, tables: tuple[QuestionTable, QuestionTable]
-    ) -> None:
+    def _make_tables(self, inputs: Path, tables: tuple[QuestionTable, QuestionTable]) -> None:
         self._head(f"Running it at scale {self.scale:g}")
         self._say("\n".join(_described(table) for table in tables))
-        with progress_bar(cluster, self.console, "making the tables"):
-            futures: list[Any] = []
-            for table in tables:
-                directory = inputs / table.name
-                directory.mkdir()
-                futures.extend(
-                    client.submit(write_part, table, number, str(directory), pure=False)
-                    for number in range(table.files)
-                )
-            client.gather(futures)
+        for table in tables:
+            (inputs / table.name).mkdir()
+        parts = (
+            (table, number, str(inputs / table.name)) for table in tables for number in range(table.files)
+        )
+        computed("making the tables", named_tasks("make-tables", write_part, parts))
 
-    def _merge(
-        self, cluster: LocalCluster, frames: tuple[dd.DataFrame, dd.DataFrame], plan: Plan
-    ) -> tuple[Measurement, Path]:
+    def _merge(self, frames: tuple[dd.DataFrame, dd.DataFrame], plan: Plan) -> tuple[Measurement, Path]:
         result = self.directory / "result"
         free = free_nbytes(str(self.directory))
         with warnings.catch_warnings(record=True) as caught:
@@ -156,7 +147,7 @@ class Demo:
                 self._head("The warning that it issues")
                 self._say(str(warning.message))
         self._head("The merge")
-        with measure(plan) as measured, progress_bar(cluster, self.console, "merging and writing"):
+        with measure(plan) as measured:
             merged.to_parquet(str(result))
         return measured, result
 

@@ -12,6 +12,9 @@ PROGRESS_SECONDS = 5.0
 PROGRESS_POLL_SECONDS = 0.4
 """Between two questions to a scheduler, each a few hundred bytes."""
 
+PROGRESS_WAIT_SECONDS = 60.0
+"""What a large graph takes on its way to the scheduler, when a call has returned before it is there."""
+
 PROGRESS_LATE_SECONDS = 1.0
 """What a short look at files or partitions takes at most before it is shown."""
 

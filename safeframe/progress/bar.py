@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from safeframe.units import nbytes_unit
+
 
 @dataclass(eq=False, kw_only=True)
 class Bar:
@@ -34,6 +36,8 @@ class Bar:
     """And their bytes."""
     late_seconds: float = 0.0
     """It is shown only when it takes so long."""
+    once_seen: bool = False
+    """It is shown only when some of its tasks are known to be there."""
     clock: Callable[[], float] = time.monotonic
     done: int = 0
     total: int | None = None
@@ -53,7 +57,9 @@ class Bar:
 
     @property
     def is_late(self) -> bool:
-        """Whether it has taken so long that it is shown."""
+        """Whether it is shown: it has tasks, where that matters, and has taken so long."""
+        if self.once_seen and self.total is None:
+            return False
         return self.late_seconds <= 0 or self.clock() - self._began >= self.late_seconds
 
     @property
@@ -77,7 +83,7 @@ class Bar:
         if self.rows is not None:
             parts.append(f"{_part(self.fraction, self.rows, _count_unit(self.rows))} rows")
         if self.nbytes is not None:
-            parts.append(_part(self.fraction, self.nbytes, _nbytes_unit(self.nbytes)))
+            parts.append(_part(self.fraction, self.nbytes, nbytes_unit(self.nbytes)))
         if not parts or self.unit == "files":
             parts.insert(0, f"{self.done:,}/{self.total:,} {self.unit}")
         if 0 < self.done < self.total and not self.finished:
@@ -86,23 +92,15 @@ class Bar:
         return ", ".join(parts)
 
 
-Unit = tuple[float, str]
-
-
-def _part(fraction: float, whole: int, unit: Unit) -> str:
+def _part(fraction: float, whole: int, unit: tuple[str, float]) -> str:
     """Say how much of something there is, each task being taken for as much as any other."""
-    size, name = unit
+    name, size = unit
     form = ",.1f" if size > 1 else ",.0f"
-    return f"{fraction * whole / size:{form}}/{whole / size:{form}}{name}"
+    return f"{fraction * whole / size:{form}}/{whole / size:{form}}{name and f' {name}'}"
 
 
-def _count_unit(count: int) -> Unit:
-    return next(((size, name) for size, name in ((1e9, " G"), (1e6, " M")) if count >= size), (1, ""))
-
-
-def _nbytes_unit(nbytes: int) -> Unit:
-    units = ((2**40, " TiB"), (2**30, " GiB"), (2**20, " MiB"), (2**10, " KiB"))
-    return next(((size, name) for size, name in units if nbytes >= size), (1, " B"))
+def _count_unit(count: int) -> tuple[str, float]:
+    return next(((name, size) for name, size in (("G", 1e9), ("M", 1e6)) if count >= size), ("", 1))
 
 
 def _duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ Covers: who draws, and when; what remains of a block that ends, or fails.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from safeframe import config
 from safeframe._dask.cluster import inside_worker
 from safeframe.progress.bar import Bar
 from safeframe.progress.views import View, view_of
+
+logger = logging.getLogger(__name__)
 
 
 class Board:
@@ -80,13 +83,24 @@ class _Drawing:
             return [bar for bar in self._bars if bar.is_late and (bar.finished or not ended)]
 
     def _draw(self) -> None:
-        while not self._closing.wait(self._view.seconds):
-            self._view.draw(self._visible())
+        with _harmless():
+            while not self._closing.wait(self._view.seconds):
+                self._view.draw(self._visible())
 
     def close(self) -> None:
         self._closing.set()
         self._thread.join()
-        self._view.close(self._visible(ended=True))
+        with _harmless():
+            self._view.close(self._visible(ended=True))
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Draw, if one can: a closed stream is no reason to lose what was computed."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        logger.debug("Progress cannot be drawn: %r", error)
 
 
 _lock = threading.Lock()
@@ -94,7 +108,7 @@ _drawing: _Drawing | None = None
 
 
 @contextmanager
-def progress(asked: bool | None = None) -> Iterator[Board]:
+def progress(asked: bool | None = None, *, apart: bool = False) -> Iterator[Board]:
     """Show how far the block is.
 
     Parameters
@@ -102,13 +116,15 @@ def progress(asked: bool | None = None) -> Iterator[Board]:
     asked
         Whether to; None for the setting ``safeframe.progress``, and by that for
         where somebody looks: a terminal, a notebook.
+    apart
+        Whether it is drawn by itself, and not with blocks that it runs beside: it may outlast them.
 
     Yields
     ------
     Board
         Takes bars. They are at 100 % when the block ends; of one that raises those that did not end are removed.
     """
-    drawing = _entered(config.progress() if asked is None else asked)
+    drawing = _entered(config.progress() if asked is None else asked, apart=apart)
     board = Board(drawing)
     try:
         yield board
@@ -119,18 +135,20 @@ def progress(asked: bool | None = None) -> Iterator[Board]:
             _left(drawing)
 
 
-def _entered(asked: bool | None) -> _Drawing | None:
+def _entered(asked: bool | None, *, apart: bool) -> _Drawing | None:
     global _drawing
     if asked is False or inside_worker():
         return None
     with _lock:
-        if _drawing is not None:
+        if _drawing is not None and not apart:
             # Two that draw over the same lines would not be read.
             _drawing.blocks += 1
             return _drawing
         view = view_of(asked)
-        _drawing = None if view is None else _Drawing(view)
-        return _drawing
+        drawing = None if view is None else _Drawing(view)
+        if not apart:
+            _drawing = drawing
+        return drawing
 
 
 def _left(drawing: _Drawing) -> None:
@@ -139,5 +157,6 @@ def _left(drawing: _Drawing) -> None:
         drawing.blocks -= 1
         if drawing.blocks:
             return
-        _drawing = None
+        if _drawing is drawing:
+            _drawing = None
     drawing.close()

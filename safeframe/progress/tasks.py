@@ -19,8 +19,7 @@ from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 
 from safeframe import options
-from safeframe._dask.cluster import client_of_compute
-from safeframe._dask.task_counts import group_counts
+from safeframe._dask.cluster import client_of_compute, group_counts
 from safeframe.progress.bar import Bar
 from safeframe.progress.board import progress
 
@@ -77,7 +76,7 @@ class TaskBars:
         self.update({**gone, **counts})
 
 
-class _LocalTasks(Callback):  # type: ignore[misc]  # dask is untyped
+class LocalTasks(Callback):  # type: ignore[misc]  # dask is untyped
     """Counts tasks of a scheduler in this process."""
 
     def __init__(self, bars: TaskBars) -> None:
@@ -86,16 +85,24 @@ class _LocalTasks(Callback):  # type: ignore[misc]  # dask is untyped
         self._done: Counter[str] = Counter()
         self._total: Counter[str] = Counter()
 
-    def _start(self, dsk: Mapping[Hashable, Any]) -> None:
+    def begin(self, dsk: Mapping[Hashable, Any]) -> None:
+        """Note the tasks of a graph."""
         groups = set(self._tasks.groups)
         self._total.update(key[0] for key in dsk if isinstance(key, tuple) and key[0] in groups)
         self._tasks.update({group: (self._done[group], total) for group, total in self._total.items()})
 
-    def _posttask(self, key: Hashable, *args: Any) -> None:
+    def done(self, key: Hashable) -> None:
+        """Note that one is done."""
         group = str(key[0]) if isinstance(key, tuple) else ""
         if group in self._total:
             self._done[group] += 1
             self._tasks.update({group: (self._done[group], self._total[group])})
+
+    def _start(self, dsk: Mapping[Hashable, Any]) -> None:
+        self.begin(dsk)
+
+    def _posttask(self, key: Hashable, *args: Any) -> None:
+        self.done(key)
 
 
 @contextmanager
@@ -110,7 +117,7 @@ def followed(bars: TaskBars) -> Iterator[None]:
         client = client_of_compute()
     except RuntimeError:  # an asynchronous one, which is not asked
         client = None
-    with _LocalTasks(bars):
+    with LocalTasks(bars):
         if client is None or client.asynchronous:
             yield
             return

@@ -13,6 +13,7 @@ from safeframe.progress.bar import Bar
 if TYPE_CHECKING:
     # Loaded where a terminal is drawn on: workers, scripts and notebooks have none.
     from rich.console import Console
+    from rich.live import Live
     from rich.table import Table
 
 
@@ -35,24 +36,33 @@ class TerminalView:
     seconds = options.PROGRESS_TERMINAL_SECONDS
 
     def __init__(self, console: Console | None = None) -> None:
+        self._console = console
+        self._live: Live | None = None
+
+    def draw(self, bars: Sequence[Bar]) -> None:
+        """See :class:`View`."""
+        if self._live is None:
+            if not bars:
+                return
+            self._live = self._begun()
+        self._live.update(_table(bars), refresh=True)
+
+    def _begun(self) -> Live:
         from rich.console import Console
         from rich.live import Live
 
         # Standard output may be a file, and its text is not ours to move.
-        self._live = Live(
-            console=console or Console(stderr=True), auto_refresh=False, redirect_stdout=False, transient=True
-        )
-        self._live.start()
-
-    def draw(self, bars: Sequence[Bar]) -> None:
-        """See :class:`View`."""
-        self._live.update(_table(bars), refresh=True)
+        console = self._console or Console(stderr=True)
+        live = Live(console=console, auto_refresh=False, redirect_stdout=False, transient=True)
+        live.start()
+        return live
 
     def close(self, bars: Sequence[Bar]) -> None:
         """See :class:`View`."""
-        self._live.transient = not bars
-        self._live.update(_table(bars), refresh=True)
-        self._live.stop()
+        self.draw(bars)
+        if self._live is not None:
+            self._live.transient = not bars
+            self._live.stop()
 
 
 def _table(bars: Sequence[Bar]) -> Table:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 import urllib.request
 
 import dask
 import dask.dataframe as dd
 import pandas as pd
 import pytest
-from distributed import Client
+from distributed import Client, wait
 from distributed import LocalCluster as DaskCluster
 
 import safeframe
@@ -106,3 +108,89 @@ def test_prefixes_begin_with_the_recipe_and_its_step(client, tmp_path):
         "sort-output",
     }
     assert wanted <= prefixes
+
+
+def watching():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("safeframe-progress")]
+
+
+def watched():
+    """Wait until nobody follows anything any more."""
+    deadline = time.monotonic() + 30
+    while watching() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not watching()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda frame, path: frame.compute(),
+        lambda frame, path: dask.compute(frame, len(frame)),
+        lambda frame, path: frame.to_parquet(path),
+        lambda frame, path: wait(frame.persist()),
+        lambda frame, path: wait(Client.current().compute([frame, frame["k"].sum()])),
+        lambda frame, path: wait(dask.persist(frame.assign(x=1))),
+    ],
+    ids=["compute", "dask.compute", "to_parquet", "persist", "client.compute", "dask.persist"],
+)
+def test_a_call_of_the_user_s_is_followed_to_its_end(call, client, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("safeframe.options.PROGRESS_POLL_SECONDS", 0.01)
+    frame = slowly(merged(tmp_path))
+    with dask.config.set({"safeframe.progress": True}):
+        kept = call(frame, str(tmp_path / "out"))
+        watched()
+    lines = capsys.readouterr().err
+    assert "merge: output: 100%" in lines
+    assert "gather" not in vars(client)
+    del kept
+
+
+def slowly(frame):
+    """Let output partitions take long enough to be seen by a scheduler that is asked."""
+    return frame.map_partitions(lambda part: (time.sleep(0.1), part)[1], meta=frame._meta)
+
+
+def test_what_fails_is_not_at_its_end(client, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("safeframe.options.PROGRESS_POLL_SECONDS", 0.01)
+
+    def fails(part):
+        msg = "no"
+        raise ValueError(msg)
+
+    frame = merged(tmp_path)
+    failing = frame.map_partitions(fails, meta=frame._meta)
+    with dask.config.set({"safeframe.progress": True}):
+        with pytest.raises(ValueError, match="no"):
+            failing.compute()
+        kept = failing.persist()
+        wait(kept)
+        watched()
+    assert "output: 100%" not in capsys.readouterr().err
+
+
+def test_optimize_alone_is_not_followed(client, tmp_path, capsys):
+    with dask.config.set({"safeframe.progress": True}):
+        merged(tmp_path).optimize()
+        capsys.readouterr()
+        assert not watching()
+        assert "gather" not in vars(client)
+
+
+def test_several_calls_at_once(client, tmp_path, capsys):
+    with dask.config.set({"safeframe.progress": True}):
+        sizes = []
+        threads = [
+            threading.Thread(
+                target=lambda number=number: sizes.append(len(merged(tmp_path / str(number)).compute()))
+            )
+            for number in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        watched()
+    assert sizes == [6 * 2 * 1000] * 3
+    assert "gather" not in vars(client)
+    assert "merge: " in capsys.readouterr().err

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import dask
 import dask.dataframe as dd
@@ -13,6 +15,7 @@ import dask.system
 import distributed
 import pandas as pd
 import pytest
+from dask.dataframe.api import new_collection
 from dask.task_spec import List, Task
 from dask.utils import key_split
 from distributed.shuffle import ShuffleWorkerPlugin
@@ -20,7 +23,7 @@ from distributed.shuffle._core import ShuffleRun
 from distributed.shuffle._limiter import ResourceLimiter
 from tornado import web
 
-from safeframe._dask import cluster, p2p, steps, task_counts
+from safeframe._dask import calls, cluster, p2p, steps
 from safeframe._dask.expressions import Blockwise
 
 FRAME = pd.DataFrame({"k": [1, 2, 3, 4], "a": [5.0, 6.0, 7.0, 8.0]})
@@ -172,7 +175,7 @@ def test_a_scheduler_counts_tasks_by_the_first_part_of_their_keys_and_serves_pag
         )
         client.gather(futures)
         scheduler = local.scheduler
-        assert task_counts.group_counts(["add-1", "other"], dask_scheduler=scheduler) == {"add-1": (3, 3)}
+        assert cluster.group_counts(["add-1", "other"], dask_scheduler=scheduler) == {"add-1": (3, 3)}
         ((name, limit, nbytes),) = cluster.resident_nbytes_of_workers(scheduler).values()
         assert name == "0"
         assert limit > nbytes > 0
@@ -180,6 +183,99 @@ def test_a_scheduler_counts_tasks_by_the_first_part_of_their_keys_and_serves_pag
         cluster.serve_page(scheduler, "/mine", Page, {"text": "here"})
         with urllib.request.urlopen(client.dashboard_link.replace("/status", "/mine")) as answer:
             assert answer.read() == b"here"
+
+
+def test_a_scheduler_counts_the_groups_that_failed() -> None:
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        distributed.Client(local) as client,
+    ):
+        graph = {("bad-1", 0): Task(("bad-1", 0), int, "x"), ("good-1", 0): Task(("good-1", 0), int, "7")}
+        futures = client.get(graph, [*graph], sync=False)
+        distributed.wait(futures)
+        found = cluster.failed_groups(["bad-1", "good-1", "other"], dask_scheduler=local.scheduler)
+        assert found == ["bad-1"]
+
+
+class _Note:
+    """Is told which call a graph is made in; nothing where tasks run."""
+
+    def __init__(self, note: Callable[[calls.DaskCall | None], object] | None = None) -> None:
+        self.note = note
+
+    def __dask_tokenize__(self) -> int:
+        return id(self.note)
+
+    def __reduce__(self) -> tuple[type[_Note], tuple[()]]:
+        return _Note, ()
+
+
+class _Noted(Blockwise):
+    _parameters: ClassVar[list[str]] = ["frame", "told"]
+    operation = staticmethod(lambda frame, told: frame)
+
+    @property
+    def _meta(self) -> object:
+        return self.frame._meta
+
+    def _lower(self) -> None:
+        self.operand("told").note(calls.call_in_progress())
+
+
+def _noted(note: Callable[[calls.DaskCall | None], object]) -> Any:
+    return new_collection(_Noted(dd.from_pandas(FRAME, npartitions=2).expr, _Note(note)))
+
+
+@pytest.mark.parametrize(
+    ("compute", "waits"),
+    [
+        (lambda frame, path: frame.compute(), {True}),
+        (lambda frame, path: dask.compute(frame), {True}),
+        (lambda frame, path: frame.to_parquet(path), {True}),
+        (lambda frame, path: len(frame), {True}),
+        (lambda frame, path: dask.persist(frame), {True}),
+        (lambda frame, path: frame.persist(), {None, True}),
+        (lambda frame, path: frame.optimize(), {None}),
+        (lambda frame, path: frame.to_delayed(), {None}),
+    ],
+)
+def test_a_graph_is_made_within_the_call_that_computes(
+    compute: Callable[..., object], waits: set[bool | None], tmp_path: Path
+) -> None:
+    seen: list[calls.DaskCall | None] = []
+    frame = _noted(seen.append)
+    compute(frame, str(tmp_path))
+    assert {None if call is None else call.waits for call in seen} == waits
+    assert len({call for call in seen if call is not None}) <= 1, "it is one call all the time"
+
+
+def test_a_client_waits_for_results_by_gathering_them_and_may_be_waited_with() -> None:
+    made, seen = [], []
+
+    def note(call: calls.DaskCall | None) -> None:
+        if call is not None and call.waits:
+            calls.around_results(client, call, lambda gathering: (made.append(call), gathering())[1])
+
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        distributed.Client(local) as client,
+    ):
+        frame = _noted(note)
+        pd.testing.assert_frame_equal(frame.compute(), FRAME)
+        assert len(made) == 1
+        assert "gather" not in vars(client), "nothing of it stays"
+        frame.optimize()
+        assert "gather" not in vars(client)
+        other = _noted(seen.append)
+        futures = [client.compute(other), other.persist()]
+        assert {call.waits for call in seen if call is not None} == {False}
+        distributed.wait(futures)
+        vars(client)["gather"] = mine = lambda *args, **kwargs: distributed.Client.gather(
+            client, *args, **kwargs
+        )
+        frame.compute()
+        assert vars(client)["gather"] is mine, "a user's own is left alone"
+    assert len(made) == 1
 
 
 class Doubled(steps.Step, Blockwise):

@@ -26,6 +26,14 @@ class FusedCells(Fused):  # type: ignore[misc]
         consumer, cells = self.exprs
         return f"{fused_words(cells._name, consumer._name)}-{self.deterministic_token}"
 
+    @property
+    def hidden(self) -> Any:
+        """What the cells are made of."""
+        return self.exprs[1].hidden
+
+    def _lower(self) -> None:
+        self.hidden.announce(self)
+
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         if isinstance(parent, Partitions):
             # Of the steps as they were: dask selects partitions of what they take.
@@ -53,4 +61,6 @@ def fused_with_consumer(cells: Any, parent: Any, dependents: Any) -> Any:
     if takers != {parent._name} or parent.npartitions != cells.npartitions or not is_concrete(parent):
         return None
     # Nested rather than flattened: the parent names the cells by their own, fused, name.
-    return FusedCells([parent, cells], *cells.dependencies())
+    fused = FusedCells([parent, cells], *cells.dependencies())
+    fused.hidden.announce(fused)
+    return fused

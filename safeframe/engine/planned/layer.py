@@ -12,14 +12,17 @@ Covers: the layer; the tasks of partitions that stand alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from dask.highlevelgraph import Layer, MaterializedLayer
 from dask.task_spec import Alias, Task
+from dask.utils import key_split
 
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.names import step_name
+from safeframe.engine.planned.progress import output_made
 from safeframe.engine.task import begin
 from safeframe.errors import SafeframeError
 from safeframe.facts.plan import Plan
@@ -83,7 +86,13 @@ class PlannedLayer(Layer):  # type: ignore[misc]  # dask is untyped
         if self._directories != directories:
             self._tasks = self._graph.tasks(directories)
             self._directories = directories
+        # Under the names that its tasks have unless dask fuses them with those after them.
+        words = key_split(self._keys[0][0]) if self._keys else self.plan.recipe
+        output_made(words.split("-")[0], self._steps, self.plan)
         return self._tasks
+
+    def _steps(self) -> list[tuple[str, int]]:
+        return list(Counter(key[0] for key in self._tasks if isinstance(key, tuple)).items())
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._started())

@@ -37,7 +37,7 @@ from safeframe._dask.expressions import (
 from safeframe._dask.steps import Step
 from safeframe._dask.trees import graph_of, is_lowering, own_steps, text_lines
 from safeframe.engine.planned.fusion import fused_with_consumer
-from safeframe.engine.planned.progress import graph_made
+from safeframe.engine.planned.progress import graph_made, output_made
 from safeframe.engine.planned.sources import check_sources
 from safeframe.engine.task import begin
 from safeframe.facts.files import SourceFiles
@@ -113,7 +113,8 @@ class Planned(Step):
             check_sources(plan.sources)
             self._begin(plan)
         hidden = Hidden(self._concrete(), None if plan is None else plan.sources)
-        graph_made(str(self._words), functools.partial(own_steps, hidden.tree, "safeframe"), plan)
+        hidden.recipe, hidden.plan = str(self._words), plan
+        hidden.announce()
         return hidden
 
     def _tune_down(self) -> Any:
@@ -172,9 +173,19 @@ class Hidden:
         The files that its plan was made of, where they are known.
     """
 
+    recipe = ""
+    plan: Plan | None = None
+    """What shows progress knows it by, in the process where it was made; no task needs them."""
+
     def __init__(self, tree: Any, sources: SourceFiles | None = None) -> None:
         self.tree = tree
         self.sources = sources
+
+    def announce(self, output: Any = None) -> None:
+        """Tell who shows progress of the steps before the output, and of output partitions by the name of these."""
+        graph_made(self.recipe, functools.partial(own_steps, self.tree, "safeframe"), self.plan)
+        if output is not None:
+            output_made(self.recipe, lambda: [(output._name, output.npartitions)], self.plan)
 
     @functools.cached_property
     def graph(self) -> dict[Any, Any]:
@@ -240,11 +251,14 @@ class Cells(PartitionsFiltered, BlockwiseIO):  # type: ignore[misc]
     def _lower(self) -> None:
         # What was optimised before is lowered again whenever it is computed, and files may have changed since.
         check_sources(self.hidden.sources)
+        self.hidden.announce(self)
 
     def _filtered_task(self, name: Any, index: int) -> Any:
         return named(self.hidden.output(index), name)
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        if self.operand("_partitions") is not None:
+            self.hidden.announce(self)  # selected from those that were lowered
         return fused_with_consumer(self, parent, dependents)
 
     def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
@@ -273,6 +287,7 @@ class BeforeCells(Expr):  # type: ignore[misc]
     def _lower(self) -> None:
         # Below cells that are fused with other steps, and not below those that are not.
         check_sources(self.hidden.sources)
+        self.hidden.announce()
 
     def _tree_repr_lines(self, indent: int = 0, recursive: bool = True) -> list[str]:
         return []
