@@ -15,8 +15,13 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from safeframe.errors import UnsupportedError
+from safeframe.facts.plan import Plan
+from safeframe.planning.bag import plan_bag_groupby
+from safeframe.planning.rechunk.plan import plan_rechunk
 from tests.unit.facts.plan.plans import EVIL, merge_plan, too_large
 from tests.unit.facts.plan.test_text import MIB, PLAN
+from tests.unit.planning import test_bag
+from tests.unit.planning.rechunk import test_plan as test_rechunk
 from tests.unit.planning.test_printed_plans import PLANNED
 
 
@@ -80,16 +85,19 @@ def test_a_result_of_unknown_sizes_is_drawn_by_its_bound() -> None:
     assert "after: result, at most (1,009)" in _labels(axes)
 
 
-def test_chunks_and_items_are_drawn_before_and_after_with_the_limit() -> None:
-    for name, before in {
-        "rechunk": "before: array (",
-        "bag": "before: bag (512, 4 of them measured)",
-    }.items():
-        plan = next(plan for kind, plan in PLANNED.items() if name in kind and plan.partitions_before)
-        labels = _labels(plan.plot().axes[1])
-        assert labels[0].startswith(before)
-        assert labels[1].startswith("after: result")
-        assert [label for label in labels if label.startswith("limit of a task")]
+@pytest.mark.parametrize(
+    ("plan", "before"),
+    [
+        (plan_rechunk(test_rechunk.square(16)), "before: array (16)"),
+        (plan_bag_groupby(test_bag.facts(512)), "before: bag (512, 4 of them measured)"),
+    ],
+    ids=["array", "bag"],
+)
+def test_chunks_and_items_are_drawn_before_and_after_with_the_limit(plan: Plan, before: str) -> None:
+    labels = _labels(plan.plot().axes[1])
+    assert labels[0] == before
+    assert labels[1].startswith("after: result")
+    assert labels[2].startswith("limit of a task")
 
 
 def test_the_heaviest_keys_are_no_formulas() -> None:
