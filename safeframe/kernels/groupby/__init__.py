@@ -1,0 +1,1 @@
+"""Group-by of one partition: states of groups, merging them, and pandas' results of them."""

@@ -1,0 +1,103 @@
+"""Numbers of groups: which rows have the same keys.
+
+Covers: keys of any types, numbered by the first row of each.
+Does not cover: rows that are in no group (``kernels.keys.nulls.any_null``); nulls are values here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Numbers = npt.NDArray[np.int64]
+
+_TABLE_ROWS = 4
+"""A table of ids has at most as many places as this times the rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Groups of rows, in the order of their first rows."""
+
+    numbers: Numbers
+    """The number of each row's group, from zero on."""
+    firsts: Numbers
+    """The first row of each group."""
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups there are."""
+        return len(self.firsts)
+
+    @cached_property
+    def keys(self) -> pd.Categorical:
+        """What pandas groups by without numbering again."""
+        return pd.Categorical.from_codes(self.numbers, categories=pd.RangeIndex(self.n_groups))
+
+    def first(self, where: npt.NDArray[np.bool_] | None) -> Numbers:
+        """Return the first row of each group of which something is true; -1 where there is none."""
+        return self.firsts if where is None else self._assigned(np.flatnonzero(where)[::-1])
+
+    def last(self, where: npt.NDArray[np.bool_] | None) -> Numbers:
+        """Return the last row of each group of which something is true; -1 where there is none."""
+        return self._assigned(np.arange(len(self.numbers)) if where is None else np.flatnonzero(where))
+
+    def _assigned(self, rows: Numbers) -> Numbers:
+        """Return of each group the last of the rows that are named."""
+        found = np.full(self.n_groups, -1, np.int64)
+        found[self.numbers[rows]] = rows  # numpy keeps what is assigned last
+        return found
+
+
+def numbered(columns: Sequence[pd.Series[Any]]) -> Groups:
+    """Number the rows of a frame by its keys, as pandas tells keys apart.
+
+    Examples
+    --------
+    >>> groups = numbered([pd.Series([7, 5, 7]), pd.Series(["a", "b", "a"])])
+    >>> groups.numbers, groups.firsts
+    (array([0, 1, 0]), array([0, 1]))
+    """
+    ids, n_ids = _column_ids(columns[0])
+    for column in columns[1:]:
+        others, n_others = _column_ids(column)
+        if n_ids * n_others >= 2**62:
+            groups = _by_appearance(ids, n_ids)
+            ids, n_ids = groups.numbers, groups.n_groups
+        ids, n_ids = ids * n_others + others, n_ids * n_others
+    return _by_appearance(ids, n_ids)
+
+
+def _column_ids(column: pd.Series[Any]) -> tuple[Numbers, int]:
+    """Return numbers below a bound that are equal where the values are."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
+        values = column.to_numpy()
+        low, high = int(values.min()), int(values.max())
+        if high - low < _TABLE_ROWS * len(values):
+            wide = values if values.dtype == np.uint64 else values.astype(np.int64)
+            return (wide - wide.dtype.type(low)).astype(np.int64), high - low + 1
+    ids, uniques = pd.factorize(column, use_na_sentinel=False)
+    return np.asarray(ids, np.int64), len(uniques)
+
+
+def _by_appearance(ids: Numbers, n_ids: int) -> Groups:
+    """Number ids by the first row of each."""
+    if n_ids > _TABLE_ROWS * len(ids):
+        numbers = np.asarray(pd.factorize(ids)[0], np.int64)
+        tops = np.maximum.accumulate(numbers)
+        return Groups(numbers, np.flatnonzero(np.diff(tops, prepend=-1)))
+    first_rows = np.full(n_ids, -1, np.int64)
+    first_rows[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)
+    used = np.flatnonzero(first_rows >= 0)
+    used = used[np.argsort(first_rows[used], kind="stable")]
+    number = np.empty(n_ids, np.int64)
+    number[used] = np.arange(len(used))
+    return Groups(number[ids], first_rows[used])

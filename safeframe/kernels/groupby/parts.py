@@ -1,0 +1,280 @@
+"""Parts of states: what is kept of a group so that results of its parts can be merged.
+
+A part is made of each row first (:func:`of_rows`), and rows of a group are merged (:func:`merged`), whether they
+are states of rows or of groups. So a state of one row costs no grouping, and there is one rule for each part.
+
+Central moments are merged as Chan, Golub and LeVeque, and Pébay, have it, for any number of states at once:
+means are taken from the first of the group on, so that equal values have moments of exactly zero.
+
+Covers: which parts a function needs, rows, merging.
+Does not cover: results (``kernels.groupby.results``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from safeframe.kernels.groupby.families import Array, Plain, Valid, family
+from safeframe.kernels.groupby.numbering import Groups
+from safeframe.kernels.groupby.spec import Aggregation
+
+Part = tuple[Any, str]
+"""A column, and what is kept of it."""
+Columns = Sequence[Any]
+"""The columns of a part: arrays of numpy or of pandas."""
+
+ROWS: Part = (None, "rows")
+
+_MADE_OF = {
+    "count": ("count",),
+    "mean": ("count", "float sum"),
+    "var": ("count", "moments"),
+    "std": ("count", "moments"),
+    "sem": ("count", "moments"),
+    "skew": ("count", "third moments"),
+    "idxmin": ("count", "idxmin"),
+    "idxmax": ("count", "idxmax"),
+}
+_COLUMNS = {"wide sum": 2, "moments": 2, "third moments": 3, "idxmin": 2, "idxmax": 2}
+_SCALE = np.int64(2**32)
+
+
+def parts_of(agg: Aggregation, dtype: Any) -> list[Part]:
+    """Return what has to be kept for a column of the result; what others are merged by is first.
+
+    Examples
+    --------
+    >>> parts_of(Aggregation("v", "mean", "v"), np.dtype("int64"))
+    [('v', 'count'), ('v', 'float sum')]
+    """
+    if agg.function == "size":
+        return [ROWS]
+    kinds = list(_MADE_OF.get(agg.function, (agg.function,)))
+    if agg.option("min_count", 0) > (0 if agg.function in ("sum", "prod") else 1):
+        kinds.insert(0, "count")
+    if agg.function == "mean":
+        # Sums of floats are those of their means. Times are beyond what floats tell apart.
+        kinds[1] = {"float": "sum", "datetime": "wide sum", "timedelta": "wide sum"}.get(
+            family(dtype), "float sum"
+        )
+    return [(agg.column, kind) for kind in kinds]
+
+
+def n_columns(part: Part) -> int:
+    """Return how many columns a part has."""
+    return _COLUMNS.get(part[1], 1)
+
+
+def of_rows(part: Part, series: pd.Series[Any], numbers: Plain | None) -> list[Any]:
+    """Return a part of each row.
+
+    Parameters
+    ----------
+    part
+        Which one.
+    series
+        The column; for rows alone any of as many.
+    numbers
+        Its plain values, for a part that is made of them (:func:`needs_numbers`).
+    """
+    kind = part[1]
+    if kind == "rows":
+        return [_constant(1, len(series))]
+    if numbers is None:
+        if kind == "count":
+            null = series.isna().to_numpy()
+            return [(~null).astype(np.int64) if null.any() else _constant(1, len(series))]
+        if family(series.dtype) == "decimal" and kind == "sum":
+            return [_widest_decimals(series)]
+        return [series.array if not isinstance(series.dtype, np.dtype) else series.to_numpy()]
+    valid = numbers.valid
+    if kind == "count":
+        return [_constant(1, len(series)) if valid is None else valid.astype(np.int64)]
+    if kind == "sum":
+        return [numbers.totals]
+    if kind == "float sum":
+        return [numbers.floats]
+    if kind == "prod":
+        return [
+            numbers.totals if valid is None else np.where(valid, numbers.totals, numbers.totals.dtype.type(1))
+        ]
+    if kind == "wide sum":
+        return [numbers.values // _SCALE, numbers.values % _SCALE]
+    if kind in ("moments", "third moments"):
+        zeros = [_constant(0.0, len(series))] * (n_columns(part) - 1)
+        return [numbers.floats, *zeros]
+    if kind in ("any", "all"):
+        truth = numbers.values != 0
+        return [truth if valid is None else truth & valid if kind == "any" else truth | ~valid]
+    labels = series.index
+    return [numbers.values, labels.array if not isinstance(labels.dtype, np.dtype) else labels.to_numpy()]
+
+
+def needs_numbers(part: Part, dtype: Any) -> bool:
+    """Whether a part is made of plain values."""
+    return part[1] not in ("rows", "min", "max", "first", "last") and family(dtype) in (
+        "int",
+        "uint",
+        "float",
+        "bool",
+        "datetime",
+        "timedelta",
+    )
+
+
+def merged(part: Part, columns: Columns, groups: Groups, counts: Array | None) -> list[Any]:
+    """Merge a part of rows of the same group.
+
+    Parameters
+    ----------
+    part
+        Which one.
+    columns
+        Its columns, a value for each row.
+    groups
+        The groups of the rows.
+    counts
+        How many values there are in each row, for a part that comes with a count of them.
+    """
+    kind = part[1]
+    first = columns[0]
+    if kind in ("rows", "count", "sum", "float sum", "wide sum"):
+        return [_sums(column, groups) for column in columns]
+    if kind == "prod":
+        return [_reduced(first, groups, "prod")]
+    if kind in ("min", "max"):
+        return [_reduced(first, groups, kind)]
+    if kind in ("first", "last"):
+        valid = _valid(first)
+        return [taken(first, groups.first(valid) if kind == "first" else groups.last(valid))]
+    if kind in ("any", "all"):
+        found = np.full(groups.n_groups, kind == "all")
+        found[groups.numbers[first if kind == "any" else ~first]] = kind == "any"
+        return [found]
+    assert counts is not None  # parts_of has the count first
+    if kind in ("idxmin", "idxmax"):
+        return _extremes(columns, groups, counts > 0, kind[3:])
+    return _moments(columns, groups, counts)
+
+
+def taken(values: Any, rows: npt.NDArray[np.int64]) -> Any:
+    """Return values by their places; nothing for a place of -1."""
+    if (rows >= 0).all():
+        return values.take(rows)
+    return pd.api.extensions.take(values, rows, allow_fill=True)
+
+
+def _constant(value: float, n: int) -> Array:
+    return np.broadcast_to(np.asarray(value), n)
+
+
+def _valid(values: Any) -> Valid | None:
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iub":
+        return None
+    null = np.asarray(pd.isna(values), np.bool_)
+    return ~null if null.any() else None
+
+
+def _sums(values: Any, groups: Groups) -> Any:
+    """Add up values; a sum that is no number stays none."""
+    if isinstance(values, np.ndarray) and values.strides == (0,) and len(values):
+        # All the same.
+        counts = np.bincount(groups.numbers, minlength=groups.n_groups)
+        return counts.astype(values.dtype) * values[0]
+    if not isinstance(values, np.ndarray):
+        return _decimal_sums(values, groups)
+    return _reduced(values, groups, "sum")
+
+
+def _reduced(values: Any, groups: Groups, function: str) -> Any:
+    """Reduce the values of each group by pandas; an infinite sum that is no number stays none."""
+    series = pd.Series(values, copy=False)
+    found = getattr(series.groupby(groups.keys, observed=False, sort=True), function)()
+    reduced = found.array if not isinstance(found.dtype, np.dtype) else found.to_numpy()
+    if isinstance(values, np.ndarray):
+        if function in ("sum", "prod"):
+            reduced = reduced.astype(values.dtype, copy=False)  # pandas narrows sums that fit, and empty ones
+            if values.dtype.kind == "f":
+                undefined = np.isnan(values)
+                if undefined.any():
+                    reduced = reduced.copy()
+                    reduced[groups.numbers[undefined]] = np.nan
+        elif not len(reduced):
+            reduced = reduced.astype(values.dtype)
+    return reduced
+
+
+def _widest_decimals(series: pd.Series[Any]) -> Any:
+    kind = series.dtype.pyarrow_dtype
+    wide = pa.decimal256(76, kind.scale) if pa.types.is_decimal256(kind) else pa.decimal128(38, kind.scale)
+    return series.astype(pd.ArrowDtype(wide)).array
+
+
+def _decimal_sums(values: Any, groups: Groups) -> Any:
+    """Add up decimals, a group of none to zero."""
+    array = pa.chunked_array(pa.array(values))
+    array = array.fill_null(pa.scalar(0, array.type))
+    table = pa.table({"group": groups.numbers, "value": array})
+    found = table.group_by("group", use_threads=False).aggregate([("value", "sum")]).column("value_sum")
+    found.validate(full=True)  # more digits than there are places for
+    # Groups come in the order of their first rows, which their numbers are.
+    return pd.array(found.cast(array.type), dtype=values.dtype)
+
+
+def _extremes(columns: Columns, groups: Groups, valid: Valid, function: str) -> list[Any]:
+    """Keep the first of the least, or greatest, values, and its label."""
+    values, labels = columns
+    everywhere = bool(valid.all())
+    shown = np.where(valid, values, _last_resort(values.dtype, function)) if not everywhere else values
+    best = _reduced(shown, groups, function)
+    is_best = shown == best[groups.numbers]
+    rows = groups.first(is_best if everywhere else is_best & valid)
+    rows = np.where(rows < 0, groups.firsts, rows)  # its count of zero says that it means nothing
+    return [values[rows], labels.take(rows)]
+
+
+def _last_resort(dtype: np.dtype[Any], function: str) -> Any:
+    """Return a value that is chosen only where there is no other."""
+    if dtype.kind == "f":
+        return dtype.type(np.inf if function == "min" else -np.inf)
+    if dtype.kind == "b":
+        return np.bool_(function == "min")
+    return np.iinfo(dtype).max if function == "min" else np.iinfo(dtype).min
+
+
+def _moments(columns: Columns, groups: Groups, counts: Array) -> list[Any]:
+    """Merge means and central moments."""
+    means, *moments = columns
+    weights = np.asarray(counts, np.float64)
+    numbers = groups.numbers
+    valid = None if counts.strides == (0,) or counts.all() else counts > 0
+    rows = groups.first(valid)
+    base = np.where(rows < 0, 0.0, np.asarray(means)[np.maximum(rows, 0)])
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        away = means - base[numbers]
+        if valid is not None:
+            away = np.where(valid, away, 0.0)
+        totals = _sums(counts, groups).astype(np.float64)
+        shift = _sums(weights * away, groups) / np.maximum(totals, 1.0)
+        away -= shift[numbers]
+        second = _sums(moments[0] + weights * away**2, groups)
+        if len(moments) == 1:
+            return [base + shift, second]
+        third = _sums(moments[1] + 3.0 * away * moments[0] + weights * away**3, groups)
+    return [base + shift, second, third]
+
+
+def merged_parts(parts: Mapping[Part, Columns], groups: Groups) -> dict[Part, list[Any]]:
+    """Merge all parts of rows of the same group."""
+    return {
+        part: merged(
+            part, columns, groups, parts[part[0], "count"][0] if (part[0], "count") in parts else None
+        )
+        for part, columns in parts.items()
+    }

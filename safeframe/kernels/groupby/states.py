@@ -1,0 +1,272 @@
+"""States of groups: rows that are made of a partition, merged in any number of steps, and finished.
+
+Covers: frames of states, single rows as states, merging, results, groups that categories call for.
+Does not cover: what a state is (``kernels.groupby.parts``), where states meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from safeframe.kernels.groupby.families import decomposable, needs_numbers, plain
+from safeframe.kernels.groupby.numbering import Groups, numbered
+from safeframe.kernels.groupby.parts import (
+    ROWS,
+    Columns,
+    Part,
+    merged_parts,
+    n_columns,
+    of_rows,
+    parts_of,
+    taken,
+)
+from safeframe.kernels.groupby.results import key_index, result
+from safeframe.kernels.groupby.spec import Aggregation
+from safeframe.kernels.keys.nulls import any_null
+
+__all__ = ["GroupStates", "decomposable"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupStates:
+    """How states of groups are made, merged and finished.
+
+    Notes
+    -----
+    ``merged`` keeps the order of rows: of a group, the first row of the states is the one whose
+    values came first. ``first`` and ``last`` hold that, and which of equal keys is shown.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"k": [1, 2, 1], "v": [1.0, 2.0, 3.0]})
+    >>> aggs = (Aggregation("v", "mean", "v"),)
+    >>> states = GroupStates.of(frame[:0], ("k",), aggs, dropna=True, observed=True, sort=False)
+    >>> halves = pd.concat([states.states(frame[:2]), states.states(frame[2:])])
+    >>> states.finished(states.merged(halves), frame[:0].groupby("k").mean())
+         v
+    k
+    1  2.0
+    2  2.0
+    """
+
+    by: tuple[Any, ...]
+    """The columns that make a group."""
+    aggs: tuple[Aggregation, ...]
+    """The columns of the result, in their order."""
+    dropna: bool
+    """Whether rows with a null key are in no group."""
+    observed: bool
+    """Whether groups that categories call for, and no row has, are left out."""
+    sort: bool
+    """Whether the result is in the order of keys, as pandas sorts them."""
+    dtypes: tuple[tuple[Any, Any], ...]
+    """Columns of values, and the types that are promised."""
+    parts: tuple[Part, ...]
+    """What is kept of a group."""
+    meta: pd.DataFrame
+    """States of no rows: keys under their own names, then parts."""
+
+    @classmethod
+    def of(
+        cls,
+        meta: pd.DataFrame,
+        by: Sequence[Any],
+        aggs: Sequence[Aggregation],
+        *,
+        dropna: bool,
+        observed: bool,
+        sort: bool,
+    ) -> GroupStates:
+        """Say how states are made of frames like ``meta``, an empty one; of aggregations that are :func:`decomposable`."""
+        values = dict.fromkeys(agg.column for agg in aggs if agg.column is not None)
+        dtypes = {name: meta[name].dtype for name in values}
+        parts = dict.fromkeys(part for agg in aggs for part in parts_of(agg, dtypes.get(agg.column)))
+        for name, kind in list(parts):
+            if kind == "third moments":
+                parts.pop((name, "moments"), None)
+        empty = cls(
+            by=tuple(by),
+            aggs=tuple(aggs),
+            dropna=dropna,
+            observed=observed,
+            sort=sort,
+            dtypes=tuple(dtypes.items()),
+            parts=tuple(parts),
+            meta=meta[list(by)].iloc[:0],
+        )
+        if empty.calls_for_groups:
+            empty = replace(empty, parts=tuple(dict.fromkeys((ROWS, *parts))))
+        return replace(empty, meta=empty.states(meta.iloc[:0]))
+
+    @property
+    def columns(self) -> list[Any]:
+        """The columns of a frame that are needed, each once. Labels are those of its index (:attr:`index`)."""
+        return list(dict.fromkeys([*self.by, *(name for name, _ in self.dtypes)]))
+
+    @property
+    def index(self) -> bool:
+        """Whether the labels of rows are needed."""
+        return any(agg.function in ("idxmin", "idxmax") for agg in self.aggs)
+
+    @property
+    def calls_for_groups(self) -> bool:
+        """Whether there are groups that no row has (:meth:`unobserved`)."""
+        dtypes = (self.meta[name].dtype for name in self.by)
+        return not self.observed and any(isinstance(dtype, pd.CategoricalDtype) for dtype in dtypes)
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        types = [(name, repr(dtype)) for name, dtype in self.meta.dtypes.items()]
+        return "GroupStates", self.by, self.aggs, self.dropna, self.observed, self.sort, types
+
+    def states(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the states of a frame's groups, in the order of their first rows."""
+        keys, parts = self._rows(frame)
+        return self._grouped(keys, parts)
+
+    def singles(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return each row of a frame as a state, in their order, without grouping."""
+        keys, parts = self._rows(frame)
+        return self._frame(keys, parts)
+
+    def merged(self, states: pd.DataFrame) -> pd.DataFrame:
+        """Merge states of the same key, in the order of the first ones."""
+        if self.calls_for_groups:
+            states = _without_needless(states, self._keys(states), self._parts(states)[ROWS][0])
+        return self._grouped(self._keys(states), self._parts(states))
+
+    def finished(self, states: pd.DataFrame, result_meta: pd.DataFrame) -> pd.DataFrame:
+        """Return the result of states, of which no two have the same key.
+
+        Parameters
+        ----------
+        states
+            As :meth:`merged` returns them.
+        result_meta
+            The result of no rows, as pandas has it: names and types.
+        """
+        if self.sort and len(states):
+            groups = states[list(self.by)].groupby(list(self.by), sort=True, dropna=False, observed=True)
+            states = states.take(np.argsort(groups.ngroup().to_numpy(), kind="stable"))
+        parts, dtypes = self._parts(states), dict(self.dtypes)
+        rows = parts[ROWS][0] if self.calls_for_groups else None
+        columns: dict[int, Any] = {}
+        for number, (agg, promised) in enumerate(zip(self.aggs, result_meta.dtypes, strict=True)):
+            column = result(agg, parts, dtypes.get(agg.column), promised)
+            if rows is not None and agg.function in ("min", "max", "first", "last") and (rows == 0).any():
+                column = pd.Series(column).where(rows > 0).array
+            columns[number] = column
+        index = key_index(self._keys(states), result_meta.index.names)
+        frame = pd.DataFrame(columns, index=index, copy=False)
+        frame.columns = result_meta.columns
+        return frame
+
+    def unobserved(self, levels: Mapping[Any, Any] | None = None) -> pd.DataFrame:
+        """Return a state of no rows for each group that categories call for; merging it changes no other.
+
+        Parameters
+        ----------
+        levels
+            All keys of each column that has no categories, where there is one.
+        """
+        names = list(self.by)
+        dtypes = [self.meta[name].dtype for name in names]
+        values = [
+            dtype.categories if isinstance(dtype, pd.CategoricalDtype) else (levels or {})[name]
+            for name, dtype in zip(names, dtypes, strict=True)
+        ]
+        places = np.indices([len(level) for level in values]).reshape(len(values), -1)
+        keys = [
+            pd.Series(pd.Index(level).take(place)).astype(dtype)
+            for level, place, dtype in zip(values, places, dtypes, strict=True)
+        ]
+        n_rows = places.shape[1]
+        parts: dict[Part, list[Any]] = {}
+        for part, columns in self._parts(self.meta).items():
+            parts[part] = [_neutral(part[1], column, n_rows) for column in columns]
+        return self._frame(keys, parts)
+
+    def _rows(self, frame: pd.DataFrame) -> tuple[list[pd.Series[Any]], dict[Part, list[Any]]]:
+        """Return the keys and the parts of each row that is in a group."""
+        null = any_null([frame[name] for name in self.by]) if self.dropna else None
+        frame = frame[self.columns] if null is None else frame.loc[~null, self.columns]
+        keys = self._keys(frame)
+        numbers = {
+            name: plain(frame[name])
+            for name, dtype in self.dtypes
+            if any(part[0] == name and needs_numbers(part, dtype) for part in self.parts)
+        }
+        dtypes = dict(self.dtypes)
+        parts = {}
+        for part in self.parts:
+            name = part[0]
+            series = keys[0] if part == ROWS else frame[name]
+            used = numbers[name] if part != ROWS and needs_numbers(part, dtypes[name]) else None
+            parts[part] = of_rows(part, series, used)
+        return keys, parts
+
+    def _keys(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
+        return [frame[name] for name in self.by]
+
+    def _parts(self, states: pd.DataFrame) -> dict[Part, list[Any]]:
+        place = len(self.by)
+        parts: dict[Part, list[Any]] = {}
+        for part in self.parts:
+            columns = (states.iloc[:, place + number] for number in range(n_columns(part)))
+            parts[part] = [c.to_numpy() if isinstance(c.dtype, np.dtype) else c.array for c in columns]
+            place += n_columns(part)
+        return parts
+
+    def _grouped(self, keys: Sequence[pd.Series[Any]], parts: Mapping[Part, Columns]) -> pd.DataFrame:
+        groups: Groups = numbered(keys)
+        return self._frame([key.take(groups.firsts) for key in keys], merged_parts(parts, groups))
+
+    def _frame(self, keys: Sequence[pd.Series[Any]], parts: Mapping[Part, Columns]) -> pd.DataFrame:
+        """Return keys and parts as a frame of states."""
+        columns: list[Any] = [_key_values(key) for key in keys]
+        names = list(self.by)
+        prefix = "state"
+        while any(isinstance(name, str) and name.startswith(prefix) for name in self.by):
+            prefix += "_"
+        for number, (part, values) in enumerate(parts.items()):
+            columns += values
+            names += [f"{prefix}{number}.{part[1]}.{place}" for place in range(len(values))]
+        frame = pd.DataFrame(dict(enumerate(columns)))
+        frame.columns = pd.Index(names)
+        return frame
+
+
+def _key_values(key: pd.Series[Any]) -> Any:
+    """Return keys, those of objects with one value for all that mean nothing, as pandas has it."""
+    if key.dtype == object:
+        return key.where(key.notna(), np.nan).to_numpy()
+    return key.to_numpy() if isinstance(key.dtype, np.dtype) else key.array
+
+
+def _without_needless(states: pd.DataFrame, keys: Sequence[pd.Series[Any]], rows: Any) -> pd.DataFrame:
+    """Leave out states of no rows of groups that have some."""
+    if rows.all():
+        return states
+    groups = numbered(keys)
+    some = np.zeros(groups.n_groups, np.bool_)
+    some[groups.numbers[rows > 0]] = True
+    return states[(rows > 0) | ~some[groups.numbers]]
+
+
+def _neutral(kind: str, column: Any, n_rows: int) -> Any:
+    """Return values that are merged with others without effect, or that a count of zero makes meaningless."""
+    if kind == "sum" and not isinstance(column, np.ndarray):
+        return pd.array([0] * n_rows, dtype=column.dtype)
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iub":
+        return np.full(n_rows, kind in ("prod", "all"), column.dtype)
+    if (
+        isinstance(column, np.ndarray)
+        and column.dtype.kind == "f"
+        and kind not in ("min", "max", "first", "last")
+    ):
+        return np.full(n_rows, float(kind == "prod"), column.dtype)
+    return taken(column, np.full(n_rows, -1, np.int64))
