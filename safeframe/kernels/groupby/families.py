@@ -104,12 +104,7 @@ def _arrow_family(kind: pa.DataType) -> Family:
 
 
 def _is_masked(dtype: Any) -> bool:
-    return (
-        isinstance(dtype, pd.api.extensions.ExtensionDtype)
-        and dtype.type is not None
-        and hasattr(dtype, "numpy_dtype")
-        and not isinstance(dtype, pd.ArrowDtype)
-    )
+    return hasattr(dtype, "numpy_dtype") and not isinstance(dtype, (np.dtype, pd.ArrowDtype))
 
 
 def decomposable(meta: pd.DataFrame, aggs: Sequence[Aggregation]) -> bool | None:
@@ -172,7 +167,7 @@ def plain(series: pd.Series[Any]) -> Plain:
     >>> plain(pd.Series([3, None], dtype="Int8"))
     Plain(values=array([3, 0], dtype=int8), valid=array([ True, False]))
     """
-    dtype = series.dtype
+    dtype: Any = series.dtype
     if isinstance(dtype, pd.ArrowDtype):
         return _of_arrow(pa.array(series.array, from_pandas=True))
     if _is_masked(dtype):

@@ -36,7 +36,7 @@ class Groups:
         return len(self.firsts)
 
     @cached_property
-    def keys(self) -> pd.Categorical:
+    def keys(self) -> Any:
         """What pandas groups by without numbering again."""
         return pd.Categorical.from_codes(self.numbers, categories=pd.RangeIndex(self.n_groups))
 
@@ -64,9 +64,11 @@ def numbered(columns: Sequence[pd.Series[Any]]) -> Groups:
     >>> groups.numbers, groups.firsts
     (array([0, 1, 0]), array([0, 1]))
     """
-    ids, n_ids = _column_ids(columns[0])
+    ids, n_ids, by_appearance = _column_ids(columns[0])
+    if by_appearance and len(columns) == 1:
+        return _of_numbers(ids)
     for column in columns[1:]:
-        others, n_others = _column_ids(column)
+        others, n_others, _ = _column_ids(column)
         if n_ids * n_others >= 2**62:
             groups = _by_appearance(ids, n_ids)
             ids, n_ids = groups.numbers, groups.n_groups
@@ -74,26 +76,24 @@ def numbered(columns: Sequence[pd.Series[Any]]) -> Groups:
     return _by_appearance(ids, n_ids)
 
 
-def _column_ids(column: pd.Series[Any]) -> tuple[Numbers, int]:
-    """Return numbers below a bound that are equal where the values are."""
+def _column_ids(column: pd.Series[Any]) -> tuple[Numbers, int, bool]:
+    """Return numbers below a bound that are equal where the values are, and whether they are by appearance."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1
+        return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1, False
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
         values = column.to_numpy()
         low, high = int(values.min()), int(values.max())
         if high - low < _TABLE_ROWS * len(values):
             wide = values if values.dtype == np.uint64 else values.astype(np.int64)
-            return (wide - wide.dtype.type(low)).astype(np.int64), high - low + 1
+            return (wide - wide.dtype.type(low)).astype(np.int64), high - low + 1, False
     ids, uniques = pd.factorize(column, use_na_sentinel=False)
-    return np.asarray(ids, np.int64), len(uniques)
+    return np.asarray(ids, np.int64), len(uniques), True
 
 
 def _by_appearance(ids: Numbers, n_ids: int) -> Groups:
     """Number ids by the first row of each."""
     if n_ids > _TABLE_ROWS * len(ids):
-        numbers = np.asarray(pd.factorize(ids)[0], np.int64)
-        tops = np.maximum.accumulate(numbers)
-        return Groups(numbers, np.flatnonzero(np.diff(tops, prepend=-1)))
+        return _of_numbers(np.asarray(pd.factorize(ids)[0], np.int64))
     first_rows = np.full(n_ids, -1, np.int64)
     first_rows[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)
     used = np.flatnonzero(first_rows >= 0)
@@ -101,3 +101,8 @@ def _by_appearance(ids: Numbers, n_ids: int) -> Groups:
     number = np.empty(n_ids, np.int64)
     number[used] = np.arange(len(used))
     return Groups(number[ids], first_rows[used])
+
+
+def _of_numbers(numbers: Numbers) -> Groups:
+    """Return the groups of numbers by appearance: each is one more than all before it."""
+    return Groups(numbers, np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1)))

@@ -194,8 +194,9 @@ def _sums(values: Any, groups: Groups) -> Any:
 
 def _reduced(values: Any, groups: Groups, function: str) -> Any:
     """Reduce the values of each group by pandas; an infinite sum that is no number stays none."""
-    series = pd.Series(values, copy=False)
-    found = getattr(series.groupby(groups.keys, observed=False, sort=True), function)()
+    grouped = pd.Series(values, copy=False).groupby(groups.keys, observed=False, sort=True)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = getattr(grouped, function)()
     reduced = found.array if not isinstance(found.dtype, np.dtype) else found.to_numpy()
     if isinstance(values, np.ndarray):
         if function in ("sum", "prod"):
@@ -211,7 +212,8 @@ def _reduced(values: Any, groups: Groups, function: str) -> Any:
 
 
 def _widest_decimals(series: pd.Series[Any]) -> Any:
-    kind = series.dtype.pyarrow_dtype
+    dtype: Any = series.dtype
+    kind = dtype.pyarrow_dtype
     wide = pa.decimal256(76, kind.scale) if pa.types.is_decimal256(kind) else pa.decimal128(38, kind.scale)
     return series.astype(pd.ArrowDtype(wide)).array
 

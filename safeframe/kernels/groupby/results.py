@@ -6,6 +6,7 @@ Does not cover: parts (``kernels.groupby.parts``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ def _spread(agg: Aggregation, parts: Mapping[Part, Columns], counts: Array) -> t
         if agg.function == "skew":
             second, third = moments[1], moments[2]
             skews = n * np.sqrt(np.maximum(n - 1, 0)) / (n - 2) * (third / second**1.5)
-            return np.where(second == 0, 0.0, skews), counts < 3
+            return np.where(second == 0, _skew_of_equals(), skews), counts < 3
         ddof = agg.option("ddof", 1)
         spread = moments[1] / (n - ddof)
         if agg.function != "var":
@@ -95,6 +96,12 @@ def _spread(agg: Aggregation, parts: Mapping[Part, Columns], counts: Array) -> t
         if agg.function == "sem":
             spread = spread / np.sqrt(n)
         return spread, counts <= ddof
+
+
+@functools.cache
+def _skew_of_equals() -> float:
+    """Return what pandas takes for the skew of equal values: zero, or nothing from 3.1 on."""
+    return float(pd.Series([1.0, 1.0, 1.0]).groupby([0, 0, 0]).skew().iloc[0])
 
 
 def _labels(function: str, labels: Any, counts: Array | None, promised: Any) -> Any:
@@ -144,19 +151,25 @@ def _as_numpy(values: Array, null: Null | None, dtype: np.dtype[Any]) -> Array:
 
 
 def _as_times(values: Array, null: Null | None, dtype: np.dtype[Any]) -> Array:
-    with np.errstate(invalid="ignore"):
-        units = values.astype(np.int64)
+    units = _whole(values)
     if null is not None:
         units = np.where(null, np.iinfo(np.int64).min, units)
     return units.view(dtype)
 
 
+def _whole(values: Array) -> npt.NDArray[np.int64]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(values.astype(np.int64))
+
+
 def _as_arrow(values: Array, null: Null | None, kind: pa.DataType) -> Any:
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        array = pa.array(values.astype(np.int64), mask=null).cast(kind)
+        array = pa.array(_whole(values), mask=null).cast(kind)
     else:
         target = np.dtype(kind.to_pandas_dtype())
-        array = pa.array(_narrowed(values, target), mask=null, from_pandas=True)
+        if values.dtype.kind == "f":
+            null = np.isnan(values) if null is None else null | np.isnan(values)
+        array = pa.array(_narrowed(values, target), mask=null)
     return pd.array(array, dtype=pd.ArrowDtype(array.type))
 
 
@@ -178,8 +191,10 @@ def key_index(keys: Sequence[pd.Series[Any]], names: Sequence[Any]) -> pd.Index[
     [(7, 'a'), (5, nan)]
     """
     if len(keys) == 1:
-        return pd.Index(keys[0].array, dtype=keys[0].dtype, name=names[0])
-    levels, codes = [], []
+        index: pd.Index[Any] = pd.Index(keys[0].array, dtype=keys[0].dtype, name=names[0])
+        return index
+    levels: list[Any] = []
+    codes: list[Any] = []
     for key in keys:
         # Not MultiIndex.from_arrays, which sorts each level.
         if isinstance(key.dtype, pd.CategoricalDtype):

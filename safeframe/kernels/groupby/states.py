@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from safeframe.kernels.groupby.families import decomposable, needs_numbers, plain
+from safeframe.kernels.groupby.families import decomposable, plain
 from safeframe.kernels.groupby.numbering import Groups, numbered
 from safeframe.kernels.groupby.parts import (
     ROWS,
@@ -21,6 +21,7 @@ from safeframe.kernels.groupby.parts import (
     Part,
     merged_parts,
     n_columns,
+    needs_numbers,
     of_rows,
     parts_of,
     taken,
@@ -204,7 +205,7 @@ class GroupStates:
         parts = {}
         for part in self.parts:
             name = part[0]
-            series = keys[0] if part == ROWS else frame[name]
+            series: Any = keys[0] if part == ROWS else frame[name]
             used = numbers[name] if part != ROWS and needs_numbers(part, dtypes[name]) else None
             parts[part] = of_rows(part, series, used)
         return keys, parts
@@ -254,7 +255,8 @@ def _without_needless(states: pd.DataFrame, keys: Sequence[pd.Series[Any]], rows
     groups = numbered(keys)
     some = np.zeros(groups.n_groups, np.bool_)
     some[groups.numbers[rows > 0]] = True
-    return states[(rows > 0) | ~some[groups.numbers]]
+    needed: pd.DataFrame = states.loc[(rows > 0) | ~some[groups.numbers]]
+    return needed
 
 
 def _neutral(kind: str, column: Any, n_rows: int) -> Any:

@@ -77,7 +77,7 @@ def test_several_keys(kinds, dropna):
     names = [f"k{number}" for number in range(len(kinds))]
     frame = pd.DataFrame(
         {
-            name: KEY_KINDS[kind](np.roll(CODES, place))
+            name: KEY_KINDS[kind](np.roll(CODES, place).tolist())
             for place, (name, kind) in enumerate(zip(names, kinds, strict=True))
         }
     )
@@ -122,7 +122,7 @@ def test_moments_of_small_noise_on_large_values(function):
     exact = pd.DataFrame({"k": frame["k"], "v": frame["v"] - 1e9})
     expected = of_pandas(exact, ["k"], aggs)
     found = by_states(frame, tuple(range(0, 4000, 37)), ["k"], aggs, expected, single=(0, 5, 7))
-    pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5 if function == "skew" else 1e-8)
 
 
 def test_equal_values_have_no_variance_and_no_skew():
@@ -131,7 +131,7 @@ def test_equal_values_have_no_variance_and_no_skew():
     expected = of_pandas(frame, ["k"], aggs)
     found = by_states(frame, (1, 4, 11), ["k"], aggs, expected)
     assert found.loc[0, "var"] == 0.0
-    assert found.loc[0, "skew"] == 0.0
+    pd.testing.assert_frame_equal(found, expected)  # zero or nothing, by the version of pandas
 
 
 def test_an_infinite_sum_of_both_signs_is_no_number():
