@@ -182,27 +182,35 @@ def _narrowed(values: Array, dtype: np.dtype[Any]) -> Array:
     return narrow if dtype.kind == "f" or bool((narrow == values).all()) else values
 
 
-def key_index(keys: Sequence[pd.Series[Any]], names: Sequence[Any]) -> pd.Index[Any]:
-    """Return the index of the result, keys of which no two are the same.
+def key_index(keys: Sequence[pd.Series[Any]], promised: pd.Index[Any]) -> pd.Index[Any]:
+    """Return the index of the result, keys of which no two are the same, as one like ``promised``.
 
     Examples
     --------
-    >>> key_index([pd.Series([7, 5]), pd.Series(["a", None])], ["k", "s"]).to_list()
+    >>> promised = pd.MultiIndex.from_arrays([[1], ["b"]], names=["k", "s"])
+    >>> key_index([pd.Series([7, 5]), pd.Series(["a", None])], promised).to_list()
     [(7, 'a'), (5, nan)]
     """
     if len(keys) == 1:
-        index: pd.Index[Any] = pd.Index(keys[0].array, dtype=keys[0].dtype, name=names[0])
-        return index
+        index: pd.Index[Any] = _level(keys[0].array, keys[0].dtype, promised.dtype)
+        return index.rename(promised.name)
     levels: list[Any] = []
     codes: list[Any] = []
-    for key in keys:
+    for key, dtype in zip(keys, promised.to_frame().dtypes, strict=True):
         # Not MultiIndex.from_arrays, which sorts each level.
         if isinstance(key.dtype, pd.CategoricalDtype):
             numbers = key.cat.codes.to_numpy()
             level = pd.Index(pd.Categorical(key.cat.categories, dtype=key.dtype))
         else:
-            numbers, uniques = pd.factorize(key)
-            level = pd.Index(uniques, dtype=key.dtype)
+            # What means nothing is a value among objects, and no value among others, as in pandas.
+            numbers, uniques = pd.factorize(key, use_na_sentinel=not pd.api.types.is_object_dtype(key.dtype))
+            level = _level(uniques, key.dtype, dtype)
         levels.append(level)
         codes.append(numbers)
-    return pd.MultiIndex(levels=levels, codes=codes, names=list(names), verify_integrity=False)
+    return pd.MultiIndex(levels=levels, codes=codes, names=promised.names, verify_integrity=False)
+
+
+def _level(values: Any, dtype: Any, promised: Any) -> Any:
+    """Return values of an index; objects in the type that pandas takes them for."""
+    index = pd.Index(values, dtype=dtype)
+    return index.astype(promised) if pd.api.types.is_object_dtype(dtype) else index

@@ -155,16 +155,14 @@ class GroupStates:
             states = states.take(np.argsort(groups.ngroup().to_numpy(), kind="stable"))
         parts, dtypes = self._parts(states), dict(self.dtypes)
         rows = parts[ROWS][0] if self.calls_for_groups else None
-        columns: dict[int, Any] = {}
-        for number, (agg, promised) in enumerate(zip(self.aggs, result_meta.dtypes, strict=True)):
+        columns: list[Any] = []
+        for agg, promised in zip(self.aggs, result_meta.dtypes, strict=True):
             column = result(agg, parts, dtypes.get(agg.column), promised)
             if rows is not None and agg.function in ("min", "max", "first", "last") and (rows == 0).any():
                 column = pd.Series(column).where(rows > 0).array
-            columns[number] = column
-        index = key_index(self._keys(states), result_meta.index.names)
-        frame = pd.DataFrame(columns, index=index, copy=False)
-        frame.columns = result_meta.columns
-        return frame
+            columns.append(column)
+        index = key_index(self._keys(states), result_meta.index)
+        return _frame_of(columns, result_meta.columns, index)
 
     def unobserved(self, levels: Mapping[Any, Any] | None = None) -> pd.DataFrame:
         """Return a state of no rows for each group that categories call for; merging it changes no other.
@@ -172,12 +170,13 @@ class GroupStates:
         Parameters
         ----------
         levels
-            All keys of each column that has no categories, where there is one.
+            All keys of each column that has no categories, where there is one; and of a column that has, where
+            a null is one of its groups, the categories and that.
         """
         names = list(self.by)
         dtypes = [self.meta[name].dtype for name in names]
         values = [
-            dtype.categories if isinstance(dtype, pd.CategoricalDtype) else (levels or {})[name]
+            levels[name] if levels and name in levels else dtype.categories
             for name, dtype in zip(names, dtypes, strict=True)
         ]
         places = np.indices([len(level) for level in values]).reshape(len(values), -1)
@@ -236,9 +235,19 @@ class GroupStates:
         for number, (part, values) in enumerate(parts.items()):
             columns += values
             names += [f"{prefix}{number}.{part[1]}.{place}" for place in range(len(values))]
-        frame = pd.DataFrame(dict(enumerate(columns)))
-        frame.columns = pd.Index(names)
-        return frame
+        return _frame_of(columns, pd.Index(names), pd.RangeIndex(len(keys[0])))
+
+
+def _frame_of(columns: Sequence[Any], names: pd.Index[Any], index: pd.Index[Any]) -> pd.DataFrame:
+    """Return a frame of arrays, in the types that they have."""
+    # pandas 3 makes strings of an array of objects that are, unless told.
+    typed = (
+        pd.Series(column, dtype=object, index=index) if column.dtype == object else column
+        for column in columns
+    )
+    frame = pd.DataFrame(dict(enumerate(typed)), index=index)
+    frame.columns = names
+    return frame
 
 
 def _key_values(key: pd.Series[Any]) -> Any:
