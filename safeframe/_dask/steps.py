@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from dask.utils import key_split
 
 from safeframe._dask.expressions import Expr, Fused
+from safeframe._dask.trees import task_of
 
 __all__ = ["FusedStep", "Step", "fused_step", "fused_words"]
 
@@ -39,6 +40,15 @@ class FusedStep(Fused):  # type: ignore[misc]  # dask's expressions are untyped
     @functools.cached_property
     def _name(self) -> str:
         return f"{key_split(self.exprs[0]._name)}-{self.deterministic_token}"
+
+    def tasks(self, number: int) -> list[Any]:
+        """Return the tasks that one partition is made by, that of the node first."""
+        return [
+            task_of(
+                expr, 0 if self._broadcast_dep(expr) else number
+            )  # as dask does where it makes one of them
+            for expr in self.exprs
+        ]
 
 
 def fused_step(node: Step) -> Any:

@@ -187,14 +187,13 @@ def test_one_long_value_on_a_key_of_many_rows(tight, tmp_path, strategy):
     # Whole, it is refused in words, before a worker is full.
     with pytest.raises(safeframe.MemoryBudgetError, match="Strings of"):
         len(merged.persist())
-    if strategy != "broadcast":
-        safeframe.to_parquet(merged, tmp_path / "out")
-        texts = [
-            pq.read_table(path, columns=["t"], read_dictionary=["t"])["t"].combine_chunks()
-            for path in (tmp_path / "out").glob("*.parquet")
-        ]
-        longest = [sum(len(value) == 20_000 for value in text.to_pylist() if value) for text in texts]
-        assert sum(longest) == 20_000
+    safeframe.to_parquet(merged, tmp_path / "out")
+    texts = [
+        pq.read_table(path, columns=["t"], read_dictionary=["t"])["t"].combine_chunks()
+        for path in (tmp_path / "out").glob("*.parquet")
+    ]
+    longest = [sum(len(value) == 20_000 for value in text.to_pylist() if value) for text in texts]
+    assert sum(longest) == 20_000
     seen = tight.report()
     assert seen.undisturbed, seen
     assert seen.charged_nbytes <= safeframe.explain(merged).projected_worker_nbytes, seen

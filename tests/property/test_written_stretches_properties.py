@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -180,4 +181,60 @@ def test_a_merge_of_many_stretches(monkeypatch):
     # Columns of it, too.
     made.clear()
     assert same_files(merged[["s", "a"]], group_rows=100, write_index=True) == 10
+    assert [len(frame) for frame in made] == [100] * 10
+
+
+@examples(30)
+@given(
+    st.data(),
+    st.sampled_from(["inner", "left", "leftsemi", "leftanti"]),
+    st.sampled_from(sorted(KEY_KINDS)),
+    st.sampled_from(sorted(VALUES)),
+    st.integers(1, 9),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_broadcast(data, how, kind, dtype, group_rows, write_index, in_pieces, by_index):
+    left, right = (
+        data.draw(key_frames([kind], names=["k"], extra=name)).assign(
+            **{f"{name}v": lambda frame: VALUES[dtype](len(frame)).set_axis(frame.index)}
+        )
+        for name in ("l", "r")
+    )
+    by = {"on": "k"}
+    if by_index:
+        right = right.drop_duplicates("k").dropna(subset=["k"]).set_index("k")
+        by = {"left_on": "k", "right_index": True}
+    merged = safeframe.merge(
+        in_dask(left, 2),
+        in_dask(right, 1),
+        **by,
+        how=how,
+        suffixes=("_l", "_r"),
+        strategy="broadcast",
+        partition_size="1KiB" if in_pieces else "1GiB",
+        memory="8GiB",
+    )
+    same_files(merged, group_rows=group_rows, write_index=write_index)
+
+
+@pytest.mark.parametrize("from_files", [True, False])
+@pytest.mark.parametrize("by_index", [True, False])
+def test_a_broadcast_of_many_stretches(monkeypatch, tmp_path, from_files, by_index):
+    made = []
+    real = CellRows.stretches
+    monkeypatch.setattr(CellRows, "stretches", lambda *given: (made.append(f) or f for f in real(*given)))
+    left = pd.DataFrame({"k": np.arange(500) % 50, "a": np.arange(500.0)})
+    right = pd.DataFrame({"k": np.arange(100) % 50, "s": [f"word {i}" for i in range(100)]})
+    large, small = in_dask(left, 2), in_dask(right, 1)
+    if from_files:
+        to_parquet(large, tmp_path / "left")
+        large = dd.read_parquet(tmp_path / "left")
+        large["a"] += 1
+    by = {"on": "k"}
+    if by_index:
+        small, by = in_dask(right.set_index("k"), 1), {"left_on": "k", "right_index": True}
+    merged = safeframe.merge(large, small, **by, strategy="broadcast", partition_size="1MiB", memory="8GiB")
+    assert same_files(merged, group_rows=100, write_index=True) == 5
     assert [len(frame) for frame in made] == [100] * 10

@@ -27,7 +27,7 @@ from safeframe.engine.exchange.reading import unreadable
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import staging_error
 from safeframe.engine.exchange.staged_file import StagedFile
-from safeframe.engine.planned.cells import PartitionLimit
+from safeframe.engine.planned.cells import CellMaker, CellRows, PartitionLimit
 from safeframe.engine.planned.rows import PartRows, as_planned
 from safeframe.engine.storage.owned_file import OwnedFile
 from safeframe.engine.task import use_worker
@@ -38,7 +38,7 @@ from safeframe.kernels.columns.frame import frame_of_columns
 from safeframe.kernels.columns.rows import PackedRows
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.counts import rows_checksum
-from safeframe.kernels.merge.cell import frame_block, join_cell, join_in_place
+from safeframe.kernels.merge.cell import JoinedShard, frame_block, join_in_place, join_shard
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.table import JoinTable, look_up, slice_rows
 from safeframe.kernels.merge.virtual import cell_range
@@ -68,34 +68,40 @@ def collect_side(partitions: Sequence[pd.DataFrame], side: SideSpec, planned: Pl
     return frame
 
 
-def broadcast_cell(
+def broadcast_rows(
     partition: pd.DataFrame,
     build: pd.DataFrame,
     spec: JoinSpec,
     build_side: str,
     limit: PartitionLimit,
     planned: PartRows | None = None,
-) -> pd.DataFrame:
-    """Join one partition with the side that every worker holds whole."""
+) -> CellRows:
+    """Return the rows of one partition joined with the side that every worker holds whole."""
     use_worker()
     as_planned(partition, planned)
-    return limit.made(lambda most_nbytes: joined_with(partition, build, spec, build_side, most_nbytes))
+    joined = _join_with(partition, build, spec, build_side)
+    return CellRows(n_rows=joined.n_rows, make=joined.frame, limit=limit, weighed=True)
+
+
+broadcast_cell = CellMaker(broadcast_rows)
+"""Join one partition with the side that every worker holds whole."""
 
 
 def joined_with(
-    partition: pd.DataFrame,
-    build: pd.DataFrame,
-    spec: JoinSpec,
-    build_side: str,
-    most_nbytes: int | None = None,
+    partition: pd.DataFrame, build: pd.DataFrame, spec: JoinSpec, build_side: str
 ) -> pd.DataFrame:
-    """Join rows with the side that every worker holds whole; see ``join_rows`` for ``most_nbytes``."""
+    """Join rows with the side that every worker holds whole."""
+    joined = _join_with(partition, build, spec, build_side)
+    return joined.frame(0, joined.n_rows)
+
+
+def _join_with(partition: pd.DataFrame, build: pd.DataFrame, spec: JoinSpec, build_side: str) -> JoinedShard:
     left, right = (partition, build) if build_side == "right" else (build, partition)
     blocks = frame_block(left, spec.left), frame_block(right, spec.right)
     if spec.index is not None:
         # Rows that have an index stay in its order, by which dask finds them.
-        return join_in_place(*blocks, spec, 0 if build_side == "right" else 1, most_nbytes)
-    return join_cell(*blocks, spec, 0, 1, most_nbytes)
+        return join_in_place(*blocks, spec, 0 if build_side == "right" else 1)
+    return join_shard(*blocks, spec)
 
 
 def held_partition(part: PartitionTask, build: pd.DataFrame) -> pd.DataFrame:
@@ -106,7 +112,7 @@ def held_partition(part: PartitionTask, build: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def broadcast_piece(
+def piece_rows(
     part: PartitionTask | pd.DataFrame,
     build: pd.DataFrame,
     spec: JoinSpec,
@@ -114,15 +120,15 @@ def broadcast_piece(
     limit: PartitionLimit,
     planned: PartRows | None,
     place: tuple[int, int],
-) -> pd.DataFrame:
-    """Join one piece of a partition with the side that every worker holds whole.
+) -> CellRows:
+    """Return the rows of one piece of a partition joined with the side that every worker holds whole.
 
     Parameters
     ----------
     part
         The whole partition, or what makes it.
     build, spec, build_side, limit, planned
-        As :func:`broadcast_cell` takes them.
+        As :func:`broadcast_rows` takes them.
     place
         The number of the piece, and of how many.
     """
@@ -134,7 +140,11 @@ def broadcast_piece(
         # The whole one is let go of before rows are joined.
         piece = piece.copy()
     del partition
-    return broadcast_cell(piece, build, spec, build_side, limit)
+    return broadcast_rows(piece, build, spec, build_side, limit)
+
+
+broadcast_piece = CellMaker(piece_rows)
+"""Join one piece of a partition with the side that every worker holds whole."""
 
 
 class TableSlice(OwnedFile):

@@ -107,10 +107,9 @@ class WriteCells(Step):
         picked = self.operand("picked")
         graph = hidden.before(range(self.npartitions))
         for number in range(self.npartitions):
-            cell, key = hidden.output(number), (self._name, number)
-            graph[key] = Task(
-                key, WriteCell(cell.func.rows, self.target, number, picked), *cell.args, **cell.kwargs
-            )
+            (cell, *before), key = hidden.tasks(number), (self._name, number)
+            write = WriteCell(cell.func.rows, self.target, number, picked)
+            graph[key] = Task.fuse(Task(key, write, *cell.args, **cell.kwargs), *before, key=key)
         return graph
 
 
@@ -118,7 +117,7 @@ def is_addressed(frame: Any) -> bool:
     """Whether all partitions of a lowered frame are cells whose rows are addressed by number."""
     if not isinstance(frame, Cells) or frame.operand("_partitions") is not None:
         return False
-    outputs = (frame.hidden.output(number) for number in range(frame.npartitions))
+    outputs = (frame.hidden.tasks(number)[0] for number in range(frame.npartitions))
     return all(isinstance(getattr(task, "func", None), CellMaker) for task in outputs)
 
 

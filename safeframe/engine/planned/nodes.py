@@ -34,7 +34,7 @@ from safeframe._dask.expressions import (
     Projection,
     determine_column_projection,
 )
-from safeframe._dask.steps import Step
+from safeframe._dask.steps import FusedStep, Step
 from safeframe._dask.trees import graph_of, is_lowering, own_steps, text_lines
 from safeframe.engine.planned.fusion import fused_with_consumer
 from safeframe.engine.planned.progress import graph_made, output_made
@@ -195,6 +195,10 @@ class Hidden:
     def output(self, number: int) -> Any:
         """Return the task of an output partition."""
         return self.graph[self.tree._name, number]
+
+    def tasks(self, number: int) -> list[Any]:
+        """Return the tasks that are one as an output partition's: its own first, and of those before it what was fused."""
+        return self.tree.tasks(number) if isinstance(self.tree, FusedStep) else [self.output(number)]
 
     def before(self, numbers: Iterable[int]) -> dict[Any, Any]:
         """Return the tasks that some output partitions need, without those partitions' own."""

@@ -80,9 +80,7 @@ def join_cell(
     return joined.frame(*cell_range(joined.n_rows, number, cells), most_nbytes)
 
 
-def join_in_place(
-    left: Block, right: Block, spec: JoinSpec, probe: int, most_nbytes: int | None = None
-) -> pd.DataFrame:
+def join_in_place(left: Block, right: Block, spec: JoinSpec, probe: int) -> JoinedShard:
     """Join all rows of one side with what they meet on the other, in the order that they have.
 
     Parameters
@@ -93,13 +91,11 @@ def join_in_place(
         The join, which keeps no row of the other side that meets none.
     probe
         The side whose order is kept: 0 for the left one, 1 for the right one.
-    most_nbytes
-        As for :func:`join_rows`.
 
     Notes
     -----
     Memory: the two blocks, ids and places of 24 bytes per row of them, 24 bytes of
-    positions per result row, and the result.
+    positions per result row, and what is made of it.
     """
     *ids, n_ids = dense_ids(left, right, spec)
     other = 1 - probe
@@ -112,7 +108,27 @@ def join_in_place(
     blocks = [left, right]
     if order is not None:
         blocks[other] = [take(column, order) for column in blocks[other]]
-    return join_rows(blocks[0], blocks[1], rows, spec, most_nbytes)
+    return _JoinedInPlace(left=blocks[0], right=blocks[1], rows=rows, spec=spec)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _JoinedInPlace:
+    """Rows of one side in their order, joined."""
+
+    left: Block
+    right: Block
+    rows: JoinedRows
+    spec: JoinSpec
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the result."""
+        return len(self.rows)
+
+    def frame(self, lo: int, hi: int, most_nbytes: int | None = None) -> pd.DataFrame:
+        """See :class:`JoinedShard`."""
+        rows = self.rows if hi - lo == self.n_rows else self.rows.stretch(lo, hi)
+        return join_rows(self.left, self.right, rows, self.spec, most_nbytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

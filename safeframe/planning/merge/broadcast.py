@@ -7,6 +7,8 @@ partition, of as many rows as can make that much in the worst case.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from safeframe import options
@@ -28,6 +30,7 @@ from safeframe.planning.merge.build_side import (
     most_output,
 )
 from safeframe.planning.merge.offer import Offer, Widths
+from safeframe.planning.parquet import stretch_nbytes
 from safeframe.units import format_count, format_nbytes
 
 
@@ -67,7 +70,8 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             f"{format_count(facts.npartitions or 0)} are requested"
         )
     read_rows = sides.rows.sum()
-    steps = _steps(sides, output, pieces, widths.output, again=False)
+    task_nbytes = max(facts.budget.task_nbytes, 0)
+    steps = _steps(sides, output, pieces, widths.output, task_nbytes, again=False)
     again = False
     if (pieces > 1).any() and sides.probe.profile.source.self_made:
         reads = float((sides.rows * pieces).sum() / max(1, read_rows))
@@ -76,7 +80,7 @@ def _broadcast_of(build: str, facts: MergeFacts, widths: Widths, partition_nbyte
             and reads <= options.REBALANCE_REREADS
         ):
             again, read_rows = True, (sides.rows * pieces).sum()
-            steps = _steps(sides, output, pieces, widths.output, again=True)
+            steps = _steps(sides, output, pieces, widths.output, task_nbytes, again=True)
     projected = _projected_nbytes(facts, steps)
     if projected > facts.budget.usable_nbytes and facts.strategy is None:
         return (
@@ -156,7 +160,13 @@ def _piece_rows(rows: Counts, pieces: Counts) -> Counts:
 
 
 def _steps(
-    sides: BroadcastSides, output: MostOutput, pieces: Counts, output_width: float, *, again: bool
+    sides: BroadcastSides,
+    output: MostOutput,
+    pieces: Counts,
+    output_width: float,
+    task_nbytes: int,
+    *,
+    again: bool,
 ) -> tuple[Step, ...]:
     build, build_nbytes = sides.build, sides.build_nbytes
     steps = [collect_step(sides)]
@@ -189,17 +199,17 @@ def _steps(
                 ),
             )
         )
-    output_rows = output.of(rows)
-    cell = {"output_rows": output_rows, "output_nbytes": int(output_rows * output_width)}
-    reason = cell_reason(
-        input_rows=rows + sides.build_rows,
-        input_nbytes=sides.nbytes(rows) + build_nbytes,
-        copies=options.FETCH_COPIES,
-        **cell,
-    )
     waiting = f"{format_nbytes(held)} of partitions that are cut, " if held else ""
-    steps.append(
-        Step(
+
+    def cell_step(output_rows: int, output_nbytes: int) -> Step:
+        reason = cell_reason(
+            input_rows=rows + sides.build_rows,
+            input_nbytes=sides.nbytes(rows) + build_nbytes,
+            output_rows=output_rows,
+            output_nbytes=output_nbytes,
+            copies=options.FETCH_COPIES,
+        )
+        return Step(
             kind="join each piece" if cut.any() else "join each partition",
             tasks=int(pieces.sum()),
             task_peak_nbytes=held
@@ -208,12 +218,20 @@ def _steps(
                 partition_nbytes=sides.nbytes(rows),
                 build_rows=sides.build_rows,
                 build_nbytes=build_nbytes,
-                **cell,
+                output_rows=output_rows,
+                output_nbytes=output_nbytes,
             ),
             reason=(
                 f"the {build} side of {format_nbytes(build_nbytes)}, {waiting}and with a "
                 f"{'piece' if cut.any() else 'partition'} of the other one {reason}"
             ),
         )
-    )
-    return tuple(steps)
+
+    output_rows = output.of(rows)
+    output_nbytes = int(output_rows * output_width)
+    step = cell_step(output_rows, output_nbytes)
+    # Written, rows are made a stretch at a time, and where each of them comes from is known all the while.
+    stretch = stretch_nbytes(output_nbytes, task_nbytes)
+    if stretch < output_nbytes:
+        step = replace(step, written=cell_step(output_rows, stretch))
+    return (*steps, step)

@@ -105,3 +105,30 @@ def test_one_heavy_key_in_order_is_written_in_stretches(tmp_path, monkeypatch, h
     assert (found["k"] == 5000).sum() == 8000
     with pytest.raises(safeframe.MemoryBudgetError, match="Strings of"), dask.config.set(scheduler="sync"):
         len(merged.persist())
+
+
+@pytest.mark.filterwarnings("ignore::safeframe.PartitionSizeWarning")
+@pytest.mark.parametrize("partition_size", ["64MiB", "256KiB"])
+def test_long_values_of_a_broadcast_are_written_in_stretches(tmp_path, monkeypatch, partition_size):
+    keys = np.random.default_rng(5).permutation(np.r_[np.full(4000, 5000), np.arange(5000), np.arange(5000)])
+    left = pd.DataFrame({"k": keys, "v": np.arange(len(keys))})
+    right = pd.DataFrame({"k": np.arange(5001), "t": "short"})
+    right.loc[5000, "t"] = "x" * 5000
+    merged = safeframe.merge(
+        dd.from_pandas(left, npartitions=2, sort=False),
+        dd.from_pandas(right, npartitions=1, sort=False),
+        on="k",
+        strategy="broadcast",
+        partition_size=partition_size,
+        memory="2GiB",
+    )
+    # No partition may be made whole.
+    monkeypatch.setattr(options, "TEXT_COPIES", 1e9)
+    with dask.config.set(scheduler="sync"):
+        safeframe.to_parquet(merged, tmp_path / "out")
+    found = pd.concat(map(pd.read_parquet, sorted((tmp_path / "out").glob("*.parquet"))))
+    pd.testing.assert_frame_equal(
+        found.sort_values("v", ignore_index=True), left.merge(right, on="k"), check_dtype=False
+    )
+    with pytest.raises(safeframe.MemoryBudgetError, match="Strings of"), dask.config.set(scheduler="sync"):
+        len(merged.persist())

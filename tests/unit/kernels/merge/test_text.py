@@ -50,9 +50,12 @@ def test_in_place(probe):
     left, right = (LEFT, RIGHT) if probe == 0 else (RIGHT, LEFT)
     expected = text_nbytes(left.merge(right, on="k", how=how))
     blocks = sides(left, right, how)
-    assert len(join_in_place(*blocks, probe, expected)) == 5
+    joined = join_in_place(*blocks, probe)
+    assert len(joined.frame(0, joined.n_rows, expected)) == joined.n_rows == 5
     with pytest.raises(TextTooLargeError):
-        join_in_place(*blocks, probe, expected - 1)
+        joined.frame(0, 5, expected - 1)
+    parts = pd.concat([joined.frame(lo, lo + 1, expected) for lo in range(5)], ignore_index=True)
+    pd.testing.assert_frame_equal(parts, joined.frame(0, 5))
 
 
 def test_nothing_is_counted_of_columns_without_strings_or_rows():
