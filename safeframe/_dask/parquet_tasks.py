@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,8 @@ class TablePart:
 
     open: Callable[[], Any]
     """Opens the file, for pyarrow."""
+    path: str
+    """Where it is, for messages."""
     row_groups: Callable[[], Sequence[int] | None]
     """Which of its row groups; None for all."""
     frame: Callable[[Callable[[FileRows], pa.Table]], pd.DataFrame]
@@ -139,6 +141,7 @@ def _fragment_part(
     wrapped = FragmentWrapper(fragment, filesystem=None)
     return TablePart(
         open=_OpenFragment(wrapped),
+        path=fragment.path,
         row_groups=_FragmentGroups(wrapped, filters, schema),
         frame=_FragmentFrame(wanted, to_pandas),
     )
@@ -150,6 +153,8 @@ class _OpenFragment:
 
     def __call__(self) -> Any:
         fragment = self.wrapped.fragment
+        if fragment.filesystem.type_name == "local":
+            return pa.OSFile(fragment.path, "rb")  # which tells that it lies on a disk
         return fragment.filesystem.open_input_file(fragment.path)
 
 
@@ -187,7 +192,7 @@ def _engine_parts(task: Task) -> list[TableParts] | None:
         if inside is None:
             return None
         return [
-            TableParts(tuple(TablePart(open=one.open, row_groups=one.row_groups, frame=_Taken(one.frame, column))
+            TableParts(tuple(replace(one, frame=_Taken(one.frame, column))
                              for one in parts.parts))
             for parts in inside
         ]  # fmt: skip
@@ -226,6 +231,7 @@ def _is_plain(file_format: Any) -> bool:
 def _engine_part(read: Any, piece: dict[str, Any]) -> TablePart:
     return TablePart(
         open=_OpenPath(read.fs, piece["piece"][0]),
+        path=piece["piece"][0],
         row_groups=_Groups(part_groups(piece)),
         frame=_EngineFrame(read, piece),
     )

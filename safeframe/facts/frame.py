@@ -40,6 +40,23 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """A page of a parquet file."""
+
+    path: str
+    """The file."""
+    row_group: int
+    """The number of its row group in the file."""
+    column: str
+    """Its column."""
+    nbytes: int
+    """Its bytes before compression."""
+
+    def __str__(self) -> str:
+        return f"a page of {format_nbytes(self.nbytes)} of column {self.column!r} in row group {self.row_group} of {self.path}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSource:
     """How the partitions of a frame come about, as far as it decides what staging them takes."""
 
@@ -53,6 +70,12 @@ class FrameSource:
     """Bytes of pages, dictionaries and buffers while files are read in slices, all columns at once."""
     few_columns_nbytes: int = 0
     """The same where a few columns are read at a time."""
+    largest_page: Page | None = None
+    """The largest page of the files that were looked at."""
+    group_rows: int = 0
+    """Rows of their largest row group."""
+    group_nbytes: int = 0
+    """Bytes of the largest one once it is decoded, as far as footers tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

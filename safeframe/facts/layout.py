@@ -23,6 +23,8 @@ class StageTasks:
     """Bytes of a partition that are taken at a time; None for all of it."""
     by_columns: bool = False
     """Whether a few columns of a file are read at a time, since pages of all of them take too much."""
+    columns_nbytes: int = 0
+    """Bytes of the files in which these wait for other columns, of all tasks that run at once."""
     again_nbytes: int = 0
     """Bytes of pieces of a coarse shard that are taken at a time, where there is a second level."""
     again_held_nbytes: int = 0

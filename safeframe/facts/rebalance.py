@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from safeframe import options
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.estimate import Estimate, Method
+from safeframe.facts.frame import FrameSource
 from safeframe.facts.keys import Counts
 
 
@@ -147,9 +148,7 @@ class RebalanceFacts:
     """Whether each input partition is made by a task that needs no other (a file to read)."""
     in_slices: bool
     """Whether an input partition can be read in slices (parquet without filters)."""
-    reader_nbytes: int = 0
-    """Bytes that the reader of its files holds besides rows: pages and dictionaries."""
-    few_columns_nbytes: int = 0
-    """The same where a few columns are read at a time."""
+    source: FrameSource = field(default_factory=FrameSource)
+    """What makes its partitions."""
     unstageable: str
     """Why rows cannot pass through files; empty when they can."""

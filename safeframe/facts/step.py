@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from safeframe.facts.frame import Page
 from safeframe.units import format_count, format_nbytes
 
 
@@ -21,6 +22,8 @@ class Step:
     """The formula in words, with its figures."""
     written: Step | None = None
     """The same tasks where ``safeframe.to_parquet`` writes what they make, in stretches; None where that is no less."""
+    page: Page | None = None
+    """The largest page of the files that they read in slices, which is decoded whole; None where they read none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,6 +37,10 @@ READER_FRACTION = 0.5
 """Share of a task's budget up to which a stage task reads all columns at once: they are written and read once more
 otherwise."""
 
+COLUMN_FILE_MARGIN = 1.25
+"""Bytes of the files in which columns wait for others, by those of their values: a column has some 200 B of head and padding in each
+batch of 2 MiB, so that this is enough for two thousand columns, or for two hundred where batches are small."""
+
 READER_SET_NBYTES = 32 * MIB
 """Bytes of pages and dictionaries of the columns that are read at a time, where not all of them are."""
 
@@ -48,6 +52,15 @@ SLICE_FIRST_ROWS = 2**10
 
 SLICE_MOST_ROWS = 2**15
 """Rows that are decoded at a time, at most: where those after narrow ones are many times as wide, a few MiB."""
+
+BATCH_WIDENING = 2.0
+"""Bytes of a batch by those that it is meant to have, up to which rows that get wider are not read in smaller steps."""
+
+PAGE_HEADS = 2**14
+"""Pages of a column of a row group whose heads are read, at most: some 15 µs each."""
+
+PAGE_HEAD_NBYTES = 256
+"""Bytes that are read to parse the head of a page: with statistics of short values."""
 
 SLICE_MARGIN = 3
 """Factor on the size of a slice, of which only the mean row is known when it is cut."""

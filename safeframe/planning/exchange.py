@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 from safeframe import options
@@ -122,6 +123,7 @@ def _tasks(
     if nbytes <= slice_nbytes or (source.fixed_width and fits):
         return StageTasks(partitions=group, held_nbytes=held)
     by_columns = not source.whole and needs_few_columns(source.reader_nbytes, task_nbytes)
+    tasks = math.ceil(len(partition_rows) / group)
     rest = _partition_nbytes(nbytes, source, by_columns=by_columns)
     slice_rows = math.ceil(slice_nbytes / max(row_nbytes, 1.0))
     least = _waiting_nbytes(slice_rows, row_nbytes, source.fixed_width)
@@ -132,6 +134,7 @@ def _tasks(
         held_nbytes=max(least, min(all_of_it, room, _enough_nbytes(n_shards))),
         slice_nbytes=slice_nbytes,
         by_columns=by_columns,
+        columns_nbytes=waiting_columns_nbytes(source, row_nbytes, tasks, budget) if by_columns else 0,
     )
 
 
@@ -158,9 +161,7 @@ def stage_step(
         taken = sliced_peak_nbytes(slice_rows=slice_rows, slice_nbytes=tasks.slice_nbytes)
         rest = _partition_nbytes(nbytes, source, by_columns=tasks.by_columns)
         peak = rest + taken + held
-        of_it, why = f"pages and dictionaries of {format_nbytes(rest)}", ""
-        if tasks.by_columns:
-            of_it += f" of a few columns at a time ({format_nbytes(source.reader_nbytes)} of all)"
+        of_it, why = pages_reason(source, tasks.columns_nbytes, by_columns=tasks.by_columns), ""
         if source.whole:
             of_it = f"a partition of {format_nbytes(nbytes)} × {options.WHOLE_COPIES:g}"
             why = f"; a partition is made whole: {source.whole}"
@@ -175,6 +176,7 @@ def stage_step(
         tasks=math.ceil(len(partition_rows) / tasks.partitions),
         task_peak_nbytes=peak,
         reason=reason,
+        page=None if source.whole or tasks.slice_nbytes is None else source.largest_page,
     )
 
 
@@ -202,6 +204,31 @@ def again_steps(kind: str, row_nbytes: float, tasks: StageTasks) -> tuple[Step, 
 def staged_nbytes(*sides: tuple[float, ExchangeSize | None]) -> int:
     """Return the bytes on disk of exchanges of so many bytes: those of two levels are there twice."""
     return int(sum(nbytes * (2 if size is not None and size.coarse else 1) for nbytes, size in sides))
+
+
+def columns_nbytes(tasks: Iterable[StageTasks]) -> int:
+    """Return the bytes on disk of columns that wait for others while files are read, beside what is staged."""
+    return sum(one.columns_nbytes for one in tasks)
+
+
+def waiting_columns_nbytes(source: FrameSource, row_nbytes: float, tasks: int, budget: Budget) -> int:
+    """Bound the files in which columns wait for others where a few are read at a time, of the tasks that run at once.
+
+    Each has all columns of a row group, decoded: as many bytes as its footer tells, or its rows as wide as those of the frame.
+    """
+    nbytes = max(source.group_nbytes, math.ceil(source.group_rows * row_nbytes))
+    at_once = min(tasks, budget.n_workers * budget.threads_per_worker)
+    return int(options.COLUMN_FILE_MARGIN * nbytes) * at_once
+
+
+def pages_reason(source: FrameSource, columns_nbytes: int, *, by_columns: bool) -> str:
+    """Return what reading files in slices holds besides these, in words."""
+    if not by_columns:
+        return f"pages and dictionaries of {format_nbytes(source.reader_nbytes)}"
+    return (
+        f"pages and dictionaries of {format_nbytes(source.few_columns_nbytes)} of a few columns at a time "
+        f"({format_nbytes(source.reader_nbytes)} of all; up to {format_nbytes(columns_nbytes)} of them wait on the disk, decoded)"
+    )
 
 
 def with_manifests(step: Step, *sizes: ExchangeSize | None) -> Step:

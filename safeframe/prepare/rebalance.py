@@ -93,7 +93,6 @@ def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
         npartitions=given.npartitions,
         keyed=divisions is not None,
     )
-    reader = frame_source(frame)
     facts = RebalanceFacts(
         sizes=sizes,
         budget=budget,
@@ -104,8 +103,7 @@ def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
         divisions=divisions,
         own_tasks=stands_alone(frame.expr),
         in_slices=source is not None,
-        reader_nbytes=reader.reader_nbytes,
-        few_columns_nbytes=reader.few_columns_nbytes,
+        source=frame_source(frame),
         unstageable=_unstageable(frame, sizes.rows),
     )
     return PlannedRebalance(frame=frame, plan=replace(plan_rebalance(facts), sources=sources), source=source)

@@ -32,7 +32,7 @@ from safeframe.sizing.columns.fixed_widths import fixed_nbytes, narrowest_column
 from safeframe.sizing.columns.objects import may_be_unwritable, unwritable_columns
 from safeframe.sizing.columns.widths import INDEX, sampled_widths
 from safeframe.sizing.files import marked
-from safeframe.sizing.parquet.pages import files_nbytes
+from safeframe.sizing.parquet.pages import with_pages
 from safeframe.sizing.partitions.slices import SlicedFrame, sliced_frame
 from safeframe.sizing.partitions.tasks import each_partition, own_tasks, project
 from safeframe.sizing.remembered import STORE
@@ -141,8 +141,7 @@ def frame_source(ddf: dd.DataFrame) -> FrameSource:
     if parts is None:
         return replace(known, whole="its files are read in a way of their own")
     files = [part for one in parts for table in one.tables for part in table.parts]
-    at_once, few = files_nbytes(files)
-    return replace(known, whole="", reader_nbytes=at_once, few_columns_nbytes=few)
+    return with_pages(replace(known, whole=""), files)
 
 
 def count_partition_rows(ddf: dd.DataFrame) -> Counts:

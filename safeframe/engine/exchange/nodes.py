@@ -205,7 +205,17 @@ class WholePart:
             yield frame
             return
         for start in range(0, len(frame), rows):
-            yield frame.iloc[start : start + rows]
+            yield from _narrower(frame.iloc[start : start + rows], nbytes)
+
+
+def _narrower(frame: pd.DataFrame, nbytes: int) -> Iterator[pd.DataFrame]:
+    """Halve rows until they have not many more bytes than are wanted, where they are wider than the mean one."""
+    if len(frame) < 2 or len(frame) * _row_nbytes(frame) <= options.BATCH_WIDENING * nbytes:
+        yield frame
+        return
+    half = len(frame) // 2
+    yield from _narrower(frame.iloc[:half], nbytes)
+    yield from _narrower(frame.iloc[half:], nbytes)
 
 
 def _row_nbytes(frame: pd.DataFrame) -> float:

@@ -127,6 +127,10 @@ class SlicedWrite:
     """Rows of the largest one, at most."""
     cost: Cost
     """What moves."""
+    staging_nbytes: int = 0
+    """Bytes of columns that wait for others in :attr:`SlicedMerge.directory` while files are read."""
+    staging_free_nbytes: int | None = None
+    """Free bytes there; None when that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

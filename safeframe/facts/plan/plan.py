@@ -139,9 +139,9 @@ class Plan:
                     steps=write.steps,
                     output_partitions=write.files,
                     largest_partition_nbytes=math.ceil(write.largest_rows * self.row_nbytes),
-                    staging_nbytes=0,
-                    staging_directory=None,
-                    staging_free_nbytes=None,
+                    staging_nbytes=write.staging_nbytes,
+                    staging_directory=write.way.directory if write.staging_nbytes else None,
+                    staging_free_nbytes=write.staging_free_nbytes if write.staging_nbytes else None,
                     run=replace(self.run, way=write.way, sliced=None),
                     cost=write.cost,
                 )
@@ -211,6 +211,16 @@ class Plan:
                 f"{format_nbytes(allowed)} is allowed ({format_nbytes(self.budget.reserved_nbytes)} of it is "
                 f"used before any data): {steps}."
             )
+            page, advice = worst.page, self.advice
+            if page is not None and 2 * options.PAGE_COPIES * page.nbytes > worst.task_peak_nbytes:
+                msg += (
+                    f" There is {page}, which is decoded whole, in {options.PAGE_COPIES:g} copies; a task may use "
+                    f"{format_nbytes(max(0, self.budget.task_nbytes))}."
+                )
+                advice = (
+                    "Write the file again with smaller pages (data_page_size=) or row groups of fewer rows "
+                    f"(row_group_size=). {advice}"
+                ).rstrip()
             hint = f"Give each worker {math.ceil(projected / 2**20)} MiB or more"
             if allowed > self.budget.projected_worker_nbytes(0):
                 hint += (
@@ -219,7 +229,7 @@ class Plan:
                 )
                 if self.streamed is not self and not self.streamed.over_budget:
                     hint = f"Write it with safeframe.to_parquet, which holds no whole partition. {hint}"
-                hint = f"{self.advice} {hint}".lstrip()
+                hint = f"{advice} {hint}".lstrip()
             else:
                 hint += ": what it uses before any data leaves nothing for partitions of any size."
             raise MemoryBudgetError(msg, hint=hint, projected_nbytes=projected, allowed_nbytes=allowed)

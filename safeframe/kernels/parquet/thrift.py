@@ -102,7 +102,7 @@ def read_struct(buffer: bytes) -> dict[int, Any]:
     >>> read_struct(struct([(1, I32, integer(-2)), (3, LIST, list_of(BINARY, [binary(b"x")]))]))
     {1: -2, 3: [b'x']}
     """
-    return _read_fields(buffer, 0)[0]
+    return read_fields(buffer, 0)[0]
 
 
 def _read_head(buffer: bytes, at: int, before: int) -> tuple[int, int, int]:
@@ -114,7 +114,8 @@ def _read_head(buffer: bytes, at: int, before: int) -> tuple[int, int, int]:
     return signed(coded), kind, at
 
 
-def _read_fields(buffer: bytes, at: int) -> tuple[dict[int, Any], int]:
+def read_fields(buffer: bytes, at: int) -> tuple[dict[int, Any], int]:
+    """Read a struct as :func:`read_struct` does; return where the next byte is, too."""
     fields: dict[int, Any] = {}
     number = 0
     while buffer[at]:
@@ -134,7 +135,7 @@ def _read_value(buffer: bytes, at: int, kind: int) -> tuple[Any, int]:
         length, at = read_varint(buffer, at)
         return buffer[at : at + length], at + length
     if kind == STRUCT:
-        return _read_fields(buffer, at)
+        return read_fields(buffer, at)
     if kind in (LIST, 10):
         head, at = buffer[at], at + 1
         size = head >> 4

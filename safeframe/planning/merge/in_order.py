@@ -11,6 +11,7 @@ from safeframe.facts.layout import OrderedLayout, TouchedParts
 from safeframe.facts.merge import MergeFacts, OrderedMerge, SideFacts
 from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of
+from safeframe.planning.exchange import columns_nbytes
 from safeframe.planning.memory import cell_reason, sorted_cell_peak_nbytes, stage_peak_nbytes
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut
@@ -130,7 +131,7 @@ def by_order(
         ),
         moved=tuple(moved),
         staging=facts.staging if moved else None,
-        staging_nbytes=nbytes["staged"],
+        staging_nbytes=nbytes["staged"] + columns_nbytes(tasks.values()),
         cost=cost_of(
             facts.budget,
             tasks=sum(step.tasks for step in steps),

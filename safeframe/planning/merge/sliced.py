@@ -25,7 +25,12 @@ from safeframe.facts.merge import (
 )
 from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of, is_tie
-from safeframe.planning.exchange import needs_few_columns, slice_nbytes_of
+from safeframe.planning.exchange import (
+    needs_few_columns,
+    pages_reason,
+    slice_nbytes_of,
+    waiting_columns_nbytes,
+)
 from safeframe.planning.memory import sliced_cell_peak_nbytes
 from safeframe.planning.merge.build_side import (
     BroadcastSides,
@@ -77,7 +82,7 @@ def plan_sliced(facts: MergeFacts, widths: Widths, offer: Offer) -> SlicedWrite 
 
 
 def _peak_nbytes(steps: tuple[Step, ...]) -> int:
-    return max(step.task_peak_nbytes for step in steps)
+    return max((step.written or step).task_peak_nbytes for step in steps)
 
 
 def _of_build(build: str, facts: MergeFacts, widths: Widths, budget: Budget) -> SlicedWrite | None:
@@ -92,8 +97,17 @@ def _of_build(build: str, facts: MergeFacts, widths: Widths, budget: Budget) -> 
     if piece_rows < 1:
         return None
     by_columns = needs_few_columns(source.reader_nbytes, task_nbytes)
+    waiting = waiting_columns_nbytes(source, sides.probe_width, len(sides.rows), budget) if by_columns else 0
     step = _step(
-        sides, source, slice_rows, piece_rows, output.of(piece_rows), widths.output, slice_nbytes, by_columns
+        sides,
+        source,
+        slice_rows,
+        piece_rows,
+        output.of(piece_rows),
+        widths.output,
+        slice_nbytes,
+        by_columns,
+        waiting,
     )
     steps = (collect_step(sides), step)
     if budget.projected_worker_nbytes(_peak_nbytes(steps)) > budget.usable_nbytes:
@@ -129,6 +143,8 @@ def _of_build(build: str, facts: MergeFacts, widths: Widths, budget: Budget) -> 
         files=max(1, len(sides.rows)),
         largest_rows=output.of(largest),
         cost=cost,
+        staging_nbytes=waiting,
+        staging_free_nbytes=facts.staging.free_nbytes,
     )
 
 
@@ -141,6 +157,7 @@ def _step(
     output_width: float,
     slice_nbytes: int,
     by_columns: bool,
+    waiting_nbytes: int,
 ) -> Step:
     pages = source.few_columns_nbytes if by_columns else source.reader_nbytes
     output_nbytes = int(output_rows * output_width)
@@ -158,7 +175,7 @@ def _step(
             output_nbytes=output_nbytes,
         ),
         reason=(
-            f"pages and dictionaries of {format_nbytes(pages)}, a slice of {format_nbytes(slice_nbytes)} × "
+            f"{pages_reason(source, waiting_nbytes, by_columns=by_columns)}, a slice of {format_nbytes(slice_nbytes)} × "
             f"{options.STAGE_COPIES:g}, the {sides.build} side of {format_nbytes(sides.build_nbytes)}, and it and "
             f"{format_nbytes(sides.nbytes(piece_rows))} of the slice × {options.FETCH_COPIES:g}, result of "
             f"{format_nbytes(output_nbytes)}, and {format_nbytes(slice_nbytes)} of it that is written × "
@@ -166,4 +183,5 @@ def _step(
             f"{format_count(slice_rows + sides.build_rows)} input rows and {options.POSITION_NBYTES} B for each of "
             f"{format_count(output_rows)} result rows"
         ),
+        page=source.largest_page,
     )

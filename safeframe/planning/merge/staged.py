@@ -11,7 +11,14 @@ from safeframe.facts.layout import OrderedLayout, StageTasks
 from safeframe.facts.merge import MergeFacts, MergeWay, OrderedMerge, SideFacts, StagedMerge
 from safeframe.facts.plan import Step
 from safeframe.planning.costs import cost_of
-from safeframe.planning.exchange import again_steps, stage_step, stage_tasks, staged_nbytes, with_manifests
+from safeframe.planning.exchange import (
+    again_steps,
+    columns_nbytes,
+    stage_step,
+    stage_tasks,
+    staged_nbytes,
+    with_manifests,
+)
 from safeframe.planning.memory import cell_peak_nbytes, cell_reason
 from safeframe.planning.merge.offer import Offer, Widths
 from safeframe.planning.merge.shards import LayOut, LayoutFigures
@@ -108,7 +115,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
         way=way,
         moved=("left", "right"),
         staging=facts.staging,
-        staging_nbytes=staged,
+        staging_nbytes=staged + columns_nbytes(tasks.values()),
         cost=cost_of(
             facts.budget,
             tasks=sum(step.tasks for step in steps),

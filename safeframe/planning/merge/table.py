@@ -13,7 +13,7 @@ from safeframe.facts.layout import StageTasks
 from safeframe.facts.merge import MergeFacts, TableFacts, TableMerge
 from safeframe.facts.plan import Cost, Step
 from safeframe.planning.costs import cost_of
-from safeframe.planning.exchange import stage_tasks
+from safeframe.planning.exchange import columns_nbytes, stage_tasks
 from safeframe.planning.memory import (
     default_partition_nbytes,
     table_cell_peak_nbytes,
@@ -128,8 +128,8 @@ def _cost(facts: TableFacts, steps: tuple[Step, ...]) -> Cost:
 
 def _staged_nbytes(facts: TableFacts) -> int:
     """Return the bytes of the table, and of the rows that it is made of."""
-    keys = facts.keys
-    return keys.nbytes(facts.row_nbytes) + math.ceil(keys.rows * facts.build.width.bounding)
+    keys, rows = facts.keys, math.ceil(facts.keys.rows * facts.build.width.bounding)
+    return keys.nbytes(facts.row_nbytes) + rows + columns_nbytes([_tasks(facts)])
 
 
 def _largest_nbytes(facts: TableFacts) -> int:

@@ -18,7 +18,7 @@ from safeframe.facts.merge import MergeFacts, WritePlan
 from safeframe.facts.plan import Step
 from safeframe.kernels.order import Positions
 from safeframe.kernels.parquet.row_groups import rectangle_shape
-from safeframe.planning.exchange import staged_nbytes
+from safeframe.planning.exchange import columns_nbytes, staged_nbytes
 from safeframe.planning.memory import default_shard_nbytes, joined_file_peak_nbytes
 from safeframe.planning.merge.key_loads import KeyLoads, Loads, key_loads, loads_in_order
 from safeframe.planning.merge.offer import Widths, bounding_widths
@@ -109,7 +109,8 @@ def plan_write(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> WritePlan 
         staging_nbytes=staged_nbytes(
             (facts.left.keys.rows * widths.left, tasks[0].size),
             (facts.right.keys.rows * widths.right, tasks[1].size),
-        ),
+        )
+        + columns_nbytes(tasks),
         staging_directory=facts.staging.directory,
         staging_free_nbytes=facts.staging.free_nbytes,
         stage_tasks=tasks,

@@ -37,7 +37,7 @@ from safeframe.facts.rebalance import (
 )
 from safeframe.facts.spread import Spread
 from safeframe.kernels.cuts import Places
-from safeframe.planning.exchange import needs_few_columns
+from safeframe.planning.exchange import needs_few_columns, pages_reason, waiting_columns_nbytes
 from safeframe.planning.ladder import Rung, climb, task_fits
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.rebalance.cuts import Cut, Goal, cut, similar
@@ -52,6 +52,8 @@ class _Offer:
     cut: Cut
     reason: str
     steps: tuple[Step, ...]
+    columns_nbytes: int = 0
+    """Bytes of columns that wait for others on the disk while files are read."""
 
     @property
     def peak_nbytes(self) -> int:
@@ -114,7 +116,7 @@ def plan_rebalance(facts: RebalanceFacts) -> Plan:
         largest_partition_nbytes=largest,
         row_nbytes=sizes.total_nbytes / max(1, sizes.total_rows),
         run=RebalanceRun(layout=offer.cut.layout, way=offer.way),
-        staging_nbytes=sizes.total_nbytes if staged else 0,
+        staging_nbytes=sizes.total_nbytes + offer.columns_nbytes if staged else 0,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
         partitions_before=(Spread.of("frame", before),),
@@ -295,7 +297,9 @@ def _read_in_slices(facts: RebalanceFacts) -> npt.NDArray[np.bool_]:
     if not facts.in_slices:
         return np.zeros(len(sizes.rows), bool)
     peaks = (
-        options.STAGE_COPIES * sizes.nbytes + options.REBALANCE_ROW_NBYTES * sizes.rows + facts.reader_nbytes
+        options.STAGE_COPIES * sizes.nbytes
+        + options.REBALANCE_ROW_NBYTES * sizes.rows
+        + facts.source.reader_nbytes
     )
     return np.asarray(peaks > max(facts.budget.task_nbytes, 0), bool)
 
@@ -308,14 +312,20 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
     found = cut(facts, goal)
     sizes = facts.sizes
     in_slices = _read_in_slices(facts)
-    by_columns = needs_few_columns(facts.reader_nbytes, facts.budget.task_nbytes)
-    steps = []
+    by_columns = needs_few_columns(facts.source.reader_nbytes, facts.budget.task_nbytes)
+    steps, waiting = [], 0
     if in_slices.any():
         row = math.ceil(sizes.total_nbytes / max(1, sizes.total_rows))
         nbytes = max(options.SLICE_NBYTES, row)
         pages = max(
-            options.SLICE_READ_NBYTES, facts.few_columns_nbytes if by_columns else facts.reader_nbytes
+            options.SLICE_READ_NBYTES,
+            facts.source.few_columns_nbytes if by_columns else facts.source.reader_nbytes,
         )
+        if by_columns:
+            # A task for each row group, of a row at the least.
+            waiting = waiting_columns_nbytes(
+                facts.source, row, int(sizes.rows[in_slices].sum()), facts.budget
+            )
         steps.append(
             Step(
                 kind="stage slices of large partitions",
@@ -324,9 +334,11 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
                 * _stage_peak_nbytes(partition_rows=nbytes // row, partition_nbytes=nbytes)
                 + pages,
                 reason=(
-                    f"{format_nbytes(pages)} of pages that are read{', a few columns at a time' * by_columns}, slices of "
+                    f"{pages_reason(facts.source, waiting, by_columns=by_columns)}, but {format_nbytes(options.SLICE_READ_NBYTES)} "
+                    "at the least, slices of "
                     f"{format_nbytes(nbytes)} × {options.STAGE_COPIES:g}: of partitions of up to {format_nbytes(sizes.nbytes.max())}"
                 ),
+                page=facts.source.largest_page,
             )
         )
     if not in_slices.all():
@@ -336,10 +348,10 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
                 kind="stage partitions",
                 tasks=int((~in_slices).sum()),
                 task_peak_nbytes=_stage_peak_nbytes(partition_rows=rows, partition_nbytes=nbytes)
-                + facts.reader_nbytes,
+                + facts.source.reader_nbytes,
                 reason=(
                     f"a partition of {format_nbytes(nbytes)} × {options.STAGE_COPIES:g}, "
-                    f"{format_nbytes(facts.reader_nbytes)} of pages that are read, and {options.REBALANCE_ROW_NBYTES} B for each of its {format_count(rows)} rows"
+                    f"{format_nbytes(facts.source.reader_nbytes)} of pages that are read, and {options.REBALANCE_ROW_NBYTES} B for each of its {format_count(rows)} rows"
                 ),
             )
         )
@@ -357,6 +369,7 @@ def _staged(facts: RebalanceFacts, goal: Goal) -> _Offer | str:
         cut=found,
         reason=f"each input partition is made once, and its rows pass through {facts.staging.directory}",
         steps=tuple(steps),
+        columns_nbytes=waiting,
     )
 
 

@@ -29,7 +29,7 @@ from safeframe.facts.sort import (
 )
 from safeframe.facts.spread import Spread
 from safeframe.facts.strategies import SORT_STRATEGIES
-from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
+from safeframe.planning.exchange import columns_nbytes, exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import (
     default_partition_nbytes,
@@ -121,7 +121,8 @@ def staged_sort(facts: SortFacts, partition_nbytes: int, *, narrow: bool = True)
             row_nbytes=facts.row_nbytes,
             task_nbytes=max(facts.budget.task_nbytes, 0),
         ),
-        staging_nbytes=staged_nbytes((facts.quantiles.total_rows * facts.row_nbytes, group.size)),
+        staging_nbytes=staged_nbytes((facts.quantiles.total_rows * facts.row_nbytes, group.size))
+        + columns_nbytes([group]),
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
     )

@@ -20,7 +20,7 @@ from safeframe.facts.plan import Plan
 from safeframe.facts.sort import ShuffleFacts, ShuffleRun, StagedShuffle
 from safeframe.facts.spread import Spread
 from safeframe.planning.counting import counting_step
-from safeframe.planning.exchange import exchange_steps, stage_tasks, staged_nbytes
+from safeframe.planning.exchange import columns_nbytes, exchange_steps, stage_tasks, staged_nbytes
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
@@ -107,7 +107,7 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
         partition_nbytes=target,
         largest_partition_nbytes=math.ceil(largest_rows * width),
         row_nbytes=width,
-        staging_nbytes=staged_nbytes((math.ceil(keys.rows * width), group.size)),
+        staging_nbytes=staged_nbytes((math.ceil(keys.rows * width), group.size)) + columns_nbytes([group]),
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
         run=ShuffleRun(way=StagedShuffle(directory=staging.directory, layout=layout, group=group)),

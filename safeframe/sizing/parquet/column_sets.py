@@ -24,6 +24,7 @@ from distributed import get_worker
 
 from safeframe import options
 from safeframe.sizing.directory import inspect_directory
+from safeframe.sizing.parquet.batch_rows import BatchRows, batch_rows
 from safeframe.sizing.parquet.pages import column_nbytes, column_sets
 from safeframe.sizing.staging_url import is_remote
 
@@ -85,6 +86,14 @@ class ColumnReader:
             use_pandas_metadata=self.with_index and first,
         )
 
+    def batch_rows(self, group: int, nbytes: int, rows: int) -> BatchRows:
+        """Bound the rows of a row group that are decoded at a time; see :func:`~safeframe.sizing.parquet.batch_rows.batch_rows`."""
+        return batch_rows(self.handle, self.file, group, self._schema, nbytes, rows)
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return self.file.read_row_groups([], columns=self.columns, use_pandas_metadata=self.with_index).schema
+
     def joined_batches(
         self, group: int, sets: Sequence[list[str]], batch_nbytes: int, reading: Reading
     ) -> Iterator[pa.RecordBatch]:
@@ -94,17 +103,16 @@ class ColumnReader:
         -----
         Memory: pages and dictionaries of one set of columns, and a batch. Disk: the row group, decoded.
         """
-        schema = self.file.read_row_groups(
-            [], columns=self.columns, use_pandas_metadata=self.with_index
-        ).schema
+        schema = self._schema
+        bound = self.batch_rows(group, batch_nbytes, options.SLICE_MOST_ROWS)
         made = [self._of_set(group, number, some) for number, some in enumerate(sets)]
-        looked = [next(make(options.SLICE_FIRST_ROWS)) for make in made]
+        looked = [next(make(min(options.SLICE_FIRST_ROWS, bound.most))) for make in made]
         if reading.first_rows:
             yield _side_by_side(looked, schema)
             return
         row_nbytes = sum(batch.nbytes for batch in looked) / max(1, len(looked[0]))
         del looked
-        rows = max(1, min(int(batch_nbytes / max(1.0, row_nbytes)), options.SLICE_MOST_ROWS))
+        rows = max(1, min(int(batch_nbytes / max(1.0, row_nbytes)), bound.after(row_nbytes)))
         directory = reading.directory
         if directory is None or not Path(directory).is_dir():
             directory = scratch_directory()

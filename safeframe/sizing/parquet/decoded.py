@@ -26,6 +26,8 @@ _TAIL_NBYTES = 2**16
 """Bytes that are read of a file's end at first: most footers, in one request."""
 _LENGTH_NBYTES = 8
 _MAGIC = b"PAR1"
+_NUMBER_NBYTES = 4 + NULL_BIT
+"""Bytes of an offset or of a category's number."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,18 +94,47 @@ def read_footer(fs: fsspec.AbstractFileSystem, path: str) -> bytes:
         When the file is no parquet file.
     """
     with fs.open(path, "rb") as handle:
-        size = handle.seek(0, 2)
-        handle.seek(max(0, size - _TAIL_NBYTES))
+        return footer_of(handle, path)
+
+
+def footer_of(handle: Any, path: str) -> bytes:
+    """Read the footer of an open file; see :func:`read_footer`."""
+    handle.seek(0, 2)
+    size = handle.tell()
+    handle.seek(max(0, size - _TAIL_NBYTES))
+    tail = handle.read()
+    length = int.from_bytes(tail[-_LENGTH_NBYTES:-4], "little")
+    if tail[-4:] != _MAGIC or length + _LENGTH_NBYTES > size:
+        msg = f"{path!r} is not a parquet file, or its footer is encrypted."
+        raise ValidationError(msg, hint="Name parquet files, or a directory of them.")
+    if length + _LENGTH_NBYTES > len(tail):
+        handle.seek(size - length - _LENGTH_NBYTES)
         tail = handle.read()
-        length = int.from_bytes(tail[-_LENGTH_NBYTES:-4], "little")
-        if tail[-4:] != _MAGIC or length + _LENGTH_NBYTES > size:
-            msg = f"{path!r} is not a parquet file, or its footer is encrypted."
-            raise ValidationError(msg, hint="Name parquet files, or a directory of them.")
-        if length + _LENGTH_NBYTES > len(tail):
-            handle.seek(size - length - _LENGTH_NBYTES)
-            tail = handle.read()
     footer: bytes = tail[-length - _LENGTH_NBYTES : -_LENGTH_NBYTES]
     return footer
+
+
+def largest_group(
+    handle: Any, path: str, groups: Sequence[int], columns: Sequence[tuple[str, pa.DataType]]
+) -> tuple[int, int]:
+    """Return the rows of the row group that has most, and the bytes of the one that has most once it is decoded.
+
+    Where the footer does not tell how long strings are, they have their bytes in the file at the least.
+    """
+    names = {name for name, _ in columns}
+    sizes = group_sizes(footer_of(handle, path), names)
+    chosen = [sizes[number] for number in groups]
+    rows = max((size.rows for size in chosen), default=0)
+    return rows, int(max((sum(_at_least(size, *column) for column in columns) for size in chosen), default=0))
+
+
+def _at_least(group: GroupSize, name: str, kind: pa.DataType) -> float:
+    told, at_least = _of_column(group, name, kind)
+    if not np.isnan(told):
+        return told
+    if pa.types.is_dictionary(kind):
+        at_least = sum(chunk.encoded_nbytes for path, chunk in group.columns.items() if path == name)
+    return at_least + _NUMBER_NBYTES * group.rows
 
 
 def _in_footers(

@@ -11,7 +11,8 @@ of the file, so that its columns, index and dtypes are those that dask gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,14 +67,16 @@ class PartReader:
             batches = _Batches(handle, file, self.row_groups, batch_rows, slice_nbytes, reading)
             reader = reader_of_tables(self.read, batches.next_table)
             at = self.first
-            while at < self.first + self.rows:
-                frame: pd.DataFrame = reader(self.part)
-                if isinstance(frame.index, pd.RangeIndex):
-                    # In the whole partition it goes on from slice to slice.
-                    frame.index = pd.RangeIndex(at, at + len(frame), name=frame.index.name)
-                at += len(frame)
-                yield frame
-                del frame
+            # Files of columns go with the last rows, and not once they are collected.
+            with contextlib.closing(batches):
+                while at < self.first + self.rows:
+                    frame: pd.DataFrame = reader(self.part)
+                    if isinstance(frame.index, pd.RangeIndex):
+                        # In the whole partition it goes on from slice to slice.
+                        frame.index = pd.RangeIndex(at, at + len(frame), name=frame.index.name)
+                    at += len(frame)
+                    yield frame
+                    del frame
 
     def _check(self, footer: pq.FileMetaData) -> None:
         known = [number for number in self.row_groups if number < footer.num_row_groups]
@@ -103,7 +106,12 @@ class _Batches:
         self._row_groups = row_groups
         self._size = batch_rows, batch_nbytes
         self._reading = reading
-        self._batches: Iterator[pa.RecordBatch] | None = None
+        self._batches: Generator[pa.RecordBatch, None, None] | None = None
+
+    def close(self) -> None:
+        """Let go of what is read from."""
+        if self._batches is not None:
+            self._batches.close()
 
     def next_table(self, path: Any, fs: Any, row_groups: Any, columns: Any, *_: Any, **__: Any) -> pa.Table:
         """Return the next batch of the columns that are wanted."""
@@ -118,15 +126,25 @@ class _Batches:
             self._batches = self._of_groups(reader)
         return pa.Table.from_batches([next(self._batches)])
 
-    def _of_groups(self, reader: ColumnReader) -> Iterator[pa.RecordBatch]:
+    def _of_groups(self, reader: ColumnReader) -> Generator[pa.RecordBatch, None, None]:
         rows, nbytes = self._size
         sets = reader.sets(self._row_groups, self._reading)
         if len(sets) == 1:
-            yield from reader.batches(self._row_groups, rows)
+            bounds = (_rows_at_once(reader, group, nbytes, rows) for group in self._row_groups)
+            yield from reader.batches(self._row_groups, min(bounds, default=rows))
             return
         for group in self._row_groups:
             if reader.file.metadata.row_group(group).num_rows:
                 yield from reader.joined_batches(group, sets, nbytes, self._reading)
+
+
+def _rows_at_once(reader: ColumnReader, group: int, nbytes: int, rows: int) -> int:
+    """Bound the rows of a row group that are decoded at a time, by the first of them where pages do not tell."""
+    bound = reader.batch_rows(group, nbytes, rows)
+    if not bound.blind or not reader.file.metadata.row_group(group).num_rows:
+        return bound.most
+    first = next(reader.batches([group], min(options.SLICE_FIRST_ROWS, bound.most)))
+    return bound.after(first.nbytes / len(first))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -166,8 +166,8 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Decode one row group after the other, so many rows at a time as have about so many bytes.
 
-    How wide rows are is seen on the first few; a row group is begun again, and what was returned of it is skipped, where
-    rows turn out to be much wider or narrower than they were taken for.
+    How wide rows are is seen on the first few, and how wide they become is known by the heads of pages; a row group is begun
+    again, and what was returned of it is skipped, where rows turn out to be much wider or narrower than they were taken for.
     """
     file = source.file
     present = file.schema_arrow.names
@@ -180,6 +180,8 @@ def _batches(
             yield from reader.joined_batches(group, sets, batch_nbytes, reading)
             continue
         left = file.metadata.row_group(group).num_rows
+        bound = reader.batch_rows(group, batch_nbytes, options.SLICE_MOST_ROWS)
+        most, rows = bound.most, min(rows, bound.most)
         done = 0
         while left:
             skip, wider = done, None
@@ -189,11 +191,12 @@ def _batches(
                     continue
                 new = batch.slice(skip) if skip else batch
                 skip = 0
+                width = max(1, new.nbytes) / len(new)
+                if not done:
+                    most = bound.after(width)
                 done += len(new)
                 left -= len(new)
-                fitting = max(
-                    1, min(int(batch_nbytes * len(new) / max(1, new.nbytes)), options.SLICE_MOST_ROWS)
-                )
+                fitting = max(1, min(int(batch_nbytes / width), most))
                 yield new
                 del batch, new
                 # Not for a few rows more, which would be decoded twice.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import dask
 import dask.dataframe as dd
 import numpy as np
@@ -9,8 +12,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import safeframe
 from safeframe import options
+from safeframe.planning.rebalance import plan as rebalance
 from safeframe.sizing.frames import frame_source
+from safeframe.sizing.parquet import column_sets as sets_of_columns
 from safeframe.sizing.parquet.column_sets import ColumnReader, Reading
 from safeframe.sizing.parquet.pages import column_nbytes, column_sets
 from safeframe.sizing.parquet.slices import sliced_parquet
@@ -118,3 +124,45 @@ def test_a_column_with_large_pages_stands_alone() -> None:
 def test_a_source_knows_what_few_columns_take(path) -> None:
     source = frame_source(dd.read_parquet(path))
     assert 0 < source.few_columns_nbytes < source.reader_nbytes
+
+
+@pytest.mark.parametrize("recipe", ["sort", "rebalance"])
+def test_files_of_columns_are_within_what_is_staged(frame, recipe, monkeypatch, tmp_path) -> None:
+    frame.drop(columns="lists").to_parquet(tmp_path / "wide.parquet", row_group_size=3000)
+    frame = dd.read_parquet(tmp_path / "wide.parquet")
+
+    def made():
+        if recipe == "sort":
+            return safeframe.sort_values(frame, "k", staging=str(tmp_path), memory="2GiB")
+        return safeframe.rebalance_partitions(
+            frame, npartitions=2, strategy="staged", staging=str(tmp_path), memory="2GiB"
+        )
+
+    monkeypatch.setattr(options, "SLICE_NBYTES", 10 * SLICE)
+    monkeypatch.setattr(options, "LEAST_SLICE_NBYTES", SLICE)
+    monkeypatch.setattr(rebalance, "_read_in_slices", lambda facts: np.ones(len(facts.sizes.rows), bool))
+    at_once = safeframe.explain(made()).written.staging_nbytes
+    monkeypatch.setattr(options, "READER_FRACTION", 0.0)
+    result = made()
+    plan = safeframe.explain(result).written
+    assert "wait on the disk" in plan.details()
+    waiting = plan.staging_nbytes - at_once
+    # Tasks run one after the other here, and were counted as many at a time as there are threads.
+    own = waiting // (plan.budget.n_workers * plan.budget.threads_per_worker)
+    seen = []
+    real = sets_of_columns._side_by_side
+    monkeypatch.setattr(
+        sets_of_columns, "_side_by_side", lambda *given: seen.append(_on_disk()) or real(*given)
+    )
+    with dask.config.set(scheduler="synchronous"):
+        safeframe.to_parquet(result, tmp_path / "output", write_index=False)
+    assert 0 < max(seen) <= own <= 2 * max(seen)
+
+
+def _on_disk() -> int:
+    """Return the bytes of the files of columns that this process has open, which have no name any more."""
+    nbytes = 0
+    for handle in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that they are listed by
+            nbytes += handle.stat().st_size if "/columns-" in str(handle.readlink()) else 0
+    return nbytes

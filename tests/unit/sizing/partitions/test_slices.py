@@ -18,10 +18,11 @@ import safeframe
 from safeframe import options
 from safeframe._dask.parquet_tasks import parquet_task_parts
 from safeframe._dask.trees import lowered, task_of
+from safeframe.facts.frame import FrameSource
 from safeframe.kernels.keys.codes import decode_codes
 from safeframe.prepare.sort.order import row_order
 from safeframe.sizing.frames import frame_source
-from safeframe.sizing.parquet.pages import files_nbytes
+from safeframe.sizing.parquet.pages import with_pages
 from safeframe.sizing.parquet.stream import table_frames
 from safeframe.sizing.partitions.slices import sliced_frame
 from safeframe.sizing.sort import gather_quantiles
@@ -194,8 +195,8 @@ def test_slices_are_bounded_where_rows_get_wider(tmp_path):
     assert sum(sizes) > 3_400_000
     assert max(sizes) < 2 * 200_000
     # The wide strings are one value, which the file has once.
-    at_once, few = files_nbytes(parts.parts)
-    assert 0 < few <= at_once < 3 * 2**20
+    source = with_pages(FrameSource(), parts.parts)
+    assert 0 < source.few_columns_nbytes <= source.reader_nbytes < 3 * 2**20
 
 
 @pytest.mark.parametrize("by", ["k", "s"])

@@ -1,0 +1,64 @@
+"""The head of a parquet page: what kind it is, its bytes and its values.
+
+A footer has the bytes of a column of a row group, and not those of its pages; each page has a head of its own in
+Thrift's compact form, and the next page begins where it ends.
+
+Covers: heads of pages of data, of both versions, and of dictionaries.
+Does not cover: what is in a page (pyarrow decodes it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safeframe.kernels.parquet.thrift import read_fields
+
+_KIND, _UNCOMPRESSED, _COMPRESSED, _DATA, _DICTIONARY, _DATA_V2 = 1, 2, 3, 5, 7, 8
+_VALUES = 1
+_ENCODING = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
+
+PLAIN, PLAIN_DICTIONARY, DELTA_LENGTHS, RLE_DICTIONARY = 0, 2, 6, 8
+"""Encodings of values."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageHead:
+    """A page, by its head."""
+
+    nbytes: int
+    """Bytes before compression, or after it where these are more."""
+    values: int
+    """Values, nulls among them; entries of a dictionary."""
+    encoding: int
+    """How they are encoded."""
+    is_data: bool
+    """Whether it is a page of values, and no dictionary and no index."""
+    length: int
+    """Bytes of head and page in the file."""
+
+
+def read_page_head(buffer: bytes) -> PageHead | None:
+    r"""Parse the head that a buffer begins with; None where the buffer ends before it does.
+
+    Examples
+    --------
+    >>> head = bytes.fromhex("1500152c151c2c15040000") + bytes(2)
+    >>> read_page_head(head)
+    PageHead(nbytes=22, values=2, encoding=0, is_data=True, length=35)
+    >>> read_page_head(head[:5]) is None
+    True
+    """
+    try:
+        fields, at = read_fields(buffer, 0)
+    except IndexError:
+        return None
+    kind = next((kind for kind in _ENCODING if kind in fields), None)
+    inner = {} if kind is None else fields[kind]
+    uncompressed, compressed = fields[_UNCOMPRESSED], fields[_COMPRESSED]
+    return PageHead(
+        nbytes=max(uncompressed, compressed),
+        values=inner.get(_VALUES, 0),
+        encoding=PLAIN if kind is None else inner.get(_ENCODING[kind], PLAIN),
+        is_data=kind in (_DATA, _DATA_V2),
+        length=at + compressed,
+    )
