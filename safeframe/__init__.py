@@ -51,6 +51,7 @@ from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
 from safeframe.recipes.bag_groupby import bag_groupby, plan_bag_groupby
 from safeframe.recipes.explain import explain
+from safeframe.recipes.groupby import groupby, plan_groupby
 from safeframe.recipes.groupby_lag_transform import groupby_lag_transform, plan_lag
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
@@ -62,6 +63,7 @@ from safeframe.recipes.sort_values import plan_sort_values, sort_values
 from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.recipes.to_parquet import to_parquet
+from safeframe.recipes.value_counts import plan_value_counts, value_counts
 from safeframe.report.measure import Measurement, measure
 
 __version__ = "0.1.0"
@@ -100,12 +102,14 @@ __all__ = [
     "estimate",
     "estimate_merge",
     "explain",
+    "groupby",
     "groupby_lag_transform",
     "key_statistics",
     "measure",
     "merge",
     "p2p_shuffle",
     "plan_bag_groupby",
+    "plan_groupby",
     "plan_lag",
     "plan_merge",
     "plan_p2p_shuffle",
@@ -115,6 +119,7 @@ __all__ = [
     "plan_shuffle",
     "plan_sort_values",
     "plan_sorted_merge",
+    "plan_value_counts",
     "rebalance_partitions",
     "rechunk",
     "set_index",
@@ -123,6 +128,7 @@ __all__ = [
     "sorted_merge",
     "to_parquet",
     "tune",
+    "value_counts",
 ]
 
 warn_of_foreign_distribution()

@@ -18,6 +18,7 @@ from dask.dataframe.extensions import register_dataframe_accessor
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.recipes.explain import explain
+from safeframe.recipes.groupby import groupby, plan_groupby
 from safeframe.recipes.groupby_lag_transform import groupby_lag_transform, plan_lag
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
@@ -89,10 +90,12 @@ class SafeAccessor:
     estimate = _Method(estimate)
     estimate_merge = _Method(estimate_merge)
     explain = _Method(explain)
+    groupby = _Method(groupby)
     groupby_lag_transform = _Method(groupby_lag_transform)
     key_statistics = _Method(key_statistics)
     merge = _Method(merge)
     p2p_shuffle = _Method(p2p_shuffle)
+    plan_groupby = _Method(plan_groupby)
     plan_lag = _Method(plan_lag)
     plan_merge = _Method(plan_merge)
     plan_p2p_shuffle = _Method(plan_p2p_shuffle)

@@ -17,6 +17,8 @@ ShuffleStrategy = Literal["staged", "p2p"]
 """Of a shuffle."""
 LagStrategy = Literal["whole", "halo", "staged", "p2p"]
 """Of lag features."""
+GroupStrategy = Literal["whole", "tree", "staged", "p2p"]
+"""Of a group-by."""
 RebalanceStrategy = Literal["untouched", "merged", "sliced", "staged"]
 """Of balancing partitions."""
 WriteStrategy = Literal["rows", "blocks"]
@@ -27,4 +29,5 @@ ORDERED_STRATEGIES: tuple[str, ...] = get_args(OrderedStrategy)
 SORT_STRATEGIES: tuple[str, ...] = get_args(SortStrategy)
 SHUFFLE_STRATEGIES: tuple[str, ...] = get_args(ShuffleStrategy)
 LAG_STRATEGIES: tuple[str, ...] = get_args(LagStrategy)
+GROUP_STRATEGIES: tuple[str, ...] = get_args(GroupStrategy)
 WRITE_STRATEGIES: tuple[str, ...] = get_args(WriteStrategy)

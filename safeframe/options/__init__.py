@@ -9,6 +9,7 @@ from safeframe.options.collections import *
 from safeframe.options.costs import *
 from safeframe.options.exchange import *
 from safeframe.options.files import *
+from safeframe.options.groupby import *
 from safeframe.options.p2p import *
 from safeframe.options.partitions import *
 from safeframe.options.progress import *

@@ -13,6 +13,7 @@ from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFull
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
+from safeframe.facts.groupby import GroupRun
 from safeframe.facts.merge import MergeRun, P2PMerge, SlicedWrite, WritePlan
 from safeframe.facts.plan.html import plan_html
 from safeframe.facts.plan.plot import plot_plan
@@ -94,6 +95,8 @@ class Plan:
         match self.run:
             case MergeRun(estimate=estimate):
                 return estimate.left_rows + estimate.right_rows
+            case GroupRun(input_rows=rows):
+                return rows
             case _:
                 return int(self.output_rows)
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from safeframe.facts.bag import BagRun
+from safeframe.facts.groupby import GroupRun
 from safeframe.facts.lag import LagRun
 from safeframe.facts.merge import MergeRun
 from safeframe.facts.rebalance import RebalanceRun
 from safeframe.facts.rechunk import RechunkRun
 from safeframe.facts.sort import ShuffleRun, SortRun, UnsortedRun
 
-Run: TypeAlias = BagRun | LagRun | MergeRun | RebalanceRun | RechunkRun | ShuffleRun | SortRun | UnsortedRun
+Run: TypeAlias = (
+    BagRun | GroupRun | LagRun | MergeRun | RebalanceRun | RechunkRun | ShuffleRun | SortRun | UnsortedRun
+)
 """One class for each kind of run."""

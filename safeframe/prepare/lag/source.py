@@ -80,7 +80,7 @@ def lag_source(ddf: Any, by: Sequence[Any], order_by: Sequence[Any], *, ignore_i
     ordered = _sorted_frame(frame, by, order_by, ignore_index)
     if ordered is not None:
         return ordered
-    shuffle = _shuffled(frame, by)
+    shuffle = shuffled_by(frame, by)
     columns, name = list(frame._meta.columns), frame._meta.index.name
     if frame._meta.index.nlevels > 1:
         msg = f"The index of ddf is a MultiIndex of {frame._meta.index.nlevels} levels."
@@ -147,7 +147,7 @@ def _sorted_frame(
     )
 
 
-def _shuffled(frame: dd.DataFrame, by: Sequence[Any]) -> Shuffled | None:
+def shuffled_by(frame: dd.DataFrame, by: Sequence[Any]) -> Shuffled | None:
     """Return the shuffle that has every group in one partition; None when there is none."""
     expression, assigned = _before_steps(frame.expr)
     if not isinstance(expression, SafeShuffle):

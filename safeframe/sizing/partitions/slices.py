@@ -200,7 +200,7 @@ class _Steps:
             msg = f"{type(expr).__name__} takes rows of several steps"
             raise _NeedsWholeError(msg)
         self.steps.append(expr)
-        return name if type(expr) in _FILTERS else below[0]
+        return name if type(expr) in _FILTERS or getattr(type(expr), "takes_slices", False) else below[0]
 
     def _take_constant(self, expr: Any) -> None:
         graph = graph_of(expr)
@@ -219,7 +219,9 @@ def _step_task(step: Any, number: int) -> GraphNode:
 
 
 def _takes_one_row(expr: Any) -> bool:
-    """Whether a step makes a row of the same row of what it takes, whatever other rows there are."""
+    """Whether a step makes a row of the same row of what it takes, whatever other rows there are, or takes any rows."""
+    if getattr(type(expr), "takes_slices", False):
+        return True
     if not (type(expr) in _STEPS or type(expr) in _FILTERS or isinstance(expr, (Binop, Unaryop))):
         return False
     if any(isinstance(operand, (np.ndarray, pd.Series, pd.DataFrame, pd.Index)) for operand in expr.operands):

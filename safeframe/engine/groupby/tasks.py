@@ -1,0 +1,265 @@
+"""What the tasks of a group-by do.
+
+Covers: partial states of partitions, and joining them; sealing the exchange of rows or of states; output partitions
+from a shard's rows, read whole where groups are needed whole, and slice by slice where partial states do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from safeframe.engine.exchange.fetch import Sealed, fetch, fetch_slices, seal
+from safeframe.engine.exchange.runs import run_of_task
+from safeframe.engine.exchange.staged_file import StagedFile
+from safeframe.engine.planned.cells import PartitionLimit
+from safeframe.engine.task import count_rows_out, use_worker
+from safeframe.errors import SchemaMismatchError
+from safeframe.facts.keys import PlannedKeys
+from safeframe.facts.layout import ShardLayout
+from safeframe.kernels.changed_data import check_planned
+from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
+from safeframe.kernels.columns.frame import FrameSpec
+from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.states import GroupStates
+from safeframe.sizing.parquet.column_sets import ANY_WAY
+from safeframe.sizing.partitions.slices import SlicedPart
+from safeframe.sizing.partitions.tasks import PartitionTasks
+
+_JOINED_ROWS = 2**16
+"""Rows of states that wait at least before they are joined."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GroupSpec:
+    """What every task of one group-by has to know."""
+
+    call: GroupCall
+    """What is done with whole groups."""
+    meta: Any
+    """What dask promises of the result."""
+    states_meta: pd.DataFrame | None
+    """The same in a frame that has keys in its index; None where groups are needed whole."""
+    frame: FrameSpec
+    """Rows, or partial states, as they are staged."""
+    states: GroupStates | None
+    """Partial states; None where groups are needed whole."""
+    staged_states: bool
+    """Whether these are staged, rather than rows."""
+    rows: int
+    """Rows of the input."""
+    slice_nbytes: int | None
+    """Bytes of a shard that are read at a time; None for all of them."""
+    limit: PartitionLimit
+    """What a task may read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PartStates:
+    """Partial states of some partitions."""
+
+    rows: int
+    """Rows that they were made of."""
+    states: pd.DataFrame
+    """The states, one for each group."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SealedGroups:
+    """The manifest of staged rows or states, and what output partitions have to know."""
+
+    rows: Sealed
+    """Where each shard's rows are."""
+    spec: GroupSpec
+
+
+class JoinedStates:
+    """Partial states that are joined as they come: those that wait are no more than those that were joined."""
+
+    def __init__(self, states: GroupStates) -> None:
+        self._states = states
+        self._joined: pd.DataFrame | None = None
+        self._waiting: list[pd.DataFrame] = []
+        self._rows = 0
+
+    def add(self, made: pd.DataFrame) -> None:
+        """Take states of more rows, which come after those before."""
+        self._waiting.append(made)
+        self._rows += len(made)
+        if self._rows > max(_JOINED_ROWS, 0 if self._joined is None else len(self._joined)):
+            self._join()
+
+    def all(self) -> pd.DataFrame:
+        """Return the states of all rows."""
+        self._join()
+        return self._states.meta if self._joined is None else self._joined
+
+    def _join(self) -> None:
+        parts = [*([] if self._joined is None else [self._joined]), *self._waiting]
+        if not self._waiting:
+            return
+        self._waiting, self._rows, self._joined = [], 0, None
+        if len(parts) == 1:
+            self._joined = parts[0]
+            return
+        joined = pd.concat(with_same_categories(parts), ignore_index=True)
+        del parts
+        self._joined = self._states.merged(joined)
+
+
+def states_of_slice(frame: pd.DataFrame, states: GroupStates) -> pd.DataFrame:
+    """Return the partial states of a slice of a partition."""
+    return states.states(frame)
+
+
+def states_of_parts(
+    parts: PartitionTasks[SlicedPart], states: GroupStates, slice_nbytes: int | None
+) -> PartStates:
+    """Make the partial states of partitions, slice by slice."""
+    use_worker()
+    joined, rows = JoinedStates(states), 0
+    for frame in _slices(parts, slice_nbytes):
+        rows += len(frame)
+        joined.add(states.states(frame))
+        del frame
+    return PartStates(rows=rows, states=joined.all())
+
+
+def _slices(parts: Iterable[SlicedPart], nbytes: int | None) -> Iterator[pd.DataFrame]:
+    for part in parts:
+        yield from part.slices(nbytes, ANY_WAY)
+
+
+def join_states(parts: Sequence[PartStates], states: GroupStates) -> PartStates:
+    """Join the partial states of several tasks, in the order of the input."""
+    use_worker()
+    joined = JoinedStates(states)
+    for part in parts:
+        joined.add(part.states)
+    return PartStates(rows=sum(part.rows for part in parts), states=joined.all())
+
+
+def finish_states(parts: Sequence[PartStates], spec: GroupSpec) -> Any:
+    """Join the last partial states, and make the result of them.
+
+    Raises
+    ------
+    RowConservationError
+        When the input has other rows than were counted.
+    """
+    states = spec.states
+    assert states is not None, "a tree has partial states"
+    joined = join_states(parts, states)
+    check_planned(PlannedKeys(name="The frame", rows=spec.rows), joined.rows, None)
+    return _finished(joined.states, spec)
+
+
+def seal_groups(staged: Sequence[Sequence[StagedFile]], spec: GroupSpec, layout: ShardLayout) -> SealedGroups:
+    """Join all manifests into one, and check that every row that was counted is there.
+
+    Raises
+    ------
+    RowConservationError
+        When rows are missing, or there are more than were counted.
+    MemoryBudgetError
+        When a group that is needed whole has more bytes than a task may read.
+    """
+    planned = None if spec.staged_states else PlannedKeys(name="The frame", rows=spec.rows)
+    sealed = seal([file for files in staged for file in files], spec.frame.dtypes, layout.n_shards, planned)
+    if spec.slice_nbytes is None:
+        with run_of_task(sealed.directory):
+            spec.limit.may_read_shards(sealed.nbytes, layout, in_ranges=False)
+    return SealedGroups(rows=sealed, spec=spec)
+
+
+def group_cell(sealed: SealedGroups, shard: int) -> Any:
+    """Make one output partition: the groups of a shard."""
+    use_worker(sealed.rows.directory)
+    spec, rows = sealed.spec, sealed.rows
+    with run_of_task(rows.directory):
+        if spec.states is None or spec.slice_nbytes is None:
+            return grouped(_frame(spec, fetch(rows, shard)), spec)
+        n_slices = -(-rows.shard_nbytes(shard) // spec.slice_nbytes)
+        if n_slices <= 1 and not spec.staged_states:
+            return grouped(_frame(spec, fetch(rows, shard)), spec)
+        joined = JoinedStates(spec.states)
+        for block in fetch_slices(rows, shard, spec.slice_nbytes):
+            frame = _frame(spec, block)
+            del block
+            joined.add(frame if spec.staged_states else spec.states.states(frame))
+            del frame
+        return _finished(_once(spec, joined), spec)
+
+
+def _once(spec: GroupSpec, joined: JoinedStates) -> pd.DataFrame:
+    """Return states with each group once: those of one slice that were staged are of several tasks."""
+    assert spec.states is not None, "there are partial states"
+    found = joined.all()
+    return spec.states.merged(found) if spec.staged_states else found
+
+
+def _finished(found: pd.DataFrame, spec: GroupSpec) -> Any:
+    """Make the result of partial states, each group once, in the form that the user asked for."""
+    states, meta = spec.states, spec.meta
+    assert states is not None, "there are partial states"
+    assert spec.states_meta is not None, "of these there is a result in a frame"
+    if states.calls_for_groups:
+        levels = {name: found[name].dropna().unique() for name in states.by}
+        found = states.merged(pd.concat([found, states.unobserved(levels)], ignore_index=True))
+    made = states.finished(found, spec.states_meta)
+    if isinstance(meta, pd.Series):
+        series = made.iloc[:, 0]
+        series.name = meta.name
+        return _counted(series if spec.call.finish is None else spec.call.finish(series))
+    if not spec.call.options["as_index"]:
+        columns = meta.columns
+        made = made.reset_index()
+        made.columns = columns
+    return _counted(made)
+
+
+def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
+    """Group a frame that has its groups whole.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When a function of the user's returns other columns than were promised.
+    """
+    if not len(frame) and spec.call.options["observed"]:
+        return spec.meta
+    made = spec.call(frame)
+    _check_columns(made, spec.meta)
+    return _counted(made)
+
+
+def _check_columns(made: Any, meta: Any) -> None:
+    found, promised = _columns(made), _columns(meta)
+    if found != promised:
+        msg = f"The function of a group-by returned {_said(found)}, and {_said(promised)} was promised."
+        hint = "Say what it returns: pass meta=, an empty frame or series of the same names and dtypes."
+        raise SchemaMismatchError(msg, hint=hint)
+
+
+def _columns(frame: Any) -> tuple[str, list[Any]]:
+    if isinstance(frame, pd.DataFrame):
+        return "a dataframe", list(frame.columns)
+    return "a series", [getattr(frame, "name", None)]
+
+
+def _said(what: tuple[str, list[Any]]) -> str:
+    kind, names = what
+    return f"{kind} named {names[0]!r}" if kind == "a series" else f"{kind} with the columns {names!r}"
+
+
+def _frame(spec: GroupSpec, block: Any) -> pd.DataFrame:
+    frame = spec.frame.frame(block)
+    return with_promised_categories(frame, spec.frame.meta) if spec.frame.categorical else frame
+
+
+def _counted(made: Any) -> Any:
+    count_rows_out(len(made))
+    return made

@@ -1,0 +1,104 @@
+"""The facts that the planner of a group-by uses, and how such a plan runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from safeframe.facts.budget import Budget, StagingFacts
+from safeframe.facts.estimate import Estimate, Width
+from safeframe.facts.frame import FrameProfile
+from safeframe.facts.keys import Counts, ShuffleKeys
+from safeframe.facts.layout import ShardLayout, StageTasks
+from safeframe.facts.p2p import P2PFacts, P2PSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupFacts:
+    """Everything that decides how groups are made."""
+
+    what: str
+    """What is done with groups, in words."""
+    keys: ShuffleKeys | None
+    """Rows per key; None where rows of a key are together, and nobody counted them."""
+    groups: Estimate
+    """Number of groups."""
+    partition_rows: Counts
+    """Rows of each input partition."""
+    profile: FrameProfile
+    """Of the columns that are needed."""
+    row_nbytes: float
+    """Bytes of one row of these columns, the index with it where it is needed."""
+    state_nbytes: float | None
+    """Bytes of one row of partial states; None where groups are needed whole."""
+    result_width: Width
+    """Bytes of one row of the result."""
+    rows_of_input: bool
+    """Whether the result has rows of the input, or as many as a function of the user's makes, rather than one for each group."""
+    together: str
+    """Why rows of a key are in one partition already; empty where they are not known to be."""
+    budget: Budget
+    """What one worker may use."""
+    staging: StagingFacts
+    """Where rows may be staged."""
+    partition_nbytes: int | None
+    """The user's bound of an output partition in bytes; None to derive one."""
+    npartitions: int | None
+    """The user's number of partitions; None to derive it."""
+    strategy: str | None
+    """The user's strategy; None to choose."""
+    p2p: P2PFacts | None
+    """What P2P would meet; None where it is not gathered."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsInPlace:
+    """Rows of a key are in one partition: each partition is grouped by itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupTree:
+    """Partial states of all groups, joined some at a time until one partition is left."""
+
+    group: StageTasks
+    """How partitions are given to tasks that make states."""
+    fan_in: int
+    """States that one task joins."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedGroups:
+    """Rows, or partial states, pass through files, into shards by the hash of their key."""
+
+    directory: str
+    """Where they are staged."""
+    layout: ShardLayout
+    """The shards."""
+    group: StageTasks
+    """How partitions are given to stage tasks."""
+    states: bool
+    """Whether partial states are staged, rather than rows."""
+    slice_nbytes: int | None
+    """Bytes of a shard that are read at a time; None where groups are needed whole."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class P2PGroups:
+    """dask's P2P moves rows to shards by the hash of their key."""
+
+    settings: P2PSettings
+    """Buffers that the workers are held to."""
+
+
+GroupWay: TypeAlias = GroupsInPlace | GroupTree | StagedGroups | P2PGroups
+"""The ways in which rows of a group come together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupRun:
+    """How a group-by runs."""
+
+    way: GroupWay
+    """How rows of a group come together."""
+    input_rows: int
+    """Rows of the frame."""

@@ -1,0 +1,25 @@
+"""Thresholds of group-bys and what they were measured by."""
+
+from __future__ import annotations
+
+from safeframe.options.files import MIB
+
+GROUP_ROW_NBYTES = 72
+"""Bytes for each row that is grouped: its group's number, the table that gives it, one column at a time."""
+
+GROUP_STATE_COPIES = 4.0
+"""Copies of partial states at once while they are joined: those that wait, put together, and what is made of them."""
+
+TREE_FAN_IN = 8
+"""Partial states that one task joins, at most."""
+
+TREE_NBYTES = 32 * MIB
+"""Partial states of all tasks up to which they are joined in a tree, whatever an exchange would move: they are fewer bytes
+than a stage task reads."""
+
+STATES_SHRINK = 0.5
+"""Bytes of partial states, by those of the rows they are made of, up to which states are staged: making them twice
+takes longer than moving what they save beyond that."""
+
+LEAST_GROUPS_IN_SHARD = 4
+"""Groups of a shard, on average, below which there would be shards without any."""

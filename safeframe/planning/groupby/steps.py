@@ -1,0 +1,115 @@
+"""What group-bys read, hold and make: their steps, and how many partial states there are.
+
+Covers: tasks that make partial states, stage rows or states, and merge the groups of a shard.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from safeframe import options
+from safeframe.facts.estimate import Estimate
+from safeframe.facts.groupby import GroupFacts
+from safeframe.facts.keys import ShuffleKeys
+from safeframe.facts.layout import StageTasks
+from safeframe.facts.step import Step
+from safeframe.planning.exchange import stage_step, stage_tasks
+from safeframe.planning.memory import group_cell_peak_nbytes
+from safeframe.units import format_count, format_nbytes
+
+
+def states_step(facts: GroupFacts, tasks: StageTasks, states_nbytes: int) -> Step:
+    """Return the step that makes partial states of partitions: each slice is grouped once it is read."""
+    held = replace(tasks, held_nbytes=int(options.GROUP_STATE_COPIES * 2 * states_nbytes), size=None)
+    step = stage_step("make states", facts.partition_rows, facts.row_nbytes, facts.profile.source, held)
+    rows = int(facts.partition_rows.max(initial=0))
+    at_once = rows if tasks.slice_nbytes is None else min(rows, rows_of(tasks.slice_nbytes, facts.row_nbytes))
+    return replace(
+        step,
+        task_peak_nbytes=step.task_peak_nbytes + options.GROUP_ROW_NBYTES * at_once,
+        reason=f"{step.reason}, and {options.GROUP_ROW_NBYTES} B for each of {format_count(at_once)} rows that are grouped",
+    )
+
+
+def group_stage_step(facts: GroupFacts, tasks: StageTasks, *, grouped: bool) -> Step:
+    """Return the step that stages rows, or their partial states."""
+    kind = "stage groups of partitions" if tasks.partitions > 1 else "stage partitions"
+    step = stage_step(kind, facts.partition_rows, facts.row_nbytes, facts.profile.source, tasks)
+    if not grouped:
+        return step
+    rows = int(facts.partition_rows.max(initial=0))
+    at_once = rows if tasks.slice_nbytes is None else min(rows, rows_of(tasks.slice_nbytes, facts.row_nbytes))
+    made = int(at_once * (options.GROUP_ROW_NBYTES + (facts.state_nbytes or 0)))
+    return replace(
+        step,
+        task_peak_nbytes=step.task_peak_nbytes + made,
+        reason=f"{step.reason}, and {format_nbytes(made)} for partial states of {format_count(at_once)} rows",
+    )
+
+
+def group_cell_step(
+    facts: GroupFacts, kind: str, tasks: int, *, rows: int, groups: int, width: float | None = None
+) -> Step:
+    """Return the step that merges the groups of a partition, of so many rows that are read at once."""
+    nbytes = math.ceil(rows * (facts.row_nbytes if width is None else width))
+    states = math.ceil(groups * (facts.state_nbytes or 0.0))
+    output = math.ceil(groups * facts.result_width.bounding)
+    peak = group_cell_peak_nbytes(
+        rows=rows, nbytes=nbytes, groups=groups, states_nbytes=states, output_nbytes=output
+    )
+    waiting = (
+        f"partial states of {format_nbytes(states)} × {options.GROUP_STATE_COPIES:g}, " if states else ""
+    )
+    return Step(
+        kind=kind,
+        tasks=tasks,
+        task_peak_nbytes=peak,
+        reason=(
+            f"{format_nbytes(nbytes)} of rows at once × {options.FETCH_COPIES:g}, {waiting}{options.GROUP_ROW_NBYTES} B for "
+            f"each of {format_count(rows)} rows and {format_count(groups)} groups, and a result of {format_nbytes(output)} × "
+            f"{options.OUTPUT_COPIES:g}"
+        ),
+    )
+
+
+def rows_of(nbytes: int, width: float) -> int:
+    """Return how many rows of a width have so many bytes."""
+    return math.ceil(nbytes / max(width, 1.0))
+
+
+class Slices:
+    """Slices that rows are grouped in before they are staged."""
+
+    def __init__(self, rows: int, n: int) -> None:
+        self.rows = rows
+        self.n = n
+
+    @classmethod
+    def of(cls, facts: GroupFacts) -> Slices:
+        """Return those of a plan."""
+        tasks = stage_tasks(facts.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source)
+        largest = int(facts.partition_rows.max(initial=0))
+        rows = largest
+        if tasks.slice_nbytes is not None:
+            rows = min(largest, rows_of(tasks.slice_nbytes, facts.row_nbytes))
+        return cls(max(rows, 1), int(np.ceil(facts.partition_rows / max(rows, 1)).sum()))
+
+    def state_rows(self, keys: ShuffleKeys, groups: Estimate) -> float:
+        """Return how many partial states there are, about, where a key may be in any slice."""
+        total = max(keys.rows, 1)
+        known = _in_slice(keys.counts.astype(np.float64) / total, self.rows).sum()
+        others = max(0, groups.expected - len(keys.counts))
+        rest = keys.rows - int(keys.counts.sum()) - keys.null_rows
+        if others and rest > 0:
+            known += others * float(_in_slice(np.array([rest / others / total]), self.rows)[0])
+        return min(float(total), self.n * float(known))
+
+
+def _in_slice(share: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.float64]:
+    """Return how likely a key that so many of all rows have is in a slice of some rows."""
+    likely: npt.NDArray[np.float64] = -np.expm1(rows * np.log1p(-np.minimum(share, 1 - 1e-12)))
+    return likely

@@ -1,0 +1,221 @@
+"""Groups of a frame, and what may be done with them: from a method's arguments to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dask.dataframe.utils import meta_nonempty
+
+from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError
+from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.spec import DECOMPOSABLE, Aggregation, aggregations
+from safeframe.prepare.arguments import no_such_column
+from safeframe.prepare.groupby.keys import GroupKeys
+from safeframe.prepare.groupby.plan import GroupRequest
+
+_Calls = tuple[tuple[str, tuple[Any, ...], Mapping[str, Any]], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Groups:
+    """Groups of a frame."""
+
+    keys: GroupKeys
+    """The frame and its keys."""
+    dropna: bool
+    observed: bool
+    sort: bool | None
+    as_index: bool
+    group_keys: bool
+    picked: Any = None
+    """The column, or the list of columns, that are looked at; None for all that are no keys."""
+
+    def pick(self, columns: Any) -> Groups:
+        """Return the groups with some columns.
+
+        Raises
+        ------
+        KeyNotFoundError
+            When there is no such column.
+        """
+        several = isinstance(columns, (list, pd.Index))
+        for name in columns if several else [columns]:
+            if name not in self.keys.frame.columns:
+                raise no_such_column(list(self.keys.frame.columns), name, "ddf")
+        return replace(self, picked=list(columns) if several else columns)
+
+    @property
+    def values(self) -> list[Any]:
+        """Columns that are looked at."""
+        if self.picked is None:
+            return list(self.keys.values)
+        return list(self.picked) if isinstance(self.picked, list) else [self.picked]
+
+    def reduced(self, name: str, options: Mapping[str, Any]) -> GroupRequest:
+        """Return one aggregation of all columns that are looked at."""
+        kwargs = {key: value for key, value in options.items() if key != "numeric_only" or value}
+        call = self._call(((name, (), kwargs),))
+        meta = self._tried(call)
+        found = None
+        if name in DECOMPOSABLE:
+            labels = [None] if name == "size" else self._labels(meta, name)
+            found = [
+                Aggregation(
+                    column=None if name == "size" else label,
+                    function=name,
+                    label=label if name != "size" else _size_label(meta),
+                    options=tuple(sorted((k, v) for k, v in options.items() if k != "numeric_only")),
+                )
+                for label in labels
+            ]
+        return self._request(call, meta, found, with_index=name in ("idxmin", "idxmax"))
+
+    def aggregated(
+        self, spec: Any, args: Sequence[Any], named: Mapping[str, Any], meta: Any = None
+    ) -> GroupRequest:
+        """Return the aggregation by one or more functions, in any form of pandas'."""
+        given = () if spec is None else (spec, *args)
+        call = self._call((("agg", given, named),))
+        meta = self._tried(call) if meta is None else meta
+        found = None
+        if not args:
+            one = None if isinstance(self.picked, list) else self.picked
+            found = aggregations(self.values, self.keys.by, spec, named, picked=one)
+        return self._request(call, meta, found, with_index=found is None or _needs_index(found))
+
+    def of_rows(
+        self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], meta: Any = None
+    ) -> GroupRequest:
+        """Return a call whose result has rows of the input, or whatever a function returns."""
+        return self.of_calls(((method, args, kwargs),), meta)
+
+    def of_calls(self, calls: _Calls, meta: Any) -> GroupRequest:
+        """As :meth:`of_rows`, for calls that follow each other."""
+        call = self._call(calls)
+        made = self._tried(call) if meta is None else _as_meta(meta)
+        return GroupRequest(
+            keys=self.keys,
+            call=call,
+            aggregations=None,
+            meta=made,
+            states_meta=None,
+            needed=None if self.picked is None else tuple(self.values),
+            with_index=True,
+            rows_of_input=True,
+        )
+
+    def rows_of(self, key: Any) -> Any:
+        """Return the rows of one group.
+
+        Raises
+        ------
+        KeyNotFoundError
+            When the key has other parts than there are columns of keys.
+        """
+        keys = key if isinstance(key, tuple) else (key,)
+        if len(keys) != len(self.keys.by):
+            msg = f"A key of {len(self.keys.by)} parts is expected; {key!r} has {len(keys)}."
+            raise KeyNotFoundError(msg, hint="Name one value for each column of by=, in a tuple.")
+        frame = self.keys.frame
+        for name, value in zip(self.keys.by, keys, strict=True):
+            frame = frame[frame[name] == value]
+        if self.picked is not None:
+            return frame[self.picked]
+        return frame
+
+    def _call(self, calls: _Calls) -> GroupCall:
+        return GroupCall(
+            by=self.keys.by,
+            names=self.keys.names,
+            listed=self.keys.listed,
+            options={
+                "dropna": self.dropna,
+                "observed": self.observed,
+                "sort": bool(self.sort),
+                "as_index": self.as_index,
+                "group_keys": self.group_keys,
+            },
+            picked=self.picked,
+            calls=calls,
+        )
+
+    def _tried(self, call: GroupCall) -> Any:
+        """Return the types of a result, from a call on a few made-up rows.
+
+        Raises
+        ------
+        SchemaMismatchError
+            When the call cannot be made.
+        """
+        rows = meta_nonempty(self.keys.frame._meta)
+        try:
+            with np.errstate(all="ignore"):
+                made = call(rows)
+        except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+            what = ".".join(f"{method}()" for method, _, _ in call.calls)
+            msg = f"{what} of these groups fails for rows of their types: {error}"
+            raise SchemaMismatchError(
+                msg,
+                hint="Pick columns of types that it takes, or pass meta= where a function needs real rows.",
+            ) from error
+        if not isinstance(made, (pd.DataFrame, pd.Series)):
+            msg = f"The function of a group-by returned a {type(made).__name__} for all groups."
+            raise UnsupportedError(msg, hint="Return a value, a series or a frame for each group.")
+        return made.iloc[:0]
+
+    def _labels(self, meta: Any, name: str) -> list[Any]:
+        del name
+        if isinstance(meta, pd.Series):
+            return [self.picked]
+        return [label for label in meta.columns if self.as_index or label not in self.keys.names]
+
+    def _request(
+        self, call: GroupCall, meta: Any, found: Sequence[Aggregation] | None, *, with_index: bool
+    ) -> GroupRequest:
+        needed = None if self.picked is None else tuple(self.values)
+        if found is not None:
+            looked_at = [one.column for one in found if one.column is not None]
+            needed = tuple(dict.fromkeys([*looked_at, *(needed or ())]))
+        return GroupRequest(
+            keys=self.keys,
+            call=call,
+            aggregations=None if found is None else tuple(found),
+            meta=meta,
+            states_meta=None if found is None else self._states_meta(call, meta),
+            needed=needed,
+            with_index=with_index,
+            rows_of_input=False,
+        )
+
+    def _states_meta(self, call: GroupCall, meta: Any) -> pd.DataFrame:
+        """Return the result of no rows with keys in its index, in a frame, as partial states are finished."""
+        made = (
+            meta if self.as_index else self._tried(replace(call, options={**call.options, "as_index": True}))
+        )
+        return made.to_frame() if isinstance(made, pd.Series) else made
+
+
+def _needs_index(found: Sequence[Aggregation]) -> bool:
+    return any(one.function in ("idxmin", "idxmax") for one in found)
+
+
+def _size_label(meta: Any) -> Any:
+    return meta.name if isinstance(meta, pd.Series) else "size"
+
+
+def _as_meta(meta: Any) -> Any:
+    """Return an empty frame or series of what a user says that a result is."""
+    if isinstance(meta, (pd.DataFrame, pd.Series)):
+        return meta.iloc[:0]
+    if isinstance(meta, tuple) and len(meta) == 2:
+        return pd.Series([], name=meta[0], dtype=meta[1])
+    if isinstance(meta, Mapping):
+        return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in meta.items()})
+    msg = f"meta={meta!r} is neither a frame nor a series."
+    raise SchemaMismatchError(
+        msg, hint="Pass an empty pandas object with the names and dtypes of the result."
+    )

@@ -1,0 +1,96 @@
+"""The keys of a group-by: columns of the frame, its index, or series that are worked out of it row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.dataframe as dd
+import pandas as pd
+
+from safeframe.errors import UnsupportedError, ValidationError
+from safeframe.prepare.arguments import as_frame, no_such_column
+
+_HIDDEN = "__key_{}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupKeys:
+    """A frame with its keys as columns."""
+
+    frame: dd.DataFrame
+    """The frame."""
+    by: tuple[Any, ...]
+    """Columns that have the keys."""
+    names: tuple[Any, ...]
+    """What they are called in the result."""
+    listed: bool
+    """Whether they were given as a list."""
+    values: tuple[Any, ...]
+    """Columns that are no keys."""
+    index: Any = None
+    """The column that was the index; None where the index stayed."""
+
+
+def group_keys(ddf: Any, by: Any) -> GroupKeys:
+    """Find the keys, and make columns of those that are none.
+
+    Raises
+    ------
+    KeyNotFoundError, SchemaMismatchError, ValidationError
+        When the arguments do not name a frame and its columns.
+    UnsupportedError
+        For keys that are functions, mappings or lists of values.
+    """
+    frame = as_frame(ddf, "ddf")
+    listed = isinstance(by, (list, tuple))
+    given = list(by) if listed else [by]
+    if not given:
+        msg = "No key is named in by=[]."
+        raise ValidationError(msg, hint="Name one column, or a list of them.")
+    columns, index = list(frame._meta.columns), frame._meta.index.name
+    found: list[Any] = []
+    names: list[Any] = []
+    was_index = None
+    for number, key in enumerate(given):
+        if isinstance(key, dd.Series):
+            name, column = key.name, _column_of(frame, key)
+            if column is None:
+                column = _HIDDEN.format(number)
+                frame = frame.assign(**{column: key})
+            found.append(column)
+            names.append(name)
+            continue
+        _check_kind(key)
+        if key not in columns:
+            if index is None or key != index:
+                raise no_such_column(columns, key, "ddf")
+            was_index = key
+        found.append(key)
+        names.append(key)
+    if was_index is not None:
+        frame = frame.reset_index()
+    if len(set(found)) < len(found):
+        msg = f"A key is named twice in by={names!r}."
+        raise ValidationError(msg, hint="Name each key once.")
+    values = tuple(name for name in columns if name not in found)
+    return GroupKeys(
+        frame=frame, by=tuple(found), names=tuple(names), listed=listed, values=values, index=was_index
+    )
+
+
+def _column_of(frame: dd.DataFrame, key: dd.Series) -> Any:
+    """Return the column of the frame that a series is; None where it is worked out."""
+    name = key.name
+    if name in frame.columns and frame[name].expr._name == key.expr._name:
+        return name
+    return None
+
+
+def _check_kind(key: Any) -> None:
+    if callable(key) or (
+        isinstance(key, (dict, pd.Series, pd.Grouper, Sequence)) and not isinstance(key, (str, tuple))
+    ):
+        msg = f"A key of a group-by is a {type(key).__name__}; a column, or a series of the same frame, is expected."
+        raise UnsupportedError(msg, hint="Make it a column first: ddf.assign(key=...).")

@@ -1,0 +1,338 @@
+"""From groups and what is done with them to a plan, and its collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+from dask.dataframe.api import new_collection
+
+from safeframe import config, options
+from safeframe.engine.exchange.runs import check_staging
+from safeframe.engine.groupby.nodes import SafeGroupBy
+from safeframe.engine.planned.sources import source_files
+from safeframe.engine.sort.nodes import SortRequest
+from safeframe.facts.budget import Budget
+from safeframe.facts.estimate import Estimate, Width, added
+from safeframe.facts.frame import FrameProfile
+from safeframe.facts.groupby import GroupFacts, GroupRun, StagedGroups
+from safeframe.facts.keys import Counts, KeySchema, KeyStatistics, ShuffleKeys
+from safeframe.facts.plan import Plan
+from safeframe.facts.sort import SortRun
+from safeframe.facts.strategies import GROUP_STRATEGIES, SORT_STRATEGIES
+from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.spec import Aggregation
+from safeframe.kernels.groupby.states import GroupStates, decomposable
+from safeframe.kernels.keys.schema import common_schema
+from safeframe.planning.groupby.plan import plan_groupby, plan_in_order
+from safeframe.planning.ladder import check_strategy
+from safeframe.prepare.arguments import PartitionOptions, given_budget, may_take_p2p
+from safeframe.prepare.groupby.keys import GroupKeys
+from safeframe.prepare.lag.source import Shuffled, shuffled_by
+from safeframe.prepare.merge.sizes import check_statistics
+from safeframe.prepare.sort.divisions import known_divisions
+from safeframe.prepare.sort.order import make_collection, plan_order, row_order
+from safeframe.sizing.cluster import set_up_workers, staging_facts
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.keys.statistics import gather_key_statistics
+from safeframe.sizing.p2p import p2p_facts
+
+_RECIPE = "groupby"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupRequest:
+    """What is done with the groups of a frame."""
+
+    keys: GroupKeys
+    """The frame and its keys."""
+    call: GroupCall
+    """The call on whole groups."""
+    aggregations: tuple[Aggregation, ...] | None
+    """The same as functions that partial states do; None where groups are needed whole."""
+    meta: Any
+    """What dask promises of the result."""
+    states_meta: pd.DataFrame | None
+    """The same in a frame that has keys in its index; None where groups are needed whole."""
+    needed: tuple[Any, ...] | None
+    """Columns that are looked at, besides the keys; None for all of them."""
+    with_index: bool
+    """Whether the index is looked at, or is that of the result."""
+    rows_of_input: bool
+    """Whether the result has rows of the input rather than one for each group."""
+    statistics: KeyStatistics | None = None
+    """Key statistics, if they were gathered before."""
+
+    def with_statistics(self, statistics: KeyStatistics | None) -> GroupRequest:
+        """Return the request with statistics that were gathered before."""
+        return replace(self, statistics=statistics)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedGroups:
+    """A plan and what its expression is made of."""
+
+    frame: dd.DataFrame
+    """The input, with the columns that are needed."""
+    request: GroupRequest
+    """What is done with groups."""
+    states: GroupStates | None
+    """Partial states; None where groups are needed whole."""
+    schema: KeySchema
+    """How keys become codes."""
+    plan: Plan
+    """The plan."""
+    divisions: tuple[Any, ...] | None = None
+    """Divisions of the result; None where they are not known."""
+    counted_rows: int = 0
+    """Rows that are in a group."""
+
+
+def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups:
+    """Gather the facts and make the plan.
+
+    Raises
+    ------
+    ValidationError
+        When the requested strategy does not exist, or cannot run.
+    """
+    check_strategy(given.strategy, GROUP_STRATEGIES, recipe=_RECIPE)
+    given.checked()
+    keys = request.keys
+    frame = keys.frame
+    if _calls_for_groups(frame, request):
+        # Groups without rows are a matter of all keys that there are, so they meet in one partition.
+        given = replace(given, npartitions=1, partition_size=None)
+    if request.needed is not None:
+        wanted = {*keys.by, *request.needed}
+        frame = frame[[name for name in frame.columns if name in wanted]]
+    states = _states(frame, request)
+    schema = _schema(frame, keys.by)
+    staging = staging_facts(given.staging)
+    set_up_workers()
+    budget = given_budget(given.memory)
+    sources = source_files(frame)
+    shuffle = shuffled_by(frame, keys.by) if given.strategy in (None, "whole") else None
+    facts = _Facts(frame=frame, request=request, states=states, given=given, budget=budget)
+    if shuffle is not None:
+        plan = plan_groupby(facts.of_whole_groups(shuffle, staging))
+        if given.strategy == "whole" or plan.strategy == "whole":
+            return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
+    found = _key_statistics(frame, keys.by, schema, request.statistics, budget)
+    by_p2p = may_take_p2p(given.strategy, staging)
+    p2p = p2p_facts(frame, budget=budget, keys=found) if by_p2p else None
+    made = facts.of_keys(found, staging, dropna=bool(request.call.options["dropna"]))
+    plan = plan_groupby(replace(made, p2p=p2p))
+    plan = replace(plan, sources=sources)
+    if request.call.options["sort"] and plan.strategy != "tree":
+        return _in_order(frame, request, given, made, schema)
+    assert made.keys is not None, "keys were counted"
+    return PlannedGroups(
+        frame=frame, request=request, states=states, schema=schema, plan=plan, counted_rows=made.keys.rows
+    )
+
+
+def _in_order(
+    frame: dd.DataFrame, request: GroupRequest, given: PartitionOptions, facts: GroupFacts, schema: KeySchema
+) -> PlannedGroups:
+    """Plan groups in the order of their keys: rows are sorted, those of a key into one partition, and grouped there."""
+    by = request.keys.by
+    order = row_order(frame, by, ascending=[True] * len(by), na_last=True)
+    sort = SortRequest(order=order, index=None, drop=False, with_index=request.with_index)
+    strategy = given.strategy if given.strategy in SORT_STRATEGIES else None
+    ordered = plan_order(frame, sort, replace(given, strategy=strategy), recipe=_RECIPE)
+    plan = plan_in_order(facts, ordered.plan)
+    divisions = None
+    if len(by) == 1 and request.call.options["as_index"] and not request.rows_of_input:
+        assert isinstance(ordered.plan.run, SortRun), "a sort is planned"
+        by_key = replace(sort, index=by[0], drop=True)
+        divisions = known_divisions(frame.divisions, by_key, ordered.facts.quantiles, ordered.plan.run.way)
+    return PlannedGroups(
+        frame=make_collection(ordered),
+        request=request,
+        states=None,
+        schema=schema,
+        plan=replace(plan, sources=ordered.plan.sources),
+        divisions=divisions,
+    )
+
+
+def grouped_collection(planned: PlannedGroups) -> Any:
+    """Return the lazy result of a plan.
+
+    Raises
+    ------
+    StagingError
+        When the staging directory cannot be used.
+    """
+    plan, request = planned.plan, planned.request
+    assert isinstance(plan.run, GroupRun), "groups are planned"
+    if isinstance(plan.run.way, StagedGroups):
+        check_staging(plan.run.way.directory)
+    expression = SafeGroupBy(
+        planned.frame,
+        plan,
+        request.call,
+        planned.states,
+        planned.schema,
+        request.with_index,
+        request.meta,
+        request.states_meta,
+        planned.divisions,
+    )
+    return new_collection(expression)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Facts:
+    """What all facts of one call have in common."""
+
+    frame: dd.DataFrame
+    request: GroupRequest
+    states: GroupStates | None
+    given: PartitionOptions
+    budget: Budget
+
+    def of_whole_groups(self, shuffle: Shuffled, staging: Any) -> GroupFacts:
+        """Gather the facts of a frame whose groups are whole within partitions, without a look at the keys."""
+        plan = shuffle.plan
+        n, total = plan.output_partitions, int(plan.output_rows)
+        rows = np.full(n, -(-total // max(n, 1)), np.int64)
+        rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
+        profile = profile_frame(shuffle.frame)
+        groups = Estimate(lower=0, expected=total, upper=total, method="computed", exact=False)
+        facts = self._facts(profile, rows, groups, staging)
+        held = replace(self.budget, transport_nbytes=plan.budget.transport_nbytes)
+        return replace(
+            facts, budget=held, together=f"{plan.recipe} brings the rows of a key into one partition"
+        )
+
+    def of_keys(self, keys: KeyStatistics, staging: Any, *, dropna: bool) -> GroupFacts:
+        """Gather the facts of a frame whose keys were counted."""
+        profile = profile_frame(self.frame, keys.partitions.rows)
+        nulls = int(keys.null_rows > 0 and not dropna)
+        found = keys.distinct
+        groups = Estimate(
+            lower=found.lower + nulls,
+            expected=found.expected + nulls,
+            upper=found.upper + nulls,
+            method=found.method,
+            exact=found.exact,
+        )
+        shuffled = ShuffleKeys.of(keys)
+        if dropna:
+            shuffled = replace(shuffled, rows=shuffled.rows - shuffled.null_rows, null_rows=0)
+        return replace(self._facts(profile, keys.partitions.rows, groups, staging), keys=shuffled)
+
+    def _facts(self, profile: FrameProfile, rows: Counts, groups: Estimate, staging: Any) -> GroupFacts:
+        request = self.request
+        width = profile.width + profile.kept_index_width if request.with_index else profile.width
+        widths = {column.name: column.width for column in profile.columns}
+        result = _result_width(request, widths)
+        return GroupFacts(
+            what=_said(request.call),
+            keys=None,
+            groups=groups,
+            partition_rows=rows,
+            profile=profile,
+            row_nbytes=width.bounding,
+            state_nbytes=None if self.states is None else _state_nbytes(self.states, widths),
+            result_width=result,
+            rows_of_input=request.rows_of_input,
+            together="",
+            budget=self.budget,
+            staging=staging,
+            partition_nbytes=config.partition_nbytes(self.given.partition_size),
+            npartitions=self.given.npartitions,
+            strategy=self.given.strategy,
+            p2p=None,
+        )
+
+
+def _states(frame: dd.DataFrame, request: GroupRequest) -> GroupStates | None:
+    if request.aggregations is None or not decomposable(frame._meta, request.aggregations):
+        return None
+    categorical = [isinstance(frame._meta[name].dtype, pd.CategoricalDtype) for name in request.keys.by]
+    if _calls_for_groups(frame, request) and not all(categorical):
+        return None  # pandas takes the keys of rows that are in no group, too
+    call = request.call
+    return GroupStates.of(
+        frame._meta,
+        request.keys.by,
+        request.aggregations,
+        dropna=bool(call.options["dropna"]),
+        observed=bool(call.options["observed"]),
+        sort=bool(call.options["sort"]),
+    )
+
+
+def _calls_for_groups(frame: dd.DataFrame, request: GroupRequest) -> bool:
+    """Whether there are groups without rows: of categories that do not occur."""
+    dtypes = [frame._meta[name].dtype for name in request.keys.by]
+    return not request.call.options["observed"] and any(
+        isinstance(one, pd.CategoricalDtype) for one in dtypes
+    )
+
+
+def _schema(frame: dd.DataFrame, by: Sequence[Any]) -> KeySchema:
+    columns = [frame._meta[name] for name in by]
+    return common_schema(columns, columns, left_names=by, right_names=by)
+
+
+def _key_statistics(
+    frame: dd.DataFrame,
+    by: tuple[Any, ...],
+    schema: KeySchema,
+    statistics: KeyStatistics | None,
+    budget: Budget,
+) -> KeyStatistics:
+    if statistics is None:
+        return gather_key_statistics([(frame, by)], schema, room_nbytes=budget.task_nbytes)[0]
+    check_statistics(statistics, by, frame)
+    return replace(statistics, counting=None)
+
+
+def _result_width(request: GroupRequest, widths: dict[str, Width]) -> Width:
+    """Return the bytes of one row of the result: of strings, those of the column that they come from."""
+    meta = request.meta
+    frame = meta.to_frame() if isinstance(meta, pd.Series) else meta
+    sources = {one.label: one.column for one in request.aggregations or ()}
+    found = [
+        _width(frame.iloc[:, at].dtype, sources.get(label, label), widths)
+        for at, label in enumerate(frame.columns)
+    ]
+    index = frame.index
+    if isinstance(index, pd.MultiIndex) or index.name is not None or not isinstance(index, pd.RangeIndex):
+        by = dict(zip(request.keys.names, request.keys.by, strict=True))
+        for level in range(index.nlevels):
+            values = index.get_level_values(level)
+            found.append(_width(values.dtype, by.get(values.name, values.name), widths))
+    return added(found) if found else Width.fixed(0)
+
+
+def _width(dtype: Any, column: Any, widths: dict[str, Width]) -> Width:
+    fixed = fixed_nbytes(dtype)
+    if fixed is not None:
+        return Width.fixed(fixed)
+    return widths.get(str(column)) or Width.guessed(options.VARIABLE_NBYTES)
+
+
+def _state_nbytes(states: GroupStates, widths: dict[str, Width]) -> float:
+    widest = max(
+        (width.bounding for width in widths.values() if not width.exact), default=options.VARIABLE_NBYTES
+    )
+    total = 0.0
+    for name, dtype in states.meta.dtypes.items():
+        fixed = fixed_nbytes(dtype)
+        known = widths.get(str(name))
+        total += fixed if fixed is not None else widest if known is None else known.bounding
+    return total
+
+
+def _said(call: GroupCall) -> str:
+    return ".".join(f"{method}()" for method, _, _ in call.calls)

@@ -1,0 +1,103 @@
+"""Counts of values: groups of the values themselves, and their sizes in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask.dataframe as dd
+import pandas as pd
+
+from safeframe.engine.sort.nodes import SortRequest
+from safeframe.facts.keys import KeyStatistics
+from safeframe.facts.plan import Plan
+from safeframe.kernels.groupby.value_counts import SIZE, CountsForm
+from safeframe.prepare.arguments import PartitionOptions, as_frame, as_names, check_keys
+from safeframe.prepare.groupby.groups import Groups
+from safeframe.prepare.groupby.keys import group_keys
+from safeframe.prepare.groupby.plan import GroupRequest, PlannedGroups, grouped_collection, plan_groups
+from safeframe.prepare.sort.order import make_collection, plan_order, row_order
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountsRequest:
+    """What is counted, and in which form."""
+
+    subset: Any
+    """Column, or list of columns; None for all."""
+    normalize: bool
+    """Whether shares are wanted."""
+    ascending: bool | None
+    """The order of counts; None for none."""
+    dropna: bool
+    """Whether rows with a null are left out."""
+    statistics: KeyStatistics | None
+    """Statistics of these columns that were gathered before."""
+
+
+def plan_counts(ddf: Any, request: CountsRequest, given: PartitionOptions) -> Plan:
+    """Gather the facts and make the plan.
+
+    Raises
+    ------
+    KeyNotFoundError, SchemaMismatchError, ValidationError
+        When the arguments do not name a frame and its columns.
+    """
+    return _planned(ddf, request, given, as_index=True)[0].plan
+
+
+def counted(ddf: Any, request: CountsRequest, given: PartitionOptions) -> Any:
+    """Return the lazy counts; see :func:`plan_counts`."""
+    planned, form = _planned(ddf, request, given, as_index=True)
+    if request.ascending is None or planned.plan.output_partitions == 1:
+        counts = grouped_collection(planned)
+    else:
+        planned, _ = _planned(ddf, request, given, as_index=False)
+        counts = _in_order(planned, form, given)
+    if not request.normalize or form.total is not None:
+        return counts
+    return (counts / counts.sum()).rename("proportion")
+
+
+def _planned(
+    ddf: Any, request: CountsRequest, given: PartitionOptions, *, as_index: bool
+) -> tuple[PlannedGroups, CountsForm]:
+    series = isinstance(ddf, (dd.Series, pd.Series))
+    frame = as_frame(ddf, "ddf")
+    subset = list(frame.columns) if request.subset is None else request.subset
+    names = as_names(subset)
+    check_keys(frame, names)
+    groups = Groups(
+        keys=group_keys(frame, list(names) if len(names) > 1 else names[0]),
+        dropna=request.dropna,
+        observed=False,  # as in pandas, categories that do not occur are counted, too
+        sort=None,
+        as_index=as_index,
+        group_keys=True,
+    )
+    sizes = groups.reduced("size", {}).with_statistics(request.statistics)
+    listed = isinstance(subset, list) and not series
+    form = CountsForm(names=names, total=None, listed=listed, ascending=request.ascending)
+    if not as_index:
+        return plan_groups(sizes, given), form
+    planned = plan_groups(_with_form(sizes, form), given)
+    if request.normalize and (len(names) == 1 or not request.dropna):
+        # Shares are of the rows that have a value, which key statistics have told.
+        form = replace(form, total=planned.counted_rows)
+        planned = replace(planned, request=_with_form(sizes, form))
+    return planned, form
+
+
+def _with_form(sizes: GroupRequest, form: CountsForm) -> GroupRequest:
+    return replace(sizes, meta=form(sizes.meta), call=replace(sizes.call, finish=form))
+
+
+def _in_order(planned: PlannedGroups, form: CountsForm, given: PartitionOptions) -> Any:
+    """Return counts of several partitions, in the order of all of them."""
+    assert form.ascending is not None, "an order is wanted"
+    frame = grouped_collection(planned)
+    order = row_order(frame, [SIZE], ascending=[form.ascending], na_last=True)
+    by_count = SortRequest(order=order, index=None, drop=False, with_index=False)
+    moved = replace(given, strategy=None, npartitions=None)
+    ordered = make_collection(plan_order(frame, by_count, moved, recipe="value_counts", split_keys=True))
+    return ordered.map_partitions(form.of_frame, meta=form.of_frame(ordered._meta))
