@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from safeframe.facts.exchange import ExchangeSize
 from safeframe.facts.keys import Codes, Counts
+from safeframe.units import format_count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,13 @@ class ShardLayout:
     def n_shards(self) -> int:
         """Shards, the null shard included."""
         return len(self.starts) + int(self.null_shard)
+
+    @property
+    def in_words(self) -> str:
+        """How many shards there are, and how many of them one key has to itself, where one has."""
+        alone = int(self.single_key.sum())
+        of_one_key = f", {format_count(alone)} of them for one key alone" if alone else ""
+        return f"{format_count(self.n_shards)} shards{of_one_key}"
 
     def holds_nulls(self, shard: int) -> bool:
         """Whether a shard is that of null keys."""

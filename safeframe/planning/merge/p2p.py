@@ -77,10 +77,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Offer | str:
         reason=(cell_reason(**cell, copies=options.P2P_RECEIVE_COPIES) + transport_reason(p2p.held_nbytes)),
     )
     reasons = [
-        (
-            f"dask's P2P moves the rows of both sides between the workers, into {format_count(layout.n_shards)} shards, "
-            f"{format_count(int(layout.single_key.sum()))} of them for one key alone"
-        ),
+        f"dask's P2P moves the rows of both sides between the workers, into {layout.in_words}",
         *p2p.reasons,
     ]
     advice = ""

@@ -102,12 +102,7 @@ def by_staged(facts: MergeFacts, widths: Widths, lay_out: LayOut) -> Offer | str
     nbytes = facts.left.keys.rows * widths.left, facts.right.keys.rows * widths.right
     staged = staged_nbytes(*zip(nbytes, sizes, strict=True))
     return Offer(
-        reasons=(
-            (
-                f"rows of both sides pass through {facts.staging.directory} into {layout.n_shards} shards, "
-                f"{int(layout.single_key.sum())} of them for one key alone"
-            ),
-        ),
+        reasons=(f"rows of both sides pass through {facts.staging.directory} into {layout.in_words}",),
         steps=tuple(steps),
         output_partitions=layout.n_cells,
         sizes=figures.sizes,
