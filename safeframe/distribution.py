@@ -15,6 +15,12 @@ from safeframe.errors import SafeframeWarning
 DISTRIBUTION = "dask-safeframe"
 """What ``pip install`` knows this project by."""
 
+REPAIR = (
+    f"pip uninstall safeframe, then pip install --force-reinstall --no-deps {DISTRIBUTION} "
+    "(in a checkout: . in place of the name)"
+)
+"""What to do where the other project is installed next to this one."""
+
 _OTHER = "safeframe"
 
 
@@ -40,7 +46,6 @@ def warn_of_foreign_distribution() -> None:
         msg = (
             f"The distribution {other!r} is installed here. It is another project: it shares the module name "
             f"safeframe with {DISTRIBUTION}, so that the two overwrite each other's files, and it hooks pandas in every "
-            "process of this environment. Hint: pip uninstall safeframe, then "
-            f"pip install --force-reinstall --no-deps {DISTRIBUTION}."
+            f"process of this environment. Hint: {REPAIR}."
         )
         warnings.warn(msg, SafeframeWarning, stacklevel=2)

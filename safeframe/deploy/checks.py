@@ -16,6 +16,7 @@ from safeframe import options
 from safeframe.deploy.deviations import Deviation
 from safeframe.deploy.worker_state import WorkerState
 from safeframe.facts.budget import Budget
+from safeframe.facts.plan.text import plural
 from safeframe.sizing.directory import Directory
 from safeframe.sizing.machine import memory_group, swapped_nbytes
 from safeframe.units import format_nbytes
@@ -162,7 +163,7 @@ def check_threads(states: Sequence[WorkerState]) -> Iterable[Finding]:
     yield Finding(
         name="memory of a task",
         status="problem" if not room else "warning" if room < options.DOCTOR_TASK_NBYTES else "ok",
-        found=f"{format_nbytes(room)} with {least.threads_per_worker} threads a worker",
+        found=f"{format_nbytes(room)} with {plural(least.threads_per_worker, 'thread')} a worker",
         limit=f"at least {format_nbytes(options.DOCTOR_TASK_NBYTES)}",
         hint="Give workers fewer threads or more memory: threads share what a worker has.",
     )

@@ -7,14 +7,13 @@ from typing import Any
 
 from packaging.version import Version
 
-from safeframe import options
 from safeframe.deploy.checks import Finding
 from safeframe.deploy.worker_state import WorkerState, own_versions
-from safeframe.distribution import DISTRIBUTION
+from safeframe.distribution import DISTRIBUTION, REPAIR
 
-_LEAST = {
-    "dask": options.P2P_DASK,
-    "distributed": options.P2P_DASK,
+LEAST = {
+    "dask": "2026.7",
+    "distributed": "2026.7",
     "pandas": "2.2",
     "pyarrow": "16",
     "python": "3.11",
@@ -24,7 +23,7 @@ _LEAST = {
 _CLOSE = frozenset({"python"})
 """Packages of which only the first two parts of the version have to be the same."""
 
-_WHY = {"dask": " (before, a P2P merge could lose rows: dask#12427)"}
+_WHY = {"dask": " (2026.6 fails in steps after a recipe; before it a P2P merge could lose rows: dask#12427)"}
 
 
 def check_own_versions() -> Iterable[Finding]:
@@ -50,7 +49,7 @@ def compare_versions(versions: Mapping[str, Mapping[str, str]]) -> Iterable[Find
         for process, packages in versions.items():
             if version := packages.get(package):
                 by_version.setdefault(_comparable(package, version), []).append(process)
-        least = _LEAST.get(package, "0")
+        least = LEAST.get(package, "0")
         for version, processes in by_version.items():
             if Version(version) < Version(least):
                 sound = False
@@ -91,10 +90,7 @@ def check_distributions(foreign: Mapping[str, str | None]) -> Iterable[Finding]:
             status="problem",
             found=f"installed for {_some(processes)}",
             limit=f"it is another project's; this one is {DISTRIBUTION}",
-            hint=(
-                "Both install a package safeframe, each over the files of the other: pip uninstall safeframe, "
-                f"then pip install --force-reinstall --no-deps {DISTRIBUTION}."
-            ),
+            hint=f"Both install a package safeframe, each over the files of the other: {REPAIR}.",
         )
 
 

@@ -18,10 +18,12 @@ import yaml
 from packaging.requirements import Requirement
 
 import safeframe
+from safeframe.deploy.version_check import LEAST
 from safeframe.distribution import DISTRIBUTION, foreign_distribution, warn_of_foreign_distribution
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+_DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, BUILD = _DECLARED["project"], _DECLARED["build-system"]
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +169,18 @@ class TestSaidAlike:
         assert f"python {PROJECT['requires-python']}" in recipe["requirements"]["run"]
         assert recipe["context"]["version"] == safeframe.__version__
 
+    def test_the_conda_recipe_builds_the_same(self) -> None:
+        recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+        assert recipe["context"]["name"] == PROJECT["name"]
+        about = recipe["about"]
+        assert (about["summary"], about["license"]) == (PROJECT["description"], PROJECT["license"])
+        assert [about["license_file"]] == PROJECT["license-files"]
+        scripts = [f"{name} = {target}" for name, target in PROJECT["scripts"].items()]
+        assert recipe["build"]["python"]["entry_points"] == scripts
+        (backend,) = map(Requirement, BUILD["requires"])
+        assert f"{backend.name} {backend.specifier}" in recipe["requirements"]["host"]
+        assert f"python {PROJECT['requires-python']}" in recipe["requirements"]["host"]
+
     def test_the_support_policy_has_the_same_bounds(self) -> None:
         text = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
         for need in map(Requirement, PROJECT["dependencies"]):
@@ -177,6 +191,11 @@ class TestSaidAlike:
         assert f"| Python | {pythons[0]} |" in text
         assert pythons[-1] in text
         assert PROJECT["requires-python"] == f">={pythons[0]}"
+
+    def test_the_doctor_asks_for_the_same(self) -> None:
+        bounds = {need.name: str(need.specifier) for need in map(Requirement, PROJECT["dependencies"])}
+        bounds["python"] = PROJECT["requires-python"]
+        assert {name: f">={least}" for name, least in LEAST.items()}.items() <= bounds.items()
 
     def test_the_citation(self) -> None:
         said = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
