@@ -144,6 +144,7 @@ def _draw_keys(axes: Any, merge: MergeEstimate) -> None:
     _name(axes, [format_key(key.key) for key in keys])
     axes.margins(x=0.3)
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.locator_params(axis="x", nbins=4)  # names of millions stand side by side
     axes.set_xlabel("rows in the result")
     axes.set_title("The heaviest keys (left × right rows)", loc="left", fontsize="medium")
 
