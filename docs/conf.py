@@ -29,12 +29,20 @@ extensions = [
     "mathml",
     "myst_nb",
     "numpydoc",
+    "pictures",
     "public_names",
     "sphinx.ext.autodoc",
     "sphinx_design",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "_ext", "conftest.py", "decisions/0000-template.md", "**.ipynb_checkpoints"]
+exclude_patterns = [
+    "_build",
+    "_ext",
+    "conftest.py",
+    "screenshots.py",
+    "decisions/0000-template.md",
+    "**.ipynb_checkpoints",
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

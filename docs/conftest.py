@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 from typing import Any
 
 import dask
-import pandas as pd
 import pytest
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 
+_TABLES = Path(__file__).parent / "how-to" / "index.md"
+
 collect_ignore = ["conf.py", "_build"]
 
-_ROWS = 400
 
-
-def _orders_and_prices(directory: Path) -> None:
-    """Write the two small tables that the how-to and concept pages read."""
-    orders = pd.DataFrame({"item": [i % 40 for i in range(_ROWS)], "count": range(_ROWS)})
-    prices = pd.DataFrame({"item": range(30), "price": 0.5})
-    for name, frame in (("orders", orders), ("prices", prices)):
-        (directory / name).mkdir()
-        half = len(frame) // 2
-        frame.iloc[:half].to_parquet(directory / name / "part-0.parquet", index=False)
-        frame.iloc[half:].to_parquet(directory / name / "part-1.parquet", index=False)
+def _write_tables() -> None:
+    """Write the two small tables that pages read, into the working directory, as a page tells its readers to."""
+    found = re.search(
+        r"^```python\n(.*?)^```$", _TABLES.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert found is not None
+    exec(found[1], {})  # noqa: S102  # it is our own page
 
 
 @pytest.fixture(scope="module")
 def page_directory(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return a page its own working directory, with the two small tables in it."""
     directory = tmp_path_factory.mktemp("page")
-    _orders_and_prices(directory)
     before = Path.cwd()
     settings = copy.deepcopy(dask.config.config)
     os.chdir(directory)
+    _write_tables()
     with dask.config.set({"temporary-directory": str(directory / "scratch")}):
         yield directory
     os.chdir(before)
