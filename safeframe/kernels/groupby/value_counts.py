@@ -31,7 +31,7 @@ class CountsForm:
 
     def __call__(self, sizes: pd.Series[int]) -> pd.Series[float]:
         """Make the series."""
-        made: pd.Series[float] = sizes.rename(self.name)
+        made: pd.Series[Any] = sizes.rename(self.name)
         if self.total is not None:
             made = made / max(self.total, 1)
         if self.listed and made.index.nlevels == 1:
