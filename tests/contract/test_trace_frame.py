@@ -13,7 +13,7 @@ from benchmarks.trace_frame import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"merge": 18, "set_index": 15, "groupby_lag_transform": 18}
-STEPS_UP = {"merge": 5, "set_index": 6, "groupby_lag_transform": 6}
+STEPS_UP = {"merge": 4, "set_index": 6, "groupby_lag_transform": 6}
 HELD_FILES = {"merge": 23, "set_index": 16, "groupby_lag_transform": 19}
 HELD_STEPS_UP = {"merge": 9, "set_index": 6, "groupby_lag_transform": 6}
 

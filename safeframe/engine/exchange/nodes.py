@@ -23,7 +23,6 @@ import pandas as pd
 from dask.task_spec import Alias, List, Task, TaskRef
 from distributed import Future
 
-from safeframe import options
 from safeframe._dask.expressions import Blockwise, FromGraph
 from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import layer_of, lowered
@@ -32,6 +31,7 @@ from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.names import recipe_of, seal_key, step_name
+from safeframe.engine.planned.cells import rows_nbytes
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.facts.layout import StageTasks
 from safeframe.kernels.routing.coarse import CoarseRouter
@@ -200,7 +200,7 @@ class WholePart:
         if nbytes is None:
             yield frame
             return
-        rows = max(1, int(nbytes / max(1.0, _row_nbytes(frame))))
+        rows = max(1, int(nbytes * len(frame) / max(1, rows_nbytes(frame))))
         if rows >= len(frame):
             yield frame
             return
@@ -218,13 +218,6 @@ def _narrower(frame: pd.DataFrame, nbytes: int) -> Iterator[pd.DataFrame]:
     yield from _narrower(frame.iloc[half:], nbytes)
 
 
-def _row_nbytes(frame: pd.DataFrame) -> float:
-    """Return the bytes of a row of a frame in memory, about."""
-    nbytes = float(frame.memory_usage(index=False).sum()) / max(1, len(frame))
-    objects = sum(map(pd.api.types.is_object_dtype, frame.dtypes))
-    return nbytes + options.VARIABLE_NBYTES * objects
-
-
 def stage_parts(
     parts: PartitionTasks[SlicedPart],
     columns: StagedColumns,
@@ -234,11 +227,11 @@ def stage_parts(
 ) -> list[StagedFile]:
     """Make partitions one after the other, slice by slice, and stage them."""
     reading = planned_reading(directory, by_columns=tasks.by_columns)
-    slices = _given_once(parts, tasks.slice_nbytes, reading)
+    slices = given_once(parts, tasks.slice_nbytes, reading)
     return stage_files(slices, columns, router, directory, tasks.held_nbytes)
 
 
-def _given_once(
+def given_once(
     parts: Iterable[SlicedPart], nbytes: int | None, reading: Reading
 ) -> Iterator[Callable[[], pd.DataFrame]]:
     """Return functions that each give a slice, to be called before the next one is asked for."""

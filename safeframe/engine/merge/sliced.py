@@ -23,7 +23,7 @@ from safeframe._dask.steps import Step
 from safeframe.engine.exchange.nodes import WholePart, parts_in_tasks
 from safeframe.engine.merge.broadcast_nodes import ProbeFacts, probe_and_build
 from safeframe.engine.merge.broadcast_tasks import joined_with
-from safeframe.engine.planned.cells import CellMaker, PartitionLimit
+from safeframe.engine.planned.cells import CellMaker, PartitionLimit, rows_nbytes
 from safeframe.engine.planned.rows import PartRows, check_rows
 from safeframe.engine.task import use_worker
 from safeframe.facts.merge import SlicedMerge
@@ -147,7 +147,7 @@ class SlicedRows:
         waiting_nbytes = 0
         empty = True
         for made in self._joined():
-            nbytes = _nbytes(made)
+            nbytes = rows_nbytes(made)
             if waiting and waiting_nbytes + nbytes > self.way.slice_nbytes:
                 yield _one_frame(waiting), waiting_nbytes
                 waiting_nbytes, empty = 0, False
@@ -183,10 +183,6 @@ def _widest_key_nbytes(build: pd.DataFrame, spec: JoinSpec, build_side: str) -> 
     codes, _ = encode_keys([build[name] for name in side.on], side.schema)
     _, keys = np.unique(codes, return_inverse=True)
     return float(np.bincount(keys, each_row_nbytes(build, varying, fixed)).max())
-
-
-def _nbytes(frame: pd.DataFrame) -> int:
-    return int(frame.memory_usage(index=False, deep=True).sum())
 
 
 def _one_frame(waiting: list[pd.DataFrame]) -> pd.DataFrame:

@@ -22,10 +22,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from safeframe import options
 from safeframe.engine.parquet.encodings import file_options
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
-from safeframe.engine.planned.cells import PickedRows, RowsToMake
+from safeframe.engine.planned.cells import PickedRows, RowsToMake, rows_nbytes
 from safeframe.errors import (
     SchemaMismatchError,
     StagingError,
@@ -65,7 +64,7 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
     Memory: the partition, and one row group in Arrow and encoded.
     """
     frame = _promised(frame, target)
-    nbytes = _nbytes(frame)
+    nbytes = rows_nbytes(frame)
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, nbytes / max(len(frame), 1))
     if target.schema is None and len(frame) > group_rows:
         target = replace(target, schema=_own_schema(frame, target))
@@ -99,7 +98,7 @@ def write_cell(rows: RowsToMake, target: ParquetTarget, number: int) -> WrittenF
     first = next(stretches)
     if len(first) == rows.n_rows:
         return write_file(first, target, number)
-    nbytes = int(first.memory_usage().sum() / max(1, len(first)) * (rows.n_rows or len(first)))
+    nbytes = int(rows_nbytes(first) / max(1, len(first)) * (rows.n_rows or len(first)))
     # By iterators that let go of a stretch before they ask for the next one.
     made = itertools.chain(iter([first]), stretches)
     del first
@@ -197,19 +196,6 @@ def _own_schema(frame: pd.DataFrame, target: Dataset) -> pa.Schema:
         return pa.Schema.from_pandas(frame, preserve_index=target.write_index).remove_metadata()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise conversion_error(error, target) from error
-
-
-def _nbytes(frame: pd.DataFrame) -> int:
-    """Return the bytes of a partition, objects by some of them."""
-    nbytes = int(frame.memory_usage().sum())
-    objects = frame.dtypes.to_numpy() == np.dtype(object)
-    if not objects.any():
-        return nbytes
-    head = frame.iloc[
-        : len(frame) : max(1, len(frame) // options.ROW_GROUP_WIDTH_ROWS), np.flatnonzero(objects)
-    ]
-    deep = head.memory_usage(index=False, deep=True).sum() - head.memory_usage(index=False).sum()
-    return nbytes + int(deep * len(frame) / max(len(head), 1))
 
 
 def arrow_table(frame: pd.DataFrame, target: Dataset) -> pa.Table:

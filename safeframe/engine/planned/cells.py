@@ -50,6 +50,12 @@ _LONGER_VALUES = (
 )
 
 
+def rows_nbytes(frame: pd.DataFrame) -> int:
+    """Return the bytes of a frame's rows: strings and objects deep, and the index unless that is a range."""
+    with_index = not isinstance(frame.index, pd.RangeIndex)
+    return int(frame.memory_usage(index=with_index, deep=True).sum())
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionLimit:
     """What a plan promises of each output partition."""
@@ -316,7 +322,7 @@ class CellRows:
             self.n_rows * number // options.STRETCH_SAMPLES for number in range(options.STRETCH_SAMPLES)
         ]
         samples = [self._stretch(start, rows)[0] for start in starts]
-        nbytes = sum(int(sample.memory_usage(deep=True).sum()) for sample in samples)
+        nbytes = sum(map(rows_nbytes, samples))
         return nbytes / max(sum(map(len, samples)), 1)
 
     def _stretch(self, lo: int, rows: int) -> tuple[pd.DataFrame, int]:
