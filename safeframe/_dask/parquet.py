@@ -3,7 +3,7 @@
 Covers: the files of an expression; reader, parts and rows of a frame that is
 nothing but a parquet source; the same reader on tables that are here already.
 What a task reads, to be read in slices, is in ``parquet_tasks``.
-Does not cover: which rows are read at a time (``sizing.parquet.slices``).
+Does not cover: which rows are read at a time (``sizing.parquet.stream``).
 
 The public API makes frames of files, and of a frame it tells neither its files nor
 what makes a partition. A table of Arrow becomes a frame with the columns, the index

@@ -37,7 +37,7 @@ from dask.task_spec import List, Task
 
 from safeframe._dask.parquet import is_one_file, part_groups, reader_of_tables
 
-__all__ = ["FileRows", "TablePart", "TableParts", "is_parquet_read", "parquet_task_parts"]
+__all__ = ["FileRows", "RowGroups", "TablePart", "TableParts", "is_parquet_read", "parquet_task_parts"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -232,7 +232,7 @@ def _engine_part(read: Any, piece: dict[str, Any]) -> TablePart:
     return TablePart(
         open=_OpenPath(read.fs, piece["piece"][0]),
         path=piece["piece"][0],
-        row_groups=_Groups(part_groups(piece)),
+        row_groups=RowGroups(part_groups(piece)),
         frame=_EngineFrame(read, piece),
     )
 
@@ -247,7 +247,9 @@ class _OpenPath:
 
 
 @dataclass(frozen=True, slots=True)
-class _Groups:
+class RowGroups:
+    """Some row groups of a file; None for all."""
+
     chosen: tuple[int, ...] | None
 
     def __call__(self) -> Sequence[int] | None:

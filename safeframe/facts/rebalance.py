@@ -147,7 +147,7 @@ class RebalanceFacts:
     own_tasks: bool
     """Whether each input partition is made by a task that needs no other (a file to read)."""
     in_slices: bool
-    """Whether an input partition can be read in slices (parquet without filters)."""
+    """Whether an input partition can be read in slices (of parquet files, with steps that look at a row alone)."""
     source: FrameSource = field(default_factory=FrameSource)
     """What makes its partitions."""
     unstageable: str

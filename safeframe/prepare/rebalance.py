@@ -28,7 +28,6 @@ from safeframe.prepare.sort.resizing import resized
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.objects import unwritable_columns
 from safeframe.sizing.frames import frame_source
-from safeframe.sizing.parquet.slices import SlicedParquet, sliced_parquet
 from safeframe.sizing.partitions.sizes import measure_partitions
 
 _RECIPE = "rebalance_partitions"
@@ -42,8 +41,6 @@ class PlannedRebalance:
 
     frame: dd.DataFrame
     plan: Plan
-    source: SlicedParquet | None
-    """What reads its partitions in slices; None where they cannot be read so."""
 
 
 def refuse_dask_arguments(divisions: Any, freq: Any, *, force: bool) -> None:
@@ -82,11 +79,11 @@ def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
-    source = sliced_parquet(frame)
+    source = frame_source(frame)
     divisions = tuple(frame.divisions) if frame.known_divisions else None
     sizes = measure_partitions(
         frame,
-        source=source,
+        in_slices=not source.whole,
         partition_nbytes=partition_nbytes
         if partition_nbytes is not None or given.npartitions is not None
         else default_partition_nbytes(max(budget.task_nbytes, 0), _INDEX_NBYTES),
@@ -102,11 +99,11 @@ def plan_sizes(ddf: Any, given: PartitionOptions) -> PlannedRebalance:
         strategy=given.strategy,
         divisions=divisions,
         own_tasks=stands_alone(frame.expr),
-        in_slices=source is not None,
-        source=frame_source(frame),
+        in_slices=not source.whole,
+        source=source,
         unstageable=_unstageable(frame, sizes.rows),
     )
-    return PlannedRebalance(frame=frame, plan=replace(plan_rebalance(facts), sources=sources), source=source)
+    return PlannedRebalance(frame=frame, plan=replace(plan_rebalance(facts), sources=sources))
 
 
 def _bound_nbytes(given: PartitionOptions) -> int | None:

@@ -120,7 +120,7 @@ def rebalance_partitions(
     plan = planned.plan
     if plan.staging_directory is not None:
         check_staging(plan.staging_directory)
-    return cast("dd.DataFrame", new_collection(SafeRebalance(planned.frame, plan, planned.source)))
+    return cast("dd.DataFrame", new_collection(SafeRebalance(planned.frame, plan)))
 
 
 def plan_rebalance(

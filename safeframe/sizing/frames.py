@@ -21,7 +21,7 @@ import pandas as pd
 
 from safeframe import options
 from safeframe._dask.expressions import Elemwise, Filter, FromPandas, Literal
-from safeframe._dask.parquet import is_parquet, local_files_read
+from safeframe._dask.parquet import is_parquet, local_files_read, source_rows
 from safeframe._dask.trees import fingerprint, lowered
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile, FrameSource
@@ -157,6 +157,14 @@ def count_partition_rows(ddf: dd.DataFrame) -> Counts:
         "counting rows", each_partition(ddf[narrowest], _rows, np.concatenate, step="count-rows")
     )
     return np.concatenate(counted)
+
+
+def footer_rows(ddf: dd.DataFrame) -> Counts | None:
+    """Return the rows of each partition by parquet footers alone, or None where those do not tell."""
+    lengths = source_rows(ddf)
+    if not lengths or len(lengths) != ddf.npartitions:
+        return None
+    return np.array(lengths, np.int64)
 
 
 def _rows(frame: pd.DataFrame) -> Counts:

@@ -9,7 +9,6 @@ import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from distributed import wait
@@ -18,7 +17,7 @@ import safeframe
 from safeframe import options
 from safeframe.engine.rebalance.nodes import GatheredPieces, JoinedPieces
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
-from safeframe.sizing.parquet.slices import sliced_parquet
+from safeframe.sizing.partitions.slices import sliced_parts
 from tests.expressions import nodes_of
 
 
@@ -143,27 +142,34 @@ def test_slices_are_what_dask_reads(tmp_path, monkeypatch, name, group, backend)
     with dask.config.set(scheduler="sync"):
         source = dd.read_parquet(tmp_path / "one.parquet", split_row_groups=False, **extra)
         assert source.npartitions == 1
-        found = sliced_parquet(source)
-        assert found is not None
-        frames = [frame for reader in found.split(0) for frame in reader.frames(5_000)]
+        (part,) = sliced_parts(source)
+        frames = list(part.slices(5_000))
         assert len(frames) > 2
         expected = source.compute()
         pd.testing.assert_frame_equal(dd.dispatch.concat(frames), expected, check_categorical=False)
         column = list(source.columns)[:1]
-        narrow = dd.dispatch.concat(list(found.projected(column).readers()[0].frames(5_000)))
+        (part,) = sliced_parts(source[column])
+        narrow = dd.dispatch.concat(list(part.slices(5_000)))
         pd.testing.assert_frame_equal(narrow, source[column].compute(), check_categorical=False)
 
 
-@pytest.mark.parametrize("name", sorted(FRAMES))
-def test_a_partition_above_the_budget_passes_in_slices(tmp_path, monkeypatch, name):
+@pytest.fixture
+def _no_task_holds_a_partition(monkeypatch):
+    """Plans as for partitions that are larger than a task may be."""
     monkeypatch.setattr(options, "SLICE_NBYTES", 5_000)
     monkeypatch.setattr(options, "SLICE_READ_NBYTES", 1_000)
+    monkeypatch.setattr(
+        "safeframe.planning.rebalance.plan._read_in_slices",
+        lambda facts: np.full(len(facts.sizes.rows), facts.in_slices),
+    )
+
+
+@pytest.mark.usefixtures("_no_task_holds_a_partition")
+@pytest.mark.parametrize("name", sorted(FRAMES))
+def test_a_partition_above_the_budget_passes_in_slices(tmp_path, name):
     FRAMES[name].to_parquet(tmp_path / "one.parquet", row_group_size=1300)
     with dask.config.set(scheduler="sync"):
         source = dd.read_parquet(tmp_path / "one.parquet", split_row_groups=False)
-        monkeypatch.setattr(
-            "safeframe.planning.rebalance.plan._read_in_slices", lambda facts: np.ones(1, bool)
-        )
         result = rebalance_partitions(
             source, partition_size="20KiB", strategy="staged", staging=str(tmp_path / "staging")
         )
@@ -175,31 +181,59 @@ def test_a_partition_above_the_budget_passes_in_slices(tmp_path, monkeypatch, na
         )
 
 
-def test_what_is_not_plain_parquet_is_not_read_in_slices(tmp_path):
-    FRAMES["plain"].to_parquet(tmp_path / "one.parquet")
-    source = dd.read_parquet(tmp_path / "one.parquet")
-    assert sliced_parquet(source) is not None
-    assert sliced_parquet(source[["b"]]).meta.columns.tolist() == ["b"]
-    assert sliced_parquet(source[source.a > 3]) is None
-    assert sliced_parquet(dd.read_parquet(tmp_path / "one.parquet", filters=[("a", ">", 3)])) is None
-    assert sliced_parquet(source.assign(c=1)) is None
-    assert sliced_parquet(dd.read_parquet(tmp_path / "one.parquet", filesystem="arrow")) is None
-    assert sliced_parquet(dd.from_pandas(FRAMES["plain"], npartitions=2)) is None
-    for part in ("x", "y"):
-        (tmp_path / "hive" / f"p={part}").mkdir(parents=True)
-        FRAMES["plain"].to_parquet(tmp_path / "hive" / f"p={part}" / "one.parquet")
-    hive = dd.read_parquet(tmp_path / "hive")
-    assert sliced_parquet(hive) is None
+@pytest.mark.usefixtures("_no_task_holds_a_partition")
+@pytest.mark.parametrize("start", [0, 700])
+def test_row_numbers_of_files_stay_in_slices(tmp_path, start):
+    """pandas writes the range that a frame's index is, wherever it begins."""
+    for number in range(2):
+        frame = FRAMES["strings"].copy()
+        frame.index = pd.RangeIndex(start + 5000 * number, start + 5000 * (number + 1))
+        frame.to_parquet(tmp_path / f"{number}.parquet", row_group_size=1300)
     with dask.config.set(scheduler="sync"):
-        pd.testing.assert_frame_equal(
-            rebalance_partitions(hive, npartitions=3).compute(), hive.compute(), check_categorical=False
+        source = dd.read_parquet(tmp_path, split_row_groups=False)
+        result = rebalance_partitions(
+            source, partition_size="20KiB", strategy="staged", staging=str(tmp_path / "staging")
         )
+        assert result.expr.run.way.in_slices == (0, 1)
+        pd.testing.assert_frame_equal(result.compute(), source.compute())
 
 
-def test_several_row_groups_read_as_one_partition(tmp_path):
-    pq.write_table(pa.table({"a": np.arange(10_000)}), tmp_path / "one.parquet", row_group_size=1000)
-    source = dd.read_parquet(tmp_path / "one.parquet", split_row_groups=3)
-    found = sliced_parquet(source)
-    assert found is not None
-    assert found.rows.tolist() == [len(part) for part in dask.compute(*source.to_delayed(), scheduler="sync")]
-    assert [reader.rows for reader in found.split(1)] == [1000] * 3
+def _filtered(path):
+    source = dd.read_parquet(path)
+    return source[source.a > 1234]
+
+
+SLICED = {
+    "filtered": _filtered,
+    "filtered as it is read": lambda path: dd.read_parquet(path, filters=[("a", ">", 1234)]),
+    "assigned": lambda path: dd.read_parquet(path).assign(c=1),
+    "pyarrow's file systems": lambda path: dd.read_parquet(path, filesystem="arrow"),
+    "several row groups": lambda path: dd.read_parquet(path, split_row_groups=2),
+}
+
+
+@pytest.mark.usefixtures("_no_task_holds_a_partition")
+@pytest.mark.parametrize("frame", ["plain", "strings"])
+@pytest.mark.parametrize("name", sorted(SLICED))
+def test_steps_that_look_at_a_row_are_taken_slice_by_slice(tmp_path, name, frame):
+    FRAMES[frame].to_parquet(tmp_path / "one.parquet", row_group_size=1300)
+    with dask.config.set(scheduler="sync"):
+        source = SLICED[name](tmp_path / "one.parquet")
+        result = rebalance_partitions(
+            source, partition_size="20KiB", strategy="staged", staging=str(tmp_path / "staging")
+        )
+        assert result.expr.run.way.in_slices == tuple(range(source.npartitions))
+        pd.testing.assert_frame_equal(result.compute(), source.compute())
+
+
+@pytest.mark.usefixtures("_no_task_holds_a_partition")
+def test_what_needs_its_partition_is_not_read_in_slices(tmp_path):
+    FRAMES["plain"].to_parquet(tmp_path / "one.parquet")
+    source = dd.read_parquet(tmp_path / "one.parquet").map_partitions(lambda part: part)
+    with dask.config.set(scheduler="sync"):
+        for frame in (source, dd.from_pandas(FRAMES["plain"], npartitions=2)):
+            result = rebalance_partitions(
+                frame, npartitions=3, strategy="staged", staging=str(tmp_path / "staging")
+            )
+            assert result.expr.run.way.in_slices == ()
+            pd.testing.assert_frame_equal(result.compute(), frame.compute())

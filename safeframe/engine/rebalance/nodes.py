@@ -48,7 +48,7 @@ from safeframe.facts.rebalance import (
 )
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.cuts import RowCuts, pieces_of
-from safeframe.sizing.parquet.slices import SlicedParquet
+from safeframe.sizing.partitions.slices import SlicedFrame, SlicedPart, sliced_frame
 from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
 
 
@@ -60,11 +60,11 @@ def stands_alone(expr: Any) -> bool:
 class SafeRebalance(PlannedFrame):
     """A frame that a plan cuts into other partitions.
 
-    Operands: the frame, the plan, and the parquet source of partitions that are read in slices.
+    Operands: the frame and the plan.
     """
 
     _words = "rebalance"
-    _parameters = ["frame", "plan", "source"]
+    _parameters = ["frame", "plan"]
 
     @property
     def run(self) -> RebalanceRun:
@@ -99,11 +99,9 @@ class SafeRebalance(PlannedFrame):
             case StagedPartitions():
                 spec = FrameSpec(meta=frame._meta, with_index=True)
                 directory = start_run(way.directory, self._name)
-                source = None if self.source is None else self.source.projected(list(frame._meta.columns))
+                sliced = _Slicing(frame, way.in_slices, self._name)
                 made = None if own is not None else frame
-                staged = StagedRows(
-                    made, own, source, way.in_slices, way.by_columns, cutting, spec, directory
-                )
+                staged = StagedRows(made, own, sliced, way.by_columns, cutting, spec, directory)
                 sealed = Seal(self._name, seal_rows, (spec, cutting.cuts, limit), staged)
                 return ExchangeCells(sealed, rebalanced_partition, frame._meta, layout.divisions, self._name)
             case _:
@@ -119,6 +117,20 @@ class _Tasks:
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         return "safeframe-tasks", self.token
+
+
+class _Slicing:
+    """The input partitions that are read in slices, out of dask's sight."""
+
+    def __init__(self, frame: Any, numbers: Sequence[int], token: str) -> None:
+        sliced = sliced_frame(frame) if numbers else ""
+        self.parts: dict[int, SlicedPart | None] = {}
+        if isinstance(sliced, SlicedFrame):
+            self.parts = {number: sliced.part(number) for number in numbers}
+        self.token = token
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "safeframe-slices", self.token
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,34 +224,23 @@ class StagedRows(Step):
     """Write each input partition to files, by output partition: whole, or slice by slice."""
 
     _words = "rebalance-stage"
-    _parameters = ["frame", "tasks", "source", "in_slices", "by_columns", "cutting", "spec", "directory"]
+    _parameters = ["frame", "tasks", "sliced", "by_columns", "cutting", "spec", "directory"]
     _meta = pd.Series([], dtype=object)
 
     @functools.cached_property
     def _work(self) -> list[tuple[Any, ...]]:
         """Function and arguments of each task, except the directory."""
         work: list[tuple[Any, ...]] = []
-        in_slices = set(self.in_slices)
-        source: SlicedParquet | None = self.source
         bounds, cuts = self.cutting.bounds, self.cutting.cuts
         for number in range(len(bounds) - 1):
             first, rows = int(bounds[number]), int(bounds[number + 1] - bounds[number])
-            if number in in_slices and source is not None:
-                work.extend(
-                    (
-                        stage_slices,
-                        reader,
-                        number,
-                        self.spec,
-                        RowCuts.of(cuts, first + reader.first, reader.rows),
-                        self.by_columns,
-                    )
-                    for reader in source.split(number)
-                )
+            piece, router = PartitionSlice(number, rows, 0, rows), RowCuts.of(cuts, first, rows)
+            sliced = self.sliced.parts.get(number)
+            if sliced is not None:
+                work.append((stage_slices, sliced, piece, self.spec, router, self.by_columns))
                 continue
             part = TaskRef((self.frame._name, number)) if self.tasks is None else self.tasks.parts[number]
-            piece = PartitionSlice(number, rows, 0, rows)
-            work.append((stage_rows, part, piece, self.spec, RowCuts.of(cuts, first, rows)))
+            work.append((stage_rows, part, piece, self.spec, router))
         return work
 
     def _divisions(self) -> Any:

@@ -9,8 +9,9 @@ and raises where it meets others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ import pandas as pd
 from safeframe import options
 from safeframe._dask.expressions import strip_unknown_categories
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
-from safeframe.engine.exchange.stage import stage_group
+from safeframe.engine.exchange.nodes import given_once
+from safeframe.engine.exchange.stage import stage_files, stage_group
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.task import conserved, use_worker
@@ -29,13 +31,18 @@ from safeframe.kernels.columns.categories import with_promised_categories, with_
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.columns.taking import in_arrow
 from safeframe.kernels.cuts import RowCuts
-from safeframe.sizing.parquet.column_sets import Reading
-from safeframe.sizing.parquet.slices import PartReader
+from safeframe.sizing.parquet.column_sets import planned_reading
+from safeframe.sizing.partitions.slices import SlicedPart
 from safeframe.sizing.partitions.tasks import PartitionTask
-from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_count
 
 Ints = npt.NDArray[np.int64]
+
+_OTHER_ROWS = (
+    "The input returns different rows each time it is computed: persist it, or write it to parquet, before you "
+    "rebalance it."
+)
+_OTHER_FILES = "Files were written again in between: make the collection again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +138,10 @@ def _as_planned(frame: pd.DataFrame, piece: PartitionSlice) -> None:
         raise _changed(piece.number, piece.rows, len(frame))
 
 
-def _changed(number: int, planned: int, found: int) -> RowConservationError:
+def _changed(number: int, planned: int, found: int, hint: str = _OTHER_ROWS) -> RowConservationError:
     msg = (
         f"Partition {number} of the input had {format_count(planned)} rows when the plan was made, and has "
         f"{format_count(found)} now."
-    )
-    hint = (
-        "The input returns different rows each time it is computed: persist it, or write it to parquet, before you "
-        "rebalance it."
     )
     return RowConservationError(msg, hint=hint, rows_in=found, rows_out=planned)
 
@@ -178,26 +181,34 @@ def stage_rows(
 
 
 def stage_slices(
-    reader: PartReader, number: int, spec: FrameSpec, router: RowCuts, by_columns: bool, directory: str
+    part: SlicedPart,
+    piece: PartitionSlice,
+    spec: FrameSpec,
+    router: RowCuts,
+    by_columns: bool,
+    directory: str,
 ) -> list[StagedFile]:
-    """Stage a row group slice by slice; one file for each slice.
+    """Stage one partition slice by slice.
 
     Notes
     -----
-    Memory: one slice, as in staging a partition of its size.
+    Memory: one slice, as in staging a partition of its size, and one that waits to be written.
     """
-    staged: list[StagedFile] = []
-    first = router.first
-    reading = Reading(by_columns=by_columns, directory=None if is_remote(directory) else directory)
-    frames = reader.frames(options.SLICE_NBYTES, reading)
-    while first < router.first + reader.rows:
-        slice_cuts = replace(router, first=first)
-        # Taken by the stage task itself, so that nothing else holds the slice.
-        staged.append(stage_group([lambda: next(frames)], spec, slice_cuts, directory))
-        first += staged[-1].rows_in
-    found = sum(file.rows_in for file in staged)
-    if found != reader.rows:
-        raise _changed(number, reader.rows, found)
+    slices = given_once([part], options.SLICE_NBYTES, planned_reading(directory, by_columns=by_columns))
+    rows = 0
+
+    def as_planned(give: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        nonlocal rows
+        frame = give()
+        rows += len(frame)
+        if rows > piece.rows:
+            raise _changed(piece.number, piece.rows, rows + sum(len(more()) for more in slices), _OTHER_FILES)
+        return frame
+
+    made = (functools.partial(as_planned, give) for give in slices)
+    staged = stage_files(made, spec, router, directory, options.SLICE_NBYTES)
+    if rows != piece.rows:
+        raise _changed(piece.number, piece.rows, rows, _OTHER_FILES)
     return staged
 
 

@@ -28,9 +28,8 @@ from safeframe.prepare.merge.keys import KeyedSides
 from safeframe.prepare.merge.sizes import JoinSizes, result_row_width
 from safeframe.sizing.cluster import on_one_host
 from safeframe.sizing.columns.integers import footer_ranges
-from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.frames import footer_rows, profile_frame
 from safeframe.sizing.keys.table import Presence, count_unmatched, look_at_keys
-from safeframe.sizing.parquet.slices import footer_rows
 from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_count
 

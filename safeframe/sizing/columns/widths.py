@@ -25,11 +25,11 @@ from safeframe._dask.parquet import ParquetSource, parquet_source, part_groups
 from safeframe.facts.estimate import Width
 from safeframe.facts.keys import Counts
 from safeframe.progress.tasks import computed, named_tasks
+from safeframe.sizing.columns.fixed_widths import narrowest_column
 from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.parquet.decoded import DecodedSizes, Part, decoded_sizes
-from safeframe.sizing.parquet.slices import PartReader
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
-from safeframe.sizing.partitions.tasks import each_partition, joined_lists
+from safeframe.sizing.partitions.tasks import PartitionTasks, each_partition, joined_lists
 
 INDEX = "__index__"
 """The index, among the names of columns."""
@@ -112,7 +112,7 @@ def sampled_widths(
         return {
             name: seen.interval() for name, seen in _of_partitions(ddf, names, wanted, partition_rows).items()
         }
-    return {name: seen.interval() for name, seen in _of_files(ddf, source, wanted, full).items()}
+    return {name: seen.interval() for name, seen in _of_files(ddf, source, wanted, partition_rows).items()}
 
 
 # Partitions ------------------------------------------------------------------
@@ -176,8 +176,9 @@ def _nbytes(frame: pd.DataFrame) -> list[dict[Any, float]]:
 
 
 def _of_files(
-    ddf: dd.DataFrame, source: ParquetSource, wanted: Sequence[Any], full: npt.NDArray[np.int64]
+    ddf: dd.DataFrame, source: ParquetSource, wanted: Sequence[Any], partition_rows: Counts
 ) -> dict[Any, _Seen]:
+    full = np.flatnonzero(partition_rows)
     parts: list[tuple[int, Part]] = [
         (number, (source.parts[number]["piece"][0], part_groups(source.parts[number])))
         for number in _evenly_chosen(full, 0.0, options.WIDTH_FOOTERS).tolist()
@@ -202,7 +203,10 @@ def _of_files(
     others = [name for name in wanted if name not in found]
     if others:
         at_least = {name: sizes.at_least[some, at] for at, name in enumerate(wanted)}
-        for name, (rows, widths) in _of_slices(source, sizes, others, full).items():
+        sliced = sliced_parts(ddf[_columns(ddf, others)])
+        if sliced is None:  # read with options of its own
+            return found | _of_partitions(ddf, _columns(ddf, others), others, partition_rows)
+        for name, (rows, widths) in _of_slices(sliced, sizes, others).items():
             # Where more is there than what was seen is wide, it is counted too.
             lower = at_least[name] / sizes.rows[some]
             longer = lower > widths.max(initial=0.0)
@@ -213,39 +217,40 @@ def _of_files(
     return found
 
 
+def _columns(ddf: dd.DataFrame, names: Sequence[Any]) -> list[Any]:
+    """Return which columns are read for those that are asked for: of an index alone, one that goes with it."""
+    return [name for name in names if name != INDEX] or [narrowest_column(ddf._meta)]
+
+
 def _of_slices(
-    source: ParquetSource, sizes: DecodedSizes, names: Sequence[Any], full: npt.NDArray[np.int64]
+    parts: Sequence[ParquetPart], sizes: DecodedSizes, names: Sequence[Any]
 ) -> dict[Any, tuple[Floats, Floats]]:
     """Measure the first rows of row groups that are evenly spread."""
     groups = np.flatnonzero(sizes.rows > 0)
     chosen = groups[np.unique(np.linspace(0, len(groups) - 1, options.WIDTH_SLICES).astype(np.int64))]
-    read = source.read.project_columns([name for name in names if name != INDEX])
-    readers = [
+    looked_at = [
         (
-            PartReader(
-                read=read,
-                part=source.parts[int(sizes.partition[at])],
-                path=source.parts[int(sizes.partition[at])]["piece"][0],
-                row_groups=(int(sizes.group[at]),),
-                rows=int(sizes.rows[at]),
-                first=0,
-                row_nbytes=options.VARIABLE_NBYTES * len(names),
-            ),
+            parts[int(sizes.partition[at])].of_row_group(int(sizes.group[at])),
             float(sizes.rows[sizes.partition == sizes.partition[at]].sum()),
         )
         for at in chosen.tolist()
     ]
     step = options.FOOTERS_AT_ONCE
-    some = ((readers[at : at + step], tuple(names)) for at in range(0, len(readers), step))
+    some = (
+        (PartitionTasks(looked_at[at : at + step]), tuple(names)) for at in range(0, len(looked_at), step)
+    )
     looked = computed("sampling widths", named_tasks("sample-widths", _first_rows, some), late=True)
     rows, widths = (np.concatenate([one[i] for one in looked]) for i in range(2))
     return {name: (rows, widths[:, at]) for at, name in enumerate(names)}
 
 
-def _first_rows(readers: Sequence[tuple[PartReader, float]], names: Sequence[Any]) -> tuple[Floats, Floats]:
+def _first_rows(
+    groups: PartitionTasks[tuple[ParquetPart, float]], names: Sequence[Any]
+) -> tuple[Floats, Floats]:
+    """Measure the first rows of each row group, which comes with the rows of its partition."""
     rows, widths = [], []
-    for reader, partition_rows in readers:
-        frame = next(reader.frames(options.WIDTH_SLICE_NBYTES, Reading(first_rows=True)))
+    for group, partition_rows in groups:
+        frame = next(group.slices(options.WIDTH_SLICE_NBYTES, Reading(first_rows=True)))
         columns = [frame.index if name == INDEX else frame[name] for name in names]
         rows.append(float(len(frame)))
         widths.append([_row_nbytes(column, partition_rows) for column in columns])

@@ -6,8 +6,9 @@ over slices of parquet files; places between rows, or between index values.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,11 +19,11 @@ import pandas as pd
 from safeframe import options
 from safeframe.facts.keys import Counts
 from safeframe.facts.rebalance import PartitionSizes
-from safeframe.progress.tasks import computed, named_tasks
-from safeframe.sizing.columns.fixed_widths import fixed_nbytes
-from safeframe.sizing.parquet.slices import PartReader, SlicedParquet, footer_rows
-from safeframe.sizing.partitions.row_nbytes import FRAME_NBYTES, row_sizes
-from safeframe.sizing.partitions.tasks import each_partition, joined_lists
+from safeframe.progress.tasks import computed
+from safeframe.sizing.columns.fixed_widths import fixed_nbytes, narrowest_column
+from safeframe.sizing.frames import footer_rows
+from safeframe.sizing.partitions.row_nbytes import FRAME_NBYTES, RowSizes, row_sizes, varying_columns
+from safeframe.sizing.partitions.tasks import each_partition, each_slice, joined_lists
 
 _RANGE_NBYTES = 8
 """Bytes per row of an index that was a range in each partition, once it is joined."""
@@ -40,6 +41,13 @@ class _Wanted:
     """Places in a partition, about."""
     keyed: bool
     """Whether the frame is to be cut between index values."""
+
+    def places_in(self, nbytes: float) -> int:
+        """Return how many places rows of so many bytes have."""
+        by_nbytes = 0.0
+        if self.target_nbytes is not None:
+            by_nbytes = options.REBALANCE_FINENESS * nbytes / self.target_nbytes
+        return min(max(self.places, int(by_nbytes)), options.REBALANCE_MAX_PLACES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -65,7 +73,7 @@ class _PartSizes:
 def measure_partitions(
     ddf: dd.DataFrame,
     *,
-    source: SlicedParquet | None = None,
+    in_slices: bool = False,
     partition_nbytes: int | None,
     npartitions: int | None,
     keyed: bool,
@@ -76,8 +84,8 @@ def measure_partitions(
     ----------
     ddf
         The frame.
-    source
-        Its parquet source, where it can be read in slices.
+    in_slices
+        Whether its partitions are read in slices.
     partition_nbytes, npartitions
         How large, or how many, output partitions will be: it decides how
         close to each other the places are.
@@ -93,9 +101,9 @@ def measure_partitions(
     -----
     **Eager.** Nothing but footers is read where the source is plain parquet
     and all columns have a fixed width. Otherwise every partition is read once
-    (of parquet, the columns of variable width only, in slices).
+    (in slices where they can be, and then of the columns of variable width only).
 
-    **Memory.** A task holds one partition, or one slice of a parquet file, and
+    **Memory.** A task holds one partition, or one slice of it, and
     its rows' sizes: 16 bytes per row.
 
     Examples
@@ -108,21 +116,23 @@ def measure_partitions(
     meta = ddf._meta
     uniform = _uniform_nbytes(meta)
     if uniform is not None and not keyed:
-        rows = footer_rows(ddf) if source is None else source.rows
+        rows = footer_rows(ddf)
         if rows is not None:
             # An empty index of integers looks like a range, and ranges that are joined are none any more.
             return _uniform(rows, uniform + (_RANGE_NBYTES if isinstance(meta.index, pd.RangeIndex) else 0))
     count = options.REBALANCE_PLACES
     if npartitions is not None:
         count = max(count, min(options.REBALANCE_FINENESS * npartitions, 2**20 // max(1, ddf.npartitions)))
-    if keyed or source is None:
-        parts = _pass(ddf if uniform is None else ddf[[]], meta, partition_nbytes, count, keyed)
-    else:
-        parts = _slice_pass(source, meta, partition_nbytes, count)
-    fixed = _projected_away(meta) if uniform is not None else 0.0
-    if source is not None and not keyed:
-        fixed = _projected_away(meta, [name for name in meta.columns if name not in source.variable])
-    return _sizes_of_frame(parts, fixed)
+    names = list(meta.columns)
+    if in_slices and not keyed:
+        varying, _ = varying_columns(meta)
+        names = varying or [narrowest_column(meta)]
+    elif uniform is not None:
+        names = []
+    away = [name for name in meta.columns if name not in names]
+    parts = _pass(ddf[names] if away else ddf, partition_nbytes, count, keyed)
+    not_read = meta[away].reset_index(drop=True)
+    return _sizes_of_frame(parts, row_sizes(not_read, not_read))
 
 
 def _uniform_nbytes(meta: pd.DataFrame) -> float | None:
@@ -136,12 +146,6 @@ def _uniform_nbytes(meta: pd.DataFrame) -> float | None:
         return None
     widths = [fixed_nbytes(dtype) for dtype in dtypes]
     return None if None in widths else float(sum(width or 0.0 for width in widths))
-
-
-def _projected_away(meta: pd.DataFrame, names: Sequence[Any] | None = None) -> float:
-    """Return the bytes per row of columns of fixed width that the pass did not read."""
-    columns = list(meta.columns) if names is None else names
-    return float(sum(fixed_nbytes(meta[name].dtype) or 0.0 for name in columns))
 
 
 def _uniform(rows: Counts, row_nbytes: float) -> PartitionSizes:
@@ -162,54 +166,30 @@ def _uniform(rows: Counts, row_nbytes: float) -> PartitionSizes:
 # The pass --------------------------------------------------------------------
 
 
-def _pass(
-    ddf: dd.DataFrame, meta: pd.DataFrame, target: int | None, count: int, keyed: bool
-) -> list[_PartSizes]:
+def _pass(ddf: dd.DataFrame, target: int | None, count: int, keyed: bool) -> list[_PartSizes]:
     wanted = _Wanted(meta=ddf._meta, target_nbytes=target, places=count, keyed=keyed)
-    found: tuple[list[_PartSizes], ...] = computed(
-        "measuring rows",
-        each_partition(ddf, _look_at_partition, joined_lists, wanted, step="measure-rows"),
-    )
+    if keyed:  # an index value may have rows of several slices
+        looks = each_partition(ddf, _look_at, joined_lists, wanted, step="measure-rows")
+    else:
+        of_slices = functools.partial(_one_after_the_other, wanted=wanted)
+        looks = each_slice(ddf, _look_at, joined_lists, wanted, step="measure-rows", of_slices=of_slices)
+    found: tuple[list[_PartSizes], ...] = computed("measuring rows", looks)
     return joined_lists(list(found))
 
 
-def _slice_pass(
-    source: SlicedParquet, meta: pd.DataFrame, target: int | None, count: int
-) -> list[_PartSizes]:
-    narrow = source.projected(source.variable)
-    wanted = _Wanted(meta=meta[source.variable], target_nbytes=target, places=count, keyed=False)
-    looks = named_tasks("measure-rows", _look_at_slices, ((reader, wanted) for reader in narrow.readers()))
-    return list(computed("measuring rows", looks))
-
-
-def _look_at_partition(frame: pd.DataFrame, wanted: _Wanted) -> list[_PartSizes]:
-    return [_look_at(frame, wanted, wanted.places)]
-
-
-def _look_at_slices(reader: PartReader, wanted: _Wanted) -> _PartSizes:
-    parts = []
-    for frame in reader.frames(options.SLICE_NBYTES):
-        share = -(-wanted.places * len(frame) // max(1, reader.rows))
-        parts.append(_look_at(frame, wanted, share))
-        del frame
-    return _one_after_the_other(parts) if parts else _look_at(wanted.meta, wanted, 1)
-
-
-def _look_at(frame: pd.DataFrame, wanted: _Wanted, count: int) -> _PartSizes:
+def _look_at(frame: pd.DataFrame, wanted: _Wanted) -> list[_PartSizes]:
     sizes = row_sizes(frame, wanted.meta)
     n = len(frame)
     before: Counts | None = None
     if sizes.variable_nbytes is not None:
         before = np.concatenate([[0], np.cumsum(sizes.variable_nbytes)]).astype(np.int64)
-    if wanted.target_nbytes is not None:
-        nbytes = n * sizes.fixed_nbytes + (int(before[-1]) if before is not None else 0)
-        count = max(count, int(options.REBALANCE_FINENESS * nbytes / wanted.target_nbytes))
-    places = _cut_places(n, sizes.fixed_nbytes, before, min(count, options.REBALANCE_MAX_PLACES, max(1, n)))
+    nbytes = n * sizes.fixed_nbytes + (int(before[-1]) if before is not None else 0)
+    places = _cut_places(n, sizes.fixed_nbytes, before, min(wanted.places_in(nbytes), max(1, n)))
     keys: tuple[Any, ...] | None = None
     if wanted.keyed:
         places, keys = _keys(frame.index, places)
     index = frame.index
-    return _PartSizes(
+    part = _PartSizes(
         rows=n,
         fixed_nbytes=sizes.fixed_nbytes,
         places=places,
@@ -220,6 +200,7 @@ def _look_at(frame: pd.DataFrame, wanted: _Wanted, count: int) -> _PartSizes:
         category_nbytes=sizes.category_nbytes,
         index_range=(index.start, index.stop, index.step) if isinstance(index, pd.RangeIndex) else None,
     )
+    return [part]
 
 
 def _cut_places(n: int, fixed: float, before: Counts | None, count: int) -> Counts:
@@ -228,11 +209,15 @@ def _cut_places(n: int, fixed: float, before: Counts | None, count: int) -> Coun
         return np.zeros(1, np.int64)
     if before is None:
         return np.unique(np.arange(count, dtype=np.int64) * n // count)
-    nbytes = before + np.ceil(np.arange(n + 1) * fixed).astype(np.int64)
+    return _even_steps(before + np.ceil(np.arange(n + 1) * fixed).astype(np.int64), count)
+
+
+def _even_steps(nbytes: Counts, count: int) -> Counts:
+    """Choose among places, from the bytes before each and of all, so that about as many lie between two of those chosen."""
     at = np.searchsorted(nbytes, np.arange(count) * (int(nbytes[-1]) / count), side="left")
-    # A row larger than the step has places on both sides of it.
+    # What is larger than the step has places on both sides of it.
     both = np.unique(np.concatenate([[0], at - 1, at]))
-    return both[(both >= 0) & (both < n)]
+    return both[(both >= 0) & (both < len(nbytes) - 1)]
 
 
 def _keys(index: pd.Index[Any], places: Counts) -> tuple[Counts, tuple[Any, ...]]:
@@ -250,8 +235,9 @@ def _keys(index: pd.Index[Any], places: Counts) -> tuple[Counts, tuple[Any, ...]
     return both, tuple(found.get(place) for place in both.tolist())
 
 
-def _one_after_the_other(parts: Sequence[_PartSizes]) -> _PartSizes:
-    """Join what was learnt of a partition's slices."""
+def _one_after_the_other(slices: list[list[_PartSizes]], wanted: _Wanted) -> list[_PartSizes]:
+    """Join what was learnt of a partition's slices, and leave as many places as one slice of all would have."""
+    parts = _same_index(joined_lists(slices))
     rows = np.cumsum([0, *(part.rows for part in parts)])
     variable: Counts | None = None
     if parts[0].variable_nbytes is not None:
@@ -260,26 +246,50 @@ def _one_after_the_other(parts: Sequence[_PartSizes]) -> _PartSizes:
         variable = np.concatenate(
             [*(part[:-1] + start for part, start in zip(known, nbytes[:-1], strict=True)), nbytes[-1:]]
         )
-    return _PartSizes(
+    fixed = max(part.fixed_nbytes for part in parts)
+    places = np.concatenate([part.places + start for part, start in zip(parts, rows[:-1], strict=True)])
+    nbytes = np.ceil(np.append(places, rows[-1]) * fixed).astype(np.int64)
+    nbytes += 0 if variable is None else variable
+    chosen = _even_steps(nbytes, wanted.places_in(float(nbytes[-1])))
+    joined = _PartSizes(
         rows=int(rows[-1]),
-        fixed_nbytes=max(part.fixed_nbytes for part in parts),
-        places=np.concatenate([part.places + start for part, start in zip(parts, rows[:-1], strict=True)]),
-        variable_nbytes=variable,
+        fixed_nbytes=fixed,
+        places=places[chosen],
+        variable_nbytes=None if variable is None else variable[np.append(chosen, len(places))],
         keys=None,
         frame_nbytes=max(part.frame_nbytes for part in parts),
         padding_nbytes=sum(part.padding_nbytes for part in parts),
         category_nbytes=max(part.category_nbytes for part in parts),
-        index_range=parts[0].index_range and (0, int(rows[-1]), 1),
+        index_range=None
+        if parts[0].index_range is None or parts[-1].index_range is None
+        else (parts[0].index_range[0], parts[-1].index_range[1], parts[0].index_range[2]),
     )
+    return [joined]
 
 
-def _sizes_of_frame(parts: Sequence[_PartSizes], more_nbytes: float) -> PartitionSizes:
-    """Number rows and bytes through the whole frame."""
+def _same_index(parts: list[_PartSizes]) -> list[_PartSizes]:
+    """Count an index that is a range in some slices only, or one that does not go on, as the values that it is once joined."""
+    parts = [part for part in parts if part.rows] or parts[:1]
+    ranges = [part.index_range for part in parts if part.index_range is not None]
+    if len(ranges) == len(parts) and all(
+        before[1:] == (after[0], after[2]) for before, after in pairwise(ranges)
+    ):
+        return parts
+    return [
+        part
+        if part.index_range is None
+        else replace(part, fixed_nbytes=part.fixed_nbytes + _RANGE_NBYTES, index_range=None)
+        for part in parts
+    ]
+
+
+def _sizes_of_frame(parts: Sequence[_PartSizes], away: RowSizes) -> PartitionSizes:
+    """Number rows and bytes through the whole frame; ``away`` are those of columns that were not read."""
     range_nbytes = 0 if _one_range([part.index_range for part in parts if part.rows]) else _RANGE_NBYTES
-    row_nbytes = more_nbytes + max(
+    row_nbytes = away.fixed_nbytes + max(
         part.fixed_nbytes + (0 if part.index_range is None else range_nbytes) for part in parts
     )
-    piece = max(part.padding_nbytes + part.category_nbytes for part in parts)
+    piece = away.padding_nbytes + max(part.padding_nbytes + part.category_nbytes for part in parts)
     rows = np.array([part.rows for part in parts], np.int64)
     bounds = np.concatenate([[0], np.cumsum(rows)])
     variable = [part.variable_nbytes for part in parts]

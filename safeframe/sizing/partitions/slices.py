@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import dask.dataframe as dd
@@ -32,7 +32,7 @@ from safeframe._dask.expressions import (
     row_filters,
     row_steps,
 )
-from safeframe._dask.parquet_tasks import TableParts, is_parquet_read, parquet_task_parts
+from safeframe._dask.parquet_tasks import RowGroups, TableParts, is_parquet_read, parquet_task_parts
 from safeframe._dask.trees import graph_of, lowered, task_of
 from safeframe.kernels.columns.categories import UNKNOWN
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
@@ -79,6 +79,12 @@ class ParquetPart:
                 if len(made):
                     yield made
                 del made
+
+    def of_row_group(self, number: int) -> ParquetPart:
+        """Return the rows of one row group, where all are of one file, with row numbers of their own."""
+        ((file,),) = (table.parts for table in self.tables)
+        tables = [TableParts((replace(file, row_groups=RowGroups((number,))),))]
+        return ParquetPart(tables, self.steps, self.source, self.widening, self.row_nbytes)
 
     def has_more_than(self, nbytes: int) -> bool:
         """Return whether there are more bytes in it, about, by the rows that its files have."""

@@ -14,7 +14,6 @@ import pytest
 from safeframe import options
 from safeframe.sizing.parquet.batch_rows import batch_rows
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
-from safeframe.sizing.parquet.slices import sliced_parquet
 from safeframe.sizing.partitions.slices import sliced_parts
 
 ROWS, FIRST, LAST = 60_000, 25_000, 30_000
@@ -68,14 +67,11 @@ def decoded(monkeypatch) -> list[int]:
 
 def slices_of(path: str, way: str) -> tuple[dd.DataFrame, list[pd.DataFrame]]:
     frame = dd.read_parquet(path, **({"filesystem": "arrow"} if way == "arrow" else {}))
-    if way == "row groups":
-        (reader,) = sliced_parquet(frame).readers()
-        return frame, list(reader.frames(SLICE))
     (part,) = sliced_parts(frame)
     return frame, list(part.slices(SLICE, Reading(by_columns=True) if way == "by columns" else ANY_WAY))
 
 
-@pytest.mark.parametrize("way", ["at once", "arrow", "by columns", "row groups"])
+@pytest.mark.parametrize("way", ["at once", "arrow", "by columns"])
 @pytest.mark.parametrize(
     ("kind", "writer"),
     [

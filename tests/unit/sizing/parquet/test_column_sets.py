@@ -19,7 +19,6 @@ from safeframe.sizing.frames import frame_source
 from safeframe.sizing.parquet import column_sets as sets_of_columns
 from safeframe.sizing.parquet.column_sets import ColumnReader, Reading
 from safeframe.sizing.parquet.pages import column_nbytes, column_sets
-from safeframe.sizing.parquet.slices import sliced_parquet
 from safeframe.sizing.partitions.slices import sliced_parts
 
 ROWS = 5000
@@ -83,11 +82,11 @@ def test_rows_are_those_of_the_whole(path, tmp_path, given) -> None:
         assert not list(tmp_path.glob("columns-*"))
 
 
-def test_readers_of_row_groups_return_the_same_rows(path) -> None:
+def test_row_groups_of_a_partition_have_the_same_rows(path) -> None:
+    (part,) = sliced_parts(dd.read_parquet(path))
     frame = dd.read_parquet(path, split_row_groups=True)
-    source = sliced_parquet(frame)
-    for number, reader in enumerate(source.readers()):
-        slices = list(reader.frames(SLICE, Reading(by_columns=True)))
+    for number in range(frame.npartitions):
+        slices = list(part.of_row_group(number).slices(SLICE, Reading(by_columns=True)))
         assert len(slices) > 1
         whole = frame.partitions[number].compute()
         pd.testing.assert_frame_equal(pd.concat(slices).reset_index(drop=True), whole.reset_index(drop=True))

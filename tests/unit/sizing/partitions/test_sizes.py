@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from safeframe.sizing.parquet.slices import sliced_parquet
+from safeframe import options
 from safeframe.sizing.partitions.row_nbytes import row_sizes
 from safeframe.sizing.partitions.sizes import measure_partitions
 
@@ -102,19 +102,55 @@ def test_rows_that_are_not_in_order_can_be_cut_apart_between_partitions_only():
 
 
 @pytest.mark.parametrize("groups", [1000, 70])
-def test_a_pass_over_slices_says_what_a_pass_over_partitions_says(tmp_path, groups):
+def test_a_pass_over_slices_says_what_a_pass_over_partitions_says(tmp_path, groups, monkeypatch):
     for number in range(2):
         frame = pd.DataFrame({"s": COLUMNS["objects"], "n": range(ROWS)})
         frame.to_parquet(tmp_path / f"{number}.parquet", row_group_size=groups)
+    monkeypatch.setattr(options, "SLICE_NBYTES", 1000)
     ddf = dd.read_parquet(tmp_path, split_row_groups=False)
-    source = sliced_parquet(ddf)
-    assert source is not None
     arguments = {"partition_nbytes": 3000, "npartitions": None, "keyed": False}
-    sliced = measure_partitions(ddf, source=source, **arguments)
-    whole = measure_partitions(ddf, **arguments)
+    sliced = measure_partitions(ddf, in_slices=True, **arguments)
+    whole = measure_partitions(ddf.map_partitions(lambda part: part), **arguments)
     assert sliced.rows.tolist() == whole.rows.tolist()
+    # Arrow pads each slice, which may become a piece of its own.
+    assert (sliced.nbytes - sliced.piece_nbytes).tolist() == (whole.nbytes - whole.piece_nbytes).tolist()
+    assert sliced.frame_nbytes - sliced.piece_nbytes == whole.frame_nbytes - whole.piece_nbytes
+
+
+def test_slices_leave_as_many_places_as_a_partition_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(options, "SLICE_NBYTES", 20_000)
+    values = ["x" * (i % 7) for i in range(20_000)]
+    values[13_333] = "y" * 50_000
+    pd.DataFrame({"s": values}).to_parquet(tmp_path / "0.parquet")
+    ddf = dd.read_parquet(tmp_path)
+    sizes = measure_partitions(ddf, in_slices=True, partition_nbytes=10**6, npartitions=None, keyed=False)
+    assert options.REBALANCE_PLACES / 2 <= len(sizes.place_rows) <= 2 * options.REBALANCE_PLACES + 2
+    assert {13_333, 13_334} <= set(sizes.place_rows.tolist())
+    steps = np.diff(sizes.place_nbytes)[np.diff(sizes.place_rows) > 1]
+    assert steps.max() <= 4 * sizes.total_nbytes / options.REBALANCE_PLACES
+
+
+@pytest.mark.parametrize("start", [0, 5000, 7000])
+def test_ranges_of_files_go_on_or_not_as_they_are_in_the_files(tmp_path, monkeypatch, start):
+    monkeypatch.setattr(options, "SLICE_NBYTES", 1000)
+    for number in range(2):
+        index = pd.RangeIndex(number * start, number * start + 5000)
+        pd.DataFrame({"s": ["x"] * 5000}, index=index).to_parquet(tmp_path / f"{number}.parquet")
+    ddf = dd.read_parquet(tmp_path, split_row_groups=False)
+    arguments = {"partition_nbytes": 3000, "npartitions": None, "keyed": False}
+    sliced = measure_partitions(ddf, in_slices=True, **arguments)
+    whole = measure_partitions(ddf.map_partitions(lambda part: part), **arguments)
+    assert (sliced.nbytes - sliced.piece_nbytes).tolist() == (whole.nbytes - whole.piece_nbytes).tolist()
+
+
+def test_bytes_of_arrow_columns_that_are_not_read_are_counted(tmp_path):
+    pd.DataFrame({"s": COLUMNS["strings"], "n": COLUMNS["arrow ints"]}).to_parquet(tmp_path / "0.parquet")
+    ddf = dd.read_parquet(tmp_path, dtype_backend="pyarrow")
+    arguments = {"partition_nbytes": 3000, "npartitions": None, "keyed": False}
+    sliced = measure_partitions(ddf, in_slices=True, **arguments)
+    whole = measure_partitions(ddf.map_partitions(lambda part: part), **arguments)
+    assert sliced.piece_nbytes == whole.piece_nbytes
     assert sliced.nbytes.tolist() == whole.nbytes.tolist()
-    assert sliced.frame_nbytes == whole.frame_nbytes
 
 
 def test_only_footers_are_read_where_all_columns_have_a_fixed_width(tmp_path, monkeypatch):
@@ -123,9 +159,9 @@ def test_only_footers_are_read_where_all_columns_have_a_fixed_width(tmp_path, mo
     for filesystem in ("fsspec", "arrow"):
         ddf = dd.read_parquet(tmp_path, filesystem=filesystem)
         with monkeypatch.context() as patched:
-            patched.setattr("safeframe.sizing.partitions.sizes.each_partition", None)
+            patched.setattr("safeframe.sizing.partitions.sizes.each_slice", None)
             sizes = measure_partitions(
-                ddf, source=sliced_parquet(ddf), partition_nbytes=1000, npartitions=None, keyed=False
+                ddf, in_slices=True, partition_nbytes=1000, npartitions=None, keyed=False
             )
         assert sizes.method == "footer"
         assert sizes.rows.tolist() == [ROWS, ROWS]
