@@ -52,8 +52,6 @@ def test_both_indexes(data, kind, how, names, tmp_path_factory):
         **arguments_for(data, tmp_path_factory),
     )
     expected = left.merge(right, how=how, left_index=True, right_index=True)
-    if not (len(left) and len(right)):
-        expected.index.name = result.index.name  # next to an empty side pandas takes the other side's name
     same_rows(result, expected, ["l", "r"], index=True)
     assert int(plan.output_rows) == len(expected)
 
@@ -81,10 +79,36 @@ def test_an_index_and_a_column(data, kind, how, index_side, column, tmp_path_fac
         **arguments_for(data, tmp_path_factory),
     )
     expected = frames[0].merge(frames[1], **arguments)
-    # With an empty side pandas takes the other side's index instead.
-    both_full = len(one) > 0 and len(other) > 0
     by = [name for name in expected.columns if str(name)[0] in "lrb"]
-    same_rows(result, expected, by, index=both_full)
+    same_rows(result, expected, by, index=True)
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("index_side", ["left", "right"])
+@pytest.mark.parametrize("empty", ["left", "right"])
+@pytest.mark.parametrize("name", [None, "i"])
+@pytest.mark.parametrize("strategy", ["staged", "broadcast"])
+def test_an_index_next_to_a_side_without_rows_is_that_of_pandas(
+    how, index_side, empty, name, strategy, tmp_path
+):
+    by_index = pd.DataFrame({"l": range(5)}, index=pd.Index([f"key {i}" for i in range(5)], name=name))
+    by_column = pd.DataFrame(
+        {"k": ["key 1", "key 1", "x"], "r": range(3)}, index=pd.Index([7, 8, 9], name="j")
+    )
+    frames = {"left": by_index, "right": by_column}
+    arguments = {"left_index": True, "right_on": "k"}
+    if index_side == "right":
+        frames, arguments = {"left": by_column, "right": by_index}, {"left_on": "k", "right_index": True}
+    frames[empty] = frames[empty].iloc[:0]
+    if strategy == "broadcast" and how == "outer":
+        return
+    result, _ = merged(
+        *(in_dask(frame, 2) for frame in frames.values()),
+        how=how, strategy=strategy, staging=str(tmp_path), **arguments,
+    )  # fmt: skip
+    expected = frames["left"].merge(frames["right"], how=how, **arguments)
+    same_rows(result, expected, ["l", "r"], index=True)
+    assert result.index.name == expected.index.name
 
 
 @examples(80)

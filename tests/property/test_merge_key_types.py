@@ -77,6 +77,37 @@ def test_two_types_that_pandas_compares(name, left_type, right_type, hows, tmp_p
         same_rows(result, expected, ["l", "r"])
 
 
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("empty", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "types"),
+    [
+        ("dates", (ARROW(pa.date32()), ARROW(pa.date64()))),
+        ("dates", (ARROW(pa.date64()), ARROW(pa.date32()))),
+        ("dates", (ARROW(pa.date64()), ARROW(pa.date64()))),
+        ("numbers", ("int64", "float64")),
+        ("times", ("datetime64[ns]", "datetime64[s]")),
+        ("decimals", (ARROW(pa.decimal128(10, 2)), ARROW(pa.decimal128(12, 4)))),
+    ],
+    ids=str,
+)
+def test_two_types_of_which_one_side_has_no_rows(name, types, empty, how, tmp_path):
+    frames = [
+        pd.DataFrame({"k": keys(name, kind, 1 + side), "lr"[side]: np.arange(len(VALUES[name][1 + side]))})
+        for side, kind in enumerate(types)
+    ]
+    frames[empty] = frames[empty].iloc[:0]
+    result, _ = merged(
+        in_dask(frames[0], 2),
+        in_dask(frames[1], 1),
+        how=how,
+        on="k",
+        strategy="staged",
+        staging=str(tmp_path),
+    )
+    same_rows(result, frames[0].merge(frames[1], how=how, on="k"), ["l", "r"])
+
+
 @pytest.mark.parametrize("left_type", ["int64", "Int64"])
 @pytest.mark.parametrize("right_type", ["float64", "Float64", "int32"])
 @pytest.mark.parametrize("how", HOWS)

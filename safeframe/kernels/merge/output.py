@@ -50,6 +50,7 @@ def join_output(
     how: How,
     suffixes: tuple[str | None, str | None],
     indicator: bool | str,
+    rows: tuple[int, int] | None = None,
 ) -> JoinOutput:
     """Work out the result's columns and index from two empty frames.
 
@@ -62,6 +63,8 @@ def join_output(
         The keys.
     how, suffixes, indicator
         As for :func:`pandas.merge`; a semi or anti join has the left columns.
+    rows
+        Rows of both sides, where they are known: next to a side without any, pandas takes another index.
 
     Raises
     ------
@@ -90,9 +93,15 @@ def join_output(
     own = merged.columns[:-1] if indicator else merged.columns
     index = None if how == "cross" else _source(merged.index)
     index_name = None if index is None else merged.index.name
-    if keys.left.given is None and keys.right.given is None:
-        # Of two indexes that are called differently, it depends on how= whose name stays.
-        index_name = frames[0].merge(frames[1], suffixes=suffixes, **{**arguments, "how": how}).index.name
+    if index is not None:
+        # It depends on how=, and on which side has rows, which index stays, and whose name.
+        there = [frame.iloc[:n] for frame, n in zip(frames, rows or (1, 1), strict=True)]
+        own_index = there[0].merge(there[1], suffixes=suffixes, **{**arguments, "how": how}).index
+        index_name = own_index.name
+        if rows is not None and 0 in rows and not (keys.left.given is None and keys.right.given is None):
+            kept = how if how in ("left", "right") else "outer"
+            merged_index = there[0].merge(there[1], suffixes=suffixes, **{**arguments, "how": kept}).index
+            index = _source(merged_index) or index
     return JoinOutput(
         columns=tuple(_source(merged.iloc[:, i]) or OutputColumn(None, None) for i in range(len(own))),
         names=merged.columns,

@@ -134,6 +134,7 @@ class JoinTerms:
             schema=self.schema,
             left_missing=estimate.left_missing,
             right_missing=estimate.right_missing,
+            rows=(estimate.left_rows, estimate.right_rows),
         )
 
 
@@ -148,6 +149,7 @@ def join_spec(
     schema: KeySchema,
     left_missing: bool,
     right_missing: bool,
+    rows: tuple[int, int] | None = None,
 ) -> JoinSpec:
     """Work out the result's columns from two empty frames.
 
@@ -164,14 +166,16 @@ def join_spec(
     left_missing, right_missing
         Whether that side's columns can have missing values in the result: that
         decides their dtypes, as it does in pandas (``int64`` becomes ``float64``).
+    rows
+        Rows of both sides, where they are known.
 
     Raises
     ------
     ValueError, KeyError, TypeError
         As pandas does, for names that clash.
     """
-    output = join_output(left, right, keys, how=how, suffixes=suffixes, indicator=indicator)
-    dtypes = _Dtypes(left, right, keys, how, left_missing, right_missing)
+    output = join_output(left, right, keys, how=how, suffixes=suffixes, indicator=indicator, rows=rows)
+    dtypes = _Dtypes(left, right, keys, how, left_missing, right_missing, rows or (1, 1))
     columns = [pd.Series([], dtype=dtypes.of(column)) for column in output.columns]
     if output.indicator is not None:
         columns.append(pd.Series([], dtype=output.indicator))
@@ -203,6 +207,7 @@ class _Dtypes:
     how: How
     left_missing: bool
     right_missing: bool
+    rows: tuple[int, int]
 
     def of(self, column: OutputColumn) -> Any:
         if column.left is None:
@@ -219,8 +224,9 @@ class _Dtypes:
     def _mixed(self, column: OutputColumn, left: Any, right: Any) -> Any:
         """Return what pandas makes of a key that has another type on either side.
 
-        Its answer depends on whether left rows are missing, and it takes a short
-        cut where both sides are the same keys in the same order; so they are not.
+        Its answer depends on whether left rows are missing, and on whether a side has
+        rows at all; and it takes a short cut where both sides are the same keys in the
+        same order, so they are not.
         """
         assert column.left is not None
         assert column.right is not None
@@ -237,7 +243,10 @@ class _Dtypes:
         indexes = [side.on[at] == side.added for side in (self.keys.left, self.keys.right)]
         arguments: dict[str, Any] = {"how": self.how}
         frames = []
-        for series, is_index, side in zip((one, other), indexes, ("left", "right"), strict=True):
+        for keys, n_rows, is_index, side in zip(
+            (one, other), self.rows, indexes, ("left", "right"), strict=True
+        ):
+            series = keys if n_rows else keys[:0]
             frames.append(pd.DataFrame(index=pd.Index(series)) if is_index else pd.DataFrame({"key": series}))
             arguments |= {f"{side}_index": True} if is_index else {f"{side}_on": "key"}
         merged = frames[0].merge(frames[1], **arguments)

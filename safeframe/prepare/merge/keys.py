@@ -62,6 +62,22 @@ class KeyedSides:
         """The left and the right side, each with its keys."""
         return (self.left, self.terms.keys.left), (self.right, self.terms.keys.right)
 
+    def of_rows(self, left: int, right: int) -> KeyedSides:
+        """Return the same with the index that pandas gives sides of so many rows: next to one without any it is another."""
+        if left and right:
+            return self
+        terms = self.terms
+        output = join_output(
+            self.left._meta,
+            self.right._meta,
+            terms.keys,
+            how=terms.how,
+            suffixes=terms.suffixes,
+            indicator=terms.indicator,
+            rows=(left, right),
+        )
+        return replace(self, output=output)
+
     @property
     def index_is_key(self) -> bool:
         """Whether the index of the result is the key of both sides."""

@@ -99,6 +99,7 @@ def size_join(
         found = [named_keys(one, side) for one, (_, side) in zip(gathered, frames, strict=True)]
     else:
         found = given_statistics(statistics, terms.schema, *frames, room_nbytes=room_nbytes)
+    sides = sides.of_rows(found[0].rows, found[1].rows)
     if profiles is None:
         left, right = (
             profile_frame(ddf, one.partitions.rows) for one, (ddf, _) in zip(found, frames, strict=True)

@@ -83,6 +83,7 @@ def size_table(
     rows = _rows(sides.terms.how, frames, staging)
     if isinstance(rows, str):
         return NoTable(rows)
+    sides = sides.of_rows(*(int(counted.sum()) for counted in rows))
     terms = sides.terms
     build_side = "right" if terms.how == "left" else "left"
     spec = terms.spec(sides.left._meta, sides.right._meta, _estimate(sides, rows))
