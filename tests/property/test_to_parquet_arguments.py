@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
 import inspect
 import re
 
@@ -269,6 +270,28 @@ def test_types_that_follow_each_other(tmp_path, old, new, fits):
             second.to_parquet(tmp_path / "dask", append=True)
         with pytest.raises(safeframe.SchemaMismatchError, match=r"'x' is .* in the frame and"):
             to_parquet(second, tmp_path / "ours", append=True)
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(12, 2), pa.decimal256(40, 3)], ids=str)
+def test_decimals_are_appended_by_their_arrow_type(tmp_path, kind):
+    first, second = (
+        dd.from_pandas(
+            pd.DataFrame(
+                {"x": pd.array([*map(decimal.Decimal, values)], dtype=pd.ArrowDtype(kind))},
+                index=[at, at + 1],
+            ),
+            npartitions=1,
+        )
+        for at, values in ((0, ["1.25", "2"]), (2, ["-3", "4.5"]))
+    )
+    for part in (first, second):
+        to_parquet(part, tmp_path / "out", append=True)
+    back = pq.read_table(tmp_path / "out")
+    assert back.schema.field("x").type == kind
+    assert back["x"].to_pylist() == [decimal.Decimal(value) for value in ("1.25", "2", "-3", "4.5")]
+    wider = second.astype(pd.ArrowDtype(pa.decimal256(50, 4)))
+    with pytest.raises(safeframe.SchemaMismatchError, match=r"'x' is decimal256\(50, 4\) in the frame and"):
+        to_parquet(wider, tmp_path / "out", append=True)
 
 
 def test_values_that_a_type_does_not_hold(tmp_path):

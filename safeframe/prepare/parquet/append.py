@@ -66,7 +66,12 @@ class Appended:
                 continue
             column, categories = known[name], isinstance(dtype, pd.CategoricalDtype)
             theirs = "category" if column["pandas_type"] == "categorical" else str(column["numpy_type"])
-            numbers = pd.api.types.is_numeric_dtype(dtype) and theirs != str(dtype)
+            # Decimals are noted as objects, whatever they were; their Arrow types are compared already.
+            numbers = (
+                column["pandas_type"] != "decimal"
+                and pd.api.types.is_numeric_dtype(dtype)
+                and theirs != str(dtype)
+            )
             if numbers or categories != (theirs == "category"):
                 msg = f"{name!r} is {dtype} in the frame and {theirs} in the files to append to."
                 raise SchemaMismatchError(msg, hint="Cast the column first.")
