@@ -23,6 +23,7 @@ import pandas as pd
 from dask.task_spec import Alias, List, Task, TaskRef
 from distributed import Future
 
+from safeframe import options
 from safeframe._dask.expressions import Blockwise, FromGraph
 from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import layer_of, lowered
@@ -210,7 +211,7 @@ class WholePart:
 
 def _narrower(frame: pd.DataFrame, nbytes: int) -> Iterator[pd.DataFrame]:
     """Halve rows until they have not many more bytes than are wanted, where they are wider than the mean one."""
-    if len(frame) < 2 or len(frame) * _row_nbytes(frame) <= options.BATCH_WIDENING * nbytes:
+    if len(frame) < 2 or rows_nbytes(frame) <= options.BATCH_WIDENING * nbytes:
         yield frame
         return
     half = len(frame) // 2
