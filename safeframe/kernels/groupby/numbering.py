@@ -36,6 +36,11 @@ class Groups:
         return len(self.firsts)
 
     @cached_property
+    def counts(self) -> Numbers:
+        """How many rows each group has."""
+        return np.bincount(self.numbers, minlength=self.n_groups)
+
+    @cached_property
     def keys(self) -> Any:
         """What pandas groups by without numbering again."""
         return pd.Categorical.from_codes(self.numbers, categories=pd.RangeIndex(self.n_groups))

@@ -209,3 +209,37 @@ def test_states_survive_pickling_with_the_same_token():
     states = GroupStates.of(meta, ("k",), aggs, dropna=True, observed=True, sort=False)
     assert tokenize(pickle.loads(pickle.dumps(states))) == tokenize(states)
     assert tokenize(Aggregation("v", "sum", "v")) == tokenize(Aggregation("v", "sum", "v"))
+
+
+def test_sums_of_many_rows_are_not_rounded_row_by_row():
+    values = np.full(1_000_000, 0.1)
+    values[0] = 1e6
+    frame = pd.DataFrame({"k": np.zeros(len(values), np.int64), "v": values})
+    aggs = asked(frame, "v", ("sum",))
+    expected = pd.DataFrame({"sum": [1e6 + 0.1 * 999_999]}, index=pd.Index([0], name="k"))
+    # Adding them in turn is 1e-12 of it away.
+    pd.testing.assert_frame_equal(by_states(frame, (), ["k"], aggs, expected), expected, rtol=1e-14)
+
+
+def test_keys_that_are_objects_have_the_type_that_pandas_takes_them_for():
+    for keys in (["a", None, "b", "a"], [1, 2, 1, None], [(1, 2), "a", (1, 2), None]):
+        frame = pd.DataFrame(
+            {"k": pd.Series(keys, dtype=object), "j": [1, 1, 2, 2], "v": [1.0, 2.0, 3.0, 4.0]}
+        )
+        aggs = asked(frame, "v", ("sum", "size"))
+        for by in (["k"], ["j", "k"]):
+            for dropna in (True, False):
+                expected = of_pandas(frame, by, aggs, dropna=dropna)
+                assert_same(by_states(frame, (2,), by, aggs, expected, dropna=dropna), expected)
+
+
+def test_levels_of_groups_that_no_row_has():
+    frame = pd.DataFrame(
+        {"c": pd.Categorical(["x", None, "x"], categories=["x", "y"]), "j": [1, 2, 2], "v": [1, 2, 3]}
+    )
+    aggs = asked(frame, "v", ("sum", "min", "size"))
+    expected = of_pandas(frame, ["c", "j"], aggs, dropna=True, observed=False)
+    states = GroupStates.of(frame[:0], ["c", "j"], aggs, dropna=True, observed=False, sort=True)
+    parts = [states.states(frame), states.unobserved({"j": [1, 2]})]
+    found = states.finished(states.merged(pd.concat(parts)), expected[:0])
+    assert_same(found, expected.sort_index())
