@@ -2,7 +2,7 @@
 
 Covers: the same work in safeframe, stock dask, DuckDB and Polars
 (:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`,
-:mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_question`,
+:mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_groups`, :mod:`benchmarks.engines_question`,
 :mod:`benchmarks.engines_collections`, :mod:`benchmarks.engines_tpch`); the seconds it took, cluster start and imports
 excluded.
 Does not cover: limits of DuckDB and Polars and the checking of results, which are
@@ -22,28 +22,32 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.engines_collections import COLLECTION_WORK
 from benchmarks.engines_frames import FRAME_WORK
+from benchmarks.engines_groups import GROUP_WORK
 from benchmarks.engines_joins import JOIN_WORK
 from benchmarks.engines_lags import LAG_WORK
 from benchmarks.engines_question import QUESTION_WORK
 from benchmarks.engines_tpch import TPCH_WORK
 from benchmarks.engines_trial import TRIAL_WORK
-from benchmarks.situations import ALL_ENGINES, CLUSTER_ENGINES, SITUATIONS, TRIAL_ENGINES
+from benchmarks.situations import ALL_ENGINES, CLUSTER_ENGINES, SITUATIONS, TRIAL_ENGINES, VARIANT_ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.situations import AnyDataset
 
-__all__ = ["CLUSTER_ENGINES", "ENGINES", "Request", "main"]
+__all__ = ["ENGINES", "ON_CLUSTER", "Request", "main"]
 
-ENGINES = (*ALL_ENGINES, *TRIAL_ENGINES)
+ENGINES = (*ALL_ENGINES, *TRIAL_ENGINES, *VARIANT_ENGINES)
 """All, in the order in which they run."""
+ON_CLUSTER = (*CLUSTER_ENGINES, *VARIANT_ENGINES)
+"""Those that run on the tight cluster."""
 
 # By engine and task: takes the request, the dataset and, on a cluster, the tight cluster.
 _WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     **JOIN_WORK,
     **FRAME_WORK,
     **LAG_WORK,
+    **GROUP_WORK,
     **QUESTION_WORK,
     **COLLECTION_WORK,
     **TRIAL_WORK,
@@ -90,7 +94,7 @@ def main(text: str) -> None:
     request = Request(**json.loads(text))
     dataset = SITUATIONS[request.situation].scaled(request.scale).materialise(request.data)
     signal.signal(signal.SIGALRM, _out_of_time)
-    if request.engine in CLUSTER_ENGINES:
+    if request.engine in ON_CLUSTER:
         answer = _on_cluster(request, dataset)
     else:
         importlib.import_module(request.engine)  # not counted either
@@ -114,7 +118,8 @@ def _on_cluster(request: Request, dataset: AnyDataset) -> dict[str, Any]:
 
 
 def _load_libraries(engine: str) -> None:
-    for name in ("dask.array", "dask.bag", "dask.dataframe", "pyarrow.parquet", engine):
+    package = "dask" if engine in VARIANT_ENGINES else engine
+    for name in ("dask.array", "dask.bag", "dask.dataframe", "pyarrow.parquet", package):
         importlib.import_module(name)
 
 

@@ -96,7 +96,11 @@ def glance_svg(comparisons: Mapping[str, Comparison]) -> str:
 
 def _shown(one: Comparison) -> dict[str, Summary]:
     """Return what is drawn: safeframe, dask, and the fastest of the other engines; by the class of its mark."""
-    others = [one.summaries[name] for name in one.peers if name != "dask" and one.ratio(name) is not None]
+    others = [
+        one.summaries[name]
+        for name in one.peers
+        if not name.startswith("dask") and one.ratio(name) is not None
+    ]
     shown = {OURS: one.ours}
     if "dask" in one.summaries:
         shown["dask"] = one.summaries["dask"]

@@ -38,6 +38,11 @@ GROUPS = {
     ),
     "Order and index": ("q1", "sort_parquet", "o1_64", "o1_128", "o1_256", "o1_512", "o1_2048"),
     "Values of the rows before": ("q2", "q2_heavy"),
+    "Many groups": ("g1", "g1_24gb"),
+    "The questions of db-benchmark about groups": (
+        *(f"g2_q{number}" for number in range(1, 11)), *(f"g2_1e8_q{number}" for number in range(1, 6)),
+    ),
+    "Quantiles of groups": ("g4",),
     "Arrays in other chunks": ("o2_64", "o2_112", "o2_128", "o2_160", "o2_256"),
     "Bags by group": ("o3_8", "o3_64", "o3_512"),
 }  # fmt: skip
@@ -181,10 +186,11 @@ def _score(comparisons: Mapping[str, Comparison]) -> str:
 def _page(comparisons: Mapping[str, Comparison]) -> str:
     known = {name for names in GROUPS.values() for name in names}
     groups = {**GROUPS, "Others": tuple(sorted(set(comparisons) - known))}
-    sections = [
-        _section(question, [comparisons[name] for name in names if name in comparisons])
+    members = {
+        question: [comparisons[name] for name in names if name in comparisons]
         for question, names in groups.items()
-    ]
+    }
+    sections = [_section(question, group) for question, group in members.items() if group]
     results = [one.result for one in comparisons.values()]
     limits = dict.fromkeys(str(result["limits"]) for result in results)
     machines = Counter(
@@ -229,8 +235,6 @@ def _page(comparisons: Mapping[str, Comparison]) -> str:
 
 
 def _section(question: str, group: list[Comparison]) -> str:
-    if not group:
-        return ""
     peers = [name for name in ENGINE_NAMES if name != OURS and any(name in one.peers for one in group)]
     singles = [name for name in peers if name in ("duckdb", "polars", "pyarrow")]
     head = ["situation", *(ENGINE_NAMES[name] for name in peers), OURS, "worker, of projected"]

@@ -32,10 +32,11 @@ from dask.utils import parse_bytes
 
 from benchmarks.check import Check, check_output
 from benchmarks.check_collections import CollectionCheck, check_collection
+from benchmarks.check_groups import check_groups
 from benchmarks.check_hashes import check_tpch
 from benchmarks.check_lags import check_lags
 from benchmarks.check_order import OrderCheck, check_ordered_files, check_partitions
-from benchmarks.engines import CLUSTER_ENGINES, ENGINES, Request
+from benchmarks.engines import ENGINES, ON_CLUSTER, Request
 from benchmarks.groups import Group, Hierarchy, find_hierarchy, sweep
 from benchmarks.results import FINISHED, Run, summarise, write_results
 from benchmarks.situations import (
@@ -43,6 +44,7 @@ from benchmarks.situations import (
     AnyDataset,
     CollectionDataset,
     Dataset,
+    GroupDataset,
     LagDataset,
     TpchDataset,
 )
@@ -128,7 +130,7 @@ def _timeouts(text: str) -> dict[str, int]:
 
 
 def _run(engine: str, dataset: AnyDataset, options: argparse.Namespace, hierarchy: Hierarchy | None) -> Run:
-    on_cluster = engine in CLUSTER_ENGINES
+    on_cluster = engine in ON_CLUSTER
     limit_nbytes = parse_bytes(LIMIT if on_cluster else PEER_HARD)
     situation = dataset.situation
     needed = dataset.needed_nbytes
@@ -244,6 +246,8 @@ def _check(
         return check_output(dataset, output, scratch=scratch) if dataset.situation.writes else None
     if isinstance(dataset, TpchDataset):
         return check_tpch(dataset, output, scratch=scratch)
+    if isinstance(dataset, GroupDataset):
+        return check_groups(dataset, output, scratch=scratch)
     if isinstance(dataset, LagDataset):
         return check_lags(dataset, output, scratch=scratch, ordered=answer.pop("ordered"))
     divisions = answer.pop("divisions")
@@ -266,7 +270,7 @@ def _judge(
     rows = check.rows if check else answer.pop("rows", None)
     correct = check.correct if check else rows == dataset.truth.rows
     if "error" in answer:
-        killed = figures["oom_kills"] and engine not in CLUSTER_ENGINES
+        killed = figures["oom_kills"] and engine not in ON_CLUSTER
         outcome = "out of memory (killed by the kernel)" if killed else answer["error"]
     elif not correct:
         outcome = "wrong"
@@ -276,7 +280,7 @@ def _judge(
         outcome = "not as asked: " + ", ".join(check.shortcomings)
     else:
         outcome = FINISHED
-    with_partitions = engine in CLUSTER_ENGINES and not answer.get("without_rows")
+    with_partitions = engine in ON_CLUSTER and not answer.get("without_rows")
     files = check if isinstance(check, (Check, OrderCheck)) and with_partitions else None
     return Run(
         engine=engine,

@@ -19,6 +19,7 @@ OURS = "safeframe"
 ENGINE_NAMES = {
     "safeframe": "safeframe",
     "dask": "dask",
+    "dask_split_out": "dask, split_out=200",
     "duckdb": "DuckDB",
     "polars": "Polars",
     "pyarrow": "pyarrow by hand",

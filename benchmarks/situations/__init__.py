@@ -1,23 +1,25 @@
 """Named situations: data whose result is known before any engine makes it.
 
 Covers: the names; joins of two tables (:mod:`benchmarks.situations.joins`), frames to be
-ordered (:mod:`benchmarks.situations.frames`) or to be given columns of rows before
-(:mod:`benchmarks.situations.lags`), ordinary data
+ordered (:mod:`benchmarks.situations.frames`), to be given columns of rows before
+(:mod:`benchmarks.situations.lags`) or to be grouped
+(:mod:`benchmarks.situations.groups`), ordinary data
 (:mod:`benchmarks.situations.ordinary`, :mod:`benchmarks.situations.tpch`), arrays and
 bags (:mod:`benchmarks.situations.collections`).
 Does not cover: running anything on them (:mod:`benchmarks.engines`), or comparing
 what came out (:mod:`benchmarks.check`, :mod:`benchmarks.check_order`,
-:mod:`benchmarks.check_lags`, :mod:`benchmarks.check_collections`).
+:mod:`benchmarks.check_lags`, :mod:`benchmarks.check_groups`, :mod:`benchmarks.check_collections`).
 """
 
 from __future__ import annotations
 
 from benchmarks.situations.collections import COLLECTIONS, CollectionDataset, CollectionSituation
 from benchmarks.situations.frames import FRAMES, FrameDataset, FrameSituation
+from benchmarks.situations.groups import GROUPED, GroupDataset, GroupSituation, GroupTruth
 from benchmarks.situations.joins import JOINS, Dataset, Situation, Truth
 from benchmarks.situations.lags import LAGS, LagDataset, LagSituation, LagTruth
 from benchmarks.situations.ordinary import ORDINARY_FRAMES, ORDINARY_JOINS
-from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES, TRIAL_ENGINES
+from benchmarks.situations.stamp import ALL_ENGINES, CLUSTER_ENGINES, TRIAL_ENGINES, VARIANT_ENGINES
 from benchmarks.situations.tables import Column, Table
 from benchmarks.situations.tpch import TPCH, TpchDataset, TpchSituation
 
@@ -26,6 +28,7 @@ __all__ = [
     "CLUSTER_ENGINES",
     "COLLECTIONS",
     "FRAMES",
+    "GROUPED",
     "JOINS",
     "LAGS",
     "ORDINARY_FRAMES",
@@ -33,6 +36,7 @@ __all__ = [
     "SITUATIONS",
     "TPCH",
     "TRIAL_ENGINES",
+    "VARIANT_ENGINES",
     "AnyDataset",
     "AnySituation",
     "CollectionDataset",
@@ -41,6 +45,9 @@ __all__ = [
     "Dataset",
     "FrameDataset",
     "FrameSituation",
+    "GroupDataset",
+    "GroupSituation",
+    "GroupTruth",
     "LagDataset",
     "LagSituation",
     "LagTruth",
@@ -51,13 +58,16 @@ __all__ = [
     "Truth",
 ]
 
-AnySituation = Situation | FrameSituation | LagSituation | CollectionSituation | TpchSituation
-AnyDataset = Dataset | FrameDataset | LagDataset | CollectionDataset | TpchDataset
+AnySituation = (
+    Situation | FrameSituation | LagSituation | GroupSituation | CollectionSituation | TpchSituation
+)
+AnyDataset = Dataset | FrameDataset | LagDataset | GroupDataset | CollectionDataset | TpchDataset
 
 SITUATIONS: dict[str, AnySituation] = {
     **JOINS,
     **FRAMES,
     **LAGS,
+    **GROUPED,
     **COLLECTIONS,
     **ORDINARY_JOINS,
     **ORDINARY_FRAMES,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-__all__ = ["ALL_ENGINES", "CLUSTER_ENGINES", "TRIAL_ENGINES", "stamped"]
+__all__ = ["ALL_ENGINES", "CLUSTER_ENGINES", "TRIAL_ENGINES", "VARIANT_ENGINES", "stamped"]
 
 CLUSTER_ENGINES = ("safeframe", "dask")
 """Those that run on the tight cluster; the others are one process."""
@@ -25,6 +25,8 @@ ALL_ENGINES = (*CLUSTER_ENGINES, "duckdb", "polars")
 """All that do any work, in the order in which they run."""
 TRIAL_ENGINES = ("pyarrow",)
 """Those that a single situation is measured by."""
+VARIANT_ENGINES = ("dask_split_out",)
+"""Stock dask once more, told into how many partitions the groups of a group-by go; on the tight cluster too."""
 
 _STAMP = "stamp.json"
 _STAMP_FORMAT = 1
