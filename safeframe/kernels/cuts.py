@@ -1,7 +1,8 @@
 """Cuts a running sum of bytes into parts, and sends rows to the part they are in.
 
 Covers: even parts, parts under a bound, where rows have the same size or where only
-certain places may be cut; which input partitions a part has rows of.
+certain places may be cut; cuts that are moved until parts keep to a bound; which input
+partitions a part has rows of.
 """
 
 from __future__ import annotations
@@ -138,6 +139,48 @@ def bounded_cuts(line: Line, limit_nbytes: int) -> Ints:
         if len(cuts) > 1 and int(line.sizes(cuts).max()) <= limit_nbytes:
             return cuts
     return line.filled(limit_nbytes)
+
+
+def moved_cuts(line: Places, planned: Ints, limit_nbytes: float) -> Ints:
+    """Move cuts until parts keep to a bound, those that are in nobody's way not at all.
+
+    Parameters
+    ----------
+    line
+        Rows and bytes up to some places. Rows between two of them count as equally wide, and may be cut anywhere.
+    planned
+        Ascending row numbers, the first 0 and the last the number of rows: there are as many parts afterwards,
+        and none of them is empty. Where one is now, no cut is moved.
+    limit_nbytes
+        The bound, without the line's extra bytes; or the mean of the parts, where that is more.
+
+    Notes
+    -----
+    A part that has too much gives the rows at its end to the next one, as far as there is room behind, and
+    the rows at its beginning to the one before where there is none.
+
+    Examples
+    --------
+    Ten rows of 1 B, ten of 9 B and ten of 1 B, cut into three of 60 B at most:
+
+    >>> line = Places(np.array([0, 10, 20, 30]), np.array([0, 10, 100, 110]), extra_nbytes=0)
+    >>> moved_cuts(line, np.array([0, 10, 20, 30]), 60).tolist()
+    [0, 10, 17, 30]
+    """
+    n, total = len(planned) - 1, line.total_nbytes
+    if total == 0 or not np.diff(planned).all():
+        return planned
+    # Bytes before each cut, less those of as many full parts: parts keep to the bound where these never rise, and
+    # there are enough parts for the rows behind where they are at least what they have to end with.
+    full = max(limit_nbytes, total / n) * np.arange(n + 1)
+    spare = np.interp(planned, line.rows, line.nbytes) - full
+    kept = np.maximum(np.minimum.accumulate(spare), min(0.0, total - full[-1]))
+    rows = np.rint(np.interp(kept + full, line.nbytes, line.rows)).astype(np.int64)
+    # One row each at the least: the ``i``-th cut has ``i`` rows before it, and as many behind it as there are parts.
+    parts = np.arange(n + 1)
+    cuts = np.maximum.accumulate(np.where(kept == spare, planned, rows) - parts) + parts
+    moved: Ints = np.minimum(cuts, planned[-1] - n + parts)
+    return moved
 
 
 def pieces_of(bounds: Ints, start: int, stop: int) -> Iterator[tuple[int, int, int]]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeframe.kernels.cuts import EvenRows, Places, RowCuts, bounded_cuts, pieces_of
+from safeframe.kernels.cuts import EvenRows, Places, RowCuts, bounded_cuts, moved_cuts, pieces_of
 
 
 @st.composite
@@ -107,3 +107,55 @@ def test_pieces_and_routes_agree_with_a_plain_loop(rows, inner):
 @pytest.mark.parametrize(("n", "dtype"), [(3, "uint16"), (70_000, "int64")])
 def test_shards_are_narrow_numbers(n, dtype):
     assert RowCuts.of(np.arange(n + 1), 0, 3).shards(pd.DataFrame(index=range(3)), 0).dtype == dtype
+
+
+def part_nbytes(line, cuts):
+    return np.diff(np.interp(cuts, line.rows, line.nbytes))
+
+
+@given(line=places(), n=st.integers(1, 40), limit=st.integers(1, 900))
+def test_moved_cuts_keep_to_the_bound(line, n, limit):
+    rows = int(line.rows[-1])
+    planned = rows * np.arange(n + 1) // n
+    cuts = moved_cuts(line, planned, limit)
+    assert (cuts[0], cuts[-1], len(cuts)) == (0, rows, n + 1)
+    if rows < n:
+        assert cuts is planned
+        return
+    assert (np.diff(cuts) > 0).all(), "no part is empty"
+    widest = (np.diff(line.nbytes) / np.diff(line.rows)).max()
+    bound = max(limit, line.total_nbytes / n)
+    # Cuts lie between whole rows.
+    assert part_nbytes(line, cuts).max() <= bound + widest + 1e-6
+    assert np.array_equal(cuts, moved_cuts(line, planned, limit)), "the same cuts each time"
+
+
+@given(line=places(), n=st.integers(1, 40))
+def test_cuts_stay_where_no_part_is_above_the_bound(line, n):
+    planned = int(line.rows[-1]) * np.arange(n + 1) // n
+    limit = part_nbytes(line, planned).max() * (1 + 1e-9)
+    assert np.array_equal(moved_cuts(line, planned, limit), planned)
+
+
+def test_cuts_are_moved_next_to_what_is_too_large_alone():
+    rows = np.arange(0, 1001, 10)
+    nbytes = np.where((rows >= 500) & (rows < 520), 10_000, 100)[:-1]
+    line = Places(rows, np.append(0, np.cumsum(nbytes)), 0)
+    planned = 1000 * np.arange(21) // 20
+    cuts = moved_cuts(line, planned, 8000)
+    moved = np.flatnonzero(cuts != planned)
+    assert 0 < len(moved) <= 3
+    assert moved.min() >= 10
+    assert part_nbytes(line, planned).max() > 20_000
+    assert part_nbytes(line, cuts).max() <= 9000
+
+
+def test_rows_go_back_where_there_is_no_room_behind():
+    line = Places(np.array([0, 90, 100]), np.array([0, 90, 1090]), 0)
+    cuts = moved_cuts(line, np.array([0, 50, 100]), 600)
+    assert cuts.tolist() == [0, 94, 100]
+
+
+def test_rows_without_bytes_are_not_moved():
+    planned = np.array([0, 2, 4])
+    assert moved_cuts(Places(np.array([0, 4]), np.zeros(2, int), 0), planned, 1) is planned
