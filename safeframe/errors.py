@@ -127,7 +127,7 @@ class OutputExplosionWarning(SafeframeWarning):
 
 
 class PartitionSizeWarning(SafeframeWarning):
-    """An output partition has more bytes than the sample of its strings and objects allows."""
+    """An output partition has more bytes than the sample of its strings and objects allows, or gave rows to others to prevent that."""
 
 
 class RoundedIntegersWarning(SafeframeWarning):

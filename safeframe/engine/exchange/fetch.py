@@ -1,7 +1,7 @@
 """The staged exchange: rows come back by shard from the files that they were staged in.
 
-Covers: sealing (one manifest of all files, every row accounted for), and
-fetching the rows of a shard, all of them or a range.
+Covers: sealing (one manifest of all files, every row accounted for),
+fetching the rows of a shard, all of them or a range, and how many bytes rows of a shard have.
 
 The manifest names files, and counts the rows and bytes of each shard; where in
 a file a shard's pieces are, the file's index says. Only numbers and Arrow's
@@ -28,6 +28,7 @@ from safeframe.facts.keys import PlannedKeys
 from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns.categories import joined_dtype
 from safeframe.kernels.columns.values import Column
+from safeframe.kernels.cuts import Places
 from safeframe.kernels.keys.schema import known_categories
 
 
@@ -160,6 +161,42 @@ def fetch(
     n_rows = sealed.shard_rows(shard)
     wanted = [(0, n_rows)] if ranges is None else ranges
     return read_pieces(_pieces(sealed, shard, wanted), sealed.dtypes, order)
+
+
+def staged_lines(sealed: Sealed, shards: Sequence[int]) -> dict[int, Places]:
+    """Return rows and bytes of some shards from piece to piece, by shard.
+
+    Raises
+    ------
+    StagingError
+        When the index of a file is not what was written.
+
+    Notes
+    -----
+    Memory: 16 B for each piece of these shards, and the index of one file.
+    """
+    found: dict[int, list[Pieces]] = {shard: [] for shard in shards}
+    files = [
+        file for file in sealed.staged if any(file.shards[0] <= shard <= file.shards[1] for shard in shards)
+    ]
+    for number, index in enumerate(indexes_of(files)):
+        for shard, pieces in found.items():
+            pieces.append(index.pieces(shard, number))
+    lines = {}
+    for shard, pieces in found.items():
+        entries = Pieces.joined(pieces).entry
+        rows, nbytes = (np.append(0, np.cumsum(entries[name], dtype=np.int64)) for name in ("rows", "nbytes"))
+        lines[shard] = Places(rows, nbytes, 0)
+    return lines
+
+
+def staged_nbytes(sealed: Sealed, shard: int, lo: int, hi: int) -> int:
+    """Count the bytes of rows ``[lo, hi)`` of a shard, as they are in files: those within a piece count as equally wide."""
+    if (lo, hi) == (0, sealed.shard_rows(shard)):
+        return sealed.shard_nbytes(shard)
+    line = staged_lines(sealed, [shard])[shard]
+    low, high = np.interp([lo, hi], line.rows, line.nbytes).tolist()
+    return int(high - low)
 
 
 def fetch_slices(sealed: Sealed, shard: int, nbytes: int) -> Iterator[list[Column]]:

@@ -7,7 +7,7 @@ from staged rows, with the rows of the halo; shards that P2P moved.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -141,7 +141,7 @@ def lag_cell(sealed: SealedLag, cell: int) -> pd.DataFrame:
     use_worker(rows.directory)
     shard, number, cells = layout.cell_location(cell)
     n = rows.shard_rows(shard)
-    low, high = (n * number // cells, n * (number + 1) // cells) if cells > 1 else (0, n)
+    low, high = sealed.sort.cuts.rows(shard, n, number, cells)
     first, last = max(0, low - lags.before), min(n, high + lags.after)
     before: list[pd.DataFrame] = []
     after: list[pd.DataFrame] = []
@@ -154,6 +154,7 @@ def lag_cell(sealed: SealedLag, cell: int) -> pd.DataFrame:
     frame = spec.frame.frame(block)
     del block
     own = slice(low - first, high - first)
+    spec = replace(spec, limit=sealed.sort.cuts.limit(shard, high - low, spec.limit))
     return indexed(add_lags(frame, lags, own=own, before=before, after=after), spec, cell)
 
 

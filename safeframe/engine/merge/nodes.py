@@ -32,10 +32,7 @@ from safeframe.engine.merge.in_order_nodes import JoinFacts, OrderedCells, order
 from safeframe.engine.merge.in_order_tasks import seal_moved
 from safeframe.engine.merge.p2p_nodes import moved_cells
 from safeframe.engine.merge.sliced import sliced_cells
-from safeframe.engine.merge.tasks import (
-    seal_merge,
-    staged_cell,
-)
+from safeframe.engine.merge.tasks import seal_cells, staged_cell
 from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, replaced_by_plan
 from safeframe.engine.merge.without_rows.read import CountedMerge
 from safeframe.engine.planned.cells import PartitionLimit
@@ -199,7 +196,7 @@ class SafeMerge(Planned, CountedMerge):
             case StagedMerge(layout=layout, tasks=stage_tasks):
                 sides = {"left": (left, spec.left), "right": (right, spec.right)}
                 seal = (spec, layout, limit, self.planned_keys)
-                sealed = Seal(self._name, seal_merge, seal, *self._staged(sides, layout, stage_tasks))
+                sealed = Seal(self._name, seal_cells, seal, *self._staged(sides, layout, stage_tasks))
                 return ExchangeCells(sealed, staged_cell, spec.meta, self.divisions, self._name)
             case _:
                 assert_never(way)

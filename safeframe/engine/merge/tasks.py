@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from safeframe.engine.exchange.fetch import Sealed, fetch, seal
+from safeframe.engine.exchange.fetch import Sealed, fetch, seal, staged_lines
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.p2p.form import P2PForm
 from safeframe.engine.p2p.tasks import SettledRows, receive_shard
+from safeframe.engine.planned.cell_cuts import EQUAL_PARTS, CellCuts, cuts_by_bytes
 from safeframe.engine.planned.cells import CellMaker, CellRows, PartitionLimit
 from safeframe.engine.task import use_worker
 from safeframe.errors import ValidationError
 from safeframe.facts.keys import PlannedKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.columns.values import Block, as_series
+from safeframe.kernels.cuts import Places
 from safeframe.kernels.keys.ids import key_ids
 from safeframe.kernels.merge.cell import frame_block, join_cell, join_rows, join_shard
+from safeframe.kernels.merge.single_key_bytes import single_key_line
 from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.virtual import product_run, single_key_rows
 
@@ -42,6 +45,8 @@ class SealedMerge:
     layout: ShardLayout
     limit: PartitionLimit
     """What a cell may not exceed."""
+    cuts: CellCuts = EQUAL_PARTS
+    """Which rows the cells of one key have."""
 
 
 def seal_merge(
@@ -77,6 +82,28 @@ def seal_merge(
     )
 
 
+def seal_cells(
+    left: Sequence[Sequence[StagedFile]],
+    right: Sequence[Sequence[StagedFile]],
+    spec: JoinSpec,
+    layout: ShardLayout,
+    limit: PartitionLimit,
+    planned: tuple[PlannedKeys, PlannedKeys],
+) -> SealedMerge:
+    """Join all manifests, as :func:`seal_merge` does, and choose the rows of cells of one key by their bytes."""
+    sealed = seal_merge(left, right, spec, layout, limit, planned)
+
+    def lines(shards: list[int]) -> dict[int, Places]:
+        sides = staged_lines(sealed.left, shards), staged_lines(sealed.right, shards)
+        return {
+            shard: single_key_line(sides[0][shard], sides[1][shard], spec.how, int(layout.cells[shard]))
+            for shard in shards
+        }
+
+    with run_of_task(sealed.left.directory or sealed.right.directory):
+        return replace(sealed, cuts=cuts_by_bytes(layout, limit, lines))
+
+
 def staged_rows(sealed: SealedMerge, cell: int) -> CellRows:
     """Return the rows of one output partition, to be made from staged rows."""
     use_worker(sealed.left.directory or sealed.right.directory)
@@ -84,9 +111,8 @@ def staged_rows(sealed: SealedMerge, cell: int) -> CellRows:
     if sealed.layout.single_key[shard]:
         n_left, n_right = sealed.left.shard_rows(shard), sealed.right.shard_rows(shard)
         n_rows = product_run(n_left, n_right, sealed.spec.how).n_rows
-        return CellRows.part(
-            n_rows, number, cells, functools.partial(_single_key, sealed, shard), sealed.limit, weighed=True
-        )
+        make = functools.partial(_single_key, sealed, shard)
+        return sealed.cuts.part(shard, n_rows, number, cells, make, sealed.limit, weighed=True)
     joined = join_shard(fetch(sealed.left, shard), fetch(sealed.right, shard), sealed.spec)
     return CellRows.part(joined.n_rows, number, cells, joined.frame, sealed.limit, weighed=True)
 

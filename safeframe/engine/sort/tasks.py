@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from safeframe.engine.exchange.fetch import Sealed, fetch, seal
+from safeframe.engine.exchange.fetch import Sealed, fetch, seal, staged_lines, staged_nbytes
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.staged_file import StagedFile
+from safeframe.engine.planned.cell_cuts import CellCuts, cuts_by_bytes
 from safeframe.engine.planned.cells import CellMaker, CellRows, PartitionLimit
 from safeframe.engine.planned.rows import PartOrder, in_planned_order
 from safeframe.engine.task import use_worker
@@ -113,6 +114,8 @@ class SealedSort:
     spec: SortSpec
     layout: ShardLayout
     """The shards that partitions are made of."""
+    cuts: CellCuts
+    """Which rows partitions of one staged shard have."""
     shards: StagedShards | None = None
     """Those that rows were staged in, where they are narrower."""
 
@@ -148,7 +151,8 @@ def seal_sort(
             raise data_changed(msg, planned=0, found=unused)
     with run_of_task(sealed.directory):
         spec.limit.may_read_shards(sealed.nbytes, found, in_ranges=spec.order is None)
-    return SealedSort(rows=sealed, spec=spec, layout=layout, shards=shards)
+        cuts = cuts_by_bytes(found, spec.limit, functools.partial(staged_lines, sealed))
+    return SealedSort(rows=sealed, spec=spec, layout=layout, cuts=cuts, shards=shards)
 
 
 def ordered_rows(sealed: SealedSort, cell: int) -> CellRows:
@@ -163,7 +167,7 @@ def ordered_rows(sealed: SealedSort, cell: int) -> CellRows:
     if layout.single_key[shard] or spec.order is None:
         n_rows = sealed.rows.shard_rows(staged.start)
         in_place = functools.partial(_rows_in_place, sealed, staged.start, number_out)
-        return CellRows.part(n_rows, number, cells, in_place, spec.limit)
+        return sealed.cuts.part(staged.start, n_rows, number, cells, in_place, spec.limit)
     ordered = _OrderedShards(sealed, staged, number_out)
     return CellRows.part(ordered.n_rows, 0, 1, ordered, spec.limit)
 
@@ -174,8 +178,9 @@ ordered_cell = CellMaker(ordered_rows)
 
 def _rows_in_place(sealed: SealedSort, shard: int, number: int, lo: int, hi: int) -> pd.DataFrame:
     """Make rows of a shard whose rows stay in the order of the input: no others are read."""
-    spec, n_rows = sealed.spec, sealed.rows.shard_rows(shard)
-    spec.limit.may_read(sealed.rows.shard_nbytes(shard) * (hi - lo) // max(n_rows, 1))
+    spec = sealed.spec
+    if spec.limit.possible_nbytes is not None:
+        spec.limit.may_read(staged_nbytes(sealed.rows, shard, lo, hi))
     return _finished(spec.frame.frame(fetch(sealed.rows, shard, [(lo, hi)])), spec, number)
 
 
