@@ -101,11 +101,12 @@ def _by_appearance(ids: Numbers, n_ids: int) -> Groups:
         return _of_numbers(np.asarray(pd.factorize(ids)[0], np.int64))
     first_rows = np.full(n_ids, -1, np.int64)
     first_rows[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)
-    used = np.flatnonzero(first_rows >= 0)
-    used = used[np.argsort(first_rows[used], kind="stable")]
-    number = np.empty(n_ids, np.int64)
-    number[used] = np.arange(len(used))
-    return Groups(number[ids], first_rows[used])
+    is_first = np.zeros(len(ids), np.bool_)
+    is_first[first_rows[first_rows >= 0]] = True
+    firsts = np.flatnonzero(is_first)
+    number = first_rows  # its places are what is numbered
+    number[ids[firsts]] = np.arange(len(firsts))
+    return Groups(number[ids], firsts)
 
 
 def _of_numbers(numbers: Numbers) -> Groups:
