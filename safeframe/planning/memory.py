@@ -83,23 +83,6 @@ def sorted_shard_peak_nbytes(*, rows: int, nbytes: int, output_nbytes: int | Non
     return int(options.FETCH_COPIES * nbytes + options.OUTPUT_COPIES * made) + options.ROW_INDEX_NBYTES * rows
 
 
-def group_cell_peak_nbytes(
-    *, rows: int, nbytes: int, groups: int, states_nbytes: int, output_nbytes: int
-) -> int:
-    """Return the peak of grouping rows, and of consuming the result.
-
-    The rows that are read at once, as they were staged and as pandas, with their groups' numbers; partial states in
-    all their copies; the result in all its copies.
-
-    Examples
-    --------
-    >>> group_cell_peak_nbytes(rows=1000, nbytes=24_000, groups=100, states_nbytes=4000, output_nbytes=2400)
-    150400
-    """
-    read = int(options.FETCH_COPIES * nbytes) + options.GROUP_ROW_NBYTES * (rows + groups)
-    return read + int(options.GROUP_STATE_COPIES * states_nbytes + options.OUTPUT_COPIES * output_nbytes)
-
-
 def cell_peak_nbytes(*, input_rows: int, input_nbytes: int, output_rows: int, output_nbytes: int) -> int:
     """Return the peak of making one output partition from staged rows, and of consuming it.
 

@@ -43,6 +43,8 @@ CALLS = {
     "groupby_lag_transform": lambda name: safeframe.groupby_lag_transform(
         _frame(), "k", "v", 1, strategy=name
     ),
+    "groupby": lambda name: safeframe.groupby(_frame(), "k", strategy=name).sum(),
+    "value_counts": lambda name: safeframe.value_counts(_frame(), "k", strategy=name),
     "rebalance_partitions": lambda name: safeframe.rebalance_partitions(_frame(), strategy=name),
     "to_parquet": lambda name: safeframe.to_parquet(_frame(), "nowhere", strategy=name),
 }

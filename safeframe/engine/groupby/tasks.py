@@ -207,8 +207,7 @@ def _finished(found: pd.DataFrame, spec: GroupSpec) -> Any:
     assert states is not None, "there are partial states"
     assert spec.states_meta is not None, "of these there is a result in a frame"
     if states.calls_for_groups:
-        levels = {name: found[name].dropna().unique() for name in states.by}
-        found = states.merged(pd.concat([found, states.unobserved(levels)], ignore_index=True))
+        found = states.merged(pd.concat([found, states.unobserved()], ignore_index=True))
     made = states.finished(found, spec.states_meta)
     if isinstance(meta, pd.Series):
         series = made.iloc[:, 0]

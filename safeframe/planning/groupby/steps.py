@@ -18,7 +18,6 @@ from safeframe.facts.keys import ShuffleKeys
 from safeframe.facts.layout import StageTasks
 from safeframe.facts.step import Step
 from safeframe.planning.exchange import stage_step, stage_tasks
-from safeframe.planning.memory import group_cell_peak_nbytes
 from safeframe.units import format_count, format_nbytes
 
 
@@ -49,6 +48,23 @@ def group_stage_step(facts: GroupFacts, tasks: StageTasks, *, grouped: bool) -> 
         task_peak_nbytes=step.task_peak_nbytes + made,
         reason=f"{step.reason}, and {format_nbytes(made)} for partial states of {format_count(at_once)} rows",
     )
+
+
+def group_cell_peak_nbytes(
+    *, rows: int, nbytes: int, groups: int, states_nbytes: int, output_nbytes: int
+) -> int:
+    """Return the peak of grouping rows, and of consuming the result.
+
+    The rows that are read at once, as they were staged and as pandas, with their groups' numbers; partial states in
+    all their copies; the result in all its copies.
+
+    Examples
+    --------
+    >>> group_cell_peak_nbytes(rows=1000, nbytes=24_000, groups=100, states_nbytes=4000, output_nbytes=2400)
+    150400
+    """
+    read = int(options.FETCH_COPIES * nbytes) + options.GROUP_ROW_NBYTES * (rows + groups)
+    return read + int(options.GROUP_STATE_COPIES * states_nbytes + options.OUTPUT_COPIES * output_nbytes)
 
 
 def group_cell_step(

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dask.dataframe.utils import meta_nonempty
 
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError
 from safeframe.kernels.groupby.calls import GroupCall
@@ -151,7 +150,7 @@ class Groups:
         SchemaMismatchError
             When the call cannot be made.
         """
-        rows = meta_nonempty(self.keys.frame._meta)
+        rows = self.keys.frame._meta_nonempty
         try:
             with np.errstate(all="ignore"):
                 made = call(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -224,6 +225,8 @@ class _Facts:
             method=found.method,
             exact=found.exact,
         )
+        if _calls_for_groups(self.frame, self.request):
+            groups = _with_all_categories(self.frame, self.request, groups)
         shuffled = ShuffleKeys.of(keys)
         if dropna:
             shuffled = replace(shuffled, rows=shuffled.rows - shuffled.null_rows, null_rows=0)
@@ -257,10 +260,10 @@ class _Facts:
 def _states(frame: dd.DataFrame, request: GroupRequest) -> GroupStates | None:
     if request.aggregations is None or not decomposable(frame._meta, request.aggregations):
         return None
-    categorical = [isinstance(frame._meta[name].dtype, pd.CategoricalDtype) for name in request.keys.by]
-    if _calls_for_groups(frame, request) and not all(categorical):
-        return None  # pandas takes the keys of rows that are in no group, too
     call = request.call
+    categorical = [isinstance(frame._meta[name].dtype, pd.CategoricalDtype) for name in request.keys.by]
+    if _calls_for_groups(frame, request) and not (all(categorical) and call.options["dropna"]):
+        return None  # which keys there are, pandas tells by all rows
     return GroupStates.of(
         frame._meta,
         request.keys.by,
@@ -277,6 +280,17 @@ def _calls_for_groups(frame: dd.DataFrame, request: GroupRequest) -> bool:
     return not request.call.options["observed"] and any(
         isinstance(one, pd.CategoricalDtype) for one in dtypes
     )
+
+
+def _with_all_categories(frame: dd.DataFrame, request: GroupRequest, groups: Estimate) -> Estimate:
+    """Return the number of groups where each combination of categories has one, with what other keys there are at most."""
+    dtypes = [frame._meta[name].dtype for name in request.keys.by]
+    n = math.prod(
+        len(dtype.categories) if isinstance(dtype, pd.CategoricalDtype) else max(groups.upper, 1)
+        for dtype in dtypes
+    )
+    most = max(n, groups.upper)
+    return Estimate(lower=groups.lower, expected=most, upper=most, method=groups.method, exact=False)
 
 
 def _schema(frame: dd.DataFrame, by: Sequence[Any]) -> KeySchema:
