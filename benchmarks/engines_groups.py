@@ -49,7 +49,7 @@ def _safeframe_answer(frame: Any, question: GroupQuestion) -> tuple[Any, ...]:
 
     by, columns = list(question.by), question.columns
     match question.task:
-        case "group":
+        case "aggregate":
             totals = safeframe.groupby(frame, by, as_index=False).agg(**question.named)
             return totals, totals
         case "range":
@@ -92,7 +92,7 @@ def _dask_answer(dataset: GroupDataset, **options: Any) -> Any:
     by, columns = list(question.by), question.columns
     frame = dd.read_parquet(dataset.files)[by + columns]
     match question.task:
-        case "group":
+        case "aggregate":
             return frame.groupby(by).agg(**question.named, **options).reset_index()
         case "range":
             ends = frame.groupby(by).agg(**question.named, **options).reset_index()
@@ -149,7 +149,7 @@ def _polars(request: Request, dataset: GroupDataset, tight: None) -> dict[str, A
         if function
     ]
     match question.task:
-        case "group":
+        case "aggregate":
             answer = groups.agg(aggregated)
         case "range":
             largest, smallest = aggregated
@@ -179,6 +179,6 @@ _ENGINES: dict[str, Callable[..., dict[str, Any]]] = {
 GROUP_WORK = {
     (engine, task): work
     for engine, work in _ENGINES.items()
-    for task in ("group", "range", "largest", "r2", "quantiles")
+    for task in ("aggregate", "range", "largest", "r2", "quantiles")
 }
 """What to do, by engine and task."""

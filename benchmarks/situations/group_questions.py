@@ -39,7 +39,7 @@ class GroupQuestion:
     """Columns that make a group."""
     values: tuple[tuple[str, str], ...]
     """What is aggregated: columns, and pandas' names of functions."""
-    task: Literal["group", "range", "largest", "r2", "quantiles"] = "group"
+    task: Literal["aggregate", "range", "largest", "r2", "quantiles"] = "aggregate"
     """Whether that is the answer; or the first value less the second; or, without functions, the largest values of a
     column or quantiles of it, a row each, or the squared correlation of two columns."""
 
@@ -62,7 +62,7 @@ class GroupQuestion:
     def figures(self) -> tuple[str, ...]:
         """The other columns of the answer."""
         match self.task:
-            case "group":
+            case "aggregate":
                 return tuple(self.named)
             case "range" | "r2":
                 return (self.task,)
@@ -74,7 +74,7 @@ class GroupQuestion:
         by, first = ", ".join(self.by), self.columns[0]
         aggregated = [f"{_SQL.get(function, function)}({column})" for column, function in self.values]
         match self.task:
-            case "group":
+            case "aggregate":
                 picked = ", ".join(
                     f"{value} AS {name}" for value, name in zip(aggregated, self.named, strict=True)
                 )

@@ -46,7 +46,7 @@ def by_pandas(frame: pd.DataFrame, question: GroupQuestion) -> pd.DataFrame:
     """Answer a question, in other words than the engines."""
     groups, columns = frame.groupby(list(question.by)), question.columns
     match question.task:
-        case "group":
+        case "aggregate":
             found = pd.DataFrame(
                 {name: getattr(groups[column], how)() for name, (column, how) in question.named.items()}
             )
