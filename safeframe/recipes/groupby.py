@@ -5,19 +5,24 @@ from __future__ import annotations
 from inspect import signature
 from typing import Any
 
+from safeframe import config
 from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
-from safeframe.facts.strategies import GroupStrategy
+from safeframe.facts.strategies import GROUP_STRATEGIES, GroupStrategy
+from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
 from safeframe.prepare.groupby.groups import Groups
 from safeframe.prepare.groupby.keys import group_keys
 from safeframe.prepare.groupby.plan import plan_groups
+from safeframe.prepare.merge.sizes import check_statistics
 from safeframe.recipes.grouped import GroupBy
+from safeframe.sizing.cluster import staging_facts
 from safeframe.sizing.planned_cluster import planned_for
+from safeframe.units import parse_nbytes
 
 _RECIPE = "groupby"
 
@@ -130,6 +135,8 @@ def groupby(
     refuse_options(_RECIPE, options, signature(groupby).parameters)
     given = _given(npartitions, partition_size, strategy, memory, staging, shuffle_method)
     groups = _groups(ddf, by, dropna, observed, sort, as_index, with_keys=group_keys)
+    if statistics is not None:
+        check_statistics(statistics, groups.keys.by, groups.keys.frame)
     return GroupBy(groups, given, statistics)
 
 
@@ -196,13 +203,21 @@ def plan_groupby(
 def _given(
     npartitions: Any, partition_size: Any, strategy: Any, memory: Any, staging: Any, shuffle_method: Any
 ) -> PartitionOptions:
-    return PartitionOptions(
+    given = PartitionOptions(
         npartitions=as_npartitions(npartitions),
         partition_size=partition_size,
         strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),
         memory=memory,
         staging=staging,
     )
+    # Now, rather than when a method is called.
+    check_strategy(given.strategy, GROUP_STRATEGIES, recipe=_RECIPE)
+    config.partition_nbytes(partition_size)
+    if memory is not None:
+        parse_nbytes(memory, argument="memory")
+    if staging is not None:
+        staging_facts(staging)
+    return given.checked()
 
 
 def _groups(

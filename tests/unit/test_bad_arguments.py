@@ -59,6 +59,8 @@ GOOD = {
     "right": {"frame"},
     "broadcast": {"0", "True"},
     "progress": {"True"},
+    "sort": {"True"},
+    "spec": {"[]", "{}"},
     "sort_function_kwargs": {"{}"},
     # pandas' and dask's own, and without effect there as well.
     "copy": set(BAD),

@@ -8,13 +8,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from dask.dataframe.api import meta_nonempty
 
-from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError
+from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.kernels.groupby.calls import GroupCall
 from safeframe.kernels.groupby.spec import DECOMPOSABLE, Aggregation, aggregations
-from safeframe.prepare.arguments import no_such_column
+from safeframe.prepare.arguments import as_names, no_such_column
 from safeframe.prepare.groupby.keys import GroupKeys
 from safeframe.prepare.groupby.plan import GroupRequest
+
+_REFUSED = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    pd.errors.SpecificationError,
+    pd.errors.DataError,
+)
+"""What pandas, and functions of a user's, raise for rows that they do not take."""
 
 _Calls = tuple[tuple[str, tuple[Any, ...], Mapping[str, Any]], ...]
 
@@ -42,7 +53,10 @@ class Groups:
             When there is no such column.
         """
         several = isinstance(columns, (list, pd.Index))
-        for name in columns if several else [columns]:
+        if several and not len(columns):
+            msg = "No column is picked of the groups."
+            raise ValidationError(msg, hint="Name one column, or a list of them.")
+        for name in as_names(list(columns) if several else [columns]):
             if name not in self.keys.frame.columns:
                 raise no_such_column(list(self.keys.frame.columns), name, "ddf")
         return replace(self, picked=list(columns) if several else columns)
@@ -150,11 +164,11 @@ class Groups:
         SchemaMismatchError
             When the call cannot be made.
         """
-        rows = self.keys.frame._meta_nonempty
+        rows = meta_nonempty(self.keys.frame._meta)
         try:
             with np.errstate(all="ignore"):
                 made = call(rows)
-        except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        except (*_REFUSED, NotImplementedError) as error:
             what = ".".join(f"{method}()" for method, _, _ in call.calls)
             msg = f"{what} of these groups fails for rows of their types: {error}"
             raise SchemaMismatchError(

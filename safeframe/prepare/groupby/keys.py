@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 
 from safeframe.errors import UnsupportedError, ValidationError
-from safeframe.prepare.arguments import as_frame, no_such_column
+from safeframe.prepare.arguments import as_names, check_frame, no_such_column
 
 _HIDDEN = "__key_{}"
 
@@ -43,7 +43,7 @@ def group_keys(ddf: Any, by: Any) -> GroupKeys:
     UnsupportedError
         For keys that are functions, mappings or lists of values.
     """
-    frame = as_frame(ddf, "ddf")
+    frame = check_frame(ddf, "ddf")
     listed = isinstance(by, (list, tuple))
     given = list(by) if listed else [by]
     if not given:
@@ -89,8 +89,9 @@ def _column_of(frame: dd.DataFrame, key: dd.Series) -> Any:
 
 
 def _check_kind(key: Any) -> None:
-    if callable(key) or (
-        isinstance(key, (dict, pd.Series, pd.Grouper, Sequence)) and not isinstance(key, (str, tuple))
+    if callable(key) or isinstance(
+        key, (dict, pd.Series, pd.DataFrame, pd.Grouper, list, np.ndarray, dd.DataFrame)
     ):
         msg = f"A key of a group-by is a {type(key).__name__}; a column, or a series of the same frame, is expected."
         raise UnsupportedError(msg, hint="Make it a column first: ddf.assign(key=...).")
+    as_names([key])

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.dataframe as dd
-import pandas as pd
 
 from safeframe.engine.sort.nodes import SortRequest
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
 from safeframe.kernels.groupby.value_counts import SIZE, CountsForm
-from safeframe.prepare.arguments import PartitionOptions, as_frame, as_names, check_keys
+from safeframe.prepare.arguments import PartitionOptions, as_frame, as_names, check_frame, check_keys
 from safeframe.prepare.groupby.groups import Groups
 from safeframe.prepare.groupby.keys import group_keys
 from safeframe.prepare.groupby.plan import GroupRequest, PlannedGroups, grouped_collection, plan_groups
@@ -62,8 +61,8 @@ def counted(ddf: Any, request: CountsRequest, given: PartitionOptions) -> Any:
 def _planned(
     ddf: Any, request: CountsRequest, given: PartitionOptions, *, as_index: bool
 ) -> tuple[PlannedGroups, CountsForm]:
-    series = isinstance(ddf, (dd.Series, pd.Series))
-    frame = as_frame(ddf, "ddf")
+    series = isinstance(ddf, dd.Series)
+    frame = as_frame(ddf, "ddf") if series else check_frame(ddf, "ddf")
     subset = list(frame.columns) if request.subset is None else request.subset
     names = as_names(subset)
     check_keys(frame, names)

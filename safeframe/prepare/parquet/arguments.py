@@ -167,7 +167,7 @@ def file_schema(meta: Any, schema: Schema, *, write_index: bool) -> pa.Schema | 
 def _inferred(frame: pd.DataFrame, *, write_index: bool) -> pa.Schema:
     try:
         meta = meta_nonempty(frame)
-        if write_index and meta.index.name is None:
+        if write_index and meta.index.nlevels == 1 and meta.index.name is None:
             meta.index = meta.index.rename(INDEX_LABEL)
         schema = pa.Schema.from_pandas(meta, preserve_index=write_index)
     except (pa.ArrowException, TypeError, ValueError) as error:
