@@ -14,7 +14,7 @@ from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import GROUP_STRATEGIES, GroupStrategy
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions
-from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, refuse, refuse_options
+from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, refuse_options
 from safeframe.prepare.groupby.groups import Groups
 from safeframe.prepare.groupby.keys import group_keys
 from safeframe.prepare.groupby.plan import plan_groups
@@ -61,7 +61,7 @@ def groupby(
         Whether only those categories of a categorical key have a group that occur.
     sort
         None: groups are in no particular order. True: in ascending order of
-        their keys, with known divisions for a single key. False is refused with an error.
+        their keys, with known divisions for a single key. False: in the order of their first rows, in one partition.
     as_index
         Whether keys become the index of an aggregation. If False, they become
         columns, and the index counts from zero in each partition.
@@ -226,9 +226,6 @@ def _groups(
     check_flags(dropna=dropna, observed=observed, as_index=as_index, group_keys=with_keys)
     if sort is not None:
         check_flags(sort=sort)
-    if sort is not None and not sort:
-        hint = "Leave sort= out, or sort by the keys with sort=True."
-        refuse(_RECIPE, "sort", sort, "groups in the order of their first rows are not written", hint)
     if by is None:
         msg = "No key is named."
         raise ValidationError(msg, hint="Name one column, or a list of them, in by=.")

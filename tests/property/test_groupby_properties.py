@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
@@ -198,3 +199,31 @@ def test_shards_are_read_in_slices(data, kind, function, dropna, shrink, tmp_pat
         )
         expected = frame.groupby("k0", dropna=dropna, observed=True)
         same(getattr(groups["both"], function)(), getattr(expected["both"], function)())
+
+
+@given(
+    data=st.data(),
+    kind=st.sampled_from(KINDS),
+    function=st.sampled_from(["sum", "last", "median"]),
+    strategy=st.sampled_from([None, "staged"]),
+)
+def test_in_order_of_first_rows(data, kind, function, strategy, tmp_path_factory):
+    _, frame = frames(data, [kind])
+    groups = safeframe.groupby(
+        data.draw(partitioned(frame)),
+        "k0",
+        sort=False,
+        strategy=strategy,
+        staging=str(tmp_path_factory.getbasetemp()),
+    )
+    found = getattr(groups["both"], function)()
+    with dask.config.set(scheduler="sync"):
+        joined = found.compute()
+    expected = getattr(frame.groupby("k0", sort=False, observed=True)["both"], function)()
+    pd.testing.assert_series_equal(joined, expected, check_index_type=False, check_categorical=False)
+
+
+def test_one_partition_has_an_order_of_first_rows():
+    frame = pd.DataFrame({"k": [1, 2], "v": [1, 2]})
+    with pytest.raises(safeframe.ValidationError, match="makes one partition, and 3 are requested"):
+        safeframe.groupby(dd.from_pandas(frame, npartitions=2), "k", sort=False, npartitions=3).sum()

@@ -182,9 +182,6 @@ def group_cell(sealed: SealedGroups, shard: int) -> Any:
     with run_of_task(rows.directory):
         if spec.states is None or spec.slice_nbytes is None:
             return grouped(_frame(spec, fetch(rows, shard)), spec)
-        n_slices = -(-rows.shard_nbytes(shard) // spec.slice_nbytes)
-        if n_slices <= 1 and not spec.staged_states:
-            return grouped(_frame(spec, fetch(rows, shard)), spec)
         joined = JoinedStates(spec.states)
         for block in fetch_slices(rows, shard, spec.slice_nbytes):
             frame = _frame(spec, block)

@@ -145,14 +145,17 @@ class FrameSteps:
                 lambda node: self._moved(node, f"sort_values({_said(_by(node, 'by'))})", "sort_values"),
             ),
             (gathering.ShuffleBase, lambda node: self._moved(node, "shuffle", "shuffle")),
-            (GroupByApply, lambda node: self._moved(node, f"groupby.{_name_of(node)}", "shuffle")),
-            (gathering.ValueCounts, lambda node: self._reduced(node, "value_counts", "shuffle")),
-            (gathering.DropDuplicates, lambda node: self._reduced(node, "drop_duplicates", "shuffle")),
-            (gathering.Unique, lambda node: self._reduced(node, "unique", "shuffle")),
-            (gathering.Mode, lambda node: self._reduced(node, "mode", "shuffle")),
+            (GroupByApply, lambda node: self._moved(node, f"groupby.{_name_of(node)}", "groupby")),
+            (gathering.ValueCounts, lambda node: self._reduced(node, "value_counts", "value_counts")),
+            (
+                gathering.DropDuplicates,
+                lambda node: self._reduced(node, "drop_duplicates", "drop_duplicates"),
+            ),
+            (gathering.Unique, lambda node: self._reduced(node, "unique", "unique")),
+            (gathering.Mode, lambda node: self._reduced(node, "mode", "value_counts")),
             (
                 (GroupByApplyConcatApply, gathering.GroupByReduction),
-                lambda node: self._reduced(node, f"groupby.{_name_of(node)}", "shuffle"),
+                lambda node: self._reduced(node, f"groupby.{_name_of(node)}", "groupby"),
             ),
             (gathering.Repartition, self._repartitioned),
         ]

@@ -202,6 +202,7 @@ class Groups:
             needed=needed,
             with_index=with_index,
             rows_of_input=False,
+            first_rows_order=self.sort is not None and not self.sort,
         )
 
     def _states_meta(self, call: GroupCall, meta: Any) -> pd.DataFrame:

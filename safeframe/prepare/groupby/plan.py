@@ -17,6 +17,7 @@ from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.groupby.nodes import SafeGroupBy
 from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SortRequest
+from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, added
 from safeframe.facts.frame import FrameProfile
@@ -66,6 +67,8 @@ class GroupRequest:
     """Whether the index is looked at, or is that of the result."""
     rows_of_input: bool
     """Whether the result has rows of the input rather than one for each group."""
+    first_rows_order: bool = False
+    """Whether groups are in the order of their first rows."""
     statistics: KeyStatistics | None = None
     """Key statistics, if they were gathered before."""
 
@@ -108,6 +111,12 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     frame = keys.frame
     if _calls_for_groups(frame, request):
         # Groups without rows are a matter of all keys that there are, so they meet in one partition.
+        given = replace(given, npartitions=1, partition_size=None)
+    if request.first_rows_order:
+        if given.npartitions not in (None, 1):
+            msg = f"sort=False makes one partition, and {given.npartitions} are requested."
+            raise ValidationError(msg, hint="Leave sort= out, or sort by the keys with sort=True.")
+        # Which group comes first, one partition's rows tell.
         given = replace(given, npartitions=1, partition_size=None)
     if request.needed is not None:
         wanted = {*keys.by, *request.needed}

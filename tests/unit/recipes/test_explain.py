@@ -66,20 +66,28 @@ def largest_task_nbytes(collection):
 
 
 GATHERS = {
-    "drop_duplicates": (lambda: frame().drop_duplicates(split_out=1), "drop_duplicates", "safeframe.shuffle"),
-    "drop_duplicates-spread": (lambda: frame().drop_duplicates(), "drop_duplicates", "safeframe.shuffle"),
-    "unique": (lambda: frame().s.unique(split_out=1), "unique", "safeframe.shuffle"),
-    "nunique": (lambda: frame().v.nunique(split_out=1), "drop_duplicates", "safeframe.shuffle"),
-    "value_counts": (lambda: frame().v.value_counts(split_out=1), "value_counts", "safeframe.shuffle"),
-    "groupby-sum": (lambda: frame().groupby("v").k.sum(), "groupby.sum", "safeframe.shuffle"),
-    "groupby-mean": (lambda: frame().groupby("v").k.mean(), "groupby.mean", "safeframe.shuffle"),
+    "drop_duplicates": (
+        lambda: frame().drop_duplicates(split_out=1),
+        "drop_duplicates",
+        "safeframe.drop_duplicates",
+    ),
+    "drop_duplicates-spread": (
+        lambda: frame().drop_duplicates(),
+        "drop_duplicates",
+        "safeframe.drop_duplicates",
+    ),
+    "unique": (lambda: frame().s.unique(split_out=1), "unique", "safeframe.unique"),
+    "nunique": (lambda: frame().v.nunique(split_out=1), "drop_duplicates", "safeframe.drop_duplicates"),
+    "value_counts": (lambda: frame().v.value_counts(split_out=1), "value_counts", "safeframe.value_counts"),
+    "groupby-sum": (lambda: frame().groupby("v").k.sum(), "groupby.sum", "safeframe.groupby"),
+    "groupby-mean": (lambda: frame().groupby("v").k.mean(), "groupby.mean", "safeframe.groupby"),
     "groupby-agg": (
         lambda: frame().groupby("v").agg({"k": ["max", "sum"]}),
         "groupby.agg",
-        "safeframe.shuffle",
+        "safeframe.groupby",
     ),
-    "groupby-string": (lambda: frame().groupby("s").v.max(), "groupby.max", "safeframe.shuffle"),
-    "groupby-spread": (lambda: frame(40).groupby("v").k.sum(), "groupby.sum", "safeframe.shuffle"),
+    "groupby-string": (lambda: frame().groupby("s").v.max(), "groupby.max", "safeframe.groupby"),
+    "groupby-spread": (lambda: frame(40).groupby("v").k.sum(), "groupby.sum", "safeframe.groupby"),
     "repartition": (
         lambda: frame().repartition(npartitions=1),
         "repartition(npartitions=1)",
