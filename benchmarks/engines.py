@@ -2,7 +2,8 @@
 
 Covers: the same work in safeframe, stock dask, DuckDB and Polars
 (:mod:`benchmarks.engines_joins`, :mod:`benchmarks.engines_frames`,
-:mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_groups`, :mod:`benchmarks.engines_question`,
+:mod:`benchmarks.engines_lags`, :mod:`benchmarks.engines_groups`, :mod:`benchmarks.engines_distinct`,
+:mod:`benchmarks.engines_question`,
 :mod:`benchmarks.engines_collections`, :mod:`benchmarks.engines_tpch`); the seconds it took, cluster start and imports
 excluded.
 Does not cover: limits of DuckDB and Polars and the checking of results, which are
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.engines_collections import COLLECTION_WORK
+from benchmarks.engines_distinct import DISTINCT_WORK
 from benchmarks.engines_frames import FRAME_WORK
 from benchmarks.engines_groups import GROUP_WORK
 from benchmarks.engines_joins import JOIN_WORK
@@ -48,6 +50,7 @@ _WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     **FRAME_WORK,
     **LAG_WORK,
     **GROUP_WORK,
+    **DISTINCT_WORK,
     **QUESTION_WORK,
     **COLLECTION_WORK,
     **TRIAL_WORK,

@@ -32,6 +32,7 @@ from dask.utils import parse_bytes
 
 from benchmarks.check import Check, check_output
 from benchmarks.check_collections import CollectionCheck, check_collection
+from benchmarks.check_distinct import check_distinct
 from benchmarks.check_groups import check_groups
 from benchmarks.check_hashes import check_tpch
 from benchmarks.check_lags import check_lags
@@ -44,6 +45,7 @@ from benchmarks.situations import (
     AnyDataset,
     CollectionDataset,
     Dataset,
+    DistinctDataset,
     GroupDataset,
     LagDataset,
     TpchDataset,
@@ -250,6 +252,8 @@ def _check(
         return check_groups(dataset, output, scratch=scratch)
     if isinstance(dataset, LagDataset):
         return check_lags(dataset, output, scratch=scratch, ordered=answer.pop("ordered"))
+    if isinstance(dataset, DistinctDataset):
+        return check_distinct(dataset, output, scratch=scratch, distinct=answer["distinct"])
     divisions = answer.pop("divisions")
     divisions = None if divisions is None else tuple(divisions)
     if dataset.situation.writes:

@@ -50,10 +50,13 @@ from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.merge import MergeEstimate
 from safeframe.facts.plan import Plan
 from safeframe.recipes.bag_groupby import bag_groupby, plan_bag_groupby
+from safeframe.recipes.drop_duplicates import drop_duplicates, plan_drop_duplicates
+from safeframe.recipes.duplicated import duplicated, plan_duplicated
 from safeframe.recipes.explain import explain
 from safeframe.recipes.groupby import groupby, plan_groupby
 from safeframe.recipes.groupby_lag_transform import groupby_lag_transform, plan_lag
 from safeframe.recipes.merge import merge, plan_merge
+from safeframe.recipes.nunique import nunique, plan_nunique
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 from safeframe.recipes.rechunk import plan_rechunk, rechunk
@@ -63,6 +66,7 @@ from safeframe.recipes.sort_values import plan_sort_values, sort_values
 from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.recipes.to_parquet import to_parquet
+from safeframe.recipes.unique import plan_unique, unique
 from safeframe.recipes.value_counts import plan_value_counts, value_counts
 from safeframe.report.measure import Measurement, measure
 
@@ -99,6 +103,8 @@ __all__ = [
     "__version__",
     "bag_groupby",
     "doctor",
+    "drop_duplicates",
+    "duplicated",
     "estimate",
     "estimate_merge",
     "explain",
@@ -107,11 +113,15 @@ __all__ = [
     "key_statistics",
     "measure",
     "merge",
+    "nunique",
     "p2p_shuffle",
     "plan_bag_groupby",
+    "plan_drop_duplicates",
+    "plan_duplicated",
     "plan_groupby",
     "plan_lag",
     "plan_merge",
+    "plan_nunique",
     "plan_p2p_shuffle",
     "plan_rebalance",
     "plan_rechunk",
@@ -119,6 +129,7 @@ __all__ = [
     "plan_shuffle",
     "plan_sort_values",
     "plan_sorted_merge",
+    "plan_unique",
     "plan_value_counts",
     "rebalance_partitions",
     "rechunk",
@@ -128,6 +139,7 @@ __all__ = [
     "sorted_merge",
     "to_parquet",
     "tune",
+    "unique",
     "value_counts",
 ]
 

@@ -17,10 +17,13 @@ import dask.dataframe as dd
 from dask.dataframe.extensions import register_dataframe_accessor
 
 from safeframe.errors import SchemaMismatchError
+from safeframe.recipes.drop_duplicates import drop_duplicates, plan_drop_duplicates
+from safeframe.recipes.duplicated import duplicated, plan_duplicated
 from safeframe.recipes.explain import explain
 from safeframe.recipes.groupby import groupby, plan_groupby
 from safeframe.recipes.groupby_lag_transform import groupby_lag_transform, plan_lag
 from safeframe.recipes.merge import merge, plan_merge
+from safeframe.recipes.nunique import nunique, plan_nunique
 from safeframe.recipes.p2p_shuffle import p2p_shuffle, plan_p2p_shuffle
 from safeframe.recipes.rebalance import plan_rebalance, rebalance_partitions
 from safeframe.recipes.set_index import plan_set_index, set_index
@@ -29,6 +32,7 @@ from safeframe.recipes.sort_values import plan_sort_values, sort_values
 from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.recipes.to_parquet import to_parquet
+from safeframe.recipes.unique import plan_unique, unique
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -87,6 +91,8 @@ class SafeAccessor:
         self.frame = frame
         """The dataframe."""
 
+    drop_duplicates = _Method(drop_duplicates)
+    duplicated = _Method(duplicated)
     estimate = _Method(estimate)
     estimate_merge = _Method(estimate_merge)
     explain = _Method(explain)
@@ -94,16 +100,21 @@ class SafeAccessor:
     groupby_lag_transform = _Method(groupby_lag_transform)
     key_statistics = _Method(key_statistics)
     merge = _Method(merge)
+    nunique = _Method(nunique)
     p2p_shuffle = _Method(p2p_shuffle)
+    plan_drop_duplicates = _Method(plan_drop_duplicates)
+    plan_duplicated = _Method(plan_duplicated)
     plan_groupby = _Method(plan_groupby)
     plan_lag = _Method(plan_lag)
     plan_merge = _Method(plan_merge)
+    plan_nunique = _Method(plan_nunique)
     plan_p2p_shuffle = _Method(plan_p2p_shuffle)
     plan_rebalance = _Method(plan_rebalance)
     plan_set_index = _Method(plan_set_index)
     plan_shuffle = _Method(plan_shuffle)
     plan_sort_values = _Method(plan_sort_values)
     plan_sorted_merge = _Method(plan_sorted_merge)
+    plan_unique = _Method(plan_unique)
     rebalance_partitions = _Method(rebalance_partitions)
     set_index = _Method(set_index)
     shuffle = _Method(shuffle)
@@ -111,3 +122,4 @@ class SafeAccessor:
     sorted_merge = _Method(sorted_merge)
     # mypy wants the frame to be positional-only, since **writer_options could contain its name.
     to_parquet = _Method(to_parquet)  # type: ignore[arg-type]
+    unique = _Method(unique)

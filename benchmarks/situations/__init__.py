@@ -2,18 +2,20 @@
 
 Covers: the names; joins of two tables (:mod:`benchmarks.situations.joins`), frames to be
 ordered (:mod:`benchmarks.situations.frames`), to be given columns of rows before
-(:mod:`benchmarks.situations.lags`) or to be grouped
-(:mod:`benchmarks.situations.groups`), ordinary data
+(:mod:`benchmarks.situations.lags`), to be grouped (:mod:`benchmarks.situations.groups`), or of
+which rows of repeated keys are dropped (:mod:`benchmarks.situations.distinct`), ordinary data
 (:mod:`benchmarks.situations.ordinary`, :mod:`benchmarks.situations.tpch`), arrays and
 bags (:mod:`benchmarks.situations.collections`).
 Does not cover: running anything on them (:mod:`benchmarks.engines`), or comparing
 what came out (:mod:`benchmarks.check`, :mod:`benchmarks.check_order`,
-:mod:`benchmarks.check_lags`, :mod:`benchmarks.check_groups`, :mod:`benchmarks.check_collections`).
+:mod:`benchmarks.check_lags`, :mod:`benchmarks.check_groups`, :mod:`benchmarks.check_distinct`,
+:mod:`benchmarks.check_collections`).
 """
 
 from __future__ import annotations
 
 from benchmarks.situations.collections import COLLECTIONS, CollectionDataset, CollectionSituation
+from benchmarks.situations.distinct import DISTINCT, DistinctDataset, DistinctSituation
 from benchmarks.situations.frames import FRAMES, FrameDataset, FrameSituation
 from benchmarks.situations.groups import GROUPED, GroupDataset, GroupSituation, GroupTruth
 from benchmarks.situations.joins import JOINS, Dataset, Situation, Truth
@@ -27,6 +29,7 @@ __all__ = [
     "ALL_ENGINES",
     "CLUSTER_ENGINES",
     "COLLECTIONS",
+    "DISTINCT",
     "FRAMES",
     "GROUPED",
     "JOINS",
@@ -43,6 +46,8 @@ __all__ = [
     "CollectionSituation",
     "Column",
     "Dataset",
+    "DistinctDataset",
+    "DistinctSituation",
     "FrameDataset",
     "FrameSituation",
     "GroupDataset",
@@ -59,15 +64,24 @@ __all__ = [
 ]
 
 AnySituation = (
-    Situation | FrameSituation | LagSituation | GroupSituation | CollectionSituation | TpchSituation
+    Situation
+    | FrameSituation
+    | LagSituation
+    | GroupSituation
+    | DistinctSituation
+    | CollectionSituation
+    | TpchSituation
 )
-AnyDataset = Dataset | FrameDataset | LagDataset | GroupDataset | CollectionDataset | TpchDataset
+AnyDataset = (
+    Dataset | FrameDataset | LagDataset | GroupDataset | DistinctDataset | CollectionDataset | TpchDataset
+)
 
 SITUATIONS: dict[str, AnySituation] = {
     **JOINS,
     **FRAMES,
     **LAGS,
     **GROUPED,
+    **DISTINCT,
     **COLLECTIONS,
     **ORDINARY_JOINS,
     **ORDINARY_FRAMES,

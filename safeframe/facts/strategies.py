@@ -19,6 +19,8 @@ LagStrategy = Literal["whole", "halo", "staged", "p2p"]
 """Of lag features."""
 GroupStrategy = Literal["whole", "tree", "staged", "p2p"]
 """Of a group-by."""
+DistinctStrategy = Literal["whole", "tree", "staged"]
+"""Of distinct keys."""
 RebalanceStrategy = Literal["untouched", "merged", "sliced", "staged"]
 """Of balancing partitions."""
 WriteStrategy = Literal["rows", "blocks"]
@@ -30,4 +32,5 @@ SORT_STRATEGIES: tuple[str, ...] = get_args(SortStrategy)
 SHUFFLE_STRATEGIES: tuple[str, ...] = get_args(ShuffleStrategy)
 LAG_STRATEGIES: tuple[str, ...] = get_args(LagStrategy)
 GROUP_STRATEGIES: tuple[str, ...] = get_args(GroupStrategy)
+DISTINCT_STRATEGIES: tuple[str, ...] = get_args(DistinctStrategy)
 WRITE_STRATEGIES: tuple[str, ...] = get_args(WriteStrategy)

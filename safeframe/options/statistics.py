@@ -169,3 +169,17 @@ KEY_FIRST_TASKS = 4
 
 REPORTED_KEYS = 10
 """Keys with the most result rows that an estimate names: whoever reads it looks at the first few."""
+
+DISTINCT_FAN_IN = 4
+"""Tables of distinct keys that one task joins."""
+
+DISTINCT_ROW_NBYTES = 64
+"""Bytes of a row whose key is numbered, besides the key, its hash and its order: numbers, their ranks and where each
+begins."""
+
+DISTINCT_REDUCED_FRACTION = 0.5
+"""Distinct keys by rows up to which a stage task leaves out keys that it has met: that costs a sort of its keys, and
+pays where many rows go."""
+
+DISTINCT_SLICES = 4
+"""Slices that a partition is read in, by those that its bytes make: row groups and pages may end some of them earlier."""

@@ -66,6 +66,8 @@ def tables() -> dict[str, pd.DataFrame]:
         "whole": whole,
         "whole_by_i": whole.sort_values("i", ignore_index=True),
         "whole_by_k": whole.sort_values(["k", "i"], ignore_index=True),
+        # Every third row comes again, and every fifth, in another order.
+        "twice": pd.concat([whole, whole.iloc[::3], whole.iloc[::-5]], ignore_index=True),
         # What becomes an index is a column of its own: dask takes a name of both for ambiguous.
         "numbered": whole.assign(j=whole["i"]),
         "numbered_in_order": whole.assign(j=whole["i"]).sort_values("i", ignore_index=True),
@@ -246,6 +248,20 @@ RESULTS = {
         Result(
             "rebalance-staged",
             _one("rebalance_partitions", "whole", npartitions=7, strategy="staged"),
+            "staged",
+        ),
+        Result(
+            "drop_duplicates-whole",
+            lambda table: safeframe.drop_duplicates(safeframe.shuffle(table("twice"), "i", npartitions=4), "i"),
+            "whole",
+        ),
+        Result("drop_duplicates-tree", _one("drop_duplicates", "twice", "i", strategy="tree"), "tree"),
+        Result("drop_duplicates-staged", _one("drop_duplicates", "twice", "i", strategy="staged"), "staged"),
+        Result(
+            "drop_duplicates-parked",
+            lambda table: safeframe.drop_duplicates(
+                safeframe.shuffle(table("twice"), "k", npartitions=4), "i", strategy="staged"
+            ),
             "staged",
         ),
         Result("lag-halo", _lag("whole_by_k", "k", "a", 1, strategy="halo"), "halo"),

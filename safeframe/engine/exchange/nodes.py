@@ -42,7 +42,14 @@ from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
 
 
-def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
+def stage(
+    frame: Any,
+    columns: StagedColumns,
+    router: Router,
+    directory: str,
+    tasks: StageTasks,
+    each: EachPart | None = None,
+) -> Any:
     """Return the expression that stages a lowered frame.
 
     Parameters
@@ -54,21 +61,30 @@ def stage(frame: Any, columns: StagedColumns, router: Router, directory: str, ta
     tasks
         Partitions of one stage task, where partitions stand alone, what of them may wait to be written, and how
         much of one is taken at a time; whether rows go to coarse shards first.
+    each
+        What becomes of each partition before it is staged; None for the partition itself.
     """
     if tasks.size is not None and tasks.size.coarse:
         coarse = CoarseRouter(router, tasks.size.width)
         return StageAgain(
-            _staged(frame, columns, coarse, directory, tasks), columns, coarse, directory, tasks
+            _staged(frame, columns, coarse, directory, tasks, each), columns, coarse, directory, tasks
         )
-    return _staged(frame, columns, router, directory, tasks)
+    return _staged(frame, columns, router, directory, tasks, each)
 
 
-def _staged(frame: Any, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks) -> Any:
+def _staged(
+    frame: Any,
+    columns: StagedColumns,
+    router: Router,
+    directory: str,
+    tasks: StageTasks,
+    each: EachPart | None,
+) -> Any:
     if tasks.slice_nbytes is not None or tasks.partitions > 1:
-        groups = StageGroups(frame, columns, router, directory, tasks)
+        groups = StageGroups(frame, columns, router, directory, tasks, each)
         if groups.parts is not None:
             return groups
-    return fused_step(StagePartitions(frame, columns, router, directory, tasks))
+    return fused_step(StagePartitions(frame, columns, router, directory, tasks, each))
 
 
 def parts_in_tasks(frame: Any, slice_nbytes: int | None) -> list[SlicedPart] | None:
@@ -135,6 +151,14 @@ def part_of(frame: Any, own: list[Task] | None, number: int) -> Any:
     return TaskRef((frame._name, number)) if own is None else PartitionTask(own[number])
 
 
+class EachPart:
+    """What becomes of each partition before it is staged: a function of its number."""
+
+    def of_part(self, number: int) -> Callable[[SlicedPart], SlicedPart]:
+        """Return what is made of one partition."""
+        raise NotImplementedError
+
+
 class _Staging(Step):
     """Tasks that stage rows, in the directory of their run."""
 
@@ -146,21 +170,33 @@ class _Staging(Step):
 class StagePartitions(_Staging, Blockwise):  # type: ignore[misc]  # dask's expressions are untyped
     """Write each partition to a file, by shard."""
 
-    _parameters = ["frame", "columns_", "router", "directory", "tasks"]
+    _parameters = ["frame", "columns_", "router", "directory", "tasks", "each"]
+    _defaults = {"each": None}
     _meta = pd.Series([], dtype=object)
 
     @staticmethod
     def operation(
-        frame: pd.DataFrame, columns: StagedColumns, router: Router, directory: str, tasks: StageTasks
+        frame: pd.DataFrame,
+        columns: StagedColumns,
+        router: Router,
+        directory: str,
+        tasks: StageTasks,
+        each: Callable[[SlicedPart], SlicedPart] | None = None,
     ) -> list[StagedFile]:
         """Stage one partition."""
-        return stage_parts(PartitionTasks([WholePart(frame)]), columns, router, directory, tasks)
+        whole = WholePart(frame)
+        part = whole if each is None else each(whole)
+        return stage_parts(PartitionTasks([part]), columns, router, directory, tasks)
+
+    def _blockwise_arg(self, arg: Any, i: int) -> Any:
+        return arg.of_part(i) if isinstance(arg, EachPart) else super()._blockwise_arg(arg, i)
 
 
 class StageGroups(_Staging):
     """Write each group of partitions that stand alone to a file, by shard."""
 
-    _parameters = ["frame", "columns_", "router", "directory", "tasks"]
+    _parameters = ["frame", "columns_", "router", "directory", "tasks", "each"]
+    _defaults = {"each": None}
     _meta = pd.Series([], dtype=object)
 
     def dependencies(self) -> list[Any]:
@@ -170,7 +206,11 @@ class StageGroups(_Staging):
     @functools.cached_property
     def parts(self) -> list[SlicedPart] | None:
         """The partitions; None where other tasks have a part in making them."""
-        return parts_in_tasks(self.frame, self.tasks.slice_nbytes)
+        parts = parts_in_tasks(self.frame, self.tasks.slice_nbytes)
+        each: EachPart | None = self.each
+        if parts is None or each is None:
+            return parts
+        return [each.of_part(number)(part) for number, part in enumerate(parts)]
 
     def _divisions(self) -> Any:
         return (None,) * (-(-self.frame.npartitions // self.tasks.partitions) + 1)

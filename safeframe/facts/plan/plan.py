@@ -11,6 +11,7 @@ import numpy as np
 from safeframe import options
 from safeframe.errors import MemoryBudgetError, OutputTooLargeError, StagingFullError
 from safeframe.facts.budget import Budget
+from safeframe.facts.distinct import CountRun, DistinctRun
 from safeframe.facts.estimate import Estimate, Width, about, format_interval
 from safeframe.facts.files import SourceFiles
 from safeframe.facts.groupby import GroupRun
@@ -97,6 +98,10 @@ class Plan:
                 return estimate.left_rows + estimate.right_rows
             case GroupRun(input_rows=rows):
                 return rows
+            case DistinctRun(rows=rows):
+                return rows
+            case CountRun(columns=columns):
+                return columns[0].rows
             case _:
                 return int(self.output_rows)
 

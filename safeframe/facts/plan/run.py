@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from safeframe.facts.bag import BagRun
+from safeframe.facts.distinct import CountRun, DistinctRun
 from safeframe.facts.groupby import GroupRun
 from safeframe.facts.lag import LagRun
 from safeframe.facts.merge import MergeRun
@@ -18,6 +19,16 @@ from safeframe.facts.rechunk import RechunkRun
 from safeframe.facts.sort import ShuffleRun, SortRun, UnsortedRun
 
 Run: TypeAlias = (
-    BagRun | GroupRun | LagRun | MergeRun | RebalanceRun | RechunkRun | ShuffleRun | SortRun | UnsortedRun
+    BagRun
+    | CountRun
+    | DistinctRun
+    | GroupRun
+    | LagRun
+    | MergeRun
+    | RebalanceRun
+    | RechunkRun
+    | ShuffleRun
+    | SortRun
+    | UnsortedRun
 )
 """One class for each kind of run."""

@@ -34,6 +34,17 @@ FUNCTIONS = {
         [safeframe.rebalance_partitions, safeframe.plan_rebalance],
         set(),
     ),
+    "drop_duplicates": (
+        [dd.DataFrame.drop_duplicates],
+        [safeframe.drop_duplicates, safeframe.plan_drop_duplicates],
+        {"inplace"},
+    ),
+    "unique": ([dd.Series.unique], [safeframe.unique, safeframe.plan_unique], set()),
+    "nunique": (
+        [dd.DataFrame.nunique, dd.Series.nunique],
+        [safeframe.nunique, safeframe.plan_nunique],
+        set(),
+    ),
     "rechunk": ([da.rechunk, da.Array.rechunk], [safeframe.rechunk, safeframe.plan_rechunk], set()),
     "groupby of a bag": ([db.Bag.groupby], [safeframe.bag_groupby, safeframe.plan_bag_groupby], set()),
 }
@@ -110,6 +121,9 @@ REFUSED = {
         lambda **more: safeframe.rebalance_partitions(FRAME, **more),
         {"divisions": (0, 11), "freq": "1D", "force": True},
     ),
+    "drop_duplicates": (lambda **more: safeframe.drop_duplicates(FRAME, **more), {"inplace": True}),
+    "unique": (lambda **more: safeframe.unique(FRAME, "k", **more), {}),
+    "nunique": (lambda **more: safeframe.nunique(FRAME, **more), {}),
     "rechunk": (lambda **more: safeframe.rechunk(ARRAY, 10, **more), {}),
     "groupby of a bag": (lambda **more: safeframe.bag_groupby(BAG, operator.neg, **more), {}),
 }

@@ -1,0 +1,1 @@
+"""Finding rows whose key was met before."""

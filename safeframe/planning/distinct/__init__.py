@@ -1,0 +1,1 @@
+"""Plans finding rows whose key was met before."""
