@@ -115,6 +115,16 @@ DistinctWay: TypeAlias = KnownKeys | WholeKeys | KeyTree | StagedKeys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OutputSlices:
+    """How much of a partition is taken at a time, where its rows go to a file."""
+
+    nbytes: int
+    """Bytes of a slice."""
+    by_columns: bool
+    """Whether a few columns of a file are read at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DistinctRun:
     """How distinct keys are found."""
 
@@ -124,6 +134,8 @@ class DistinctRun:
     """Number of distinct keys."""
     rows: int
     """Rows of the frame."""
+    slices: OutputSlices | None = None
+    """How partitions are read whose rows go to files; None where they are made whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -183,3 +183,6 @@ pays where many rows go."""
 
 DISTINCT_SLICES = 4
 """Slices that a partition is read in, by those that its bytes make: row groups and pages may end some of them earlier."""
+
+DISTINCT_PLACE_NBYTES = 18
+"""Bytes of a row of a partition that is filtered: its place, as it was staged and as it is read, and a mark."""

@@ -26,6 +26,7 @@ from safeframe._dask.trees import lowered
 from safeframe.engine.distinct.keys import DistinctSpec, NumberedKeys
 from safeframe.engine.distinct.parked import parked, parked_cell, seal_parked
 from safeframe.engine.distinct.tasks import (
+    InputPart,
     distinct_cell,
     few_keys,
     few_keys_of,
@@ -40,12 +41,12 @@ from safeframe.engine.exchange.nodes import ExchangeCells, Seal, in_memory, part
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.names import seal_key, step_name
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
-from safeframe.facts.distinct import DistinctRun, KeyTree, KnownKeys, StagedKeys, WholeKeys
+from safeframe.facts.distinct import DistinctRun, KeyTree, KnownKeys, OutputSlices, StagedKeys, WholeKeys
 from safeframe.facts.plan import Plan
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.routing.hashes import HashRouter
-from safeframe.sizing.partitions.tasks import PartitionTasks, own_tasks
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
 
 
 class SafeDistinct(PlannedFrame):
@@ -80,7 +81,7 @@ class SafeDistinct(PlannedFrame):
                 return fused_step(WholeCells(frame, spec, *output))
             case KeyTree():
                 joined = JoinedKeys(key_source(self.frame, spec), spec, way)
-                return FilteredCells(frame.fuse(), joined, (joined._name, 0), spec, *output)
+                return FilteredCells(frame.fuse(), joined, (joined._name, 0), spec, plan.run.slices, *output)
             case StagedKeys():
                 run = self._name
                 directory = start_run(way.directory, run)
@@ -97,7 +98,7 @@ class SafeDistinct(PlannedFrame):
                 staged = stage(source, spec.staged(source._meta), router, directory, way.group, numbered)
                 found = FoundRows(staged, dtypes, spec, way, directory, run)
                 sealed = Seal(run, seal_found, (spec, way.names_kept), found)
-                return FilteredCells(frame.fuse(), sealed, seal_key(run), spec, *output)
+                return FilteredCells(frame.fuse(), sealed, seal_key(run), spec, plan.run.slices, *output)
             case KnownKeys():
                 msg = "a number of keys says of no row whether it stays"
                 raise AssertionError(msg)
@@ -216,7 +217,7 @@ class FilteredCells(GivenOutput, Step):
     """Partitions that stay, without the rows that go."""
 
     _words = "distinct-output"
-    _parameters = ["frame", "found", "found_key", "spec", "meta", "given_divisions"]
+    _parameters = ["frame", "found", "found_key", "spec", "slices", "meta", "given_divisions"]
 
     @functools.cached_property
     def _own_tasks(self) -> list[Any] | None:
@@ -226,8 +227,15 @@ class FilteredCells(GivenOutput, Step):
         """Return what has to be there: not the frame, where its tasks are part of this expression's own."""
         return [self.found] if self._own_tasks is not None else [self.frame, self.found]
 
+    @functools.cached_property
+    def _sliced(self) -> list[Any] | None:
+        slices: OutputSlices | None = self.slices
+        return None if slices is None else parts_in_tasks(self.frame, slices.nbytes)
+
     def _task(self, name: Any, index: int) -> Any:
         part = part_of(self.frame, self._own_tasks, index)
+        if self._sliced is not None and isinstance(part, PartitionTask):
+            part = InputPart(part, self._sliced[index], self.slices.nbytes, self.slices.by_columns)
         return Task(name, distinct_cell, part, index, TaskRef(self.found_key), self.spec)
 
 

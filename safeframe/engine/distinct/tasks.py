@@ -6,7 +6,7 @@ filtered in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from safeframe.engine.exchange.nodes import WholePart
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedWriter
 from safeframe.engine.exchange.staged_file import Ints, StagedFile
-from safeframe.engine.planned.rows import as_planned
-from safeframe.engine.task import count_rows_out, use_worker
+from safeframe.engine.planned.cells import CellMaker
+from safeframe.engine.planned.rows import as_planned, check_rows
+from safeframe.engine.task import conserved, count_rows_out, use_worker
 from safeframe.facts.distinct import StagedKeys
 from safeframe.kernels.columns.categories import with_same_categories
 from safeframe.kernels.columns.values import as_series
@@ -32,6 +33,7 @@ from safeframe.kernels.distinct import (
     partitions_of,
     places_of,
 )
+from safeframe.sizing.parquet.column_sets import planned_reading
 from safeframe.sizing.partitions.slices import SlicedPart
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
@@ -190,14 +192,114 @@ def found_in_few(tables: Sequence[pd.DataFrame], spec: DistinctSpec) -> FoundInM
 # Output partitions -----------------------------------------------------------
 
 
-def distinct_cell(
-    part: PartitionTask | pd.DataFrame, number: int, found: Found, spec: DistinctSpec
-) -> pd.DataFrame | pd.Series[Any]:
-    """Make an output partition of an input partition and of what was found."""
+@dataclass(frozen=True, slots=True, eq=False)
+class InputPart:
+    """An input partition: as it is made whole, and in slices where it can be."""
+
+    whole: PartitionTask
+    sliced: SlicedPart
+    slice_nbytes: int
+    by_columns: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DistinctRows:
+    """The rows of an output partition, not made yet; see :class:`safeframe.engine.planned.cells.RowsToMake`."""
+
+    part: InputPart | PartitionTask | pd.DataFrame
+    number: int
+    found: Found
+    spec: DistinctSpec
+
+    @property
+    def n_rows(self) -> int:
+        """How many there are."""
+        counts = self.spec.rows if self.spec.wanted == "marks" else self.found.kept
+        return int(counts[self.number])
+
+    def whole(self) -> Any:
+        """Make all of them."""
+        part = self.part.whole if isinstance(self.part, InputPart) else self.part
+        with run_of_task(self.found.directory):
+            frame = part.make() if isinstance(part, PartitionTask) else part
+            return filtered(frame, self.number, self.found, self.spec)
+
+    def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
+        """Make them in stretches, one after the other; there is one at least.
+
+        Parameters
+        ----------
+        rows_of
+            Gives the rows of a stretch, from the bytes of a row.
+        """
+        with run_of_task(self.found.directory):
+            made = 0
+            for frame in self._gathered():
+                most = rows_of(float(frame.memory_usage(deep=True).sum()) / max(1, len(frame)))
+                for start in range(0, max(1, len(frame)), most):
+                    some = frame.iloc[start : start + most]
+                    made += len(some)
+                    yield some
+                    del some
+                del frame
+            conserved(self.n_rows, made, f"Output partition {self.number}")
+            count_rows_out(made)
+
+    def _gathered(self) -> Iterator[pd.DataFrame]:
+        """Give rows that stay, of as many slices as make half of one; an empty frame only where none stays."""
+        waiting: list[pd.DataFrame] = []
+        nbytes, given = 0, 0
+        for frame in self._filtered():
+            waiting.append(frame)
+            nbytes += int(frame.memory_usage(deep=True).sum())
+            del frame
+            if not isinstance(self.part, InputPart) or 2 * nbytes >= self.part.slice_nbytes:
+                yield _joined(waiting)
+                nbytes, given = 0, given + 1
+        if waiting or not given:
+            yield _joined(waiting) if waiting else self.whole()
+
+    def _filtered(self) -> Iterator[pd.DataFrame]:
+        if not isinstance(self.part, InputPart):
+            yield self.whole()
+            return
+        part, spec, number = self.part, self.spec, self.number
+        kept = self.found.kept_of(number, int(spec.rows[number]))
+        rows = made = 0
+        before = int(self.found.kept[:number].sum()) if spec.ignore_index else 0
+        reading = planned_reading(self.found.directory, by_columns=part.by_columns)
+        for frame in part.sliced.slices(part.slice_nbytes, reading):
+            marks = kept[rows : rows + len(frame)]
+            rows += len(frame)
+            if len(marks) < len(frame):
+                break  # there are more rows than were planned
+            some = frame[marks]
+            del frame
+            if spec.ignore_index:
+                some.index = pd.RangeIndex(before + made, before + made + len(some))
+            made += len(some)
+            if len(some):
+                yield some
+            del some
+        check_rows(rows, spec.planned(number))
+
+
+def _joined(waiting: list[pd.DataFrame]) -> pd.DataFrame:
+    """Join frames, and leave the list empty."""
+    made = waiting[0] if len(waiting) == 1 else pd.concat(with_same_categories(waiting))
+    waiting.clear()
+    return made
+
+
+def _distinct_rows(
+    part: InputPart | PartitionTask | pd.DataFrame, number: int, found: Found, spec: DistinctSpec
+) -> DistinctRows:
     use_worker(found.directory)
-    with run_of_task(found.directory):
-        frame = part.make() if isinstance(part, PartitionTask) else part
-        return filtered(frame, number, found, spec)
+    return DistinctRows(part=part, number=number, found=found, spec=spec)
+
+
+distinct_cell = CellMaker(_distinct_rows)
+"""Make an output partition of an input partition and of what was found."""
 
 
 def filtered(

@@ -29,6 +29,13 @@ from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan, Step
 from safeframe.facts.spread import Spread
 from safeframe.planning.counting import counting_step
+from safeframe.planning.distinct.output import (
+    input_row_nbytes,
+    largest_rows,
+    output_slices,
+    output_step,
+    written_step,
+)
 from safeframe.planning.distinct.shards import shard_plan
 from safeframe.planning.exchange import (
     again_steps,
@@ -38,7 +45,7 @@ from safeframe.planning.exchange import (
     with_manifests,
 )
 from safeframe.planning.ladder import Rung, climb, task_fits
-from safeframe.planning.memory import cell_peak_nbytes, cell_reason, default_partition_nbytes
+from safeframe.planning.memory import default_partition_nbytes
 from safeframe.units import format_count, format_nbytes
 
 _KINDS_OF_NULLS = 8
@@ -84,7 +91,7 @@ def plan_distinct(facts: DistinctFacts) -> Plan:
     )
     offer = chosen.offer
     staged = isinstance(offer.way, StagedKeys)
-    rows = _largest_rows(facts)
+    rows = largest_rows(facts)
     row_nbytes = facts.output_width.bounding
     made = facts.profile.rows if facts.wanted == "marks" else facts.kept
     largest = math.ceil(rows * row_nbytes)
@@ -106,7 +113,7 @@ def plan_distinct(facts: DistinctFacts) -> Plan:
         staging_nbytes=offer.staging_nbytes,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
-        run=DistinctRun(way=offer.way, distinct=facts.distinct, rows=facts.rows),
+        run=DistinctRun(way=offer.way, distinct=facts.distinct, rows=facts.rows, slices=output_slices(facts)),
         partitions_before=(
             Spread.of(
                 "frame", facts.partition_rows * (facts.profile.width + facts.profile.index_width).bounding
@@ -124,33 +131,6 @@ def _stay(facts: DistinctFacts) -> tuple[str, ...]:
     return ("partitions stay where they are, and are filtered by the numbers of their rows",)
 
 
-def _largest_rows(facts: DistinctFacts) -> int:
-    return int(facts.partition_rows.max(initial=0))
-
-
-def _in_nbytes(facts: DistinctFacts) -> float:
-    """Return the bytes of a row of the partitions that are filtered."""
-    return (facts.profile.width + facts.profile.index_width).bounding
-
-
-def _output_step(facts: DistinctFacts, *, numbered: bool) -> Step:
-    """Describe filtering a partition, whose keys may have to be numbered first."""
-    rows = _largest_rows(facts)
-    nbytes, made = int(rows * _in_nbytes(facts)), int(rows * facts.output_width.bounding)
-    figures = {"input_rows": rows, "input_nbytes": nbytes, "output_rows": rows, "output_nbytes": made}
-    more = options.DISTINCT_ROW_NBYTES * rows + int(rows * facts.key_row_nbytes) if numbered else 0
-    reason = cell_reason(**figures, copies=options.FETCH_COPIES)
-    if numbered:
-        reason += f", and its keys, numbered: {format_nbytes(more)}"
-    kinds = {"rows": "filter partitions", "marks": "mark rows", "count": "count keys of partitions"}
-    return Step(
-        kind=kinds[facts.wanted],
-        tasks=len(facts.partition_rows),
-        task_peak_nbytes=cell_peak_nbytes(**figures) + more,
-        reason=reason,
-    )
-
-
 def _known(facts: DistinctFacts) -> _Offer:
     how = "all values were counted when the plan was made"
     return _Offer(way=KnownKeys(), reasons=(how,), steps=())
@@ -160,7 +140,7 @@ def _whole(facts: DistinctFacts) -> _Offer:
     return _Offer(
         way=WholeKeys(),
         reasons=("the rows of a key are in one partition already: no key moves",),
-        steps=(_output_step(facts, numbered=True),),
+        steps=(output_step(facts, numbered=True),),
     )
 
 
@@ -181,8 +161,8 @@ def _tree(facts: DistinctFacts) -> _Offer | str:
             return "partitions are made by tasks that need others, and would wait in memory"
     tables = options.DISTINCT_FAN_IN
     slice_nbytes = slice_nbytes_of(task_nbytes)
-    slice_rows = min(_largest_rows(facts), math.ceil(slice_nbytes / max(width, 1.0)))
-    whole = int(options.WHOLE_COPIES * _largest_rows(facts) * width) if facts.source.whole else 0
+    slice_rows = min(largest_rows(facts), math.ceil(slice_nbytes / max(width, 1.0)))
+    whole = int(options.WHOLE_COPIES * largest_rows(facts) * width) if facts.source.whole else 0
     read = (
         whole + facts.source.reader_nbytes + _numbered_nbytes(rows + slice_rows, width) + _made_nbytes(facts)
     )
@@ -205,8 +185,14 @@ def _tree(facts: DistinctFacts) -> _Offer | str:
     )
     steps = [step]
     if facts.wanted != "count":
-        output = _output_step(facts, numbered=False)
-        steps.append(replace(output, task_peak_nbytes=output.task_peak_nbytes + 8 * rows + waits))
+        output = output_step(facts, numbered=False)
+        if not waits:
+            output = written_step(output, facts)
+        more = 8 * rows + waits
+        written = output.written and replace(
+            output.written, task_peak_nbytes=output.written.task_peak_nbytes + more
+        )
+        steps.append(replace(output, task_peak_nbytes=output.task_peak_nbytes + more, written=written))
     return _Offer(
         way=KeyTree(group=group, slice_nbytes=slice_nbytes),
         reasons=(f"all keys fit a task: {format_nbytes(nbytes)} with the numbers of their rows",),
@@ -231,16 +217,16 @@ def _waiting_nbytes(facts: DistinctFacts) -> int:
     """Bound the partitions that wait in a worker until their rows are known, by thread; see ``planning.lag``."""
     if not facts.waits or facts.wanted == "count":
         return 0
-    return math.ceil(facts.rows * _in_nbytes(facts) / facts.budget.threads_per_worker)
+    return math.ceil(facts.rows * input_row_nbytes(facts) / facts.budget.threads_per_worker)
 
 
 def _made_nbytes(facts: DistinctFacts) -> int:
     """Return what a partition takes beside its keys, where these are not read alone."""
     if facts.keys_alone:
         return 0
-    rows = _largest_rows(facts)
+    rows = largest_rows(facts)
     copies = options.STAGE_COPIES + options.WAITING_COLUMN_COPIES if _parks(facts) else options.WHOLE_COPIES
-    return int(copies * rows * _in_nbytes(facts)) + options.STAGED_ROW_NBYTES * rows
+    return int(copies * rows * input_row_nbytes(facts)) + options.STAGED_ROW_NBYTES * rows
 
 
 def _staged(facts: DistinctFacts) -> _Offer | str:
@@ -251,8 +237,8 @@ def _staged(facts: DistinctFacts) -> _Offer | str:
     group, width = shards.group, shards.row_nbytes
     parks = _parks(facts)
     waits = 0 if parks else _waiting_nbytes(facts)
-    parked_nbytes = int(facts.rows * _in_nbytes(facts)) if parks else 0
-    slice_rows = _largest_rows(facts)
+    parked_nbytes = int(facts.rows * input_row_nbytes(facts)) if parks else 0
+    slice_rows = largest_rows(facts)
     if group.slice_nbytes is not None:
         slice_rows = min(slice_rows, math.ceil(group.slice_nbytes / max(width, 1.0)))
     numbered = _ROW_NBYTES * slice_rows if shards.reduced else 0
@@ -280,7 +266,8 @@ def _staged(facts: DistinctFacts) -> _Offer | str:
     )
     steps = [stage, *again_steps("stage coarse shards again", width, group), with_manifests(find, group.size)]
     if facts.wanted != "count":
-        output = with_manifests(_output_step(facts, numbered=False), shards.answers)
+        output = output_step(facts, numbered=False)
+        output = with_manifests(output if parks else written_step(output, facts), shards.answers)
         steps.append(replace(output, task_peak_nbytes=output.task_peak_nbytes + waits))
     reasons = [
         (
