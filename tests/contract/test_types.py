@@ -40,6 +40,10 @@ CALLS = {
     "set_index": lambda name: safeframe.set_index(_frame(), "k", strategy=name),
     "sort_values": lambda name: safeframe.sort_values(_frame(), "k", strategy=name),
     "shuffle": lambda name: safeframe.shuffle(_frame(), "k", strategy=name),
+    "drop_duplicates": lambda name: safeframe.drop_duplicates(_frame(), strategy=name),
+    "duplicated": lambda name: safeframe.duplicated(_frame(), strategy=name),
+    "unique": lambda name: safeframe.unique(_frame(), "k", strategy=name),
+    "nunique": lambda name: safeframe.nunique(_frame(), strategy=name),
     "groupby_lag_transform": lambda name: safeframe.groupby_lag_transform(
         _frame(), "k", "v", 1, strategy=name
     ),
