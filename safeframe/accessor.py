@@ -33,6 +33,7 @@ from safeframe.recipes.sorted_merge import plan_sorted_merge, sorted_merge
 from safeframe.recipes.statistics import estimate, estimate_merge, key_statistics
 from safeframe.recipes.to_parquet import to_parquet
 from safeframe.recipes.unique import plan_unique, unique
+from safeframe.recipes.value_counts import plan_value_counts, value_counts
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -115,6 +116,7 @@ class SafeAccessor:
     plan_sort_values = _Method(plan_sort_values)
     plan_sorted_merge = _Method(plan_sorted_merge)
     plan_unique = _Method(plan_unique)
+    plan_value_counts = _Method(plan_value_counts)
     rebalance_partitions = _Method(rebalance_partitions)
     set_index = _Method(set_index)
     shuffle = _Method(shuffle)
@@ -123,3 +125,4 @@ class SafeAccessor:
     # mypy wants the frame to be positional-only, since **writer_options could contain its name.
     to_parquet = _Method(to_parquet)  # type: ignore[arg-type]
     unique = _Method(unique)
+    value_counts = _Method(value_counts)
