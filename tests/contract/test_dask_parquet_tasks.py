@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def test_a_task_tells_its_file_and_makes_its_frame_of_another_table(tmp_path: Pa
     pd.testing.assert_frame_equal(part.frame(table), pd.DataFrame({"a": [1.0]}))
     assert [name for name in asked[0].columns if name is not None] == ["a"]
     assert asked[0].filters is None
+    one = replace(part, row_groups=parquet_tasks.RowGroups((1,)))
+    assert one.row_groups() == (1,)
 
 
 @pytest.mark.parametrize("filesystem", ["fsspec", "arrow"])

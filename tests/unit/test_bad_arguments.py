@@ -60,6 +60,8 @@ GOOD = {
     "broadcast": {"0", "True"},
     "progress": {"True"},
     "sort": {"True"},
+    "split_every": {"True"},
+    "split_out": {"True"},
     "spec": {"[]", "{}"},
     "sort_function_kwargs": {"{}"},
     # pandas' and dask's own, and without effect there as well.
@@ -67,6 +69,7 @@ GOOD = {
     "force": set(BAD),
 }
 MERGES = ("merge", "sorted_merge", "plan_merge", "plan_sorted_merge", "estimate_merge")
+DISTINCT = ("drop_duplicates", "duplicated", "nunique")
 BY_COLUMN = ("set_index", "sort_values", "shuffle", "p2p_shuffle")
 
 
@@ -80,6 +83,9 @@ def calls(tmp_path):
     return {
         **{name: ((left, right), {"on": "key", **(sort if "sorted" in name else {})}) for name in MERGES},
         **{name: ((left, "key"), {}) for one in BY_COLUMN for name in (one, f"plan_{one}")},
+        **{name: ((left, "key"), {}) for one in DISTINCT for name in (one, f"plan_{one}")},
+        "unique": ((left, "key"), {}),
+        "plan_unique": ((left, "key"), {}),
         "key_statistics": ((left, "key"), {}),
         "estimate": ((left,), {}),
         "explain": ((left,), {}),

@@ -38,10 +38,11 @@ def check_axis(recipe: str, axis: Any) -> None:
     UnsupportedError
         When the values of each row are to be counted.
     """
-    if axis in (1, "columns"):
+    known = isinstance(axis, (int, str))
+    if known and axis in (1, "columns"):
         hint = "Use ddf.nunique(axis=1), which looks at each row alone."
         refuse(recipe, "axis", axis, "it counts the values of columns", hint)
-    if axis not in (0, "index", "rows"):
+    if not known or axis not in (0, "index", "rows"):
         msg = f"axis={axis!r} is no axis of a frame."
         raise ValidationError(msg, hint="Leave it out: values of columns are counted.")
 

@@ -25,8 +25,8 @@ from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.distinct.plan import distinct_keys, kept_rows, plan_distinct
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame, check_keys, given_budget
+from safeframe.prepare.lag.source import Shuffled, shuffled_by
 from safeframe.prepare.merge.sizes import check_statistics
-from safeframe.prepare.sort.shuffled import Shuffled, shuffled_by
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.keys.statistics import gather_key_statistics
@@ -123,7 +123,7 @@ def checked_keep(keep: Any) -> Keep:
     ValidationError
         When pandas does not know it either.
     """
-    if keep is False or keep in ("first", "last"):
+    if keep is False or (isinstance(keep, str) and keep in ("first", "last")):
         return cast("Keep", keep)
     msg = f"keep={keep!r} says of no row that it stays."
     raise ValidationError(msg, hint="Use keep='first', keep='last' or keep=False.")

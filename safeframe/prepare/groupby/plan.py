@@ -34,10 +34,10 @@ from safeframe.planning.groupby.plan import plan_groupby, plan_in_order
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, given_budget, may_take_p2p
 from safeframe.prepare.groupby.keys import GroupKeys
+from safeframe.prepare.lag.source import Shuffled, shuffled_by
 from safeframe.prepare.merge.sizes import check_statistics
 from safeframe.prepare.sort.divisions import known_divisions
 from safeframe.prepare.sort.order import make_collection, plan_order, row_order
-from safeframe.prepare.sort.shuffled import Shuffled, shuffled_by
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.frames import profile_frame

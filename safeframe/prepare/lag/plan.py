@@ -27,10 +27,9 @@ from safeframe.kernels.sort.rows import RangeRouter, RowOrder, range_router
 from safeframe.planning.ladder import check_strategy
 from safeframe.planning.lag.plan import plan_lag, whole_refused
 from safeframe.prepare.arguments import PartitionOptions, given_budget
-from safeframe.prepare.lag.source import LagSource
+from safeframe.prepare.lag.source import LagSource, Shuffled
 from safeframe.prepare.sort.divisions import range_divisions
 from safeframe.prepare.sort.order import order_facts, row_order
-from safeframe.prepare.sort.shuffled import Shuffled
 from safeframe.sizing.cluster import set_up_workers
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.frames import count_partition_rows

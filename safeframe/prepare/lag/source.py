@@ -13,15 +13,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask.dataframe as dd
+from dask.dataframe.api import new_collection
 
 from safeframe._dask.expressions import (
+    Assign,
+    AsType,
     BaseSetIndexSortValues,
+    Binop,
+    Projection,
+    Unaryop,
 )
-from safeframe.engine.sort.nodes import SafeSort, SortRequest
+from safeframe.engine.sort.nodes import SafeShuffle, SafeSort, SortRequest
 from safeframe.errors import KeyNotFoundError, UnsupportedError
+from safeframe.facts.plan import Plan
 from safeframe.facts.sort import SortFacts
 from safeframe.prepare.arguments import check_frame, check_keys
-from safeframe.prepare.sort.shuffled import Shuffled, before_steps, shuffled_by, with_steps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shuffled:
+    """A shuffle by key, seen from its result."""
+
+    plan: Plan
+    """Its plan."""
+    frame: dd.DataFrame
+    """Its input, with the steps that follow it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +116,7 @@ def _sorted_frame(
     frame: dd.DataFrame, by: Sequence[Any], order_by: Sequence[Any], ignore_index: bool
 ) -> LagSource | None:
     """Take the input of a frame that is sorted by the keys; None when it is another frame."""
-    expression, assigned = before_steps(frame.expr)
+    expression, assigned = _before_steps(frame.expr)
     if not isinstance(expression, SafeSort):
         return None
     request: SortRequest = expression.request
@@ -112,7 +128,7 @@ def _sorted_frame(
         return None
     if order_by and order.by[n:] != tuple(order_by):
         return None
-    source = with_steps(frame.expr, expression, expression.frame)
+    source = _with_steps(frame.expr, expression, expression.frame)
     gone = (index,) if index is not None and request.drop else ()
     if [name for name in source.columns if name not in gone] != list(frame.columns):
         return None
@@ -129,3 +145,39 @@ def _sorted_frame(
         why=f"{expression.plan.recipe} sorts the frame by its groups anyway: rows move once",
         sorted_by=expression.facts,
     )
+
+
+def shuffled_by(frame: dd.DataFrame, by: Sequence[Any]) -> Shuffled | None:
+    """Return the shuffle that has every group in one partition; None when there is none."""
+    expression, assigned = _before_steps(frame.expr)
+    if not isinstance(expression, SafeShuffle):
+        return None
+    on = set(expression.on)
+    if not on <= set(by) or on & assigned:
+        return None
+    source = _with_steps(frame.expr, expression, expression.frame)
+    return Shuffled(plan=expression.plan, frame=source)
+
+
+def _before_steps(expression: Any) -> tuple[Any, set[Any]]:
+    """Return what is before steps that choose columns or work some out row by row, and the columns worked out."""
+    steps, assigned = expression, set()
+    while isinstance(steps, (Projection, Assign)):
+        if isinstance(steps, Assign):
+            assigned |= set(steps.keys)
+        steps = steps.frame
+    return (steps, assigned) if _row_by_row(expression, steps) else (expression, set())
+
+
+def _row_by_row(expression: Any, source: Any) -> bool:
+    """Whether an expression makes each row of the same row of a source, and of nothing else."""
+    if expression._name == source._name:
+        return True
+    return isinstance(expression, (Projection, Assign, Binop, Unaryop, AsType)) and all(
+        _row_by_row(one, source) for one in expression.dependencies()
+    )
+
+
+def _with_steps(expression: Any, source: Any, instead: Any) -> Any:
+    """Return the frame of the same steps of another source: steps that look at a row alone can be taken before it moves."""
+    return new_collection(expression.substitute(source, instead))

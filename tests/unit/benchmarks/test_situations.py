@@ -218,6 +218,6 @@ def test_stamp_is_readable(tmp_path):
 def test_what_an_engine_does_for_a_task_is_said_once():
     tables = [
         engines.JOIN_WORK, engines.FRAME_WORK, engines.LAG_WORK, engines.QUESTION_WORK, engines.COLLECTION_WORK,
-        engines.TRIAL_WORK, engines.TPCH_WORK, engines.GROUP_WORK,
+        engines.TRIAL_WORK, engines.TPCH_WORK, engines.GROUP_WORK, engines.DISTINCT_WORK,
     ]  # fmt: skip
     assert len(engines._WORK) == sum(map(len, tables))
