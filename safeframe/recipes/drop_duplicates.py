@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import dask.dataframe as dd
 
+from safeframe.choices import check_flags
 from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
@@ -116,6 +117,7 @@ def drop_duplicates(
     1  2  6
     3  3  8
     """
+    check_flags(ignore_index=ignore_index)
     check_dask_arguments(_RECIPE, inplace=inplace, split_every=split_every, split_out=split_out)
     request = DistinctRequest(
         recipe=_RECIPE,
@@ -169,6 +171,7 @@ def plan_drop_duplicates(
     >>> int(safeframe.plan_drop_duplicates(frame, "k").output_rows)
     3
     """
+    check_flags(ignore_index=ignore_index)
     check_dask_arguments(_RECIPE, inplace=inplace, split_every=split_every, split_out=split_out)
     request = DistinctRequest(
         recipe=_RECIPE,
