@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from safeframe.engine.parquet.in_place import NEW
@@ -16,6 +17,19 @@ from safeframe.kernels.parquet.writer_options import Compression
 
 INDEX_LABEL = "__null_dask_index__"
 """dask's name for an index that has none."""
+
+
+def index_names(index: pd.Index[Any]) -> list[Any]:
+    """Return what the index, or each level of it, is called in a file.
+
+    Examples
+    --------
+    >>> index_names(pd.RangeIndex(3)), index_names(pd.MultiIndex.from_arrays([[1], [2]], names=["a", None]))
+    (['__null_dask_index__'], ['a', 'level_1'])
+    """
+    if index.nlevels == 1:
+        return [INDEX_LABEL if index.name is None else index.name]
+    return [f"level_{level}" if name is None else name for level, name in enumerate(index.names)]
 
 
 @dataclass(frozen=True, kw_only=True)

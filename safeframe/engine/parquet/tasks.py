@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe.engine.parquet.encodings import file_options
-from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
+from safeframe.engine.parquet.target import Dataset, ParquetTarget, index_names
 from safeframe.engine.planned.cells import PickedRows, RowsToMake, rows_nbytes
 from safeframe.errors import (
     SchemaMismatchError,
@@ -288,9 +288,9 @@ def _promised(frame: pd.DataFrame, target: Dataset) -> pd.DataFrame:
     changed = {name: as_promised(frame[name], dtype) for name, dtype in target.dtypes}
     changed = {name: series for name, series in changed.items() if series.dtype != frame[name].dtype}
     frame = frame.assign(**changed) if changed else frame
-    if target.write_index and frame.index.name is None:
+    if target.write_index and None in frame.index.names:
         frame = frame.copy(deep=False)
-        frame.index = frame.index.rename(INDEX_LABEL)
+        frame.index = frame.index.set_names(index_names(frame.index))
     return frame
 
 

@@ -23,7 +23,7 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.local import LocalFileSystem
 
 from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES
-from safeframe.engine.parquet.target import INDEX_LABEL
+from safeframe.engine.parquet.target import index_names
 from safeframe.errors import StagingError, UnsupportedError, ValidationError
 from safeframe.kernels.parquet.writer_options import Compression, codec_of
 from safeframe.sizing.staging_url import without_login
@@ -136,7 +136,7 @@ def file_schema(meta: Any, schema: Schema, *, write_index: bool) -> pa.Schema | 
     """
     if schema is None:
         return None
-    index = [meta.index.name or INDEX_LABEL] if write_index else []
+    index = index_names(meta.index) if write_index else []
     names = [*meta.columns, *index]
     if isinstance(schema, pa.Schema):
         _check_names(schema.names, names)
@@ -167,8 +167,8 @@ def file_schema(meta: Any, schema: Schema, *, write_index: bool) -> pa.Schema | 
 def _inferred(frame: pd.DataFrame, *, write_index: bool) -> pa.Schema:
     try:
         meta = meta_nonempty(frame)
-        if write_index and meta.index.nlevels == 1 and meta.index.name is None:
-            meta.index = meta.index.rename(INDEX_LABEL)
+        if write_index:
+            meta.index = meta.index.set_names(index_names(frame.index))
         schema = pa.Schema.from_pandas(meta, preserve_index=write_index)
     except (pa.ArrowException, TypeError, ValueError) as error:
         # dask has no rows to show of some types, intervals among them.

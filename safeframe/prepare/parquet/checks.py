@@ -11,7 +11,7 @@ from typing import Any
 
 from safeframe.engine.parquet.commit import local_entries
 from safeframe.engine.parquet.entries import Entries
-from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
+from safeframe.engine.parquet.target import Dataset, ParquetTarget, index_names
 from safeframe.errors import (
     OutputTooLargeError,
     StagingError,
@@ -34,13 +34,15 @@ def check_columns(meta: Any, *, write_index: bool) -> None:
     if twice:
         msg = f"Columns of the same name cannot be written: {', '.join(map(repr, twice))}."
         raise UnsupportedError(msg, hint="Rename them first, or drop one.")
-    index = meta.index.name or INDEX_LABEL
-    if write_index and index in columns:
-        msg = f"The index and a column are both named {index!r}."
-        raise UnsupportedError(msg, hint="Rename one of them, or pass write_index=False.")
-    if write_index and not isinstance(index, str):
-        msg = f"Column names in parquet are strings, and the index is named {index!r}."
-        raise UnsupportedError(msg, hint="Rename the index first, or pass write_index=False.")
+    if not write_index:
+        return
+    for index in index_names(meta.index):
+        if index in columns:
+            msg = f"The index and a column are both named {index!r}."
+            raise UnsupportedError(msg, hint="Rename one of them, or pass write_index=False.")
+        if not isinstance(index, str):
+            msg = f"Column names in parquet are strings, and the index is named {index!r}."
+            raise UnsupportedError(msg, hint="Rename the index first, or pass write_index=False.")
 
 
 def check_target(target: Dataset, npartitions: int, known: Collection[str]) -> Entries:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from safeframe.engine.parquet.swap import recover
-from safeframe.engine.parquet.target import INDEX_LABEL, Dataset
+from safeframe.engine.parquet.target import Dataset, index_names
 from safeframe.kernels.parquet.writer_options import Compression, check_compression
 from safeframe.planning.parquet import row_group_nbytes
 from safeframe.prepare.arguments import given_budget
@@ -59,7 +59,7 @@ def describe_dataset(
     ValidationError, UnsupportedError, SchemaMismatchError, StagingError
         When an argument makes no sense, or does not go with the frame or with the files to append to.
     """
-    if isinstance(schema, pa.Schema) and (meta.index.name or INDEX_LABEL) not in schema.names:
+    if isinstance(schema, pa.Schema) and not set(index_names(meta.index)) <= set(schema.names):
         write_index = False  # as dask has it
     check_columns(meta, write_index=write_index)
     check_compression(compression, [*meta.columns])
