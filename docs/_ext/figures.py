@@ -199,6 +199,36 @@ def strategy_p2p() -> tuple[int, int, str]:
     return 660, 200, "".join(shapes)
 
 
+def group_tree() -> tuple[int, int, str]:
+    """Few groups: states of partitions are joined some at a time."""
+    shapes = [label(80, 18, "partitions"), label(270, 18, "a state for each group")]
+    shapes.append(label(455, 18, "joined"))
+    shapes.append(label(600, 18, "result"))
+    for n in range(4):
+        y = 28 + 40 * n
+        shapes += [box(20, y, 120, 30, f"partition {n}", LEFT), arrow(142, y + 15, 206, y + 15)]
+        shapes += [box(210, y, 120, 30, "a  b  c", RIGHT), arrow(332, y + 15, 391, 60 + 80 * (n // 2) + 3)]
+    for n in range(2):
+        y = 48 + 80 * n
+        shapes += [box(395, y, 120, 30, "a  b  c", RIGHT), arrow(517, y + 15, 546, 103)]
+    shapes.append(box(550, 88, 100, 30, "a  b  c", BOTH))
+    return 670, 200, "".join(shapes)
+
+
+def group_shards() -> tuple[int, int, str]:
+    """Many groups: rows, or states, meet by the hash of their key."""
+    shapes = [label(80, 18, "partitions"), label(285, 18, "staging: rows, or their states, by key")]
+    shapes.append(label(580, 18, "groups of a shard, a partition each"))
+    for n in range(4):
+        y = 28 + 40 * n
+        shapes += [box(20, y, 120, 30, f"partition {n}", LEFT), arrow(142, y + 15, 206, y + 15)]
+        shapes += [box(210 + 52 * k, y, 50, 30, keys, RIGHT) for k, keys in enumerate(("a d", "b e", "c f"))]
+        shapes.append(arrow(368, y + 15, 436, 43 + 55 * min(n, 2)))
+    for n, keys in enumerate(("a  d", "b  e", "c  f")):
+        shapes.append(box(440, 28 + 55 * n, 260, 34, f"{keys}: slices are read one by one", BOTH))
+    return 720, 200, "".join(shapes)
+
+
 DRAWINGS: dict[str, Callable[[], tuple[int, int, str]]] = {
     "exchange": exchange,
     "virtual-join": virtual_join,
@@ -208,6 +238,8 @@ DRAWINGS: dict[str, Callable[[], tuple[int, int, str]]] = {
     "sorted-one-side": strategy_sorted_one_side,
     "staged": strategy_staged,
     "p2p": strategy_p2p,
+    "group-tree": group_tree,
+    "group-shards": group_shards,
 }
 
 
