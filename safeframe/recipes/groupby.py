@@ -171,7 +171,7 @@ def plan_groupby(
     ddf, by
         As in :func:`safeframe.groupby`.
     spec
-        What :meth:`GroupBy.agg` would be called with, as in ``"sum"``.
+        What ``agg`` would be called with, as in ``"sum"``.
     columns
         Column, or list of columns, to aggregate; None for all that are no keys.
 

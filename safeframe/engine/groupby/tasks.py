@@ -228,27 +228,31 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     if not len(frame) and spec.call.options["observed"]:
         return spec.meta
     made = spec.call(frame)
-    _check_columns(made, spec.meta)
-    return _counted(made)
+    return _counted(_as_promised(made, spec.meta))
 
 
-def _check_columns(made: Any, meta: Any) -> None:
-    found, promised = _columns(made), _columns(meta)
-    if found != promised:
-        msg = f"The function of a group-by returned {_said(found)}, and {_said(promised)} was promised."
-        hint = "Say what it returns: pass meta=, an empty frame or series of the same names and dtypes."
-        raise SchemaMismatchError(msg, hint=hint)
+def _as_promised(made: Any, meta: Any) -> Any:
+    """Return what a function made under the promised name, as dask does for a series; refuse other columns."""
+    if (
+        isinstance(made, pd.DataFrame)
+        and isinstance(meta, pd.DataFrame)
+        and list(made.columns) == list(meta.columns)
+    ):
+        return made
+    if isinstance(made, pd.Series) and isinstance(meta, pd.Series):
+        return made if made.name == meta.name else made.rename(meta.name)
+    found, promised = map(_said, (made, meta))
+    msg = f"The function of a group-by returned {found}, and {promised} was promised."
+    hint = "Say what it returns: pass meta=, an empty frame or series of the same names and dtypes."
+    raise SchemaMismatchError(msg, hint=hint)
 
 
-def _columns(frame: Any) -> tuple[str, list[Any]]:
-    if isinstance(frame, pd.DataFrame):
-        return "a dataframe", list(frame.columns)
-    return "a series", [getattr(frame, "name", None)]
-
-
-def _said(what: tuple[str, list[Any]]) -> str:
-    kind, names = what
-    return f"{kind} named {names[0]!r}" if kind == "a series" else f"{kind} with the columns {names!r}"
+def _said(what: Any) -> str:
+    return (
+        f"a dataframe with the columns {list(what.columns)!r}"
+        if isinstance(what, pd.DataFrame)
+        else f"a {type(what).__name__}"
+    )
 
 
 def _frame(spec: GroupSpec, block: Any) -> pd.DataFrame:
