@@ -240,7 +240,8 @@ def _as_promised(made: Any, meta: Any) -> Any:
     ):
         return made
     if isinstance(made, pd.Series) and isinstance(meta, pd.Series):
-        return made if made.name == meta.name else made.rename(meta.name)
+        made.name = meta.name
+        return made
     found, promised = map(_said, (made, meta))
     msg = f"The function of a group-by returned {found}, and {promised} was promised."
     hint = "Say what it returns: pass meta=, an empty frame or series of the same names and dtypes."
