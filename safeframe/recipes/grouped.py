@@ -24,6 +24,15 @@ _ANSWERS = {
     "expanding": ("it is not written", "Use apply() with a function that expands over its group."),
     "ewm": ("it is not written", "Use apply() with a function that weighs its group."),
     "sample": ("it is not written", "Use apply() with a function that samples its group, and meta=."),
+    "ngroup": ("groups have no order", "Use size() for the keys and their rows."),
+    "nlargest": ("it is not written", "Use apply() with a function that calls it for its group."),
+    "nsmallest": ("it is not written", "Use apply() with a function that calls it for its group."),
+    "ohlc": ("it is not written", 'Use agg(["first", "max", "min", "last"]).'),
+    "corrwith": ("it is not written", "Use apply() with a function that calls it for its group."),
+    "fillna": (
+        "pandas has none",
+        "Use ffill(), bfill() or transform() with a function that fills its group.",
+    ),
     "filter": ("it is not written", "Merge the frame with the keys of the groups that stay."),
 }
 """Methods that there are not: why, and what to do instead."""
@@ -50,7 +59,7 @@ class GroupBy:
         return GroupBy(self._groups.pick(columns), self._given, self._statistics)
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and self._groups.picked is None and name in self._groups.keys.values:
+        if not name.startswith("_") and self._groups.picked is None and name in self._groups.keys.columns:
             return self[name]
         if name in _ANSWERS:
             msg = f"groupby has no {name}: {_ANSWERS[name][0]}."
@@ -59,7 +68,7 @@ class GroupBy:
         raise AttributeError(msg)
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *(str(name) for name in self._groups.keys.values)]
+        return [*super().__dir__(), *(str(name) for name in self._groups.keys.columns)]
 
     def __repr__(self) -> str:
         picked = "" if self._groups.picked is None else f"[{self._groups.picked!r}]"
@@ -185,6 +194,22 @@ class GroupBy:
         """Return the correlations of the columns of each group, which is made whole."""
         return self._reduced("corr", {"numeric_only": numeric_only}, options)
 
+    def kurt(self, skipna: bool = True, numeric_only: bool = False, **options: Any) -> Any:
+        """Return the kurtosis of each group, which is made whole."""
+        return self._reduced("kurt", {"skipna": skipna, "numeric_only": numeric_only}, options)
+
+    def describe(
+        self, percentiles: Any = None, include: Any = None, exclude: Any = None, **options: Any
+    ) -> Any:
+        """Return count, mean, standard deviation and quantiles of each group, which is made whole."""
+        return self._reduced(
+            "describe", {"percentiles": percentiles, "include": include, "exclude": exclude}, options
+        )
+
+    def unique(self, **options: Any) -> Any:
+        """Return an array of the distinct values of each group, which is made whole."""
+        return self._reduced("unique", {}, options)
+
     def value_counts(self, **options: Any) -> Any:
         """Return how often each value of each group occurs; groups are made whole."""
         given, kwargs = self._options(options)
@@ -266,6 +291,14 @@ class GroupBy:
     def tail(self, n: int = 5, **kwargs: Any) -> Any:
         """Return the last rows of each group."""
         return self._rows("tail", (n,), kwargs)
+
+    def nth(self, n: Any, dropna: Any = None, **kwargs: Any) -> Any:
+        """Return the n-th row of each group."""
+        return self._rows("nth", (n,), {"dropna": dropna, **kwargs})
+
+    def pct_change(self, *args: Any, **kwargs: Any) -> Any:
+        """Return by how much values change from a row before within each group, as a share."""
+        return self._rows("pct_change", args, kwargs)
 
     def _rows(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         given, kwargs = self._options(kwargs)

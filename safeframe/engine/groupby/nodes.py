@@ -90,7 +90,7 @@ class SafeGroupBy(Planned):
         router = HashRouter(tuple(self.call.by), self.schema, n_shards)
         # Where groups without rows are wanted, their keys are those of all rows.
         left_out = self.call.options["dropna"] and self.call.options["observed"]
-        return GroupRouter(router) if left_out else router
+        return GroupRouter(router, self.call.keeps_rows) if left_out else router
 
     def _concrete(self) -> Any:
         plan: Plan = self.plan

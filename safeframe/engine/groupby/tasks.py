@@ -211,10 +211,22 @@ def _finished(found: pd.DataFrame, spec: GroupSpec) -> Any:
         series.name = meta.name
         return _counted(series if spec.call.finish is None else spec.call.finish(series))
     if not spec.call.options["as_index"]:
-        columns = meta.columns
-        made = made.reset_index()
-        made.columns = columns
+        made = _with_keys(made, meta)
     return _counted(made)
+
+
+def _with_keys(made: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
+    """Make columns of keys, but of those that have the name of a value, as pandas does."""
+    names = made.index.names
+    n_keys = len(meta.columns) - made.shape[1]
+    if n_keys < len(names):
+        if n_keys == 0:
+            return made.reset_index(drop=True)
+        for place in reversed([i for i, name in enumerate(names) if name in made.columns]):
+            made = made.droplevel(place)
+    made = made.reset_index(allow_duplicates=True)
+    made.columns = meta.columns
+    return made
 
 
 def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:

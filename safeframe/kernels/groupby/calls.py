@@ -12,6 +12,24 @@ from typing import Any
 
 import pandas as pd
 
+_LIKE_INPUT = frozenset(
+    {
+        "transform",
+        "cumsum",
+        "cumprod",
+        "cummin",
+        "cummax",
+        "cumcount",
+        "shift",
+        "diff",
+        "rank",
+        "ffill",
+        "bfill",
+        "pct_change",
+    }
+)
+"""Methods that give rows without a key a row of nulls."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GroupCall:
@@ -32,27 +50,25 @@ class GroupCall:
     finish: Callable[[Any], Any] | None = None
     """What is made of the result, if anything."""
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether rows that are in no group have a row in the result, too."""
+        return len(self.calls) == 1 and self.calls[0][0] in _LIKE_INPUT
+
     def __call__(self, frame: pd.DataFrame) -> Any:
         """Group a frame and make the calls."""
-        keys: Any = list(self.by) if self.listed or len(self.by) > 1 else self.by[0]
-        made: Any = frame.groupby(keys, **self.options)
+        rows = frame
+        keys: list[Any] = []
+        for column, name in zip(self.by, self.names, strict=True):
+            if column is name or column == name:
+                keys.append(column)
+            else:  # no column of the user's: pandas takes a series, and its functions see the other columns
+                # Copied, since pandas takes a series that shares values with a column of its name for that column.
+                keys.append(frame[column].rename(name).copy())
+                rows = rows.drop(columns=column)
+        made: Any = rows.groupby(keys if self.listed or len(keys) > 1 else keys[0], **self.options)
         if self.picked is not None:
             made = made[self.picked]
         for method, args, kwargs in self.calls:
             made = getattr(made, method)(*args, **kwargs)
-        made = self._renamed(made)
         return made if self.finish is None else self.finish(made)
-
-    def _renamed(self, made: Any) -> Any:
-        new = {
-            old: name
-            for old, name in zip(self.by, self.names, strict=True)
-            if old is not name and old != name
-        }
-        if not new:
-            return made
-        if isinstance(made, pd.DataFrame) and any(name in made.columns for name in new):
-            made = made.rename(columns=new)
-        if any(name in new for name in made.index.names):
-            made.index = made.index.set_names([new.get(name, name) for name in made.index.names])
-        return made

@@ -91,10 +91,10 @@ def _spread(agg: Aggregation, parts: Mapping[Part, Columns], counts: Array) -> t
             return np.where(second == 0, _skew_of_equals(), skews), counts < 3
         ddof = agg.option("ddof", 1)
         spread = moments[1] / (n - ddof)
+        if agg.function == "sem":
+            spread = spread / n  # before the root, as pandas has it: times are cut off to whole units
         if agg.function != "var":
             spread = np.sqrt(spread)
-        if agg.function == "sem":
-            spread = spread / np.sqrt(n)
         return spread, counts <= ddof
 
 
@@ -196,7 +196,8 @@ def key_index(keys: Sequence[pd.Series[Any]], promised: pd.Index[Any]) -> pd.Ind
         return index.rename(promised.name)
     levels: list[Any] = []
     codes: list[Any] = []
-    for key, dtype in zip(keys, promised.to_frame().dtypes, strict=True):
+    for place, key in enumerate(keys):
+        dtype = promised.get_level_values(place).dtype
         # Not MultiIndex.from_arrays, which sorts each level.
         if isinstance(key.dtype, pd.CategoricalDtype):
             numbers = key.cat.codes.to_numpy()

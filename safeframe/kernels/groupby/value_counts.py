@@ -42,10 +42,10 @@ class CountsForm:
 
     def of_frame(self, frame: pd.DataFrame) -> pd.Series[float]:
         """Make the series of a frame with a column for each part of a key, and one of sizes, in the order of its rows."""
-        keys = [frame[name].array for name in self.names]
+        keys = [frame.iloc[:, place].array for place in range(len(self.names))]
         index: Any = (
             pd.Index(keys[0], name=self.names[0])
             if len(keys) == 1
             else pd.MultiIndex.from_arrays(keys, names=list(self.names))
         )
-        return replace(self, ascending=None)(pd.Series(frame[SIZE].array, index=index))
+        return replace(self, ascending=None)(pd.Series(frame.iloc[:, -1].array, index=index))

@@ -1,4 +1,4 @@
-"""Sends rows to the shard of their group, and rows that are in no group nowhere."""
+"""Sends rows to the shard of their group, and rows that are in no group nowhere, or anywhere."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class GroupRouter:
     """Sends a row to the shard of its key, but for rows with a null in it."""
 
     router: HashRouter
+    keeps_rows: bool
+    """Whether rows with a null are wanted, too: they go to all shards in turn, since they have nothing in common."""
 
     @property
     def n_shards(self) -> int:
@@ -28,7 +30,6 @@ class GroupRouter:
         """See :class:`safeframe.kernels.routing.router.Router`."""
         shards = self.router.shards(frame, first_row).astype(np.int64, copy=False)
         for name in self.router.on:
-            null = frame[name].isna().to_numpy()
-            if null.any():
-                shards[null] = NOWHERE
+            null = np.flatnonzero(frame[name].isna().to_numpy())
+            shards[null] = (first_row + null) % self.n_shards if self.keeps_rows else NOWHERE
         return shards

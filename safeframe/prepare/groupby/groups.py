@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,10 +56,13 @@ class Groups:
         if several and not len(columns):
             msg = "No column is picked of the groups."
             raise ValidationError(msg, hint="Name one column, or a list of them.")
-        for name in as_names(list(columns) if several else [columns]):
-            if name not in self.keys.frame.columns:
-                raise no_such_column(list(self.keys.frame.columns), name, "ddf")
+        self._check_columns(as_names(list(columns) if several else [columns]))
         return replace(self, picked=list(columns) if several else columns)
+
+    def _check_columns(self, names: Iterable[Any]) -> None:
+        for name in names:
+            if name not in self.keys.columns:
+                raise no_such_column(list(self.keys.columns), name, "ddf")
 
     @property
     def values(self) -> list[Any]:
@@ -75,13 +78,11 @@ class Groups:
         meta = self._tried(call)
         found = None
         if name in DECOMPOSABLE:
-            labels = [None] if name == "size" else self._labels(meta, name)
+            wanted = tuple(sorted((k, v) for k, v in options.items() if k != "numeric_only"))
+            labels = [_size_label(meta)] if name == "size" else self._labels(call, meta)
             found = [
                 Aggregation(
-                    column=None if name == "size" else label,
-                    function=name,
-                    label=label if name != "size" else _size_label(meta),
-                    options=tuple(sorted((k, v) for k, v in options.items() if k != "numeric_only")),
+                    column=None if name == "size" else label, function=name, label=label, options=wanted
                 )
                 for label in labels
             ]
@@ -91,11 +92,19 @@ class Groups:
         self, spec: Any, args: Sequence[Any], named: Mapping[str, Any], meta: Any = None
     ) -> GroupRequest:
         """Return the aggregation by one or more functions, in any form of pandas'."""
+        if isinstance(spec, str) and not args and meta is None and spec in DECOMPOSABLE:
+            return self.reduced(spec, named)  # which pandas calls, with these arguments
+        if spec is None and not named:
+            msg = "No function is named."
+            raise ValidationError(
+                msg, hint="Name one, or several, as in agg('sum') or agg(total=('v', 'sum'))."
+            )
+        self._check_columns(spec if isinstance(spec, Mapping) else {})
         given = () if spec is None else (spec, *args)
         call = self._call((("agg", given, named),))
-        meta = self._tried(call) if meta is None else meta
+        meta = self._tried(call) if meta is None else _as_meta(meta)
         found = None
-        if not args:
+        if spec is None or not (args or named):
             one = None if isinstance(self.picked, list) else self.picked
             found = aggregations(self.values, self.keys.by, spec, named, picked=one)
         return self._request(call, meta, found, with_index=found is None or _needs_index(found))
@@ -135,10 +144,11 @@ class Groups:
             raise KeyNotFoundError(msg, hint="Name one value for each column of by=, in a tuple.")
         frame = self.keys.frame
         for name, value in zip(self.keys.by, keys, strict=True):
-            frame = frame[frame[name] == value]
-        if self.picked is not None:
-            return frame[self.picked]
-        return frame
+            column = frame[name]
+            frame = frame[
+                column.isna() if pd.api.types.is_scalar(value) and pd.isna(value) else column == value
+            ]
+        return frame[list(self.keys.columns) if self.picked is None else self.picked]
 
     def _call(self, calls: _Calls) -> GroupCall:
         return GroupCall(
@@ -180,11 +190,11 @@ class Groups:
             raise UnsupportedError(msg, hint="Return a value, a series or a frame for each group.")
         return made.iloc[:0]
 
-    def _labels(self, meta: Any, name: str) -> list[Any]:
-        del name
-        if isinstance(meta, pd.Series):
+    def _labels(self, call: GroupCall, meta: Any) -> list[Any]:
+        """Return the columns of values that a result has, by their names in the frame."""
+        if self.picked is not None and not isinstance(self.picked, list):
             return [self.picked]
-        return [label for label in meta.columns if self.as_index or label not in self.keys.names]
+        return list(self._states_meta(call, meta).columns)
 
     def _request(
         self, call: GroupCall, meta: Any, found: Sequence[Aggregation] | None, *, with_index: bool
@@ -227,6 +237,8 @@ def _as_meta(meta: Any) -> Any:
         return meta.iloc[:0]
     if isinstance(meta, tuple) and len(meta) == 2:
         return pd.Series([], name=meta[0], dtype=meta[1])
+    if isinstance(meta, list) and all(isinstance(one, tuple) and len(one) == 2 for one in meta):
+        meta = dict(meta)
     if isinstance(meta, Mapping):
         return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in meta.items()})
     msg = f"meta={meta!r} is neither a frame nor a series."

@@ -21,6 +21,8 @@ class GroupKeys:
 
     frame: dd.DataFrame
     """The frame."""
+    columns: tuple[Any, ...]
+    """The columns that a user knows of."""
     by: tuple[Any, ...]
     """Columns that have the keys."""
     names: tuple[Any, ...]
@@ -29,8 +31,6 @@ class GroupKeys:
     """Whether they were given as a list."""
     values: tuple[Any, ...]
     """Columns that are no keys."""
-    index: Any = None
-    """The column that was the index; None where the index stayed."""
 
 
 def group_keys(ddf: Any, by: Any) -> GroupKeys:
@@ -43,41 +43,50 @@ def group_keys(ddf: Any, by: Any) -> GroupKeys:
     UnsupportedError
         For keys that are functions, mappings or lists of values.
     """
-    frame = check_frame(ddf, "ddf")
-    listed = isinstance(by, (list, tuple))
+    frame = given_frame = check_frame(ddf, "ddf")
+    columns, index = list(frame._meta.columns), frame._meta.index.name
+    listed = isinstance(by, list) or (isinstance(by, tuple) and by not in columns)
     given = list(by) if listed else [by]
     if not given:
         msg = "No key is named in by=[]."
         raise ValidationError(msg, hint="Name one column, or a list of them.")
-    columns, index = list(frame._meta.columns), frame._meta.index.name
     found: list[Any] = []
     names: list[Any] = []
-    was_index = None
     for number, key in enumerate(given):
         if isinstance(key, dd.Series):
-            name, column = key.name, _column_of(frame, key)
-            if column is None:
-                column = _HIDDEN.format(number)
-                frame = frame.assign(**{column: key})
-            found.append(column)
-            names.append(name)
-            continue
-        _check_kind(key)
-        if key not in columns:
-            if index is None or key != index:
-                raise no_such_column(columns, key, "ddf")
-            was_index = key
-        found.append(key)
-        names.append(key)
-    if was_index is not None:
-        frame = frame.reset_index()
+            name, column = key.name, _column_of(given_frame, key)
+        else:
+            _check_kind(key)
+            name = column = key
+            if key not in columns:
+                if index is None or key != index:
+                    raise no_such_column(columns, key, "ddf")
+                key, column = given_frame.index, None
+        if column is None:
+            column = _hidden(number, [*columns, name])
+            frame = frame.assign(**{column: key})
+        found.append(column)
+        names.append(name)
     if len(set(found)) < len(found):
         msg = f"A key is named twice in by={names!r}."
         raise ValidationError(msg, hint="Name each key once.")
     values = tuple(name for name in columns if name not in found)
     return GroupKeys(
-        frame=frame, by=tuple(found), names=tuple(names), listed=listed, values=values, index=was_index
+        frame=frame,
+        columns=tuple(columns),
+        by=tuple(found),
+        names=tuple(names),
+        listed=listed,
+        values=values,
     )
+
+
+def _hidden(number: int, taken: list[Any]) -> str:
+    """Return a name for a key that is no column."""
+    name = _HIDDEN.format(number)
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 def _column_of(frame: dd.DataFrame, key: dd.Series) -> Any:

@@ -238,7 +238,8 @@ class _Facts:
             groups = _with_all_categories(self.frame, self.request, groups)
         shuffled = ShuffleKeys.of(keys)
         if dropna:
-            shuffled = replace(shuffled, rows=shuffled.rows - shuffled.null_rows, null_rows=0)
+            kept = shuffled.rows - (0 if self.request.call.keeps_rows else shuffled.null_rows)
+            shuffled = replace(shuffled, rows=kept, null_rows=0)
         return replace(self._facts(profile, keys.partitions.rows, groups, staging), keys=shuffled)
 
     def _facts(self, profile: FrameProfile, rows: Counts, groups: Estimate, staging: Any) -> GroupFacts:

@@ -66,8 +66,12 @@ def _planned(
     subset = list(frame.columns) if request.subset is None else request.subset
     names = as_names(subset)
     check_keys(frame, names)
+    keys = names
+    if SIZE in names and not as_index:  # where the counts stand next to it
+        keys = tuple(f"{SIZE} of {number}" if name == SIZE else name for number, name in enumerate(names))
+        frame = frame[list(names)].rename(columns=dict(zip(names, keys, strict=True)))
     groups = Groups(
-        keys=group_keys(frame, list(names) if len(names) > 1 else names[0]),
+        keys=group_keys(frame, list(keys) if len(keys) > 1 else keys[0]),
         dropna=request.dropna,
         observed=False,  # as in pandas, categories that do not occur are counted, too
         sort=None,

@@ -1,0 +1,125 @@
+"""Keys, forms and names of groups as pandas has them, where a small frame shows them."""
+
+from __future__ import annotations
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+import safeframe
+from safeframe.errors import KeyNotFoundError, UnsupportedError, ValidationError
+from tests.property.test_groupby_properties import same
+
+ROWS = 60
+FRAME = pd.DataFrame(
+    {
+        "k": np.arange(ROWS) * 7 % 5,
+        "v": np.where(np.arange(ROWS) % 7, np.arange(ROWS) / 3, np.nan),
+        "w": np.arange(ROWS)[::-1] % 9,
+    },
+    index=pd.Index(np.arange(ROWS) * 2, name="ix"),
+)
+
+
+@pytest.fixture
+def grouped(tmp_path):
+    """Group the frame, or another, in partitions, as ``safeframe.groupby`` does."""
+
+    def group(by, frame=FRAME, **arguments):
+        ddf = dd.from_pandas(frame, npartitions=4, sort=False)
+        by = by(ddf) if callable(by) else by
+        return safeframe.groupby(ddf, by, staging=str(tmp_path), **arguments)
+
+    return group
+
+
+def of_pandas(by, frame=FRAME, **arguments):
+    return frame.groupby(by(frame) if callable(by) else by, **arguments)
+
+
+ALIKE = {
+    "options of a function by its name": ("k", lambda g: g.v.agg("std", ddof=0)),
+    "least values of a sum": ("k", lambda g: g[["v"]].agg("sum", min_count=100)),
+    "options of several functions": ("k", lambda g: g.v.agg(["std", "var"], ddof=0)),
+    "sum of all by a series": (lambda frame: frame.k % 3, lambda g: g.sum()),
+    "running sum by a series": (lambda frame: frame.k % 3, lambda g: g.cumsum()),
+    "rows by a series": (lambda frame: frame.k % 3, lambda g: g.head(2)),
+    "two series of one name": (lambda frame: [frame.k % 3, frame.k % 2], lambda g: g.v.sum()),
+    "a series and a column": (lambda frame: [frame.k % 3, frame.k], lambda g: g.sum()),
+    "rows by the index": ("ix", lambda g: g.head(2)),
+    "running sum by the index": ("ix", lambda g: g.v.cumsum()),
+    "labels by the index": ("ix", lambda g: g.w.idxmin()),
+    "the key": ("k", lambda g: g.k.sum()),
+    "rows of a group by a series": (lambda frame: frame.k % 3, lambda g: g.get_group(2)),
+    "rows of a group by the index": ("ix", lambda g: g.get_group(4)),
+    "third rows": ("k", lambda g: g.nth(2)),
+    "changes": ("k", lambda g: g[["w"]].pct_change()),
+    "numbers of groups": ("k", lambda g: g.v.describe()),
+    "kurtosis": ("k", lambda g: g.v.kurt()),
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_as_pandas(case, grouped):
+    by, call = ALIKE[case]
+    same(call(grouped(by)), call(of_pandas(by)))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: g.w.transform("sum"),
+        lambda g: g.w.cumsum(),
+        lambda g: g.w.cumcount(),
+        lambda g: g.w.shift(),
+        lambda g: g.w.rank(),
+        lambda g: g.w.ffill(),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["staged", None])
+def test_rows_without_a_key_stay(call, strategy, grouped):
+    same(call(grouped("v", strategy=strategy, npartitions=3)), call(of_pandas("v")))
+
+
+def test_keys_that_have_the_name_of_a_value_are_no_columns(grouped):
+    found = grouped(lambda frame: frame.k % 3, as_index=False).sum().compute()
+    expected = of_pandas(lambda frame: frame.k % 3, as_index=False).sum()
+    pd.testing.assert_frame_equal(
+        found.sort_values("w", ignore_index=True), expected.sort_values("w", ignore_index=True)
+    )
+    found = grouped("k", as_index=False)[["k", "w"]].sum().compute()
+    assert list(found.columns) == ["k", "w"]
+    assert sorted(found.k) == sorted(FRAME.groupby("k").k.sum())
+
+
+def test_a_column_named_by_a_tuple(grouped):
+    frame = pd.DataFrame({("a", "b"): [1, 2, 1], "v": [3, 4, 5]})
+    same(grouped(("a", "b"), frame).v.sum(), frame.groupby([("a", "b")]).v.sum())
+
+
+def test_no_column_of_the_users_is_taken_for_a_hidden_key(grouped):
+    frame = FRAME.rename(columns={"w": "__key_0"})
+    same(grouped(lambda f: f.k % 3, frame).sum(), of_pandas(lambda f: f.k % 3, frame).sum())
+
+
+@pytest.mark.parametrize("subset", ["size", ["size", "v"]])
+def test_counts_of_a_column_named_size(subset, tmp_path):
+    frame = pd.DataFrame({"size": [1, 2, 1, 3] * 5, "v": [4, 5] * 10})
+    ddf = dd.from_pandas(frame, npartitions=3)
+    found = safeframe.value_counts(ddf, subset, npartitions=2, strategy="staged", staging=str(tmp_path))
+    same(found, frame.value_counts(subset))
+
+
+def test_meta_of_pairs(grouped):
+    found = grouped("k")[["v", "w"]].apply(lambda group: group.head(1), meta=[("v", "f8"), ("w", "i8")])
+    assert len(found.compute()) == 5
+
+
+def test_what_is_not_there_is_said(grouped):
+    with pytest.raises(KeyNotFoundError, match="no column 'zz'"):
+        grouped("k").agg({"zz": "sum"})
+    with pytest.raises(ValidationError, match="No function is named"):
+        grouped("k").agg()
+    with pytest.raises(UnsupportedError, match="nlargest"):
+        grouped("k").v.nlargest(2)
