@@ -1,0 +1,93 @@
+"""Groups on workers that the kernel holds: measured is at most projected, and projected at most allowed."""
+
+from __future__ import annotations
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+import safeframe
+from tests.memory.test_sort_memory import held
+
+pytestmark = pytest.mark.tight(n_workers=2, limit="598MiB", hard="1GiB")
+
+ROWS = 500_000
+PARTS = 40
+N = ROWS * PARTS
+
+
+def rows_of(number: int, kind: str) -> pd.DataFrame:
+    """Rows whose values tell the sums of their groups."""
+    row = np.arange(number * ROWS, (number + 1) * ROWS)
+    key = row * 7_919 % (N // 2)  # each twice, far apart
+    if kind == "few":
+        key %= 1000
+    if kind == "heavy":
+        key = np.where(row % 5 < 3, -1, key)
+    frame = pd.DataFrame({"k": key, "v": row, "w": row / 4})
+    if kind == "strings":
+        text = pd.Series(key).astype("string[pyarrow]").str.zfill(12)
+        frame = frame.iloc[: ROWS // 4].assign(k=text, s=text)
+    return frame
+
+
+def made(kind: str) -> dd.DataFrame:
+    return dd.from_map(rows_of, range(PARTS), kind=kind, meta=rows_of(0, kind).iloc[:0])
+
+
+def sums(part: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"groups": [len(part)], "n": [int(part["v_count"].sum())], "total": [int(part["v_sum"].sum())]}
+    )
+
+
+def seen(result: dd.DataFrame) -> pd.Series:
+    """Make every output partition, one after the other, and add up what tells whether all rows are there."""
+    return (
+        result.map_partitions(sums, meta={"groups": "int64", "n": "int64", "total": "int64"}).compute().sum()
+    )
+
+
+ASKED = {
+    "v_count": ("v", "count"),
+    "v_sum": ("v", "sum"),
+    "mean": ("w", "mean"),
+    "var": ("w", "var"),
+    "least": ("v", "min"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy", "groups"),
+    [("many", "staged", N // 2), ("heavy", "staged", None), ("few", "tree", 1000)],
+)
+def test_ints(kind, strategy, groups, tight):
+    result = safeframe.groupby(made(kind), "k").agg(**ASKED)
+    plan = safeframe.explain(result)
+    assert plan.strategy == strategy
+    found = seen(result)
+    held(tight, plan)
+    assert found["n"] == N
+    assert found["total"] == N * (N - 1) // 2
+    assert plan.output_rows.lower <= found["groups"] <= plan.output_rows.upper
+    if groups is not None:
+        assert found["groups"] == groups
+
+
+def test_strings(tight):
+    result = safeframe.groupby(made("strings"), "k").agg(**ASKED, text=("s", "min"))
+    plan = safeframe.explain(result)
+    assert plan.strategy == "staged"
+    found = seen(result)
+    held(tight, plan)
+    assert found["n"] == N // 4
+
+
+def test_median_of_groups_that_are_made_whole(tight):
+    result = safeframe.groupby(made("many"), "k").agg(**ASKED | {"mean": ("w", "median")})
+    plan = safeframe.explain(result)
+    found = seen(result)
+    held(tight, plan)
+    assert found["n"] == N
+    assert found["total"] == N * (N - 1) // 2
