@@ -123,3 +123,15 @@ def test_what_is_not_there_is_said(grouped):
         grouped("k").agg()
     with pytest.raises(UnsupportedError, match="nlargest"):
         grouped("k").v.nlargest(2)
+
+
+@pytest.mark.parametrize("strategy", ["tree", "staged"])
+def test_groups_of_several_keys_are_written_with_all_of_them(strategy, grouped, tmp_path):
+    frame = FRAME.assign(s=np.where(FRAME.w % 2, "a", "b"))
+    found = grouped(["k", "s"], frame, strategy=strategy)[["v"]].sum()
+    safeframe.to_parquet(found, str(tmp_path / "groups"))
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "groups").sort_index(),
+        frame.groupby(["k", "s"])[["v"]].sum(),
+        check_index_type=False,
+    )
