@@ -32,6 +32,8 @@ def value_counts(
     memory: str | int | None = None,
     staging: str | None = None,
     statistics: KeyStatistics | None = None,
+    split_every: int | bool | None = None,
+    split_out: int | bool | None = None,
 ) -> dd.Series:
     """Count how often each value of a column, or of several, occurs.
 
@@ -51,6 +53,8 @@ def value_counts(
         Whether rows with a null are left out.
     npartitions, partition_size, strategy, memory, staging, statistics
         As in :func:`safeframe.groupby`.
+    split_every, split_out
+        dask's: ``split_out`` is ``npartitions``, and ``split_every`` has no effect.
 
     Returns
     -------
@@ -77,9 +81,10 @@ def value_counts(
     >>> safeframe.value_counts(frame, "k").compute().to_dict()
     {'a': 2, 'b': 1}
     """
+    del split_every  # it tunes a tree of dask's
     check_flags(normalize=normalize, sort=sort, ascending=ascending, dropna=dropna)
     given = PartitionOptions(
-        npartitions=as_npartitions(npartitions),
+        npartitions=_npartitions(npartitions, split_out),
         partition_size=partition_size,
         strategy=strategy,
         memory=memory,
@@ -110,6 +115,8 @@ def plan_value_counts(
     memory: str | int | None = None,
     staging: str | None = None,
     statistics: KeyStatistics | None = None,
+    split_every: int | bool | None = None,
+    split_out: int | bool | None = None,
     cluster: ClusterSpec | None = None,
 ) -> Plan:
     """Return the plan of :func:`safeframe.value_counts`, without counting.
@@ -134,9 +141,10 @@ def plan_value_counts(
     >>> int(safeframe.plan_value_counts(frame, "k").output_rows)
     2
     """
+    del split_every  # it tunes a tree of dask's
     check_flags(normalize=normalize, sort=sort, ascending=ascending, dropna=dropna)
     given = PartitionOptions(
-        npartitions=as_npartitions(npartitions),
+        npartitions=_npartitions(npartitions, split_out),
         partition_size=partition_size,
         strategy=strategy,
         memory=memory,
@@ -151,3 +159,9 @@ def plan_value_counts(
     )
     with planned_for(cluster):
         return plan_counts(ddf, request, given)
+
+
+def _npartitions(npartitions: int | str | None, split_out: int | bool | None) -> int | None:
+    """Return the number of partitions, by dask's argument where ours is not given."""
+    by_dask = None if isinstance(split_out, bool) else split_out
+    return as_npartitions(by_dask if npartitions is None else npartitions)

@@ -24,6 +24,7 @@ __all__ = [
     "GROUPS",
     "IN_FILES",
     "NOT_AFTER_P2P",
+    "NOT_OF_ONE_PARTITION",
     "NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS",
     "UNORDERED",
     "WITHOUT_INDEX",
@@ -544,6 +545,24 @@ NOT_AFTER_P2P = {"to-bag", "to-bag-dict", "bag-of-delayed"}
 """Calls that fail after any shuffle of dask's through P2P: a bag's optimiser renames the tasks that send."""
 
 NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS = {"repartition-size"}
+NOT_OF_ONE_PARTITION = {
+    "groupby-cov",
+    "groupby-corr",
+    "to-parquet-partitions",
+    "head-more",
+    "partitions-second",
+    "partitions-slice",
+    "partitions-of-partitions",
+    "partitions-column",
+    "partitions-of-filter",
+    "partitions-of-assign",
+    "partitions-map",
+    "get-partition",
+    "to-delayed-one",
+    "persist-partitions",
+    "optimize-partitions",
+}
+"""What dask's own frames of one partition fail at, too."""
 """Calls that dask itself never ends on Python 3.11, where the scheduler runs in this process: it computes while
 it holds the lock of ``cached_property``, for which the scheduler's thread waits."""
 

@@ -13,6 +13,7 @@ from tests.conformance.calls import (
     DASK_FAILS,
     FILTERS,
     NOT_AFTER_P2P,
+    NOT_OF_ONE_PARTITION,
     NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS,
     UNORDERED,
     WITHOUT_INDEX,
@@ -58,6 +59,8 @@ class Matrix:
         collection, same_in_dask = self.frames(name, source, scheduler)
         no_index = WITHOUT_INDEX | (FILTERS if RESULTS[name].counted_index else set())
         left_out = NOT_AFTER_P2P if RESULTS[name].needs_workers else set()
+        if collection.npartitions == 1:
+            left_out = left_out | NOT_OF_ONE_PARTITION
         if scheduler == "distributed":
             left_out = left_out | NOT_WITH_A_SCHEDULER_IN_THIS_PROCESS
         differences = []

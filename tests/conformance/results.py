@@ -118,13 +118,15 @@ class Result:
     """Makes the collection, given a function that makes a table's frame."""
     strategy: str
     """What the plan has to say, so that the matrix looks at what it says it looks at."""
+    partitions: int = 2
+    """How many there are at least: a tree makes one."""
     table: bool = False
     """Whether it is looked up in a table, which only sides in parquet files are."""
 
     @property
     def counted_index(self) -> bool:
-        """Whether the index counts the rows of each partition, as that of a merge by columns does."""
-        return self.name.startswith(("merge", "sorted_merge")) and not self.name.endswith("index")
+        """Whether the index counts the rows of each partition, as those of a merge by columns and of groups do."""
+        return self.name.startswith(("merge", "sorted_merge", "groupby")) and not self.name.endswith("index")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -158,6 +160,15 @@ def _table_merge(table: Callable[[str], dd.DataFrame]) -> dd.DataFrame:
         return safeframe.merge(table("left"), table("right"), on="k", how="left")
     finally:
         options.TABLE_MIN_ROWS = least
+
+
+def _groups(**arguments: Any) -> Callable[..., dd.DataFrame]:
+    """Group by what each row has alone, so that groups are the rows."""
+
+    def make(table: Callable[[str], dd.DataFrame]) -> dd.DataFrame:
+        return safeframe.groupby(table("whole"), "i", as_index=False, **arguments).first()
+
+    return make
 
 
 _SMALL = "2KiB"
@@ -278,6 +289,8 @@ RESULTS = {
             ),
             "whole",
         ),
+        Result("groupby-tree", _groups(strategy="tree"), "tree", partitions=1),
+        Result("groupby-staged", _groups(strategy="staged", npartitions=3), "staged"),
     )
 }  # fmt: skip
 
@@ -291,7 +304,7 @@ def made(name: str, source: str, directory: Path) -> dd.DataFrame:
     plan = safeframe.explain(collection)
     by_table = isinstance(plan.run, MergeRun) and plan.run.table is not None
     assert (plan.strategy, by_table) == (result.strategy, result.table)
-    assert collection.npartitions >= 2, "one partition is no test of partitions"
+    assert collection.npartitions >= result.partitions, "one partition is no test of partitions"
     return collection
 
 

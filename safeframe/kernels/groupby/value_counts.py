@@ -33,7 +33,7 @@ class CountsForm:
         """Make the series."""
         made: pd.Series[Any] = sizes.rename(self.name)
         if self.total is not None:
-            made = made / max(self.total, 1)
+            made = made / self.total  # of no rows, shares of nothing are NaN
         if self.listed and made.index.nlevels == 1:
             made.index = pd.MultiIndex.from_arrays([made.index], names=[made.index.name])
         if self.ascending is not None:

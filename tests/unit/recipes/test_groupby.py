@@ -111,6 +111,19 @@ def test_counts_of_a_column_named_size(subset, tmp_path):
     same(found, frame.value_counts(subset))
 
 
+def test_shares_of_no_rows_are_none():
+    frame = pd.DataFrame({"c": pd.Categorical(["x"], categories=["x", "y"])}).iloc[:0]
+    found = safeframe.value_counts(dd.from_pandas(frame, npartitions=1), "c", normalize=True)
+    same(found, frame.value_counts("c", normalize=True))
+
+
+def test_partitions_by_the_argument_of_dask(tmp_path):
+    ddf = dd.from_pandas(FRAME, npartitions=3)
+    assert (
+        safeframe.value_counts(ddf, "w", split_out=3, split_every=2, staging=str(tmp_path)).npartitions == 3
+    )
+
+
 def test_meta_of_pairs(grouped):
     found = grouped("k")[["v", "w"]].apply(lambda group: group.head(1), meta=[("v", "f8"), ("w", "i8")])
     assert len(found.compute()) == 5
