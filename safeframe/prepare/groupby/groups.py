@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.dataframe.api import meta_nonempty
@@ -100,6 +101,11 @@ class Groups:
                 msg, hint="Name one, or several, as in agg('sum') or agg(total=('v', 'sum'))."
             )
         self._check_columns(spec if isinstance(spec, Mapping) else {})
+        if any(isinstance(one, dd.Aggregation) for one in _functions([spec, named])):
+            msg = "dask's Aggregation is not taken: its functions are of pandas' groups of a partition."
+            raise UnsupportedError(
+                msg, hint="Pass a function of a group's values, as in agg(lambda values: ...)."
+            )
         given = () if spec is None else (spec, *args)
         call = self._call((("agg", given, named),))
         meta = self._tried(call) if meta is None else _as_meta(meta)
@@ -221,6 +227,17 @@ class Groups:
             meta if self.as_index else self._tried(replace(call, options={**call.options, "as_index": True}))
         )
         return made.to_frame() if isinstance(made, pd.Series) else made
+
+
+def _functions(spec: Any) -> Iterator[Any]:
+    """Yield what an argument of ``agg`` names, in whatever form."""
+    if isinstance(spec, Mapping):
+        spec = list(spec.values())
+    if isinstance(spec, (list, tuple)):
+        for one in spec:
+            yield from _functions(one)
+    else:
+        yield spec
 
 
 def _needs_index(found: Sequence[Aggregation]) -> bool:
