@@ -23,6 +23,8 @@ from safeframe.cli.output import Output
 from safeframe.deploy.local_cluster import LocalCluster
 from safeframe.errors import MemoryBudgetError
 from safeframe.facts.plan import Plan
+from safeframe.facts.plan.summary import files_summary
+from safeframe.recipes.explain import explain
 from safeframe.recipes.to_parquet import to_parquet
 from safeframe.report.measure import measure
 from safeframe.sizing.parquet.footers import read_footers
@@ -32,6 +34,7 @@ from safeframe.units import format_count, format_nbytes, format_seconds, parse_n
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _CONNECT_SECONDS = 10
 _WORKERS, _THREADS, _MEMORY = 4, 1, "1GiB"
+_MORE = "--dry-run --json has all steps and reasons"
 _COMPRESSIONS = ("auto", "snappy", "zstd", "lz4", "gzip", "brotli", "none")
 
 _OPTIONS = (
@@ -111,30 +114,29 @@ class Run:
         self._check(target)
         with self._cluster():
             written = plan().written
-            out.document["plan"] = written.to_dict()
-            out.say(str(written))
+            try:
+                if written.fits:
+                    result = frame()
+                    files = object_types(result, sources, suffixes)
+                    # Whether a merge's rows are made is known by the types of its columns in files.
+                    found = explain(self._to_parquet(result, target, files, compute=False))
+                    written = found if isinstance(found, Plan) else written
+            finally:
+                out.document["plan"] = written.to_dict()
+                out.say(files_summary(written, _MORE))
             written.validate()
             if self.dry_run:
                 return
-            result = frame()
             shown = self.progress if self.progress is not None else not out.as_json and sys.stderr.isatty()
             with measure(written) as measured, _running(out):
-                to_parquet(
-                    result,
-                    target,
-                    overwrite=self.overwrite,
-                    write_index=False,
-                    schema=object_types(result, sources, suffixes) or "infer",
-                    compression=None if self.compression == "none" else self.compression,
-                    progress=shown,
-                )
-        files = read_footers(target)
-        rows, nbytes = sum(file.rows for file in files), sum(file.file_nbytes for file in files)
+                self._to_parquet(result, target, files, progress=shown)
+        footers = read_footers(target)
+        rows, nbytes = sum(file.rows for file in footers), sum(file.file_nbytes for file in footers)
         peak, projected = measured.peak_worker_nbytes, written.projected_worker_nbytes
         out.document["result"] = {
             "path": target,
             "rows": rows,
-            "files": len(files),
+            "files": len(footers),
             "file_nbytes": nbytes,
             "peak_worker_nbytes": peak,
             "projected_worker_nbytes": projected,
@@ -143,10 +145,21 @@ class Run:
         out.say(
             f"\nwritten   {target}\n"
             f"rows      {format_count(rows)}\n"
-            f"files     {format_count(len(files))}, {format_nbytes(nbytes)}\n"
+            f"files     {format_count(len(footers))}, {format_nbytes(nbytes)}\n"
             f"memory    peak {format_nbytes(peak)} of {format_nbytes(projected)} projected per worker: "
             f"{'kept' if peak <= projected else 'NOT kept'}\n"
             f"time      {format_seconds(measured.seconds)}"
+        )
+
+    def _to_parquet(self, result: dd.DataFrame, target: str, objects: dict[str, Any], **options: Any) -> Any:
+        return to_parquet(
+            result,
+            target,
+            overwrite=self.overwrite or self.dry_run,
+            write_index=False,
+            schema=objects or "infer",
+            compression=None if self.compression == "none" else self.compression,
+            **options,
         )
 
     def _check(self, target: str) -> None:

@@ -7,6 +7,8 @@ import re
 from datetime import date
 from pathlib import Path
 
+import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -78,6 +80,26 @@ class TestMerge:
             found.sort_values(by, ignore_index=True), expected.sort_values(by, ignore_index=True)
         )
 
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_files_are_as_many_as_the_plan_says(self, tmp_path: Path, nested: bool) -> None:
+        # Few keys: the compact encoding pays, and cannot have every type.
+        left = pd.DataFrame({"k": np.arange(40_000) % 20, "x": np.arange(40_000.0)})
+        left.assign(n=[[1]] * 40_000 if nested else 1).to_parquet(tmp_path / "left.parquet")
+        right = pd.DataFrame({"k": np.arange(2_000) % 20, "y": np.arange(2_000.0)})
+        right.to_parquet(tmp_path / "right.parquet")
+        sides, out = (tmp_path / "left.parquet", tmp_path / "right.parquet"), tmp_path / "out"
+        options = ("--on", "k", "--workers", "1", "--partition-size", "16MiB")
+        done = run("merge", *sides, out, *options)
+        assert done.exit_code == 0, done.output
+        planned, written = re.findall(r"^ *files +([\d,]*\d)", done.stdout, re.MULTILINE)
+        assert planned == written == str(len(list(out.glob("*.parquet"))))
+        assert ("compact encoding" in done.stdout) is not nested
+        assert "plan." not in done.stdout, "who runs a command has no plan"
+        # Nothing is written, and nothing refused, where one only asks.
+        again = run("merge", *sides, out, *options, "--dry-run", "--json")
+        assert again.exit_code == 0, again.output
+        assert json.loads(again.stdout)["plan"]["output_partitions"] == int(planned)
+
     def test_what_a_dry_run_says_and_a_result_too_large(
         self, tables: tuple[Path, Path], tmp_path: Path
     ) -> None:
@@ -124,7 +146,9 @@ class TestSort:
     def test_a_failure_while_it_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pd.DataFrame({"k": [2, 1]}).to_parquet(tmp_path / "in.parquet")
 
-        def fail(*args: object, **options: object) -> None:
+        def fail(frame: dd.DataFrame, *args: object, **options: object) -> dd.DataFrame:
+            if options.get("compute") is False:  # asked for its plan
+                return frame
             msg = "Another process has written there."
             raise safeframe.ValidationError(msg)
 

@@ -42,6 +42,16 @@ class SafeToParquet(_Write):
 
     _parameters = ["frame", "target", "token", "known"]
 
+    @property
+    def own_plan(self) -> Plan | None:
+        """The plan of the recipe whose rows are written, as they are written."""
+        made, _ = streamed(self.frame.simplify(), self.target)
+        return made.own_plan if isinstance(made, Planned) else None
+
+    @property
+    def _plan(self) -> None:
+        """The recipe's plan is begun where its own tasks are made."""
+
     def _concrete(self) -> Any:
         planned, columns = streamed(self.frame, self.target)
         frame = lowered(planned)
@@ -61,7 +71,8 @@ class JoinedToParquet(_Write):
     _parameters = ["left", "right", "form", "plan", "write", "planned", "target", "token", "known"]
 
     @property
-    def _plan(self) -> Plan:
+    def own_plan(self) -> Plan:
+        """The plan of the files."""
         plan: Plan = self.plan
         return plan.written
 

@@ -1,6 +1,6 @@
 """A plan in ten lines: will it fit, how large is the result, which way, and why.
 
-Covers: ``print(plan)``, ``repr(plan)``, and what rich prints.
+Covers: ``print(plan)``, ``repr(plan)``, what rich prints, and what commands print of files that they write.
 Does not cover: all figures (``text``), notebooks (``html``), plots (``plot``).
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safeframe.errors import SafeframeError
 from safeframe.facts.estimate import about, format_interval, format_rows
-from safeframe.facts.merge import MergeRun
+from safeframe.facts.merge import MergeRun, WritePlan
 from safeframe.facts.plan.text import (
     LABEL_WIDTH,
     fanout_words,
@@ -39,7 +39,32 @@ def plan_summary(plan: Plan) -> str:
     str
         Lines without a final line break.
     """
-    facts = summary_facts(plan)
+    return _lines(plan, summary_facts(plan))
+
+
+def files_summary(plan: Plan, more: str) -> str:
+    """Print what writing a result comes to, for who has no plan to ask.
+
+    Parameters
+    ----------
+    plan
+        The plan of the write.
+    more
+        How to see all of it.
+
+    Returns
+    -------
+    str
+        Lines without a final line break.
+    """
+    instead = {"partitions": ("files", _files(plan)), "more": ("more", more)}
+    blocks = _blocks(plan)
+    if blocks is not None:
+        instead["strategy"] = "strategy", f"compact encoding, because {blocks.reason}"
+    return _lines(plan, [instead.get(label, (label, fact)) for label, fact in summary_facts(plan)])
+
+
+def _lines(plan: Plan, facts: list[tuple[str, str]]) -> str:
     return "\n".join(
         [f"{plan.recipe}: {verdict(plan)}", *(f"  {label:<{LABEL_WIDTH}}  {fact}" for label, fact in facts)]
     )
@@ -116,6 +141,19 @@ def _rows(plan: Plan) -> str:
         return rows
     merge = plan.run.estimate
     return f"{rows}, {merge.fanout:,.1f} for each row of the larger side"
+
+
+def _blocks(plan: Plan) -> WritePlan | None:
+    """Return the files of a merge, if those are what the plan is of, and not its rows."""
+    write = plan.run.write if isinstance(plan.run, MergeRun) else None
+    return write if isinstance(write, WritePlan) and plan.steps is write.steps else None
+
+
+def _files(plan: Plan) -> str:
+    blocks = _blocks(plan)
+    if blocks is None:
+        return _partitions(plan)
+    return f"{format_count(blocks.files)}, about {format_nbytes(blocks.file_nbytes)} before compression"
 
 
 def _partitions(plan: Plan) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.plan import Plan
+from safeframe.facts.plan.summary import files_summary
 from tests.unit.facts.plan.plans import merge_plan, too_large
 from tests.unit.facts.plan.test_text import PLAN
 from tests.unit.planning.test_printed_plans import PLANNED
@@ -29,6 +30,14 @@ def test_a_plan_that_fits() -> None:
           not taken   sorted
           more        plan.details() has all steps and reasons, plan.plot() draws them
         """)
+
+
+def test_files_that_a_command_writes() -> None:
+    lines = files_summary(merge_plan("apple"), "--json").splitlines()
+    assert lines[6] == "  files       1,009, the largest at most 59 MiB (target 61 MiB)"
+    assert lines[-1] == "  more        --json"
+    assert len(lines) == len(str(merge_plan("apple")).splitlines())
+    assert files_summary(too_large(), "--json").splitlines()[-1].startswith("  hint ")
 
 
 def test_a_plan_that_does_not_fit_says_what_would() -> None:
