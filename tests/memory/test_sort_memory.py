@@ -162,3 +162,25 @@ def test_smaller_workers(tight):
     plan = safeframe.explain(result)
     all_rows(consume(result), 40, ROWS)
     held(tight, plan)
+
+
+WIDE = range(14, 20)
+"""Partitions in which the strings of the only key are long."""
+
+
+def uneven_rows(number: int) -> pd.DataFrame:
+    rows = np.arange(number * 20_000, (number + 1) * 20_000)
+    text = [f"{row:08d}".ljust(1_500 if number in WIDE else 20, "x") for row in rows]
+    return pd.DataFrame({"k": 7, "s": pd.array(text, "string[pyarrow]"), "row": rows})
+
+
+def test_long_strings_in_some_rows_of_one_key(tight):
+    frame = dd.from_map(uneven_rows, range(40), meta=uneven_rows(0).iloc[:0])
+    result = safeframe.sort_values(frame, "k", strategy="staged", partition_size="40MiB")
+    plan = safeframe.explain(result)
+    tight.count_again()
+    with pytest.warns(safeframe.PartitionSizeWarning, match="moved to other partitions of the same key"):
+        ends = consume(result, "k")
+    all_rows(ends, 40, 20_000)
+    assert ends["rows"].max() > 3 * ends["rows"].min(), "cuts are moved to where the long strings are"
+    held(tight, plan)
