@@ -35,6 +35,12 @@ from safeframe.sizing.parquet.page_heads import page_heads
 _VALUE_NBYTES = 4 + NULL_BIT
 """Bytes of a string in memory on top of its own."""
 
+_SKEWED = 4.0
+"""The longest string of a dictionary by the mean of all, above which it says little of rows."""
+
+_TEXTS = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+"""Types whose dictionaries pyarrow reads; of others, as JSON, it makes values."""
+
 _PHYSICAL_NBYTES = {"INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
 
 Floats = npt.NDArray[np.float64]
@@ -88,24 +94,32 @@ def batch_rows(
     all_rows = footer.num_rows
     leaves = (footer.column(leaf) for leaf in range(footer.num_columns))
     chunks = {chunk.path_in_schema: chunk for chunk in leaves}
-    width, blind, largest = 0.0, False, options.BATCH_WIDENING * nbytes
+    largest = options.BATCH_WIDENING * nbytes
+    widths = [(field, arrow_nbytes(field.type)) for field in fields]
+    width = sum(
+        _VALUE_NBYTES if fixed is None else fixed for field, fixed in widths if _is_even(field.type, fixed)
+    )
+    uneven = [field for field, fixed in widths if not _is_even(field.type, fixed)]
+    room = _Room(rows, nbytes, nbytes / max(1, len(uneven)))
+    heads = {field.name: _heads(handle, chunks.get(field.name), field.type) for field in uneven}
+    text = _Text(handle, file.metadata, group)
+    longest = text.longest(
+        {
+            name: dictionary
+            for name, found in heads.items()
+            if (dictionary := _dictionary_nbytes(found)) * min(rows, all_rows) > room.column_nbytes
+        },
+        nbytes,
+    )
     columns: list[_Widths] = []
-    for field in fields:
-        fixed = arrow_nbytes(field.type)
-        if fixed is not None or pa.types.is_dictionary(field.type):
-            width += _VALUE_NBYTES if fixed is None else fixed
-            continue
-        flat = chunks.get(field.name)
-        heads = None if flat is None or pa.types.is_nested(field.type) else page_heads(handle, flat)
-        if flat is not None and heads is not None:
-            text = _Text(handle, file.metadata, group, field.name)
-            found = _of_pages(text, heads, all_rows, rows, nbytes)
+    for name, found in heads.items():
+        if found is None:
+            own = [one for path, one in chunks.items() if path == name or path.startswith(f"{name}.")]
+            columns.append(_Widths.even(all_rows, sum(map(_least_nbytes, own)), blind=True))
         else:
-            own = [one for path, one in chunks.items() if one is flat or path.startswith(f"{field.name}.")]
-            found = _Widths.even(all_rows, sum(map(_least_nbytes, own)), blind=True)
-        columns.append(found)
-        blind = blind or found.blind
-        largest = max(largest, found.page_nbytes)
+            columns.append(_of_pages(text, name, found, longest.get(name), all_rows, room))
+    blind = any(one.blind for one in columns)
+    largest = max(largest, *(one.page_nbytes for one in columns), 0.0)
     steps = (rows >> power for power in range(rows.bit_length()))
     fitting = (
         step
@@ -114,6 +128,18 @@ def batch_rows(
     )
     total = width + sum(float(one.nbytes[-1]) for one in columns) / max(1, all_rows)
     return BatchRows(next(fitting, 1), total, blind)
+
+
+def _is_even(kind: pa.DataType, fixed: float | None) -> bool:
+    return fixed is not None or pa.types.is_dictionary(kind)
+
+
+def _heads(handle: Any, chunk: pq.ColumnChunkMetaData | None, kind: pa.DataType) -> list[PageHead] | None:
+    return page_heads(handle, chunk) if chunk is not None and kind in _TEXTS else None
+
+
+def _dictionary_nbytes(heads: list[PageHead] | None) -> float:
+    return float(max((head.nbytes for head in heads or () if not head.is_data), default=0))
 
 
 def _least_nbytes(chunk: pq.ColumnChunkMetaData) -> float:
@@ -156,8 +182,20 @@ def _most_in_window(columns: list[_Widths], window: int, rows: int) -> float:
     return float(found.max())
 
 
-def _of_pages(text: _Text, heads: list[PageHead], rows: int, batch_rows: int, batch_nbytes: int) -> _Widths:
-    """Return the widths of a column of strings by its pages, for batches of so many rows and bytes."""
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What a batch has room for."""
+
+    rows: int
+    nbytes: int
+    column_nbytes: float
+    """Bytes of one column, where all whose widths differ have as many."""
+
+
+def _of_pages(
+    text: _Text, name: str, heads: list[PageHead], longest: float | None, rows: int, room: _Room
+) -> _Widths:
+    """Return the widths of a column of strings by its pages, as closely as it matters for batches."""
     data = [head for head in heads if head.is_data]
     values = np.array([head.values for head in data], np.float64)
     encoding = np.array([head.encoding for head in data], np.int64)
@@ -172,12 +210,13 @@ def _of_pages(text: _Text, heads: list[PageHead], rows: int, batch_rows: int, ba
     if first:
         # Of strings by number the pages have the numbers; one string has no more bytes than all of the dictionary.
         by_number = int(ends[first])
-        at_once = min(by_number, batch_rows)
-        longest = float(max((head.nbytes for head in heads if not head.is_data), default=0))
-        if longest * at_once > batch_nbytes:
-            longest = text.longest()
-        if longest * at_once > batch_nbytes:
-            before = text.widths(by_number)
+        at_once = min(by_number, room.rows)
+        dictionary = _dictionary_nbytes(heads)
+        mean = dictionary / max(1, *(head.values for head in heads if not head.is_data), 1)
+        longest = dictionary if longest is None else longest
+        skewed = longest > _SKEWED * mean and longest * at_once > room.column_nbytes
+        if skewed or longest * at_once > room.nbytes:
+            before = text.widths(name, by_number)
         held[:first] = values[:first] * (longest + _VALUE_NBYTES)
     # Rows of a page that is taken in part have the bytes of it in which they lie, at most.
     cumulated = np.concatenate([[0.0], held.cumsum()])
@@ -198,43 +237,53 @@ def _of_pages(text: _Text, heads: list[PageHead], rows: int, batch_rows: int, ba
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A column of strings of a row group, of which those by number are read as numbers."""
+    """Columns of strings of a row group, of which those by number are read as numbers."""
 
     handle: Any
     footer: pq.FileMetaData
     group: int
-    name: str
 
-    def longest(self) -> float:
-        """Return the bytes of the longest string of the dictionary, which is there whole once one value of it is."""
-        return float(_lengths(next(self._batches(1))).max(initial=0))
+    def longest(self, dictionaries: dict[str, float], nbytes: int) -> dict[str, float]:
+        """Return the bytes of the longest string of each dictionary, which is there whole once one value of it is.
 
-    def widths(self, rows: int) -> _Widths:
-        """Add up the bytes of the first so many rows, but for some at their end, decoding their numbers alone."""
+        They are read together as long as they have so many bytes: a reader takes longer to begin than to read a small one.
+        """
+        found: dict[str, float] = {}
+        names, held = list(dictionaries), np.cumsum([0.0, *dictionaries.values()])
+        while len(found) < len(names):
+            first = len(found)
+            end = max(first + 1, int(np.searchsorted(held, held[first] + nbytes, side="right")) - 1)
+            batch = next(self._batches(1, names[first:end]))
+            found |= {name: float(_lengths(batch.column(name)).max(initial=0)) for name in names[first:end]}
+        return found
+
+    def widths(self, name: str, rows: int) -> _Widths:
+        """Add up the bytes of the first so many rows of a column, but for some at their end, decoding their numbers alone."""
         step = options.SLICE_FIRST_ROWS
         at, text = [np.zeros(1)], [np.zeros(1)]
         size = min(rows, options.SLICE_MOST_ROWS)
         # What is left may be followed by strings that have no number.
-        for batch in itertools.islice(self._batches(size), rows // size):
-            codes = batch.column(0).indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            own = np.append(_lengths(batch), 0)[codes] + _VALUE_NBYTES
+        for batch in itertools.islice(self._batches(size, [name]), rows // size):
+            column = batch.column(0)
+            codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            own = np.append(_lengths(column), 0)[codes] + _VALUE_NBYTES
             ends = np.append(np.arange(step, len(own), step), len(own))
             text.append(text[-1][-1] + np.add.reduceat(own, np.append(0, ends[:-1])).cumsum())
             at.append(at[-1][-1] + ends)
         return _Widths(rows=np.concatenate(at), nbytes=np.concatenate(text))
 
-    def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, rows: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         file = pq.ParquetFile(
             self.handle,
             metadata=self.footer,
-            read_dictionary=[self.name],
+            read_dictionary=names,
             pre_buffer=False,
             buffer_size=options.PARQUET_SMALL_BUFFER_NBYTES,
         )
-        return file.iter_batches(rows, row_groups=[self.group], columns=[self.name], use_threads=False)  # type: ignore[no-any-return]
+        return file.iter_batches(rows, row_groups=[self.group], columns=names, use_threads=False)  # type: ignore[no-any-return]
 
 
-def _lengths(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+def _lengths(column: pa.DictionaryArray) -> npt.NDArray[np.int64]:
     """Return the bytes of each string of a dictionary."""
-    lengths = pc.binary_length(batch.column(0).dictionary).fill_null(0)
+    lengths = pc.binary_length(column.dictionary).fill_null(0)
     return np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64)

@@ -136,3 +136,28 @@ def test_no_window_has_many_more_bytes(seed, tmp_path) -> None:
     page = 1024 * int(lengths.max())
     assert windows.max() <= max(options.BATCH_WIDENING * nbytes, page) + 2 * page
     assert found.row_nbytes == pytest.approx(ends[-1] / n + 8, rel=0.1)
+
+
+def test_small_dictionaries_of_many_columns_are_not_taken_for_strings(tmp_path) -> None:
+    columns, rows = 60, 2000
+    texts = {f"s{i}": pa.array([f"{(row * 7 + i) % 300:016}" for row in range(rows)]) for i in range(columns)}
+    path = tmp_path / "one.parquet"
+    pq.write_table(pa.table(texts), path)
+    with path.open("rb") as handle:
+        file = pq.ParquetFile(handle)
+        found = batch_rows(handle, file, 0, file.schema_arrow, 2**24, options.SLICE_MOST_ROWS)
+        few = batch_rows(handle, file, 0, file.schema_arrow, 2**16, options.SLICE_MOST_ROWS)
+    assert found.most == options.SLICE_MOST_ROWS, "all rows have 2 MiB"
+    assert 2**16 <= few.most * few.row_nbytes <= 2**17
+    assert found.row_nbytes <= columns * (16 + 5)
+
+
+def test_types_without_a_dictionary_of_their_own(tmp_path) -> None:
+    documents = pa.array([f'{{"a": "{"x" * 4000}{row % 9}"}}' for row in range(2000)]).cast(pa.json_())
+    views = pa.array([f"{row % 9}" * 4000 for row in range(2000)], pa.string_view())
+    path = tmp_path / "one.parquet"
+    pq.write_table(pa.table({"j": documents, "v": views}), path)
+    with path.open("rb") as handle:
+        file = pq.ParquetFile(handle)
+        found = batch_rows(handle, file, 0, file.schema_arrow, 2**20, options.SLICE_MOST_ROWS)
+    assert found.blind
