@@ -1,0 +1,379 @@
+"""Medians, quantiles and distinct values of groups whose rows are in the order of keys and values, in parts.
+
+A part has the rows of some groups whole; its first group and its last one may go on in other parts. Of these it tells how
+many values it has. Then a median is two row numbers, a quantile one or two, and the parts that have them give their values;
+distinct values are counted in each part, less those that go on in the next one. pandas makes the result of the few
+values that decide, so that types, names and arithmetic are its own.
+
+Covers: which calls are made this way; the groups of a part that may cross; row numbers, and the values that they have;
+results of groups that cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from safeframe.kernels.groupby.calls import GroupCall
+
+RANKED = ("median", "quantile", "nunique")
+"""Functions whose result follows from the order of a group's values."""
+
+_PAIRS_AT_ONCE = 64
+"""Pairs of values that are interpolated by one call of pandas, which does so for each fraction of each pair."""
+
+_Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RankedCall:
+    """A call on the groups of a frame, by the order of one column's values."""
+
+    call: GroupCall
+    """What is done with groups."""
+    value: Any
+    """The column of values."""
+    function: str
+    """One of :data:`RANKED`."""
+    quantiles: tuple[float, ...] = (0.5,)
+    """Which quantiles, of a quantile."""
+    interpolation: str = "linear"
+    """Which value is taken between two, of a quantile."""
+    dropna: bool = True
+    """Whether null is no value, of distinct values."""
+
+    @property
+    def by(self) -> list[Any]:
+        """Columns that have the keys."""
+        return list(self.call.by)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PartEdges:
+    """The groups of a part that may go on in other parts: none, its only one, or its first and its last."""
+
+    first: pd.DataFrame
+    """The first row of each."""
+    last: pd.DataFrame
+    """The row of each with its last value that is not null, or its first row where there is none."""
+    counts: _Counts
+    """Values of each that are not null."""
+    distinct: _Counts
+    """How many of these are different; zero where nobody asks."""
+    nulls: npt.NDArray[np.bool_]
+    """Whether each has nulls besides."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CrossingGroups:
+    """The groups that may have rows in several parts, and what is looked for in these."""
+
+    first: pd.DataFrame
+    """The first row of each group."""
+    counts: _Counts
+    """Values of each that are not null."""
+    distinct: _Counts
+    """How many different values each has; zero where nobody asks."""
+    numbers: _Counts
+    """Row numbers that are looked for: of each group, for each quantile two, which may be the same."""
+    shares: npt.NDArray[np.float64]
+    """How far between these two each quantile is."""
+    parts: _Counts
+    """The number of the first entry of each part below, and one more."""
+    group: _Counts
+    """For each entry, which group it is of."""
+    offset: _Counts
+    """Rows of that group in earlier parts."""
+    rows: _Counts
+    """Rows that are there to be looked at."""
+
+
+def ranked_call(call: GroupCall, values: Sequence[Any], meta: Any) -> RankedCall | str:
+    """Return a call as one of values in order, or say why it is none."""
+    asked = _asked(call)
+    if asked is None:
+        return "medians, quantiles and distinct values alone are found by row number"
+    if len(values) != 1:
+        return "one column of values at a time is brought into order: pick it, as in groups['v']"
+    value = values[0]
+    if isinstance(meta, pd.DataFrame) and [name for name in meta.columns if name not in call.names] != [
+        value
+    ]:
+        return "the result has other columns than its values"
+    if not call.options["observed"]:
+        return "of categories that do not occur there are groups"
+    function, options = asked
+    q = options.get("q", 0.5)
+    return RankedCall(
+        call=call,
+        value=value,
+        function=function,
+        quantiles=tuple(float(one) for one in np.atleast_1d(np.asarray(q, np.float64))),
+        interpolation=str(options.get("interpolation", "linear")),
+        dropna=bool(options.get("dropna", True)),
+    )
+
+
+def _asked(call: GroupCall) -> tuple[str, dict[str, Any]] | None:
+    if len(call.calls) != 1 or call.finish is not None:
+        return None
+    name: Any
+    name, args, kwargs = call.calls[0]
+    options = dict(kwargs)
+    if name == "agg":
+        if len(args) != 1 or options:
+            return None
+        (name,) = args
+        if isinstance(name, dict) and len(name) == 1:
+            (name,) = name.values()
+    elif args:
+        return None
+    return (name, options) if isinstance(name, str) and name in RANKED else None
+
+
+def keyed(frame: pd.DataFrame, asked: RankedCall) -> pd.DataFrame:
+    """Return the rows that are in a group."""
+    if not asked.call.options["dropna"]:
+        return frame
+    null = np.zeros(len(frame), np.bool_)
+    for name in asked.by:
+        null |= frame[name].isna().to_numpy()
+    return frame[~null] if null.any() else frame
+
+
+def inner_and_edges(frame: pd.DataFrame, asked: RankedCall) -> tuple[pd.DataFrame, PartEdges]:
+    """Take the groups of a part that may cross from the others, which are whole.
+
+    Examples
+    --------
+    >>> call = GroupCall(
+    ...     by=("k",), names=("k",), listed=False, options={"dropna": True}, picked="v", calls=()
+    ... )
+    >>> asked = RankedCall(call=call, value="v", function="median")
+    >>> inner, edges = inner_and_edges(
+    ...     pd.DataFrame({"k": [1, 2, 2, 3, 3], "v": [5.0, 1.0, 2.0, 7.0, None]}), asked
+    ... )
+    >>> inner["v"].tolist(), edges.counts.tolist(), edges.nulls.tolist()
+    ([1.0, 2.0], [1, 1], [False, True])
+    """
+    groups = edge_groups(frame, asked.by)
+    inner = frame.iloc[:0] if len(groups) < 2 else frame.iloc[len(groups[0]) : len(frame) - len(groups[1])]
+    counts = np.array([_not_null(group, asked) for group in groups], np.int64)
+    last = [group.iloc[[max(count - 1, 0)]] for group, count in zip(groups, counts.tolist(), strict=True)]
+    distinct = [
+        _distinct(group[asked.value].iloc[:count]) if asked.function == "nunique" else 0
+        for group, count in zip(groups, counts.tolist(), strict=True)
+    ]
+    edges = PartEdges(
+        first=_together([group.iloc[[0]] for group in groups], frame),
+        last=_together(last, frame)[[asked.value]],
+        counts=counts,
+        distinct=np.array(distinct, np.int64),
+        nulls=counts < np.array([len(group) for group in groups], np.int64),
+    )
+    return inner, edges
+
+
+def edge_groups(frame: pd.DataFrame, by: Sequence[Any]) -> list[pd.DataFrame]:
+    """Return the first and the last group of rows in the order of their keys; one where they are the same."""
+    if not len(frame):
+        return []
+    first = _rows_like(frame, by, 0)
+    if first == len(frame):
+        return [frame]
+    return [frame.iloc[:first], frame.iloc[len(frame) - _rows_like(frame, by, -1) :]]
+
+
+def _rows_like(frame: pd.DataFrame, by: Sequence[Any], at: int) -> int:
+    """Count the rows that have the keys of one of them."""
+    like = np.ones(len(frame), np.bool_)
+    for name in by:
+        column = frame[name]
+        key = column.iloc[at]
+        like &= column.isna().to_numpy() if pd.isna(key) else _true(column == key)
+    return int(like.sum())
+
+
+def _true(found: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+    """Return which answers are yes, where they may be null."""
+    return found.to_numpy(np.bool_, na_value=False)
+
+
+def _not_null(group: pd.DataFrame, asked: RankedCall) -> int:
+    return int(group[asked.value].notna().to_numpy().sum())
+
+
+def _distinct(values: pd.Series[Any]) -> int:
+    return int(_changes(values, values).sum()) + 1 if len(values) else 0
+
+
+def _changes(values: pd.Series[Any], before: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+    """Return whether each value but the first differs from that of the other series a row earlier; none is null."""
+    left = values.iloc[1:].reset_index(drop=True)
+    right = before.iloc[:-1].reset_index(drop=True)
+    return ~_true(left == right)
+
+
+def _together(rows: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(list(rows), ignore_index=True) if rows else empty.iloc[:0].reset_index(drop=True)
+
+
+def crossing_groups(parts: Sequence[PartEdges], asked: RankedCall) -> CrossingGroups:
+    """Find which groups of parts that follow each other are the same, and what is looked for in them."""
+    first = pd.concat([part.first for part in parts], ignore_index=True)
+    counts = _joined(parts, "counts")
+    new = _begins(first, asked.by)
+    group = np.cumsum(new) - 1
+    starts = np.flatnonzero(new)
+    totals = _sums(counts, starts)
+    # Of a group without values its first null is looked at.
+    rows = np.where(new & (totals[group] == 0), 1, counts)
+    before = np.cumsum(rows) - rows
+    numbers, shares = _wanted(totals, asked)
+    return CrossingGroups(
+        first=first.iloc[starts].reset_index(drop=True),
+        counts=totals,
+        distinct=_all_distinct(parts, asked, new, starts) if asked.function == "nunique" else 0 * totals,
+        numbers=numbers,
+        shares=shares,
+        parts=np.cumsum([0, *(len(part.counts) for part in parts)]),
+        group=group,
+        offset=before - before[starts][group],
+        rows=rows,
+    )
+
+
+def _joined(parts: Sequence[PartEdges], name: str) -> Any:
+    return np.concatenate([getattr(part, name) for part in parts])
+
+
+def _sums(values: _Counts, starts: _Counts) -> _Counts:
+    return np.add.reduceat(values, starts) if len(starts) else values[:0]
+
+
+def _begins(first: pd.DataFrame, by: Sequence[Any]) -> npt.NDArray[np.bool_]:
+    """Return which entries have another key than the one before."""
+    same = np.ones(max(len(first) - 1, 0), np.bool_)
+    for name in by:
+        column = first[name]
+        null = column.isna().to_numpy()
+        same &= ~_changes(column, column) | (null[1:] & null[:-1])
+    new = np.ones(len(first), np.bool_)
+    new[1:] = ~same
+    return new
+
+
+def _all_distinct(
+    parts: Sequence[PartEdges], asked: RankedCall, new: npt.NDArray[np.bool_], starts: _Counts
+) -> _Counts:
+    """Count the different values of groups: one that goes on in the next part counts once."""
+    counts, nulls = _joined(parts, "counts"), _joined(parts, "nulls")
+    first = pd.concat([part.first[asked.value] for part in parts], ignore_index=True)
+    last = pd.concat([part.last[asked.value] for part in parts], ignore_index=True)
+    goes_on = np.zeros(len(new), np.bool_)
+    # Nulls come after all values, so that entries without values are the last of their group.
+    goes_on[1:] = ~_changes(first, last) & ~new[1:] & (counts[1:] > 0)
+    found = _sums(_joined(parts, "distinct") - goes_on, starts)
+    if asked.dropna:
+        return found
+    return found + (_sums(nulls.astype(np.int64), starts) > 0)
+
+
+def _wanted(totals: _Counts, asked: RankedCall) -> tuple[_Counts, npt.NDArray[np.float64]]:
+    """Return the row numbers that decide, of each group and quantile two, and how far the result is between them."""
+    most = np.maximum(totals - 1, 0)
+    if asked.function == "median":
+        return np.stack([most // 2, np.where(totals > 0, totals // 2, 0)], axis=1).ravel(), np.zeros(0)
+    if asked.function == "nunique":
+        return np.zeros(0, np.int64), np.zeros(0)
+    quantiles = np.array(asked.quantiles)
+    place = quantiles * most[:, None]
+    low = place.astype(np.int64)
+    share = place % 1
+    if asked.interpolation == "nearest":
+        # pandas looks at the quantile itself where both are as near, which a pair of values does not have.
+        up = (share > 0.5) | ((share == 0.5) & (quantiles > 0.5))
+        low, share = low + up, np.zeros_like(share)
+    high = np.where(share > 0, low + 1, low)
+    return np.stack([low, high], axis=2).ravel(), share.ravel()
+
+
+def values_in_part(
+    frame: pd.DataFrame, number: int, crossing: CrossingGroups, asked: RankedCall
+) -> pd.DataFrame:
+    """Return the values of a part that are looked for, each with its place among all that are.
+
+    Parameters
+    ----------
+    frame
+        Rows of the part, as :func:`inner_and_edges` took them.
+    number
+        Which part it is.
+    crossing, asked
+        What is looked for.
+    """
+    entries = range(crossing.parts[number], crossing.parts[number + 1])
+    found = [_values_at(frame.iloc[:0], np.zeros(0, np.int64), np.zeros(0, np.int64), asked)]
+    for entry, group in zip(entries, edge_groups(frame, asked.by), strict=True):
+        found.append(_values_at(group, *places_of(crossing, entry), asked))
+    return pd.concat(found, ignore_index=True)
+
+
+def _values_at(group: pd.DataFrame, places: _Counts, rows: _Counts, asked: RankedCall) -> pd.DataFrame:
+    return pd.DataFrame({"place": places, "value": group[asked.value].take(rows).array})
+
+
+def places_of(crossing: CrossingGroups, entry: int) -> tuple[_Counts, _Counts]:
+    """Return which of the row numbers that are looked for are in an entry, and its own rows that have them."""
+    each = len(crossing.numbers) // max(len(crossing.counts), 1)
+    begin = int(crossing.group[entry]) * each
+    rows = crossing.numbers[begin : begin + each] - crossing.offset[entry]
+    inside = np.flatnonzero((rows >= 0) & (rows < crossing.rows[entry]))
+    return begin + inside, rows[inside]
+
+
+def crossing_result(crossing: CrossingGroups, found: Sequence[pd.DataFrame], asked: RankedCall) -> Any:
+    """Return the result of groups that may cross, from the values that were looked for."""
+    first = crossing.first
+    if asked.function == "nunique":
+        return _with_values(asked.call(first), pd.Series(crossing.distinct), asked)
+    values = pd.concat(list(found), ignore_index=True).sort_values("place", kind="stable")["value"]
+    values = values.reset_index(drop=True)
+    if asked.function == "median":
+        # Two values have the mean that all of them have; one is its own, however large.
+        kept = np.ones(len(values), np.bool_)
+        kept[1::2] = (crossing.counts > 0) & (crossing.counts % 2 == 0)
+        group = np.repeat(np.arange(len(first)), 2)[kept]
+        rows = first.take(group).reset_index(drop=True)
+        rows[asked.value] = values.array[kept]
+        return asked.call(rows)
+    between = _between(values, crossing.shares, asked)
+    return _with_values(asked.call(first), between, asked)
+
+
+def _between(values: pd.Series[Any], shares: npt.NDArray[np.float64], asked: RankedCall) -> pd.Series[Any]:
+    """Interpolate within pairs of values, as pandas does within the values of a group."""
+    made = []
+    for start in range(0, len(shares), _PAIRS_AT_ONCE):
+        own = shares[start : start + _PAIRS_AT_ONCE]
+        pairs = values.iloc[2 * start : 2 * (start + len(own))]
+        groups = pairs.groupby(np.repeat(np.arange(len(own)), 2), sort=True)
+        # Of each pair all fractions are made, its own among them.
+        made.append(
+            groups.quantile(own, interpolation=asked.interpolation).iloc[np.arange(len(own)) * (len(own) + 1)]
+        )
+    return pd.concat(made, ignore_index=True)
+
+
+def _with_values(made: Any, values: pd.Series[Any], asked: RankedCall) -> Any:
+    """Return a result with other values."""
+    if isinstance(made, pd.Series):
+        return pd.Series(values.array, index=made.index, name=made.name)
+    made = made.copy()
+    made[asked.value] = values.array
+    return made
