@@ -11,6 +11,7 @@ from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Counts, ShuffleKeys
 from safeframe.facts.layout import ShardLayout, StageTasks
 from safeframe.facts.p2p import P2PFacts, P2PSettings
+from safeframe.facts.sort import SortFacts, StagedSort
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +50,20 @@ class GroupFacts:
     """The user's strategy; None to choose."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not gathered."""
+    ordered: OrderedFacts | str = "groups fit, as far as they are known"
+    """What a sort by keys and values would meet; or why there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderedFacts:
+    """What decides how rows come into the order of keys and values."""
+
+    sort: SortFacts
+    """Of that order."""
+    results: int
+    """Rows of the result for each group."""
+    looks_up: bool
+    """Whether parts are made again to take values out of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,14 @@ class StagedGroups:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OrderedGroups:
+    """Rows pass through files, into ranges of the order of keys and values, which may cut a group."""
+
+    sort: StagedSort
+    """How rows come into that order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class P2PGroups:
     """dask's P2P moves rows to shards by the hash of their key."""
 
@@ -90,7 +113,7 @@ class P2PGroups:
     """Buffers that the workers are held to."""
 
 
-GroupWay: TypeAlias = GroupsInPlace | GroupTree | StagedGroups | P2PGroups
+GroupWay: TypeAlias = GroupsInPlace | GroupTree | StagedGroups | OrderedGroups | P2PGroups
 """The ways in which rows of a group come together."""
 
 

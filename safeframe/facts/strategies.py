@@ -17,7 +17,7 @@ ShuffleStrategy = Literal["staged", "p2p"]
 """Of a shuffle."""
 LagStrategy = Literal["whole", "halo", "staged", "p2p"]
 """Of lag features."""
-GroupStrategy = Literal["whole", "tree", "staged", "p2p"]
+GroupStrategy = Literal["whole", "tree", "staged", "ordered", "p2p"]
 """Of a group-by."""
 DistinctStrategy = Literal["whole", "tree", "staged"]
 """Of distinct keys."""

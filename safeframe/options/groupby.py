@@ -23,3 +23,13 @@ takes longer than moving what they save beyond that."""
 
 LEAST_GROUPS_IN_SHARD = 4
 """Groups of a shard, on average, below which there would be shards without any."""
+
+EDGE_NBYTES = 16 * 2**10
+"""Bytes of what is known of the groups that a part of ordered rows begins and ends with: three frames of two rows, as
+objects of Python's and as they are pickled."""
+
+EDGE_COPIES = 12.0
+"""Rows of a part that are in such frames, and in what these are put together to."""
+
+EDGE_ROW_NBYTES = 128
+"""Bytes for each of these groups, and each quantile of it: its row numbers, and tables to find them."""

@@ -102,7 +102,7 @@ def test_parts_give_what_pandas_gives(drawn, function, dropna, picked):
             expected = call(ordered)
     except (TypeError, NotImplementedError, ValueError):
         reject()
-    asked = ranked_call(call, ["v"], expected)
+    asked = ranked_call(call, list(frame), expected)
     parts = [ordered.iloc[lo:hi].reset_index(drop=True) for lo, hi in itertools.pairwise(cuts)]
     with np.errstate(all="ignore"):
         found = of_parts(parts, asked)

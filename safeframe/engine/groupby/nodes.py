@@ -1,10 +1,11 @@
 """Group-by as dask expressions.
 
-:class:`SafeGroupBy` is abstract, and becomes one of four concrete forms when the graph is made::
+:class:`SafeGroupBy` is abstract, and becomes one of five concrete forms when the graph is made::
 
     GroupsInPlace   GroupPartitions(frame)
     GroupTree       StateTree(states of partitions)
     StagedGroups    ExchangeCells(Seal(stage(frame, or its states)))
+    OrderedGroups   OrderedGroups(Seal(stage(frame))), see ``engine.groupby.ordered_nodes``
     P2PGroups       GroupPartitions(by_p2p(frame))
 """
 
@@ -21,6 +22,7 @@ from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal, WholePart, parts_in_tasks, stage
 from safeframe.engine.exchange.runs import start_run
+from safeframe.engine.groupby.ordered_nodes import ordered_groups
 from safeframe.engine.groupby.tasks import (
     GroupSpec,
     PartStates,
@@ -37,7 +39,7 @@ from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, Planned
 from safeframe.facts.estimate import Estimate
-from safeframe.facts.groupby import GroupRun, GroupsInPlace, GroupTree, P2PGroups, StagedGroups
+from safeframe.facts.groupby import GroupRun, GroupsInPlace, GroupTree, OrderedGroups, P2PGroups, StagedGroups
 from safeframe.facts.layout import StageTasks
 from safeframe.facts.plan import Plan
 from safeframe.kernels.columns.frame import FrameSpec
@@ -63,6 +65,7 @@ class SafeGroupBy(Planned):
         "meta",
         "states_meta",
         "given_divisions",
+        "ordered",
     ]
 
     @property
@@ -114,6 +117,8 @@ class SafeGroupBy(Planned):
                 )
                 sealed = Seal(run, seal_groups, (spec, layout), staged)
                 return ExchangeCells(sealed, group_cell, self._meta, self.divisions, run)
+            case OrderedGroups(sort=sort):
+                return ordered_groups(self, sort, self.ordered)
             case P2PGroups(settings=settings):
                 moving = replace(plan, output_rows=Estimate.computed(plan.run.input_rows))
                 router = self._router(plan.output_partitions)

@@ -93,25 +93,34 @@ class CrossingGroups:
     """Rows that are there to be looked at."""
 
 
-def ranked_call(call: GroupCall, values: Sequence[Any], meta: Any) -> RankedCall | str:
-    """Return a call as one of values in order, or say why it is none."""
+def ranked_call(call: GroupCall, columns: Sequence[Any], meta: Any) -> RankedCall | str:
+    """Return a call as one of values in order, or say why it is none.
+
+    Parameters
+    ----------
+    call
+        The call.
+    columns
+        Columns of the frame.
+    meta
+        The result, of no rows.
+    """
     asked = _asked(call)
     if asked is None:
         return "medians, quantiles and distinct values alone are found by row number"
-    if len(values) != 1:
+    names = [meta.name] if isinstance(meta, pd.Series) else list(meta.columns)
+    values = [name for name in names if name not in call.names]
+    if len(values) != 1 or values[0] in call.by or values[0] not in columns:
         return "one column of values at a time is brought into order: pick it, as in groups['v']"
-    value = values[0]
-    if isinstance(meta, pd.DataFrame) and [name for name in meta.columns if name not in call.names] != [
-        value
-    ]:
-        return "the result has other columns than its values"
     if not call.options["observed"]:
-        return "of categories that do not occur there are groups"
+        return "observed=False: of categories that do not occur there are groups"
+    if call.options["sort"]:
+        return "sort=True: the result of groups that cross parts comes last"
     function, options = asked
     q = options.get("q", 0.5)
     return RankedCall(
         call=call,
-        value=value,
+        value=values[0],
         function=function,
         quantiles=tuple(float(one) for one in np.atleast_1d(np.asarray(q, np.float64))),
         interpolation=str(options.get("interpolation", "linear")),

@@ -3,10 +3,12 @@
 1. ``whole``: rows of a key are in one partition already; no row moves.
 2. ``tree``: partial states of all groups fit one partition; they are joined some at a time.
 3. ``staged``: rows, or partial states where these are fewer bytes, pass through a place that all workers reach.
-4. ``p2p``: there is no such place; dask's P2P moves the rows.
+4. ``ordered``: rows pass through that place in the order of keys and values, in parts that may cut a group.
+5. ``p2p``: there is no such place; dask's P2P moves the rows.
 
 With partial states a group may have any number of rows. Where a function needs its group whole, the
-group's rows are in memory at once, and the plan does not fit when a worker cannot hold them.
+group's rows are in memory at once, and the plan does not fit when a worker cannot hold them; medians, quantiles
+and distinct values are found by row number then.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from safeframe.planning.exchange import (
     staged_nbytes,
     with_manifests,
 )
+from safeframe.planning.groupby.ordered import ordered_groups
 from safeframe.planning.groupby.steps import Slices, group_cell_step, group_stage_step, rows_of, states_step
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
@@ -62,7 +65,8 @@ def plan_groupby(facts: GroupFacts) -> Plan:
         {
             "whole": lambda: _whole(facts),
             "tree": lambda: _by_tree(facts),
-            "staged": lambda: _staged(facts),
+            "staged": lambda: _too_large(facts) or _staged(facts),
+            "ordered": lambda: ordered_groups(facts),
             "p2p": lambda: _by_p2p(facts),
         },
         recipe=_RECIPE,
@@ -235,6 +239,17 @@ def _staged(facts: GroupFacts) -> Plan | str:
         largest=groups,
         staged=staged_nbytes((math.ceil(moved), tasks.size)),
     )
+
+
+def _too_large(facts: GroupFacts) -> str:
+    """Return why groups cannot be whole where there is another way; empty where they can, or have to be."""
+    if isinstance(facts.ordered, str) or facts.strategy is not None:
+        return ""
+    plan = _staged(facts)
+    if isinstance(plan, str) or plan.fits:
+        return ""
+    peak = max(step.task_peak_nbytes for step in plan.steps)
+    return f"a task would need {format_nbytes(peak)} for the largest group, and it may use {format_nbytes(facts.budget.task_nbytes)}"
 
 
 def _staged_whole(facts: GroupFacts, keys: ShuffleKeys, target: int) -> Plan:

@@ -15,13 +15,14 @@ from dask.dataframe.api import new_collection
 from safeframe import config, options
 from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.groupby.nodes import SafeGroupBy
+from safeframe.engine.groupby.ordered_nodes import OrderedInput
 from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SortRequest
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.estimate import Estimate, Width, added
 from safeframe.facts.frame import FrameProfile
-from safeframe.facts.groupby import GroupFacts, GroupRun, StagedGroups
+from safeframe.facts.groupby import GroupFacts, GroupRun, OrderedGroups, StagedGroups
 from safeframe.facts.keys import Counts, KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import SortRun
@@ -34,6 +35,7 @@ from safeframe.planning.groupby.plan import plan_groupby, plan_in_order
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, given_budget, may_take_p2p
 from safeframe.prepare.groupby.keys import GroupKeys
+from safeframe.prepare.groupby.ordered import ValueOrder, ordered_input, value_order
 from safeframe.prepare.lag.source import Shuffled, shuffled_by
 from safeframe.prepare.merge.sizes import check_statistics
 from safeframe.prepare.sort.divisions import known_divisions
@@ -95,6 +97,8 @@ class PlannedGroups:
     """Divisions of the result; None where they are not known."""
     counted_rows: int = 0
     """Rows that are in a group."""
+    ordered: OrderedInput | None = None
+    """How rows come into the order of keys and values; None where they do not."""
 
 
 def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups:
@@ -137,8 +141,22 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=found) if by_p2p else None
     made = facts.of_keys(found, staging, dropna=bool(request.call.options["dropna"]))
-    plan = plan_groupby(replace(made, p2p=p2p))
+    made = replace(made, p2p=p2p)
+    order: ValueOrder | str = ""
+    if given.strategy == "ordered":
+        order = value_order(frame, request.call, request.meta, given, budget)
+    else:
+        plan = plan_groupby(made)
+        if given.strategy is None and states is None and not plan.fits:
+            order = value_order(frame, request.call, request.meta, given, budget)
+    if order:
+        plan = plan_groupby(replace(made, ordered=order if isinstance(order, str) else order.facts))
     plan = replace(plan, sources=sources)
+    if isinstance(order, ValueOrder) and plan.strategy == "ordered":
+        ordered = ordered_input(order, plan)
+        return PlannedGroups(
+            frame=order.frame, request=request, states=None, schema=schema, plan=plan, ordered=ordered
+        )
     if request.call.options["sort"] and plan.strategy != "tree":
         return _in_order(frame, request, given, made, schema)
     assert made.keys is not None, "keys were counted"
@@ -182,8 +200,11 @@ def grouped_collection(planned: PlannedGroups) -> Any:
     """
     plan, request = planned.plan, planned.request
     assert isinstance(plan.run, GroupRun), "groups are planned"
-    if isinstance(plan.run.way, StagedGroups):
-        check_staging(plan.run.way.directory)
+    way = plan.run.way
+    if isinstance(way, StagedGroups):
+        check_staging(way.directory)
+    if isinstance(way, OrderedGroups):
+        check_staging(way.sort.directory)
     expression = SafeGroupBy(
         planned.frame,
         plan,
@@ -194,6 +215,7 @@ def grouped_collection(planned: PlannedGroups) -> Any:
         request.meta,
         request.states_meta,
         planned.divisions,
+        planned.ordered,
     )
     return new_collection(expression)
 
