@@ -75,7 +75,7 @@ def groupby(
         bytes. By default the configured ``safeframe.partition-size``, or a size
         that leaves room for the steps that follow.
     strategy
-        ``"whole"``, ``"tree"``, ``"staged"`` or ``"p2p"``. By default, the plan chooses.
+        ``"whole"``, ``"tree"``, ``"staged"``, ``"ordered"`` or ``"p2p"``. By default, the plan chooses.
     memory
         Memory that one worker may use, as ``"1GiB"`` or in bytes. By default
         the smallest limit of the connected workers; without a client, the
@@ -116,14 +116,18 @@ def groupby(
     group of input partitions (as in :func:`safeframe.set_index`) and merging the
     groups of one output partition: a slice of rows twice, partial states four
     times, the result three times, and 72 B for each row and group. Functions that
-    need a group whole (``median``, ``apply``, ``transform``, …) take all rows of an
-    output partition at once.
+    need a group whole (``apply``, ``transform``, …) take all rows of an
+    output partition at once. ``median``, ``quantile`` and ``nunique`` of one column do so
+    where a task can hold the largest group; where it cannot, rows come into the order of
+    keys and values, and a group may lie in several parts of bounded size (``"ordered"``).
+    Groups that do are in the last partition of the result.
 
     **Disk.** With the strategy ``"staged"``, the columns that are needed are
     written once to the staging directory, or partial states where these are less
-    than half of that. ``"whole"`` and ``"tree"`` write nothing.
+    than half of that; with ``"ordered"`` keys and values. ``"whole"`` and ``"tree"`` write nothing.
 
-    **Passes.** One over the keys, one over the columns that are needed.
+    **Passes.** One over the keys, one over the columns that are needed; for ``"ordered"`` one over
+    keys and values before, for a sample.
 
     Examples
     --------

@@ -171,19 +171,19 @@ class GroupBy:
         return self._reduced("idxmax", {"skipna": skipna, "numeric_only": numeric_only}, options)
 
     def median(self, numeric_only: bool = False, **options: Any) -> Any:
-        """Return the median of each group, which is made whole."""
+        """Return the median of each group."""
         return self._reduced("median", {"numeric_only": numeric_only}, options)
 
     def quantile(
         self, q: Any = 0.5, interpolation: str = "linear", numeric_only: bool = False, **options: Any
     ) -> Any:
-        """Return exact quantiles of each group, which is made whole."""
+        """Return exact quantiles of each group."""
         return self._reduced(
             "quantile", {"q": q, "interpolation": interpolation, "numeric_only": numeric_only}, options
         )
 
     def nunique(self, dropna: bool = True, **options: Any) -> Any:
-        """Return the number of distinct values of each group, which is made whole."""
+        """Return the number of distinct values of each group."""
         return self._reduced("nunique", {"dropna": dropna}, options)
 
     def cov(self, ddof: int = 1, numeric_only: bool = False, **options: Any) -> Any:
