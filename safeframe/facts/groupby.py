@@ -50,7 +50,7 @@ class GroupFacts:
     """The user's strategy; None to choose."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not gathered."""
-    ordered: OrderedFacts | str = "groups fit, as far as they are known"
+    ordered: OrderedFacts | str = "groups need not cross partitions"
     """What a sort by keys and values would meet; or why there is none."""
 
 

@@ -38,6 +38,7 @@ from safeframe.engine.names import step_name
 from safeframe.engine.p2p.nodes import by_p2p
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.planned.nodes import GivenOutput, Planned
+from safeframe.errors import MemoryBudgetError
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.groupby import GroupRun, GroupsInPlace, GroupTree, OrderedGroups, P2PGroups, StagedGroups
 from safeframe.facts.layout import StageTasks
@@ -71,6 +72,16 @@ class SafeGroupBy(Planned):
     @property
     def _meta(self) -> Any:
         return self.operand("meta")
+
+    def _begin(self, plan: Plan) -> None:
+        try:
+            super()._begin(plan)
+        except MemoryBudgetError as error:
+            why = [one.reason for one in plan.rejected if one.strategy == "ordered"]
+            if self.states is not None or not why:
+                raise
+            hint = f"{error.hint} Groups cannot cross partitions: {why[0]}."
+            raise MemoryBudgetError(error.message, hint=hint, **error.figures) from None
 
     def _spec(self, way: StagedGroups | None) -> GroupSpec:
         plan: Plan = self.plan

@@ -65,14 +65,32 @@ def plan_groupby(facts: GroupFacts) -> Plan:
         {
             "whole": lambda: _whole(facts),
             "tree": lambda: _by_tree(facts),
-            "staged": lambda: _too_large(facts) or _staged(facts),
+            "staged": lambda: _staged(facts),
             "ordered": lambda: ordered_groups(facts),
             "p2p": lambda: _by_p2p(facts),
         },
         recipe=_RECIPE,
         requested=facts.strategy,
+        unfit=_unfit,
+        needs=_largest_peak_nbytes,
     )
     return replace(chosen.offer, rejected=chosen.rejected)
+
+
+def _unfit(plan: Plan) -> str:
+    """Return why a plan does not fit; empty where it does."""
+    if plan.fits:
+        return ""
+    if not plan.over_budget:
+        return "there is not the disk for it, or a dask graph does not hold its partitions"
+    most = max(plan.budget.task_nbytes, 0)
+    return (
+        f"a task would need {format_nbytes(_largest_peak_nbytes(plan))}, and it may use {format_nbytes(most)}"
+    )
+
+
+def _largest_peak_nbytes(plan: Plan) -> int:
+    return max(step.task_peak_nbytes for step in plan.steps)
 
 
 def plan_in_order(facts: GroupFacts, ordered: Plan) -> Plan:
@@ -239,17 +257,6 @@ def _staged(facts: GroupFacts) -> Plan | str:
         largest=groups,
         staged=staged_nbytes((math.ceil(moved), tasks.size)),
     )
-
-
-def _too_large(facts: GroupFacts) -> str:
-    """Return why groups cannot be whole where there is another way; empty where they can, or have to be."""
-    if isinstance(facts.ordered, str) or facts.strategy is not None:
-        return ""
-    plan = _staged(facts)
-    if isinstance(plan, str) or plan.fits:
-        return ""
-    peak = max(step.task_peak_nbytes for step in plan.steps)
-    return f"a task would need {format_nbytes(peak)} for the largest group, and it may use {format_nbytes(facts.budget.task_nbytes)}"
 
 
 def _staged_whole(facts: GroupFacts, keys: ShuffleKeys, target: int) -> Plan:

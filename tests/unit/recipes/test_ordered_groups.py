@@ -30,7 +30,7 @@ def test_a_heavy_group_is_brought_into_order(mostly_one, spec, tmp_path):
     assert not whole.fits
     assert plan.fits, plan.details()
     assert plan.strategy == "ordered"
-    assert "largest group" in next(one.reason for one in plan.rejected if one.strategy == "staged")
+    assert "would need" in next(one.reason for one in plan.rejected if one.strategy == "staged")
     kinds = [step.kind for step in plan.steps]
     assert ("look up row numbers" in kinds) == (spec != "nunique")
 
@@ -62,3 +62,9 @@ def test_what_stays_whole_says_why(mostly_one, given, why, tmp_path):
 def test_partitions_do_not_grow_with_the_heavy_group(mostly_one, tmp_path):
     plan = plan_of(mostly_one, "median", staging=str(tmp_path), partition_size="1MiB")
     assert plan.output_partitions > ROWS * 16 / 2**20
+
+
+def test_who_asks_for_two_columns_learns_that_one_would_do(mostly_one, tmp_path):
+    lazy = safeframe.groupby(mostly_one, "k", memory="300MiB", staging=str(tmp_path)).median()
+    with pytest.raises(safeframe.MemoryBudgetError, match="one column of values at a time"):
+        lazy.compute()
