@@ -40,6 +40,14 @@ def plans(**more):
         "plan_shuffle": lambda **cluster: safeframe.plan_shuffle(frame, "k", **more, **cluster),
         "plan_rebalance": lambda **cluster: safeframe.plan_rebalance(frame, npartitions=2, **more, **cluster),
         "plan_lag": lambda **cluster: safeframe.plan_lag(frame, "k", "v", 1, order_by="v", **more, **cluster),
+        "plan_groupby": lambda **cluster: safeframe.plan_groupby(frame, "k", "median", **more, **cluster),
+        "plan_value_counts": lambda **cluster: safeframe.plan_value_counts(frame, "k", **more, **cluster),
+        "plan_drop_duplicates": lambda **cluster: safeframe.plan_drop_duplicates(
+            frame, "k", **more, **cluster
+        ),
+        "plan_duplicated": lambda **cluster: safeframe.plan_duplicated(frame, "k", **more, **cluster),
+        "plan_unique": lambda **cluster: safeframe.plan_unique(frame, "v", **more, **cluster),
+        "plan_nunique": lambda **cluster: safeframe.plan_nunique(frame, "k", **more, **cluster),
         "plan_rechunk": lambda **cluster: safeframe.plan_rechunk(
             da.ones((60, 40), chunks=(60, 5)), (10, 40), **more, **cluster
         ),
