@@ -56,6 +56,7 @@ def test_identifiers_of_which_a_tenth_repeats(tight, identifiers):
     held(tight, plan)
 
 
+@pytest.mark.nightly
 def test_identifiers_are_counted(tight, identifiers):
     result = safeframe.nunique(dd.read_parquet(identifiers.files)["id"])
     plan = safeframe.explain(result)
@@ -76,7 +77,9 @@ def heavy_rows(number: int) -> pd.DataFrame:
     return pd.DataFrame({"id": ids, "row": rows, **columns})
 
 
-@pytest.mark.parametrize("keep", ["first", "last", False])
+@pytest.mark.parametrize(
+    "keep", ["first", *(pytest.param(keep, marks=pytest.mark.nightly) for keep in ("last", False))]
+)
 def test_one_key_with_most_rows(tight, keep):
     frame = dd.from_map(heavy_rows, range(20), meta=heavy_rows(0).iloc[:0])
     result = safeframe.drop_duplicates(frame, "id", keep=keep, strategy="staged")
@@ -102,6 +105,7 @@ def test_partitions_that_wait_in_files(tight):
     held(tight, plan)
 
 
+@pytest.mark.nightly
 def test_files_of_large_row_groups(tight, tmp_path):
     table = pa.concat_tables(pa.Table.from_pandas(heavy_rows(number)) for number in range(4))
     for number in range(3):

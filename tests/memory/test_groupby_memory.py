@@ -60,7 +60,11 @@ ASKED = {
 
 @pytest.mark.parametrize(
     ("kind", "strategy", "groups"),
-    [("many", "staged", N // 2), ("heavy", "staged", None), ("few", "tree", 1000)],
+    [
+        ("many", "staged", N // 2),
+        ("heavy", "staged", None),
+        pytest.param("few", "tree", 1000, marks=pytest.mark.nightly),
+    ],
 )
 def test_ints(kind, strategy, groups, tight):
     result = safeframe.groupby(made(kind), "k").agg(**ASKED)
@@ -84,6 +88,7 @@ def test_strings(tight):
     assert found["n"] == N // 4
 
 
+@pytest.mark.nightly
 def test_median_of_groups_that_are_made_whole(tight):
     result = safeframe.groupby(made("many"), "k").agg(**ASKED | {"mean": ("w", "median")})
     plan = safeframe.explain(result)

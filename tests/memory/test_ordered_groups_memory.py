@@ -36,8 +36,8 @@ def heavy_values() -> pd.Series:
     ("name", "options"),
     [
         ("median", {}),
-        ("quantile", {"q": [0.5, 0.99]}),
-        ("nunique", {}),
+        pytest.param("quantile", {"q": [0.5, 0.99]}, marks=pytest.mark.nightly),
+        pytest.param("nunique", {}, marks=pytest.mark.nightly),
     ],
 )
 def test_a_group_larger_than_a_worker(tight: TightCluster, name: str, options: dict[str, object]) -> None:
