@@ -5,6 +5,8 @@ Each recipe is looked at from one source; all sources and schedulers, in ``test_
 
 from __future__ import annotations
 
+from typing import Any
+
 import dask
 import pytest
 
@@ -17,10 +19,18 @@ _SMALL_GROUPS = ("indexing", "partitions", "known-divisions", "mechanics")
 _LARGE_GROUPS = ("rows", "reducing", "grouping", "joining", "files")
 
 
-def _in_turn() -> list[tuple[str, str]]:
+# Other ways to the same rows: CI has no time for each of them.
+_NIGHTLY = {"drop_duplicates-whole", "drop_duplicates-tree", "drop_duplicates-parked", "groupby-tree"}
+
+
+def _in_turn() -> list[Any]:
     """Each result with one of its sources, all sources among them."""
     return [
-        (name, RESULTS[name].sources[number % len(RESULTS[name].sources)])
+        pytest.param(
+            name,
+            RESULTS[name].sources[number % len(RESULTS[name].sources)],
+            marks=[pytest.mark.nightly] if name in _NIGHTLY else [],
+        )
         for number, name in enumerate(LOCAL)
     ]
 
