@@ -55,6 +55,16 @@ class ShardLayout:
     """Which shards the left and the right side of a join had no rows for when they were counted; None where that is
     not known."""
 
+    @classmethod
+    def of_hashes(cls, n: int) -> ShardLayout:
+        """Return the layout of shards by hash, of which each is an output partition."""
+        return cls(
+            starts=np.arange(n, dtype=np.uint64),
+            single_key=np.zeros(n, np.bool_),
+            cells=np.ones(n, np.int64),
+            null_shard=False,
+        )
+
     @property
     def n_shards(self) -> int:
         """Shards, the null shard included."""

@@ -77,10 +77,19 @@ class SealedGroups:
 
 
 class JoinedStates:
-    """Partial states that are joined as they come: those that wait are no more than those that were joined."""
+    """Partial states that are joined as they come: those that wait are no more than those that were joined.
 
-    def __init__(self, states: GroupStates) -> None:
+    Parameters
+    ----------
+    states
+        How they are joined.
+    apart
+        Whether states that are added may be of the same group, as those that several tasks have staged are.
+    """
+
+    def __init__(self, states: GroupStates, *, apart: bool = False) -> None:
         self._states = states
+        self._apart = apart
         self._joined: pd.DataFrame | None = None
         self._waiting: list[pd.DataFrame] = []
         self._rows = 0
@@ -93,21 +102,19 @@ class JoinedStates:
             self._join()
 
     def all(self) -> pd.DataFrame:
-        """Return the states of all rows."""
+        """Return the states of all rows, each group once."""
         self._join()
         return self._states.meta if self._joined is None else self._joined
 
     def _join(self) -> None:
-        parts = [*([] if self._joined is None else [self._joined]), *self._waiting]
         if not self._waiting:
             return
+        parts = [*([] if self._joined is None else [self._joined]), *self._waiting]
         self._waiting, self._rows, self._joined = [], 0, None
-        if len(parts) == 1:
-            self._joined = parts[0]
-            return
-        joined = pd.concat(with_same_categories(parts), ignore_index=True)
+        joined = parts[0] if len(parts) == 1 else pd.concat(with_same_categories(parts), ignore_index=True)
+        once = len(parts) == 1 and not self._apart
         del parts
-        self._joined = self._states.merged(joined)
+        self._joined = joined if once else self._states.merged(joined)
 
 
 def states_of_slice(frame: pd.DataFrame, states: GroupStates) -> pd.DataFrame:
@@ -182,20 +189,13 @@ def group_cell(sealed: SealedGroups, shard: int) -> Any:
     with run_of_task(rows.directory):
         if spec.states is None or spec.slice_nbytes is None:
             return grouped(_frame(spec, fetch(rows, shard)), spec)
-        joined = JoinedStates(spec.states)
+        joined = JoinedStates(spec.states, apart=spec.staged_states)
         for block in fetch_slices(rows, shard, spec.slice_nbytes):
             frame = _frame(spec, block)
             del block
             joined.add(frame if spec.staged_states else spec.states.states(frame))
             del frame
-        return _finished(_once(spec, joined), spec)
-
-
-def _once(spec: GroupSpec, joined: JoinedStates) -> pd.DataFrame:
-    """Return states with each group once: those of one slice that were staged are of several tasks."""
-    assert spec.states is not None, "there are partial states"
-    found = joined.all()
-    return spec.states.merged(found) if spec.staged_states else found
+        return _finished(joined.all(), spec)
 
 
 def _finished(found: pd.DataFrame, spec: GroupSpec) -> Any:

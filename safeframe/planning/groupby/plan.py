@@ -233,7 +233,11 @@ def _staged(facts: GroupFacts) -> Plan | str:
     tasks = stage_tasks(facts.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source, n)
     shard_rows = min(max(1, rows_of(piece, width)), max(int(moved / width), 1))
     way = StagedGroups(
-        directory=staging.directory, layout=_layout(n), group=tasks, states=states, slice_nbytes=piece
+        directory=staging.directory,
+        layout=ShardLayout.of_hashes(n),
+        group=tasks,
+        states=states,
+        slice_nbytes=piece,
     )
     what = "partial states" if states else "rows"
     reasons = [
@@ -287,7 +291,11 @@ def _staged_whole(facts: GroupFacts, keys: ShuffleKeys, target: int) -> Plan:
             with_manifests(group_cell_step(facts, "group shards", n, rows=rows, groups=groups), tasks.size),
         ),
         StagedGroups(
-            directory=staging.directory, layout=_layout(n), group=tasks, states=False, slice_nbytes=None
+            directory=staging.directory,
+            layout=ShardLayout.of_hashes(n),
+            group=tasks,
+            states=False,
+            slice_nbytes=None,
         ),
         output_partitions=n,
         largest=groups,
@@ -372,15 +380,6 @@ def _target(facts: GroupFacts) -> int:
 
 def _rows_nbytes(facts: GroupFacts) -> float:
     return float(facts.partition_rows.sum()) * facts.row_nbytes
-
-
-def _layout(n: int) -> ShardLayout:
-    return ShardLayout(
-        starts=np.arange(n, dtype=np.uint64),
-        single_key=np.zeros(n, np.bool_),
-        cells=np.ones(n, np.int64),
-        null_shard=False,
-    )
 
 
 def _one_row_each(keys: ShuffleKeys, groups: Estimate) -> ShuffleKeys:

@@ -25,8 +25,7 @@ def states_step(facts: GroupFacts, tasks: StageTasks, states_nbytes: int) -> Ste
     """Return the step that makes partial states of partitions: each slice is grouped once it is read."""
     held = replace(tasks, held_nbytes=int(options.GROUP_STATE_COPIES * 2 * states_nbytes), size=None)
     step = stage_step("make states", facts.partition_rows, facts.row_nbytes, facts.profile.source, held)
-    rows = int(facts.partition_rows.max(initial=0))
-    at_once = rows if tasks.slice_nbytes is None else min(rows, rows_of(tasks.slice_nbytes, facts.row_nbytes))
+    at_once = _rows_at_once(facts, tasks)
     return replace(
         step,
         task_peak_nbytes=step.task_peak_nbytes + options.GROUP_ROW_NBYTES * at_once,
@@ -40,8 +39,7 @@ def group_stage_step(facts: GroupFacts, tasks: StageTasks, *, grouped: bool) -> 
     step = stage_step(kind, facts.partition_rows, facts.row_nbytes, facts.profile.source, tasks)
     if not grouped:
         return step
-    rows = int(facts.partition_rows.max(initial=0))
-    at_once = rows if tasks.slice_nbytes is None else min(rows, rows_of(tasks.slice_nbytes, facts.row_nbytes))
+    at_once = _rows_at_once(facts, tasks)
     made = int(at_once * (options.GROUP_ROW_NBYTES + (facts.state_nbytes or 0)))
     return replace(
         step,
@@ -97,6 +95,12 @@ def rows_of(nbytes: int, width: float) -> int:
     return math.ceil(nbytes / max(width, 1.0))
 
 
+def _rows_at_once(facts: GroupFacts, tasks: StageTasks) -> int:
+    """Return how many rows of a partition a task groups at a time."""
+    rows = int(facts.partition_rows.max(initial=0))
+    return rows if tasks.slice_nbytes is None else min(rows, rows_of(tasks.slice_nbytes, facts.row_nbytes))
+
+
 class Slices:
     """Slices that rows are grouped in before they are staged."""
 
@@ -108,11 +112,8 @@ class Slices:
     def of(cls, facts: GroupFacts) -> Slices:
         """Return those of a plan."""
         tasks = stage_tasks(facts.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source)
-        largest = int(facts.partition_rows.max(initial=0))
-        rows = largest
-        if tasks.slice_nbytes is not None:
-            rows = min(largest, rows_of(tasks.slice_nbytes, facts.row_nbytes))
-        return cls(max(rows, 1), int(np.ceil(facts.partition_rows / max(rows, 1)).sum()))
+        rows = max(_rows_at_once(facts, tasks), 1)
+        return cls(rows, int(np.ceil(facts.partition_rows / rows).sum()))
 
     def state_rows(self, keys: ShuffleKeys, groups: Estimate) -> float:
         """Return how many partial states there are, about, where a key may be in any slice."""

@@ -12,8 +12,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from safeframe.facts.estimate import Estimate
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
@@ -72,12 +70,6 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
     if heaviest:
         reasons.append(f"{heaviest}: a key is in one partition, which is larger for it")
     rows = Estimate.computed(keys.rows)
-    layout = ShardLayout(
-        starts=np.arange(n, dtype=np.uint64),
-        single_key=np.zeros(n, np.bool_),
-        cells=np.ones(n, np.int64),
-        null_shard=False,
-    )
     return Plan(
         recipe="shuffle",
         strategy="staged",
@@ -110,6 +102,8 @@ def _staged(facts: ShuffleFacts) -> Plan | str:
         staging_nbytes=staged_nbytes((math.ceil(keys.rows * width), group.size)) + columns_nbytes([group]),
         staging_free_nbytes=staging.free_nbytes,
         staging_directory=staging.directory,
-        run=ShuffleRun(way=StagedShuffle(directory=staging.directory, layout=layout, group=group)),
+        run=ShuffleRun(
+            way=StagedShuffle(directory=staging.directory, layout=ShardLayout.of_hashes(n), group=group)
+        ),
         partitions_before=(Spread.of("frame", facts.partition_rows * width),),
     )

@@ -21,15 +21,13 @@ from safeframe.facts.frame import FrameProfile
 from safeframe.facts.keys import Counts, KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import DISTINCT_STRATEGIES
-from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.distinct.plan import distinct_keys, kept_rows, plan_distinct
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame, check_keys, given_budget
+from safeframe.prepare.keys import count_keys, key_schema
 from safeframe.prepare.lag.source import Shuffled, shuffled_by
-from safeframe.prepare.merge.sizes import check_statistics
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
-from safeframe.sizing.keys.statistics import gather_key_statistics
 
 _APART = "the rows of a key may be in several partitions"
 
@@ -142,19 +140,13 @@ class Gathering:
     @classmethod
     def of(cls, frame: dd.DataFrame, on: tuple[Any, ...], given: PartitionOptions) -> Gathering:
         """Measure the workers, and find out what keys are."""
-        columns = [frame._meta[name] for name in on]
-        schema = common_schema(columns, columns, left_names=on, right_names=on)
+        schema = key_schema(frame, on)
         set_up_workers()
         return cls(frame=frame, on=on, schema=schema, given=given, budget=given_budget(given.memory))
 
     def keys(self, frame: dd.DataFrame, statistics: KeyStatistics | None) -> KeyStatistics:
         """Count the keys of a frame, if that was not done before."""
-        if statistics is None:
-            return gather_key_statistics(
-                [(frame, self.on)], self.schema, room_nbytes=self.budget.task_nbytes
-            )[0]
-        check_statistics(statistics, self.on, frame)
-        return replace(statistics, counting=None)
+        return count_keys(frame, self.on, self.schema, statistics, self.budget)
 
     def facts(
         self, recipe: str, keep: Keep, wanted: Wanted, keys: KeyStatistics, shuffle: Shuffled | None
@@ -167,7 +159,7 @@ class Gathering:
         budget, alone, waits = self.budget, True, False
         apart = _apart(keys)
         if shuffle is not None:
-            apart, rows = "", _shuffled_rows(shuffle)
+            apart, rows = "", shuffle.partition_rows
             # Partitions are made by the tasks that receive their rows, next to what brings these.
             budget = replace(budget, transport_nbytes=shuffle.plan.budget.transport_nbytes)
         else:
@@ -225,12 +217,3 @@ def _apart(keys: KeyStatistics) -> str:
         return _APART
     full = parts.full
     return "" if (parts.last[full][:-1] < parts.first[full][1:]).all() else _APART
-
-
-def _shuffled_rows(shuffle: Shuffled) -> Counts:
-    """Return the rows of a shuffle's partitions, as its plan bounds them."""
-    plan = shuffle.plan
-    n, total = plan.output_partitions, int(plan.output_rows)
-    rows = np.full(n, -(-total // n), np.int64)
-    rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
-    return rows

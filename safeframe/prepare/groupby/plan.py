@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.dataframe as dd
-import numpy as np
 import pandas as pd
 from dask.dataframe.api import new_collection
 
@@ -30,20 +28,18 @@ from safeframe.facts.strategies import GROUP_STRATEGIES, SORT_STRATEGIES
 from safeframe.kernels.groupby.calls import GroupCall
 from safeframe.kernels.groupby.spec import Aggregation
 from safeframe.kernels.groupby.states import GroupStates, decomposable
-from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.groupby.plan import plan_groupby, plan_in_order
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, given_budget, may_take_p2p
 from safeframe.prepare.groupby.keys import GroupKeys
 from safeframe.prepare.groupby.ordered import ValueOrder, ordered_input, value_order
+from safeframe.prepare.keys import count_keys, key_schema
 from safeframe.prepare.lag.source import Shuffled, shuffled_by
-from safeframe.prepare.merge.sizes import check_statistics
 from safeframe.prepare.sort.divisions import known_divisions
 from safeframe.prepare.sort.order import make_collection, plan_order, row_order
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.frames import profile_frame
-from safeframe.sizing.keys.statistics import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 
 _RECIPE = "groupby"
@@ -126,7 +122,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
         wanted = {*keys.by, *request.needed}
         frame = frame[[name for name in frame.columns if name in wanted]]
     states = _states(frame, request)
-    schema = _schema(frame, keys.by)
+    schema = key_schema(frame, keys.by)
     staging = staging_facts(given.staging)
     set_up_workers()
     budget = given_budget(given.memory)
@@ -137,7 +133,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
         plan = plan_groupby(facts.of_whole_groups(shuffle, staging))
         if given.strategy == "whole" or plan.strategy == "whole":
             return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
-    found = _key_statistics(frame, keys.by, schema, request.statistics, budget)
+    found = count_keys(frame, keys.by, schema, request.statistics, budget)
     by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=found) if by_p2p else None
     made = facts.of_keys(found, staging, dropna=bool(request.call.options["dropna"]))
@@ -233,12 +229,10 @@ class _Facts:
     def of_whole_groups(self, shuffle: Shuffled, staging: Any) -> GroupFacts:
         """Gather the facts of a frame whose groups are whole within partitions, without a look at the keys."""
         plan = shuffle.plan
-        n, total = plan.output_partitions, int(plan.output_rows)
-        rows = np.full(n, -(-total // max(n, 1)), np.int64)
-        rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
+        total = int(plan.output_rows)
         profile = profile_frame(shuffle.frame)
         groups = Estimate(lower=0, expected=total, upper=total, method="computed", exact=False)
-        facts = self._facts(profile, rows, groups, staging)
+        facts = self._facts(profile, shuffle.partition_rows, groups, staging)
         held = replace(self.budget, transport_nbytes=plan.budget.transport_nbytes)
         return replace(
             facts, budget=held, together=f"{plan.recipe} brings the rows of a key into one partition"
@@ -323,24 +317,6 @@ def _with_all_categories(frame: dd.DataFrame, request: GroupRequest, groups: Est
     )
     most = max(n, groups.upper)
     return Estimate(lower=groups.lower, expected=most, upper=most, method=groups.method, exact=False)
-
-
-def _schema(frame: dd.DataFrame, by: Sequence[Any]) -> KeySchema:
-    columns = [frame._meta[name] for name in by]
-    return common_schema(columns, columns, left_names=by, right_names=by)
-
-
-def _key_statistics(
-    frame: dd.DataFrame,
-    by: tuple[Any, ...],
-    schema: KeySchema,
-    statistics: KeyStatistics | None,
-    budget: Budget,
-) -> KeyStatistics:
-    if statistics is None:
-        return gather_key_statistics([(frame, by)], schema, room_nbytes=budget.task_nbytes)[0]
-    check_statistics(statistics, by, frame)
-    return replace(statistics, counting=None)
 
 
 def _result_width(request: GroupRequest, widths: dict[str, Width]) -> Width:

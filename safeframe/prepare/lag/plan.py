@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never, cast
 
 import dask.dataframe as dd
-import numpy as np
 from dask.dataframe.api import new_collection
 
 from safeframe.engine.exchange.nodes import in_memory
@@ -158,14 +157,11 @@ class _Gathering:
     def of_whole_groups(self, shuffle: Shuffled, request: LagRequest) -> LagFacts:
         """Gather the facts of a frame whose groups are whole within partitions, without a look at the keys."""
         plan = shuffle.plan
-        n, total = plan.output_partitions, int(plan.output_rows)
-        rows = np.full(n, -(-total // n), np.int64)
-        rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
         counted = KeyQuantiles.of_rows(count_partition_rows(shuffle.frame))
         facts = self._sort_facts(shuffle.frame, request.groups, counted, split_keys=False)
         # Partitions are made by the tasks that receive their rows, next to what brings these.
         held = replace(self.budget, transport_nbytes=plan.budget.transport_nbytes)
-        facts = replace(facts, quantiles=KeyQuantiles.of_rows(rows), budget=held)
+        facts = replace(facts, quantiles=KeyQuantiles.of_rows(shuffle.partition_rows), budget=held)
         by_p2p = isinstance(plan.run, ShuffleRun) and isinstance(plan.run.way, P2PShuffle)
         return replace(
             self._lag_facts(facts, self.source.frame, edges=None, apart="", across=False), by_p2p=by_p2p

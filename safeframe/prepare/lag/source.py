@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask.dataframe as dd
+import numpy as np
 from dask.dataframe.api import new_collection
 
 from safeframe._dask.expressions import (
@@ -25,6 +26,7 @@ from safeframe._dask.expressions import (
 )
 from safeframe.engine.sort.nodes import SafeShuffle, SafeSort, SortRequest
 from safeframe.errors import KeyNotFoundError, UnsupportedError
+from safeframe.facts.keys import Counts
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import SortFacts
 from safeframe.prepare.arguments import check_frame, check_keys
@@ -38,6 +40,15 @@ class Shuffled:
     """Its plan."""
     frame: dd.DataFrame
     """Its input, with the steps that follow it."""
+
+    @property
+    def partition_rows(self) -> Counts:
+        """Rows of its partitions, as its plan bounds them: the largest one, and the others as they are on average."""
+        plan = self.plan
+        n, total = plan.output_partitions, int(plan.output_rows)
+        rows = np.full(n, -(-total // n), np.int64)
+        rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
+        return rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,12 +14,10 @@ from safeframe.engine.exchange.runs import check_staging
 from safeframe.engine.planned.sources import source_files
 from safeframe.engine.sort.nodes import SafeShuffle
 from safeframe.errors import MemoryBudgetError, SafeframeWarning, StagingFullError
-from safeframe.facts.budget import Budget
 from safeframe.facts.keys import KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import P2PShuffle, ShuffleFacts, ShuffleRun, StagedShuffle
 from safeframe.facts.strategies import SHUFFLE_STRATEGIES
-from safeframe.kernels.keys.schema import common_schema
 from safeframe.planning.ladder import cannot_run, check_strategy
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
 from safeframe.planning.sort.shuffle import plan_shuffle
@@ -31,10 +29,9 @@ from safeframe.prepare.arguments import (
     given_budget,
     may_take_p2p,
 )
-from safeframe.prepare.merge.sizes import check_statistics
+from safeframe.prepare.keys import count_keys, key_schema
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.frames import profile_frame
-from safeframe.sizing.keys.statistics import gather_key_statistics
 from safeframe.sizing.p2p import p2p_facts
 from safeframe.units import format_nbytes
 
@@ -74,7 +71,8 @@ def plan_by_key(
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
-    schema, keys = _keys(frame, names, statistics, budget)
+    schema = key_schema(frame, names)
+    keys = count_keys(frame, names, schema, statistics, budget)
     by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=keys) if by_p2p else None
     profile = profile_frame(frame, keys.partitions.rows) if p2p is None else p2p.profile
@@ -106,7 +104,8 @@ def plan_by_key_through_p2p(
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
-    schema, keys = _keys(frame, names, statistics, budget)
+    schema = key_schema(frame, names)
+    keys = count_keys(frame, names, schema, statistics, budget)
     plan = plan_p2p_shuffle(
         p2p_facts(frame, budget=budget, keys=keys),
         npartitions=given.npartitions,
@@ -150,17 +149,6 @@ def _keyed(ddf: Any, on: Any, given: PartitionOptions) -> tuple[dd.DataFrame, tu
     check_keys(frame, names)
     given.checked()
     return frame, names
-
-
-def _keys(
-    frame: dd.DataFrame, names: tuple[Any, ...], statistics: KeyStatistics | None, budget: Budget
-) -> tuple[KeySchema, KeyStatistics]:
-    columns = [frame._meta[name] for name in names]
-    schema = common_schema(columns, columns, left_names=names, right_names=names)
-    if statistics is None:
-        return schema, gather_key_statistics([(frame, names)], schema, room_nbytes=budget.task_nbytes)[0]
-    check_statistics(statistics, names, frame)
-    return schema, replace(statistics, counting=None)
 
 
 def _check_p2p(plan: Plan, way: P2PShuffle) -> None:
