@@ -178,6 +178,17 @@ def no_effect(**numbers: Any) -> None:
             raise ValidationError(msg, hint=f"Leave it out: {name}= tunes a method of dask that is not used.")
 
 
+def no_tree(**numbers: Any) -> None:
+    """As :func:`no_effect`, for ``split_every`` and ``split_out``, whose defaults in dask may be True and False.
+
+    Raises
+    ------
+    ValidationError
+        When one is neither that nor a positive number.
+    """
+    no_effect(**{name: value for name, value in numbers.items() if not isinstance(value, bool)})
+
+
 def refuse(recipe: str, argument: str, value: Any, why: str, hint: str) -> None:
     """Answer an argument of dask's that a recipe does not follow.
 

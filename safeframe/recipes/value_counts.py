@@ -12,7 +12,7 @@ from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import GroupStrategy
 from safeframe.prepare.arguments import PartitionOptions
-from safeframe.prepare.dask_arguments import as_npartitions, no_effect
+from safeframe.prepare.dask_arguments import as_npartitions, no_tree
 from safeframe.prepare.groupby.value_counts import CountsRequest, counted, plan_counts
 from safeframe.sizing.planned_cluster import planned_for
 
@@ -81,7 +81,7 @@ def value_counts(
     >>> safeframe.value_counts(frame, "k").compute().to_dict()
     {'a': 2, 'b': 1}
     """
-    _check_split_every(split_every)
+    no_tree(split_every=split_every)
     check_flags(normalize=normalize, sort=sort, ascending=ascending, dropna=dropna)
     given = PartitionOptions(
         npartitions=_npartitions(npartitions, split_out),
@@ -141,7 +141,7 @@ def plan_value_counts(
     >>> int(safeframe.plan_value_counts(frame, "k").output_rows)
     2
     """
-    _check_split_every(split_every)
+    no_tree(split_every=split_every)
     check_flags(normalize=normalize, sort=sort, ascending=ascending, dropna=dropna)
     given = PartitionOptions(
         npartitions=_npartitions(npartitions, split_out),
@@ -159,12 +159,6 @@ def plan_value_counts(
     )
     with planned_for(cluster):
         return plan_counts(ddf, request, given)
-
-
-def _check_split_every(split_every: int | bool | None) -> None:
-    """Check what tunes a tree of dask's; True and False are dask's own defaults."""
-    if not isinstance(split_every, bool):
-        no_effect(split_every=split_every)
 
 
 def _npartitions(npartitions: int | str | None, split_out: int | bool | None) -> int | None:

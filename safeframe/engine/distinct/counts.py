@@ -17,12 +17,11 @@ from dask.task_spec import List, Task, TaskRef
 from safeframe._dask.steps import Step
 from safeframe._dask.trees import lowered
 from safeframe.engine.distinct.keys import DistinctSpec, NumberedKeys
-from safeframe.engine.distinct.nodes import JoinedKeys
-from safeframe.engine.distinct.tasks import FoundInMemory, seal_keys
+from safeframe.engine.distinct.nodes import JoinedKeys, OfShards
+from safeframe.engine.distinct.tasks import FoundInMemory
 from safeframe.engine.exchange.fetch import Sealed, fetch
 from safeframe.engine.exchange.nodes import Seal, stage
 from safeframe.engine.exchange.runs import run_of_task, start_run
-from safeframe.engine.names import step_name
 from safeframe.engine.planned.nodes import GivenOutput, Planned
 from safeframe.engine.task import use_worker
 from safeframe.facts.distinct import CountRun, DistinctRun, KeyTree, KnownKeys, StagedKeys, WholeKeys
@@ -80,28 +79,14 @@ class SafeCount(Planned):
                 assert_never(column.way)
 
 
-class CountedKeys(Step):
+class CountedKeys(OfShards):
     """Count the keys of shards."""
 
     _words = "distinct-count"
     _parameters = ["staged", "dtypes", "spec", "way", "dropna", "run"]
-    _meta = pd.Series([], dtype=object)
 
-    def _divisions(self) -> Any:
-        way: StagedKeys = self.way
-        return (None,) * (-(-way.n_shards // way.shards_at_once) + 1)
-
-    def _layer(self) -> dict[Any, Any]:
-        way: StagedKeys = self.way
-        sealed = step_name(self.run, "keys")
-        parts = List(*(TaskRef(part) for part in self.staged.__dask_keys__()))
-        graph: dict[Any, Any] = {sealed: Task(sealed, seal_keys, parts, self.operand("dtypes"), way.n_shards)}
-        for number in range(self.npartitions):
-            key = (self._name, number)
-            first = number * way.shards_at_once
-            shards = range(first, min(first + way.shards_at_once, way.n_shards))
-            graph[key] = Task(key, count_shards, TaskRef(sealed), shards, self.spec, self.dropna)
-        return graph
+    def _task_of(self, key: Any, sealed: TaskRef, shards: range) -> Task:
+        return Task(key, count_shards, sealed, shards, self.spec, self.dropna)
 
 
 class CountOfFew(Step):

@@ -135,12 +135,16 @@ def key_source(expr: Any, spec: DistinctSpec) -> Any:
     return narrow if keys_stand_alone(expr, spec.on) else whole
 
 
-class FoundRows(Step):
-    """Find the rows that stay, shard by shard."""
+class OfShards(Step):
+    """Tasks of some shards of staged keys each; operands are what was staged, its types, the way and the run.
 
-    _words = "distinct-find"
-    _parameters = ["staged", "dtypes", "spec", "way", "directory", "run"]
+    A subclass has ``_task_of``, which returns the task of some shards, from the key of the sealed manifest.
+    """
+
     _meta = pd.Series([], dtype=object)
+
+    def _task_of(self, key: Any, sealed: TaskRef, shards: range) -> Task:
+        raise NotImplementedError
 
     def _divisions(self) -> Any:
         way: StagedKeys = self.way
@@ -148,16 +152,24 @@ class FoundRows(Step):
 
     def _layer(self) -> dict[Any, Any]:
         way: StagedKeys = self.way
-        spec: DistinctSpec = self.spec
         sealed = step_name(self.run, "keys")
         parts = List(*(TaskRef(part) for part in self.staged.__dask_keys__()))
         graph: dict[Any, Any] = {sealed: Task(sealed, seal_keys, parts, self.operand("dtypes"), way.n_shards)}
         for number in range(self.npartitions):
-            key = (self._name, number)
-            first = number * way.shards_at_once
+            key, first = (self._name, number), number * way.shards_at_once
             shards = range(first, min(first + way.shards_at_once, way.n_shards))
-            graph[key] = Task(key, find_rows, TaskRef(sealed), shards, spec, way, self.directory)
+            graph[key] = self._task_of(key, TaskRef(sealed), shards)
         return graph
+
+
+class FoundRows(OfShards):
+    """Find the rows that stay, shard by shard."""
+
+    _words = "distinct-find"
+    _parameters = ["staged", "dtypes", "spec", "way", "directory", "run"]
+
+    def _task_of(self, key: Any, sealed: TaskRef, shards: range) -> Task:
+        return Task(key, find_rows, sealed, shards, self.spec, self.way, self.directory)
 
 
 class JoinedKeys(Step):

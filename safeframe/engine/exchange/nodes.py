@@ -192,16 +192,44 @@ class StagePartitions(_Staging, Blockwise):  # type: ignore[misc]  # dask's expr
         return arg.of_part(i) if isinstance(arg, EachPart) else super()._blockwise_arg(arg, i)
 
 
-class StageGroups(_Staging):
-    """Write each group of partitions that stand alone to a file, by shard."""
+class PartGroups(Step):
+    """Tasks of groups of partitions that stand alone; the operands have the frame, and how many are in a group, as ``tasks``.
 
-    _parameters = ["frame", "columns_", "router", "directory", "tasks", "each"]
-    _defaults = {"each": None}
+    A subclass has ``_task_of``, which returns the task of a group.
+    """
+
     _meta = pd.Series([], dtype=object)
+
+    def _task_of(self, key: Any, parts: PartitionTasks[SlicedPart]) -> Task:
+        raise NotImplementedError
 
     def dependencies(self) -> list[Any]:
         """Nothing: the frame's tasks are part of this expression's own."""
         return []
+
+    @functools.cached_property
+    def parts(self) -> list[SlicedPart] | None:
+        """The partitions; None where other tasks have a part in making them."""
+        return parts_in_tasks(self.frame, self.tasks.slice_nbytes)
+
+    def _divisions(self) -> Any:
+        return (None,) * (-(-self.frame.npartitions // self.tasks.partitions) + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        parts, size = self.parts, self.tasks.partitions
+        assert parts is not None, "checked when the expression was made"
+        keys = [(self._name, number) for number in range(self.npartitions)]
+        return {
+            key: self._task_of(key, PartitionTasks(parts[number * size : (number + 1) * size]))
+            for number, key in enumerate(keys)
+        }
+
+
+class StageGroups(_Staging, PartGroups):
+    """Write each group of partitions that stand alone to a file, by shard."""
+
+    _parameters = ["frame", "columns_", "router", "directory", "tasks", "each"]
+    _defaults = {"each": None}
 
     @functools.cached_property
     def parts(self) -> list[SlicedPart] | None:
@@ -212,18 +240,8 @@ class StageGroups(_Staging):
             return parts
         return [each.of_part(number)(part) for number, part in enumerate(parts)]
 
-    def _divisions(self) -> Any:
-        return (None,) * (-(-self.frame.npartitions // self.tasks.partitions) + 1)
-
-    def _layer(self) -> dict[Any, Any]:
-        parts, size = self.parts, self.tasks.partitions
-        assert parts is not None, "checked when the expression was made"
-        graph = {}
-        for number in range(self.npartitions):
-            some = PartitionTasks(parts[number * size : (number + 1) * size])
-            key = (self._name, number)
-            graph[key] = Task(key, stage_parts, some, self.columns_, self.router, self.directory, self.tasks)
-        return graph
+    def _task_of(self, key: Any, parts: PartitionTasks[SlicedPart]) -> Task:
+        return Task(key, stage_parts, parts, self.columns_, self.router, self.directory, self.tasks)
 
 
 class WholePart:

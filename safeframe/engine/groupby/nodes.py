@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from typing import Any, ClassVar, assert_never
 
@@ -20,7 +19,7 @@ from dask.task_spec import List, Task, TaskRef
 from safeframe._dask.expressions import Blockwise
 from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
-from safeframe.engine.exchange.nodes import ExchangeCells, Seal, WholePart, parts_in_tasks, stage
+from safeframe.engine.exchange.nodes import ExchangeCells, PartGroups, Seal, WholePart, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.groupby.ordered_nodes import ordered_groups
 from safeframe.engine.groupby.tasks import (
@@ -187,34 +186,14 @@ class StatesOfPartitions(Step, Blockwise):  # type: ignore[misc]
         return states_of_parts(PartitionTasks([WholePart(frame)]), states, tasks.slice_nbytes)
 
 
-class StatesOfGroups(Step):
+class StatesOfGroups(PartGroups):
     """Partial states of groups of partitions that stand alone."""
 
     _words = "groupby-partition"
     _parameters = ["frame", "states", "tasks"]
-    _meta = None
 
-    def dependencies(self) -> list[Any]:
-        """Nothing: the frame's tasks are part of this expression's own."""
-        return []
-
-    @functools.cached_property
-    def parts(self) -> list[SlicedPart] | None:
-        """The partitions; None where other tasks have a part in making them."""
-        return parts_in_tasks(self.frame, self.tasks.slice_nbytes)
-
-    def _divisions(self) -> Any:
-        return (None,) * (-(-self.frame.npartitions // self.tasks.partitions) + 1)
-
-    def _layer(self) -> dict[Any, Any]:
-        parts, size = self.parts, self.tasks.partitions
-        assert parts is not None, "checked when the expression was made"
-        graph = {}
-        for number in range(self.npartitions):
-            some = PartitionTasks(parts[number * size : (number + 1) * size])
-            key = (self._name, number)
-            graph[key] = Task(key, states_of_parts, some, self.states, self.tasks.slice_nbytes)
-        return graph
+    def _task_of(self, key: Any, parts: PartitionTasks[SlicedPart]) -> Task:
+        return Task(key, states_of_parts, parts, self.states, self.tasks.slice_nbytes)
 
 
 class StateTree(GivenOutput, Step):

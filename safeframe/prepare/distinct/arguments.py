@@ -7,7 +7,7 @@ from typing import Any
 from safeframe.choices import check_flags
 from safeframe.errors import ValidationError
 from safeframe.prepare.arguments import PartitionOptions
-from safeframe.prepare.dask_arguments import exchange_strategy, no_effect, refuse
+from safeframe.prepare.dask_arguments import exchange_strategy, no_tree, refuse
 
 
 def check_dask_arguments(recipe: str, *, inplace: bool = False, split_every: Any, split_out: Any) -> None:
@@ -23,9 +23,7 @@ def check_dask_arguments(recipe: str, *, inplace: bool = False, split_every: Any
     check_flags(inplace=inplace)
     if inplace:
         refuse(recipe, "inplace", inplace, "dask dataframes do not change", "Use the frame that is returned.")
-    # True and False are dask's own defaults.
-    numbers = {"split_every": split_every, "split_out": split_out}
-    no_effect(**{name: value for name, value in numbers.items() if not isinstance(value, bool)})
+    no_tree(split_every=split_every, split_out=split_out)
 
 
 def check_axis(recipe: str, axis: Any) -> None:
