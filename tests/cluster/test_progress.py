@@ -195,8 +195,8 @@ def start_alone(client, thread):
         time.sleep(0.01)
 
 
-def test_several_calls_at_once(client, tmp_path):
-    """Results are right, and the client is as it was; which bars are seen is a matter of when tasks are looked at."""
+def test_several_calls_at_once(client, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("safeframe.options.PROGRESS_POLL_SECONDS", 0.01)
     with dask.config.set({"safeframe.progress": True}):
         sizes = []
         frames = [slowly(merged(tmp_path / str(number))) for number in range(3)]
@@ -211,3 +211,4 @@ def test_several_calls_at_once(client, tmp_path):
         watched()
     assert sizes == [6 * 2 * 1000] * 3
     assert "gather" not in vars(client)
+    assert "merge: " in capsys.readouterr().err

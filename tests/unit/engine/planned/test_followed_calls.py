@@ -108,10 +108,21 @@ def test_a_stream_that_cannot_be_written_costs_no_result(merged):
         assert len(merged.compute()) == 6 * 2 * 100
 
 
+_running = [threading.Event() for _ in range(3)]
+
+
+def rows_once_running(number, caller):
+    _running[caller].set()
+    return rows_of(number)
+
+
 def test_calls_of_several_threads_at_once(tmp_path, capsys):
     made = [
         safeframe.sort_values(
-            dd.from_map(rows_of, range(number, number + 3)), "k", strategy="staged", staging=str(tmp_path)
+            dd.from_map(rows_once_running, range(number, number + 3), caller=number),
+            "k",
+            strategy="staged",
+            staging=str(tmp_path),
         )
         for number in range(3)
     ]
@@ -121,8 +132,11 @@ def test_calls_of_several_threads_at_once(tmp_path, capsys):
         found[number] = len(made[number].compute(scheduler="sync"))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(3)]
-    for thread in threads:
+    for thread, running in zip(threads, _running, strict=True):
+        running.clear()  # rows were looked at when the sort was planned
         thread.start()
+        # dask's cached properties lock threads that make graphs at once out for ever before Python 3.12.
+        assert running.wait(60)
     for thread in threads:
         thread.join()
     assert found == [300] * 3
