@@ -16,9 +16,11 @@ import duckdb
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.situations import Column, Dataset
 
-__all__ = ["Check", "check_output", "count_differing", "total_of"]
+__all__ = ["Check", "check_files", "check_output", "checking", "count_differing", "total_of"]
 
 # Sums of many floats differ in their last digits with the order of adding.
 _RELATIVE_TOLERANCE = 1e-8
@@ -61,25 +63,41 @@ def check_output(dataset: Dataset, output: Path, *, scratch: Path, memory: str =
     memory
         What the comparison may use.
     """
+
+    def wrong_keys() -> int:
+        return count_differing(checking(scratch, memory), _comparison(dataset, output))
+
+    return check_files(output, dataset.truth.rows, wrong_keys)
+
+
+def check_files(output: Path, expected_rows: int, wrong_keys: Callable[[], int]) -> Check:
+    """Look at the files of an output, and at what is in them where they have as many rows as there should be.
+
+    Parameters
+    ----------
+    output
+        Directory of the parquet files that were written.
+    expected_rows
+        Rows that there should be.
+    wrong_keys
+        Counts the keys that are wrong.
+    """
     files = sorted(output.rglob("*.parquet"))
     rows = [pq.read_metadata(file).num_rows for file in files]
-    total = sum(rows)
-    wrong = -1
-    if total == dataset.truth.rows:  # else it is wrong already, and keys need not be read
-        wrong = _wrong_keys(dataset, output, scratch=scratch, memory=memory)
     return Check(
-        rows=total,
-        expected_rows=dataset.truth.rows,
-        wrong_keys=wrong,
+        rows=sum(rows),
+        expected_rows=expected_rows,
+        # With other rows it is wrong already, and they need not be read.
+        wrong_keys=wrong_keys() if sum(rows) == expected_rows else -1,
         files=len(files),
         largest_file_rows=max(rows, default=0),
         disk_nbytes=sum(file.stat().st_size for file in files),
     )
 
 
-def _wrong_keys(dataset: Dataset, output: Path, *, scratch: Path, memory: str) -> int:
-    connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
-    return count_differing(connection, _comparison(dataset, output))
+def checking(scratch: Path, memory: str) -> duckdb.DuckDBPyConnection:
+    """Connect to a DuckDB that compares, and may spill."""
+    return duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
 
 
 def count_differing(connection: duckdb.DuckDBPyConnection, query: str) -> int:

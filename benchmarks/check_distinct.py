@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import duckdb
-import pyarrow.parquet as pq
-
-from benchmarks.check import Check
+from benchmarks.check import Check, check_files, checking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,24 +36,19 @@ def check_distinct(
     memory
         What the comparison may use.
     """
-    files = sorted(output.rglob("*.parquet"))
-    rows = [pq.read_metadata(file).num_rows for file in files]
-    wrong = -1
-    truth = dataset.truth
-    if sum(rows) == truth.rows:
-        connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
-        found = connection.execute(
-            f"SELECT count(*) - count(DISTINCT id), sum(c0)::HUGEINT FROM read_parquet('{output}/**/*.parquet')"
-        ).fetchone()
+
+    def wrong_keys() -> int:
+        found = (
+            checking(scratch, memory)
+            .execute(
+                f"SELECT count(*) - count(DISTINCT id), sum(c0)::HUGEINT FROM read_parquet('{output}/**/*.parquet')"
+            )
+            .fetchone()
+        )
         assert found is not None
         twice, total = found
         # Any row of a key has a larger number than its first.
-        wrong = int(twice) + int(int(total) != truth.first_rows) + int(distinct != truth.rows)
-    return Check(
-        rows=sum(rows),
-        expected_rows=truth.rows,
-        wrong_keys=wrong,
-        files=len(files),
-        largest_file_rows=max(rows, default=0),
-        disk_nbytes=sum(file.stat().st_size for file in files),
-    )
+        return int(twice) + int(int(total) != truth.first_rows) + int(distinct != truth.rows)
+
+    truth = dataset.truth
+    return check_files(output, truth.rows, wrong_keys)

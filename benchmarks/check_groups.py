@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import duckdb
-import pyarrow.parquet as pq
-
-from benchmarks.check import Check, count_differing
+from benchmarks.check import Check, check_files, checking, count_differing
 from benchmarks.situations.group_questions import source_of
 
 if TYPE_CHECKING:
@@ -44,26 +41,17 @@ def check_groups(dataset: GroupDataset, output: Path, *, scratch: Path, memory: 
     memory
         What the comparison may use.
     """
-    files = sorted(output.rglob("*.parquet"))
-    rows = [pq.read_metadata(file).num_rows for file in files]
-    wrong = -1
-    if sum(rows) == dataset.truth.rows:  # else it is wrong already, and rows need not be read
+
+    def wrong_rows() -> int:
         question = dataset.situation.question
         query = (
             _by_blocks(question, dataset.files, output)
             if dataset.expected is None
             else _by_rows(question, dataset.expected, output)
         )
-        connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
-        wrong = count_differing(connection, query)
-    return Check(
-        rows=sum(rows),
-        expected_rows=dataset.truth.rows,
-        wrong_keys=wrong,
-        files=len(files),
-        largest_file_rows=max(rows, default=0),
-        disk_nbytes=sum(file.stat().st_size for file in files),
-    )
+        return count_differing(checking(scratch, memory), query)
+
+    return check_files(output, dataset.truth.rows, wrong_rows)
 
 
 def _by_rows(question: GroupQuestion, expected: Path, output: Path) -> str:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow.parquet as pq
 
-from benchmarks.check import Check, count_differing
+from benchmarks.check import Check, check_files, checking, count_differing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,11 +83,9 @@ def check_tpch(dataset: TpchDataset, output: Path, *, scratch: Path, memory: str
     memory
         What the comparison may use.
     """
-    situation = dataset.situation
-    files = sorted(output.rglob("*.parquet"))
-    rows = [pq.read_metadata(file).num_rows for file in files]
-    wrong = -1
-    if sum(rows) == dataset.truth.rows:  # else it is wrong already, and keys need not be read
+
+    def wrong_keys() -> int:
+        situation = dataset.situation
         sides = JoinedSides(
             left=dataset.left,
             right=dataset.right,
@@ -96,16 +93,10 @@ def check_tpch(dataset: TpchDataset, output: Path, *, scratch: Path, memory: str
             right_on=situation.right_on,
             how=situation.how,
         )
-        connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
-        wrong = count_differing(connection, join_difference(connection, sides, output))
-    return Check(
-        rows=sum(rows),
-        expected_rows=dataset.truth.rows,
-        wrong_keys=wrong,
-        files=len(files),
-        largest_file_rows=max(rows, default=0),
-        disk_nbytes=sum(file.stat().st_size for file in files),
-    )
+        connection = checking(scratch, memory)
+        return count_differing(connection, join_difference(connection, sides, output))
+
+    return check_files(output, dataset.truth.rows, wrong_keys)
 
 
 def count_rows(sides: JoinedSides, connection: duckdb.DuckDBPyConnection | None = None) -> int:

@@ -12,10 +12,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import duckdb
-import pyarrow.parquet as pq
-
-from benchmarks.check import Check, count_differing, total_of
+from benchmarks.check import Check, check_files, checking, count_differing, total_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,20 +40,11 @@ def check_lags(
     memory
         What the comparison may use.
     """
-    files = sorted(output.rglob("*.parquet"))
-    rows = [pq.read_metadata(file).num_rows for file in files]
-    wrong = -1
-    if sum(rows) == dataset.truth.rows:  # else it is wrong already, and keys need not be read
-        connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(scratch / "check")})
-        wrong = count_differing(connection, _comparison(dataset, output, ordered=ordered))
-    return Check(
-        rows=sum(rows),
-        expected_rows=dataset.truth.rows,
-        wrong_keys=wrong,
-        files=len(files),
-        largest_file_rows=max(rows, default=0),
-        disk_nbytes=sum(file.stat().st_size for file in files),
-    )
+
+    def wrong_keys() -> int:
+        return count_differing(checking(scratch, memory), _comparison(dataset, output, ordered=ordered))
+
+    return check_files(output, dataset.truth.rows, wrong_keys)
 
 
 def _comparison(dataset: LagDataset, output: Path, *, ordered: bool) -> str:
