@@ -34,6 +34,8 @@ class GroupFacts:
     """Bytes of one row of partial states; None where groups are needed whole."""
     result_width: Width
     """Bytes of one row of the result."""
+    rows_of_group: int
+    """Rows of the result for each group."""
     rows_of_input: bool
     """Whether the result has rows of the input, or as many as a function of the user's makes, rather than one for each group."""
     together: str
@@ -53,6 +55,18 @@ class GroupFacts:
     ordered: OrderedFacts | str = "groups need not cross partitions"
     """What a sort by keys and values would meet; or why there is none."""
 
+    @property
+    def result_nbytes(self) -> float:
+        """Bytes of the result for each group, or for each row where it has rows of the input, as they bound rather than expect it."""
+        return self.result_width.bounding * (1 if self.rows_of_input else self.rows_of_group)
+
+    @property
+    def results(self) -> Estimate:
+        """Rows of the result."""
+        if self.rows_of_input:
+            return Estimate.computed(int(self.partition_rows.sum()))
+        return self.groups if self.rows_of_group == 1 else self.groups.scaled(self.rows_of_group)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderedFacts:
@@ -60,15 +74,16 @@ class OrderedFacts:
 
     sort: SortFacts
     """Of that order."""
-    results: int
-    """Rows of the result for each group."""
     looks_up: bool
     """Whether parts are made again to take values out of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GroupsInPlace:
     """Rows of a key are in one partition: each partition is grouped by itself."""
+
+    slice_rows: int | None = None
+    """Rows that are grouped at a time, into partial states; None for all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -82,7 +82,8 @@ class GroupBy:
         Parameters
         ----------
         spec
-            What pandas takes: a function or its name, a list of them, or a dict of column to either.
+            What pandas takes: a function or its name, a list of them, or a dict of column to either. dask's
+            ``Aggregation``, ``"mode"`` (the most frequent value, of several the least) and ``"list"`` are functions as well.
         *args
             Further arguments of functions.
         meta
@@ -187,11 +188,11 @@ class GroupBy:
         return self._reduced("nunique", {"dropna": dropna}, options)
 
     def cov(self, ddof: int = 1, numeric_only: bool = False, **options: Any) -> Any:
-        """Return the covariances of the columns of each group, which is made whole."""
+        """Return the covariances of the columns of each group: a matrix for each, below each other."""
         return self._reduced("cov", {"ddof": ddof, "numeric_only": numeric_only}, options)
 
     def corr(self, numeric_only: bool = False, **options: Any) -> Any:
-        """Return the correlations of the columns of each group, which is made whole."""
+        """Return the correlations of the columns of each group: a matrix for each, below each other."""
         return self._reduced("corr", {"numeric_only": numeric_only}, options)
 
     def kurt(self, skipna: bool = True, numeric_only: bool = False, **options: Any) -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
+import numpy as np
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safeframe.kernels.groupby.families import decomposable, family
+from safeframe.kernels.groupby.spec import pairs_of
 from tests.property.grouping import VALUE_KINDS, asked, assert_same, by_states, of_pandas
 from tests.property.strategies import KEY_KINDS
 
@@ -56,3 +61,31 @@ def test_labels_are_those_of_the_first_extremes(made):
         expected = of_pandas(frame, by, aggs, observed=True)
         cuts = [min(cut, len(frame)) for cut in cuts]
         assert_same(by_states(frame, cuts, by, aggs, expected, single=(1,)), expected)
+
+
+@given(grouped_frames(), st.sampled_from(sorted(VALUE_KINDS)), st.sampled_from(["cov", "corr"]), st.data())
+def test_matrices_are_those_of_pandas(made, kind, function, data):
+    frame, by, cuts = made
+    frame["w"] = VALUE_KINDS[kind](data.draw(st.lists(_CODES, min_size=len(frame), max_size=len(frame))))
+    if not {family(frame[name].dtype) for name in "vw"} <= {"int", "uint", "float", "bool"} or not len(frame):
+        return
+    if frame[by].isna().any(axis=1).all():
+        return  # pandas gives no groups an index of the keys alone
+    aggs = pairs_of(["v", "w"], function, ())
+    assert decomposable(frame[:0], aggs)
+    values = frame[["v", "w"]].to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(values).any() or (np.abs(values) > 1e9).any():
+        return  # beyond what floats tell of the differences to a mean
+    plain = frame.assign(v=values[:, 0], w=values[:, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, for groups of one row
+        expected = getattr(plain.groupby(by, sort=False, observed=True)[["v", "w"]], function)()
+    found = by_states(plain, cuts, by, aggs, expected)
+    assert found.index.names == expected.index.names
+    np.testing.assert_allclose(by_rows(found), by_rows(expected), rtol=1e-6, atol=1e-6)
+
+
+def by_rows(frame):
+    """Return figures of a matrix for each group, in an order that any order of groups has."""
+    values = frame.to_numpy().reshape(-1, 4)
+    return values[np.lexsort(np.nan_to_num(values, nan=-9e9).round(3).T)]

@@ -55,6 +55,8 @@ class GroupSpec:
     """Bytes of a shard that are read at a time; None for all of them."""
     limit: PartitionLimit
     """What a task may read."""
+    slice_rows: int | None = None
+    """Rows of a partition with whole groups that are grouped at a time; None for all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -239,6 +241,12 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     """
     if not len(frame) and spec.call.options["observed"]:
         return spec.meta
+    states, at_once = spec.states, spec.slice_rows
+    if states is not None and at_once is not None and len(frame) > at_once:
+        joined = JoinedStates(states)
+        for start in range(0, len(frame), at_once):
+            joined.add(states.states(frame.iloc[start : start + at_once]))
+        return _finished(joined.all(), spec)
     made = spec.call(frame)
     return _counted(_as_promised(made, spec.meta))
 

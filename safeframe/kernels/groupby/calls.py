@@ -45,10 +45,15 @@ class GroupCall:
     """Arguments of ``DataFrame.groupby``."""
     picked: Any
     """The column, or the list of columns, that are looked at; None for all others."""
-    calls: tuple[tuple[str, tuple[Any, ...], Mapping[str, Any]], ...]
-    """Names, arguments and keyword arguments of methods, each called on what the one before returns."""
+    calls: tuple[tuple[Any, tuple[Any, ...], Mapping[str, Any]], ...]
+    """Names, arguments and keyword arguments of methods, each called on what the one before returns; or functions of that."""
     finish: Callable[[Any], Any] | None = None
     """What is made of the result, if anything."""
+
+    @property
+    def said(self) -> str:
+        """The methods, as in ``rolling().mean()``."""
+        return ".".join(f"{getattr(method, '__name__', method)}()" for method, _, _ in self.calls)
 
     @property
     def keeps_rows(self) -> bool:
@@ -70,5 +75,7 @@ class GroupCall:
         if self.picked is not None:
             made = made[self.picked]
         for method, args, kwargs in self.calls:
-            made = getattr(made, method)(*args, **kwargs)
+            made = (
+                method(made, *args, **kwargs) if callable(method) else getattr(made, method)(*args, **kwargs)
+            )
         return made if self.finish is None else self.finish(made)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from safeframe.kernels.groupby.spec import Aggregation
+from safeframe.kernels.groupby.spec import PAIRED, Aggregation, Pair
 
 Family = Literal["int", "uint", "float", "bool", "datetime", "timedelta", "decimal", "ordered", "other"]
 """What a column's values are, whatever they are stored in; ``ordered`` have a least and a greatest one."""
@@ -46,6 +46,7 @@ _OPTIONS = {
     "var": ("ddof",),
     "std": ("ddof",),
     "sem": ("ddof",),
+    "cov": ("ddof",),
 }
 _WITHOUT_EFFECT = {
     "numeric_only": (True, False),  # which columns there are is the caller's
@@ -130,6 +131,13 @@ def _takes(meta: pd.DataFrame, agg: Aggregation) -> bool:
             return False
     if agg.column is None:
         return agg.function == "size"
+    if isinstance(agg.column, Pair):
+        # pandas knows no other ddof of a group that has nulls.
+        numbers = all(
+            family(meta[name].dtype) in ("int", "uint", "float", "bool")
+            for name in (agg.column.one, agg.column.two)
+        )
+        return numbers and agg.function in PAIRED and agg.option("ddof", 1) == 1
     dtype = meta[agg.column].dtype
     if pd.api.types.is_object_dtype(dtype) and agg.function in ("first", "last"):
         return False  # which of the values that mean nothing stands for a group of them, pandas alone knows

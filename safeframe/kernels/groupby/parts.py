@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from safeframe.kernels.groupby.families import Array, Plain, Valid, family
 from safeframe.kernels.groupby.numbering import Groups
-from safeframe.kernels.groupby.spec import Aggregation
+from safeframe.kernels.groupby.spec import Aggregation, Pair
 
 Part = tuple[Any, str]
 """A column, and what is kept of it."""
@@ -40,8 +40,10 @@ _MADE_OF = {
     "skew": ("count", "third moments"),
     "idxmin": ("count", "idxmin"),
     "idxmax": ("count", "idxmax"),
+    "cov": ("count", "joint moments"),
+    "corr": ("count", "joint moments"),
 }
-_COLUMNS = {"wide sum": 2, "moments": 2, "third moments": 3, "idxmin": 2, "idxmax": 2}
+_COLUMNS = {"wide sum": 2, "moments": 2, "third moments": 3, "joint moments": 5, "idxmin": 2, "idxmax": 2}
 _SCALE = np.int64(2**32)
 
 _ROWS_ADDED = 1000
@@ -67,6 +69,12 @@ def parts_of(agg: Aggregation, dtype: Any) -> list[Part]:
             family(dtype), "float sum"
         )
     return [(agg.column, kind) for kind in kinds]
+
+
+def columns_of(part: Part) -> tuple[Any, ...]:
+    """Return the columns of a frame that a part is made of."""
+    name = part[0]
+    return (name.one, name.two) if isinstance(name, Pair) else (name,)
 
 
 def n_columns(part: Part) -> int:
@@ -119,6 +127,15 @@ def of_rows(part: Part, series: pd.Series[Any], numbers: Plain | None) -> list[A
     return [numbers.values, labels.array if not isinstance(labels.dtype, np.dtype) else labels.to_numpy()]
 
 
+def of_pairs(part: Part, one: Plain, two: Plain) -> list[Any]:
+    """Return a part of each row of two columns; rows that lack a value of either count for nothing."""
+    valid = one.valid if two.valid is None else two.valid if one.valid is None else one.valid & two.valid
+    n_rows = len(one.values)
+    if part[1] == "count":
+        return [_constant(1, n_rows) if valid is None else valid.astype(np.int64)]
+    return [one.floats, two.floats, *[_constant(0.0, n_rows)] * 3]
+
+
 def needs_numbers(part: Part, dtype: Any) -> bool:
     """Whether a part is made of plain values."""
     return part[1] not in ("rows", "min", "max", "first", "last") and family(dtype) in (
@@ -163,7 +180,7 @@ def merged(part: Part, columns: Columns, groups: Groups, counts: Array | None) -
     assert counts is not None  # parts_of has the count first
     if kind in ("idxmin", "idxmax"):
         return _extremes(columns, groups, counts > 0, kind[3:])
-    return _moments(columns, groups, counts)
+    return (_joint_moments if kind == "joint moments" else _moments)(columns, groups, counts)
 
 
 def taken(values: Any, rows: npt.NDArray[np.int64]) -> Any:
@@ -267,6 +284,18 @@ def _last_resort(dtype: np.dtype[Any], function: str) -> Any:
 def _moments(columns: Columns, groups: Groups, counts: Array) -> list[Any]:
     """Merge means and central moments."""
     means, *moments = columns
+    mean, second, away = _moments_and_shift((means, moments[0]), groups, counts)
+    if len(moments) == 1:
+        return [mean, second]
+    weights = np.asarray(counts, np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        third = _sums(moments[1] + 3.0 * away * moments[0] + weights * away**3, groups)
+    return [mean, second, third]
+
+
+def _moments_and_shift(columns: Columns, groups: Groups, counts: Array) -> tuple[Any, Any, Any]:
+    """Merge means and second moments, and return how far each row's mean is from its group's."""
+    means, second = columns
     weights = np.asarray(counts, np.float64)
     numbers = groups.numbers
     valid = None if counts.strides == (0,) or counts.all() else counts > 0
@@ -279,11 +308,22 @@ def _moments(columns: Columns, groups: Groups, counts: Array) -> list[Any]:
         totals = _sums(counts, groups).astype(np.float64)
         shift = _sums(weights * away, groups) / np.maximum(totals, 1.0)
         away -= shift[numbers]
-        second = _sums(moments[0] + weights * away**2, groups)
-        if len(moments) == 1:
-            return [base + shift, second]
-        third = _sums(moments[1] + 3.0 * away * moments[0] + weights * away**3, groups)
-    return [base + shift, second, third]
+        return base + shift, _sums(second + weights * away**2, groups), away
+
+
+def _joint_moments(columns: Columns, groups: Groups, counts: Array) -> list[Any]:
+    """Merge means of two columns, their second moments, and that of both."""
+    weights = np.asarray(counts, np.float64)
+    means: list[Any] = []
+    shifts: list[Any] = []
+    seconds: list[Any] = []
+    for place in (0, 1):
+        mean, second, away = _moments_and_shift((columns[place], columns[place + 2]), groups, counts)
+        means.append(mean)
+        seconds.append(second)
+        shifts.append(away)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return [*means, *seconds, _sums(columns[4] + weights * shifts[0] * shifts[1], groups)]
 
 
 def merged_parts(parts: Mapping[Part, Columns], groups: Groups) -> dict[Part, list[Any]]:

@@ -37,7 +37,18 @@ DECOMPOSABLE = frozenset(
 )
 """Functions of a group that are made of states of its parts."""
 
+PAIRED = frozenset({"cov", "corr"})
+"""Functions of two columns that are made of states."""
+
 Options = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two columns that a function looks at together, in rows that have both."""
+
+    one: Any
+    two: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +56,39 @@ class Aggregation:
     """One column of the result."""
 
     column: Any | None
-    """The column of values; None where only rows are counted."""
+    """The column of values, or a :class:`Pair` of them; None where only rows are counted."""
     function: str
-    """One of :data:`DECOMPOSABLE`."""
+    """One of :data:`DECOMPOSABLE`, or of :data:`PAIRED` for a pair."""
     label: Any
     """What the column is called in the result, as pandas has it."""
     options: Options = ()
     """Arguments of the function."""
 
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """Columns that are looked at."""
+        if isinstance(self.column, Pair):
+            return self.column.one, self.column.two
+        return () if self.column is None else (self.column,)
+
     def option(self, name: str, default: Any) -> Any:
         """Return an argument of the function."""
         return dict(self.options).get(name, default)
+
+
+def pairs_of(columns: Sequence[Any], function: str, options: Options) -> list[Aggregation]:
+    """Return the aggregations that a matrix of all pairs of columns is made of, each pair once.
+
+    Examples
+    --------
+    >>> [(one.column.one, one.column.two) for one in pairs_of(["a", "b"], "corr", ())]
+    [('a', 'a'), ('a', 'b'), ('b', 'b')]
+    """
+    return [
+        Aggregation(column=Pair(one, two), function=function, label=(one, two), options=options)
+        for place, one in enumerate(columns)
+        for two in columns[place:]
+    ]
 
 
 _SERIES_METHODS: dict[Any, tuple[str, Options]] = {
@@ -75,10 +108,19 @@ if pd.__version__ < "3":
     _SERIES_METHODS |= {builtins.sum: ("sum", ()), builtins.min: ("min", ()), builtins.max: ("max", ())}
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A function of a column, whatever it is, and what the result is called."""
+
+    column: Any
+    function: Any
+    label: Any
+
+
 def aggregations(
     columns: Sequence[Any], by: Sequence[Any], spec: Any, named: Mapping[str, Any], *, picked: Any = None
 ) -> list[Aggregation] | None:
-    """Return what the arguments of ``agg`` ask for.
+    """Return what the arguments of ``agg`` ask for, as functions that are made of states.
 
     Parameters
     ----------
@@ -106,32 +148,40 @@ def aggregations(
     >>> aggregations(["k", "v"], ["k"], "median", {}) is None
     True
     """
-    values = [picked] if picked is not None else [name for name in columns if name not in by]
-    if spec is None:
-        found = _of_names(values, named, picked=picked)
-    elif isinstance(spec, Mapping):
-        found = _of_mapping(values, spec) if picked is None else None
-    elif isinstance(spec, (list, tuple)):
-        found = [
-            _aggregation(name, function, label if picked is not None else (name, label))
-            for name in values
-            for label, function in _labelled(spec)
-        ]
-    elif picked is None and spec == "size":
-        found = [Aggregation(None, "size", "size")]
-    else:
-        found = [_aggregation(name, spec, name) for name in values]
+    if picked is None and isinstance(spec, str) and spec == "size":
+        return [Aggregation(None, "size", "size")]
+    asked = terms(columns, by, spec, named, picked=picked)
+    found = [_aggregation(one) for one in asked or ()]
     if not found or any(one is None for one in found):
         return None
     known = [one for one in found if one is not None]
     return known if len({one.label for one in known}) == len(known) else None
 
 
-def _of_names(
-    values: Sequence[Any], named: Mapping[str, Any], *, picked: Any
-) -> list[Aggregation | None] | None:
+def terms(
+    columns: Sequence[Any], by: Sequence[Any], spec: Any, named: Mapping[str, Any], *, picked: Any = None
+) -> list[Term] | None:
+    """Return functions of columns in the order of the result's columns, as :func:`aggregations` does, for any functions.
+
+    None where pandas would refuse the arguments.
+    """
+    values = [picked] if picked is not None else [name for name in columns if name not in by]
+    if spec is None:
+        return _of_names(values, named, picked=picked)
+    if isinstance(spec, Mapping):
+        return _of_mapping(values, spec) if picked is None else None
+    if isinstance(spec, (list, tuple)):
+        return [
+            Term(name, function, label if picked is not None else (name, label))
+            for name in values
+            for label, function in _labelled(spec)
+        ]
+    return [Term(name, spec, name) for name in values]
+
+
+def _of_names(values: Sequence[Any], named: Mapping[str, Any], *, picked: Any) -> list[Term] | None:
     """Return those of keywords: a function each, or a column and its function."""
-    found: list[Aggregation | None] = []
+    found: list[Term] = []
     for label, value in named.items():
         if picked is not None:
             column, function = picked, value
@@ -143,22 +193,24 @@ def _of_names(
             column, function = value
         else:
             return None
-        found.append(_aggregation(column, function, label) if column in values else None)
+        if column not in values:
+            return None
+        found.append(Term(column, function, label))
     return found
 
 
-def _of_mapping(values: Sequence[Any], spec: Mapping[Any, Any]) -> list[Aggregation | None]:
+def _of_mapping(values: Sequence[Any], spec: Mapping[Any, Any]) -> list[Term] | None:
     """Return those of a function, or several, for each column; where any has several, labels have two levels."""
     several = any(isinstance(value, (list, tuple, Mapping)) for value in spec.values())
-    found: list[Aggregation | None] = []
+    found: list[Term] = []
     for column, value in spec.items():
         if column not in values or isinstance(value, Mapping):
-            return [None]
+            return None
         if not several:
-            found.append(_aggregation(column, value, column))
+            found.append(Term(column, value, column))
             continue
         functions = value if isinstance(value, (list, tuple)) else [value]
-        found += [_aggregation(column, function, (column, label)) for label, function in _labelled(functions)]
+        found += [Term(column, function, (column, label)) for label, function in _labelled(functions)]
     return found
 
 
@@ -170,7 +222,8 @@ def _labelled(functions: Sequence[Any]) -> list[tuple[Any, Any]]:
     return [(one if isinstance(one, str) else getattr(one, "__name__", None), one) for one in functions]
 
 
-def _aggregation(column: Any, function: Any, label: Any) -> Aggregation | None:
+def _aggregation(term: Term) -> Aggregation | None:
+    column, function, label = term.column, term.function, term.label
     if isinstance(function, str):
         return Aggregation(column, function, label) if function in DECOMPOSABLE else None
     if not isinstance(function, Callable) or isinstance(function, type):  # type: ignore[arg-type]

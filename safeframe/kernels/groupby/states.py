@@ -14,20 +14,23 @@ import numpy as np
 import pandas as pd
 
 from safeframe.kernels.groupby.families import decomposable, plain
+from safeframe.kernels.groupby.matrices import matrices, paired
 from safeframe.kernels.groupby.numbering import Groups, numbered
 from safeframe.kernels.groupby.parts import (
     ROWS,
     Columns,
     Part,
+    columns_of,
     merged_parts,
     n_columns,
     needs_numbers,
+    of_pairs,
     of_rows,
     parts_of,
     taken,
 )
 from safeframe.kernels.groupby.results import key_index, result
-from safeframe.kernels.groupby.spec import Aggregation
+from safeframe.kernels.groupby.spec import Aggregation, Pair
 from safeframe.kernels.keys.nulls import any_null
 
 __all__ = ["GroupStates", "decomposable"]
@@ -84,7 +87,7 @@ class GroupStates:
         sort: bool,
     ) -> GroupStates:
         """Say how states are made of frames like ``meta``, an empty one; of aggregations that are :func:`decomposable`."""
-        values = dict.fromkeys(agg.column for agg in aggs if agg.column is not None)
+        values = dict.fromkeys(name for agg in aggs for name in agg.columns)
         dtypes = {name: meta[name].dtype for name in values}
         parts = dict.fromkeys(part for agg in aggs for part in parts_of(agg, dtypes.get(agg.column)))
         for name, kind in list(parts):
@@ -120,6 +123,16 @@ class GroupStates:
         dtypes = (self.meta[name].dtype for name in self.by)
         return not self.observed and any(isinstance(dtype, pd.CategoricalDtype) for dtype in dtypes)
 
+    @property
+    def paired(self) -> bool:
+        """Whether the result is a matrix of pairs of columns for each group."""
+        return any(isinstance(agg.column, Pair) for agg in self.aggs)
+
+    @property
+    def _key_meta(self) -> pd.Index[Any]:
+        """The index that keys make of no rows."""
+        return self.meta.groupby(list(self.by), observed=True, dropna=False).size().index
+
     def __dask_tokenize__(self) -> tuple[object, ...]:
         types = [(name, repr(dtype)) for name, dtype in self.meta.dtypes.items()]
         return "GroupStates", self.by, self.aggs, self.dropna, self.observed, self.sort, types
@@ -154,6 +167,10 @@ class GroupStates:
             groups = states[list(self.by)].groupby(list(self.by), sort=True, dropna=False, observed=True)
             states = states.take(np.argsort(groups.ngroup().to_numpy(), kind="stable"))
         parts, dtypes = self._parts(states), dict(self.dtypes)
+        index = key_index(self._keys(states), result_meta.index if not self.paired else self._key_meta)
+        if self.paired:
+            found = {agg.label: paired(agg, parts) for agg in self.aggs}
+            return matrices(found, index, result_meta)
         rows = parts[ROWS][0] if self.calls_for_groups else None
         columns: list[Any] = []
         for agg, promised in zip(self.aggs, result_meta.dtypes, strict=True):
@@ -161,7 +178,6 @@ class GroupStates:
             if rows is not None and agg.function in ("min", "max", "first", "last") and (rows == 0).any():
                 column = pd.Series(column).where(rows > 0).array
             columns.append(column)
-        index = key_index(self._keys(states), result_meta.index)
         return _frame_of(columns, result_meta.columns, index)
 
     def unobserved(self, levels: Mapping[Any, Any] | None = None) -> pd.DataFrame:
@@ -198,12 +214,15 @@ class GroupStates:
         numbers = {
             name: plain(frame[name])
             for name, dtype in self.dtypes
-            if any(part[0] == name and needs_numbers(part, dtype) for part in self.parts)
+            if any(name in columns_of(part) and needs_numbers(part, dtype) for part in self.parts)
         }
         dtypes = dict(self.dtypes)
         parts = {}
         for part in self.parts:
             name = part[0]
+            if isinstance(name, Pair):
+                parts[part] = of_pairs(part, numbers[name.one], numbers[name.two])
+                continue
             series: Any = keys[0] if part == ROWS else frame[name]
             used = numbers[name] if part != ROWS and needs_numbers(part, dtypes[name]) else None
             parts[part] = of_rows(part, series, used)

@@ -34,10 +34,10 @@ def ordered_groups(facts: GroupFacts) -> Plan | str:
     assert isinstance(ordered.run.way, StagedSort), "rows are staged"
     parts = ordered.output_partitions
     rows = math.ceil(ordered.largest_partition_nbytes / max(ordered.row_nbytes, 1e-9))
-    results, width = facts.ordered.results, facts.result_width
+    results, width = facts.rows_of_group, facts.result_width
     groups = min(rows, facts.groups.upper) * results
     crossing = min(2 * parts, facts.groups.upper) * results
-    output = facts.groups.scaled(results) if results > 1 else facts.groups
+    output = facts.results
     return replace(
         ordered,
         recipe="groupby",
@@ -51,7 +51,7 @@ def ordered_groups(facts: GroupFacts) -> Plan | str:
             *ordered.steps[:-1],
             *_steps(
                 ordered,
-                facts.ordered,
+                facts,
                 rows=rows,
                 made=groups * width.bounding,
                 crossing=crossing * width.bounding,
@@ -67,15 +67,14 @@ def ordered_groups(facts: GroupFacts) -> Plan | str:
     )
 
 
-def _steps(
-    ordered: Plan, facts: OrderedFacts, *, rows: int, made: float, crossing: float
-) -> tuple[Step, ...]:
+def _steps(ordered: Plan, facts: GroupFacts, *, rows: int, made: float, crossing: float) -> tuple[Step, ...]:
     """Return the steps after rows are staged: parts, what is looked for in them, and groups that cross them."""
+    looks_up = isinstance(facts.ordered, OrderedFacts) and facts.ordered.looks_up
     last = replace(ordered.steps[-1], written=None)
     parts = ordered.output_partitions
     more = options.GROUP_ROW_NBYTES * rows + int(options.OUTPUT_COPIES * made)
     edges = parts * (options.EDGE_NBYTES + int(options.EDGE_COPIES * ordered.row_nbytes))
-    numbers = options.EDGE_ROW_NBYTES * 2 * parts * facts.results
+    numbers = options.EDGE_ROW_NBYTES * 2 * parts * facts.rows_of_group
     joined = Step(
         kind="join groups that cross parts",
         tasks=1,
@@ -103,7 +102,7 @@ def _steps(
             ),
         ),
         joined,
-        *((again,) if facts.looks_up else ()),
+        *((again,) if looks_up else ()),
         replace(
             joined,
             kind="finish groups that cross parts",

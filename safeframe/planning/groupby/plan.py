@@ -141,13 +141,16 @@ def _whole(facts: GroupFacts) -> Plan | str:
         return f"there are {format_count(n)} partitions, and {format_count(facts.npartitions or 0)} are requested"
     rows = int(facts.partition_rows.max(initial=0))
     out = min(rows, facts.groups.upper) if not facts.rows_of_input else rows
-    step = group_cell_step(facts, "group partitions", n, rows=rows, groups=out)
+    at_once = None
+    if facts.state_nbytes is not None:
+        at_once = rows_of(slice_nbytes_of(max(facts.budget.task_nbytes, 0)), facts.row_nbytes)
+    step = group_cell_step(facts, "group partitions", n, rows=rows, groups=out, at_once=at_once)
     return _plan(
         facts,
         "whole",
         (f"{facts.together}: no row moves",),
         (step,),
-        GroupsInPlace(),
+        GroupsInPlace(slice_rows=at_once),
         output_partitions=n,
         largest=out,
     )
@@ -159,7 +162,7 @@ def _by_tree(facts: GroupFacts) -> Plan | str:
     if facts.npartitions not in (None, 1):
         return f"it makes one partition, and {format_count(facts.npartitions or 0)} are requested"
     task_nbytes = max(facts.budget.task_nbytes, 0)
-    groups, width = facts.groups.upper, max(facts.state_nbytes, facts.result_width.bounding)
+    groups, width = facts.groups.upper, max(facts.state_nbytes, facts.result_nbytes)
     states = math.ceil(groups * width)
     target = _target(facts)
     if states > target:
@@ -221,7 +224,7 @@ def _staged(facts: GroupFacts) -> Plan | str:
     width, moved = (facts.state_nbytes, states_nbytes) if states else (facts.row_nbytes, rows_nbytes)
     piece = slice_nbytes_of(task_nbytes)
     groups_keys = _one_row_each(keys, facts.groups)
-    made = max(facts.state_nbytes, facts.result_width.bounding)
+    made = max(facts.state_nbytes, facts.result_nbytes)
     n = facts.npartitions or shards_for(groups_keys, max(1, int(target / made)))
     if facts.npartitions is None and facts.partition_nbytes is None:
         wanted = max(
@@ -312,7 +315,7 @@ def _by_p2p(facts: GroupFacts) -> Plan | str:
     assert isinstance(way, P2PShuffle), "P2P shuffles"
     rows = math.ceil(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9))
     groups = rows if facts.rows_of_input else min(rows, facts.groups.upper)
-    output = _output_rows(facts)
+    output = facts.results
     *before, last = plan.steps
     more = options.GROUP_ROW_NBYTES * rows
     last = replace(
@@ -329,7 +332,7 @@ def _by_p2p(facts: GroupFacts) -> Plan | str:
         output_nbytes=facts.result_width.of_all(output),
         output_width=facts.result_width,
         row_nbytes=facts.result_width.bounding,
-        largest_partition_nbytes=math.ceil(groups * facts.result_width.bounding),
+        largest_partition_nbytes=math.ceil(groups * facts.result_nbytes),
         run=GroupRun(way=P2PGroups(settings=way.settings), input_rows=int(facts.partition_rows.sum())),
     )
 
@@ -345,7 +348,7 @@ def _plan(
     largest: int,
     staged: int = 0,
 ) -> Plan:
-    output, width = _output_rows(facts), facts.result_width
+    output, width = facts.results, facts.result_width
     return Plan(
         recipe=_RECIPE,
         strategy=strategy,
@@ -359,7 +362,7 @@ def _plan(
         output_width=width,
         output_partitions=output_partitions,
         partition_nbytes=_target(facts),
-        largest_partition_nbytes=math.ceil(largest * width.bounding),
+        largest_partition_nbytes=math.ceil(largest * facts.result_nbytes),
         row_nbytes=width.bounding,
         staging_nbytes=staged,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
@@ -369,12 +372,8 @@ def _plan(
     )
 
 
-def _output_rows(facts: GroupFacts) -> Estimate:
-    return Estimate.computed(int(facts.partition_rows.sum())) if facts.rows_of_input else facts.groups
-
-
 def _target(facts: GroupFacts) -> int:
-    wide = max(facts.result_width.bounding, facts.state_nbytes or facts.row_nbytes)
+    wide = max(facts.result_nbytes, facts.state_nbytes or facts.row_nbytes)
     return facts.partition_nbytes or default_partition_nbytes(max(facts.budget.task_nbytes, 0), wide)
 
 

@@ -66,12 +66,23 @@ def group_cell_peak_nbytes(
 
 
 def group_cell_step(
-    facts: GroupFacts, kind: str, tasks: int, *, rows: int, groups: int, width: float | None = None
+    facts: GroupFacts,
+    kind: str,
+    tasks: int,
+    *,
+    rows: int,
+    groups: int,
+    width: float | None = None,
+    at_once: int | None = None,
 ) -> Step:
-    """Return the step that merges the groups of a partition, of so many rows that are read at once."""
+    """Return the step that merges the groups of a partition, of so many rows that are read at once.
+
+    ``at_once`` is how many of them are grouped at a time; None for all.
+    """
     nbytes = math.ceil(rows * (facts.row_nbytes if width is None else width))
     states = math.ceil(groups * (facts.state_nbytes or 0.0))
-    output = math.ceil(groups * facts.result_width.bounding)
+    output = math.ceil(groups * facts.result_nbytes)
+    rows = rows if at_once is None else min(rows, at_once)
     peak = group_cell_peak_nbytes(
         rows=rows, nbytes=nbytes, groups=groups, states_nbytes=states, output_nbytes=output
     )

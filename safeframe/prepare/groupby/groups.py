@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.dataframe.api import meta_nonempty
 
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.kernels.groupby.calls import GroupCall
-from safeframe.kernels.groupby.spec import DECOMPOSABLE, Aggregation, aggregations
+from safeframe.kernels.groupby.mixed import MixedAggregation, is_mixed
+from safeframe.kernels.groupby.spec import DECOMPOSABLE, PAIRED, Aggregation, aggregations, pairs_of
 from safeframe.prepare.arguments import as_names, no_such_column
 from safeframe.prepare.groupby.keys import GroupKeys
 from safeframe.prepare.groupby.plan import GroupRequest
@@ -28,7 +28,7 @@ _REFUSED = (
 )
 """What pandas, and functions of a user's, raise for rows that they do not take."""
 
-_Calls = tuple[tuple[str, tuple[Any, ...], Mapping[str, Any]], ...]
+_Calls = tuple[tuple[Any, tuple[Any, ...], Mapping[str, Any]], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +78,10 @@ class Groups:
         call = self._call(((name, (), kwargs),))
         meta = self._tried(call)
         found = None
+        if name in PAIRED and self.as_index and isinstance(meta, pd.DataFrame):
+            wanted = tuple((k, v) for k, v in options.items() if k != "numeric_only")
+            matrix = self._request(call, meta, pairs_of(list(meta.columns), name, wanted), with_index=False)
+            return replace(matrix, rows_of_group=len(meta.columns))
         if name in DECOMPOSABLE:
             wanted = tuple(sorted((k, v) for k, v in options.items() if k != "numeric_only"))
             labels = [_size_label(meta)] if name == "size" else self._labels(call, meta)
@@ -87,7 +91,11 @@ class Groups:
                 )
                 for label in labels
             ]
-        return self._request(call, meta, found, with_index=name in ("idxmin", "idxmax"))
+        request = self._request(call, meta, found, with_index=name in ("idxmin", "idxmax"))
+        several = options.get("q")
+        if name == "quantile" and several is not None and not pd.api.types.is_scalar(several):
+            request = replace(request, rows_of_group=max(len(several), 1))
+        return request
 
     def aggregated(
         self, spec: Any, args: Sequence[Any], named: Mapping[str, Any], meta: Any = None
@@ -101,11 +109,8 @@ class Groups:
                 msg, hint="Name one, or several, as in agg('sum') or agg(total=('v', 'sum'))."
             )
         self._check_columns(spec if isinstance(spec, Mapping) else {})
-        if any(isinstance(one, dd.Aggregation) for one in _functions([spec, named])):
-            msg = "dask's Aggregation is not taken: its functions are of pandas' groups of a partition."
-            raise UnsupportedError(
-                msg, hint="Pass a function of a group's values, as in agg(lambda values: ...)."
-            )
+        if any(map(is_mixed, _functions([spec, named]))):
+            return self._mixed(spec, named, meta)
         given = () if spec is None else (spec, *args)
         call = self._call((("agg", given, named),))
         meta = self._tried(call) if meta is None else _as_meta(meta)
@@ -114,6 +119,16 @@ class Groups:
             one = None if isinstance(self.picked, list) else self.picked
             found = aggregations(self.values, self.keys.by, spec, named, picked=one)
         return self._request(call, meta, found, with_index=found is None or _needs_index(found))
+
+    def _mixed(self, spec: Any, named: Mapping[str, Any], meta: Any) -> GroupRequest:
+        """Return an aggregation with functions that pandas does not know; keys become columns afterwards, if at all."""
+        one = None if isinstance(self.picked, list) else self.picked
+        made = MixedAggregation(tuple(self.values), self.keys.by, one, spec, named)
+        call = replace(self, as_index=True, picked=one)._call(((made, (), {}),))
+        call = call if self.as_index else replace(call, finish=_with_keys_as_columns)
+        return self._request(
+            call, self._tried(call) if meta is None else _as_meta(meta), None, with_index=True
+        )
 
     def of_rows(
         self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], meta: Any = None
@@ -185,8 +200,7 @@ class Groups:
             with np.errstate(all="ignore"):
                 made = call(rows)
         except (*_REFUSED, NotImplementedError) as error:
-            what = ".".join(f"{method}()" for method, _, _ in call.calls)
-            msg = f"{what} of these groups fails for rows of their types: {error}"
+            msg = f"{call.said} of these groups fails for rows of their types: {error}"
             raise SchemaMismatchError(
                 msg,
                 hint="Pick columns of types that it takes, or pass meta= where a function needs real rows.",
@@ -207,7 +221,7 @@ class Groups:
     ) -> GroupRequest:
         needed = None if self.picked is None else tuple(self.values)
         if found is not None:
-            looked_at = [one.column for one in found if one.column is not None]
+            looked_at = [name for one in found for name in one.columns]
             needed = tuple(dict.fromkeys([*looked_at, *(needed or ())]))
         return GroupRequest(
             keys=self.keys,
@@ -233,11 +247,18 @@ def _functions(spec: Any) -> Iterator[Any]:
     """Yield what an argument of ``agg`` names, in whatever form."""
     if isinstance(spec, Mapping):
         spec = list(spec.values())
+    if isinstance(spec, pd.NamedAgg):
+        spec = spec.aggfunc
     if isinstance(spec, (list, tuple)):
         for one in spec:
             yield from _functions(one)
     else:
         yield spec
+
+
+def _with_keys_as_columns(made: Any) -> pd.DataFrame:
+    frame: pd.DataFrame = made.reset_index()
+    return frame
 
 
 def _needs_index(found: Sequence[Aggregation]) -> bool:

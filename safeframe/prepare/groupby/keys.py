@@ -31,6 +31,10 @@ class GroupKeys:
     """Whether they were given as a list."""
     values: tuple[Any, ...]
     """Columns that are no keys."""
+    given: dd.DataFrame
+    """The frame without the columns that were made of keys."""
+    of_index: Any = None
+    """The column that was made of the index; None where there is none."""
 
 
 def group_keys(ddf: Any, by: Any) -> GroupKeys:
@@ -52,6 +56,7 @@ def group_keys(ddf: Any, by: Any) -> GroupKeys:
         raise ValidationError(msg, hint="Name one column, or a list of them.")
     found: list[Any] = []
     names: list[Any] = []
+    of_index = None
     for number, key in enumerate(given):
         if isinstance(key, dd.Series):
             name, column = key.name, _column_of(given_frame, key)
@@ -61,7 +66,7 @@ def group_keys(ddf: Any, by: Any) -> GroupKeys:
             if key not in columns:
                 if index is None or key != index:
                     raise no_such_column(columns, key, "ddf")
-                key, column = given_frame.index, None
+                key, column, of_index = given_frame.index, None, _hidden(number, [*columns, name])
         if column is None:
             column = _hidden(number, [*columns, name])
             frame = frame.assign(**{column: key})
@@ -78,6 +83,8 @@ def group_keys(ddf: Any, by: Any) -> GroupKeys:
         names=tuple(names),
         listed=listed,
         values=values,
+        given=given_frame,
+        of_index=of_index,
     )
 
 

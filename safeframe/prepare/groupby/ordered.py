@@ -65,12 +65,11 @@ def value_order(
         )
     except UnsupportedError as error:
         return error.message
-    results = len(asked.quantiles)
     return ValueOrder(
         frame=frame,
         request=sort,
         asked=asked,
-        facts=OrderedFacts(sort=facts, results=results, looks_up=asked.function != "nunique"),
+        facts=OrderedFacts(sort=facts, looks_up=asked.function != "nunique"),
     )
 
 

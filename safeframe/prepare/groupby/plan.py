@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 from dask.dataframe.api import new_collection
 
@@ -33,8 +35,8 @@ from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, given_budget, may_take_p2p
 from safeframe.prepare.groupby.keys import GroupKeys
 from safeframe.prepare.groupby.ordered import ValueOrder, ordered_input, value_order
+from safeframe.prepare.groupby.together import Together, rows_together
 from safeframe.prepare.keys import count_keys, key_schema
-from safeframe.prepare.lag.source import Shuffled, shuffled_by
 from safeframe.prepare.sort.divisions import known_divisions
 from safeframe.prepare.sort.order import make_collection, plan_order, row_order
 from safeframe.sizing.cluster import set_up_workers, staging_facts
@@ -65,6 +67,8 @@ class GroupRequest:
     """Whether the index is looked at, or is that of the result."""
     rows_of_input: bool
     """Whether the result has rows of the input rather than one for each group."""
+    rows_of_group: int = 1
+    """Rows of the result for each group."""
     first_rows_order: bool = False
     """Whether groups are in the order of their first rows."""
     statistics: KeyStatistics | None = None
@@ -127,16 +131,24 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     set_up_workers()
     budget = given_budget(given.memory)
     sources = source_files(frame)
-    shuffle = shuffled_by(frame, keys.by) if given.strategy in (None, "whole") else None
     facts = _Facts(frame=frame, request=request, states=states, given=given, budget=budget)
-    if shuffle is not None:
-        plan = plan_groupby(facts.of_whole_groups(shuffle, staging))
-        if given.strategy == "whole" or plan.strategy == "whole":
-            return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
+    dropna, sort = bool(request.call.options["dropna"]), bool(request.call.options["sort"])
+    # Partitions that are in order one by one are not in order together: sort=True moves rows, if there are several.
+    stays = given.npartitions in (None, frame.npartitions) and not (sort and frame.npartitions > 1)
+    if given.strategy == "whole" or (given.strategy is None and stays):
+        together = rows_together(frame, keys, dropna=dropna or request.call.keeps_rows)
+        if together is not None:
+            if sort and frame.npartitions > 1:
+                msg = f"strategy='whole' leaves rows where they are, in {frame.npartitions} partitions, and sort=True moves them."
+                raise ValidationError(msg, hint="Leave strategy= or sort= out.")
+            plan = plan_groupby(facts.of_whole_groups(together, staging))
+            within = given.partition_size is None or plan.largest_partition_nbytes <= plan.partition_nbytes
+            if given.strategy == "whole" or (plan.fits and within):
+                return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
     found = count_keys(frame, keys.by, schema, request.statistics, budget)
     by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=found) if by_p2p else None
-    made = facts.of_keys(found, staging, dropna=bool(request.call.options["dropna"]))
+    made = facts.of_keys(found, staging, dropna=dropna)
     made = replace(made, p2p=p2p)
     order: ValueOrder | str = ""
     if given.strategy == "ordered":
@@ -153,7 +165,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
         return PlannedGroups(
             frame=order.frame, request=request, states=None, schema=schema, plan=plan, ordered=ordered
         )
-    if request.call.options["sort"] and plan.strategy != "tree":
+    if sort and plan.strategy != "tree":
         return _in_order(frame, request, given, made, schema)
     assert made.keys is not None, "keys were counted"
     return PlannedGroups(
@@ -226,13 +238,10 @@ class _Facts:
     given: PartitionOptions
     budget: Budget
 
-    def of_whole_groups(self, shuffle: Shuffled, staging: Any) -> GroupFacts:
+    def of_whole_groups(self, together: Together, staging: Any) -> GroupFacts:
         """Gather the facts of a frame whose groups are whole within partitions, without a look at the keys."""
-        plan = shuffle.plan
-        total = int(plan.output_rows)
-        profile = profile_frame(shuffle.frame)
-        groups = Estimate(lower=0, expected=total, upper=total, method="computed", exact=False)
-        facts = self._facts(profile, shuffle.partition_rows, groups, staging)
+        plan = together.plan
+        facts = self._facts(together.profile, together.partition_rows, together.groups, staging)
         held = replace(self.budget, transport_nbytes=plan.budget.transport_nbytes)
         return replace(
             facts, budget=held, together=f"{plan.recipe} brings the rows of a key into one partition"
@@ -243,12 +252,14 @@ class _Facts:
         profile = profile_frame(self.frame, keys.partitions.rows)
         nulls = int(keys.null_rows > 0 and not dropna)
         found = keys.distinct
+        # Of several columns a null is a value among others, and which keys have one was not counted.
+        unknown = dropna and len(keys.on) > 1 and _may_be_null(self.frame, keys.on)
         groups = Estimate(
-            lower=found.lower + nulls,
+            lower=0 if unknown else found.lower + nulls,
             expected=found.expected + nulls,
             upper=found.upper + nulls,
             method=found.method,
-            exact=found.exact,
+            exact=found.exact and not unknown,
         )
         if _calls_for_groups(self.frame, self.request):
             groups = _with_all_categories(self.frame, self.request, groups)
@@ -264,7 +275,7 @@ class _Facts:
         widths = {column.name: column.width for column in profile.columns}
         result = _result_width(request, widths)
         return GroupFacts(
-            what=_said(request.call),
+            what=request.call.said,
             keys=None,
             groups=groups,
             partition_rows=rows,
@@ -272,6 +283,7 @@ class _Facts:
             row_nbytes=width.bounding,
             state_nbytes=None if self.states is None else _state_nbytes(self.states, widths),
             result_width=result,
+            rows_of_group=request.rows_of_group,
             rows_of_input=request.rows_of_input,
             together="",
             budget=self.budget,
@@ -305,6 +317,13 @@ def _calls_for_groups(frame: dd.DataFrame, request: GroupRequest) -> bool:
     dtypes = [frame._meta[name].dtype for name in request.keys.by]
     return not request.call.options["observed"] and any(
         isinstance(one, pd.CategoricalDtype) for one in dtypes
+    )
+
+
+def _may_be_null(frame: dd.DataFrame, names: Sequence[Any]) -> bool:
+    return any(
+        not isinstance(dtype, np.dtype) or dtype.kind not in "iub"
+        for dtype in frame._meta[list(names)].dtypes
     )
 
 
@@ -354,7 +373,3 @@ def _state_nbytes(states: GroupStates, widths: dict[str, Width]) -> float:
         known = widths.get(str(name))
         total += fixed if fixed is not None else widest if known is None else known.bounding
     return total
-
-
-def _said(call: GroupCall) -> str:
-    return ".".join(f"{method}()" for method, _, _ in call.calls)

@@ -43,12 +43,8 @@ class Shuffled:
 
     @property
     def partition_rows(self) -> Counts:
-        """Rows of its partitions, as its plan bounds them: the largest one, and the others as they are on average."""
-        plan = self.plan
-        n, total = plan.output_partitions, int(plan.output_rows)
-        rows = np.full(n, -(-total // n), np.int64)
-        rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
-        return rows
+        """Rows of its partitions, as its plan bounds them."""
+        return bounded_partition_rows(self.plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +123,7 @@ def _sorted_frame(
     frame: dd.DataFrame, by: Sequence[Any], order_by: Sequence[Any], ignore_index: bool
 ) -> LagSource | None:
     """Take the input of a frame that is sorted by the keys; None when it is another frame."""
-    expression, assigned = _before_steps(frame.expr)
+    expression, assigned = before_steps(frame.expr)
     if not isinstance(expression, SafeSort):
         return None
     request: SortRequest = expression.request
@@ -160,7 +156,7 @@ def _sorted_frame(
 
 def shuffled_by(frame: dd.DataFrame, by: Sequence[Any]) -> Shuffled | None:
     """Return the shuffle that has every group in one partition; None when there is none."""
-    expression, assigned = _before_steps(frame.expr)
+    expression, assigned = before_steps(frame.expr)
     if not isinstance(expression, SafeShuffle):
         return None
     on = set(expression.on)
@@ -170,7 +166,15 @@ def shuffled_by(frame: dd.DataFrame, by: Sequence[Any]) -> Shuffled | None:
     return Shuffled(plan=expression.plan, frame=source)
 
 
-def _before_steps(expression: Any) -> tuple[Any, set[Any]]:
+def bounded_partition_rows(plan: Plan) -> Counts:
+    """Return the rows of a result's partitions, as its plan bounds them: the largest one, and the others on average."""
+    n, total = plan.output_partitions, plan.output_rows.upper
+    rows = np.full(n, -(-total // n), np.int64)
+    rows[0] = max(int(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9)), int(rows[0]))
+    return rows
+
+
+def before_steps(expression: Any) -> tuple[Any, set[Any]]:
     """Return what is before steps that choose columns or work some out row by row, and the columns worked out."""
     steps, assigned = expression, set()
     while isinstance(steps, (Projection, Assign)):

@@ -134,10 +134,6 @@ def test_what_is_not_there_is_said(grouped):
         grouped("k").agg({"zz": "sum"})
     with pytest.raises(ValidationError, match="No function is named"):
         grouped("k").agg()
-    total = dd.Aggregation("total", lambda groups: groups.sum(), lambda groups: groups.sum())
-    for spec in (total, ["max", total], {"v": total}):
-        with pytest.raises(UnsupportedError, match="Aggregation is not taken"):
-            grouped("k").agg(spec)
     with pytest.raises(UnsupportedError, match="nlargest"):
         grouped("k").v.nlargest(2)
 
