@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from safeframe.engine.exchange.fetch import Sealed, fetch, fetch_slices, seal
@@ -248,7 +249,8 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
             joined.add(states.states(frame.iloc[start : start + at_once]))
         return _finished(joined.all(), spec)
     made = spec.call(frame)
-    return _counted(_as_promised(made, spec.meta))
+    made = _as_promised(made, spec.meta)
+    return _counted(_in_types_of(made, spec.meta) if spec.call.keeps_rows else made)
 
 
 def _as_promised(made: Any, meta: Any) -> Any:
@@ -266,6 +268,20 @@ def _as_promised(made: Any, meta: Any) -> Any:
     msg = f"The function of a group-by returned {found}, and {promised} was promised."
     hint = "Say what it returns: pass meta=, an empty frame or series of the same names and dtypes."
     raise SchemaMismatchError(msg, hint=hint)
+
+
+def _in_types_of(made: Any, meta: Any) -> Any:
+    """Return rows in the promised types: where all of a partition have a key, integers are integers still."""
+    if isinstance(made, pd.Series):
+        return made.astype(meta.dtype) if _is_narrower(made.dtype, meta.dtype) else made
+    other = {name: dtype for name, dtype in meta.dtypes.items() if _is_narrower(made[name].dtype, dtype)}
+    return made.astype(other) if other else made
+
+
+def _is_narrower(found: Any, promised: Any) -> bool:
+    """Whether values are of a type without nulls where one with nulls is promised."""
+    numpy = isinstance(found, np.dtype) and isinstance(promised, np.dtype)
+    return numpy and found.kind in "iub" and promised.kind in "fO"
 
 
 def _said(what: Any) -> str:

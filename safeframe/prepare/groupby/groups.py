@@ -16,7 +16,7 @@ from safeframe.kernels.groupby.mixed import MixedAggregation, is_mixed
 from safeframe.kernels.groupby.spec import DECOMPOSABLE, PAIRED, Aggregation, aggregations, pairs_of
 from safeframe.prepare.arguments import as_names, no_such_column
 from safeframe.prepare.groupby.keys import GroupKeys
-from safeframe.prepare.groupby.plan import GroupRequest
+from safeframe.prepare.groupby.plan import GroupRequest, may_be_null
 
 _REFUSED = (
     TypeError,
@@ -139,12 +139,22 @@ class Groups:
     def of_calls(self, calls: _Calls, meta: Any) -> GroupRequest:
         """As :meth:`of_rows`, for calls that follow each other."""
         call = self._call(calls)
-        made = self._tried(call) if meta is None else _as_meta(meta)
+        if_null = None
+        if meta is not None:
+            made = _as_meta(meta)
+        elif call.keeps_rows and self.dropna:
+            # Rows without a key have no value, which integers cannot say.
+            rows = meta_nonempty(self.keys.frame._meta)
+            made = self._tried(call, rows.dropna(subset=list(self.keys.by)))
+            if_null = self._tried(call, without_a_key(rows, self.keys.by))
+        else:
+            made = self._tried(call)
         return GroupRequest(
             keys=self.keys,
             call=call,
             aggregations=None,
             meta=made,
+            meta_if_null=if_null,
             states_meta=None,
             needed=None if self.picked is None else tuple(self.values),
             with_index=True,
@@ -187,15 +197,15 @@ class Groups:
             calls=calls,
         )
 
-    def _tried(self, call: GroupCall) -> Any:
-        """Return the types of a result, from a call on a few made-up rows.
+    def _tried(self, call: GroupCall, rows: pd.DataFrame | None = None) -> Any:
+        """Return the types of a result, from a call on a few rows, made up unless they are given.
 
         Raises
         ------
         SchemaMismatchError
             When the call cannot be made.
         """
-        rows = meta_nonempty(self.keys.frame._meta)
+        rows = meta_nonempty(self.keys.frame._meta) if rows is None else rows
         try:
             with np.errstate(all="ignore"):
                 made = call(rows)
@@ -254,6 +264,17 @@ def _functions(spec: Any) -> Iterator[Any]:
             yield from _functions(one)
     else:
         yield spec
+
+
+def without_a_key(rows: pd.DataFrame, by: Sequence[Any]) -> pd.DataFrame:
+    """Return rows of which the first has a null key, where a key may be null."""
+    for name in by:
+        if may_be_null(rows[name].dtype):
+            first = np.arange(len(rows)) == 0
+            rows = rows.copy()
+            rows[name] = rows[name].mask(first)
+            return rows
+    return rows
 
 
 def _with_keys_as_columns(made: Any) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,6 +66,8 @@ class GroupRequest:
     """Whether the index is looked at, or is that of the result."""
     rows_of_input: bool
     """Whether the result has rows of the input rather than one for each group."""
+    meta_if_null: Any = None
+    """The same where rows without a key have a row of the result; None where it makes no difference."""
     rows_of_group: int = 1
     """Rows of the result for each group."""
     first_rows_order: bool = False
@@ -77,6 +78,10 @@ class GroupRequest:
     def with_statistics(self, statistics: KeyStatistics | None) -> GroupRequest:
         """Return the request with statistics that were gathered before."""
         return replace(self, statistics=statistics)
+
+    def with_null_keys(self, *, may_be: bool) -> GroupRequest:
+        """Return the request with the types that the result has where there may be rows without a key, or are none."""
+        return self if self.meta_if_null is None or not may_be else replace(self, meta=self.meta_if_null)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,8 +149,10 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
             plan = plan_groupby(facts.of_whole_groups(together, staging))
             within = given.partition_size is None or plan.largest_partition_nbytes <= plan.partition_nbytes
             if given.strategy == "whole" or (plan.fits and within):
+                request = request.with_null_keys(may_be=True)
                 return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
     found = count_keys(frame, keys.by, schema, request.statistics, budget)
+    request = request.with_null_keys(may_be=bool(found.null_rows) if len(keys.by) == 1 else True)
     by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=found) if by_p2p else None
     made = facts.of_keys(found, staging, dropna=dropna)
@@ -253,7 +260,8 @@ class _Facts:
         nulls = int(keys.null_rows > 0 and not dropna)
         found = keys.distinct
         # Of several columns a null is a value among others, and which keys have one was not counted.
-        unknown = dropna and len(keys.on) > 1 and _may_be_null(self.frame, keys.on)
+        dtypes = self.frame._meta[list(keys.on)].dtypes
+        unknown = dropna and len(keys.on) > 1 and any(map(may_be_null, dtypes))
         groups = Estimate(
             lower=0 if unknown else found.lower + nulls,
             expected=found.expected + nulls,
@@ -320,11 +328,9 @@ def _calls_for_groups(frame: dd.DataFrame, request: GroupRequest) -> bool:
     )
 
 
-def _may_be_null(frame: dd.DataFrame, names: Sequence[Any]) -> bool:
-    return any(
-        not isinstance(dtype, np.dtype) or dtype.kind not in "iub"
-        for dtype in frame._meta[list(names)].dtypes
-    )
+def may_be_null(dtype: Any) -> bool:
+    """Whether there are values of a type that mean nothing."""
+    return not isinstance(dtype, np.dtype) or dtype.kind not in "iub"
 
 
 def _with_all_categories(frame: dd.DataFrame, request: GroupRequest, groups: Estimate) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -80,6 +81,37 @@ def test_as_pandas(case, grouped):
 @pytest.mark.parametrize("strategy", ["staged", None])
 def test_rows_without_a_key_stay(call, strategy, grouped):
     same(call(grouped("v", strategy=strategy, npartitions=3)), call(of_pandas("v")))
+
+
+@pytest.mark.parametrize("keys", ["float64", "Int64", "str"])
+@pytest.mark.parametrize("nulls", [True, False])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: g.w.cumsum(),
+        lambda g: g.w.transform("sum"),
+        lambda g: g.w.rank(),
+        lambda g: g[["w"]].shift(),
+        lambda g: g[["w"]].ffill(),
+    ],
+)
+@pytest.mark.parametrize("npartitions", [None, 3])
+def test_all_partitions_have_the_promised_types(call, npartitions, keys, nulls, grouped):
+    frame = FRAME.assign(k=FRAME.k.astype(keys))
+    if nulls:
+        frame["k"] = frame.k.mask(FRAME.w == 0)
+    found, expected = call(grouped("k", frame, npartitions=npartitions)), call(of_pandas("k", frame))
+    expected = expected.to_frame() if isinstance(expected, pd.Series) else expected
+    for part in [found._meta, *dask.compute(*found.to_delayed())]:
+        part = part.to_frame() if isinstance(part, pd.Series) else part
+        assert part.dtypes.to_list() == expected.dtypes.to_list()
+
+
+def test_several_keys_of_which_any_may_be_null(grouped):
+    frame = FRAME.assign(s=np.where(FRAME.w % 2, "a", "b"))
+    found = grouped(["k", "s"], frame).w.cumsum()
+    assert {part.dtype for part in dask.compute(*found.to_delayed())} == {found.dtype}
+    same(found, of_pandas(["k", "s"], frame).w.cumsum().astype(found.dtype))
 
 
 def test_keys_that_have_the_name_of_a_value_are_no_columns(grouped):
