@@ -61,7 +61,8 @@ def groupby(
         Whether only those categories of a categorical key have a group that occur.
     sort
         None: groups are in no particular order. True: in ascending order of
-        their keys, with known divisions for a single key. False: in the order of their first rows, in one partition.
+        their keys, with known divisions for a single key, but for strings that are grouped in one partition. False: in
+        the order of their first rows, in one partition.
     as_index
         Whether keys become the index of an aggregation. If False, they become
         columns, and the index counts from zero in each partition.

@@ -36,7 +36,7 @@ from safeframe.prepare.groupby.keys import GroupKeys
 from safeframe.prepare.groupby.ordered import ValueOrder, ordered_input, value_order
 from safeframe.prepare.groupby.together import Together, rows_together
 from safeframe.prepare.keys import count_keys, key_schema
-from safeframe.prepare.sort.divisions import known_divisions
+from safeframe.prepare.sort.divisions import key_ends, known_divisions
 from safeframe.prepare.sort.order import make_collection, plan_order, row_order
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
@@ -175,8 +175,27 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     if sort and plan.strategy != "tree":
         return _in_order(frame, request, given, made, schema)
     assert made.keys is not None, "keys were counted"
+    divisions = None
+    if sort and _is_indexed_by_key(request) and (dropna or not found.null_rows):
+        divisions = key_ends(found, row_order(frame, keys.by, ascending=[True], na_last=True))
     return PlannedGroups(
-        frame=frame, request=request, states=states, schema=schema, plan=plan, counted_rows=made.keys.rows
+        frame=frame,
+        request=request,
+        states=states,
+        schema=schema,
+        plan=plan,
+        counted_rows=made.keys.rows,
+        divisions=divisions,
+    )
+
+
+def _is_indexed_by_key(request: GroupRequest) -> bool:
+    """Whether one key, and nothing else, is the index of the result."""
+    return (
+        len(request.keys.by) == 1
+        and bool(request.call.options["as_index"])
+        and not request.rows_of_input
+        and request.rows_of_group == 1
     )
 
 
@@ -191,7 +210,7 @@ def _in_order(
     ordered = plan_order(frame, sort, replace(given, strategy=strategy), recipe=_RECIPE)
     plan = plan_in_order(facts, ordered.plan)
     divisions = None
-    if len(by) == 1 and request.call.options["as_index"] and not request.rows_of_input:
+    if _is_indexed_by_key(request):
         assert isinstance(ordered.plan.run, SortRun), "a sort is planned"
         by_key = replace(sort, index=by[0], drop=True)
         divisions = known_divisions(frame.divisions, by_key, ordered.facts.quantiles, ordered.plan.run.way)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.engine.sort.nodes import SortRequest
-from safeframe.facts.keys import Codes
+from safeframe.facts.keys import Codes, KeyStatistics
 from safeframe.facts.sort import (
     AlignedSort,
     Alignment,
@@ -106,6 +106,16 @@ def known_divisions(
             return range_divisions(figures, quantiles, order)
         case _:
             assert_never(way)
+
+
+def key_ends(keys: KeyStatistics, order: RowOrder) -> tuple[Any, ...] | None:
+    """Return the least and the greatest key of a frame; None where there are none, or codes do not tell them."""
+    parts = keys.partitions
+    full = parts.full
+    if not keys.schema.injective or not full.any():
+        return None
+    ends = np.array([parts.first[full].min(), parts.last[full].max()], np.uint64)
+    return tuple(_key_values(ends, order))
 
 
 def _aligned_divisions(alignment: Alignment, order: RowOrder) -> tuple[Any, ...]:

@@ -114,6 +114,30 @@ def test_several_keys_of_which_any_may_be_null(grouped):
     same(found, of_pandas(["k", "s"], frame).w.cumsum().astype(found.dtype))
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        FRAME.k,
+        FRAME.k.where(FRAME.k > 0) / 3,
+        FRAME.k.astype("Int16"),
+        pd.Timestamp("2024", tz="Europe/Berlin") + pd.to_timedelta(FRAME.k, "h"),
+        pd.Series(pd.to_datetime(FRAME.k, unit="D")).astype("date32[pyarrow]"),
+    ],
+    ids=["int", "float", "Int16", "times", "dates"],
+)
+def test_groups_in_order_have_known_divisions(keys, grouped):
+    frame = FRAME.assign(k=keys)
+    found = grouped("k", frame, sort=True).v.sum()
+    expected = frame.groupby("k").v.sum()
+    assert found.divisions == (expected.index[0], expected.index[-1])
+    same(found.loc[expected.index[1]], expected.iloc[1:2])
+
+
+def test_an_index_of_several_levels_has_no_divisions(grouped):
+    assert not grouped("k", sort=True).v.quantile([0.1, 0.5]).known_divisions
+    assert not grouped("k", sort=True)[["v", "w"]].corr().known_divisions
+
+
 def test_keys_that_have_the_name_of_a_value_are_no_columns(grouped):
     found = grouped(lambda frame: frame.k % 3, as_index=False).sum().compute()
     expected = of_pandas(lambda frame: frame.k % 3, as_index=False).sum()
