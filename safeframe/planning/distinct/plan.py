@@ -119,10 +119,19 @@ def plan_distinct(facts: DistinctFacts) -> Plan:
                 "frame", facts.partition_rows * (facts.profile.width + facts.profile.index_width).bounding
             ),
         ),
-        advice="Write the frame with safeframe.to_parquet first: partitions that are read do not wait."
-        if facts.waits and not isinstance(offer.way, WholeKeys)
-        else "",
+        advice=_advice(facts, offer),
     )
+
+
+def _advice(facts: DistinctFacts, offer: _Offer) -> str:
+    if facts.waits and not isinstance(offer.way, WholeKeys):
+        return "Write the frame with safeframe.to_parquet first: partitions that are read do not wait."
+    if output_slices(facts) is not None:
+        return (
+            "safeframe.to_parquet writes the rows that stay slice by slice; safeframe.rebalance_partitions makes smaller "
+            "partitions first."
+        )
+    return ""
 
 
 def _stay(facts: DistinctFacts) -> tuple[str, ...]:
