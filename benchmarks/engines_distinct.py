@@ -1,4 +1,4 @@
-"""Repeated keys counted and dropped, in each engine.
+"""Repeated keys counted and dropped, and counted one by one, in each engine.
 
 Covers: safeframe, stock dask, DuckDB and Polars; each in the way that a user of it would write first.
 Does not cover: the process that it is done in (:mod:`benchmarks.engines`), or whether
@@ -84,10 +84,57 @@ def _polars(request: Request, dataset: DistinctDataset, tight: None) -> dict[str
     return {"counting_seconds": time.perf_counter() - start - dropped, "distinct": int(distinct)}
 
 
+def _safeframe_counts(request: Request, dataset: DistinctDataset, tight: TightCluster) -> dict[str, Any]:
+    import dask.dataframe as dd
+
+    import safeframe
+
+    start = time.perf_counter()
+    counts = safeframe.value_counts(dd.read_parquet(dataset.files, columns=["id"])["id"])
+    planned = time.perf_counter() - start
+    safeframe.to_parquet(counts.to_frame(), f"{request.output}/kept")
+    return {
+        "seconds": time.perf_counter() - start,
+        "planning_seconds": planned,
+        **plan_figures(counts),
+    }
+
+
+def _dask_counts(request: Request, dataset: DistinctDataset, tight: TightCluster) -> dict[str, Any]:
+    import dask.dataframe as dd
+
+    counts = dd.read_parquet(dataset.files, columns=["id"])["id"].value_counts()
+    counts.to_frame().to_parquet(f"{request.output}/kept")
+    return {}
+
+
+def _duckdb_counts(request: Request, dataset: DistinctDataset, tight: None) -> dict[str, Any]:
+    source = f"read_parquet('{dataset.files}/*.parquet')"
+    with tuned_duckdb(request) as connection:
+        connection.execute(
+            f"COPY (SELECT id, count(*) AS count FROM {source} GROUP BY id ORDER BY count DESC) "
+            f"TO '{request.output}/all.parquet' (FORMAT parquet, COMPRESSION {COMPRESSION})"
+        )
+    return {}
+
+
+def _polars_counts(request: Request, dataset: DistinctDataset, tight: None) -> dict[str, Any]:
+    import polars as pl
+
+    frame = pl.scan_parquet(dataset.files / "*.parquet")
+    counts = frame.group_by("id").agg(pl.len().alias("count")).sort("count", descending=True)
+    counts.sink_parquet(f"{request.output}/all.parquet", compression=COMPRESSION, engine="streaming")
+    return {}
+
+
 DISTINCT_WORK: dict[tuple[str, str], Callable[..., dict[str, Any]]] = {
     ("safeframe", "drop_duplicates"): _safeframe,
     ("dask", "drop_duplicates"): _dask,
     ("duckdb", "drop_duplicates"): _duckdb,
     ("polars", "drop_duplicates"): _polars,
+    ("safeframe", "value_counts"): _safeframe_counts,
+    ("dask", "value_counts"): _dask_counts,
+    ("duckdb", "value_counts"): _duckdb_counts,
+    ("polars", "value_counts"): _polars_counts,
 }
 """What to do, by engine and task."""

@@ -253,7 +253,7 @@ def _check(
     if isinstance(dataset, LagDataset):
         return check_lags(dataset, output, scratch=scratch, ordered=answer.pop("ordered"))
     if isinstance(dataset, DistinctDataset):
-        return check_distinct(dataset, output, scratch=scratch, distinct=answer["distinct"])
+        return check_distinct(dataset, output, scratch=scratch, distinct=answer.get("distinct"))
     divisions = answer.pop("divisions")
     divisions = None if divisions is None else tuple(divisions)
     if dataset.situation.writes:

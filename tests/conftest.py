@@ -29,7 +29,7 @@ _known: list[set[str]] = []
 # Both are derandomised: a run says of a change what it says of the tree before it. "nightly" looks further.
 settings.register_profile(
     "dev",
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     print_blob=True,

@@ -212,6 +212,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.nightly
 def test_processes_of_dasks_own(table):
     script = table / "script.py"
     script.write_text(SCRIPT)

@@ -349,6 +349,7 @@ def test_a_store_that_goes_away_while_rows_are_staged(bucket, where, monkeypatch
             other.close()
 
 
+@pytest.mark.nightly
 def test_the_user_s_own_files_stay(store, bucket):
     endpoint = store.url.removeprefix("http://")
     arrow = pafs.S3FileSystem(endpoint_override=endpoint, scheme="http", region="us-east-1")

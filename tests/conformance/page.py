@@ -21,9 +21,10 @@ _HEAD = """\
 
 What a recipe returns is an ordinary dask dataframe. Each call on this page is made on the result
 of every recipe and strategy, and compared with the same call on dask's own frame of the same rows,
-partitions and divisions: values, types, names, index and order (`tests/conformance`). CI looks at
-each result from one source; `.ci/nightly` at all of them, from `from_pandas`, parquet files and
-`from_map`, with the synchronous, the threaded and the distributed scheduler.
+partitions and divisions: values, types, names, index and order (`tests/conformance`). CI makes
+all calls on one way of each recipe, from one source, and compares the rows of all others;
+`.ci/nightly` makes all calls on all of them, from `from_pandas`, parquet files and `from_map`, with the
+synchronous, the threaded and the distributed scheduler.
 
 Two things differ on purpose. The rows of a merge by columns have no order that dask promises, and
 an index that counts rows from zero in each partition; both are as in the plan, not as in dask's own

@@ -5,6 +5,7 @@ Each recipe is looked at from one source; all sources and schedulers, in ``test_
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import dask
@@ -19,17 +20,20 @@ _SMALL_GROUPS = ("indexing", "partitions", "known-divisions", "mechanics")
 _LARGE_GROUPS = ("rows", "reducing", "grouping", "joining", "files")
 
 
-# Other ways to the same rows: CI has no time for each of them.
-_NIGHTLY = {"drop_duplicates-whole", "drop_duplicates-tree", "drop_duplicates-parked", "groupby-tree"}
+# One way of each recipe, of which CI makes all calls: hundreds of them. Of the others it compares rows; the rest is nightly.
+_ALL_CALLS = {
+    "merge-staged", "merge-broadcast", "set_index-staged", "sort_values-staged", "shuffle-staged", "lag-halo",
+    "rebalance-merged", "groupby-staged", "drop_duplicates-staged",
+}  # fmt: skip
 
 
-def _in_turn() -> list[Any]:
-    """Each result with one of its sources, all sources among them."""
+def _in_turn(all_of: Collection[str]) -> list[Any]:
+    """Each result with one of its sources, all sources among them; those that are not in ``all_of`` are nightly."""
     return [
         pytest.param(
             name,
             RESULTS[name].sources[number % len(RESULTS[name].sources)],
-            marks=[pytest.mark.nightly] if name in _NIGHTLY else [],
+            marks=[] if name in all_of else [pytest.mark.nightly],
         )
         for number, name in enumerate(LOCAL)
     ]
@@ -39,12 +43,15 @@ def test_the_page_of_calls_is_that_of_the_matrix():
     assert PAGE.read_text() == text(), "python -m tests.conformance.page writes it"
 
 
-@pytest.mark.parametrize(("name", "source"), _in_turn())
+@pytest.mark.parametrize(("name", "source"), _in_turn(LOCAL))
+@pytest.mark.parametrize("scheduler", ["sync"], indirect=True)
+def test_rows_are_those_of_pandas(matrix, name, source, scheduler):
+    matrix.check_rows(name, source, scheduler)
+
+
+@pytest.mark.parametrize(("name", "source"), _in_turn(_ALL_CALLS))
 @pytest.mark.parametrize("scheduler", ["sync"], indirect=True)
 class TestCalls:
-    def test_rows_are_those_of_pandas(self, matrix, name, source, scheduler):
-        matrix.check_rows(name, source, scheduler)
-
     def test_partitions_and_mechanics(self, matrix, name, source, scheduler):
         matrix.check_calls(name, source, scheduler, _SMALL_GROUPS)
 

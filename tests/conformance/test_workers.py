@@ -13,7 +13,13 @@ from tests.conformance.compare import same
 from tests.conformance.results import RESULTS
 
 # What moves rows there alone, and of the others one that is fused with its read and one that is staged.
-ON_WORKERS = ["merge-p2p", "set_index-p2p", "lag-p2p", "merge-broadcast", "merge-staged"]
+ON_WORKERS = [
+    "merge-p2p",
+    pytest.param("set_index-p2p", marks=pytest.mark.nightly),
+    pytest.param("lag-p2p", marks=pytest.mark.nightly),
+    "merge-broadcast",
+    "merge-staged",
+]
 
 _GROUPS = ("partitions", "known-divisions", "mechanics")
 

@@ -36,6 +36,7 @@ def records(parts):
     ]
 
 
+@pytest.mark.nightly
 def test_records_of_many_keys(tight):
     bag = db.from_sequence(range(12), npartitions=12).map_partitions(records)
     result = safeframe.bag_groupby(bag, lambda record: record["name"])

@@ -95,6 +95,7 @@ def test_one_key_with_most_rows(tight, keep):
     held(tight, plan)
 
 
+@pytest.mark.nightly
 def test_partitions_that_wait_in_files(tight):
     made = dd.from_map(heavy_rows, range(20), meta=heavy_rows(0).iloc[:0])
     frame = safeframe.shuffle(made, "c0")

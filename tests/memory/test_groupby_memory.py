@@ -79,6 +79,7 @@ def test_ints(kind, strategy, groups, tight):
         assert found["groups"] == groups
 
 
+@pytest.mark.nightly
 def test_strings(tight):
     result = safeframe.groupby(made("strings"), "k").agg(**ASKED, text=("s", "min"))
     plan = safeframe.explain(result)

@@ -62,6 +62,7 @@ def run(tight: TightCluster, merged, out) -> safeframe.Plan:
     return plan
 
 
+@pytest.mark.nightly
 def test_the_question_at_a_hundredth(tight, tmp_path):
     left, right = dd.from_map(question_left, range(10)), dd.from_map(question_right, range(2))
     merged = safeframe.merge(left, right, on="col1", how="left")
@@ -97,6 +98,7 @@ def test_the_question_at_a_hundredth(tight, tmp_path):
     assert tight.report().undisturbed
 
 
+@pytest.mark.nightly
 def test_new_columns_and_filters_of_one_side(tight, tmp_path):
     left, right = dd.from_map(question_left, range(3)), dd.from_map(question_right, range(2))
     merged = safeframe.merge(left, right, on="col1", how="left")
@@ -147,6 +149,7 @@ def test_new_columns_and_filters_of_one_side(tight, tmp_path):
     np.testing.assert_allclose(totals, wanted, rtol=1e-9)
 
 
+@pytest.mark.nightly
 def test_what_is_of_both_sides_has_rows_of_bounded_size(tight, tmp_path):
     left, right = dd.from_map(few_of_a_key, range(8)), dd.from_map(few_of_a_key, range(8, 10))
     merged = safeframe.merge(left, right.rename(columns={"a": "b"}), on="k")

@@ -96,6 +96,7 @@ def test_rows_that_move(tight, apart):
     held(tight, plan)
 
 
+@pytest.mark.nightly
 def test_rows_in_order_stay(tight):
     result = safeframe.groupby_lag_transform(made("in order"), "k", "v", [1, 3, -2])
     plan = safeframe.explain(result)
@@ -104,6 +105,7 @@ def test_rows_in_order_stay(tight):
     held(tight, plan)
 
 
+@pytest.mark.nightly
 def test_a_large_group_by_another_order(tight):
     """Cut by the order of its rows, of which partitions and their neighbours are read."""
     frame = made("one group").partitions[:16]
@@ -120,6 +122,7 @@ def test_a_large_group_by_another_order(tight):
     held(tight, plan)
 
 
+@pytest.mark.nightly
 def test_parquet_to_parquet(tight, tmp_path: Path):
     (tmp_path / "in").mkdir()
     for number in range(20):

@@ -84,6 +84,7 @@ def count(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"rows": [len(frame)]})
 
 
+@pytest.mark.nightly
 def test_dasks_own_shuffle_of_more_than_their_memory(disturbances: list[str]) -> None:
     # 50 partitions of 14 MiB are 0.7 GiB, on two workers that have 0.2 GiB each for data.
     frame = dd.from_map(some_rows, range(50), meta=META)

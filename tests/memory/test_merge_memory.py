@@ -46,6 +46,7 @@ def test_a_fan_out_of_ten(tight, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["q3", "q3_hot"])
+@pytest.mark.nightly
 def test_a_fan_out_of_ten_by_p2p(tight, tmp_path, name):
     data = SITUATIONS[name].scaled(0.1).materialise(tmp_path)
     left, right = dd.read_parquet(data.left), dd.read_parquet(data.right)
@@ -55,6 +56,7 @@ def test_a_fan_out_of_ten_by_p2p(tight, tmp_path, name):
 
 
 @pytest.mark.tight(n_workers=4, limit="598MiB", hard="1GiB")
+@pytest.mark.nightly
 def test_both_sides_by_p2p_on_four_workers(tight, tmp_path):
     left = dd.from_map(wide_rows, range(24))
     right = dd.from_map(wide_rows, range(100, 104)).rename(columns={f"c{i}": f"d{i}" for i in range(5)})
@@ -149,6 +151,7 @@ def word_frame(words: pd.Series, seed: int, rows: int) -> pd.DataFrame:
     return pd.DataFrame({"k": words.take(chosen).reset_index(drop=True), "l": np.arange(rows)})
 
 
+@pytest.mark.nightly
 def test_partitions_that_are_large_for_a_worker(tight, tmp_path):
     (tmp_path / "left").mkdir()
     for number in range(12):

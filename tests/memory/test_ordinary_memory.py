@@ -23,9 +23,8 @@ pytestmark = [
 
 # What CI has time for; the others are nightly.
 _IN_CI = {
-    "strings.merge_left", "strings.merge_outer", "strings.sort_values", "strings.set_index", "strings.lag",
-    "strings.shuffle", "strings.rebalance", "tpch.merge_left", "tpch.merge_partsupp", "tpch.lag",
-    "wide.merge_left", "wide.sort_values", "j1.q1", "j1.q6", "composite.merge",
+    "strings.merge_left", "strings.set_index", "strings.lag", "tpch.merge_left", "tpch.lag", "wide.sort_values", "j1.q6",
+    "composite.merge",
 }  # fmt: skip
 # Rows of a file, as a share of the full size; and the share of the files.
 _SHARES = {"strings": (0.2, 0.25), "wide_merge": (0.02, 1.0), "composite": (0.05, 0.25)}

@@ -40,6 +40,7 @@ def hold(tight: TightCluster, shuffled: dd.DataFrame, projected: int, rows: int)
     assert projected <= seen.limit_nbytes
 
 
+@pytest.mark.nightly
 def test_a_gigabyte_of_small_partitions(tight):
     shuffled = p2p_shuffle(frame_of(80), "k")
     plan = shuffled.expr.plan
@@ -47,6 +48,7 @@ def test_a_gigabyte_of_small_partitions(tight):
     hold(tight, shuffled, plan.projected_worker_nbytes, 80 * 157_500)
 
 
+@pytest.mark.nightly
 def test_large_input_partitions_are_handed_over_in_slices(tight):
     shuffled = p2p_shuffle(frame_of(8, rows=500_000), "k")
     hold(tight, shuffled, shuffled.expr.plan.projected_worker_nbytes, 4_000_000)
@@ -75,6 +77,7 @@ def sorted_rows(number: int) -> pd.DataFrame:
     return rows_of(number, 157_500, 2**16).assign(k=number)
 
 
+@pytest.mark.nightly
 def test_rows_that_all_go_to_one_worker(tight):
     frame = dd.from_map(sorted_rows, range(40), meta=sorted_rows(0).iloc[:0])
     indexed = safeframe.set_index(frame, "k", divisions=[*range(40), 40], strategy="p2p")
@@ -96,6 +99,7 @@ def worded_rows(number: int) -> pd.DataFrame:
     )
 
 
+@pytest.mark.nightly
 def test_strings_and_categories(tight):
     frame = dd.from_map(worded_rows, range(40), meta=worded_rows(0).iloc[:0])
     shuffled = p2p_shuffle(frame, "k")

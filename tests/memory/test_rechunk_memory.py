@@ -21,6 +21,7 @@ def test_chunks_of_a_hundred_mib(tight):
     assert found == pytest.approx(array.sum().compute())
 
 
+@pytest.mark.nightly
 def test_small_chunks_that_pass_through_others(tight):
     array = da.random.default_rng(4).random((8_000, 8_000), chunks=(-1, 10))
     result = safeframe.rechunk(array, (10, -1))

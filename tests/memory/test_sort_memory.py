@@ -137,6 +137,7 @@ def write_table(directory: Path) -> None:
         number_rows(number).to_parquet(directory / f"{number:02d}.parquet", index=False)
 
 
+@pytest.mark.nightly
 def test_parquet_to_dasks_parquet(tight, tmp_path):
     write_table(tmp_path / "in")
     result = safeframe.set_index(dd.read_parquet(tmp_path / "in"), "k")

@@ -50,6 +50,7 @@ def table(partitions: int, **shape: int) -> dd.DataFrame:
     return dd.from_map(make, range(partitions), meta=make(0).iloc[:0])
 
 
+@pytest.mark.nightly
 def test_more_than_the_workers_have_with_divisions_of_their_own(tight, tmp_path):
     for name, partitions, shape in (
         ("left", 40, {"n": 150_000, "each": 7, "wide": 9}),
@@ -64,6 +65,7 @@ def test_more_than_the_workers_have_with_divisions_of_their_own(tight, tmp_path)
     assert plan.run.estimate.left_rows * 80 > 400 * 2**20
 
 
+@pytest.mark.nightly
 def test_partitions_that_make_many_cells_each(tight, tmp_path):
     left = table(10, n=500_000, each=7, wide=4)
     right = table(4, n=180_000, each=1, wide=2, seed=1)

@@ -46,7 +46,7 @@ def frames(draw):
     return pd.DataFrame({**columns, "v": range(n), "l": range(n)}, dtype="int64")
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     data=st.data(),
     frame=frames(),

@@ -85,7 +85,7 @@ def same_rows(found, expected):
     pd.testing.assert_frame_equal(one, other, check_dtype=False)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     data=st.data(),
     kind=st.sampled_from(["int64", "float", "Int64"]),

@@ -80,7 +80,7 @@ def same(found, expected, near):
 
 # Values are the largest of their types; what pandas rounds is rounded here as well.
 @pytest.mark.filterwarnings("ignore::safeframe.RoundedIntegersWarning")
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     data=st.data(),
     key=st.sampled_from(KEYS),

@@ -57,7 +57,7 @@ def build_sides(draw, kind):
     ).astype({"i": "int64"})
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data(), kind=st.sampled_from(KINDS), how=st.sampled_from(["left", "right"]))
 def test_rows_of_pandas(data, kind, how):
     build = data.draw(build_sides(kind))

@@ -56,7 +56,7 @@ def same(found, expected):
         assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data(), kind=st.sampled_from(KEYS), how=st.sampled_from(HOWS))
 def test_totals_are_those_of_pandas(data, kind, how):
     left = data.draw(key_frames([kind], names=["k"], extra="l"))
@@ -107,7 +107,7 @@ GROUPS = [
 ]
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     data=st.data(),
     kind=st.sampled_from(KEYS),

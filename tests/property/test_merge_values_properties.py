@@ -61,7 +61,7 @@ def value_of(asked):
     return found
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     data=st.data(),
     kind=st.sampled_from(["int64", "float", "Int64"]),
@@ -127,7 +127,7 @@ def test_products_of_narrow_numbers_are_left_to_rows(types):
 INFINITE = st.lists(st.sampled_from([np.inf, -np.inf, 0.0, -0.0, 1.5, -2.0, np.nan]), max_size=4)
 
 
-@settings(max_examples=150)
+@settings(max_examples=30)
 @given(left=st.tuples(INFINITE, INFINITE), right=st.tuples(INFINITE, INFINITE))
 def test_products_of_infinite_numbers(left, right):
     sides = [

@@ -44,7 +44,7 @@ def read_page_head(buffer: bytes) -> PageHead | None:
     --------
     >>> head = bytes.fromhex("1500152c151c2c15040000") + bytes(2)
     >>> read_page_head(head)
-    PageHead(nbytes=22, values=2, encoding=0, is_data=True, length=35)
+    PageHead(nbytes=22, values=2, encoding=0, is_data=True, length=25)
     >>> read_page_head(head[:5]) is None
     True
     """
