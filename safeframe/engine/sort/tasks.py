@@ -50,8 +50,8 @@ class SortSpec:
     """Whether that column goes."""
     limit: PartitionLimit
     """What a partition may not exceed."""
-    rows: int
-    """Rows that there are in all."""
+    rows: int | None
+    """Rows that there are in all; None where they were not counted."""
     divisions: tuple[Any, ...]
     """What the result's partitions promise to reach from and to; None where that is not known."""
 
@@ -74,7 +74,7 @@ class SortSpec:
             index=index,
             drop=drop,
             limit=PartitionLimit.of(plan),
-            rows=int(plan.output_rows),
+            rows=int(plan.output_rows) if plan.output_rows.exact else None,
             divisions=tuple(divisions),
         )
 
@@ -141,7 +141,7 @@ def seal_sort(
     MemoryBudgetError
         When a partition's rows are more than a task may read.
     """
-    planned = PlannedKeys(name="The frame", rows=spec.rows)
+    planned = None if spec.rows is None else PlannedKeys(name="The frame", rows=spec.rows)
     found = layout if shards is None else shards.layout
     sealed = seal([file for files in staged for file in files], spec.frame.dtypes, found.n_shards, planned)
     unused = sum(sealed.shard_rows(shard) for shard in np.flatnonzero(found.cells == 0).tolist())

@@ -102,6 +102,10 @@ class PlannedGroups:
     """Divisions of the result; None where they are not known."""
     counted_rows: int = 0
     """Rows that are in a group."""
+    statistics: KeyStatistics | None = None
+    """What was counted of the keys; None where nothing was."""
+    profile: FrameProfile | None = None
+    """The columns that are needed; None where keys were not counted."""
     ordered: OrderedInput | None = None
     """How rows come into the order of keys and values; None where they do not."""
 
@@ -186,6 +190,8 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
         plan=plan,
         counted_rows=made.keys.rows,
         divisions=divisions,
+        statistics=found,
+        profile=made.profile,
     )
 
 

@@ -12,6 +12,7 @@ from safeframe.facts.keys import KeyStatistics
 from safeframe.facts.plan import Plan
 from safeframe.kernels.groupby.value_counts import SIZE, CountsForm
 from safeframe.prepare.arguments import PartitionOptions, as_frame, as_names, check_frame, check_keys
+from safeframe.prepare.groupby.count_order import profile_of_counts, quantiles_of_counts
 from safeframe.prepare.groupby.groups import Groups
 from safeframe.prepare.groupby.keys import group_keys
 from safeframe.prepare.groupby.plan import GroupRequest, PlannedGroups, grouped_collection, plan_groups
@@ -42,25 +43,43 @@ def plan_counts(ddf: Any, request: CountsRequest, given: PartitionOptions) -> Pl
     KeyNotFoundError, SchemaMismatchError, ValidationError
         When the arguments do not name a frame and its columns.
     """
-    return _planned(ddf, request, given, as_index=True)[0].plan
+    return _planned(ddf, request, given)[0].plan
 
 
 def counted(ddf: Any, request: CountsRequest, given: PartitionOptions) -> Any:
     """Return the lazy counts; see :func:`plan_counts`."""
-    planned, form = _planned(ddf, request, given, as_index=True)
+    planned, form = _planned(ddf, request, given)
     if request.ascending is None or planned.plan.output_partitions == 1:
         counts = grouped_collection(planned)
     else:
-        planned, _ = _planned(ddf, request, given, as_index=False)
-        counts = _in_order(planned, form, given)
+        counts = _in_order(_with_columns(ddf, request, given, planned), form, given)
     if not request.normalize or form.total is not None:
         return counts
     return (counts / counts.sum()).rename("proportion")
 
 
-def _planned(
-    ddf: Any, request: CountsRequest, given: PartitionOptions, *, as_index: bool
-) -> tuple[PlannedGroups, CountsForm]:
+def _with_columns(
+    ddf: Any, request: CountsRequest, given: PartitionOptions, planned: PlannedGroups
+) -> PlannedGroups:
+    """Return the same groups with keys and counts in columns, by the same plan."""
+    sizes, _ = _sizes(ddf, request, as_index=False)
+    if sizes.keys.by != planned.request.keys.by:
+        return plan_groups(sizes, given)  # a column that would have the name of another
+    return replace(planned, request=sizes)
+
+
+def _planned(ddf: Any, request: CountsRequest, given: PartitionOptions) -> tuple[PlannedGroups, CountsForm]:
+    sizes, form = _sizes(ddf, request, as_index=True)
+    planned = plan_groups(_with_form(sizes, form), given)
+    if request.normalize and (len(form.names) == 1 or not request.dropna):
+        # Shares are of the rows that have a value, which key statistics have told.
+        form = replace(form, total=planned.counted_rows)
+        planned = replace(planned, request=_with_form(sizes, form))
+    return planned, form
+
+
+def _sizes(ddf: Any, request: CountsRequest, *, as_index: bool) -> tuple[GroupRequest, CountsForm]:
+    """Return the sizes of groups of the values, and what becomes of them."""
     series = isinstance(ddf, dd.Series)
     frame = as_frame(ddf, "ddf") if series else check_frame(ddf, "ddf")
     subset = list(frame.columns) if request.subset is None else request.subset
@@ -80,15 +99,7 @@ def _planned(
     )
     sizes = groups.reduced("size", {}).with_statistics(request.statistics)
     listed = isinstance(subset, list) and not series
-    form = CountsForm(names=names, total=None, listed=listed, ascending=request.ascending)
-    if not as_index:
-        return plan_groups(sizes, given), form
-    planned = plan_groups(_with_form(sizes, form), given)
-    if request.normalize and (len(names) == 1 or not request.dropna):
-        # Shares are of the rows that have a value, which key statistics have told.
-        form = replace(form, total=planned.counted_rows)
-        planned = replace(planned, request=_with_form(sizes, form))
-    return planned, form
+    return sizes, CountsForm(names=names, total=None, listed=listed, ascending=request.ascending)
 
 
 def _with_form(sizes: GroupRequest, form: CountsForm) -> GroupRequest:
@@ -101,6 +112,18 @@ def _in_order(planned: PlannedGroups, form: CountsForm, given: PartitionOptions)
     frame = grouped_collection(planned)
     order = row_order(frame, [SIZE], ascending=[form.ascending], na_last=True)
     by_count = SortRequest(order=order, index=None, drop=False, with_index=False)
-    moved = replace(given, strategy=None, npartitions=None)
-    ordered = make_collection(plan_order(frame, by_count, moved, recipe="value_counts", split_keys=True))
+    moved = replace(given, strategy=None)
+    keys, profile = planned.statistics, planned.profile
+    assert keys is not None, "keys were counted"
+    assert profile is not None, "with their widths"
+    sort = plan_order(
+        frame,
+        by_count,
+        moved,
+        recipe="value_counts",
+        split_keys=True,
+        quantiles=quantiles_of_counts(keys, planned.plan, order),
+        profile=profile_of_counts(frame._meta, profile, planned.plan),
+    )
+    ordered = make_collection(sort)
     return ordered.map_partitions(form.of_frame, meta=form.of_frame(ordered._meta))

@@ -17,6 +17,7 @@ from safeframe.engine.sort.nodes import SafeSort, SortRequest
 from safeframe.errors import ValidationError
 from safeframe.facts.budget import Budget
 from safeframe.facts.files import SourceFiles
+from safeframe.facts.frame import FrameProfile
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import (
     AlignedSort,
@@ -93,8 +94,13 @@ def plan_order(
     recipe: str,
     split_keys: bool = False,
     previous: SortFacts | None = None,
+    quantiles: KeyQuantiles | None = None,
+    profile: FrameProfile | None = None,
 ) -> PlannedSort:
-    """Gather the facts and make the plan; keys are not read again that facts of the same frame and order have."""
+    """Gather the facts and make the plan; keys are not read again that facts of the same frame and order have.
+
+    Nothing of the frame is read where its ``quantiles`` and ``profile`` are given.
+    """
     check_strategy(given.strategy, SORT_STRATEGIES, recipe=recipe)
     if given.divisions is not None:
         request = replace(request, cuts=division_router(request.order, given.divisions))
@@ -107,8 +113,9 @@ def plan_order(
         given,
         recipe=recipe,
         split_keys=split_keys,
-        quantiles=None if previous is None else previous.quantiles,
+        quantiles=quantiles if previous is None else previous.quantiles,
         sources=None if previous is None else previous.sources,
+        profile=profile,
     )
     if request.cuts is not None:
         facts = cut_by(request.cuts, facts)
@@ -125,10 +132,11 @@ def order_facts(
     quantiles: KeyQuantiles | None,
     sources: SourceFiles | None,
     budget: Budget | None = None,
+    profile: FrameProfile | None = None,
 ) -> SortFacts:
     """Gather the facts that a plan of a sort is made from.
 
-    ``quantiles`` and ``sources`` are of the frame's keys where these were read before.
+    ``quantiles``, ``profile`` and ``sources`` are of the frame where it was read before.
     ``budget`` is what was measured before, if it was: workers that have just read keys seem to hold more.
     """
     given = given.checked()
@@ -138,7 +146,8 @@ def order_facts(
     if quantiles is None:
         sources = source_files(frame)
         quantiles = gather_quantiles(frame, request.order)
-    profile = profile_frame(frame, quantiles.partition_rows)
+    known = profile is not None
+    profile = profile_frame(frame, quantiles.partition_rows) if profile is None else profile
     width = profile.width
     if request.with_index:
         width += profile.kept_index_width
@@ -146,7 +155,7 @@ def order_facts(
     if request.index is not None and not request.drop:
         output_width += next(c.width for c in profile.columns if c.name == str(request.index))
     output_row_nbytes = output_width.bounding
-    if width.uneven and given.divisions is None and len(quantiles.codes):
+    if width.uneven and not known and given.divisions is None and len(quantiles.codes):
         if quantiles.row_nbytes is None:
             quantiles = weigh_quantiles(frame, request.order, quantiles)
         assert quantiles.row_nbytes is not None, "they are weighed"
