@@ -45,8 +45,9 @@ some ten times their bytes."""
 SORT_SLICE_SAMPLES = 4
 """Samples of slices that are held before they are joined to one."""
 
-KEY_COMBINE = 4
-"""Summaries that one task joins: 64 MiB of them at most, with the default capacity."""
+KEY_COMBINE = 2
+"""Summaries that one task joins: 32 MiB of them at most, with the default capacity. Of four, workers held up to nine at once, and
+counting 20 M or 100 M keys took as long."""
 
 THRESHOLD_HASHES = 2**14
 """Smallest hashes by which the first partitions tell how many keys there are: 128 KiB, and 0.8 %."""
@@ -119,8 +120,9 @@ keeps (docs/decisions/0035)."""
 KEY_ROW_NBYTES = 56
 """Bytes for each row of a slice: its code, that in order, where each key begins, counts, hashes, and what is selected by."""
 
-KEY_SUMMARY_COPIES = 5.5
-"""Copies of a summary while four of them are joined: these, the result of two, and its hashes."""
+KEY_SUMMARY_COPIES = 8.5
+"""Copies of a summary that a worker holds while it counts: what slices are added to, with the result and its hashes, and
+up to five that wait for their neighbours. Up to 7.8 were seen (100 M rows of a million keys)."""
 
 KEY_MIN_CAPACITY = 2**16
 """Distinct keys that are counted exactly however little memory a task has: a summary of 1 MiB."""

@@ -19,7 +19,7 @@ def counting_step(sides: Sequence[KeyCounting | None]) -> Step | None:
     >>> counted = KeyCounting(tasks=8, slice_rows=1000, slice_nbytes=24_000, summary_nbytes=16_000)
     >>> step = counting_step([counted, None])
     >>> step.tasks, step.task_peak_nbytes
-    (8, 198000)
+    (8, 246000)
     """
     counted = [side for side in sides if side is not None]
     if not counted:

@@ -60,7 +60,7 @@ def key_count_peak_nbytes(*, slice_rows: int, slice_nbytes: int, summary_nbytes:
     Examples
     --------
     >>> key_count_peak_nbytes(slice_rows=1000, slice_nbytes=24_000, summary_nbytes=100_000)
-    660000
+    960000
     """
     read = int(options.KEY_SLICE_COPIES * slice_nbytes) + options.KEY_ROW_NBYTES * slice_rows
     return read + int(options.KEY_SUMMARY_COPIES * summary_nbytes)

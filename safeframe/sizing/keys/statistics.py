@@ -121,11 +121,11 @@ def gather_key_statistics(
 
 
 def _capacity(room_nbytes: int) -> int:
-    """Return how many keys are counted exactly: half of what a task may take is for their summaries, at most."""
+    """Return how many keys are counted exactly: two thirds of what a task may take are for their summaries, at most."""
     capacity = config.key_capacity()
     if capacity == options.KEY_CAPACITY:  # any other one is the user's
         while (
-            capacity > options.KEY_MIN_CAPACITY and options.KEY_SUMMARY_COPIES * 32 * capacity > room_nbytes
+            capacity > options.KEY_MIN_CAPACITY and options.KEY_SUMMARY_COPIES * 24 * capacity > room_nbytes
         ):
             capacity //= 2
     return capacity
