@@ -43,6 +43,7 @@ GROUPS = {
         *(f"g2_q{number}" for number in range(1, 11)), *(f"g2_1e8_q{number}" for number in range(1, 6)),
     ),
     "Quantiles of groups": ("g4",),
+    "Distinct values": ("g3", "g3_counts"),
     "Arrays in other chunks": ("o2_64", "o2_112", "o2_128", "o2_160", "o2_256"),
     "Bags by group": ("o3_8", "o3_64", "o3_512"),
 }  # fmt: skip

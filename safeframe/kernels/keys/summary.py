@@ -246,7 +246,13 @@ def smallest_hashes(codes: Codes, n: int) -> npt.NDArray[np.int64]:
     """Return the positions of the ``n`` keys with the smallest hashes, ascending: a sample of the keys."""
     if len(codes) <= n:
         return np.arange(len(codes))
-    return np.sort(np.argpartition(mix64(codes), n)[:n])
+    hashes = mix64(codes)
+    # Hashes are spread evenly: a few more than are wanted lie below a limit, and all others are passed by.
+    share = (n + _SIGMAS * math.sqrt(n)) / len(codes)
+    below = np.flatnonzero(hashes < hash_limit(share)) if share < 0.5 else np.arange(len(codes))
+    if len(below) < n:
+        below = np.arange(len(codes))
+    return np.sort(below[np.argpartition(hashes[below], n - 1)[:n]])
 
 
 def _bounded(
