@@ -336,6 +336,8 @@ class ShuffleKeys:
     """The heaviest key as text; empty when its value is not known."""
     counting: KeyCounting | None = None
     """What tasks held while the keys were counted; None where that was done before."""
+    rows_of_others: float = 1.0
+    """Rows that the key of a row has, on average, where it is none of these."""
 
     @classmethod
     def of(cls, keys: KeyStatistics) -> ShuffleKeys:
@@ -353,4 +355,13 @@ class ShuffleKeys:
             null_rows=keys.null_rows,
             heaviest_key=label,
             counting=keys.counting,
+            rows_of_others=_rows_of_others(keys),
         )
+
+
+def _rows_of_others(keys: KeyStatistics) -> float:
+    """Return the rows that the key of a row has, on average, by the sample of the keys that are not the heaviest."""
+    if keys.exact:
+        return 1.0
+    counts = keys.counts[~np.isin(keys.codes, keys.heavy_codes)].astype(np.float64)
+    return float((counts**2).sum() / counts.sum()) if counts.sum() else 1.0

@@ -68,7 +68,13 @@ KEY_BOUND_ROWS = 2**7
 """Rows of a partition that such strings are taken from."""
 
 SAMPLE_MARGIN = 1.5
-"""Factor on sizes that come from a sample of the keys, when they bound something."""
+"""Factor on sizes that come from a sample of the keys, when they bound something: the least one."""
+
+SHARD_SIGMAS = 5.0
+"""Standard deviations by which a shard of sampled keys may have more than its sample says: passed once in three million."""
+
+SHARD_MARGIN = 16.0
+"""The largest factor that this makes: between two keys of a sample lie sixteen times as many others as on average once in nine million."""
 
 WIDTH_MARGIN = 1.25
 """Factor on bytes per row that come from a sample of rows (strings), when they bound something."""

@@ -59,6 +59,12 @@ class GroupSpec:
     slice_rows: int | None = None
     """Rows of a partition with whole groups that are grouped at a time; None for all of them."""
 
+    @property
+    def has_categories(self) -> bool:
+        """Whether categories may call for groups without rows."""
+        dtypes = self.frame.meta.dtypes
+        return any(isinstance(dtypes[name], pd.CategoricalDtype) for name in self.call.by if name in dtypes)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PartStates:
@@ -240,7 +246,7 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     SchemaMismatchError
         When a function of the user's returns other columns than were promised.
     """
-    if not len(frame) and spec.call.options["observed"]:
+    if not len(frame) and (spec.call.options["observed"] or not spec.has_categories):
         return spec.meta
     states, at_once = spec.states, spec.slice_rows
     if states is not None and at_once is not None and len(frame) > at_once:
@@ -281,7 +287,7 @@ def _in_types_of(made: Any, meta: Any) -> Any:
 def _is_narrower(found: Any, promised: Any) -> bool:
     """Whether values are of a type without nulls where one with nulls is promised."""
     numpy = isinstance(found, np.dtype) and isinstance(promised, np.dtype)
-    return numpy and found.kind in "iub" and promised.kind in "fO"
+    return numpy and found != promised and found.kind in "iubf" and promised.kind in "fO"
 
 
 def _said(what: Any) -> str:

@@ -25,7 +25,8 @@ def paired(agg: Aggregation, parts: Mapping[Part, Columns]) -> Figures:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if agg.function == "cov":
             return np.where(counts > 1, both / (counts - 1), np.nan)
-        found = np.clip(both / (np.sqrt(one) * np.sqrt(two)), -1.0, 1.0)
+        same = len(set(agg.columns)) == 1
+        found = np.ones_like(one) if same else np.clip(both / (np.sqrt(one) * np.sqrt(two)), -1.0, 1.0)
         return np.where((counts > 0) & (one > 0) & (two > 0), found, np.nan)
 
 

@@ -107,16 +107,22 @@ def _by_protocol(column: Any, function: Protocolled, n_keys: int) -> pd.Series[A
     made = function.chunk(column)
     made = made if isinstance(made, tuple) else (made,)
     parts = pd.DataFrame(dict(enumerate(made)))
+    names = parts.index.names
+    # A level by its number: pandas takes a number for a name where there is one.
+    parts.index = parts.index.set_names([f"key {number}" for number in range(parts.index.nlevels)])
     again = parts.groupby(level=list(range(n_keys)), sort=False, dropna=False, observed=True)
     joined = function.agg(*(again[place] for place in parts.columns))
     joined = joined if isinstance(joined, tuple) else (joined,)
     result: pd.Series[Any] = joined[0] if function.finalize is None else function.finalize(*joined)
-    return result
+    return result.set_axis(result.index.set_names(names[:n_keys]))
 
 
 def _mode(column: Any) -> pd.Series[Any]:
     """Return the most frequent value of each group, of several the least."""
-    index, numbers, values = column.size().index, column.ngroup().to_numpy(), column.obj
+    size, numbers, values = column.size(), column.ngroup().to_numpy(), column.obj
+    index = size.index
+    # Groups without rows, which categories call for, are in the result and have no number.
+    with_rows = np.flatnonzero(size.to_numpy() > 0)
     counted = (numbers >= 0) & values.notna().to_numpy()
     codes, found = pd.factorize(values[counted], sort=True)
     pairs, counts = np.unique(
@@ -126,7 +132,7 @@ def _mode(column: Any) -> pd.Series[Any]:
     order = np.lexsort((codes, -counts, groups))
     first = order[np.r_[True, groups[order][1:] != groups[order][:-1]]] if len(order) else order
     places = np.full(len(index), -1, np.int64)
-    places[groups[first]] = codes[first]
+    places[with_rows[groups[first]]] = codes[first]
     taken: pd.Series[Any] = pd.Series(found, dtype=values.dtype).reindex(places)
     return pd.Series(taken.array, index=index, name=values.name)
 

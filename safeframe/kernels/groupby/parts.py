@@ -127,13 +127,17 @@ def of_rows(part: Part, series: pd.Series[Any], numbers: Plain | None) -> list[A
     return [numbers.values, labels.array if not isinstance(labels.dtype, np.dtype) else labels.to_numpy()]
 
 
-def of_pairs(part: Part, one: Plain, two: Plain) -> list[Any]:
-    """Return a part of each row of two columns; rows that lack a value of either count for nothing."""
-    valid = one.valid if two.valid is None else two.valid if one.valid is None else one.valid & two.valid
+def of_pairs(part: Part, one: Plain, two: Plain, *, finite: bool) -> list[Any]:
+    """Return a part of each row of two columns; rows that lack a value of either, or a ``finite`` one, count for nothing."""
     n_rows = len(one.values)
+    floats = one.floats, two.floats
+    valid = np.ones(n_rows, np.bool_)
+    for values, there in zip(floats, (one.valid, two.valid), strict=True):
+        valid &= np.isfinite(values) if finite else True
+        valid &= True if there is None else there
     if part[1] == "count":
-        return [_constant(1, n_rows) if valid is None else valid.astype(np.int64)]
-    return [one.floats, two.floats, *[_constant(0.0, n_rows)] * 3]
+        return [_constant(1, n_rows) if valid.all() else valid.astype(np.int64)]
+    return [*(np.where(valid, values, 0.0) for values in floats), *[_constant(0.0, n_rows)] * 3]
 
 
 def needs_numbers(part: Part, dtype: Any) -> bool:

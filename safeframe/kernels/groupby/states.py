@@ -221,7 +221,9 @@ class GroupStates:
         for part in self.parts:
             name = part[0]
             if isinstance(name, Pair):
-                parts[part] = of_pairs(part, numbers[name.one], numbers[name.two])
+                # pandas leaves out infinite values of a correlation, not of a covariance.
+                finite = any(agg.function == "corr" for agg in self.aggs)
+                parts[part] = of_pairs(part, numbers[name.one], numbers[name.two], finite=finite)
                 continue
             series: Any = keys[0] if part == ROWS else frame[name]
             used = numbers[name] if part != ROWS and needs_numbers(part, dtypes[name]) else None

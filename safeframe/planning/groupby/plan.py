@@ -388,4 +388,5 @@ def _one_row_each(keys: ShuffleKeys, groups: Estimate) -> ShuffleKeys:
         counts=np.ones_like(keys.counts),
         rows=max(groups.upper, len(keys.counts) + (keys.null_rows > 0)),
         null_rows=min(keys.null_rows, 1),
+        rows_of_others=1.0,
     )

@@ -57,7 +57,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Offer | str:
     sides = {"send left partitions": left, "send right partitions": right}
     p2p = lay_out_sends(sides, n_shards=layout.n_shards, even=False)
     # Rows of several keys that were sampled are expected, and a bound is wanted; shards without a cell stay away.
-    margin = np.where(layout.single_key | loads.exact, 1.0, options.SAMPLE_MARGIN) * (layout.cells > 0)
+    margin = np.where(layout.single_key, 1.0, figures.margin) * (layout.cells > 0)
     shard_nbytes = margin * (figures.left_rows * left_width + figures.right_rows * right_width)
     largest = int(np.argmax(shard_nbytes))
     input_nbytes = math.ceil(shard_nbytes[largest])

@@ -9,6 +9,7 @@ just the row ranges they are made of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ class LayoutFigures:
     """The last one; smaller than the first where there is none."""
     sizes: Spread
     """Bytes of all cells."""
+    margin: float
+    """Factor on rows of shards of several keys that are expected, where a bound is wanted."""
 
 
 _SUM_ERROR = 1e-3
@@ -92,12 +95,12 @@ def lay_out(
     whole_keys
         Whether every cell has all rows of its keys, but for keys that fill more than one.
     """
-    margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
     if widths is None:
         widths = _same_widths(loads, left_row_nbytes, right_row_nbytes, output_row_nbytes)
     left_nbytes, right_nbytes = loads.left * widths.left[:-1], loads.right * widths.right[:-1]
     input_nbytes = left_nbytes + right_nbytes
     output_nbytes = loads.output * widths.output[:-1]
+    margin = max(_margin(loads, input_nbytes, shard_nbytes), _margin(loads, output_nbytes, partition_nbytes))
     packed = partition_nbytes if packed_nbytes is None else min(packed_nbytes, partition_nbytes)
     reread_nbytes = 0.0 if whole_keys else partition_nbytes * options.SHARD_REREAD_FRACTION
     target_rows = max(1.0, partition_nbytes // max(output_row_nbytes, 1e-9))
@@ -171,7 +174,25 @@ def lay_out(
         first_codes=first_codes,
         last_codes=last_codes,
         sizes=Spread.of("result", cell_rows * output_row_nbytes, cells),
+        margin=margin,
     )
+
+
+def _margin(loads: KeyLoads, nbytes: Loads, most_nbytes: float) -> float:
+    """Return by how much a shard of so many bytes may have more than the sampled keys in it say.
+
+    A shard that keeps ``n`` sampled keys of the same size in a sample has ``n + s √n`` of them with as many standard
+    deviations; where they differ in size, keys count by their share.
+    """
+    sampled = nbytes[(~loads.known) & (nbytes > 0)]
+    if loads.exact:
+        return 1.0
+    if not len(sampled):
+        return options.SAMPLE_MARGIN
+    keys = most_nbytes / max(float((sampled**2).mean() / sampled.mean()), 1e-9)
+    left = keys - options.SHARD_SIGMAS * math.sqrt(keys)
+    factor = keys / left if left > 0 else options.SHARD_MARGIN
+    return min(max(factor, options.SAMPLE_MARGIN), options.SHARD_MARGIN)
 
 
 def _same_widths(

@@ -148,7 +148,7 @@ def _divided(
     rows_left = np.where(single, -(-figures.left_rows // np.maximum(lines, 1)), figures.left_rows)
     rows_right = np.where(single, -(-figures.right_rows // across), figures.right_rows)
     used = cells > 0
-    margin = 1.0 if loads.exact else options.SAMPLE_MARGIN
+    margin = figures.margin
     read = (rows_left * widths.left + rows_right * widths.right)[used].max(initial=0.0) * margin
     return (
         replace(layout, cells=cells),

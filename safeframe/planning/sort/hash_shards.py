@@ -37,7 +37,10 @@ def largest_shard_rows(keys: ShuffleKeys, n_shards: int) -> int:
     loads[NULL_SHARD] += keys.null_rows
     if not keys.exact:
         rest = keys.rows - keys.null_rows - int(keys.counts.sum())
-        loads = loads + rest / n_shards * options.SAMPLE_MARGIN
+        mean = rest / n_shards
+        # Which shard a key is in is chance: of few keys to a shard, some shard has many more than others.
+        chance = options.SHARD_SIGMAS * math.sqrt(max(mean, 0.0) * keys.rows_of_others)
+        loads = loads + max(mean * options.SAMPLE_MARGIN, mean + chance)
     return math.ceil(float(loads.max()))
 
 

@@ -78,10 +78,12 @@ class Groups:
         call = self._call(((name, (), kwargs),))
         meta = self._tried(call)
         found = None
-        if name in PAIRED and self.as_index and isinstance(meta, pd.DataFrame):
+        if name in PAIRED and isinstance(meta, pd.DataFrame):
             wanted = tuple((k, v) for k, v in options.items() if k != "numeric_only")
-            matrix = self._request(call, meta, pairs_of(list(meta.columns), name, wanted), with_index=False)
-            return replace(matrix, rows_of_group=len(meta.columns))
+            columns = self._states_meta(call, meta).columns
+            pairs = pairs_of(list(columns), name, wanted) if self.as_index and columns.is_unique else None
+            matrix = self._request(call, meta, pairs, with_index=False)
+            return replace(matrix, rows_of_group=len(columns))
         if name in DECOMPOSABLE:
             wanted = tuple(sorted((k, v) for k, v in options.items() if k != "numeric_only"))
             labels = [_size_label(meta)] if name == "size" else self._labels(call, meta)
@@ -145,7 +147,7 @@ class Groups:
         elif call.keeps_rows and self.dropna:
             # Rows without a key have no value, which integers cannot say.
             rows = meta_nonempty(self.keys.frame._meta)
-            made = self._tried(call, rows.dropna(subset=list(self.keys.by)))
+            made = self._tried(call, with_keys(rows, self.keys.by))
             if_null = self._tried(call, without_a_key(rows, self.keys.by))
         else:
             made = self._tried(call)
@@ -266,19 +268,34 @@ def _functions(spec: Any) -> Iterator[Any]:
         yield spec
 
 
+def with_keys(rows: pd.DataFrame, by: Sequence[Any]) -> pd.DataFrame:
+    """Return as many rows, all of which have a key, where one has."""
+    there = rows.dropna(subset=list(by))
+    return there.iloc[[0] * len(rows)].set_axis(rows.index) if 0 < len(there) < len(rows) else rows
+
+
 def without_a_key(rows: pd.DataFrame, by: Sequence[Any]) -> pd.DataFrame:
-    """Return rows of which the first has a null key, where a key may be null."""
+    """Return rows of which the first has a null key, where a key may be null, and the others have keys."""
+    rows = with_keys(rows, by).copy()
     for name in by:
         if may_be_null(rows[name].dtype):
-            first = np.arange(len(rows)) == 0
-            rows = rows.copy()
-            rows[name] = rows[name].mask(first)
-            return rows
+            rows[name] = rows[name].mask(np.arange(len(rows)) == 0)
+            break
     return rows
 
 
 def _with_keys_as_columns(made: Any) -> pd.DataFrame:
-    frame: pd.DataFrame = made.reset_index()
+    """Make columns of keys, but of those that have the name of a value, as pandas does."""
+    made = made.to_frame() if isinstance(made, pd.Series) else made
+    for place in reversed(range(made.index.nlevels)):
+        if made.index.names[place] in made.columns:
+            if made.index.nlevels == 1:
+                made = made.reset_index(drop=True)
+                break
+            made = made.droplevel(place)
+    else:
+        made = made.reset_index()
+    frame: pd.DataFrame = made
     return frame
 
 

@@ -144,6 +144,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     dropna, sort = bool(request.call.options["dropna"]), bool(request.call.options["sort"])
     # Partitions that are in order one by one are not in order together: sort=True moves rows, if there are several.
     stays = given.npartitions in (None, frame.npartitions) and not (sort and frame.npartitions > 1)
+    stays = stays and not _calls_for_groups(frame, request)
     if given.strategy == "whole" or (given.strategy is None and stays):
         together = rows_together(frame, keys, dropna=dropna or request.call.keeps_rows)
         if together is not None:
@@ -176,7 +177,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
         return PlannedGroups(
             frame=order.frame, request=request, states=None, schema=schema, plan=plan, ordered=ordered
         )
-    if sort and plan.strategy != "tree":
+    if sort and plan.strategy != "tree" and plan.output_partitions > 1:
         return _in_order(frame, request, given, made, schema)
     assert made.keys is not None, "keys were counted"
     divisions = None
@@ -201,7 +202,7 @@ def _is_indexed_by_key(request: GroupRequest) -> bool:
         len(request.keys.by) == 1
         and bool(request.call.options["as_index"])
         and not request.rows_of_input
-        and request.rows_of_group == 1
+        and request.meta.index.nlevels == 1
     )
 
 
@@ -361,8 +362,9 @@ def may_be_null(dtype: Any) -> bool:
 def _with_all_categories(frame: dd.DataFrame, request: GroupRequest, groups: Estimate) -> Estimate:
     """Return the number of groups where each combination of categories has one, with what other keys there are at most."""
     dtypes = [frame._meta[name].dtype for name in request.keys.by]
+    null = 0 if request.call.options["dropna"] else 1
     n = math.prod(
-        len(dtype.categories) if isinstance(dtype, pd.CategoricalDtype) else max(groups.upper, 1)
+        len(dtype.categories) + null if isinstance(dtype, pd.CategoricalDtype) else max(groups.upper, 1)
         for dtype in dtypes
     )
     most = max(n, groups.upper)

@@ -55,7 +55,7 @@ def rows_together(frame: dd.DataFrame, keys: GroupKeys, *, dropna: bool) -> Toge
     expression, made = before_steps(keys.given.expr)
     named = tuple(name for name in keys.by if name not in made and name in keys.columns)
     if isinstance(expression, SafeMerge) and expression.keys_stay_whole(list(named)):
-        return _of_merge(frame, expression, named)
+        return _of_merge(frame, expression, only_its_keys=len(keys.by) == len(expression._spec.left.on))
     if isinstance(expression, SafeSort) and dropna:
         request: SortRequest = expression.request
         if keys.of_index is not None and request.index is not None:
@@ -74,7 +74,7 @@ def _keeps_whole(sort: SafeSort, by: Sequence[Any]) -> bool:
     return request.cuts is None and not sort.facts.split_keys and set(request.order.by) <= set(by)
 
 
-def _of_merge(frame: dd.DataFrame, merge: SafeMerge, by: Sequence[Any]) -> Together | None:
+def _of_merge(frame: dd.DataFrame, merge: SafeMerge, *, only_its_keys: bool) -> Together | None:
     facts: MergeFacts = merge.facts
     sides = [
         (list(side._meta.columns), {one.name: one for one in known.profile.columns})
@@ -92,7 +92,7 @@ def _of_merge(frame: dd.DataFrame, merge: SafeMerge, by: Sequence[Any]) -> Toget
         if known:
             columns[str(name)] = max(known, key=lambda one: one.width.bounding)
     together = _of_columns(frame, merge.plan, columns)
-    if together is None or len(by) != len(merge._spec.left.on):
+    if together is None or not only_its_keys:
         return together
     left, right = (side.keys.distinct.upper + (side.keys.null_rows > 0) for side in (facts.left, facts.right))
     how = merge.run.estimate.how

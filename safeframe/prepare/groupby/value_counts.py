@@ -71,7 +71,8 @@ def _with_columns(
 def _planned(ddf: Any, request: CountsRequest, given: PartitionOptions) -> tuple[PlannedGroups, CountsForm]:
     sizes, form = _sizes(ddf, request, as_index=True)
     planned = plan_groups(_with_form(sizes, form), given)
-    if request.normalize and (len(form.names) == 1 or not request.dropna):
+    counted = planned.statistics is not None
+    if request.normalize and counted and (len(form.names) == 1 or not request.dropna):
         # Shares are of the rows that have a value, which key statistics have told.
         form = replace(form, total=planned.counted_rows)
         planned = replace(planned, request=_with_form(sizes, form))
@@ -114,16 +115,13 @@ def _in_order(planned: PlannedGroups, form: CountsForm, given: PartitionOptions)
     by_count = SortRequest(order=order, index=None, drop=False, with_index=False)
     moved = replace(given, strategy=None)
     keys, profile = planned.statistics, planned.profile
-    assert keys is not None, "keys were counted"
-    assert profile is not None, "with their widths"
-    sort = plan_order(
-        frame,
-        by_count,
-        moved,
-        recipe="value_counts",
-        split_keys=True,
-        quantiles=quantiles_of_counts(keys, planned.plan, order),
-        profile=profile_of_counts(frame._meta, profile, planned.plan),
+    known: dict[str, Any] = {}
+    if (
+        keys is not None and profile is not None
+    ):  # they are not where rows were together, and nothing was counted
+        known["quantiles"] = quantiles_of_counts(keys, planned.plan, order)
+        known["profile"] = profile_of_counts(frame._meta, profile, planned.plan)
+    ordered = make_collection(
+        plan_order(frame, by_count, moved, recipe="value_counts", split_keys=True, **known)
     )
-    ordered = make_collection(sort)
     return ordered.map_partitions(form.of_frame, meta=form.of_frame(ordered._meta))

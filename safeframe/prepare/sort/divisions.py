@@ -112,7 +112,7 @@ def key_ends(keys: KeyStatistics, order: RowOrder) -> tuple[Any, ...] | None:
     """Return the least and the greatest key of a frame; None where there are none, or codes do not tell them."""
     parts = keys.partitions
     full = parts.full
-    if not keys.schema.injective or not full.any():
+    if not keys.schema.injective or not full.any() or isinstance(order.dtypes[0], pd.CategoricalDtype):
         return None
     ends = np.array([parts.first[full].min(), parts.last[full].max()], np.uint64)
     return tuple(_key_values(ends, order))
