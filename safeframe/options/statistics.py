@@ -73,8 +73,8 @@ SAMPLE_MARGIN = 1.5
 SHARD_SIGMAS = 5.0
 """Standard deviations by which a shard of sampled keys may have more than its sample says: passed once in three million."""
 
-SHARD_MARGIN = 16.0
-"""The largest factor that this makes: between two keys of a sample lie sixteen times as many others as on average once in nine million."""
+SHARD_MARGIN = 4.0
+"""The largest factor that this makes: shards are cut for it, and one that a larger factor cuts would be read many times."""
 
 WIDTH_MARGIN = 1.25
 """Factor on bytes per row that come from a sample of rows (strings), when they bound something."""

@@ -70,9 +70,10 @@ def value_counts(
     Notes
     -----
     **Eager.** The columns are read once to count distinct values. Where ``sort`` is true and
-    there are more of them than one partition holds, counts are computed once more to be cut in order.
+    there are more of them than one partition holds, what was counted cuts them in order too.
 
-    **Memory**, **disk** and **passes** are those of ``groupby(subset).size()``; see :func:`safeframe.groupby`.
+    **Memory**, **disk** and **passes** are those of ``groupby(subset).size()``; see :func:`safeframe.groupby`. Where there
+    are more counts than one partition holds and ``sort`` is true, they pass through the staging directory once more.
 
     Examples
     --------

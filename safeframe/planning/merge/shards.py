@@ -54,6 +54,9 @@ class LayoutFigures:
 _SUM_ERROR = 1e-3
 """Rows by which a sum of floats may be off."""
 
+_UNEVEN = 2.0
+"""The mean square of the sizes of keys, by the square of their mean, that is reckoned with at most."""
+
 LayOut = Callable[[Codes | None], LayoutFigures]
 """Cuts the keys of a merge into shards, in front of the codes that are given where that fits."""
 
@@ -181,15 +184,16 @@ def lay_out(
 def _margin(loads: KeyLoads, nbytes: Loads, most_nbytes: float) -> float:
     """Return by how much a shard of so many bytes may have more than the sampled keys in it say.
 
-    A shard that keeps ``n`` sampled keys of the same size in a sample has ``n + s √n`` of them with as many standard
-    deviations; where they differ in size, keys count by their share.
+    Of ``n`` keys of the same size a sample has ``n - s √n`` at the least, with so many standard deviations; where they
+    differ in size, fewer count. Some keys that are much larger are known one by one, and do not count for others.
     """
     sampled = nbytes[(~loads.known) & (nbytes > 0)]
     if loads.exact:
         return 1.0
     if not len(sampled):
         return options.SAMPLE_MARGIN
-    keys = most_nbytes / max(float((sampled**2).mean() / sampled.mean()), 1e-9)
+    mean = float(sampled.mean())
+    keys = most_nbytes / max(min(float((sampled**2).mean()) / mean, _UNEVEN * mean), 1e-9)
     left = keys - options.SHARD_SIGMAS * math.sqrt(keys)
     factor = keys / left if left > 0 else options.SHARD_MARGIN
     return min(max(factor, options.SAMPLE_MARGIN), options.SHARD_MARGIN)

@@ -208,3 +208,27 @@ def test_few_rows_with_categories_are_not_refused(key, tmp_path):
             staging=str(tmp_path),
         )
         assert len(merged.compute(scheduler="sync")) == 6
+
+
+@pytest.mark.parametrize("spread", ["even", "uneven"])
+@pytest.mark.parametrize("partition_size", ["256KiB", "1MiB"])
+@pytest.mark.parametrize("recipe", ["merge", "shuffle"])
+def test_shards_of_few_sampled_keys_keep_to_their_bound(recipe, partition_size, spread, tmp_path):
+    """Which keys are in a shard is chance: of few, some shard has many more than the sample says."""
+    rng = np.random.default_rng(0)
+    n, keys = 200_000, 70_000
+    picked = rng.integers(0, keys, n) if spread == "even" else (rng.beta(1, 3, n) * keys).astype(int)
+    orders = pd.DataFrame({"k": np.char.mod("id%010d", picked), "q": np.arange(n), "x": rng.random(n)})
+    others = pd.DataFrame({"k": np.char.mod("id%010d", np.arange(keys)), "y": np.arange(keys)})
+    given = {"partition_size": partition_size, "strategy": "staged", "staging": str(tmp_path)}
+    with dask.config.set({"safeframe.key-capacity": 2**12}):
+        ddf = dd.from_pandas(orders, npartitions=6)
+        if recipe == "merge":
+            made = safeframe.merge(ddf, dd.from_pandas(others, npartitions=2), on="k", how="left", **given)
+        else:
+            made = safeframe.shuffle(ddf, "k", **given)
+        plan = safeframe.explain(made)
+        rows = [len(part) for part in dask.compute(*made.to_delayed())]
+    assert sum(rows) == n
+    assert max(rows) * plan.row_nbytes <= plan.largest_partition_nbytes + plan.row_nbytes
+    assert plan.largest_partition_nbytes <= plan.partition_nbytes
