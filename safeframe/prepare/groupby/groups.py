@@ -16,7 +16,7 @@ from safeframe.kernels.groupby.mixed import MixedAggregation, is_mixed
 from safeframe.kernels.groupby.spec import DECOMPOSABLE, PAIRED, Aggregation, aggregations, pairs_of
 from safeframe.prepare.arguments import as_names, no_such_column
 from safeframe.prepare.groupby.keys import GroupKeys
-from safeframe.prepare.groupby.plan import GroupRequest, may_be_null
+from safeframe.prepare.groupby.request import GroupRequest, may_be_null
 
 _REFUSED = (
     TypeError,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.dataframe as dd
-import numpy as np
 import pandas as pd
 from dask.dataframe.api import new_collection
 
@@ -26,14 +25,12 @@ from safeframe.facts.keys import Counts, KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import SortRun
 from safeframe.facts.strategies import GROUP_STRATEGIES, SORT_STRATEGIES
-from safeframe.kernels.groupby.calls import GroupCall
-from safeframe.kernels.groupby.spec import Aggregation
 from safeframe.kernels.groupby.states import GroupStates, decomposable
 from safeframe.planning.groupby.plan import plan_groupby, plan_in_order
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, given_budget, may_take_p2p
-from safeframe.prepare.groupby.keys import GroupKeys
 from safeframe.prepare.groupby.ordered import ValueOrder, ordered_input, value_order
+from safeframe.prepare.groupby.request import GroupRequest, may_be_null
 from safeframe.prepare.groupby.together import Together, rows_together
 from safeframe.prepare.keys import count_keys, key_schema
 from safeframe.prepare.sort.divisions import key_ends, known_divisions
@@ -44,44 +41,6 @@ from safeframe.sizing.frames import profile_frame
 from safeframe.sizing.p2p import p2p_facts
 
 _RECIPE = "groupby"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GroupRequest:
-    """What is done with the groups of a frame."""
-
-    keys: GroupKeys
-    """The frame and its keys."""
-    call: GroupCall
-    """The call on whole groups."""
-    aggregations: tuple[Aggregation, ...] | None
-    """The same as functions that partial states do; None where groups are needed whole."""
-    meta: Any
-    """What dask promises of the result."""
-    states_meta: pd.DataFrame | None
-    """The same in a frame that has keys in its index; None where groups are needed whole."""
-    needed: tuple[Any, ...] | None
-    """Columns that are looked at, besides the keys; None for all of them."""
-    with_index: bool
-    """Whether the index is looked at, or is that of the result."""
-    rows_of_input: bool
-    """Whether the result has rows of the input rather than one for each group."""
-    meta_if_null: Any = None
-    """The same where rows without a key have a row of the result; None where it makes no difference."""
-    rows_of_group: int = 1
-    """Rows of the result for each group."""
-    first_rows_order: bool = False
-    """Whether groups are in the order of their first rows."""
-    statistics: KeyStatistics | None = None
-    """Key statistics, if they were gathered before."""
-
-    def with_statistics(self, statistics: KeyStatistics | None) -> GroupRequest:
-        """Return the request with statistics that were gathered before."""
-        return replace(self, statistics=statistics)
-
-    def with_null_keys(self, *, may_be: bool) -> GroupRequest:
-        """Return the request with the types that the result has where there may be rows without a key, or are none."""
-        return self if self.meta_if_null is None or not may_be else replace(self, meta=self.meta_if_null)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +140,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
         return _in_order(frame, request, given, made, schema)
     assert made.keys is not None, "keys were counted"
     divisions = None
-    if sort and _is_indexed_by_key(request) and (dropna or not found.null_rows):
+    if sort and request.indexed_by_key and (dropna or not found.null_rows):
         divisions = key_ends(found, row_order(frame, keys.by, ascending=[True], na_last=True))
     return PlannedGroups(
         frame=frame,
@@ -196,16 +155,6 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     )
 
 
-def _is_indexed_by_key(request: GroupRequest) -> bool:
-    """Whether one key, and nothing else, is the index of the result."""
-    return (
-        len(request.keys.by) == 1
-        and bool(request.call.options["as_index"])
-        and not request.rows_of_input
-        and request.meta.index.nlevels == 1
-    )
-
-
 def _in_order(
     frame: dd.DataFrame, request: GroupRequest, given: PartitionOptions, facts: GroupFacts, schema: KeySchema
 ) -> PlannedGroups:
@@ -217,7 +166,7 @@ def _in_order(
     ordered = plan_order(frame, sort, replace(given, strategy=strategy), recipe=_RECIPE)
     plan = plan_in_order(facts, ordered.plan)
     divisions = None
-    if _is_indexed_by_key(request):
+    if request.indexed_by_key:
         assert isinstance(ordered.plan.run, SortRun), "a sort is planned"
         by_key = replace(sort, index=by[0], drop=True)
         divisions = known_divisions(frame.divisions, by_key, ordered.facts.quantiles, ordered.plan.run.way)
@@ -352,11 +301,6 @@ def _calls_for_groups(frame: dd.DataFrame, request: GroupRequest) -> bool:
     return not request.call.options["observed"] and any(
         isinstance(one, pd.CategoricalDtype) for one in dtypes
     )
-
-
-def may_be_null(dtype: Any) -> bool:
-    """Whether there are values of a type that mean nothing."""
-    return not isinstance(dtype, np.dtype) or dtype.kind not in "iub"
 
 
 def _with_all_categories(frame: dd.DataFrame, request: GroupRequest, groups: Estimate) -> Estimate:

@@ -15,7 +15,8 @@ from safeframe.prepare.arguments import PartitionOptions, as_frame, as_names, ch
 from safeframe.prepare.groupby.count_order import profile_of_counts, quantiles_of_counts
 from safeframe.prepare.groupby.groups import Groups
 from safeframe.prepare.groupby.keys import group_keys
-from safeframe.prepare.groupby.plan import GroupRequest, PlannedGroups, grouped_collection, plan_groups
+from safeframe.prepare.groupby.plan import PlannedGroups, grouped_collection, plan_groups
+from safeframe.prepare.groupby.request import GroupRequest
 from safeframe.prepare.sort.order import make_collection, plan_order, row_order
 
 
