@@ -7,7 +7,7 @@ Does not cover: the order of the rows that were written.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.check import Check, check_files, checking
 
@@ -38,30 +38,20 @@ def check_distinct(
         What the comparison may use.
     """
 
-    def wrong_keys() -> int:
-        found = (
-            checking(scratch, memory)
-            .execute(
-                f"SELECT count(*) - count(DISTINCT id), sum(c0)::HUGEINT FROM read_parquet('{output}/**/*.parquet')"
-            )
-            .fetchone()
-        )
+    def seen(figures: str) -> Any:
+        source = f"read_parquet('{output}/**/*.parquet')"
+        query = f"SELECT count(*) - count(DISTINCT id), {figures} FROM {source}"
+        found = checking(scratch, memory).execute(query).fetchone()
         assert found is not None
-        twice, total = found
+        return found
+
+    def wrong_keys() -> int:
+        twice, total = seen("sum(c0)::HUGEINT")
         # Any row of a key has a larger number than its first.
         return int(twice) + int(int(total) != truth.first_rows) + int(distinct != truth.rows)
 
     def wrong_counts() -> int:
-        found = (
-            checking(scratch, memory)
-            .execute(
-                "SELECT count(*) - count(DISTINCT id), sum(count)::HUGEINT, max(count) "
-                f"FROM read_parquet('{output}/**/*.parquet')"
-            )
-            .fetchone()
-        )
-        assert found is not None
-        twice, total, most = found
+        twice, total, most = seen("sum(count)::HUGEINT, max(count)")
         return int(twice) + int(int(total) != dataset.situation.rows) + int(most != truth.most)
 
     truth = dataset.truth

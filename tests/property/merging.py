@@ -16,12 +16,12 @@ HOWS = ("inner", "left", "right", "outer")
 
 
 def examples(number: int) -> settings:
-    """Look at half of ``number`` examples, or as many as the profile says if these are more.
+    """Look at ``number`` examples, or as many as the profile says if these are more.
 
     With what the tests of merges ask for, a run in the profile ``dev`` looks at some 100 of
     each kind of join; .ci/nightly at thousands.
     """
-    return settings(max_examples=max(number // 2, settings.default.max_examples))
+    return settings(max_examples=max(number, settings.default.max_examples))
 
 
 def same_rows(found: pd.DataFrame, expected: pd.DataFrame, by: list[str], *, index: bool = False) -> None:

@@ -119,7 +119,7 @@ def expected_of(left, right, how, **arguments):
     return left[(found if how == "leftsemi" else ~found).to_numpy()]
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     both=sides(),

@@ -33,7 +33,7 @@ def arguments_for(data, tmp_path_factory):
     }
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kind=st.sampled_from(INDEX_KINDS),
@@ -56,7 +56,7 @@ def test_both_indexes(data, kind, how, names, tmp_path_factory):
     assert int(plan.output_rows) == len(expected)
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kind=st.sampled_from(INDEX_KINDS),
@@ -111,7 +111,7 @@ def test_an_index_next_to_a_side_without_rows_is_that_of_pandas(
     assert result.index.name == expected.index.name
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kind=st.sampled_from(INDEX_KINDS),
@@ -135,7 +135,7 @@ def test_on_naming_an_index_level(data, kind, how, levels, second, tmp_path_fact
     same_rows(result, left.merge(right, how=how, on=names), ["l", "r"], index=levels == (True, True))
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kind=st.sampled_from(["int64", "int8", "timedelta"]),

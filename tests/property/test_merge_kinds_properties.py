@@ -22,7 +22,7 @@ def matched(left, right, arguments, *, wanted):
     return left.iloc[np.unique(rows.to_numpy())]
 
 
-@examples(130)
+@examples(65)
 @given(
     data=st.data(),
     kinds=st.lists(st.sampled_from(sorted(KEY_KINDS)), min_size=1, max_size=2),
@@ -52,7 +52,7 @@ def test_semi_and_anti_joins(data, kinds, how, indicator, strategy, tmp_path_fac
     same_rows(result, expected, ["l"])
 
 
-@examples(130)
+@examples(65)
 @given(
     data=st.data(),
     how=st.sampled_from(["leftsemi", "leftanti"]),
@@ -75,7 +75,7 @@ def test_semi_and_anti_joins_of_sides_in_key_order(data, how, strategy, tmp_path
     same_rows(result, expected, ["l"])
 
 
-@examples(130)
+@examples(65)
 @given(data=st.data(), how=st.sampled_from(["leftsemi", "leftanti"]), right_index=st.booleans())
 def test_semi_and_anti_joins_on_the_index_keep_it(data, how, right_index, tmp_path_factory):
     left = data.draw(key_frames(["int64"], names=["k"], extra="l")).set_index("k")
@@ -94,7 +94,7 @@ def test_semi_and_anti_joins_on_the_index_keep_it(data, how, right_index, tmp_pa
     same_rows(result, expected, ["l"], index=True)
 
 
-@examples(200)
+@examples(100)
 @given(data=st.data(), indicator=st.sampled_from([False, True, "from"]), strategy=st.sampled_from(STRATEGIES))
 def test_cross_joins(data, indicator, strategy, tmp_path_factory):
     left = data.draw(key_frames(["string"], names=["k"], extra="l", max_rows=14))
@@ -113,7 +113,7 @@ def test_cross_joins(data, indicator, strategy, tmp_path_factory):
     same_rows(result, left.merge(right, how="cross", indicator=indicator), ["l", "r"])
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kind=st.sampled_from(sorted(KEY_KINDS)),

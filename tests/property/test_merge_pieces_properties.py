@@ -17,7 +17,7 @@ from tests.property.merging import examples, in_dask, merged, merged_collection,
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kind=st.sampled_from(sorted(KEY_KINDS)),

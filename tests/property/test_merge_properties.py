@@ -14,7 +14,7 @@ from tests.property.merging import HOWS, examples, in_dask, merged, same_rows
 from tests.property.strategies import KEY_KINDS, key_frames, partitioned
 
 
-@examples(80)
+@examples(40)
 @given(data=st.data(), kind=st.sampled_from(sorted(KEY_KINDS)), how=st.sampled_from(HOWS))
 def test_one_key_of_any_kind(data, kind, how, tmp_path_factory):
     left = data.draw(key_frames([kind], names=["k"], extra="l"))
@@ -33,7 +33,7 @@ def test_one_key_of_any_kind(data, kind, how, tmp_path_factory):
     assert int(plan.output_rows) == len(expected)
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kinds=st.lists(st.sampled_from(sorted(KEY_KINDS)), min_size=2, max_size=3),
@@ -58,7 +58,7 @@ def test_keys_of_several_columns(data, kinds, how, tmp_path_factory):
     same_rows(result, expected, ["l", "r"])
 
 
-@examples(80)
+@examples(40)
 @given(data=st.data(), how=st.sampled_from(HOWS), strategy=st.sampled_from(["sorted", "broadcast", "staged"]))
 def test_every_strategy_that_can_run_gives_the_same_rows(data, how, strategy, tmp_path_factory):
     left = data.draw(key_frames(["int64"], names=["k"], extra="l"))

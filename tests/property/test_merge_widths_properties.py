@@ -13,7 +13,7 @@ from tests.property.merging import HOWS, examples, merged, same_rows
 
 
 @pytest.mark.parametrize("how", HOWS)
-@examples(30)
+@examples(15)
 @given(
     lengths=st.lists(st.sampled_from([0, 0, 1, 5000]), min_size=6, max_size=40),
     seed=st.integers(0, 2**20),

@@ -62,7 +62,7 @@ def expected_rows(left, right, how, suffixes):
     return left.merge(right, on="k", how=how, suffixes=suffixes)
 
 
-@examples(60)
+@examples(30)
 @given(
     st.data(),
     st.sampled_from(sorted(HOWS)),

@@ -46,7 +46,7 @@ def in_key_order(parts: list[pd.DataFrame], on: str, *, whole_rows: int | None) 
     return joined
 
 
-@examples(80)
+@examples(40)
 @given(
     data=st.data(),
     kind=st.sampled_from(ORDERED_KINDS),
@@ -83,7 +83,7 @@ def test_sides_in_key_order(data, kind, how, strategy, tmp_path_factory):
     pd.testing.assert_frame_equal(joined, expected, check_exact=True)
 
 
-@examples(80)
+@examples(40)
 @given(data=st.data(), how=st.sampled_from(HOWS), capacity=st.sampled_from([2, 1000]))
 def test_the_side_that_is_not_in_order_is_moved(data, how, capacity, tmp_path_factory):
     left = data.draw(key_frames(["int64"], names=["a"], extra="l"))
@@ -143,7 +143,7 @@ def test_a_key_that_crosses_many_partitions(how, strategy, words, tmp_path):
     same_rows(joined, left.merge(right, how=how, on="k"), ["l", "r"])
 
 
-@examples(80)
+@examples(40)
 @given(data=st.data(), how=st.sampled_from(HOWS), bounds=st.sampled_from([1, 3]))
 def test_strings_between_few_bounds(data, how, bounds, tmp_path_factory):
     words = st.text(alphabet="aAé🐍", max_size=3)

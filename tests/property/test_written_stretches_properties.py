@@ -75,7 +75,7 @@ def same_files(ddf, *, group_rows, write_index):
         return max(file.num_row_groups for file in found.values())
 
 
-@examples(40)
+@examples(20)
 @given(
     st.data(),
     st.sampled_from(HOWS),
@@ -105,7 +105,7 @@ def test_a_merge(data, how, kind, dtype, partition_size, group_rows, write_index
     same_files(merged, group_rows=group_rows, write_index=write_index)
 
 
-@examples(30)
+@examples(15)
 @given(
     st.data(),
     st.sampled_from(sorted(KEY_KINDS)),
@@ -184,7 +184,7 @@ def test_a_merge_of_many_stretches(monkeypatch):
     assert [len(frame) for frame in made] == [100] * 10
 
 
-@examples(30)
+@examples(15)
 @given(
     st.data(),
     st.sampled_from(["inner", "left", "leftsemi", "leftanti"]),

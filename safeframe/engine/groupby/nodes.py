@@ -82,9 +82,10 @@ class SafeGroupBy(Planned):
             hint = f"{error.hint} Groups cannot cross partitions: {why[0]}."
             raise MemoryBudgetError(error.message, hint=hint, **error.figures) from None
 
-    def _spec(self, way: StagedGroups | None, slice_rows: int | None = None) -> GroupSpec:
+    def _spec(self, way: StagedGroups | None) -> GroupSpec:
         plan: Plan = self.plan
         assert isinstance(plan.run, GroupRun), "groups are planned"
+        in_place = plan.run.way
         staged_states = way is not None and way.states
         meta = self.states.meta if staged_states else self.frame._meta
         return GroupSpec(
@@ -97,7 +98,7 @@ class SafeGroupBy(Planned):
             rows=plan.run.input_rows,
             slice_nbytes=None if way is None else way.slice_nbytes,
             limit=PartitionLimit.of(plan),
-            slice_rows=slice_rows,
+            slice_rows=in_place.slice_rows if isinstance(in_place, GroupsInPlace) else None,
         )
 
     def _router(self, n_shards: int) -> Router:
@@ -111,8 +112,8 @@ class SafeGroupBy(Planned):
         assert isinstance(plan.run, GroupRun), "groups are planned"
         way = plan.run.way
         match way:
-            case GroupsInPlace(slice_rows=slice_rows):
-                return self._in_place(lowered(self.frame), slice_rows)
+            case GroupsInPlace():
+                return self._in_place(lowered(self.frame))
             case GroupTree(group=tasks, fan_in=fan_in):
                 made = _states_of(lowered(self.frame), self.states, tasks)
                 return StateTree(made, self._spec(None), fan_in, self._meta, self.divisions, self._name)
@@ -137,8 +138,8 @@ class SafeGroupBy(Planned):
             case _:
                 assert_never(way)
 
-    def _in_place(self, frame: Any, slice_rows: int | None = None) -> Any:
-        return fused_step(GroupPartitions(frame, self._spec(None, slice_rows), self._meta, self.divisions))
+    def _in_place(self, frame: Any) -> Any:
+        return fused_step(GroupPartitions(frame, self._spec(None), self._meta, self.divisions))
 
 
 class SliceStates(Blockwise):  # type: ignore[misc]  # dask's expressions are untyped

@@ -25,6 +25,7 @@ from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.results import keys_as_columns
 from safeframe.kernels.groupby.states import GroupStates
 from safeframe.sizing.parquet.column_sets import ANY_WAY
 from safeframe.sizing.partitions.slices import SlicedPart
@@ -58,12 +59,6 @@ class GroupSpec:
     """What a task may read."""
     slice_rows: int | None = None
     """Rows of a partition with whole groups that are grouped at a time; None for all of them."""
-
-    @property
-    def has_categories(self) -> bool:
-        """Whether categories may call for groups without rows."""
-        dtypes = self.frame.meta.dtypes
-        return any(isinstance(dtypes[name], pd.CategoricalDtype) for name in self.call.by if name in dtypes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -226,14 +221,8 @@ def _finished(found: pd.DataFrame, spec: GroupSpec) -> Any:
 
 def _with_keys(made: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
     """Make columns of keys, but of those that have the name of a value, as pandas does."""
-    names = made.index.names
     n_keys = len(meta.columns) - made.shape[1]
-    if n_keys < len(names):
-        if n_keys == 0:
-            return made.reset_index(drop=True)
-        for place in reversed([i for i, name in enumerate(names) if name in made.columns]):
-            made = made.droplevel(place)
-    made = made.reset_index(allow_duplicates=True)
+    made = keys_as_columns(made, but_values=n_keys < made.index.nlevels)
     made.columns = meta.columns
     return made
 
@@ -246,7 +235,7 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     SchemaMismatchError
         When a function of the user's returns other columns than were promised.
     """
-    if not len(frame) and (spec.call.options["observed"] or not spec.has_categories):
+    if not len(frame) and not spec.call.calls_for_groups(frame):
         return spec.meta
     states, at_once = spec.states, spec.slice_rows
     if states is not None and at_once is not None and len(frame) > at_once:

@@ -55,6 +55,11 @@ class GroupCall:
         """The methods, as in ``rolling().mean()``."""
         return ".".join(f"{getattr(method, '__name__', method)}()" for method, _, _ in self.calls)
 
+    def calls_for_groups(self, frame: pd.DataFrame) -> bool:
+        """Whether there are groups without rows: of categories that do not occur."""
+        dtypes = (frame[name].dtype for name in self.by)
+        return not self.options["observed"] and any(isinstance(one, pd.CategoricalDtype) for one in dtypes)
+
     @property
     def keeps_rows(self) -> bool:
         """Whether rows that are in no group have a row in the result, too."""

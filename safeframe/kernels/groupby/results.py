@@ -215,3 +215,18 @@ def _level(values: Any, dtype: Any, promised: Any) -> Any:
     """Return values of an index; objects in the type that pandas takes them for."""
     index = pd.Index(values, dtype=dtype)
     return index.astype(promised) if pd.api.types.is_object_dtype(dtype) else index
+
+
+def keys_as_columns(made: pd.DataFrame, *, but_values: bool) -> pd.DataFrame:
+    """Make columns of the keys in an index; of those that have the name of a value not with ``but_values``, as pandas does.
+
+    Examples
+    --------
+    >>> made = pd.DataFrame({"v": [3]}, index=pd.MultiIndex.from_tuples([(1, 2)], names=["k", "v"]))
+    >>> list(keys_as_columns(made, but_values=True)), list(keys_as_columns(made, but_values=False))
+    (['k', 'v'], ['k', 'v', 'v'])
+    """
+    gone: Any = [place for place, name in enumerate(made.index.names) if but_values and name in made.columns]
+    if len(gone) == made.index.nlevels:
+        return made.reset_index(drop=True)
+    return (made.droplevel(gone) if gone else made).reset_index(allow_duplicates=True)

@@ -13,6 +13,7 @@ from dask.dataframe.api import meta_nonempty
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.kernels.groupby.calls import GroupCall
 from safeframe.kernels.groupby.mixed import MixedAggregation, is_mixed
+from safeframe.kernels.groupby.results import keys_as_columns
 from safeframe.kernels.groupby.spec import DECOMPOSABLE, PAIRED, Aggregation, aggregations, pairs_of
 from safeframe.prepare.arguments import as_names, no_such_column
 from safeframe.prepare.groupby.keys import GroupKeys
@@ -285,18 +286,7 @@ def without_a_key(rows: pd.DataFrame, by: Sequence[Any]) -> pd.DataFrame:
 
 
 def _with_keys_as_columns(made: Any) -> pd.DataFrame:
-    """Make columns of keys, but of those that have the name of a value, as pandas does."""
-    made = made.to_frame() if isinstance(made, pd.Series) else made
-    for place in reversed(range(made.index.nlevels)):
-        if made.index.names[place] in made.columns:
-            if made.index.nlevels == 1:
-                made = made.reset_index(drop=True)
-                break
-            made = made.droplevel(place)
-    else:
-        made = made.reset_index()
-    frame: pd.DataFrame = made
-    return frame
+    return keys_as_columns(made.to_frame() if isinstance(made, pd.Series) else made, but_values=True)
 
 
 def _needs_index(found: Sequence[Aggregation]) -> bool:

@@ -81,7 +81,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     given.checked()
     keys = request.keys
     frame = keys.frame
-    if _calls_for_groups(frame, request):
+    if request.call.calls_for_groups(frame._meta):
         # Groups without rows are a matter of all keys that there are, so they meet in one partition.
         given = replace(given, npartitions=1, partition_size=None)
     if request.first_rows_order:
@@ -103,7 +103,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
     dropna, sort = bool(request.call.options["dropna"]), bool(request.call.options["sort"])
     # Partitions that are in order one by one are not in order together: sort=True moves rows, if there are several.
     stays = given.npartitions in (None, frame.npartitions) and not (sort and frame.npartitions > 1)
-    stays = stays and not _calls_for_groups(frame, request)
+    stays = stays and not request.call.calls_for_groups(frame._meta)
     if given.strategy == "whole" or (given.strategy is None and stays):
         together = rows_together(frame, keys, dropna=dropna or request.call.keeps_rows)
         if together is not None:
@@ -244,7 +244,7 @@ class _Facts:
             method=found.method,
             exact=found.exact and not unknown,
         )
-        if _calls_for_groups(self.frame, self.request):
+        if self.request.call.calls_for_groups(self.frame._meta):
             groups = _with_all_categories(self.frame, self.request, groups)
         shuffled = ShuffleKeys.of(keys)
         if dropna:
@@ -283,7 +283,7 @@ def _states(frame: dd.DataFrame, request: GroupRequest) -> GroupStates | None:
         return None
     call = request.call
     categorical = [isinstance(frame._meta[name].dtype, pd.CategoricalDtype) for name in request.keys.by]
-    if _calls_for_groups(frame, request) and not (all(categorical) and call.options["dropna"]):
+    if request.call.calls_for_groups(frame._meta) and not (all(categorical) and call.options["dropna"]):
         return None  # which keys there are, pandas tells by all rows
     return GroupStates.of(
         frame._meta,
@@ -292,14 +292,6 @@ def _states(frame: dd.DataFrame, request: GroupRequest) -> GroupStates | None:
         dropna=bool(call.options["dropna"]),
         observed=bool(call.options["observed"]),
         sort=bool(call.options["sort"]),
-    )
-
-
-def _calls_for_groups(frame: dd.DataFrame, request: GroupRequest) -> bool:
-    """Whether there are groups without rows: of categories that do not occur."""
-    dtypes = [frame._meta[name].dtype for name in request.keys.by]
-    return not request.call.options["observed"] and any(
-        isinstance(one, pd.CategoricalDtype) for one in dtypes
     )
 
 
