@@ -187,13 +187,21 @@ class GroupBy:
         """Return the number of distinct values of each group."""
         return self._reduced("nunique", {"dropna": dropna}, options)
 
-    def cov(self, ddof: int = 1, numeric_only: bool = False, **options: Any) -> Any:
+    def cov(
+        self, min_periods: int | None = None, ddof: int = 1, numeric_only: bool = False, **options: Any
+    ) -> Any:
         """Return the covariances of the columns of each group: a matrix for each, below each other."""
-        return self._reduced("cov", {"ddof": ddof, "numeric_only": numeric_only}, options)
+        return self._reduced(
+            "cov", {"min_periods": min_periods, "ddof": ddof, "numeric_only": numeric_only}, options
+        )
 
-    def corr(self, numeric_only: bool = False, **options: Any) -> Any:
+    def corr(
+        self, method: Any = "pearson", min_periods: int = 1, numeric_only: bool = False, **options: Any
+    ) -> Any:
         """Return the correlations of the columns of each group: a matrix for each, below each other."""
-        return self._reduced("corr", {"numeric_only": numeric_only}, options)
+        return self._reduced(
+            "corr", {"method": method, "min_periods": min_periods, "numeric_only": numeric_only}, options
+        )
 
     def kurt(self, skipna: bool = True, numeric_only: bool = False, **options: Any) -> Any:
         """Return the kurtosis of each group, which is made whole."""

@@ -28,7 +28,8 @@ def index_names(index: pd.Index[Any]) -> list[Any]:
     (['__null_dask_index__'], ['a', 'level_1'])
     """
     if index.nlevels == 1:
-        return [INDEX_LABEL if index.name is None else index.name]
+        name = index.names[0]  # which a MultiIndex of one level has, and index.name not
+        return [INDEX_LABEL if name is None else name]
     return [f"level_{level}" if name is None else name for level, name in enumerate(index.names)]
 
 

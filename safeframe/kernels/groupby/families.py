@@ -46,13 +46,15 @@ _OPTIONS = {
     "var": ("ddof",),
     "std": ("ddof",),
     "sem": ("ddof",),
-    "cov": ("ddof",),
+    "cov": ("ddof", "min_periods"),
+    "corr": ("min_periods",),
 }
 _WITHOUT_EFFECT = {
     "numeric_only": (True, False),  # which columns there are is the caller's
     "skipna": (True,),
     "engine": (None, "cython"),
     "engine_kwargs": (None,),
+    "method": ("pearson",),
 }
 
 
@@ -125,9 +127,11 @@ def _takes(meta: pd.DataFrame, agg: Aggregation) -> bool:
     """Whether states give an aggregation."""
     for name, value in agg.options:
         if name in _WITHOUT_EFFECT:
-            if not any(value is known for known in _WITHOUT_EFFECT[name]):
+            if not any(value is known or value == known for known in _WITHOUT_EFFECT[name]):
                 return False
-        elif name not in _OPTIONS.get(agg.function, ()) or not isinstance(value, (int, np.integer)):
+        elif name not in _OPTIONS.get(agg.function, ()) or not isinstance(
+            value, (int, np.integer, type(None))
+        ):
             return False
     if agg.column is None:
         return agg.function == "size"

@@ -5,29 +5,52 @@ Covers: figures of a pair of columns from its merged parts, and the frame of all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.groupby.parts import Columns, Part
+from safeframe.kernels.groupby.parts import ROWS, Columns, Part
 from safeframe.kernels.groupby.spec import Aggregation
 
 Figures = npt.NDArray[np.float64]
 
 
-def paired(agg: Aggregation, parts: Mapping[Part, Columns]) -> Figures:
-    """Return the covariance, or the correlation, of a pair of columns in each group."""
+def figures_of_pairs(
+    aggs: Sequence[Aggregation], parts: Mapping[Part, Columns]
+) -> dict[tuple[Any, Any], Figures]:
+    """Return the covariance, or the correlation, of each pair of columns in each group, by the two columns."""
+    found = {agg.label: _figures(agg, parts) for agg in aggs}
+    with_itself = {
+        agg.columns[0]: agg.column for agg in aggs if agg.function == "cov" and agg.pairs_with_itself
+    }
+    if not with_itself:
+        return found
+    # pandas leaves out infinite values where any value of the group is null. Elsewhere they make NaN.
+    present = {name: parts[pair, "present"][0] for name, pair in with_itself.items()}
+    complete = np.logical_and.reduce([values == parts[ROWS][0] for values in present.values()])
+    infinite = {
+        name: complete & (parts[pair, "count"][0] < present[name]) for name, pair in with_itself.items()
+    }
+    return {
+        (one, two): np.where(infinite[one] | infinite[two], np.nan, figures)
+        for (one, two), figures in found.items()
+    }
+
+
+def _figures(agg: Aggregation, parts: Mapping[Part, Columns]) -> Figures:
+    """Return the figures of a pair of columns in rows that have finite values of both."""
     counts = np.asarray(parts[agg.column, "count"][0], np.float64)
     _, _, one, two, both = (np.asarray(column) for column in parts[agg.column, "joint moments"])
+    enough = counts >= max(agg.option("min_periods", None) or 1, 1)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if agg.function == "cov":
-            return np.where(counts > 1, both / (counts - 1), np.nan)
+            return np.where(enough & (counts > 1), both / (counts - 1), np.nan)
         same = len(set(agg.columns)) == 1
         found = np.ones_like(one) if same else np.clip(both / (np.sqrt(one) * np.sqrt(two)), -1.0, 1.0)
-        return np.where((counts > 0) & (one > 0) & (two > 0), found, np.nan)
+        return np.where(enough & (one > 0) & (two > 0), found, np.nan)
 
 
 def matrices(

@@ -68,7 +68,11 @@ def parts_of(agg: Aggregation, dtype: Any) -> list[Part]:
         kinds[1] = {"float": "sum", "datetime": "wide sum", "timedelta": "wide sum"}.get(
             family(dtype), "float sum"
         )
-    return [(agg.column, kind) for kind in kinds]
+    made = [(agg.column, kind) for kind in kinds]
+    if agg.function == "cov" and agg.pairs_with_itself:
+        # Infinite values count where no value of a group's rows is null, which these tell.
+        made += [(agg.column, "present"), ROWS]
+    return made
 
 
 def columns_of(part: Part) -> tuple[Any, ...]:
@@ -127,15 +131,15 @@ def of_rows(part: Part, series: pd.Series[Any], numbers: Plain | None) -> list[A
     return [numbers.values, labels.array if not isinstance(labels.dtype, np.dtype) else labels.to_numpy()]
 
 
-def of_pairs(part: Part, one: Plain, two: Plain, *, finite: bool) -> list[Any]:
-    """Return a part of each row of two columns; rows that lack a value of either, or a ``finite`` one, count for nothing."""
+def of_pairs(part: Part, one: Plain, two: Plain) -> list[Any]:
+    """Return a part of each row of two columns; rows that lack a finite value of either count for nothing but "present"."""
     n_rows = len(one.values)
     floats = one.floats, two.floats
     valid = np.ones(n_rows, np.bool_)
     for values, there in zip(floats, (one.valid, two.valid), strict=True):
-        valid &= np.isfinite(values) if finite else True
         valid &= True if there is None else there
-    if part[1] == "count":
+        valid &= True if part[1] == "present" else np.isfinite(values)
+    if part[1] in ("count", "present"):
         return [_constant(1, n_rows) if valid.all() else valid.astype(np.int64)]
     return [*(np.where(valid, values, 0.0) for values in floats), *[_constant(0.0, n_rows)] * 3]
 
@@ -168,7 +172,7 @@ def merged(part: Part, columns: Columns, groups: Groups, counts: Array | None) -
     """
     kind = part[1]
     first = columns[0]
-    if kind in ("rows", "count", "sum", "float sum", "wide sum"):
+    if kind in ("rows", "count", "present", "sum", "float sum", "wide sum"):
         return [_sums(column, groups) for column in columns]
     if kind == "prod":
         return [_reduced(first, groups, "prod")]

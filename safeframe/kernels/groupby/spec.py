@@ -71,6 +71,11 @@ class Aggregation:
             return self.column.one, self.column.two
         return () if self.column is None else (self.column,)
 
+    @property
+    def pairs_with_itself(self) -> bool:
+        """Whether it looks at a column twice: the diagonal of a matrix."""
+        return isinstance(self.column, Pair) and self.column.one == self.column.two
+
     def option(self, name: str, default: Any) -> Any:
         """Return an argument of the function."""
         return dict(self.options).get(name, default)
@@ -152,7 +157,7 @@ def aggregations(
         return [Aggregation(None, "size", "size")]
     asked = terms(columns, by, spec, named, picked=picked)
     found = [_aggregation(one) for one in asked or ()]
-    if not found or any(one is None for one in found):
+    if not found or any(one is None or one.column in by for one in found):
         return None
     known = [one for one in found if one is not None]
     return known if len({one.label for one in known}) == len(known) else None
@@ -167,9 +172,9 @@ def terms(
     """
     values = [picked] if picked is not None else [name for name in columns if name not in by]
     if spec is None:
-        return _of_names(values, named, picked=picked)
+        return _of_names([*values, *by], named, picked=picked)
     if isinstance(spec, Mapping):
-        return _of_mapping(values, spec) if picked is None else None
+        return _of_mapping([*values, *by], spec) if picked is None else None
     if isinstance(spec, (list, tuple)):
         return [
             Term(name, function, label if picked is not None else (name, label))

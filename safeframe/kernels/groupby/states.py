@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.kernels.groupby.families import decomposable, plain
-from safeframe.kernels.groupby.matrices import matrices, paired
+from safeframe.kernels.groupby.matrices import figures_of_pairs, matrices
 from safeframe.kernels.groupby.numbering import Groups, numbered
 from safeframe.kernels.groupby.parts import (
     ROWS,
@@ -169,8 +169,7 @@ class GroupStates:
         parts, dtypes = self._parts(states), dict(self.dtypes)
         index = key_index(self._keys(states), result_meta.index if not self.paired else self._key_meta)
         if self.paired:
-            found = {agg.label: paired(agg, parts) for agg in self.aggs}
-            return matrices(found, index, result_meta)
+            return matrices(figures_of_pairs(self.aggs, parts), index, result_meta)
         rows = parts[ROWS][0] if self.calls_for_groups else None
         columns: list[Any] = []
         for agg, promised in zip(self.aggs, result_meta.dtypes, strict=True):
@@ -221,9 +220,7 @@ class GroupStates:
         for part in self.parts:
             name = part[0]
             if isinstance(name, Pair):
-                # pandas leaves out infinite values of a correlation, not of a covariance.
-                finite = any(agg.function == "corr" for agg in self.aggs)
-                parts[part] = of_pairs(part, numbers[name.one], numbers[name.two], finite=finite)
+                parts[part] = of_pairs(part, numbers[name.one], numbers[name.two])
                 continue
             series: Any = keys[0] if part == ROWS else frame[name]
             used = numbers[name] if part != ROWS and needs_numbers(part, dtypes[name]) else None

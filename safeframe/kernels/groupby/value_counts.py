@@ -23,6 +23,8 @@ class CountsForm:
     """Whether columns were given as a list: of one column, too, keys are an index of levels then."""
     ascending: bool | None
     """The order of counts within a partition; None for none."""
+    dtype: Any
+    """The type that pandas has counts of these values in."""
 
     @property
     def name(self) -> str:
@@ -31,7 +33,7 @@ class CountsForm:
 
     def __call__(self, sizes: pd.Series[int]) -> pd.Series[float]:
         """Make the series."""
-        made: pd.Series[Any] = sizes.rename(self.name)
+        made: pd.Series[Any] = sizes.rename(self.name).astype(self.dtype)
         if self.total is not None:
             made = made / self.total  # of no rows, shares of nothing are NaN
         if self.listed and made.index.nlevels == 1:

@@ -113,6 +113,9 @@ class Groups:
             )
         self._check_columns(spec if isinstance(spec, Mapping) else {})
         if any(map(is_mixed, _functions([spec, named]))):
+            if args:
+                msg = f"agg() has further arguments, {', '.join(map(repr, args))}, which {spec!r} does not take."
+                raise ValidationError(msg, hint="Leave them out.")
             return self._mixed(spec, named, meta)
         given = () if spec is None else (spec, *args)
         call = self._call((("agg", given, named),))
@@ -208,11 +211,15 @@ class Groups:
         SchemaMismatchError
             When the call cannot be made.
         """
-        rows = meta_nonempty(self.keys.frame._meta) if rows is None else rows
+        given = rows
+        rows = meta_nonempty(self.keys.frame._meta) if given is None else given
         try:
             with np.errstate(all="ignore"):
                 made = call(rows)
         except (*_REFUSED, NotImplementedError) as error:
+            if given is None and len(rows.columns) and rows.iloc[1:].isna().any(axis=None):
+                # Some functions want a value in each group, and the second row of what is made up has nulls.
+                return self._tried(call, rows.iloc[[0] * len(rows)].set_axis(rows.index))
             msg = f"{call.said} of these groups fails for rows of their types: {error}"
             raise SchemaMismatchError(
                 msg,

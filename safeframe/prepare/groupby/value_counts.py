@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.dataframe as dd
+import numpy as np
 
 from safeframe.engine.sort.nodes import SortRequest
 from safeframe.facts.keys import KeyStatistics
@@ -101,7 +102,10 @@ def _sizes(ddf: Any, request: CountsRequest, *, as_index: bool) -> tuple[GroupRe
     )
     sizes = groups.reduced("size", {}).with_statistics(request.statistics)
     listed = isinstance(subset, list) and not series
-    return sizes, CountsForm(names=names, total=None, listed=listed, ascending=request.ascending)
+    # Counts of a series are of its own kind of integers, those of rows are numpy's.
+    dtype = frame._meta[keys[0]].value_counts().dtype if series else np.dtype(np.int64)
+    form = CountsForm(names=names, total=None, listed=listed, ascending=request.ascending, dtype=dtype)
+    return sizes, form
 
 
 def _with_form(sizes: GroupRequest, form: CountsForm) -> GroupRequest:
