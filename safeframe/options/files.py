@@ -11,6 +11,9 @@ SLICE_NBYTES = 16 * MIB
 PARQUET_BUFFER_NBYTES = 1 * MIB
 """Bytes that a parquet column is read ahead by, where a row group is streamed rather than read whole."""
 
+DICTIONARY_ROW_NBYTES = 4
+"""Bytes of a value, dictionary included, up to which a column of text is taken to be numbers of a dictionary in the file."""
+
 PARQUET_BUFFERED_COLUMNS = 16
 """Columns of a file up to which each is read ahead by so much."""
 

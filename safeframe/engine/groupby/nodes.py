@@ -11,15 +11,17 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any, ClassVar, assert_never
 
 from dask.task_spec import List, Task, TaskRef
 
+from safeframe import options
 from safeframe._dask.expressions import Blockwise
 from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
-from safeframe.engine.exchange.nodes import ExchangeCells, PartGroups, Seal, WholePart, stage
+from safeframe.engine.exchange.nodes import ExchangeCells, PartGroups, Seal, WholePart, parts_in_tasks, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.groupby.ordered_nodes import ordered_groups
 from safeframe.engine.groupby.tasks import (
@@ -194,8 +196,20 @@ class StatesOfGroups(PartGroups):
     _words = "groupby-partition"
     _parameters = ["frame", "states", "tasks"]
 
+    @property
+    def _slice_nbytes(self) -> int | None:
+        """Bytes of a slice; keys that are text are read as categories, slice by slice, of small partitions too."""
+        states: GroupStates = self.states
+        small = options.SLICE_NBYTES if states.text_keys else None
+        return self.tasks.slice_nbytes or small
+
+    @functools.cached_property
+    def parts(self) -> list[SlicedPart] | None:
+        """The partitions; None where other tasks have a part in making them."""
+        return parts_in_tasks(self.frame, self._slice_nbytes)
+
     def _task_of(self, key: Any, parts: PartitionTasks[SlicedPart]) -> Task:
-        return Task(key, states_of_parts, parts, self.states, self.tasks.slice_nbytes)
+        return Task(key, states_of_parts, parts, self.states, self._slice_nbytes)
 
 
 class StateTree(GivenOutput, Step):

@@ -27,7 +27,7 @@ from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.groupby.calls import GroupCall
 from safeframe.kernels.groupby.results import keys_as_columns
 from safeframe.kernels.groupby.states import GroupStates
-from safeframe.sizing.parquet.column_sets import ANY_WAY
+from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.partitions.slices import SlicedPart
 from safeframe.sizing.partitions.tasks import PartitionTasks
 
@@ -132,16 +132,17 @@ def states_of_parts(
     """Make the partial states of partitions, slice by slice."""
     use_worker()
     joined, rows = JoinedStates(states), 0
-    for frame in _slices(parts, slice_nbytes):
+    reading = Reading(as_categories=states.text_keys)
+    for frame in _slices(parts, slice_nbytes, reading):
         rows += len(frame)
         joined.add(states.states(frame))
         del frame
     return PartStates(rows=rows, states=joined.all())
 
 
-def _slices(parts: Iterable[SlicedPart], nbytes: int | None) -> Iterator[pd.DataFrame]:
+def _slices(parts: Iterable[SlicedPart], nbytes: int | None, reading: Reading) -> Iterator[pd.DataFrame]:
     for part in parts:
-        yield from part.slices(nbytes, ANY_WAY)
+        yield from part.slices(nbytes, reading)
 
 
 def join_states(parts: Sequence[PartStates], states: GroupStates) -> PartStates:

@@ -24,6 +24,24 @@ UNKNOWN = "__UNKNOWN_CATEGORIES__"
 """dask's mark of a categorical column whose categories are known only once it is read."""
 
 
+def text_columns(meta: pd.DataFrame) -> frozenset[Any]:
+    """Return the columns of strings, which may come as categories where nothing but equality matters.
+
+    Examples
+    --------
+    >>> text_columns(pd.DataFrame({"a": pd.Series(["x"], dtype="str"), "b": [1]}))
+    frozenset({'a'})
+    """
+    return frozenset(name for name, dtype in meta.dtypes.items() if _is_text(dtype))
+
+
+def _is_text(dtype: Any) -> bool:
+    if isinstance(dtype, pd.ArrowDtype):
+        kind = dtype.pyarrow_dtype
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return isinstance(dtype, pd.StringDtype)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
     """A categorical column in two parts."""

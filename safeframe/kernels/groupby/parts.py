@@ -21,8 +21,8 @@ import pandas as pd
 import pyarrow as pa
 
 from safeframe.kernels.groupby.families import Array, Plain, Valid, family
-from safeframe.kernels.groupby.numbering import Groups
 from safeframe.kernels.groupby.spec import Aggregation, Pair
+from safeframe.kernels.keys.numbering import Groups
 
 Part = tuple[Any, str]
 """A column, and what is kept of it."""

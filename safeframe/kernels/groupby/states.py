@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from safeframe.kernels.columns.categories import text_columns
 from safeframe.kernels.groupby.families import decomposable, plain
 from safeframe.kernels.groupby.matrices import figures_of_pairs, matrices
-from safeframe.kernels.groupby.numbering import Groups, numbered
 from safeframe.kernels.groupby.parts import (
     ROWS,
     Columns,
@@ -32,6 +32,7 @@ from safeframe.kernels.groupby.parts import (
 from safeframe.kernels.groupby.results import key_index, result
 from safeframe.kernels.groupby.spec import Aggregation, Pair
 from safeframe.kernels.keys.nulls import any_null
+from safeframe.kernels.keys.numbering import Groups, numbered
 
 __all__ = ["GroupStates", "decomposable"]
 
@@ -111,6 +112,11 @@ class GroupStates:
     def columns(self) -> list[Any]:
         """The columns of a frame that are needed, each once. Labels are those of its index (:attr:`index`)."""
         return list(dict.fromkeys([*self.by, *(name for name, _ in self.dtypes)]))
+
+    @property
+    def text_keys(self) -> frozenset[Any]:
+        """Keys of strings, which may come as categories: states have them as strings again."""
+        return text_columns(self.meta[list(self.by)])
 
     @property
     def index(self) -> bool:
@@ -245,8 +251,10 @@ class GroupStates:
 
     def _frame(self, keys: Sequence[pd.Series[Any]], parts: Mapping[Part, Columns]) -> pd.DataFrame:
         """Return keys and parts as a frame of states."""
-        columns: list[Any] = [_key_values(key) for key in keys]
         names = list(self.by)
+        columns: list[Any] = [
+            _key_values(key, promised) for key, promised in zip(keys, self.meta[names].dtypes, strict=True)
+        ]
         prefix = "state"
         while any(isinstance(name, str) and name.startswith(prefix) for name in self.by):
             prefix += "_"
@@ -268,8 +276,10 @@ def _frame_of(columns: Sequence[Any], names: pd.Index[Any], index: pd.Index[Any]
     return frame
 
 
-def _key_values(key: pd.Series[Any]) -> Any:
-    """Return keys, those of objects with one value for all that mean nothing, as pandas has it."""
+def _key_values(key: pd.Series[Any], promised: Any) -> Any:
+    """Return keys, those of objects with one value for all that mean nothing, as pandas has it, and text that came as categories."""
+    if isinstance(key.dtype, pd.CategoricalDtype) and not isinstance(promised, pd.CategoricalDtype):
+        key = key.astype(promised)
     if key.dtype == object:
         return key.where(key.notna(), np.nan).to_numpy()
     return key.to_numpy() if isinstance(key.dtype, np.dtype) else key.array

@@ -20,6 +20,7 @@ from safeframe.facts.keys import Codes, Counts, KeySchema
 from safeframe.kernels.keys.codes import column_values, encode_keys, ordered_codes
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls, count_nulls, without_nulls
+from safeframe.kernels.keys.numbering import Groups, numbered_by_place
 from safeframe.kernels.order import begins_run
 
 _DENSE_FACTOR = 2
@@ -43,6 +44,8 @@ class KeyCounts:
     """Whether the codes never fall from a row to the next; null rows left out."""
     row_codes: Codes | None
     """The code of each row that is not null, where it was needed."""
+    rows: npt.NDArray[np.int64] | None = None
+    """The rows that these are of, null ones among them, where that is one for each key; None for all."""
 
 
 def count_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCounts:
@@ -83,12 +86,39 @@ def count_keys(columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCount
             )
         codes = ordered_codes(values, column)
     else:
+        groups = None if schema.injective else numbered_by_place(columns)
+        if groups is not None:
+            return _count_numbered(groups, columns, schema)
         codes, null = encode_keys(columns, schema)
         null_rows, codes = count_nulls(null), without_nulls(codes, null)
     increasing = _increasing(codes)
     # What is held must not be the partition's own memory.
     found, counts = count_ordered(codes.copy() if increasing else np.sort(codes))
     return KeyCounts(codes=found, counts=counts, null_rows=null_rows, increasing=increasing, row_codes=codes)
+
+
+def _count_numbered(groups: Groups, columns: Sequence[pd.Series[Any]], schema: KeySchema) -> KeyCounts:
+    """Count rows that are numbered by their keys, of which each is looked at once."""
+    codes, null = encode_keys([series.iloc[groups.firsts] for series in columns], schema)
+    null_rows = 0 if null is None else int(groups.counts[null].sum())
+    numbers = groups.numbers if null is None else groups.numbers[~null[groups.numbers]]
+    head = codes[numbers[:_PROBE_ROWS]]
+    order = np.argsort(codes if null is None else codes[~null], kind="stable")
+    found = without_nulls(codes, null)[order]
+    new = begins_run(found)  # keys that pandas tells apart may have one code
+    counts = (
+        np.add.reduceat(without_nulls(groups.counts, null)[order], np.flatnonzero(new))
+        if len(found)
+        else found
+    )
+    return KeyCounts(
+        codes=found[new],
+        counts=counts.astype(np.int64),
+        null_rows=null_rows,
+        increasing=_increasing(head) and _increasing(codes[numbers]),
+        row_codes=without_nulls(codes, null),
+        rows=groups.firsts,
+    )
 
 
 def count_candidates(columns: Sequence[pd.Series[Any]], schema: KeySchema, candidates: Codes) -> Counts:

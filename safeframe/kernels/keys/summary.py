@@ -133,6 +133,8 @@ def summarise(
     if schema.injective or counted.row_codes is None:
         return summary
     wanted = _worth_a_name(summary)
+    if counted.rows is not None:
+        columns = [series.iloc[counted.rows] for series in columns]
     if counted.null_rows:
         return _with_labels(summary, label_rows(columns, schema, wanted))
     return _with_labels(summary, key_labels(columns, counted.row_codes, wanted))

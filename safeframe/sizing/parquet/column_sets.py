@@ -39,6 +39,8 @@ class Reading:
     """Whether only the first few rows of each row group are of interest."""
     directory: str | None = None
     """Where columns wait for others; None for the worker's own directory."""
+    as_categories: frozenset[str] = frozenset()
+    """Columns of text that may come as categories, where files keep them in small dictionaries: each value is decoded once."""
 
 
 def planned_reading(directory: str | None, *, by_columns: bool) -> Reading:

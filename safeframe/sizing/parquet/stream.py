@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart, TableParts
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
+from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries
 
 
 def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WAY) -> Iterator[Any]:
@@ -27,7 +28,7 @@ def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WA
     numbers = _RowNumbers(parts)
     for part in parts.parts:
         with part.open() as handle:
-            source = _File(handle, part)
+            source = _File(handle, part, reading.as_categories)
             tables: Iterator[pa.Table] | None = None
 
             def next_table(wanted: FileRows) -> pa.Table:
@@ -65,20 +66,39 @@ class _EndOfFileError(Exception):
 class _File:
     """An open file, and the row groups of it that are read."""
 
-    def __init__(self, handle: Any, part: TablePart) -> None:
+    def __init__(self, handle: Any, part: TablePart, as_categories: frozenset[str] = frozenset()) -> None:
         chosen = part.row_groups()
-        file = pq.ParquetFile(handle, pre_buffer=False, buffer_size=options.PARQUET_BUFFER_NBYTES)
-        if file.metadata.num_columns > options.PARQUET_BUFFERED_COLUMNS:
-            small = options.PARQUET_SMALL_BUFFER_NBYTES
-            file = pq.ParquetFile(handle, metadata=file.metadata, pre_buffer=False, buffer_size=small)
+        buffer = options.PARQUET_BUFFER_NBYTES
+        file = pq.ParquetFile(handle, pre_buffer=False, buffer_size=buffer)
         self.handle = handle
-        self.file = file
         self.groups = list(range(file.metadata.num_row_groups) if chosen is None else chosen)
+        self.categories = kept_in_dictionaries(file, self.groups, as_categories)
+        """Columns that come as categories."""
+        if file.metadata.num_columns > options.PARQUET_BUFFERED_COLUMNS:
+            buffer = options.PARQUET_SMALL_BUFFER_NBYTES
+        if buffer != options.PARQUET_BUFFER_NBYTES or self.categories:
+            file = pq.ParquetFile(
+                handle,
+                metadata=file.metadata,
+                pre_buffer=False,
+                buffer_size=buffer,
+                read_dictionary=sorted(self.categories),
+            )
+        self.file = file
 
     @property
     def rows(self) -> int:
         """Rows of the row groups that are read."""
         return sum(self.file.metadata.row_group(number).num_rows for number in self.groups)
+
+    def decoded_nbytes(self, rows: pa.Table | pa.RecordBatch) -> int:
+        """Return the bytes of rows, those of columns that come as categories as they would be as text, about."""
+        nbytes: int = rows.nbytes
+        for name in self.categories:
+            column = rows.column(name)
+            for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+                nbytes += int(len(chunk) * chunk.dictionary.nbytes / max(len(chunk.dictionary), 1))
+        return nbytes
 
 
 class _RowNumbers:
@@ -140,10 +160,10 @@ def _tables(source: _File, wanted: FileRows, slice_nbytes: int, reading: Reading
     waiting: list[pa.Table] = []
     waiting_nbytes = 0
     for batch in _batches(source, wanted, max(1, slice_nbytes // options.SLICE_BATCHES), reading):
-        table = _conformed(batch, wanted)
+        table = _conformed(batch, wanted, source.categories)
         if not len(table):
             continue
-        nbytes = table.nbytes
+        nbytes = source.decoded_nbytes(table)
         if waiting and waiting_nbytes + nbytes > slice_nbytes:
             yield _one_table(waiting)
             waiting_nbytes = 0
@@ -191,7 +211,7 @@ def _batches(
                     continue
                 new = batch.slice(skip) if skip else batch
                 skip = 0
-                width = max(1, new.nbytes) / len(new)
+                width = max(1, source.decoded_nbytes(new)) / len(new)
                 if not done:
                     most = bound.after(width)
                 done += len(new)
@@ -216,14 +236,17 @@ def _read_columns(wanted: FileRows, present: list[str]) -> list[str]:
     ]
 
 
-def _conformed(batch: pa.RecordBatch, wanted: FileRows) -> pa.Table:
-    """Return the rows of a batch that are wanted, with the columns and types that they are to have."""
+def _conformed(batch: pa.RecordBatch, wanted: FileRows, categories: frozenset[str] = frozenset()) -> pa.Table:
+    """Return the rows of a batch that are wanted, with the columns and types that they are to have, but for categories."""
     table = pa.Table.from_batches([batch])
     if wanted.schema is None and not _read_columns(wanted, table.column_names):
         return pa.table({name: values(len(table)) for name, values in wanted.added.items()})
     if wanted.schema is not None:
         needed = [*wanted.columns, *sorted(wanted.filtered_by.difference(wanted.columns))]
         fields = [wanted.schema.field(name) for name in needed if name in wanted.schema.names]
+        fields = [
+            one.with_type(table.field(one.name).type) if one.name in categories else one for one in fields
+        ]
         arrays = [_column(table, one, wanted) for one in fields]
         table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=wanted.schema.metadata))
         if wanted.filters is not None:

@@ -27,6 +27,7 @@ from safeframe._dask.expressions import (
     Expr,
     Fused,
     Isin,
+    Projection,
     RenameSeries,
     Unaryop,
     row_filters,
@@ -52,7 +53,7 @@ class SlicedPart(Protocol):
 class ParquetPart:
     """A partition of parquet files, read in slices, each of which the steps after the read are taken with."""
 
-    __slots__ = ("row_nbytes", "source", "steps", "tables", "widening")
+    __slots__ = ("as_read", "row_nbytes", "source", "steps", "tables", "widening")
 
     def __init__(
         self,
@@ -61,16 +62,23 @@ class ParquetPart:
         source: Any,
         widening: float,
         row_nbytes: float,
+        *,
+        as_read: bool,
     ) -> None:
         self.tables = tables
         self.steps = steps
         self.source = source
         self.widening = widening
         self.row_nbytes = row_nbytes
+        self.as_read = as_read
+        """Whether steps do no more than leave columns out."""
 
     def slices(self, nbytes: int | None, reading: Reading = ANY_WAY) -> Iterator[pd.DataFrame]:
         """See :class:`SlicedPart`."""
         assert nbytes is not None, "a partition that is made whole is made by its own task"
+        if not self.as_read:
+            # Steps take the types that dask promises.
+            reading = replace(reading, as_categories=frozenset())
         for table in self.tables:
             for frame in table_frames(table, max(1, int(nbytes / self.widening)), reading):
                 holder = [frame]
@@ -84,7 +92,9 @@ class ParquetPart:
         """Return the rows of one row group, where all are of one file, with row numbers of their own."""
         ((file,),) = (table.parts for table in self.tables)
         tables = [TableParts((replace(file, row_groups=RowGroups((number,))),))]
-        return ParquetPart(tables, self.steps, self.source, self.widening, self.row_nbytes)
+        return ParquetPart(
+            tables, self.steps, self.source, self.widening, self.row_nbytes, as_read=self.as_read
+        )
 
     def has_more_than(self, nbytes: int) -> bool:
         """Return whether there are more bytes in it, about, by the rows that its files have."""
@@ -121,7 +131,15 @@ class SlicedFrame:
         if tables is None:
             return None
         steps = [((step._name, number), _step_task(step, number)) for step in self.steps]
-        return ParquetPart(tables, [*self.constants, *steps], source, self._widening, _width(self.read._meta))
+        as_read = all(isinstance(step, Projection) for step in self.steps)
+        return ParquetPart(
+            tables,
+            [*self.constants, *steps],
+            source,
+            self._widening,
+            _width(self.read._meta),
+            as_read=as_read,
+        )
 
     @functools.cached_property
     def _widening(self) -> float:

@@ -24,8 +24,10 @@ from dask.task_spec import Task
 
 from safeframe import options
 from safeframe._dask.trees import layer_of
+from safeframe.kernels.columns.categories import text_columns
 from safeframe.progress.tasks import named_tasks
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
+from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 
 T = TypeVar("T")
@@ -119,6 +121,7 @@ def each_slice(
     step: str,
     of_slices: Callable[[list[T]], T] | None = None,
     nbytes: int = options.SLICE_NBYTES,
+    reading: Reading = ANY_WAY,
     feedback: Callable[[T], Any] | None = None,
 ) -> list[Delayed]:
     """Call ``function(rows, *args)`` on slices of every partition; see :func:`each_partition`.
@@ -131,11 +134,13 @@ def each_slice(
         Joins results of slices of one partition, in order; ``reduce`` by default.
     nbytes
         Bytes of a slice.
+    reading
+        How files are streamed.
     """
     parts = sliced_parts(ddf)
     if parts is None:
         return each_partition(ddf, function, reduce, *args, step=step, feedback=feedback)
-    slices = [Slices(part, ddf._meta, nbytes) for part in parts]
+    slices = [Slices(part, ddf._meta, nbytes, reading) for part in parts]
     return grouped_tasks(slices, _over_slices, reduce, (function, of_slices or reduce, *args), step, feedback)
 
 
@@ -175,6 +180,8 @@ def each_slice_keys(
         step=step,
         of_slices=of_slices,
         nbytes=slices.nbytes,
+        # Codes of categories are those of their values, each of which is then hashed once.
+        reading=Reading(as_categories=text_columns(narrow._meta)),
         feedback=feedback,
     )
 
@@ -228,17 +235,20 @@ def _with_keys(
 class Slices:
     """A partition that is read when it is looked at."""
 
-    __slots__ = ("empty", "nbytes", "part")
+    __slots__ = ("empty", "nbytes", "part", "reading")
 
-    def __init__(self, part: ParquetPart, empty: pd.DataFrame, nbytes: int) -> None:
+    def __init__(
+        self, part: ParquetPart, empty: pd.DataFrame, nbytes: int, reading: Reading = ANY_WAY
+    ) -> None:
         self.part = part
         self.empty = empty
         self.nbytes = nbytes
+        self.reading = reading
 
     def make(self) -> Iterator[pd.DataFrame]:
         """Return its slices; one without rows where it has none."""
         none = True
-        for frame in self.part.slices(self.nbytes):
+        for frame in self.part.slices(self.nbytes, self.reading):
             none = False
             yield frame
             del frame

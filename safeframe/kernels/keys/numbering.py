@@ -19,6 +19,8 @@ Numbers = npt.NDArray[np.int64]
 
 _TABLE_ROWS = 4
 """A table of ids has at most as many places as this times the rows."""
+_ROWS_OF_A_KEY = 8
+"""Rows for each key, from which on it pays to number rows before anything is done with their keys."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,26 @@ class Groups:
         return found
 
 
+def numbered_by_place(columns: Sequence[pd.Series[Any]]) -> Groups | None:
+    """Number rows as :func:`numbered` does where they have few keys that are numbers already; None where they are not.
+
+    Examples
+    --------
+    >>> numbered_by_place([pd.Series([7, 5, 7, 7, 7], dtype="category")]).firsts
+    array([0, 1])
+    >>> numbered_by_place([pd.Series([0.5])]) is None
+    True
+    """
+    n_rows = len(columns[0])
+    ids, n_ids = np.zeros(n_rows, np.int64), 1
+    for column in columns:
+        found = _ids_by_place(column)
+        if found is None or n_ids * found[1] * _ROWS_OF_A_KEY > n_rows:
+            return None
+        ids, n_ids = ids * found[1] + found[0], n_ids * found[1]
+    return _by_appearance(ids, n_ids)
+
+
 def numbered(columns: Sequence[pd.Series[Any]]) -> Groups:
     """Number the rows of a frame by its keys, as pandas tells keys apart.
 
@@ -83,16 +105,24 @@ def numbered(columns: Sequence[pd.Series[Any]]) -> Groups:
 
 def _column_ids(column: pd.Series[Any]) -> tuple[Numbers, int, bool]:
     """Return numbers below a bound that are equal where the values are, and whether they are by appearance."""
+    by_place = _ids_by_place(column)
+    if by_place is not None:
+        return *by_place, False
+    ids, uniques = pd.factorize(column, use_na_sentinel=False)
+    return np.asarray(ids, np.int64), len(uniques), True
+
+
+def _ids_by_place(column: pd.Series[Any]) -> tuple[Numbers, int] | None:
+    """Return what the numbers of categories, or integers that lie close together, are; None for other values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1, False
+        return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
         values = column.to_numpy()
         low, high = int(values.min()), int(values.max())
         if high - low < _TABLE_ROWS * len(values):
             wide = values if values.dtype == np.uint64 else values.astype(np.int64)
-            return (wide - wide.dtype.type(low)).astype(np.int64), high - low + 1, False
-    ids, uniques = pd.factorize(column, use_na_sentinel=False)
-    return np.asarray(ids, np.int64), len(uniques), True
+            return (wide - wide.dtype.type(low)).astype(np.int64), high - low + 1
+    return None
 
 
 def _by_appearance(ids: Numbers, n_ids: int) -> Groups:

@@ -1,0 +1,42 @@
+"""Columns of text that a parquet file keeps in dictionaries: each value once in a row group, and its number in each row.
+
+Covers: which columns are worth reading as categories.
+Does not cover: reading them (``sizing.parquet.stream``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from safeframe import options
+
+
+def kept_in_dictionaries(
+    file: pq.ParquetFile, groups: Sequence[int], columns: Iterable[str]
+) -> frozenset[str]:
+    """Return which columns are text that all row groups keep in dictionaries, about.
+
+    A column whose dictionary became too large has text in its later pages, which would be looked up value by value. Its
+    row group has more bytes than numbers have.
+    """
+    leaves = {file.metadata.schema.column(leaf).path: leaf for leaf in range(len(file.metadata.schema))}
+    schema = file.schema_arrow
+    found = []
+    for name in columns:
+        if name not in leaves or not _is_text(schema.field(name).type):
+            continue
+        chunks = (file.metadata.row_group(group).column(leaves[name]) for group in groups)
+        if all(
+            chunk.has_dictionary_page
+            and chunk.total_uncompressed_size <= options.DICTIONARY_ROW_NBYTES * chunk.num_values
+            for chunk in chunks
+        ):
+            found.append(name)
+    return frozenset(found)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
