@@ -255,7 +255,30 @@ def _with_text_categories(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFram
 
 
 def _table(frame: pd.DataFrame, schema: pa.Schema, target: Dataset) -> pa.Table:
-    return pa.Table.from_pandas(frame, schema=schema, preserve_index=target.write_index, nthreads=1)
+    """Convert rows, columns and labels by themselves.
+
+    pyarrow asks each column for attributes that it has not, for which pandas makes a table of all labels of its index.
+    """
+    index = frame.index
+    levels = list(index.names) if target.write_index else []
+    known = all(
+        isinstance(name, str) and name in schema.names and name not in frame.columns for name in levels
+    )
+    if isinstance(index, pd.RangeIndex) or not len(frame) or not known:
+        return pa.Table.from_pandas(frame, schema=schema, preserve_index=target.write_index, nthreads=1)
+    columns = pa.schema([field for field in schema if field.name not in levels])
+    made = pa.Table.from_pandas(
+        frame.set_axis(pd.RangeIndex(len(frame))), schema=columns, preserve_index=False, nthreads=1
+    )
+    if not levels:
+        return made
+    labels = pa.schema([schema.field(name) for name in levels])
+    keys = pa.Table.from_pandas(index.to_frame(index=False), schema=labels, preserve_index=False, nthreads=1)
+    # What pandas has to know is of all columns, and of types alone.
+    whole = pa.Table.from_pandas(frame.iloc[:0], schema=schema, preserve_index=True, nthreads=1).schema
+    return pa.Table.from_arrays(
+        [(keys if name in levels else made).column(name) for name in whole.names], schema=whole
+    )
 
 
 def _plain_floats(series: pd.Series[Any], schema: pa.Schema) -> npt.NDArray[Any] | None:

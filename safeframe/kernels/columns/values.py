@@ -75,12 +75,20 @@ def to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array | Coded:
     if series.dtype == object:
         return objects_to_arrow(series)
     try:
-        array = pa.array(series, from_pandas=True)
+        array = pa.array(without_index(series), from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         msg = f"Column {series.name!r} of dtype {dtype} cannot be staged: {error}."
         hint = "Cast the column to one type (str, float, …) before the recipe, or drop it."
         raise UnsupportedError(msg, hint=hint) from error
     return as_values(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
+
+
+def without_index(series: pd.Series[Any]) -> Any:
+    """Return what pyarrow makes an array of: of a column in Arrow its values alone, which have no index.
+
+    pyarrow asks a series for attributes that it has not, for which pandas makes a table of all labels of its index.
+    """
+    return series.array if hasattr(type(series.array), "__arrow_array__") else series
 
 
 def floats_to_arrow(values: npt.NDArray[np.floating[Any]]) -> pa.Array:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from safeframe.facts.keys import Codes
 from safeframe.kernels.columns.arrow_buffers import fixed_words
+from safeframe.kernels.columns.values import without_index
 from safeframe.kernels.keys.bytes_hash import bytes_hashes
 from safeframe.kernels.keys.mixing import mix64
 from safeframe.kernels.keys.nulls import Nulls
@@ -65,7 +66,7 @@ def arrow_values(series: pd.Series[Any]) -> pa.Array | None:
     if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) not in _OBJECTS:
         return None
     try:
-        array = pa.array(series, from_pandas=True)
+        array = pa.array(without_index(series), from_pandas=True)
         return _plain(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
     except _UNFIT:
         return None
@@ -76,7 +77,7 @@ def arrow_times(series: pd.Series[Any]) -> pa.Array | None:
     kind = getattr(series.dtype, "pyarrow_dtype", pa.null())
     if not (pa.types.is_timestamp(kind) or pa.types.is_duration(kind)):
         return None
-    array = pa.array(series)
+    array = pa.array(without_index(series))
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
