@@ -35,6 +35,7 @@ __all__ = [
     "files_read",
     "is_one_file",
     "is_parquet",
+    "kinds_read",
     "local_files_read",
     "parquet_source",
     "part_groups",
@@ -123,6 +124,16 @@ def files_read(expr: Any) -> Iterator[str]:
     """List the parquet files that an expression reads."""
     for part in every_part(expr):
         yield from _files_of(part)
+
+
+def kinds_read(expr: Any) -> dict[str, pa.DataType]:
+    """Return the types of columns that an expression reads from parquet files, where all of one name have one."""
+    found: dict[str, set[pa.DataType]] = {}
+    for part in every_part(expr):
+        if is_parquet(part):
+            for field in part._dataset_info["schema"]:
+                found.setdefault(field.name, set()).add(field.type)
+    return {name: kinds.pop() for name, kinds in found.items() if len(kinds) == 1}
 
 
 def local_files_read(expr: Any) -> Iterator[str]:

@@ -209,8 +209,7 @@ def to_parquet(
     check_engine(engine)
     check_partition_on(partition_on)
     dataset = describe_dataset(
-        ddf._meta,
-        ddf.divisions,
+        ddf,
         path,
         compression=compression,
         write_index=write_index,

@@ -124,8 +124,12 @@ def _file_system(text: str, storage_options: dict[str, Any], filesystem: Any) ->
     return ArrowFSWrapper(filesystem), place
 
 
-def file_schema(meta: Any, schema: Schema, *, write_index: bool) -> pa.Schema | None:
+def file_schema(
+    meta: Any, schema: Schema, read: Mapping[str, pa.DataType], *, write_index: bool
+) -> pa.Schema | None:
     """Return the schema of all files; None where each is to have that of its partition.
+
+    ``read`` has the types of columns in the files that the frame is made of.
 
     Raises
     ------
@@ -157,6 +161,15 @@ def file_schema(meta: Any, schema: Schema, *, write_index: bool) -> pa.Schema | 
                 msg, hint="Use types of pyarrow, as in {'name': pyarrow.string()}."
             ) from error
     # What is given is not inferred: of some types that is not possible.
+    # Of lists and the like pandas knows no more than that they are objects, and the files that they come from do.
+    nested = [
+        (name, read[name])
+        for name, dtype in meta.dtypes.items()
+        if pd.api.types.is_object_dtype(dtype)
+        and name not in fields.names
+        and pa.types.is_nested(read.get(name, pa.null()))
+    ]
+    fields = pa.schema([*fields, *nested])
     rest = [name for name in meta.columns if name not in fields.names]
     inferred = _inferred(meta[rest], write_index=write_index)
     return _storable(
