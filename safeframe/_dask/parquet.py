@@ -31,8 +31,11 @@ from pyarrow.fs import LocalFileSystem
 from safeframe._dask.trees import every_part
 
 __all__ = [
+    "ParquetFiles",
     "ParquetSource",
+    "files_of_read",
     "files_read",
+    "filtered_columns",
     "is_one_file",
     "is_parquet",
     "kinds_read",
@@ -52,6 +55,31 @@ class ParquetSource:
     """dask's function that reads a part; it has ``fs``, and ``project_columns``."""
     parts: tuple[dict[str, Any], ...]
     """What it is called with, for each partition: ``{"piece": (path, row groups, ...)}``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParquetFiles:
+    """The files of a parquet source, as they are and not as they are read."""
+
+    fs: Any
+    """fsspec's file system, or pyarrow's."""
+    paths: tuple[str, ...]
+    schema: pa.Schema
+    """The types of their columns, by the first of them."""
+    filtered_by: frozenset[str]
+    """Columns that tell which rows are read."""
+
+
+def files_of_read(node: Any) -> ParquetFiles:
+    """Return the files of a node that is a parquet source (:func:`is_parquet`)."""
+    info = node._dataset_info
+    fs = info["fs"] if isinstance(node, ReadParquetFSSpec) else node.fs
+    return ParquetFiles(
+        fs=fs,
+        paths=tuple(_files_of(node)),
+        schema=info["schema"],
+        filtered_by=filtered_columns(node.operand("filters")),
+    )
 
 
 def parquet_source(ddf: dd.DataFrame) -> ParquetSource | None:
@@ -153,3 +181,12 @@ def _files_of(part: Any) -> Iterator[str]:
         yield from part._dataset_info["ds"].files
     elif isinstance(part, ReadParquetPyarrowFS):
         yield from (fragment.fragment.path for fragment in part._dataset_info["fragments"])
+
+
+def filtered_columns(filters: Any) -> frozenset[str]:
+    """Return the columns that filters look at: tuples in lists, or in lists of lists."""
+    if not filters:
+        return frozenset()
+    if isinstance(filters, tuple) and isinstance(filters[0], str):
+        return frozenset({filters[0]})
+    return frozenset().union(*(filtered_columns(one) for one in filters))

@@ -35,7 +35,7 @@ from dask.dataframe.io.parquet.arrow import (
 from dask.dataframe.io.parquet.core import ParquetFunctionWrapper
 from dask.task_spec import List, Task
 
-from safeframe._dask.parquet import is_one_file, part_groups, reader_of_tables
+from safeframe._dask.parquet import filtered_columns, is_one_file, part_groups, reader_of_tables
 
 __all__ = ["FileRows", "RowGroups", "TablePart", "TableParts", "is_parquet_read", "parquet_task_parts"]
 
@@ -134,7 +134,7 @@ def _fragment_part(
         columns=list(columns),
         schema=schema,
         filters=pq.filters_to_expression(filters) if filters else None,
-        filtered_by=_filtered_columns(filters),
+        filtered_by=filtered_columns(filters),
         constants={name: pa.scalar(value) for name, value in keys.items()},
         with_index=False,
     )  # fmt: skip
@@ -313,7 +313,7 @@ def _wanted(
         columns=names,
         schema=schema,
         filters=_filters_to_expression(filters) if filters else None,
-        filtered_by=_filtered_columns(filters),
+        filtered_by=filtered_columns(filters),
         constants={name: pa.scalar(value) for name, value in keys.items()},
         added=added,
         with_index=False,
@@ -332,12 +332,3 @@ class _Constant:
             return pa.array(np.full(n_rows, self.value))
         codes = np.full(n_rows, self.keys.get_loc(self.value), dtype="i4")
         return pa.DictionaryArray.from_arrays(codes, pa.array(self.keys))
-
-
-def _filtered_columns(filters: Any) -> frozenset[str]:
-    """Return the columns that filters look at: tuples in lists, or in lists of lists."""
-    if not filters:
-        return frozenset()
-    if isinstance(filters, tuple) and isinstance(filters[0], str):
-        return frozenset({filters[0]})
-    return frozenset().union(*(_filtered_columns(one) for one in filters))

@@ -10,7 +10,7 @@ Of an expression that a collection is of (``ddf.expr``) only operands, ``walk``,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -34,6 +34,7 @@ __all__ = [
     "takes_one_column",
     "task_of",
     "text_lines",
+    "with_sources",
     "without_exchange",
 ]
 
@@ -122,6 +123,48 @@ def every_part(expr: Any) -> Iterator[Any]:
             waiting.extend(one for one in below if isinstance(one, Expr))
         if "hidden" in part._parameters:  # of safeframe's own nodes
             waiting.append(part.operand("hidden").tree)
+
+
+def with_sources(expr: Any, replaced: Callable[[Any], Any | None], *, but: str) -> Any:
+    """Return an expression with other sources, as far down as the steps of a package, ``but``, which stay as they are.
+
+    Parameters
+    ----------
+    expr
+        The expression, as a collection has it.
+    replaced
+        Returns what takes the place of an expression; None where it stays.
+    but
+        The package.
+    """
+    done: dict[str, Any] = {}
+
+    def made(node: Any) -> Any:
+        if isinstance(node, list):
+            return [made(one) for one in node]
+        if not isinstance(node, Expr) or type(node).__module__.partition(".")[0] == but:
+            return node
+        name = node._name
+        if name not in done:
+            found = replaced(node)
+            if found is None:
+                operands = [made(operand) for operand in node.operands]
+                same = all(
+                    one is other for one, other in zip(_each(operands), _each(node.operands), strict=True)
+                )
+                found = node if same else type(node)(*operands)
+            done[name] = found
+        return done[name]
+
+    return made(expr)
+
+
+def _each(operands: list[Any]) -> Iterator[Any]:
+    for operand in operands:
+        if isinstance(operand, list):
+            yield from _each(operand)
+        else:
+            yield operand
 
 
 def own_steps(expr: Any, package: str) -> list[tuple[str, int]]:

@@ -11,12 +11,15 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.base import is_dask_collection
+from dask.dataframe.api import new_collection
 
 from safeframe import options
+from safeframe._dask.trees import with_sources
 from safeframe.choices import did_you_mean
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.sizing.cluster import measure_budget
+from safeframe.sizing.columns.null_integers import typed_source
 from safeframe.units import parse_nbytes
 
 Side: TypeAlias = dd.DataFrame | dd.Series | pd.DataFrame | pd.Series
@@ -118,7 +121,25 @@ def check_frame(frame: Any, argument: str) -> dd.DataFrame:
         twice = sorted({str(name) for name in columns[columns.duplicated()]})
         msg = f"{argument} has more than one column named {', '.join(map(repr, twice))}."
         raise ValidationError(msg, hint="Rename the columns so that names are unique.")
-    return frame
+    return frame if isinstance(frame, pd.DataFrame) else with_types_of_nulls(frame)
+
+
+def with_types_of_nulls(collection: Any) -> Any:
+    """Return a frame, or a series, with the types that it has once it is read.
+
+    Notes
+    -----
+    **Eager.** The footers of files with columns of integers or flags are read, of those that pandas has not written.
+    """
+    try:
+        expr = with_sources(collection.expr, typed_source, but="safeframe")
+        if expr is collection.expr:
+            return collection
+        made = new_collection(expr)
+        made._meta  # noqa: B018  # what a step makes of other types is tried
+    except (TypeError, ValueError, AttributeError, NotImplementedError, KeyError):
+        return collection  # a step takes no others
+    return made
 
 
 def as_names(on: Any) -> tuple[Any, ...]:

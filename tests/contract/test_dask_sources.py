@@ -144,3 +144,36 @@ def test_lowering_keeps_the_partitions(tmp_path: Path) -> None:
     trees.lowered(_Asks(seen))
     _Asks(seen).lower_completely()
     assert (set(seen[:-1]), seen[-1], trees.is_lowering()) == ({True}, False, False)
+
+
+@pytest.mark.parametrize("reader", ["fsspec", "arrow"])
+def test_what_files_a_source_has(tmp_path: Path, reader: str) -> None:
+    for number in range(2):
+        FRAME.to_parquet(tmp_path / f"{number}.parquet")
+    ddf = dd.read_parquet(tmp_path, filesystem=reader, filters=[("k", ">", 1)])
+    (node,) = (part for part in trees.every_part(ddf.expr) if parquet.is_parquet(part))
+    files = parquet.files_of_read(node)
+    assert isinstance(files, parquet.ParquetFiles)
+    assert [path.rpartition("/")[2] for path in files.paths] == ["0.parquet", "1.parquet"]
+    assert files.schema.names[:2] == ["k", "a"]
+    assert files.filtered_by == parquet.filtered_columns([[("k", ">", 1)]]) == {"k"}
+    opened = files.fs.open if reader == "fsspec" else files.fs.open_input_file
+    with opened(files.paths[0]) as handle:
+        assert handle.read(4) == b"PAR1"
+    kinds = parquet.kinds_read((ddf.merge(ddf, on="k")).expr)
+    assert kinds["a"] == pa.float64()
+
+
+def test_sources_are_replaced(tmp_path: Path) -> None:
+    FRAME.to_parquet(tmp_path / "one.parquet")
+    ddf = dd.read_parquet(tmp_path)
+    made = dd.concat([ddf.assign(b=ddf.k + 1), ddf[ddf.k > 2]])
+
+    def floats(node: Any) -> Any:
+        return expressions.AsType(node, {"k": "float64"}) if parquet.is_parquet(node) else None
+
+    other = new_collection(trees.with_sources(made.expr, floats, but="nothing"))
+    assert other.b.dtype == "float64"
+    assert other.compute().b.dropna().tolist() == [2.0, 3.0, 4.0, 5.0]
+    assert trees.with_sources(made.expr, floats, but="dask") is made.expr
+    assert trees.with_sources(made.expr, lambda _node: None, but="nothing") is made.expr

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from safeframe.errors import UnsupportedError, ValidationError
-from safeframe.prepare.arguments import as_names, check_frame, no_such_column
+from safeframe.prepare.arguments import as_names, check_frame, no_such_column, with_types_of_nulls
 
 _HIDDEN = "__key_{}"
 
@@ -59,6 +59,7 @@ def group_keys(ddf: Any, by: Any) -> GroupKeys:
     of_index = None
     for number, key in enumerate(given):
         if isinstance(key, dd.Series):
+            key = with_types_of_nulls(key)  # as the frame has
             name, column = key.name, _column_of(given_frame, key)
         else:
             _check_kind(key)

@@ -161,15 +161,15 @@ def file_schema(
                 msg, hint="Use types of pyarrow, as in {'name': pyarrow.string()}."
             ) from error
     # What is given is not inferred: of some types that is not possible.
-    # Of lists and the like pandas knows no more than that they are objects, and the files that they come from do.
-    nested = [
+    # Of lists, and of flags with nulls, pandas knows no more than that they are objects, and their files do.
+    known = [
         (name, read[name])
         for name, dtype in meta.dtypes.items()
         if pd.api.types.is_object_dtype(dtype)
         and name not in fields.names
-        and pa.types.is_nested(read.get(name, pa.null()))
+        and (pa.types.is_nested(kind := read.get(name, pa.null())) or pa.types.is_boolean(kind))
     ]
-    fields = pa.schema([*fields, *nested])
+    fields = pa.schema([*fields, *known])
     rest = [name for name in meta.columns if name not in fields.names]
     inferred = _inferred(meta[rest], write_index=write_index)
     return _storable(

@@ -15,7 +15,7 @@ from safeframe.errors import SchemaMismatchError, UnsupportedError, ValidationEr
 from safeframe.facts.plan import Plan
 from safeframe.kernels.sort.rows import RowOrder
 from safeframe.planning.sort.plan import plan_unsorted
-from safeframe.prepare.arguments import PartitionOptions, check_frame
+from safeframe.prepare.arguments import PartitionOptions, check_frame, with_types_of_nulls
 from safeframe.prepare.dask_arguments import as_npartitions, exchange_strategy, no_effect, refuse
 from safeframe.prepare.sort.order import PlannedSort, make_collection, plan_order, row_order
 
@@ -177,7 +177,7 @@ def index_column(frame: dd.DataFrame, column: Any, *, drop: bool) -> IndexColumn
         hint = "Name a column, or pass a series of the same dask dataframe, such as ddf['a'] + 1."
         raise UnsupportedError(msg, hint=hint)
     if isinstance(column, dd.Series):
-        return _of_series(frame, column, columns)
+        return _of_series(frame, with_types_of_nulls(column), columns)
     if pd.api.types.is_list_like(column) and not isinstance(column, tuple):
         msg = f"column is a {type(column).__name__}; a name or a dask series is expected."
         raise SchemaMismatchError(msg, hint="Name one column of the frame.")
