@@ -27,7 +27,9 @@ class TestDemo:
         assert done.exit_code == 0, done.output
         assert "The whole question, predicted in" in done.output
         assert re.search(r"rows +exactly (99|100),\d{3},\d{3},\d{3}, ", done.output)
-        assert "6.4 TB in memory" in done.output
+        assert "99,999,351,788 rows, 5.82 TiB in memory." in done.output
+        assert "TB" not in done.output, "one size has one unit"
+        assert "plan." not in done.output, "who runs a command has no plan"
         assert done.output.count("merge: FITS") == 2
         assert re.search(r"^memory +peak .* projected and 1 GiB allowed: kept$", done.output, re.MULTILINE)
         assert printed_number(done.output, "rows in") == 22_000
@@ -72,6 +74,8 @@ class TestMerge:
         assert re.search(r"^memory +peak .* projected per worker: kept$", done.stdout, re.MULTILINE)
         left, right = (pd.read_parquet(path) for path in tables)
         expected = left.merge(right, on="item", how="left")
+        took = r"^time +[\d.]+ s: [\d.]+ s to start, [\d.]+ s to plan, [\d.]+ s to (stage and )?write$"
+        assert re.search(took, done.stdout, re.MULTILINE), done.stdout
         assert printed_number(done.stdout, "rows") == len(expected)
         assert printed_number(done.stdout, "files") == len(list(out.glob("*.parquet")))
         found = pd.read_parquet(out)[list(expected.columns)]
@@ -113,6 +117,10 @@ class TestMerge:
         assert document["error"]["type"] == "OutputTooLargeError"
         assert document["plan"]["recipe"] == "merge"
         assert done.stderr.startswith("Error: ")
+        assert "--max-output allows 9 B" in done.stderr
+        done = run("merge", *tables, out, "--on", "item", "--workers", "1", "--max-output", "9B")
+        assert done.stdout.startswith("merge: REFUSED\n")
+        assert "FITS" not in done.stdout
         assert not out.exists()
 
 
