@@ -6,6 +6,7 @@ what it really took.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 import warnings
@@ -105,6 +106,7 @@ class Demo:
                 memory_limit=self.memory_nbytes,
                 dashboard_address=":0",
                 local_directory=str(self.directory),
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster),
         ):

@@ -167,6 +167,21 @@ class TestSort:
             "type": "ValidationError", "message": "Another process has written there.", "hint": "", "figures": {}, "exit_code": 1,
         }  # fmt: skip
 
+    def test_a_task_that_fails_is_told_once(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        """Workers do not log it next to the error that ends the command."""
+        data = tmp_path / "in.parquet"
+        pd.DataFrame({"k": range(50_000), "s": map(str, range(50_000))}).to_parquet(data, index=False)
+        chunk = pq.read_metadata(data).row_group(0).column(1)
+        content = bytearray(data.read_bytes())
+        begin = (chunk.dictionary_page_offset or chunk.data_page_offset) + 5000
+        content[begin : begin + 4000] = np.random.default_rng(1).bytes(4000)
+        data.write_bytes(content)
+        done = run("sort", data, tmp_path / "out", "--by", "k", "--workers", "1")
+        assert done.exit_code == 1, done.output
+        assert re.fullmatch(r"Error: .*snappy.*\n", done.stderr), done.stderr
+        printed = capfd.readouterr()
+        assert "Compute Failed" not in printed.out + printed.err
+
     def test_a_cluster_that_is_there(self, tmp_path: Path) -> None:
         pd.DataFrame({"k": [2, 1]}).to_parquet(tmp_path / "in.parquet")
         with LocalCluster(n_workers=1, memory_limit="1GiB", dashboard_address=None) as cluster:
