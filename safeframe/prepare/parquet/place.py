@@ -1,21 +1,20 @@
 """The place that parquet files are to be written to, looked at before what is written there is made.
 
-Covers: which files there are read by the frames themselves, refusals for who has no result yet.
-Does not cover: the refusals (``checks``), and those that need the size of the files (``write``).
+Covers: refusals for who has no result yet.
+Does not cover: the refusals themselves (``checks``), and those that need the size of the files (``write``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import dask.dataframe as dd
 import pandas as pd
 
-from safeframe._dask.parquet import files_read
 from safeframe.prepare.parquet.checks import check_target
 from safeframe.prepare.parquet.dataset import describe_dataset
+from safeframe.prepare.parquet.write import files_read_from
 
 
 def check_place(
@@ -60,13 +59,3 @@ def check_place(
     )
     known = [name for frame in frames for name in files_read_from(frame, dataset.target)]
     check_target(dataset, 1, known if dataset.is_local else ())
-
-
-def files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:
-    """List the files of a directory that a frame is read from, and which are therefore of the dataset there."""
-    names: dict[str, list[str]] = {}
-    for path in files_read(ddf.expr):
-        directory, _, name = path.rpartition("/")
-        names.setdefault(directory, []).append(name)
-    found = (some for directory, some in names.items() if str(Path(directory).resolve()) == place)
-    return tuple(sorted({name for some in found for name in some}))

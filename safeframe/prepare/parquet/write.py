@@ -14,6 +14,7 @@ import dask.dataframe as dd
 from dask.base import tokenize
 
 from safeframe import options
+from safeframe._dask.parquet import files_read
 from safeframe._dask.trees import fingerprint
 from safeframe.choices import check_choice
 from safeframe.engine.merge.nodes import FilteredMerge, SafeMerge
@@ -26,7 +27,6 @@ from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.strategies import WRITE_STRATEGIES
 from safeframe.prepare.parquet.arguments import check_file_names
 from safeframe.prepare.parquet.checks import check_room, check_target, refuse_larger_files
-from safeframe.prepare.parquet.place import files_read_from
 from safeframe.units import parse_nbytes
 
 
@@ -212,6 +212,16 @@ def _choose(
         msg = f"This frame cannot be written in the compact encoding, without its rows: {found}."
         raise UnsupportedError(msg, hint="Leave resume= and strategy= out.")
     return _WrittenRows(ddf, int(streamed(ddf.expr.simplify(), dataset)[0].npartitions))
+
+
+def files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:
+    """List the files of a directory that a frame is read from, and which are therefore of the dataset there."""
+    names: dict[str, list[str]] = {}
+    for path in files_read(ddf.expr):
+        directory, _, name = path.rpartition("/")
+        names.setdefault(directory, []).append(name)
+    found = (some for directory, some in names.items() if str(Path(directory).resolve()) == place)
+    return tuple(sorted({name for some in found for name in some}))
 
 
 def _new_token() -> str:
