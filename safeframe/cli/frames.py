@@ -14,7 +14,7 @@ import pyarrow as pa
 from pandas.api.types import is_object_dtype
 
 from safeframe.errors import ValidationError
-from safeframe.sizing.parquet.footers import joined_columns, read_footers
+from safeframe.sizing.parquet.footers import joined_columns, no_parquet_file, read_footers
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -30,9 +30,11 @@ def read_frame(path: str) -> dd.DataFrame:
     try:
         frame: dd.DataFrame = dd.read_parquet(path, index=False)
     except FileNotFoundError as error:
-        raise missing(path) from error
+        raise no_parquet_file(path) from error
     except (pa.ArrowInvalid, ValueError) as error:
-        if not isinstance(error, pa.ArrowInvalid) and "No files satisfy" not in str(error):
+        if "No files satisfy" in str(error):
+            raise no_parquet_file(path) from error
+        if not isinstance(error, pa.ArrowInvalid):
             raise
         said = str(error).splitlines()[-1].removeprefix("Original Message: ")
         msg = f"{path!r} cannot be read as parquet: {said}"
@@ -60,12 +62,6 @@ def object_types(
         known = {name + suffix: type_ for name, type_ in types.items()} | types | known
     objects = [name for name, dtype in result.dtypes.items() if is_object_dtype(dtype)]
     return {name: known[name] for name in objects if name in known}
-
-
-def missing(path: str) -> ValidationError:
-    """Return the error of a path where there is nothing."""
-    msg = f"There is no parquet dataset at {path!r}."
-    return ValidationError(msg, hint="Name a parquet file, or a directory of them.")
 
 
 def key_options(command: _Command) -> _Command:

@@ -13,17 +13,34 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from safeframe.cli.frames import missing, read_frame
+from safeframe import options
+from safeframe.cli.frames import read_frame
 from safeframe.cli.output import Output, json_option, output
 from safeframe.facts.estimate import about
 from safeframe.facts.keys import KeyStatistics
 from safeframe.recipes.statistics import key_statistics
-from safeframe.sizing.parquet.footers import ParquetColumn, ParquetFile, joined_columns, read_footers
+from safeframe.sizing.parquet.footers import (
+    ParquetColumn,
+    ParquetFile,
+    joined_columns,
+    no_parquet_file,
+    read_footers,
+)
 from safeframe.units import format_count, format_nbytes
 
 _FILES_SHOWN = 20
 _HEAVIEST = 10
 _VALUE_LENGTH = 40
+
+
+class _Unknown:
+    """A key of which the count is known, and the value is not."""
+
+    def __str__(self) -> str:
+        return "?"
+
+
+_UNKNOWN = _Unknown()
 
 
 @click.command()
@@ -45,11 +62,11 @@ def inspect(path: str, key: tuple[str, ...], files_shown: int, as_json: bool) ->
 
     With --key it also reads that column, and counts the rows of each key.
     """
-    with output("inspect", as_json=as_json) as printed:
+    with output("inspect", as_json=as_json, frames={"ddf": path}) as printed:
         try:
             files = read_footers(path)
         except FileNotFoundError as error:
-            raise missing(path) from error
+            raise no_parquet_file(path) from error
         columns = joined_columns(files)
         printed.document |= _as_document(path, files, columns)
         _show_files(printed, files, files_shown)
@@ -122,14 +139,18 @@ def _show_key(printed: Output, keys: KeyStatistics, heaviest: list[tuple[Any, in
     for value, rows in heaviest:
         table.add_row(_value(value), format_count(rows), f"{rows / keys.rows:.2%}")
     printed.show(table)
+    if any(value is _UNKNOWN for value, _ in heaviest):
+        printed.say(
+            "?: the value is not known. Keys are counted by a hash, and of each partition only the "
+            f"{options.NAMED_HEAVY_KEYS} heaviest keys and a sample are kept with their values."
+        )
 
 
 def _heaviest(keys: KeyStatistics) -> list[tuple[Any, int]]:
     """Return the keys with most rows, the heaviest first, and how many rows each has."""
     order = np.argsort(-keys.heavy_counts, kind="stable")[:_HEAVIEST]
     return [
-        (keys.labels.get(int(keys.heavy_codes[at]), "(value not kept)"), int(keys.heavy_counts[at]))
-        for at in order
+        (keys.labels.get(int(keys.heavy_codes[at]), _UNKNOWN), int(keys.heavy_counts[at])) for at in order
     ]
 
 
@@ -184,7 +205,7 @@ def _key_document(keys: KeyStatistics, heaviest: list[tuple[Any, int]]) -> dict[
         "distinct": {"lower": distinct.lower, "expected": distinct.expected, "upper": distinct.upper},
         "exact": keys.exact,
         "mean_rows": _mean_rows(keys),
-        "heaviest": [{"key": value, "rows": rows} for value, rows in heaviest],
+        "heaviest": [{"key": None if value is _UNKNOWN else value, "rows": rows} for value, rows in heaviest],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, get_args
 
 import click
@@ -10,9 +11,12 @@ from safeframe.cli.frames import key_options, named_keys, read_frame
 from safeframe.cli.output import json_option, output
 from safeframe.cli.run import Run, run_options
 from safeframe.facts.merge import How
+from safeframe.facts.strategies import MERGE_STRATEGIES
+from safeframe.prepare.dask_arguments import MergeMoves
+from safeframe.prepare.merge.facts import check_merge
+from safeframe.prepare.merge.keys import KeyArguments
 from safeframe.recipes.merge import merge as merge_frames
 from safeframe.recipes.merge import plan_merge
-from safeframe.units import parse_nbytes
 
 _VALIDATE = ("one_to_one", "one_to_many", "many_to_one", "many_to_many")
 
@@ -36,7 +40,7 @@ _VALIDATE = ("one_to_one", "one_to_many", "many_to_one", "many_to_many")
 @click.option("--indicator", is_flag=True, help="Add a column _merge that says which side a row is from.")
 @click.option("--validate", type=click.Choice(_VALIDATE), help="Refuse keys that are there more often.")
 @click.option("--max-output", help='Refuse a result predicted to be larger in memory than this, as "50GiB".')
-@run_options
+@run_options(MERGE_STRATEGIES)
 @json_option
 def merge(
     left: str,
@@ -60,24 +64,22 @@ def merge(
     column; one that has none is left out.
     """
     run = Run(**options)
-    with output("merge", as_json=as_json) as printed:
-        if max_output is not None:
-            parse_nbytes(max_output, argument="--max-output")
+    with output("merge", as_json=as_json, frames={"left": left, "right": right}) as printed:
         frames = read_frame(left), read_frame(right)
-        request: dict[str, Any] = {
-            "how": how,
-            **named_keys(on, left_on, right_on),
-            "suffixes": suffixes,
-            "indicator": indicator,
-            "validate": validate,
+        keys = KeyArguments(how, **named_keys(on, left_on, right_on), suffixes=suffixes, indicator=indicator)
+        limits = {
+            "partition_size": run.partition_size,
             "max_output": max_output,
-            **run.planned,
+            "validate": validate,
         }
+        sides = check_merge(*frames, keys, MergeMoves(strategy=run.strategy), **limits)
+        request: dict[str, Any] = {**asdict(keys), **limits, "strategy": run.strategy}
         run.write(
             printed,
             out,
             lambda: plan_merge(*frames, **request),
             lambda: merge_frames(*frames, **request),
-            sources=(left, right),
+            inputs=list(zip((left, right), frames, strict=True)),
+            columns=list(sides.output.names),
             suffixes=suffixes,
         )

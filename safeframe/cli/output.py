@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from distributed.scheduler import KilledWorker
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from safeframe.cli.wording import Wording, wording_of
 from safeframe.errors import (
     KeyNotFoundError,
     MemoryBudgetError,
@@ -56,7 +58,7 @@ _MEANINGS = {
     ExitCode.OK: "done; doctor: no problem, warnings at most",
     ExitCode.FAILED: "failed while running, or interrupted; doctor: problems",
     ExitCode.USAGE: "refused before the run: arguments, paths, columns, settings",
-    ExitCode.DOES_NOT_FIT: "does not fit: memory of a worker, free disk, --max-output",
+    ExitCode.DOES_NOT_FIT: "refused before the run: memory of a worker, free disk, --max-output",
 }
 _WRONG = (ValidationError, KeyNotFoundError, SchemaMismatchError, UnsupportedError)
 _TOO_LARGE = (MemoryBudgetError, OutputTooLargeError, StagingFullError)
@@ -64,26 +66,35 @@ _EXPECTED = (SafeframeError, click.ClickException, KilledWorker, OSError, pa.Arr
 """What is no defect of safeframe: shown without a traceback."""
 
 
+_AS_IT_IS = Wording()
+
+
 class Failure(click.ClickException):
     """An error as a message, with an exit code."""
 
-    def __init__(self, error: Exception, *, running: bool) -> None:
-        super().__init__(error.format_message() if isinstance(error, click.ClickException) else str(error))
+    def __init__(self, error: Exception, *, running: bool, typed: Wording = _AS_IT_IS) -> None:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        super().__init__(typed(text))
         self.error = error
+        self.typed = typed
         self.exit_code = _exit_code(error, running=running)  # type: ignore[misc]  # click reads it of the instance
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         error, name = self.error, type(self.error).__name__
         if isinstance(error, SafeframeError):
-            told = {"message": error.message, "hint": error.hint, "figures": error.figures}
+            told = {
+                "message": self.typed(error.message),
+                "hint": self.typed(error.hint),
+                "figures": error.figures,
+            }
         else:
             told = {"message": self.message, "hint": "", "figures": {}}
         return {"type": name, **told, "exit_code": int(self.exit_code)}
 
 
 def _exit_code(error: Exception, *, running: bool) -> int:
-    if isinstance(error, _TOO_LARGE):
+    if isinstance(error, _TOO_LARGE) and not running:
         return ExitCode.DOES_NOT_FIT
     if isinstance(error, _WRONG) and not running:
         return ExitCode.USAGE
@@ -102,6 +113,15 @@ class Output:
     """What is printed as JSON when the command ends."""
     running: bool = False
     """Whether the work itself has begun: what is refused then is a failure."""
+    typed: Wording = field(default_factory=Wording)
+    """Says texts of the library in the command's words."""
+    began: float = field(default_factory=time.perf_counter)
+    """When the command began, by the process's clock."""
+
+    @property
+    def seconds(self) -> float:
+        """How long ago the command began."""
+        return time.perf_counter() - self.began
 
     def say(self, text: str = "") -> None:
         """Print lines of text as they are: nothing in them is wrapped or cut."""
@@ -114,12 +134,13 @@ class Output:
 
     def warn(self, message: str) -> None:
         """Print a warning to standard error, and keep it for the document."""
+        message = self.typed(message)
         self.document.setdefault("warnings", []).append(message)
         click.echo(f"Warning: {message}", err=True)
 
 
 @contextmanager
-def output(command: str, *, as_json: bool) -> Iterator[Output]:
+def output(command: str, *, as_json: bool, frames: Mapping[str, str] | None = None) -> Iterator[Output]:
     """Print what a command says, and end it with an error's exit code.
 
     Parameters
@@ -128,18 +149,25 @@ def output(command: str, *, as_json: bool) -> Iterator[Output]:
         Its name, for the document.
     as_json
         Whether to print one JSON document.
+    frames
+        The path of each frame, by the name that messages of the library have for it.
 
     Raises
     ------
     Failure
         In place of errors that are no defect.
     """
-    out = Output(as_json=as_json, console=_console(stderr=as_json), document={"command": command})
+    out = Output(
+        as_json=as_json,
+        console=_console(stderr=as_json),
+        document={"command": command},
+        typed=wording_of(click.get_current_context(silent=True), frames or {}),
+    )
     try:
         with _warnings_in(out):
             yield out
     except _EXPECTED as error:
-        failure = Failure(error, running=out.running)
+        failure = Failure(error, running=out.running, typed=out.typed)
         out.document["error"] = failure.to_dict()
         _print_document(out)
         raise failure from error

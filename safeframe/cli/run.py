@@ -1,6 +1,7 @@
 """Commands that read parquet files and write others, on a cluster.
 
 Covers: their shared options; the cluster; the plan before the run, what it took after it.
+What can be refused without a cluster is refused before one starts.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from safeframe import options
 from safeframe.cli.frames import object_types
 from safeframe.cli.output import Output
 from safeframe.deploy.local_cluster import LocalCluster
-from safeframe.errors import MemoryBudgetError
+from safeframe.errors import ClusterError, MemoryBudgetError
 from safeframe.facts.plan import Plan
 from safeframe.facts.plan.summary import files_summary
+from safeframe.prepare.parquet.place import check_place
 from safeframe.recipes.explain import explain
 from safeframe.recipes.to_parquet import to_parquet
 from safeframe.report.measure import measure
@@ -32,17 +34,23 @@ from safeframe.sizing.staging_url import is_remote
 from safeframe.units import format_count, format_nbytes, format_seconds, parse_nbytes
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_CONNECT_SECONDS = 10
-_WORKERS, _THREADS, _MEMORY = 4, 1, "1GiB"
+_CONNECT_SECONDS = 4
+WORKERS, THREADS, MEMORY = 4, 1, "1GiB"
+"""Of a cluster on this machine, where no option says otherwise."""
 _MORE = "--dry-run --json has all steps and reasons"
 _COMPRESSIONS = ("auto", "snappy", "zstd", "lz4", "gzip", "brotli", "none")
 
-_OPTIONS = (
+CLUSTER_OPTIONS = (
+    click.option("--workers", type=click.IntRange(min=1), help=f"Worker processes on this machine.  [default: {WORKERS}]"),
+    click.option("--threads", type=click.IntRange(min=1), help=f"Threads of each worker, which share its memory.  [default: {THREADS}]"),
+    click.option("--memory", help=f"Memory limit of each worker.  [default: {MEMORY}]"),
+)  # fmt: skip
+"""How large a cluster on this machine is."""
+_WRITE_OPTIONS = (
     click.option("--overwrite", is_flag=True, help="Replace the dataset at OUT, after all new files are written."),
     click.option("--dry-run", is_flag=True, help="Print the plan, and write nothing."),
-    click.option("--workers", type=click.IntRange(min=1), help=f"Worker processes on this machine.  [default: {_WORKERS}]"),
-    click.option("--threads", type=click.IntRange(min=1), help=f"Threads of each worker, which share its memory.  [default: {_THREADS}]"),
-    click.option("--memory", help=f"Memory limit of each worker.  [default: {_MEMORY}]"),
+)  # fmt: skip
+_RUN_OPTIONS = (
     click.option("--scheduler", metavar="ADDRESS", help="Run on the cluster of this scheduler instead, as tcp://host:8786."),
     click.option(
         "--local-directory",
@@ -50,7 +58,8 @@ _OPTIONS = (
         help="Directory on a disk for rows that workers stage and spill.  [default: dask's temporary-directory]",
     ),
     click.option("--partition-size", help='Most bytes of a part of the result in memory, as "64MiB".'),
-    click.option("--strategy", help="A strategy of the plan, instead of the cheapest that fits."),
+)  # fmt: skip
+_FILE_OPTIONS = (
     click.option(
         "--compression", type=click.Choice(_COMPRESSIONS), default="auto", show_default=True, help="Codec of the files."
     ),
@@ -60,11 +69,31 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def run_options(command: _Command) -> _Command:
-    """Add the options of a command that writes files; their values are those of :class:`Run`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def run_options(strategies: Sequence[str]) -> Callable[[_Command], _Command]:
+    """Add the options of a command that writes files; their values are those of :class:`Run`.
+
+    Parameters
+    ----------
+    strategies
+        Those that the command's recipe has.
+    """
+    strategy = click.option(
+        "--strategy",
+        type=click.Choice(strategies),
+        help="A strategy of the plan, instead of the cheapest that fits.",
+    )
+    return with_options(*_WRITE_OPTIONS, *CLUSTER_OPTIONS, *_RUN_OPTIONS, strategy, *_FILE_OPTIONS)
+
+
+def with_options(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
+    """Add options to a command, in the order of its help."""
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +124,8 @@ class Run:
         plan: Callable[[], Plan],
         frame: Callable[[], dd.DataFrame],
         *,
-        sources: Sequence[str],
+        inputs: Sequence[tuple[str, dd.DataFrame]],
+        columns: Sequence[Any],
         suffixes: Sequence[str],
     ) -> None:
         """Print the plan of a recipe, write its result unless it does not fit, and print what that took.
@@ -108,28 +138,38 @@ class Run:
             The directory, or URL, to write to.
         plan, frame
             Return the recipe's plan and its result; called on the cluster.
-        sources, suffixes
-            The datasets that are read, and what the recipe may put at the end of their columns' names.
+        inputs
+            The datasets that are read: the path and the frame of each.
+        columns
+            The names of the result's columns.
+        suffixes
+            What the recipe may put at the end of the names of each input's columns.
         """
         self._check(target)
+        check_place([one for _, one in inputs], target, columns, overwrite=self.overwrite or self.dry_run)
         with self._cluster():
+            started = out.seconds
             written = plan().written
+            stands = ""
             try:
                 if written.fits:
+                    stands = "REFUSED"
                     result = frame()
-                    files = object_types(result, sources, suffixes)
+                    files = object_types(result, [path for path, _ in inputs], suffixes)
                     # Whether a merge's rows are made is known by the types of its columns in files.
                     found = explain(self._to_parquet(result, target, files, compute=False))
-                    written = found if isinstance(found, Plan) else written
+                    written, stands = found if isinstance(found, Plan) else written, ""
             finally:
                 out.document["plan"] = written.to_dict()
-                out.say(files_summary(written, _MORE))
+                out.say(out.typed(files_summary(written, _MORE, stands=stands)))
             written.validate()
             if self.dry_run:
                 return
             shown = self.progress if self.progress is not None else not out.as_json and sys.stderr.isatty()
+            planned = out.seconds
             with measure(written) as measured, _running(out):
                 self._to_parquet(result, target, files, progress=shown)
+            done = out.seconds
         footers = read_footers(target)
         rows, nbytes = sum(file.rows for file in footers), sum(file.file_nbytes for file in footers)
         peak, projected = measured.peak_worker_nbytes, written.projected_worker_nbytes
@@ -141,14 +181,17 @@ class Run:
             "peak_worker_nbytes": peak,
             "projected_worker_nbytes": projected,
             "seconds": round(measured.seconds, 3),
+            "total_seconds": round(done, 3),
         }
+        work = "write" if written.staging_directory is None else "stage and write"
         out.say(
             f"\nwritten   {target}\n"
             f"rows      {format_count(rows)}\n"
             f"files     {format_count(len(footers))}, {format_nbytes(nbytes)}\n"
             f"memory    peak {format_nbytes(peak)} of {format_nbytes(projected)} projected per worker: "
             f"{'kept' if peak <= projected else 'NOT kept'}\n"
-            f"time      {format_seconds(measured.seconds)}"
+            f"time      {format_seconds(done)}: {format_seconds(started)} to start, "
+            f"{format_seconds(planned - started)} to plan, {format_seconds(done - planned)} to {work}"
         )
 
     def _to_parquet(self, result: dd.DataFrame, target: str, objects: dict[str, Any], **options: Any) -> Any:
@@ -182,7 +225,7 @@ class Run:
         """Refuse workers that would be killed, or paused, before their first task."""
         if self.scheduler is not None:
             return
-        given = parse_nbytes(self.memory or _MEMORY, argument="--memory")
+        given = parse_nbytes(self.memory or MEMORY, argument="--memory")
         least = options.RESERVED_DEFAULT_NBYTES + options.RESERVED_GROWTH_NBYTES
         if given < least:
             msg = (
@@ -200,12 +243,13 @@ class Run:
             return
         with (
             LocalCluster(
-                n_workers=self.workers or _WORKERS,
-                threads_per_worker=self.threads or _THREADS,
-                memory_limit=parse_nbytes(self.memory or _MEMORY, argument="--memory"),
+                n_workers=self.workers or WORKERS,
+                threads_per_worker=self.threads or THREADS,
+                memory_limit=parse_nbytes(self.memory or MEMORY, argument="--memory"),
                 dashboard_address=":0",
                 local_directory=self.local_directory,
-                silence_logs=logging.ERROR,
+                # What fails is told once, as the error that ends the command.
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster),
         ):
@@ -217,14 +261,15 @@ def connect(scheduler: str, *, as_default: bool = True) -> Client:
 
     Raises
     ------
-    click.ClickException
+    ClusterError
         When there is none.
     """
     try:
         return Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=as_default)
     except (OSError, ValueError) as error:
-        msg = f"There is no scheduler at {scheduler!r}: {error}"
-        raise click.ClickException(msg) from error
+        msg = f"There is no scheduler at {scheduler!r}: {str(error).rstrip('.')}."
+        hint = "Check the address, and that the scheduler runs and can be reached from here."
+        raise ClusterError(msg, hint=hint) from error
 
 
 @contextmanager

@@ -9,6 +9,9 @@ import click
 from safeframe.cli.frames import read_frame
 from safeframe.cli.output import json_option, output
 from safeframe.cli.run import Run, run_options
+from safeframe.facts.strategies import SORT_STRATEGIES
+from safeframe.prepare.arguments import PartitionOptions
+from safeframe.prepare.sort.arguments import check_sort
 from safeframe.recipes.sort_values import plan_sort_values, sort_values
 
 
@@ -20,7 +23,7 @@ from safeframe.recipes.sort_values import plan_sort_values, sort_values
 )
 @click.option("--descending", is_flag=True, help="Largest first.")
 @click.option("--nulls-first", is_flag=True, help="Rows without a value first; they are last otherwise.")
-@run_options
+@run_options(SORT_STRATEGIES)
 @json_option
 def sort(
     source: str,
@@ -39,20 +42,26 @@ def sort(
     has none is left out.
     """
     run = Run(**options)
-    with output("sort", as_json=as_json) as printed:
+    with output("sort", as_json=as_json, frames={"ddf": source}) as printed:
         frame = read_frame(source)
-        request: dict[str, Any] = {
+        order: dict[str, Any] = {
             "by": list(by),
             "ascending": not descending,
             "na_position": "first" if nulls_first else "last",
             "ignore_index": True,
-            **run.planned,
         }
+        request = {**order, **run.planned}
+        check_sort(
+            frame,
+            **order,
+            given=PartitionOptions(npartitions=None, memory=None, staging=None, **run.planned),
+        )
         run.write(
             printed,
             out,
             lambda: plan_sort_values(frame, **request),
             lambda: sort_values(frame, **request),
-            sources=(source,),
+            inputs=[(source, frame)],
+            columns=list(frame.columns),
             suffixes=("",),
         )

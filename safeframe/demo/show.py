@@ -6,6 +6,7 @@ what it really took.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 import warnings
@@ -24,12 +25,14 @@ from rich.text import Text
 from safeframe.demo.question import FULL_SCALE, KEY, QuestionTable, question_tables, write_part
 from safeframe.errors import OutputExplosionWarning, ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.facts.plan.summary import plan_rich
 from safeframe.progress.tasks import computed, named_tasks
 from safeframe.recipes.merge import merge, plan_merge
 from safeframe.report.measure import Measurement, measure
 from safeframe.sizing.directory import free_nbytes
 from safeframe.units import format_count, format_nbytes, format_seconds
 
+_MORE = "safeframe demo --json has all steps and reasons"
 _MARK = ".safeframe-demo"
 _ABOUT = "Made by `safeframe demo`, which may remove this directory.\n"
 
@@ -84,7 +87,7 @@ class Demo:
             self._head(
                 f"The plan at scale {self.scale:g}, made in {format_seconds(time.perf_counter() - begin)}"
             )
-            self.console.print(plan, soft_wrap=True)
+            self.console.print(plan_rich(plan, _MORE), soft_wrap=True)
             measured, result = self._merge(frames, plan)
         rows_out = sum(pq.read_metadata(path).num_rows for path in sorted(result.glob("*.parquet")))
         outcome = Outcome(plan=plan, measured=measured, rows_out=rows_out, result=result)
@@ -103,6 +106,7 @@ class Demo:
                 memory_limit=self.memory_nbytes,
                 dashboard_address=":0",
                 local_directory=str(self.directory),
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster),
         ):
@@ -119,10 +123,10 @@ class Demo:
             f"{_described(tables[0])}\n{_described(tables[1])}\n"
             "Their keys were generated as with --scale 1 and counted; these tables are not on disk."
         )
-        self.console.print(plan, soft_wrap=True)
+        self.console.print(plan_rich(plan, ""), soft_wrap=True)
         self._say(
             f"What the author of the question could not know: {format_count(int(plan.output_rows))} rows, "
-            f"{int(plan.output_nbytes) / 10**12:.1f} TB in memory."
+            f"{format_nbytes(int(plan.output_nbytes))} in memory."
         )
 
     def _make_tables(self, inputs: Path, tables: tuple[QuestionTable, QuestionTable]) -> None:

@@ -122,7 +122,7 @@ def check_limits(states: Sequence[WorkerState]) -> Iterable[Finding]:
 def check_groups(states: Sequence[WorkerState]) -> Iterable[Finding]:
     """Hold the limits of workers that share a machine, or a memory group, against what they share."""
     sharing = [
-        (f"memory of {host}", members, members[0].machine_nbytes)
+        (f"memory of host {host}", members, members[0].machine_nbytes)
         for host, members in _by(states, lambda state: state.host).items()
     ]
     grouped = [state for state in states if state.group is not None]
@@ -132,14 +132,14 @@ def check_groups(states: Sequence[WorkerState]) -> Iterable[Finding]:
         limit = members[0].group.limit_nbytes if members[0].group else 0
         # A group for each worker is held against that worker's own limit.
         if len(members) > 1:
-            sharing.append((f"memory group {path} on {host}", members, limit))
+            sharing.append((f"memory group {path} on host {host}", members, limit))
     for name, members, shared_nbytes in sharing:
         total_nbytes = sum(state.limit_nbytes or 0 for state in members)
         yield Finding(
             name=name,
             status="problem" if total_nbytes > shared_nbytes else "ok",
             found=f"{len(members)} workers may use {format_nbytes(total_nbytes)} together",
-            limit=f"{format_nbytes(shared_nbytes)} there",
+            limit=f"it has {format_nbytes(shared_nbytes)}",
             hint="Start fewer workers there, or give each a smaller limit.",
         )
 
@@ -198,7 +198,7 @@ def check_disks(directories: Sequence[tuple[Directory, int]]) -> Iterable[Findin
             status = "warning"
         kind = f"{directory.file_system}: memory" if directory.in_memory else directory.file_system
         yield Finding(
-            name=f"disk of {directory.path} on {host}",
+            name=f"disk of {directory.path} on host {host}",
             status=status,
             found=f"{format_nbytes(free)} free{f' ({kind})' if kind else ''}{writers}",
             limit=f"the workers' memory is {format_nbytes(limits)}" if limits else "",
@@ -229,7 +229,9 @@ def check_settings(deviations: Sequence[Deviation], states: Sequence[WorkerState
             hint="safeframe.tune(client) changes it." if one.tunable else f"{one.instead}.",
         )
     if all(one.setting.where == "client" for one in deviations):
-        yield Finding(name="settings", status="ok", found="as small workers need them")
+        # Not of this process, where it has a note above.
+        name = "settings of workers and scheduler" if deviations else "settings"
+        yield Finding(name=name, status="ok", found="as small workers need them")
 
 
 def check_machine() -> Iterable[Finding]:

@@ -6,6 +6,7 @@ saying what to do about each difference.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ class Deviation:
     @property
     def instead(self) -> str:
         """What to do where :func:`safeframe.tune` does not change it."""
-        value = self.setting.value
+        value = self.setting.written
         if self.users:
             return f"it was set by the user, and is kept: remove that setting, or set it to {value!r}"
         if self.shuffling:
@@ -79,7 +80,8 @@ class Deviation:
                 "(dask's distributed.nanny.pre-spawn-environ), or use safeframe.LocalCluster"
             )
         if self.setting.where == "client":
-            return f'read in this process, which safeframe does not change: dask.config.set({{"{self.name}": {value!r}}})'
+            there = json.dumps({self.name: value})
+            return f"read by the program that builds the graphs, where safeframe does not change it: dask.config.set({there})"
         who = "scheduler" if self.setting.where == "scheduler" else "workers"
         return f"start the {who} with the dask setting {self.name}: {value}"
 

@@ -95,12 +95,15 @@ class LocalCluster(distributed.LocalCluster):  # type: ignore[misc]  # distribut
             )
             raise UnsupportedError(msg, hint=hint)
         plugins = [*saturation(), MemoryWatch(), *(scheduler_kwargs or {}).get("plugins", ())]
+        # Without a dashboard the scheduler serves its metrics all the same, on dask's usual port, which may be taken.
+        without = {"dashboard": False, "dashboard_address": ":0"}
+        served = without if kwargs.get("dashboard_address", "") is None else {}
         super().__init__(
             n_workers=n_workers,
             threads_per_worker=threads_per_worker,
             memory_limit=memory_limit,
             worker_class=nanny,
-            scheduler_kwargs={**(scheduler_kwargs or {}), "plugins": plugins},
+            scheduler_kwargs={**served, **(scheduler_kwargs or {}), "plugins": plugins},
             **kwargs,
         )
 

@@ -20,7 +20,7 @@ import dask.config
 from safeframe import options
 from safeframe.errors import ValidationError
 from safeframe.facts.p2p import small_buffer_nbytes
-from safeframe.units import format_nbytes, parse_nbytes
+from safeframe.units import format_nbytes, nbytes_unit, parse_nbytes
 
 Where = Literal["environment", "worker", "scheduler", "client"]
 """Who reads a setting: a worker's process when it starts, a worker, the scheduler, or the
@@ -81,6 +81,24 @@ class Setting:
             except ValidationError:
                 return str(value)
         return str(value)
+
+    @property
+    def written(self) -> int | float | str:
+        """The value wanted as one writes it: sizes with a unit where dask reads them, not where a C library does.
+
+        Examples
+        --------
+        >>> chunks = Setting(
+        ...     name="c", where="client", value=53687091, rule="at most", nbytes=True, reason="..."
+        ... )
+        >>> chunks.written
+        '51 MiB'
+        """
+        if not self.nbytes or self.where == "environment" or self.rule != "at most":
+            return self.value
+        # Rounded down, which is at most that, too.
+        unit, size = nbytes_unit(float(self.value))
+        return f"{int(self.value) // size} {unit}"
 
 
 def small_worker_settings(limit_nbytes: int) -> tuple[Setting, ...]:

@@ -7,15 +7,11 @@ from inspect import signature
 from typing import Any
 
 import dask.dataframe as dd
-import numpy as np
 
-from safeframe.choices import check_choice, check_flags
-from safeframe.engine.sort.nodes import SortRequest
-from safeframe.errors import ValidationError
 from safeframe.facts.cluster import ClusterSpec
 from safeframe.facts.plan import Plan
 from safeframe.facts.strategies import SortStrategy
-from safeframe.prepare.arguments import PartitionOptions, as_names, check_frame
+from safeframe.prepare.arguments import PartitionOptions
 from safeframe.prepare.dask_arguments import (
     as_npartitions,
     exchange_strategy,
@@ -23,10 +19,9 @@ from safeframe.prepare.dask_arguments import (
     refuse,
     refuse_options,
 )
-from safeframe.prepare.sort.order import PlannedSort, make_collection, plan_order, row_order
+from safeframe.prepare.sort.arguments import RECIPE, check_sort
+from safeframe.prepare.sort.order import PlannedSort, make_collection, plan_order
 from safeframe.sizing.planned_cluster import planned_for
-
-_RECIPE = "sort_values"
 
 
 def sort_values(
@@ -197,22 +192,22 @@ def _sort_options(
     upsample: float,
     shuffle_method: str | None,
 ) -> PartitionOptions:
-    refuse_options(_RECIPE, options, signature(sort_values).parameters)
+    refuse_options(RECIPE, options, signature(sort_values).parameters)
     why, hint = (
         "the same order decides to which partition rows go",
         "Sort by a column that the function computes.",
     )
     if sort_function is not None:
-        refuse(_RECIPE, "sort_function", getattr(sort_function, "__name__", sort_function), why, hint)
+        refuse(RECIPE, "sort_function", getattr(sort_function, "__name__", sort_function), why, hint)
     if sort_function_kwargs is not None and (
         not isinstance(sort_function_kwargs, Mapping) or sort_function_kwargs
     ):
-        refuse(_RECIPE, "sort_function_kwargs", sort_function_kwargs, why, hint)
+        refuse(RECIPE, "sort_function_kwargs", sort_function_kwargs, why, hint)
     no_effect(upsample=upsample)
     return PartitionOptions(
         npartitions=as_npartitions(npartitions),
         partition_size=partition_size,
-        strategy=exchange_strategy(_RECIPE, shuffle_method, strategy),
+        strategy=exchange_strategy(RECIPE, shuffle_method, strategy),
         memory=memory,
         staging=staging,
     )
@@ -221,18 +216,5 @@ def _sort_options(
 def _plan_sort(
     ddf: Any, by: Any, ascending: Any, na_position: str, ignore_index: bool | None, given: PartitionOptions
 ) -> PlannedSort:
-    frame = check_frame(ddf, "ddf")
-    names = (by,) if isinstance(by, tuple) and by in list(frame.columns) else as_names(by)
-    directions = list(ascending) if isinstance(ascending, (list, tuple)) else [ascending] * len(names)
-    if len(directions) != len(names):
-        msg = f"ascending= has {len(directions)} values and by= names {len(names)} columns."
-        raise ValidationError(msg, hint="Pass one value for all columns, or one for each.")
-    if not all(isinstance(one, (bool, np.bool_)) for one in directions):
-        msg = f"ascending={ascending!r} is neither True nor False."
-        raise ValidationError(msg, hint="Pass True or False, or a list with one of them for each column.")
-    check_choice(na_position, ("first", "last"), argument="na_position", what="a place for nulls")
-    if ignore_index is not None:  # as dask has it by default
-        check_flags(ignore_index=ignore_index)
-    order = row_order(frame, names, ascending=[bool(d) for d in directions], na_last=na_position == "last")
-    request = SortRequest(order=order, index=None, drop=True, with_index=not ignore_index)
-    return plan_order(frame, request, given, recipe=_RECIPE, split_keys=True)
+    frame, request = check_sort(ddf, by, ascending, na_position, ignore_index, given)
+    return plan_order(frame, request, given, recipe=RECIPE, split_keys=True)

@@ -27,7 +27,9 @@ class TestDemo:
         assert done.exit_code == 0, done.output
         assert "The whole question, predicted in" in done.output
         assert re.search(r"rows +exactly (99|100),\d{3},\d{3},\d{3}, ", done.output)
-        assert "6.4 TB in memory" in done.output
+        assert "99,999,351,788 rows, 5.82 TiB in memory." in done.output
+        assert "TB" not in done.output, "one size has one unit"
+        assert "plan." not in done.output, "who runs a command has no plan"
         assert done.output.count("merge: FITS") == 2
         assert re.search(r"^memory +peak .* projected and 1 GiB allowed: kept$", done.output, re.MULTILINE)
         assert printed_number(done.output, "rows in") == 22_000
@@ -72,6 +74,8 @@ class TestMerge:
         assert re.search(r"^memory +peak .* projected per worker: kept$", done.stdout, re.MULTILINE)
         left, right = (pd.read_parquet(path) for path in tables)
         expected = left.merge(right, on="item", how="left")
+        took = r"^time +[\d.]+ s: [\d.]+ s to start, [\d.]+ s to plan, [\d.]+ s to (stage and )?write$"
+        assert re.search(took, done.stdout, re.MULTILINE), done.stdout
         assert printed_number(done.stdout, "rows") == len(expected)
         assert printed_number(done.stdout, "files") == len(list(out.glob("*.parquet")))
         found = pd.read_parquet(out)[list(expected.columns)]
@@ -113,6 +117,10 @@ class TestMerge:
         assert document["error"]["type"] == "OutputTooLargeError"
         assert document["plan"]["recipe"] == "merge"
         assert done.stderr.startswith("Error: ")
+        assert "--max-output allows 9 B" in done.stderr
+        done = run("merge", *tables, out, "--on", "item", "--workers", "1", "--max-output", "9B")
+        assert done.stdout.startswith("merge: REFUSED\n")
+        assert "FITS" not in done.stdout
         assert not out.exists()
 
 
@@ -158,6 +166,21 @@ class TestSort:
         assert json.loads(done.stdout)["error"] == {
             "type": "ValidationError", "message": "Another process has written there.", "hint": "", "figures": {}, "exit_code": 1,
         }  # fmt: skip
+
+    def test_a_task_that_fails_is_told_once(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        """Workers do not log it next to the error that ends the command."""
+        data = tmp_path / "in.parquet"
+        pd.DataFrame({"k": range(50_000), "s": map(str, range(50_000))}).to_parquet(data, index=False)
+        chunk = pq.read_metadata(data).row_group(0).column(1)
+        content = bytearray(data.read_bytes())
+        begin = (chunk.dictionary_page_offset or chunk.data_page_offset) + 5000
+        content[begin : begin + 4000] = np.random.default_rng(1).bytes(4000)
+        data.write_bytes(content)
+        done = run("sort", data, tmp_path / "out", "--by", "k", "--workers", "1")
+        assert done.exit_code == 1, done.output
+        assert re.fullmatch(r"Error: .*snappy.*\n", done.stderr), done.stderr
+        printed = capfd.readouterr()
+        assert "Compute Failed" not in printed.out + printed.err
 
     def test_a_cluster_that_is_there(self, tmp_path: Path) -> None:
         pd.DataFrame({"k": [2, 1]}).to_parquet(tmp_path / "in.parquet")

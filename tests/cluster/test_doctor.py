@@ -56,6 +56,11 @@ def test_our_own_cluster_is_well(tmp_path: Path) -> None:
     assert report.warnings == (), str(report)
     # dask's defaults, in this process: something to know, and nothing to change for a cluster of ours.
     assert [one.status for one in report.findings if one.name.startswith("setting ")] == ["note", "note"]
+    (chunks, _) = (one for one in report.findings if one.name.startswith("setting "))
+    assert 'dask.config.set({"array.chunk-size": "32 MiB"})' in chunks.hint
+    # The last line is not of what the notes are of.
+    assert report.findings[-1].name == "settings of workers and scheduler"
+    assert _named(report, "memory of host ").found == "2 workers may use 2 GiB together"
     assert _named(report, "workers").found == "2"
     assert _named(report, "disk").found.endswith("shared by 2 workers")
     assert "read by all of 2 workers" in _named(report, "staging").found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,12 @@ def test_a_limit_may_be_a_share_of_the_machine() -> None:
 def test_workers_in_this_process_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError, match=r"settings of their own[\s\S]*distributed\.LocalCluster"):
         LocalCluster(n_workers=1, **options, **QUIET)
+
+
+def test_without_a_dashboard_its_port_is_not_asked_for() -> None:
+    """dask serves metrics there all the same, and warns where somebody has the port."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with LocalCluster(n_workers=0, **QUIET) as cluster:
+            assert cluster.scheduler.http_server.port != 8787
+    assert not [one for one in caught if "8787" in str(one.message)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import warnings
-from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import safeframe
 from safeframe import errors
 from safeframe.cli import main
 from safeframe.cli.output import ExitCode, Failure, output, to_json
-from safeframe.cli.run import Run
+from safeframe.facts.strategies import MERGE_STRATEGIES, SORT_STRATEGIES
 from tests.command_line import printed_number, run
 
 LONG = "a_column_whose_name_is_longer_than_any_terminal_is_wide_" * 3
@@ -44,6 +45,19 @@ class TestEstimate:
         done = run("estimate", *tables, "--on", "item", "--memory", "3GiB")
         assert "merge: FITS" in done.output
         assert "of 3 GiB allowed per worker" in done.output
+        assert len(done.output.splitlines()) <= 11, "the short plan, and how long it took"
+        assert "plan." not in done.output, "who runs a command has no plan"
+
+    def test_the_plan_is_that_of_the_workers_that_merge_would_start(self, tables: tuple[Path, Path]) -> None:
+        done = run("estimate", *tables, "--on", "item", "--details")
+        assert "4 workers × 1 thread" in done.output
+        assert "of 1 GiB allowed per worker" in done.output
+        assert "\n  rejected " in done.output
+        budget = _document(
+            run("estimate", *tables, "--on", "item", "--workers", "3", "--threads", "2", "--json")
+        )
+        assert budget["plan"]["budget"]["n_workers"] == 3
+        assert budget["plan"]["budget"]["threads_per_worker"] == 2
 
     def test_json(self, tables: tuple[Path, Path]) -> None:
         document = _document(run("estimate", *tables, "--on", "item", "--json"))
@@ -69,12 +83,28 @@ class TestEstimate:
         assert "Hint: " in done.output
 
     def test_files_that_are_no_parquet(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        (tmp_path / "bad.parquet").write_text("not parquet")
-        (tmp_path / "empty").mkdir()
-        for path in (tmp_path / "bad.parquet", tmp_path / "empty"):
-            done = run("estimate", tables[0], path, "--on", "item")
-            assert done.exit_code == 2, done.output
-            assert f"Error: {str(path)!r} cannot be read as parquet: " in done.stderr
+        path = tmp_path / "bad.parquet"
+        path.write_text("not parquet")
+        done = run("estimate", tables[0], path, "--on", "item")
+        assert done.exit_code == 2, done.output
+        assert f"Error: {str(path)!r} cannot be read as parquet: " in done.stderr
+
+    def test_every_command_says_the_same_of_an_empty_directory(
+        self, tables: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        empty, out = tmp_path / "empty", tmp_path / "out"
+        empty.mkdir()
+        said = {
+            run(*command).stderr
+            for command in (
+                ("estimate", tables[0], empty, "--on", "item"),
+                ("inspect", empty),
+                ("merge", empty, tables[1], out, "--on", "item"),
+                ("sort", empty, out, "--by", "item"),
+            )
+        }
+        assert len(said) == 1, said
+        assert said.pop().startswith(f"Error: There is no parquet file at {str(empty)!r}.\n\nHint: ")
 
 
 class TestInspect:
@@ -140,85 +170,31 @@ class TestInspect:
         assert (key["distinct"]["expected"], key["null_rows"], key["rows"]) == (3, 0, 5)
 
     def test_a_key_that_is_not_there(self, tables: tuple[Path, Path]) -> None:
-        assert run("inspect", tables[0], "--key", "itme").exit_code == 2
-
-
-class TestRunsThatAreRefusedBeforeTheyStart:
-    """No cluster is started for them."""
-
-    @pytest.fixture(autouse=True)
-    def no_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def start(*args: object, **options: object) -> None:
-            pytest.fail("a cluster was started")
-
-        monkeypatch.setattr("safeframe.cli.run.LocalCluster", start)
-
-    def test_files_in_the_way(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        (tmp_path / "thesis.txt").write_text("the only copy")
-        done = run("merge", *tables, tmp_path, "--on", "item", "--json")
+        done = run("inspect", tables[0], "--key", "itme")
         assert done.exit_code == 2
-        assert "Give --overwrite" in _document(done)["error"]["message"]
+        assert done.stderr.startswith(f"Error: {str(tables[0])!r} has no column 'itme'")
 
-    def test_two_clusters(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        done = run(
-            "sort",
-            tables[0],
-            tmp_path / "out",
-            "--by",
-            "item",
-            "--scheduler",
-            "tcp://x:1",
-            "--memory",
-            "1GiB",
+    def test_a_key_whose_value_is_not_known(
+        self, tables: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(
+            sys.modules["safeframe.cli.inspect"],  # the package has the command by that name
+            "key_statistics",
+            lambda frame, on: replace(safeframe.key_statistics(frame, on), labels={}),
         )
-        assert done.exit_code == 2
-        assert "--memory cannot be given with --scheduler" in done.stderr
-
-    @pytest.mark.parametrize(
-        "args", [("--memory", "much"), ("--max-output", "much"), ("--workers", "0"), ("--how", "x")]
-    )
-    def test_values(self, tables: tuple[Path, Path], tmp_path: Path, args: tuple[str, str]) -> None:
-        done = run("merge", *tables, tmp_path / "out", "--on", "item", *args)
-        assert done.exit_code == 2, done.output
-        assert args[0] in done.stderr
-
-    def test_workers_that_would_not_start(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
-        done = run("sort", tables[0], tmp_path / "out", "--by", "item", "--memory", "100MiB", "--json")
-        assert done.exit_code == 3
-        assert _document(done)["error"]["figures"]["allowed_nbytes"] == 100 * 2**20
-
-    def test_a_plan_that_does_not_fit(
-        self, tables: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(Run, "_cluster", lambda self: nullcontext())
-        monkeypatch.setattr("safeframe.sizing.cluster._machine_nbytes", lambda: 100 * 2**20)
-        done = run("merge", *tables, tmp_path / "out", "--on", "item", "--json")
-        assert done.exit_code == 3, done.output
-        document = _document(done)
-        assert (document["plan"]["fits"], document["error"]["type"]) == (False, "MemoryBudgetError")
-        assert "is projected to need" in done.stderr
-        assert not (tmp_path / "out").exists()
-
-    def test_a_dataset_that_is_not_there(self, tmp_path: Path) -> None:
-        done = run("sort", tmp_path / "none", tmp_path / "out", "--by", "item")
-        assert done.exit_code == 2
-        assert "There is no parquet dataset" in done.stderr
-
-    def test_a_scheduler_that_is_not_there(
-        self, tables: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("safeframe.cli.run._CONNECT_SECONDS", 0.2)
-        done = run("sort", tables[0], tmp_path / "out", "--by", "item", "--scheduler", "tcp://127.0.0.1:1")
-        assert done.exit_code == 1
-        assert "There is no scheduler at 'tcp://127.0.0.1:1'" in done.stderr
+        done = run("inspect", tables[0], "--key", "item")
+        assert re.search(r"│ \? +│ +3 │", done.stdout)
+        assert "?: the value is not known. Keys are counted by a hash" in done.stdout
+        key = _document(run("inspect", tables[0], "--key", "item", "--json"))["key"]
+        assert key["heaviest"][0] == {"key": None, "rows": 3}
 
 
 @pytest.mark.parametrize(
     ("error", "before", "running"),
     [
-        (errors.MemoryBudgetError("m"), 3, 3),
-        (errors.OutputTooLargeError("m"), 3, 3),
-        (errors.StagingFullError("m"), 3, 3),
+        (errors.MemoryBudgetError("m"), 3, 1),
+        (errors.OutputTooLargeError("m"), 3, 1),
+        (errors.StagingFullError("m"), 3, 1),
         (errors.ValidationError("m"), 2, 1),
         (errors.KeyNotFoundError("m"), 2, 1),
         (errors.SchemaMismatchError("m"), 2, 1),
@@ -291,6 +267,11 @@ def test_completion(shell: str, word: str) -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert run("--version").output.strip().endswith(safeframe.__version__)
+
+
+@pytest.mark.parametrize(("command", "strategies"), [("merge", MERGE_STRATEGIES), ("sort", SORT_STRATEGIES)])
+def test_the_help_has_the_strategies(command: str, strategies: tuple[str, ...]) -> None:
+    assert f"[{'|'.join(strategies)}]" in run(command, "--help").output
 
 
 @pytest.mark.parametrize("command", list(main.commands))

@@ -26,23 +26,28 @@ if TYPE_CHECKING:
     from safeframe.facts.plan.plan import Plan
 
 
-def plan_summary(plan: Plan) -> str:
+_MORE = "plan.details() has all steps and reasons, plan.plot() draws them"
+
+
+def plan_summary(plan: Plan, more: str = _MORE) -> str:
     """Print what a plan comes to, in ten lines at most.
 
     Parameters
     ----------
     plan
         The plan.
+    more
+        How to see all of it; empty where it cannot be seen.
 
     Returns
     -------
     str
         Lines without a final line break.
     """
-    return _lines(plan, summary_facts(plan))
+    return _lines(plan, summary_facts(plan, more))
 
 
-def files_summary(plan: Plan, more: str) -> str:
+def files_summary(plan: Plan, more: str, *, stands: str = "") -> str:
     """Print what writing a result comes to, for who has no plan to ask.
 
     Parameters
@@ -51,26 +56,33 @@ def files_summary(plan: Plan, more: str) -> str:
         The plan of the write.
     more
         How to see all of it.
+    stands
+        What is said instead of whether it fits, where something else refuses the write.
 
     Returns
     -------
     str
         Lines without a final line break.
     """
-    instead = {"partitions": ("files", _files(plan)), "more": ("more", more)}
+    instead = {"partitions": ("files", _files(plan))}
     blocks = _blocks(plan)
     if blocks is not None:
         instead["strategy"] = "strategy", f"compact encoding, because {blocks.reason}"
-    return _lines(plan, [instead.get(label, (label, fact)) for label, fact in summary_facts(plan)])
-
-
-def _lines(plan: Plan, facts: list[tuple[str, str]]) -> str:
-    return "\n".join(
-        [f"{plan.recipe}: {verdict(plan)}", *(f"  {label:<{LABEL_WIDTH}}  {fact}" for label, fact in facts)]
+    return _lines(
+        plan, [instead.get(label, (label, fact)) for label, fact in summary_facts(plan, more)], stands
     )
 
 
-def summary_facts(plan: Plan) -> list[tuple[str, str]]:
+def _lines(plan: Plan, facts: list[tuple[str, str]], stands: str = "") -> str:
+    return "\n".join(
+        [
+            f"{plan.recipe}: {stands or verdict(plan)}",
+            *(f"  {label:<{LABEL_WIDTH}}  {fact}" for label, fact in facts),
+        ]
+    )
+
+
+def summary_facts(plan: Plan, more: str = _MORE) -> list[tuple[str, str]]:
     """Return what a plan comes to, each with its label."""
     facts = [
         ("strategy", _strategy(plan)),
@@ -86,14 +98,14 @@ def summary_facts(plan: Plan) -> list[tuple[str, str]]:
         return [*facts, ("too large", too_large(plan)[0]), ("hint", _hint(plan))]
     if plan.rejected:
         facts.append(("not taken", ", ".join(other.strategy for other in plan.rejected)))
-    return [*facts, ("more", "plan.details() has all steps and reasons, plan.plot() draws them")]
+    return [*facts, ("more", more)] if more else facts
 
 
-def plan_rich(plan: Plan) -> Any:
-    """Return the ten lines as rich prints them, the verdict in colour."""
+def plan_rich(plan: Plan, more: str = _MORE) -> Any:
+    """Return the ten lines as rich prints them, the verdict in colour; ``more`` is how to see all of it."""
     from rich.text import Text
 
-    text = Text(plan_summary(plan))
+    text = Text(plan_summary(plan, more))
     text.stylize("bold green" if plan.fits else "bold red", 0, text.plain.index("\n"))
     return text
 

@@ -91,9 +91,10 @@ def plan_distinct(facts: DistinctFacts) -> Plan:
     )
     offer = chosen.offer
     staged = isinstance(offer.way, StagedKeys)
-    rows = largest_rows(facts)
     row_nbytes = facts.output_width.bounding
     made = facts.profile.rows if facts.wanted == "marks" else facts.kept
+    # All that stay may be of one partition, and no more.
+    rows = min(largest_rows(facts), made.upper) if made.exact else largest_rows(facts)
     largest = math.ceil(rows * row_nbytes)
     return Plan(
         recipe=facts.recipe,

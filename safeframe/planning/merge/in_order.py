@@ -23,7 +23,7 @@ from safeframe.units import format_nbytes
 def not_in_order(name: str, side: SideFacts) -> str:
     """Return why a side cannot stay in its partitions; nothing when it can."""
     if not side.keys.schema.ordered:
-        return f"the {name} key is not of one ordered type"
+        return f"the order of the {name} key is not known: it is not a single column of numbers or times"
     if not len(side.keys.partitions.checksums):
         return f"the {name} statistics do not say what each partition holds"
     found = first_disorder(side.keys.partitions)

@@ -37,7 +37,7 @@ def by_p2p(facts: MergeFacts, widths: Widths, loads: KeyLoads) -> Offer | str:
     if facts.p2p_refused:
         return facts.p2p_refused
     if facts.p2p is None:
-        return "the workers' P2P settings were not queried"
+        return "it is not needed: the workers share a place for staged files"
     left, right = facts.p2p
     if left.unavailable:
         return left.unavailable

@@ -9,7 +9,7 @@ Covers: the checks of arguments before anything is read, the order in which fact
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import dask.dataframe as dd
@@ -18,7 +18,7 @@ from safeframe import config
 from safeframe.engine.planned.sources import source_files
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.facts.keys import KeyStatistics
-from safeframe.facts.merge import MergeEstimate, MergeFacts, TableFacts
+from safeframe.facts.merge import How, MergeEstimate, MergeFacts, TableFacts
 from safeframe.facts.p2p import P2PFacts
 from safeframe.facts.strategies import MERGE_STRATEGIES, ORDERED_STRATEGIES
 from safeframe.planning.ladder import check_strategy
@@ -89,14 +89,15 @@ def merge_request(
     check_order: Callable[[JoinSizes], None] | None = None,
 ) -> MergeRequest:
     """Check what is wrong in itself, before anything is read, and look at the workers."""
-    max_nbytes = None if max_output is None else parse_nbytes(max_output, argument="max_output")
-    if validate is not None:
-        check_validate_kind(validate)
-    check_strategy(
-        moves.strategy, MERGE_STRATEGIES if check_order is None else ORDERED_STRATEGIES, recipe=recipe
+    max_nbytes, partition_nbytes = _checked_sizes(
+        recipe,
+        keys.how,
+        moves.strategy,
+        MERGE_STRATEGIES if check_order is None else ORDERED_STRATEGIES,
+        partition_size=partition_size,
+        max_output=max_output,
+        validate=validate,
     )
-    check_how(keys.how, recipe)
-    partition_nbytes = config.partition_nbytes(partition_size)
     set_up_workers()
     return MergeRequest(
         keys=keys,
@@ -109,6 +110,56 @@ def merge_request(
         statistics=statistics,
         check_order=check_order,
     )
+
+
+def _checked_sizes(
+    recipe: str,
+    how: How,
+    strategy: str | None,
+    strategies: Sequence[str],
+    *,
+    partition_size: str | int | None,
+    max_output: str | int | None,
+    validate: str | None,
+) -> tuple[int | None, int | None]:
+    """Check arguments that need neither frames nor workers; return the bytes of the result and of a partition."""
+    max_nbytes = None if max_output is None else parse_nbytes(max_output, argument="max_output")
+    if validate is not None:
+        check_validate_kind(validate)
+    check_strategy(strategy, strategies, recipe=recipe)
+    check_how(how, recipe)
+    return max_nbytes, config.partition_nbytes(partition_size)
+
+
+def check_merge(
+    left: Side,
+    right: Side,
+    keys: KeyArguments,
+    moves: MergeMoves,
+    *,
+    partition_size: str | int | None = None,
+    max_output: str | int | None = None,
+    validate: str | None = None,
+) -> KeyedSides:
+    """Check all that a merge refuses by its arguments and by the columns of its sides, and return the sides as joined.
+
+    For who has no workers yet: nothing is read, and nobody is asked.
+
+    Raises
+    ------
+    SafeframeError
+        As :func:`merge_request` and :func:`safeframe.prepare.merge.keys.keyed_sides` raise it.
+    """
+    _checked_sizes(
+        "merge",
+        keys.how,
+        moves.strategy,
+        MERGE_STRATEGIES,
+        partition_size=partition_size,
+        max_output=max_output,
+        validate=validate,
+    )
+    return keyed_sides(as_frame(left, "left"), as_frame(right, "right"), keys)
 
 
 def merge_facts(left: Side, right: Side, request: MergeRequest) -> tuple[JoinSizes, MergeFacts]:

@@ -253,8 +253,8 @@ def _named(left: dd.DataFrame, right: dd.DataFrame, arguments: KeyArguments) -> 
             msg = f"{side}_on= and {side}_index= exclude each other."
             raise ValidationError(msg, hint="Join each side on columns or on its index.")
         if names is None and not index:
-            msg = f"The {side} side has no key: neither {side}_on= nor {side}_index= is set."
-            raise ValidationError(msg, hint="Set one of them, or on= if both sides share the names.")
+            msg = f"The {side} side has no key: {side}_on= is not set, nor is {side}_index=."
+            raise ValidationError(msg, hint="Name its key columns, or use on= if both sides share the names.")
     return arguments.left_on, arguments.right_on
 
 

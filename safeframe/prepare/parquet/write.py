@@ -158,7 +158,7 @@ def prepare_write(
         When the files are predicted to be larger than ``max_output``, or than the free disk.
     """
     place = dataset.target
-    known = _files_read_from(ddf, place) if dataset.is_local else ()
+    known = files_read_from(ddf, place) if dataset.is_local else ()
     way = _choose(ddf, dataset, strategy, resume=resume)
     entries = check_target(dataset, way.files, known)
     check_file_names(dataset.name_function, dataset.first, way.files)
@@ -214,7 +214,7 @@ def _choose(
     return _WrittenRows(ddf, int(streamed(ddf.expr.simplify(), dataset)[0].npartitions))
 
 
-def _files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:
+def files_read_from(ddf: dd.DataFrame, place: str) -> tuple[str, ...]:
     """List the files of a directory that a frame is read from, and which are therefore of the dataset there."""
     names: dict[str, list[str]] = {}
     for path in files_read(ddf.expr):

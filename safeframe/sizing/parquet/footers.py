@@ -76,6 +76,13 @@ class ParquetFile:
     """Its columns, in their order."""
 
 
+def no_parquet_file(path: str) -> ValidationError:
+    """Return the error of a path where no parquet file is."""
+    msg = f"There is no parquet file at {path!r}."
+    hint = f"Name a file, or a directory of files that end in {', '.join(_SUFFIXES)}."
+    return ValidationError(msg, hint=hint)
+
+
 def read_footers(path: str) -> tuple[ParquetFile, ...]:
     """Read the footers of all parquet files of a data set.
 
@@ -97,10 +104,7 @@ def read_footers(path: str) -> tuple[ParquetFile, ...]:
     fs, root = fsspec.core.url_to_fs(path)
     names = [root] if fs.isfile(root) else sorted(name for name in fs.find(root) if _is_data(name))
     if not names:
-        msg = f"There is no parquet file at {path!r}."
-        raise ValidationError(
-            msg, hint=f"Name a file, or a directory of files that end in {', '.join(_SUFFIXES)}."
-        )
+        raise no_parquet_file(path)
     files = []
     for name in names:
         with fs.open(name, "rb") as handle:

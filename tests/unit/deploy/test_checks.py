@@ -111,7 +111,7 @@ class TestLimits:
     def test_together_more_than_their_group(self) -> None:
         group = MemoryGroup(path="/g", limit_nbytes=int(1.5 * GIB))
         _, finding = check_groups([replace(one, group=group) for one in (GOOD, SECOND)])
-        assert (finding.status, finding.limit) == ("problem", "1.5 GiB there")
+        assert (finding.status, finding.limit) == ("problem", "it has 1.5 GiB")
 
     def test_the_same_group_on_another_host_is_another(self) -> None:
         group = MemoryGroup(path="/g", limit_nbytes=int(1.5 * GIB))

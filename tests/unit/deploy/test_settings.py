@@ -150,3 +150,15 @@ class TestWhoseAValueIs:
         for value, own in (("65536", False), ("0", True), (str(2**30), False)):
             monkeypatch.setenv(setting.name, value)
             assert is_users_own(setting) is own
+
+
+def test_sizes_are_written_with_a_unit_where_dask_reads_them() -> None:
+    """A C library reads bytes alone, and what is at most a size is rounded down."""
+    limit = 512 * MIB + 1000
+    wanted = _wanted(limit)
+    assert wanted[BUFFER].written == "16 MiB"
+    assert wanted[BUFFER].is_met_by(wanted[BUFFER].written)
+    assert wanted["array.chunk-size"].is_met_by(wanted["array.chunk-size"].written)
+    assert str(wanted["array.chunk-size"].written).endswith(" MiB")
+    assert isinstance(wanted["MALLOC_TRIM_THRESHOLD_"].written, int)
+    assert wanted["distributed.p2p.comm.concurrency"].written == options.P2P_CONCURRENCY

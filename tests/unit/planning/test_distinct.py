@@ -129,3 +129,12 @@ def test_a_partition_that_fits_no_task_is_written_in_slices():
     assert plan.streamed.fits, plan.streamed.details()
     with pytest.raises(safeframe.MemoryBudgetError, match=r"safeframe\.to_parquet"):
         plan.validate()
+
+
+def test_no_partition_is_larger_than_all_rows_that_stay():
+    plan = plan_distinct(facts(counts=FEW))
+    assert int(plan.output_rows) == 1000
+    assert plan.largest_partition_nbytes == plan.output_nbytes.upper == 96_000
+    # Of a number that is not known, a partition may have all of its rows.
+    kept = replace(Estimate.computed(1000), exact=False)
+    assert plan_distinct(facts(counts=FEW, kept=kept)).largest_partition_nbytes == 250_000 * 96

@@ -73,7 +73,7 @@ def test_two_sides_in_order():
         ("sorted-one-side", "staged"), "sorted comes first and costs about the same"
     ) | {
         "broadcast": "neither side of an outer merge may be held whole on each worker",
-        "p2p": "the workers' P2P settings were not queried",
+        "p2p": "it is not needed: the workers share a place for staged files",
     }
 
 
@@ -118,9 +118,12 @@ def test_neither_side_in_order():
 def test_keys_whose_codes_have_no_order():
     words = (["a", "b"], ["c"])
     reasons = why(plan_merge(facts(words, words, "outer")))
-    assert reasons["sorted"] == "the left key is not of one ordered type"
+    assert (
+        reasons["sorted"]
+        == "the order of the left key is not known: it is not a single column of numbers or times"
+    )
     assert reasons["sorted-one-side"] == (
-        "the left key is not of one ordered type; the right key is not of one ordered type"
+        "the order of the left key is not known: it is not a single column of numbers or times; the order of the right key is not known: it is not a single column of numbers or times"
     )
 
 
