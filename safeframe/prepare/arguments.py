@@ -14,12 +14,14 @@ from dask.base import is_dask_collection
 from dask.dataframe.api import new_collection
 
 from safeframe import options
+from safeframe._dask.expressions import AsType
+from safeframe._dask.parquet import files_of_read, is_parquet
 from safeframe._dask.trees import with_sources
 from safeframe.choices import did_you_mean
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.sizing.cluster import measure_budget
-from safeframe.sizing.columns.null_integers import typed_source
+from safeframe.sizing.columns.null_integers import types_of_nulls
 from safeframe.units import parse_nbytes
 
 Side: TypeAlias = dd.DataFrame | dd.Series | pd.DataFrame | pd.Series
@@ -132,7 +134,7 @@ def with_types_of_nulls(collection: Any) -> Any:
     **Eager.** The footers of files with columns of integers or flags are read, of those that pandas has not written.
     """
     try:
-        expr = with_sources(collection.expr, typed_source, but="safeframe")
+        expr = with_sources(collection.expr, _typed_source, but="safeframe")
         if expr is collection.expr:
             return collection
         made = new_collection(expr)
@@ -140,6 +142,14 @@ def with_types_of_nulls(collection: Any) -> Any:
     except (TypeError, ValueError, AttributeError, NotImplementedError, KeyError):
         return collection  # a step takes no others
     return made
+
+
+def _typed_source(node: Any) -> Any | None:
+    """Return a parquet source in the types that its columns are read in; None where these are those that it promises."""
+    if not is_parquet(node) or node._meta.ndim == 1:
+        return None
+    types = types_of_nulls(files_of_read(node), node._meta.dtypes.to_dict(), node._name)
+    return AsType(node, types) if types else None
 
 
 def as_names(on: Any) -> tuple[Any, ...]:

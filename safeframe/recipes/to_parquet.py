@@ -9,6 +9,7 @@ from typing import Any
 import dask
 from dask.dataframe.api import new_collection
 
+from safeframe._dask.parquet import kinds_read
 from safeframe.choices import check_count, check_flags
 from safeframe.engine.parquet.nodes import close_target, open_target
 from safeframe.engine.planned.progress import plan_progress
@@ -209,7 +210,9 @@ def to_parquet(
     check_engine(engine)
     check_partition_on(partition_on)
     dataset = describe_dataset(
-        ddf,
+        ddf._meta,
+        ddf.divisions,
+        kinds_read(ddf.expr),
         path,
         compression=compression,
         write_index=write_index,

@@ -59,7 +59,7 @@ class Outcome:
         checks = {
             self.error: bool(self.error),
             f"a partition of {self.smaller} would have fitted": bool(self.smaller),
-            "measured above projected": not self.refused and self.measured_nbytes > self.projected_nbytes,
+            "measured above projected": not self.refused and 0 < self.projected_nbytes < self.measured_nbytes,
             "projected above allowed": not self.refused and self.projected_nbytes > self.allowed_nbytes,
             f"{self.pauses} pauses": self.pauses > 0,
             f"{self.kills} kills, {self.restarts} restarts": self.kills + self.restarts > 0,

@@ -11,7 +11,7 @@ it is staged; categories of all parts of a column, by which codes alone are read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +24,15 @@ UNKNOWN = "__UNKNOWN_CATEGORIES__"
 """dask's mark of a categorical column whose categories are known only once it is read."""
 
 
-def text_columns(meta: pd.DataFrame) -> frozenset[Any]:
+def text_columns(dtypes: Mapping[Any, Any]) -> frozenset[Any]:
     """Return the columns of strings, which may come as categories where nothing but equality matters.
 
     Examples
     --------
-    >>> text_columns(pd.DataFrame({"a": pd.Series(["x"], dtype="str"), "b": [1]}))
+    >>> text_columns({"a": pd.StringDtype(), "b": np.dtype("int64")})
     frozenset({'a'})
     """
-    return frozenset(name for name, dtype in meta.dtypes.items() if _is_text(dtype))
+    return frozenset(name for name, dtype in dtypes.items() if _is_text(dtype))
 
 
 def _is_text(dtype: Any) -> bool:

@@ -116,7 +116,7 @@ class GroupStates:
     @property
     def text_keys(self) -> frozenset[Any]:
         """Keys of strings, which may come as categories: states have them as strings again."""
-        return text_columns(self.meta[list(self.by)])
+        return text_columns(self.meta[list(self.by)].dtypes.to_dict())
 
     @property
     def index(self) -> bool:

@@ -6,13 +6,12 @@ Does not cover: whether rows are made for it, and which directory is written (``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from safeframe._dask.parquet import kinds_read
 from safeframe.engine.parquet.swap import recover
 from safeframe.engine.parquet.target import Dataset, index_names
 from safeframe.kernels.parquet.writer_options import Compression, check_compression
@@ -32,7 +31,9 @@ from safeframe.sizing.cluster import set_up_workers
 
 
 def describe_dataset(
-    ddf: Any,
+    meta: Any,
+    divisions: Sequence[Any],
+    read: Mapping[str, pa.DataType],
     path: Any,
     *,
     compression: Compression,
@@ -50,7 +51,9 @@ def describe_dataset(
     memory: str | int | None,
     writer_options: dict[str, Any],
 ) -> Dataset:
-    """Return what is written of a frame, by the arguments of ``to_parquet`` of the same names.
+    """Return what is written of a frame of some types, by the arguments of ``to_parquet`` of the same names.
+
+    ``read`` has the types of columns in the files that the frame is made of.
 
     A swap in which another write to the same place was killed is finished first.
 
@@ -59,7 +62,6 @@ def describe_dataset(
     ValidationError, UnsupportedError, SchemaMismatchError, StagingError
         When an argument makes no sense, or does not go with the frame or with the files to append to.
     """
-    meta, divisions = ddf._meta, ddf.divisions
     if isinstance(schema, pa.Schema) and not set(index_names(meta.index)) <= set(schema.names):
         write_index = False  # as dask has it
     check_columns(meta, write_index=write_index)
@@ -69,7 +71,7 @@ def describe_dataset(
     if fs is None:
         recover(Path(place))
     check_file_names(name_function, 0, npartitions)
-    checked = file_schema(meta, schema, kinds_read(ddf.expr), write_index=write_index)
+    checked = file_schema(meta, schema, read, write_index=write_index)
     found = appended_to(fs, place, name_function, npartitions) if append else None
     if found is not None:
         checked = found.in_order(checked)

@@ -41,6 +41,7 @@ def check_place(
     dataset = describe_dataset(
         pd.DataFrame([], columns=list(columns)),
         (None, None),
+        {},
         path,
         compression="auto",
         write_index=False,

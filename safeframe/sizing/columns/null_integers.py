@@ -1,23 +1,22 @@
 """Integers and flags of parquet files that have missing values: dask promises their type, and makes floats or objects of them.
 
 A frame that is read from files whose writer was not pandas promises ``int64`` for such a column. Partitions with a null
-in it have ``float64``, as pandas reads them, and so has the frame as a whole. Here it is given that type at its source.
+in it have ``float64``, as pandas reads them, and so has the frame as a whole. It is given that type at its source.
 
-Covers: which columns of a source have nulls, by the footers of its files; the source in those types.
+Covers: which columns of a source have nulls, by the footers of its files; their types.
 Does not cover: partitions of other sources that disagree, which are answered where they are met.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from safeframe import options
-from safeframe._dask.expressions import AsType
-from safeframe._dask.parquet import ParquetFiles, files_of_read, is_parquet
+from safeframe._dask.parquet import ParquetFiles
 from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.remembered import STORE
 
@@ -25,38 +24,41 @@ _NAME_NBYTES = 200
 """What is remembered of a source takes about so many bytes for each column."""
 
 
-def typed_source(node: Any) -> Any | None:
-    """Return what takes the place of a parquet source whose columns have other types than it promises; None for any other node."""
-    if not is_parquet(node):
-        return None
-    types = _types_of_nulls(node)
-    return AsType(node, types) if types else None
+def types_of_nulls(files: ParquetFiles, dtypes: Mapping[Any, Any], name: str) -> dict[Any, Any]:
+    """Return the types of columns that have others than is promised, once they are read.
 
+    Parameters
+    ----------
+    files
+        The files of a source.
+    dtypes
+        The types that its columns are promised to have.
+    name
+        A name of it: another one once any of the files is another.
 
-def _types_of_nulls(node: Any) -> dict[Any, Any]:
-    meta = node._meta
-    if meta.ndim == 1:
-        return {}
-    files = files_of_read(node)
+    Notes
+    -----
+    **Eager.** The footers of files with columns of integers or flags are read, of those that pandas has not written.
+    """
     written = {one["name"] for one in (files.schema.pandas_metadata or {}).get("columns", [])}
     kinds = {
-        name: np.dtype(np.float64 if dtype.kind in "iu" else object)
-        for name, dtype in meta.dtypes.items()
+        column: np.dtype(np.float64 if dtype.kind in "iu" else object)
+        for column, dtype in dtypes.items()
         if isinstance(dtype, np.dtype)
         and dtype.kind in "iub"
-        and name in files.schema.names
-        and files.schema.field(name).nullable
-        and name not in written
-        and name not in files.filtered_by  # which leaves nulls out, but for filters that look for them
+        and column in files.schema.names
+        and files.schema.field(column).nullable
+        and column not in written
+        and column not in files.filtered_by  # which leaves nulls out, but for filters that look for them
     }
     if not kinds:
         return {}
-    key = ("columns with nulls", node._name)
+    key = ("columns with nulls", name)
     found: frozenset[Any] | None = STORE.find(key)
     if found is None:
         found = _columns_with_nulls(files, tuple(kinds))
         STORE.keep(key, found, _NAME_NBYTES * (1 + len(found)))
-    return {name: dtype for name, dtype in kinds.items() if name in found}
+    return {column: dtype for column, dtype in kinds.items() if column in found}
 
 
 def _columns_with_nulls(files: ParquetFiles, names: Sequence[Any]) -> frozenset[Any]:

@@ -181,7 +181,7 @@ def each_slice_keys(
         of_slices=of_slices,
         nbytes=slices.nbytes,
         # Codes of categories are those of their values, each of which is then hashed once.
-        reading=Reading(as_categories=text_columns(narrow._meta)),
+        reading=Reading(as_categories=text_columns(narrow._meta.dtypes.to_dict())),
         feedback=feedback,
     )
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import safeframe
-from safeframe.sizing.columns import null_integers
 from safeframe.prepare.arguments import with_types_of_nulls
+from safeframe.sizing.columns import null_integers
 from safeframe.sizing.remembered import STORE
 
 READERS = [
