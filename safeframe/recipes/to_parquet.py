@@ -166,7 +166,9 @@ def to_parquet(
     parquet files with a small side is written from slices of the other side's partitions where that is cheaper, a file
     for each, and nothing is staged.
 
-    **Memory.** A partition, and one of its row groups twice: at most three times the partition. The task that
+    **Memory.** Of a frame that is read from parquet files, and of steps that look at one row alone: a slice that is read,
+    and a row group twice, whatever a partition has. Of any other frame a partition, and one of its row groups twice: at
+    most three times the partition. The task that
     computes a partition also writes it. The result of a recipe, or columns of it, is made a row group at a time where its
     rows were staged: what a task holds then does not grow with ``partition_size``.
 

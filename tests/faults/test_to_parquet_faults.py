@@ -36,9 +36,9 @@ def die(*args, **kwargs):
 if exchange == "renames":
     atomic_swap._exchanged = lambda one, other: False
 if moment == "before writing":
-    parquet_nodes.write_file = die
+    parquet_nodes.write_read = die
 elif moment == "while writing":
-    write, parquet_nodes.write_file = parquet_nodes.write_file, lambda *a: write(*a) if a[2] < 2 else die()
+    write, parquet_nodes.write_read = parquet_nodes.write_read, lambda *a: write(*a) if a[3] < 2 else die()
 elif moment == "in a file":
     parquet_tasks.file_options = die
 elif moment == "before the swap":
@@ -132,10 +132,12 @@ def test_a_task_that_fails(place):
 def test_a_file_that_lost_rows(place, monkeypatch):
     from safeframe.engine.parquet import tasks as parquet_tasks
 
-    groups = parquet_tasks._row_groups
-    monkeypatch.setattr(parquet_tasks, "_row_groups", lambda frame, rows: groups(frame.iloc[1:], rows))
-    with pytest.raises(safeframe.RowConservationError, match="has 24 rows, but 25 were written"):
-        to_parquet(dd.read_parquet(place), place, overwrite=True)
+    convert = parquet_tasks._arrow_table
+    monkeypatch.setattr(parquet_tasks, "_arrow_table", lambda frame, target: convert(frame.iloc[1:], target))
+    ddf = dd.read_parquet(place)
+    for way in (ddf, ddf.map_partitions(lambda frame: frame)):  # read as it is written, and made before
+        with pytest.raises(safeframe.RowConservationError, match="has 24 rows, but 25 were written"):
+            to_parquet(way, place, overwrite=True)
     assert rows(place) == list(range(100))
     assert siblings(place) == []
 

@@ -118,3 +118,21 @@ def test_a_plain_frame_keeps_to_the_formula(tight, tmp_path):
     peak = nbytes + max(nbytes, 2 * min(row_group_nbytes(budget.task_nbytes), nbytes))
     assert seen.charged_nbytes <= budget.projected_worker_nbytes(peak), seen
     assert pq.read_metadata(tmp_path / "out" / "part.0.parquet").num_row_groups > 1
+
+
+def test_a_partition_larger_than_a_worker_is_written_as_it_is_read(tight, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = 2_000_000
+    words = pa.array([f"some words of a line that is about as long as this one, {n}" for n in range(5000)])
+    columns = {f"t{number}": words.take(pa.array(rng.integers(0, 5000, rows))) for number in range(5)}
+    (tmp_path / "in").mkdir()
+    table = pa.table({"k": rng.integers(0, 99, rows), **columns})
+    pq.write_table(table, tmp_path / "in" / "0.parquet", row_group_size=rows)
+    assert table.nbytes > 598 * 2**20
+    del table, columns
+    to_parquet(dd.read_parquet(tmp_path / "in"), tmp_path / "out", write_index=False)
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.pauses == 0
+    assert seen.charged_nbytes < 0.8 * seen.limit_nbytes
+    assert pq.read_metadata(tmp_path / "out" / "part.0.parquet").num_rows == rows

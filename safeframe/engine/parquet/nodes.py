@@ -15,6 +15,7 @@ from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import lowered
 from safeframe.engine.parquet.commit import Begun, commit, local_entries
 from safeframe.engine.parquet.entries import generation_of
+from safeframe.engine.parquet.read_rows import write_read
 from safeframe.engine.parquet.resume import save_division
 from safeframe.engine.parquet.swap import Swap
 from safeframe.engine.parquet.target import Dataset, ParquetTarget
@@ -24,6 +25,7 @@ from safeframe.engine.planned.cells import CellMaker
 from safeframe.engine.planned.nodes import Cells, Hidden, Planned
 from safeframe.errors import ValidationError
 from safeframe.facts.plan import Plan
+from safeframe.sizing.partitions.slices import sliced_frame
 
 _open: dict[str, tuple[Swap, Begun]] = {}
 """Writes that this process has begun, by their tokens."""
@@ -56,10 +58,12 @@ class SafeToParquet(_Write):
         planned, columns = streamed(self.frame, self.target)
         frame = lowered(planned)
         if is_addressed(frame):
-            written = WriteCells(frame.hidden, self.target, columns)
+            written: Any = WriteCells(frame.hidden, self.target, columns)
         else:
             picked = frame if columns is None else Projection(frame, columns)
-            written = fused_step(WriteFiles(picked, self.target).simplify())
+            written = _write_reads(picked, self.target)
+            if written is None:
+                written = fused_step(WriteFiles(picked, self.target).simplify())
         return CommitFiles(
             written, self.target, opened_target(self.target, self.token, written.npartitions, self.known)
         )
@@ -98,6 +102,37 @@ class WriteFiles(Step, Blockwise):  # type: ignore[misc]
 
     def _task(self, name: Any, index: int) -> Any:
         return Task(name, write_file, TaskRef((self.frame._name, index)), self.target, index)
+
+
+class WriteReads(Step):
+    """One file for each partition of parquet files, which is read where it is written, a row group at a time."""
+
+    _words = "write-files"
+    _parameters = ["frame", "target", "parts"]
+    _meta = pd.Series([], dtype=object)
+
+    def dependencies(self) -> list[Any]:
+        """Nothing: what is read is in the tasks."""
+        return []
+
+    def _divisions(self) -> Any:
+        return (None,) * (len(self.parts) + 1)
+
+    def _layer(self) -> dict[Any, Any]:
+        meta, target = self.frame._meta, self.target
+        keys = [(self._name, number) for number in range(len(self.parts))]
+        return {
+            key: Task(key, write_read, part, meta, target, key[1])
+            for key, part in zip(keys, self.parts, strict=True)
+        }
+
+
+def _write_reads(frame: Any, target: ParquetTarget) -> WriteReads | None:
+    """Return how partitions are written as they are read; None where they have to be made first."""
+    # Where each file has the schema of its own rows, these are made before any is written.
+    sliced = "" if target.schema is None else sliced_frame(frame)
+    parts = None if isinstance(sliced, str) else sliced.parts()
+    return None if parts is None else WriteReads(frame, target, tuple(parts))
 
 
 class WriteCells(Step):

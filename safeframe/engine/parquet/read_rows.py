@@ -1,0 +1,79 @@
+"""Rows of a partition that is read from parquet files, written as they are read: a row group at a time.
+
+Covers: stretches of as many rows as a row group has, from slices of files.
+Does not cover: reading slices (``sizing.partitions.slices``), writing (``engine.parquet.tasks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from safeframe.engine.parquet.target import ParquetTarget
+from safeframe.engine.parquet.tasks import WrittenFile, write_cell
+from safeframe.engine.planned.cells import rows_nbytes
+from safeframe.kernels.columns.categories import with_same_categories
+from safeframe.sizing.partitions.slices import SlicedPart
+
+
+@dataclass(slots=True, eq=False)
+class ReadRows:
+    """The rows of a partition that are not read yet."""
+
+    part: SlicedPart
+    meta: pd.DataFrame
+    """What dask promises of them."""
+    slice_nbytes: int
+    """Bytes that are read at a time."""
+    read: int = 0
+    """Rows that were read in stretches."""
+
+    @property
+    def n_rows(self) -> None:
+        """How many there are is known once they are read."""
+
+    def whole(self) -> pd.DataFrame:
+        """Read all of them."""
+        return _joined([self.meta, *self.part.slices(self.slice_nbytes)])
+
+    def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
+        """Read them in stretches of so many rows as a function says by the bytes of one; at least one, of no rows maybe.
+
+        Notes
+        -----
+        Memory: a stretch, and a slice.
+        """
+        waiting: list[pd.DataFrame] = []
+        have, n, none = 0, 0, True
+        for frame in self.part.slices(self.slice_nbytes):
+            n = n or rows_of(rows_nbytes(frame) / max(1, len(frame)))
+            waiting.append(frame)
+            have += len(frame)
+            self.read += len(frame)
+            del frame
+            while have >= n:
+                rows = _joined(waiting)
+                waiting, have, none = ([rows.iloc[n:]] if have > n else []), have - n, False
+                holder = [rows.iloc[:n]]
+                del rows
+                yield holder.pop()
+        if waiting or none:
+            yield _joined(waiting) if waiting else self.meta
+
+
+def write_read(part: SlicedPart, meta: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:
+    """Write a partition of parquet files, a row group after the other, each read when it is written.
+
+    Raises
+    ------
+    SchemaMismatchError, UnsupportedError, StagingError, StagingFullError
+        See :func:`~safeframe.engine.parquet.tasks.write_file`.
+    """
+    rows = ReadRows(part, meta, target.group_nbytes)
+    return replace(write_cell(rows, target, number), rows=rows.read)  # which the file is held to
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    return frames[0] if len(frames) == 1 else pd.concat(with_same_categories(frames))
