@@ -26,6 +26,7 @@ class _FullDisk(Fault):
     """A file system of its own that somebody else fills, but for a few pages."""
 
     allowed_errors = ("StagingError",)
+    mounts = True
     place: ClassVar[str]
 
     def prepare(self) -> None:

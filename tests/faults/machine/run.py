@@ -81,9 +81,8 @@ def run_trial(trial: Trial, pool: Pool, root: Path) -> Outcome:
         outcome.failures.append("hangs")
         outcome.detail = traceback.format_exc()
     finally:
-        if host is not None:
-            if lives := host.close():
-                outcome.failures.append(f"workers outlive their scheduler: {lives}")
+        if host is not None and (lives := host.close()):
+            outcome.failures.append(f"workers outlive their scheduler: {lives}")
         if outcome.failures:
             pool.break_up()
         scene.close()

@@ -95,6 +95,8 @@ class Pool:
             if nanny.status in (Status.closed, Status.failed)
         ]
         for name in gone:
+            # Also here, for another one takes its name.
+            cluster.workers.pop(name, None)
             cluster.worker_spec.pop(name, None)
         if gone or len(cluster.worker_spec) != N_WORKERS:
             cluster.scale(N_WORKERS)
