@@ -6,7 +6,6 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-
 _MARK = "=3q"
 
 
