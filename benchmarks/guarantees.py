@@ -57,6 +57,10 @@ PROMISES = {
     "the object store answers late": (_SAME, ""),
     "the object store drops connections, a few times": (_STAGED, "test_object_store_errors"),
     "the object store fails for good": (_STAGED, "test_object_store_staging"),
+    "reads of the input answer 500, a few times": (_SAME, ""),
+    "reads of the input are throttled, a few times": (_SAME, ""),
+    "reads of the input answer late": (_SAME, ""),
+    "reads of the input fail for good": ("`OSError` of the reader, or the result is that of pandas", ""),
 }  # fmt: skip
 """What is promised under each fault, and the test that shows it next to the machine."""
 

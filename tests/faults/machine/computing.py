@@ -19,7 +19,7 @@ from distributed import Client
 from tests.faults.machine.phases import PhaseWatch
 from tests.faults.machine.recipes import RECIPES, plain_result
 
-__all__ = ["KilledError", "computed", "computed_elsewhere", "set_running"]
+__all__ = ["KilledError", "computed", "computed_elsewhere", "read_local", "set_running"]
 
 _ANSWER = "answer.pickle"
 
@@ -33,7 +33,18 @@ def set_running(dask_scheduler: Any) -> None:
     dask_scheduler.plugins[PhaseWatch.name].planning = False
 
 
-def computed(name: str, directory: Path, staging: str, planned: Callable[[], None]) -> Any:
+def read_local(directory: Path) -> tuple[dd.DataFrame, dd.DataFrame]:
+    """Read a trial's datasets from its directory."""
+    return dd.read_parquet(directory / "left"), dd.read_parquet(directory / "right")
+
+
+def computed(
+    name: str,
+    directory: Path,
+    staging: str,
+    planned: Callable[[], None],
+    read: Callable[[Path], tuple[dd.DataFrame, dd.DataFrame]] = read_local,
+) -> Any:
     """Plan and run a recipe.
 
     Parameters
@@ -46,10 +57,11 @@ def computed(name: str, directory: Path, staging: str, planned: Callable[[], Non
         Where it stages.
     planned
         Called between planning and running.
+    read
+        Reads both datasets.
     """
-    left, right = (dd.read_parquet(directory / side) for side in ("left", "right"))
     recipe = RECIPES[name]
-    lazy = recipe.build(left, right, staging)
+    lazy = recipe.build(*read(directory), staging)
     planned()
     return plain_result(recipe, lazy, directory / "output" / "out")
 

@@ -52,6 +52,8 @@ class Fault:
     """Where the client runs: in this process (``here``), or in one of its own (``process``)."""
     store: ClassVar[bool] = False
     """Whether rows are staged in an object store."""
+    source: ClassVar[bool] = False
+    """Whether the datasets are read from an object store."""
     mounts: ClassVar[bool] = False
     """Whether it needs a disk of its own, which only root can make."""
     host: ClassVar[bool] = False

@@ -22,7 +22,7 @@ from typing import Any
 from safeframe.sizing.remembered import STORE
 from safeframe.sizing.staging_url import staging_base
 from tests.faults.machine import leftovers
-from tests.faults.machine.computing import computed, computed_elsewhere, set_running
+from tests.faults.machine.computing import computed, computed_elsewhere, read_local, set_running
 from tests.faults.machine.faults import Fault
 from tests.faults.machine.phases import AT_THE_SCHEDULER, tell
 from tests.faults.machine.plan import Trial
@@ -108,6 +108,8 @@ class _Run:
         STORE.clear()
         directory = self.scene.directory
         before = write_tables(self.trial.shape, self.trial.seed, directory)
+        if self.fault.source:
+            self.scene.store.upload(directory, f"{self.trial.seed}-input")
         self.fault.prepare()
         found, error = self._met_by_the_fault()
         self._look_at(found, error, before)
@@ -152,7 +154,12 @@ class _Run:
             )
         client = self.host.client if self.host is not None else self.client
         with client.as_current():
-            return computed(name, directory, self.staging, self._planned)
+            return computed(name, directory, self.staging, self._planned, self._read)
+
+    def _read(self, directory: Path) -> tuple[Any, Any]:
+        return (
+            self.scene.store.read(f"{self.trial.seed}-input") if self.fault.source else read_local(directory)
+        )
 
     def _client_started(self, pid: int) -> None:
         self.scene.client_pid = pid
@@ -234,10 +241,7 @@ class _Run:
         """Run once more, as the next user of the same directories does."""
         with _limited(HANG_SECONDS):
             try:
-                if self.recipe.reads and "input" in self.fault.name:
-                    now = read_tables(self.scene.directory)
-                else:
-                    now = write_tables(self.trial.shape, self.trial.seed, self.scene.directory / "next")
+                now = read_tables(self.scene.directory)
                 with self.client.as_current():
                     found = computed(self.trial.recipe, self.scene.directory, self.staging, lambda: None)
                 if not same_rows(self.recipe, found, self.recipe.expected(now)):

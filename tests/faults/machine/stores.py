@@ -12,9 +12,12 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
+import dask.dataframe as dd
+import pyarrow.fs as pafs
 
 from tests.faults.machine.faults import Fault
 from tests.faults.machine.recipes import Recipe
@@ -95,6 +98,21 @@ class ObjectStore:
         """Return a URL to stage in."""
         host, port = self.proxy.server_address[:2]
         return f"s3://{self.bucket}/{prefix}?endpoint_override=http://{host}:{port}&region=us-east-1"
+
+    def upload(self, directory: Path, prefix: str) -> None:
+        """Copy the parquet files below a directory."""
+        for path in directory.rglob("*.parquet"):
+            name = f"{prefix}/{path.relative_to(directory)}"
+            self.client.put_object(Bucket=self.bucket, Key=name, Body=path.read_bytes())
+
+    def read(self, prefix: str) -> tuple[dd.DataFrame, dd.DataFrame]:
+        """Return both datasets of a trial, as they are read from here."""
+        host, port = self.proxy.server_address[:2]
+        there = pafs.S3FileSystem(endpoint_override=f"{host}:{port}", scheme="http", region="us-east-1")
+        left, right = (
+            dd.read_parquet(f"{self.bucket}/{prefix}/{side}", filesystem=there) for side in ("left", "right")
+        )
+        return left, right
 
     def keys(self, prefix: str) -> list[str]:
         """Return the names of the objects under a prefix."""
@@ -234,4 +252,52 @@ class StoreGone(_OfStore):
         self.scene.store.harm("error", 1_000_000, 1_000_000)
 
 
-STORE_FAULTS: tuple[type[Fault], ...] = (StoreErrors, StoreThrottles, StoreDelays, StoreDrops, StoreGone)
+class _OfSource(_OfStore):
+    """The datasets are in the store, and rows are staged on a disk."""
+
+    store = False
+    source = True
+    phases = ("statistics", "stage", "fetch", "write")
+
+    @staticmethod
+    def applies(recipe: Recipe) -> bool:
+        return recipe.reads
+
+
+class SourceErrors(_OfSource):
+    """Internal errors, where the input is read."""
+
+    name = "reads of the input answer 500, a few times"
+    how = "error"
+
+
+class SourceThrottles(_OfSource):
+    """Requests to slow down, where the input is read."""
+
+    name = "reads of the input are throttled, a few times"
+    how = "throttle"
+
+
+class SourceDelays(_OfSource):
+    """Late answers, where the input is read."""
+
+    name = "reads of the input answer late"
+    how = "delay"
+
+
+class SourceGone(_OfSource):
+    """No answer but errors from a moment on, where the input is read."""
+
+    name = "reads of the input fail for good"
+    must_succeed = False
+    # That of the reader.
+    allowed_errors = ("SafeframeError", "OSError")
+
+    def strike(self, worker: str) -> None:
+        self.scene.store.harm("error", 1_000_000, 1_000_000)
+
+
+STORE_FAULTS: tuple[type[Fault], ...] = (
+    StoreErrors, StoreThrottles, StoreDelays, StoreDrops, StoreGone, SourceErrors, SourceThrottles, SourceDelays,
+    SourceGone,
+)  # fmt: skip
