@@ -143,7 +143,8 @@ class _Run:
             watch.disarm()
             self.scene.go_on()
             self.outcome.met = self._has_struck()
-            self.outcome.tasks, self.outcome.again = watch.tasks, watch.again
+            if self.host is None:
+                self.outcome.tasks, self.outcome.again = watch.tasks, watch.again
         return found, error
 
     def _computed(self) -> Any:
@@ -184,7 +185,7 @@ class _Run:
 
     def _has_struck(self) -> bool:
         if self.host is not None:
-            return self.host.process.poll() is not None
+            return self.host.has_died()
         killed = (self.scene.directory / "killed").exists()
         return killed or (bool(self.watch.struck) and self.scene.done)
 

@@ -148,6 +148,14 @@ class Host:
         """Have it killed at a moment."""
         self.client.run_on_scheduler(_die_at, moment)
 
+    def has_died(self) -> bool:
+        """Return whether its process has ended, which may take a moment."""
+        try:
+            self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def close(self) -> list[int]:
         """End it, and return which workers live on regardless."""
         with contextlib.suppress(Exception):
