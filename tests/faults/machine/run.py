@@ -136,7 +136,11 @@ class _Run:
                     found = self._computed()
                 except HangError:
                     raise
-                except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001  # any is looked at
+                except KeyboardInterrupt as caught:
+                    if not self.scene.interrupted:
+                        raise  # of who runs the trials
+                    error = caught
+                except Exception as caught:  # noqa: BLE001  # any is looked at
                     error = caught
                     self.outcome.detail = traceback.format_exc()
         finally:
