@@ -84,7 +84,8 @@ a seed decides, compares the result with pandas, runs once more in the same plac
 _TAIL = """
 *met*: the fault struck, and found what it acts on. *run again*: tasks that had ended, and ran once more, of all that
 ended; *lost* are results that went with a worker. A worker that is lost takes its results with it and nothing else, but
-for the one task that seals an exchange: where its worker goes before another has its result, the exchange starts over.
+for the one task that seals an exchange, and the last one of a write: where its worker goes before anyone else has its
+result, the exchange or the write starts over.
 
 `python -m tests.faults.machine --from-seed N` repeats a trial, as far as processes can: seeds decide what
 happens when, not in which order workers come to it. `--minutes 120 --out benchmarks/results/faults/machine.json` goes on

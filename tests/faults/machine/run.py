@@ -115,9 +115,7 @@ class _Run:
         self._look_at(found, error, before)
         del found, error
         gc.collect()
-        if self.host is not None:
-            return self._after(None)
-        return self._after(self.client)
+        self._after(None if self.host is not None else self.client)
 
     def _met_by_the_fault(self) -> tuple[Any, BaseException | None]:
         moment, watch = self.trial.moment, self.watch
@@ -224,8 +222,6 @@ class _Run:
             if not self.watch.wait_for(lambda: not tasks, _GONE_SECONDS):
                 outcome.failures.append(f"tasks are left: {sorted(map(str, tasks))[:5]}")
             outcome.lost = self.watch.lost_results
-            if outcome.failures and "hangs" in outcome.failures:
-                return
             self._next_run(output)
             if not self.watch.wait_for(lambda: not tasks, _GONE_SECONDS):
                 outcome.failures.append("tasks of the next run are left")
