@@ -129,7 +129,7 @@ def _figures(one: dict[str, Any] | None) -> str:
         return "–"
     ended = [f"{one['equal']} equal"] if one["equal"] else []
     ended += [f"{count} {name}" for name, count in sorted(one["errors"].items())]
-    text = f"{one['trials']} trials, {one['met']} met: {', '.join(ended)}"
+    text = f"{one['met']} of {one['trials']} met: {', '.join(ended)}"
     if one["failed"]:
         text += f"; **{one['failed']} failed**"
     if one["again"]:

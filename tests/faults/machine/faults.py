@@ -96,6 +96,7 @@ class TwoWorkersKilled(Fault):
     """SIGKILL of two of three workers at once."""
 
     name = "two workers are killed"
+    must_succeed = True
 
     def strike(self, worker: str) -> None:
         others = [address for address in self.scene.workers() if address != worker]
