@@ -179,6 +179,8 @@ def _kept(request: pytest.FixtureRequest) -> set[str]:
         kept |= {f"process {nanny.pid}" for nanny in cluster.workers.values()}
     if "_tight_clusters" in request.fixturenames:
         kept |= request.getfixturevalue("_tight_clusters").left()
+    if "fault_pool" in request.fixturenames:
+        kept |= {f"process {pid}" for pid in request.getfixturevalue("fault_pool").processes()}
     return kept
 
 

@@ -10,7 +10,7 @@ A task is taken apart only where it is exactly as dask makes it; what it is made
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,7 +37,15 @@ from dask.task_spec import List, Task
 
 from safeframe._dask.parquet import filtered_columns, is_one_file, part_groups, reader_of_tables
 
-__all__ = ["FileRows", "RowGroups", "TablePart", "TableParts", "is_parquet_read", "parquet_task_parts"]
+__all__ = [
+    "FileRows",
+    "RowGroups",
+    "TablePart",
+    "TableParts",
+    "is_parquet_read",
+    "parquet_task_parts",
+    "paths_read",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -113,6 +121,23 @@ def parquet_task_parts(task: Any) -> list[TableParts] | None:
         ]
         return None if None in parts else [TableParts(tuple(part for part in parts if part is not None))]
     return _engine_parts(task)
+
+
+def paths_read(task: Any) -> Iterator[str]:
+    """List the files that a task reads, with the tasks that are part of it."""
+    parts = parquet_task_parts(task)
+    if parts is not None:
+        yield from (part.path for one in parts for part in one.parts)
+        return
+    inside: Iterable[Any] = ()
+    if isinstance(task, Task):
+        inside = (*task.args, *task.kwargs.values())
+    elif isinstance(task, dict):
+        inside = task.values()
+    elif isinstance(task, (list, tuple, List)):
+        inside = task.args if isinstance(task, List) else task
+    for one in inside:
+        yield from paths_read(one)
 
 
 # pyarrow's file systems ------------------------------------------------------

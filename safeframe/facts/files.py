@@ -6,6 +6,8 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
+_MARK = "=3q"
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
@@ -18,7 +20,12 @@ class SourceFiles:
     @property
     def last_writes(self) -> list[int]:
         """When each was written last, in nanoseconds."""
-        return [at for _, at, _ in struct.iter_unpack("=3q", self.marks)]
+        return [at for _, at, _ in struct.iter_unpack(_MARK, self.marks)]
+
+    def by_path(self) -> dict[str, bytes]:
+        """Return what marks each."""
+        width = struct.calcsize(_MARK)
+        return {path: self.marks[at * width : (at + 1) * width] for at, path in enumerate(self.paths)}
 
     def __repr__(self) -> str:
         return f"SourceFiles({len(self.paths)} files)"

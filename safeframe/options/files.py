@@ -178,3 +178,9 @@ CODEC_SAMPLE_NBYTES = 2**18
 PAGE_NBYTES = 2**20
 """Bytes of a parquet page, about, which is pyarrow's own figure: it looks at a page once 1024 values are in it, which of
 long strings would be some 100 MiB."""
+
+STORE_READ_TRIES = 4
+"""How often a stretch of a staged file is requested of an object store, before the error is the task's."""
+
+STORE_RETRY_SECONDS = 0.1
+"""Wait before the second request, and twice as long before each that follows."""

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from dask.task_spec import Task
 from distributed import Client, LocalCluster, wait
 
 import safeframe
+from safeframe.engine.parquet import commit as parquet_commit
+from safeframe.engine.parquet import nodes as parquet_nodes
+from safeframe.engine.parquet import tasks as parquet_tasks
+from safeframe.recipes.to_parquet import to_parquet
+from tests.faults.datasets import PARTS, frame, names, rows
 
 
 @pytest.mark.parametrize("strategy", ["staged", "p2p"])
@@ -44,3 +54,58 @@ def test_a_lost_worker_s_cells_are_made_again(tmp_path, strategy):
     assert found.l.sum() == expected.l.sum()
     assert found.r.sum() == expected.r.sum()
     assert not list(tmp_path.rglob("*.staged"))
+
+
+def written_twice(ddf, place, monkeypatch, **given):
+    """Write, and lose what the last task says once it is done: all tasks run once more, as dask has them do."""
+    layer = parquet_nodes.CommitFiles._layer
+    monkeypatch.setattr(parquet_nodes.CommitFiles, "_layer", lambda self: _again(layer(self)))
+    again = []
+
+    def _again(graph):
+        ((key, task),) = graph.items()
+        return {key: Task(key, commit_again, task.args[0], task.args[1], task.args[2])}
+
+    def commit_again(target, begun, files):
+        parquet_commit.commit(target, begun, files)
+        again.append([parquet_tasks.put_file(target, file.name, write_one, 0) for file in files])
+        parquet_commit.commit(target, begun, again[0])
+
+    def write_one(sink):
+        table = pa.table({"x": [0]})
+        pq.write_table(table, sink)
+        return len(table)
+
+    to_parquet(ddf, place, **given)
+    assert again
+
+
+@pytest.mark.usefixtures("_in_this_process")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_write_whose_last_result_is_lost_is_found_in_its_place(tmp_path, monkeypatch, overwrite):
+    place = tmp_path / "data"
+    if overwrite:
+        to_parquet(frame(500), place)
+    written_twice(frame(0), place, monkeypatch, overwrite=overwrite)
+    assert rows(place) == [*range(100)]
+    assert names(place) == PARTS
+    assert names(tmp_path) == ["data"]
+
+
+@pytest.mark.usefixtures("_in_this_process")
+def test_files_that_were_removed_while_others_were_written_are_an_error(tmp_path, monkeypatch):
+    """Those that come after make the directory again: it is not taken for the dataset."""
+    place = tmp_path / "data"
+    to_parquet(frame(500), place)
+    commit = parquet_nodes.commit
+
+    def removed(target, begun, files):
+        shutil.rmtree(target.directory)
+        Path(target.directory).mkdir()
+        return commit(target, begun, files)
+
+    monkeypatch.setattr(parquet_nodes, "commit", removed)
+    with pytest.raises(safeframe.RowConservationError, match="has 0 rows, but 25 were written"):
+        to_parquet(frame(0), place, overwrite=True)
+    assert rows(place) == [*range(500, 600)]
+    assert names(tmp_path) == ["data"]

@@ -13,6 +13,7 @@ import pytest
 import safeframe
 from safeframe.engine.exchange.stage import write_file
 from safeframe.engine.storage import private_directory
+from safeframe.engine.storage.janitor import StagingJanitor
 from safeframe.engine.storage.private_directory import user_name
 from safeframe.engine.storage.sessions import Session
 
@@ -105,6 +106,14 @@ def test_who_takes_the_usual_name_neither_gets_rows_nor_keeps_anyone_from_workin
     session.close()
     other.close()
     assert identity(usual) == before
+
+
+def test_a_session_whose_lock_was_removed_goes_when_it_is_closed(tmp_path):
+    """As where somebody removes the directory while a task makes a file in it."""
+    session = Session(str(tmp_path))
+    (session.directory / "lock").unlink()
+    session.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_system_without_permissions_is_refused(tmp_path, monkeypatch):
@@ -201,4 +210,37 @@ def test_a_file_that_is_written_late_brings_no_directory_back(tmp_path):
     session.close()
     with pytest.raises(safeframe.StagingError, match="No such file or directory"):
         write_file(run_directory, 1, lambda sink: sink.write(b"x"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("event", ["the next run ends", "a worker joins"])
+def test_what_a_task_writes_after_its_run_is_over_is_swept(tmp_path, event):
+    """A worker that was given up, or whose task was cancelled, goes on and makes the run's directory again."""
+    runs = [f"merge-{number:032x}" for number in range(2)]
+    seals = [f"merge-seal-{number:032x}" for number in range(2)]
+    janitor = StagingJanitor(str(tmp_path))
+
+    def write(run):
+        (tmp_path / run).mkdir(exist_ok=True)
+        (tmp_path / run / "rows.staged").touch()
+
+    def ends(number):
+        janitor.transition(seals[number], "released", "waiting")
+        write(runs[number])
+        janitor.transition(seals[number], "released", "forgotten")
+        assert not (tmp_path / runs[number]).exists()
+
+    ends(0)
+    write(runs[0])
+    if event == "the next run ends":
+        ends(1)
+    else:
+        janitor.add_worker(None, "tcp://")
+    assert staged_files(tmp_path) == []
+    # Run once more, it is left alone until it ends again.
+    janitor.transition(seals[0], "released", "waiting")
+    write(runs[0])
+    ends(1)
+    assert len(staged_files(tmp_path)) == 1
+    ends(0)
     assert list(tmp_path.iterdir()) == []

@@ -41,6 +41,7 @@ from safeframe.engine.exchange.nodes import ExchangeCells, Seal, in_memory, part
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.names import seal_key, step_name
 from safeframe.engine.planned.nodes import GivenOutput, PlannedFrame
+from safeframe.engine.planned.sources import source_files_of
 from safeframe.facts.distinct import DistinctRun, KeyTree, KnownKeys, OutputSlices, StagedKeys, WholeKeys
 from safeframe.facts.plan import Plan
 from safeframe.kernels.changed_data import data_changed
@@ -244,11 +245,17 @@ class FilteredCells(GivenOutput, Step):
         slices: OutputSlices | None = self.slices
         return None if slices is None else parts_in_tasks(self.frame, slices.nbytes)
 
+    @functools.cached_property
+    def _files(self) -> list[Any]:
+        return source_files_of(self._own_tasks or [])
+
     def _task(self, name: Any, index: int) -> Any:
         part = part_of(self.frame, self._own_tasks, index)
+        # Read for the second time: a partition that another task made is there once.
+        files = self._files[index] if isinstance(part, PartitionTask) else None
         if self._sliced is not None and isinstance(part, PartitionTask):
             part = InputPart(part, self._sliced[index], self.slices.nbytes, self.slices.by_columns)
-        return Task(name, distinct_cell, part, index, TaskRef(self.found_key), self.spec)
+        return Task(name, distinct_cell, part, index, TaskRef(self.found_key), self.spec, files)
 
 
 class WholeCells(GivenOutput, Step, Blockwise):  # type: ignore[misc]

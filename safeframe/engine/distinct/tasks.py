@@ -21,8 +21,10 @@ from safeframe.engine.exchange.stage import StagedWriter
 from safeframe.engine.exchange.staged_file import Ints, StagedFile
 from safeframe.engine.planned.cells import CellMaker
 from safeframe.engine.planned.rows import as_planned, check_rows
+from safeframe.engine.planned.sources import check_sources
 from safeframe.engine.task import conserved, count_rows_out, use_worker
 from safeframe.facts.distinct import StagedKeys
+from safeframe.facts.files import SourceFiles
 from safeframe.kernels.columns.categories import with_same_categories
 from safeframe.kernels.columns.values import as_series
 from safeframe.kernels.distinct import (
@@ -210,6 +212,8 @@ class DistinctRows:
     number: int
     found: Found
     spec: DistinctSpec
+    files: SourceFiles | None = None
+    """The files of a partition that is read again, as they were when the graph was made."""
 
     @property
     def n_rows(self) -> int:
@@ -222,6 +226,7 @@ class DistinctRows:
         part = self.part.whole if isinstance(self.part, InputPart) else self.part
         with run_of_task(self.found.directory):
             frame = part.make() if isinstance(part, PartitionTask) else part
+            check_sources(self.files)
             return filtered(frame, self.number, self.found, self.spec)
 
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
@@ -281,6 +286,7 @@ class DistinctRows:
             if len(some):
                 yield some
             del some
+        check_sources(self.files)
         check_rows(rows, spec.planned(number))
 
 
@@ -292,10 +298,14 @@ def _joined(waiting: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _distinct_rows(
-    part: InputPart | PartitionTask | pd.DataFrame, number: int, found: Found, spec: DistinctSpec
+    part: InputPart | PartitionTask | pd.DataFrame,
+    number: int,
+    found: Found,
+    spec: DistinctSpec,
+    files: SourceFiles | None,
 ) -> DistinctRows:
     use_worker(found.directory)
-    return DistinctRows(part=part, number=number, found=found, spec=spec)
+    return DistinctRows(part=part, number=number, found=found, spec=spec, files=files)
 
 
 distinct_cell = CellMaker(_distinct_rows)

@@ -158,6 +158,10 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
     # A task that runs twice, on two workers, never makes a file of both.
     partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
     try:
+        # It is gone where the files are in their place, and the worker was lost that says so: all is done again,
+        # and then found there. Whatever else removed it, the last task misses the files that went with it.
+        if not partial.parent.exists():
+            partial.parent.mkdir(mode=0o700 if Path(target.target).is_dir() else 0o777, exist_ok=True)
         with partial.open("wb") as sink:
             rows = write(sink)
             inode = os.fstat(sink.fileno()).st_ino

@@ -4,7 +4,9 @@ Rows and keys are counted again where a run meets them all. It does not where
 the plan answers without a run (``len`` of a merge), or leaves out partitions
 that no row of the result comes from: what came into such a file since would be
 missing without a word. So the files are checked before their numbers are
-read, and whenever a graph is made of the plan.
+read, and whenever a graph is made of the plan. A task that reads what another
+one of the same run has read checks its own files once it has read them: of a file
+that changed in between, rows would be chosen by keys that they no longer have.
 
 Covers: parquet files that dask reads from a local file system.
 Does not cover: object stores, where a look at each file is a request, and
@@ -13,9 +15,11 @@ frames that are not read from parquet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from safeframe._dask.parquet import local_files_read
+from safeframe._dask.parquet_tasks import paths_read
 from safeframe._dask.trees import every_part
 from safeframe.facts.files import SourceFiles
 from safeframe.kernels.changed_data import files_changed
@@ -40,6 +44,23 @@ def source_files(*frames: Any) -> SourceFiles | None:
             )
             paths.update(before.paths if before is not None else ())
     return marked(sorted(paths)) if paths else None
+
+
+def source_files_of(tasks: Sequence[Any]) -> list[SourceFiles | None]:
+    """Return the state of the files that each of some tasks reads, for those that read what was read before.
+
+    Parameters
+    ----------
+    tasks
+        dask's tasks that make partitions.
+    """
+    paths = [sorted(set(paths_read(task))) for task in tasks]
+    everything = marked(sorted({path for some in paths for path in some}))
+    known = everything.by_path() if everything is not None else {}
+    return [
+        SourceFiles(seen, b"".join(known[path] for path in seen)) if seen else None
+        for seen in (tuple(path for path in some if path in known) for some in paths)
+    ]
 
 
 def check_sources(sources: SourceFiles | None) -> None:

@@ -8,6 +8,8 @@ Does not cover: the other ways in which staged files go away, all of which
 from __future__ import annotations
 
 import logging
+import os
+from collections import deque
 from typing import Any
 
 from distributed import SchedulerPlugin
@@ -18,6 +20,9 @@ from safeframe.engine.storage.remote import remote_store
 from safeframe.sizing.staging_url import is_remote
 
 logger = logging.getLogger(__name__)
+
+_LATE_RUNS = 16
+"""Runs that are looked at again once they are over: a look at each is a request to a file server."""
 
 
 class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's plugin base is untyped
@@ -35,6 +40,8 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
         # A second client of the same cluster registers it again.
         self.idempotent = True
         self._runs: set[str] = set()
+        self._over: deque[str] = deque(maxlen=_LATE_RUNS)
+        """Runs that are over, in which a task that nobody waits for may write a file still."""
         self._out_of_reach = False
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
@@ -54,11 +61,29 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
             self._remove(run)
             if finish == "forgotten":
                 self._runs.discard(run)
+                self._remove_late()
+                if not is_remote(run) and run not in self._over:
+                    self._over.append(run)
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        """See :meth:`distributed.SchedulerPlugin.add_worker`: the one in whose place it comes writes no more."""
+        self._remove_late()
 
     async def close(self) -> None:
         """See :meth:`distributed.SchedulerPlugin.close`."""
         for run in self._runs:
             self._remove(run)
+        self._remove_late()
+
+    def _remove_late(self) -> None:
+        """Remove what was written to runs that were over.
+
+        A task that runs cannot be stopped: not when its result is wanted no
+        longer, nor on a worker that the scheduler has given up and that goes on.
+        """
+        for run in self._over:
+            if run not in self._runs and os.path.lexists(run):
+                self._remove(run)
 
     def _remove(self, run: str) -> None:
         if not is_remote(run):

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,9 @@ from safeframe.errors import StagingError
 from safeframe.sizing.staging_url import location_and_path
 
 ByteRange = tuple[str, int, int]
+
+_NOT_REPEATED = "INTERNAL_FAILURE during GetObject"
+"""What Arrow says of an answer that it had no room for."""
 
 ARROW_SCHEMES = frozenset({"abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs"})
 """The URLs that Arrow knows, whether or not it was built with their libraries."""
@@ -198,6 +202,24 @@ class RemoteStore:
             return found
 
     def _read(self, request: _Request) -> pa.Buffer:
+        """Read a request, again where the store had an error.
+
+        Arrow repeats most requests itself, but not those of fewer bytes than the
+        error's own text has: that does not fit the memory for what was asked for, and
+        a store that asks to slow down then looks broken.
+        """
+        wait = options.STORE_RETRY_SECONDS
+        for _ in range(options.STORE_READ_TRIES - 1):
+            try:
+                return self._read_once(request)
+            except OSError as error:
+                if _NOT_REPEATED not in str(error):
+                    raise
+            time.sleep(wait)
+            wait *= 2
+        return self._read_once(request)
+
+    def _read_once(self, request: _Request) -> pa.Buffer:
         nbytes = request.end - request.start
         with _as_os_error():
             key = self._path(request.path)

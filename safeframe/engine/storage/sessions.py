@@ -177,6 +177,8 @@ def _remove(session: Path, lock: Lock) -> None:
     # Released before it is removed: a file that is open stays under another name on some file systems.
     lock.release()
     with contextlib.suppress(OSError):
-        if [path.name for path in session.iterdir()] == [_LOCK]:
-            (session / _LOCK).unlink()
+        left = [path.name for path in session.iterdir()]
+        # Without a lock's file where somebody has removed part of it: no later session would know it as one.
+        if left in ([], [_LOCK]):
+            (session / _LOCK).unlink(missing_ok=True)
             session.rmdir()

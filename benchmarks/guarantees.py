@@ -1,0 +1,146 @@
+"""The page of the site that says what happens when something fails, and how often that was tried.
+
+``python -m benchmarks.guarantees`` writes it from the committed total of the fault machine (``tests/faults/machine``).
+
+Covers: the table of what fails, the promise, the test and the last figures.
+Does not cover: trying it (``python -m tests.faults.machine``).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safeframe.units import format_count
+
+__all__ = ["PROMISES", "main", "page_text"]
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "faults" / "machine.json"
+PAGE = ROOT / "docs" / "concepts" / "guarantees.md"
+
+_SAME = "the result is that of pandas"
+_STAGED = "`StagingError`, or the result is that of pandas"
+_CHANGED = "`RowConservationError`, or the rows of the files as they were, or as they are"
+
+PROMISES = {
+    "a worker is killed": (_SAME, "test_lost_worker"),
+    "two workers are killed": (_SAME, ""),
+    "a worker stops for seconds": (_SAME, ""),
+    "a worker stops, is given up, goes on": (_SAME, "test_staging_sessions"),
+    "a worker is added": (_SAME, ""),
+    "a worker is retired": (_SAME, ""),
+    "a neighbour's task kills a worker": (_SAME, ""),
+    "the client is interrupted": ("`KeyboardInterrupt`, and nothing of the run is left", ""),
+    "the client is killed": ("the next run removes what is left", "test_staging_sessions"),
+    "the scheduler is killed": ("dask's own error; the next run removes what is left", ""),
+    "a bit of a staged file is flipped": (f"{_STAGED}; never other rows", "test_sort_exchange_faults"),
+    "a staged file is truncated": (
+        "`StagingError` or `RowConservationError`, or the result is that of pandas", "test_fetch",
+    ),
+    "staged files are exchanged": (f"{_STAGED}; never other rows", "test_fetch"),
+    "a staged file is removed": (_STAGED, ""),
+    "the staging directory is removed": (_STAGED, "test_staging_sessions"),
+    "the staging disk is full": ("`StagingFullError`, or the result is that of pandas", "test_staging_faults"),
+    "the output disk is full": (
+        "`StagingFullError`, and what was there before is there still", "test_to_parquet_faults",
+    ),
+    "an input file changes before the run": (_CHANGED, "test_changed_files"),
+    "an input file changes during the run": (_CHANGED, ""),
+    "an input file is removed before the run": ("`RowConservationError`", "test_changed_files"),
+    "an input file is removed during the run": (
+        "`FileNotFoundError` of the reader or `RowConservationError`, or the result is that of pandas", "",
+    ),
+    "the object store answers 500, a few times": (_SAME, "test_object_store_errors"),
+    "the object store throttles, a few times": (_SAME, "test_object_store_errors"),
+    "the object store answers late": (_SAME, ""),
+    "the object store drops connections, a few times": (_STAGED, "test_object_store_errors"),
+    "the object store fails for good": (_STAGED, "test_object_store_staging"),
+    "reads of the input answer 500, a few times": (_SAME, ""),
+    "reads of the input are throttled, a few times": (_SAME, ""),
+    "reads of the input answer late": (_SAME, ""),
+    "reads of the input fail for good": ("`OSError` of the reader, or the result is that of pandas", ""),
+}  # fmt: skip
+"""What is promised under each fault, and the test that shows it next to the machine."""
+
+_HEAD = """# Guarantees
+
+A run ends in one of two ways: with the rows that pandas has, or with an error that says why. Rows that
+are wrong, a wait without an end and files that nobody removes are bugs.
+
+- **Rows.** Every exchange counts what goes in and what comes out, and compares the keys with those of the plan.
+- **Checksums.** Each piece of a staged file, and its index, has a checksum that is compared whenever it is read.
+- **Output.** `safeframe.to_parquet` to a local directory shows all of the old files or all of the new ones.
+- **Memory.** A worker stays below what the plan projects; [foresight](../foresight.md) compares the two.
+- **Nothing is left.** Staged rows go with the run; what a killed process leaves goes with the next run in the
+  same place.
+
+## When something fails
+
+The fault machine runs every recipe on three worker processes with small data, lets one thing fail at a moment that
+a seed decides, compares the result with pandas, runs once more in the same place, and looks at what is left.
+"""
+_TAIL = """
+*met*: the fault struck, and found what it acts on. *run again*: tasks that had ended, and ran once more, of all that
+ended; *lost* are results that went with a worker. A worker that is lost takes its results with it and nothing else, but
+for the one task that seals an exchange, and the last one of a write: where its worker goes before anyone else has its
+result, the exchange or the write starts over.
+
+`python -m tests.faults.machine --from-seed N` repeats a trial, as far as processes can: seeds decide what
+happens when, not in which order workers come to it. `--minutes 120 --out benchmarks/results/faults/machine.json` goes on
+from the last seed, and adds to the table.
+
+## What is not promised
+
+- **Power cuts.** Nothing is flushed to the disk (`fsync`): files outlive processes, not the machine.
+- **Sessions of other hosts in an object store.** Nobody can tell whether they live; a lifecycle rule removes them.
+- **More than three lost workers under one task.** dask gives such a task up (`allowed-failures`).
+"""
+
+
+def page_text(results: Path = RESULTS) -> str:
+    """Return the page."""
+    total = json.loads(results.read_text(encoding="utf-8"))
+    lines = [
+        _HEAD,
+        _summary(total),
+        "",
+        "| what fails | what safeframe promises | which test shows it | last figures |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, (promise, test) in PROMISES.items():
+        tests = "machine" + (f", `{test}`" if test else "")
+        lines.append(f"| {name} | {promise} | {tests} | {_figures(total['faults'].get(name))} |")
+    return "\n".join(lines) + "\n" + _TAIL
+
+
+def _summary(total: dict[str, Any]) -> str:
+    last = total["last_failure"]
+    text = f"**{format_count(total['trials'])} trials so far, {format_count(total['failed'])} failed.**"
+    if last:
+        reasons = "; ".join(f"`{reason}`" for reason in last["failures"]).replace("|", "/")
+        text += f" The last one that did: {last['what']} ({reasons})."
+    return text
+
+
+def _figures(one: dict[str, Any] | None) -> str:
+    if one is None:
+        return "–"
+    ended = [f"{one['equal']} equal"] if one["equal"] else []
+    ended += [f"{count} {name}" for name, count in sorted(one["errors"].items())]
+    text = f"{one['met']} of {one['trials']} met: {', '.join(ended)}"
+    if one["failed"]:
+        text += f"; **{one['failed']} failed**"
+    if one["again"]:
+        text += f"; {one['again']} of {one['tasks']} tasks run again, {one['lost']} lost, most in a trial {one['most_again']}"
+    return text
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
