@@ -130,13 +130,15 @@ def call(trial: Trial, directory: Path, **options: Any) -> Any:
         "groupby median": lambda: safeframe.groupby(left, on, **options).row.median(),
         "drop_duplicates": lambda: safeframe.drop_duplicates(left, on, **options),
         "value_counts": lambda: safeframe.value_counts(left, on, **options),
-        "nunique": lambda: safeframe.nunique(
-            left, on, **{**options, **({"partition_size": None} if options else {})}
-        ),
+        "nunique": lambda: safeframe.nunique(left, on, **_without_size(options)),
         "rebalance": lambda: safeframe.rebalance_partitions(left, **options),
         "to_parquet": lambda: left,
     }
     return calls[trial.recipe]()
+
+
+def _without_size(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "partition_size"}
 
 
 def expected_rows(trial: Trial, directory: Path) -> int | None:

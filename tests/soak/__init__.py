@@ -1,0 +1,1 @@
+"""Hundreds of recipes in one cluster: nothing is kept of what is done."""

@@ -1,0 +1,102 @@
+"""``python -m tests.soak``: runs in one cluster for some minutes, and what it holds from time to time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from distributed import Client
+
+import safeframe
+from tests.soak.watch import Look, growth_per_hundred, look
+from tests.soak.work import run
+
+_EVERY = 10
+_FIRST = 20
+"""Runs after which everything is loaded that will be."""
+_MOST_GROWTH = 2**20
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run; 0 when nothing is kept."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--from-seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--staging", type=Path, help="another process works there, too")
+    parser.add_argument("--alone", action="store_true", help="without a second process")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="soak-") as scratch:
+        staging = options.staging or Path(scratch) / "staging"
+        staging.mkdir(exist_ok=True)
+        other = None
+        if options.staging is None and not options.alone:
+            other = _other(options, staging)
+        try:
+            looks = soak(options, staging)
+        finally:
+            if other is not None:
+                other.terminate()
+                other.wait()
+    faults = faults_of(looks, shared=other is not None)
+    sys.stdout.write("\n".join([*map(str, looks), *faults, f"{len(faults)} faults"]) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps([one.to_dict() for one in looks], indent=1) + "\n")
+    return 1 if faults else 0
+
+
+def _other(options: argparse.Namespace, staging: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.soak", "--staging", str(staging), "--from-seed", "100000"]
+    return subprocess.Popen(
+        [*command, "--runs", "100000", "--minutes", str(options.minutes)], stdout=subprocess.DEVNULL
+    )
+
+
+def soak(options: argparse.Namespace, staging: Path) -> list[Look]:
+    """Run recipes with two clients of one cluster in turns."""
+    looks: list[Look] = []
+    end = time.monotonic() + 60 * options.minutes
+    with (
+        safeframe.LocalCluster(
+            n_workers=2, threads_per_worker=1, memory_limit="1GiB", dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as second,
+    ):
+        for number in range(options.runs):
+            if time.monotonic() > end:
+                break
+            with (client, second)[number % 2].as_current():
+                run(options.from_seed + number, staging)
+            if (number + 1) % _EVERY == 0:
+                looks.append(look(client, staging, number + 1))
+    return looks
+
+
+def faults_of(looks: list[Look], *, shared: bool) -> list[str]:
+    """Return what grew from the twentieth run on; staged files are another process's as well where it is ``shared``."""
+    warm = [one for one in looks if one.runs >= _FIRST]
+    if len(warm) < 2:
+        return []
+    found = []
+    for name in ("client_handles", "client_threads", "worker_handles", "worker_threads", "scheduler_tasks"):
+        first, last = getattr(warm[0], name), getattr(warm[-1], name)
+        if last > first:
+            found.append(f"{name}: {first} after {warm[0].runs} runs, {last} after {warm[-1].runs}")
+    if not shared and warm[-1].staged_files:
+        found.append(f"{warm[-1].staged_files} staged files are left")
+    for name in ("client_nbytes", "worker_nbytes"):
+        growth = growth_per_hundred(warm, name)
+        if growth > _MOST_GROWTH:
+            found.append(f"{name} grows by {growth / 2**20:.1f} MiB in a hundred runs")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

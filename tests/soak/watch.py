@@ -1,0 +1,104 @@
+"""What a cluster and its client hold when nothing runs: handles, threads, tasks, staged bytes, memory.
+
+Covers: one look, after collections are gone; whether a series of looks grows.
+Does not cover: what runs in between (:mod:`tests.soak.work`).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+from distributed import Client
+
+__all__ = ["Look", "growth_per_hundred", "look"]
+
+_SETTLED_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What is held."""
+
+    runs: int
+    """Runs that came before."""
+    client_handles: int
+    client_threads: int
+    worker_handles: int
+    """The most of any worker."""
+    worker_threads: int
+    scheduler_tasks: int
+    staged_nbytes: int
+    staged_files: int
+    client_nbytes: int
+    """Resident."""
+    worker_nbytes: int
+    """Resident, the mean of all workers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+def look(client: Client, staging: Path, runs: int) -> Look:
+    """Look at a cluster at which nothing runs any more, once it has forgotten what ran."""
+    gc.collect()
+    client.run(_trimmed)
+    _trimmed()
+    deadline = time.monotonic() + _SETTLED_SECONDS
+    while _tasks(client) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    seen = list(client.run(_held).values())
+    handles, threads, nbytes = _held()
+    files = [path for path in staging.rglob("*") if path.is_file()]
+    return Look(
+        runs=runs,
+        client_handles=handles,
+        client_threads=threads,
+        worker_handles=max(one[0] for one in seen),
+        worker_threads=max(one[1] for one in seen),
+        scheduler_tasks=_tasks(client),
+        staged_nbytes=sum(path.stat().st_size for path in files),
+        staged_files=len(files),
+        client_nbytes=nbytes,
+        worker_nbytes=int(np.mean([one[2] for one in seen])),
+    )
+
+
+def growth_per_hundred(looks: list[Look], name: str) -> float:
+    """Return by how much a figure grows in a hundred runs, by the median slope of all pairs (Theil and Sen)."""
+    pairs = [
+        (getattr(later, name) - getattr(one, name)) / (later.runs - one.runs)
+        for place, one in enumerate(looks)
+        for later in looks[place + 1 :]
+    ]
+    return 100.0 * float(np.median(pairs)) if pairs else 0.0
+
+
+def _tasks(client: Client) -> int:
+    return int(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+
+
+def _trimmed() -> None:
+    """Give free memory back, so that what is left is held."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    try:
+        import ctypes
+
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        pass
+
+
+def _held() -> tuple[int, int, int]:
+    process = psutil.Process(os.getpid())
+    return process.num_fds(), threading.active_count(), process.memory_info().rss
