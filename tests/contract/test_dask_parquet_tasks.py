@@ -123,3 +123,15 @@ def test_row_steps_give_each_slice_what_the_whole_has() -> None:
         ddf.drop_duplicates(),
     ):
         assert type(made.expr) not in steps | filters
+
+
+@pytest.mark.parametrize("filesystem", ["fsspec", "arrow"])
+@pytest.mark.parametrize("steps", [False, True])
+def test_a_task_tells_its_files_whatever_it_is_fused_with(
+    tmp_path: Path, filesystem: str, steps: bool
+) -> None:
+    FRAME.to_parquet(tmp_path / "one.parquet")
+    ddf = dd.read_parquet(tmp_path, filesystem=filesystem)
+    expr = trees.lowered((ddf.assign(b=ddf["a"] + 1) if steps else ddf).expr).fuse()
+    assert set(parquet_tasks.paths_read(trees.task_of(expr, 0))) == {str(tmp_path / "one.parquet")}
+    assert list(parquet_tasks.paths_read(None)) == []

@@ -27,7 +27,7 @@ from tests.faults.machine.stores import ObjectStore
 __all__ = ["N_WORKERS", "Pool", "Scene", "new_cluster"]
 
 N_WORKERS = 3
-_JOIN_SECONDS = 30.0
+_JOIN_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 _DISK = "size=64m"
 
