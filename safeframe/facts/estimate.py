@@ -217,6 +217,11 @@ class Width:
         return not self.exact and self.widest > options.WIDTH_MARGIN * self.expected
 
     @property
+    def may_be_weighed(self) -> bool:
+        """Whether rows may have been cut by their bytes: true of :attr:`uneven` rows whatever columns came next to them."""
+        return not self.exact and self.widest - self.expected > (options.WIDTH_MARGIN - 1.0) * self._sampled
+
+    @property
     def bounding(self) -> float:
         """The width that plans use: the expected one with a margin for what was sampled, or the widest sampled part's."""
         if self.exact:

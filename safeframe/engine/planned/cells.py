@@ -81,7 +81,9 @@ class PartitionLimit:
         return cls(
             plan.largest_partition_nbytes,
             # Where rows differ much, partitions are cut by bytes: those of narrow rows have many of them.
-            plan.row_nbytes if width is None or not width.uneven else min(plan.row_nbytes, width.least),
+            plan.row_nbytes
+            if width is None or not width.may_be_weighed
+            else min(plan.row_nbytes, width.least),
             None if width is None or width.exact else plan.largest_possible_nbytes,
             max(0, free) // budget.threads_per_worker,
             max(stretch, options.ROW_GROUP_MIN_NBYTES),

@@ -116,3 +116,15 @@ def test_footers_tell_the_average_of_the_whole_frame():
 def test_no_row_has_fewer_bytes_than_none():
     text = Width(least=0.0, expected=9.0, most=99.0, widest=9.0, exact=False, mean=(-40.0, 90.0))
     assert text.of_all(Estimate.computed(3)).lower == 0
+
+
+def test_rows_that_were_cut_by_their_bytes_are_known_next_to_more_columns():
+    uneven = Width(least=300, expected=400, most=600, widest=510, exact=False)
+    assert uneven.uneven
+    wider = uneven + Width.fixed(100)
+    assert not wider.uneven
+    assert uneven.may_be_weighed
+    assert wider.may_be_weighed
+    even = Width(least=300, expected=400, most=600, widest=450, exact=False)
+    assert not even.may_be_weighed
+    assert not Width.fixed(8).may_be_weighed
