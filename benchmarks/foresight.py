@@ -147,6 +147,7 @@ def page_text(results: Path = RESULTS) -> str:
         _LARGEST,
         _bytes_table(promises),
         _calibration_text(results / "foresight" / "calibration.json"),
+        _trials_text(results / "foresight" / "promise.json"),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -287,6 +288,39 @@ def _calibration_text(path: Path) -> str:
     )
     head = ("keys", "what", "in the interval", "in its inner half", "mean interval", "mean error")
     return "\n\n".join(["## Intervals of sampled keys", text, _table(head, rows)])
+
+
+def _trials_text(path: Path) -> str:
+    """Lay out what was seen of trials on random data (``python -m tests.promise``)."""
+    if not path.exists():
+        return ""
+    trials = json.loads(path.read_text())
+    ran = [one for one in trials if one["projected_nbytes"]]
+    by_recipe: dict[str, list[float]] = {}
+    for one in ran:
+        by_recipe.setdefault(one["recipe"], []).append(one["measured_nbytes"] / one["projected_nbytes"])
+    shares = sorted(share for some in by_recipe.values() for share in some)
+    refused = sum(bool(one["refused"]) for one in trials)
+    broken = sum(one["broken"] for one in trials)
+    text = (
+        f"{len(trials)} frames that a seed chose (types, widths, nulls, skew, sizes of files and row groups), with a recipe and "
+        "workers that it chose (1 to 4 of them, 1 to 4 threads, 384 MiB to 4 GiB each), which the kernel held to "
+        f"their size. {refused} were refused before a row moved, and {broken} broke a promise: more memory than projected or "
+        f"allowed, a pause, another number of rows than pandas has. Of what was projected, {shares[len(shares) // 10]:.0%} was "
+        f"used in the lowest tenth of the others, {shares[len(shares) // 2]:.0%} in the middle one and {shares[-1]:.0%} in the "
+        "highest. `python -m tests.promise` goes on from any seed."
+    )
+    rows = [
+        (
+            f"`{recipe}`",
+            str(len(some)),
+            f"{sorted(some)[len(some) // 2]:.0%}",
+            f"{max(some):.0%}",
+        )
+        for recipe, some in sorted(by_recipe.items())
+    ]
+    head = ("recipe", "trials", "share of the projection, middle", "highest")
+    return "\n\n".join(["## Data that nobody chose", text, _table(head, rows)])
 
 
 def main() -> None:

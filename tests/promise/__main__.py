@@ -10,6 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.promise.run import Outcome, run_trial
+from tests.promise.trials import trial_of
+
+
+def _record(outcome: Outcome) -> dict[str, object]:
+    """Return what is kept of an outcome."""
+    return {
+        **asdict(outcome),
+        "recipe": trial_of(outcome.seed).recipe,
+        "broken": bool(outcome.faults),
+    }
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,9 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         known = json.loads(options.json.read_text()) if options.json.exists() else []
         known = [one for one in known if one["seed"] not in {outcome.seed for outcome in outcomes}]
-        options.json.write_text(
-            json.dumps([*known, *(asdict(one) for one in outcomes)], indent=1, ensure_ascii=False) + "\n"
-        )
+        found = [*known, *map(_record, outcomes)]
+        options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     failed = [one for one in outcomes if one.faults]
     refused = [one for one in outcomes if one.refused]
     seeds = [one.seed for one in failed]

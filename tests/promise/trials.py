@@ -71,6 +71,13 @@ def trial_of(seed: int) -> Trial:
         right = replace(right, n_keys=max(1, int(left.n_keys * rng.choice([0.1, 1.0, 1.0, 3.0]))))
         while _joined(left, right) > _MOST_OUT_ROWS and right.rows > 1:
             right = replace(right, rows=right.rows // 2, files=min(right.files, right.rows // 2 or 1))
+    opaque = bool(rng.random() < _OPAQUE)
+    if opaque:
+        # A function's frames have no types of lists, and are as large as they are.
+        values = tuple("text" if kind == "list" else kind for kind in left.values)
+        files = max(left.files, 1 + int(8 * left.rows * left.row_nbytes * threads / limit))
+        left = replace(left, values=values, files=min(files, left.rows))
+        right = None if right is None else replace(right, values=("int",))
     return Trial(
         seed=seed,
         recipe=recipe,
@@ -79,7 +86,7 @@ def trial_of(seed: int) -> Trial:
         n_workers=n_workers,
         threads=threads,
         limit_nbytes=int(limit),
-        opaque=bool(rng.random() < _OPAQUE),
+        opaque=opaque,
         written=bool(rng.random() < 0.7),
     )
 
