@@ -58,7 +58,8 @@ def look(client: Client, staging: Path, runs: int) -> Look:
         time.sleep(0.05)
     seen = list(client.run(_held).values())
     handles, threads, nbytes = _held()
-    files = [path for path in staging.rglob("*") if path.is_file()]
+    # A session, which lasts as long as its process, has a lock.
+    files = [path for path in staging.rglob("*") if path.is_file() and path.name != "lock"]
     return Look(
         runs=runs,
         client_handles=handles,
