@@ -66,8 +66,8 @@ class ParquetFiles:
     paths: tuple[str, ...]
     schema: pa.Schema
     """The types of their columns, by the first of them."""
-    filtered_by: frozenset[str]
-    """Columns that tell which rows are read."""
+    without_nulls: frozenset[str]
+    """Columns whose nulls a filter leaves out."""
 
 
 def files_of_read(node: Any) -> ParquetFiles:
@@ -78,7 +78,7 @@ def files_of_read(node: Any) -> ParquetFiles:
         fs=fs,
         paths=tuple(_files_of(node)),
         schema=info["schema"],
-        filtered_by=filtered_columns(node.operand("filters")),
+        without_nulls=_without_nulls(node.operand("filters")),
     )
 
 
@@ -190,3 +190,17 @@ def filtered_columns(filters: Any) -> frozenset[str]:
     if isinstance(filters, tuple) and isinstance(filters[0], str):
         return frozenset({filters[0]})
     return frozenset().union(*(filtered_columns(one) for one in filters))
+
+
+def _without_nulls(filters: Any) -> frozenset[str]:
+    """Return the columns whose nulls no row has that filters leave: those that every alternative compares."""
+    if not filters:
+        return frozenset()
+    if isinstance(filters, tuple) and isinstance(filters[0], str):
+        name, how, value = filters
+        # A null is in no list without one, and not in any list; it is equal to nothing, nor less or more.
+        compares = how in {"=", "==", "!=", "<", ">", "<=", ">=", "is not"} or (how == "in" and not pd.isna([*value]).any())
+        return frozenset({name}) if compares else frozenset()
+    each = [_without_nulls(one) for one in filters]
+    alternatives = isinstance(filters[0], list)
+    return frozenset.intersection(*each) if alternatives else frozenset().union(*each)

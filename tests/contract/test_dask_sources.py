@@ -156,7 +156,7 @@ def test_what_files_a_source_has(tmp_path: Path, reader: str) -> None:
     assert isinstance(files, parquet.ParquetFiles)
     assert sorted(path.rpartition("/")[2] for path in files.paths) == ["0.parquet", "1.parquet"]
     assert files.schema.names[:2] == ["k", "a"]
-    assert files.filtered_by == parquet.filtered_columns([[("k", ">", 1)]]) == {"k"}
+    assert files.without_nulls == parquet.filtered_columns([[("k", ">", 1)]]) == {"k"}
     opened = files.fs.open if reader == "fsspec" else files.fs.open_input_file
     with opened(files.paths[0]) as handle:
         assert handle.read(4) == b"PAR1"

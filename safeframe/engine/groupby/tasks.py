@@ -209,7 +209,10 @@ def _finished(found: pd.DataFrame, spec: GroupSpec) -> Any:
     assert states is not None, "there are partial states"
     assert spec.states_meta is not None, "of these there is a result in a frame"
     if states.calls_for_groups:
-        found = states.merged(pd.concat([found, states.unobserved()], ignore_index=True))
+        none = states.unobserved()
+        # Of categories that are not known there are no such groups, and these have no type of them.
+        joined = pd.concat([found, none], ignore_index=True) if len(none) or not len(found) else found
+        found = states.merged(joined)
     made = states.finished(found, spec.states_meta)
     if isinstance(meta, pd.Series):
         series = made.iloc[:, 0]

@@ -40,7 +40,9 @@ def types_of_nulls(files: ParquetFiles, dtypes: Mapping[Any, Any], name: str) ->
     -----
     **Eager.** The footers of files with columns of integers or flags are read, of those that pandas has not written.
     """
-    written = {one["name"] for one in (files.schema.pandas_metadata or {}).get("columns", [])}
+    told = (files.schema.pandas_metadata or {}).get("columns", [])
+    # Objects that pandas has written may be numbers and None.
+    written = {one["name"] for one in told if one["numpy_type"] != "object"}
     kinds = {
         column: np.dtype(np.float64 if dtype.kind in "iu" else object)
         for column, dtype in dtypes.items()
@@ -49,7 +51,7 @@ def types_of_nulls(files: ParquetFiles, dtypes: Mapping[Any, Any], name: str) ->
         and column in files.schema.names
         and files.schema.field(column).nullable
         and column not in written
-        and column not in files.filtered_by  # which leaves nulls out, but for filters that look for them
+        and column not in files.without_nulls
     }
     if not kinds:
         return {}
@@ -69,18 +71,29 @@ def _columns_with_nulls(files: ParquetFiles, names: Sequence[Any]) -> frozenset[
 
 
 def _with_nulls(fs: Any, paths: Sequence[str], names: Sequence[Any]) -> frozenset[Any]:
-    """Return which columns have a null, of those that footers tell of."""
+    """Return which columns have a null, by footers; where these do not tell, by the values of a row group at a time."""
     found: set[Any] = set()
     opened = fs.open if hasattr(fs, "open") else fs.open_input_file
     for path in paths:
         with opened(path) as handle:
-            footer = pq.read_metadata(handle)
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            for leaf in range(group.num_columns):
-                chunk = group.column(leaf)
-                if chunk.path_in_schema in names and chunk.is_stats_set:
-                    told = chunk.statistics
-                    if told.has_null_count and told.null_count:
-                        found.add(chunk.path_in_schema)
+            file = pq.ParquetFile(handle)
+            if file.metadata.num_rows:
+                # Values of a column of directories are in the path.
+                lacks = set(names).difference(file.schema_arrow.names)
+                found.update(name for name in lacks if f"/{name}=" not in path)
+            for number in range(file.metadata.num_row_groups):
+                group = file.metadata.row_group(number)
+                for leaf in range(group.num_columns):
+                    name = file.schema.column(leaf).path
+                    # The path of a field of a record may be the name of another column.
+                    if name not in names or name in found or file.schema.column(leaf).name != name:
+                        continue
+                    told = group.column(leaf).statistics
+                    if told is None or not told.has_null_count:
+                        table = file.read_row_group(number, [name], use_threads=False)
+                        nulls = table.column(name).null_count
+                    else:
+                        nulls = told.null_count
+                    if nulls:
+                        found.add(name)
     return frozenset(found)

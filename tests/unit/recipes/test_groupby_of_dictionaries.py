@@ -133,3 +133,18 @@ def test_keys_that_are_numbered_first_are_counted_alike(seed):
     assert one.labels == other.labels
     for name in ("rows", "null_rows", "first", "last", "increasing", "first_rows", "last_rows", "checksums"):
         assert np.array_equal(getattr(one.partitions, name), getattr(other.partitions, name)), name
+
+
+@pytest.mark.parametrize("by", ["s", ["s", "g"]])
+def test_categories_that_are_not_known_keep_their_labels(tmp_path, by):
+    for number in range(3):
+        text = pa.array([f"v{number}{at % 3}" if at % 4 else None for at in range(12)])
+        table = pa.table({"s": text.dictionary_encode(), "g": [at % 2 for at in range(12)], "x": range(12)})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    ddf = dd.read_parquet(tmp_path)
+    frame = ddf.compute().astype({"s": str})
+    groups = safeframe.groupby(ddf, by, observed=False).x.sum().compute()
+    expected = frame.dropna().groupby(by).x.sum()
+    assert groups[groups != 0].to_dict() == expected[expected != 0].to_dict()
+    counts = safeframe.value_counts(ddf, by).compute()
+    assert counts[counts > 0].to_dict() == frame.dropna().value_counts(by).to_dict()

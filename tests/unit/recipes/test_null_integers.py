@@ -135,3 +135,65 @@ def test_results_of_recipes_stay_as_they_are(source):
     again = safeframe.sort_values(merged, "n").compute()
     assert len(again) == 800
     assert again.n.iloc[:400].is_monotonic_increasing
+
+
+def _table(number, null):
+    return pa.table(
+        {"k": range(10 * number, 10 * number + 10), "n": pa.array(range(10), mask=np.arange(10) % 3 < null)}
+    )
+
+
+def _files(path, tables, **kwargs):
+    for number, table in enumerate(tables):
+        pq.write_table(table, path / f"{number}.parquet", **kwargs)
+    return str(path)
+
+
+def _is_sorted_as_pandas_does(ddf):
+    expected = ddf.compute().sort_values("k").reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        safeframe.sort_values(ddf, "k").compute().reset_index(drop=True), expected
+    )
+
+
+def test_files_without_statistics(tmp_path):
+    path = _files(tmp_path, [_table(0, 0), _table(1, 1)], write_statistics=False)
+    _is_sorted_as_pandas_does(dd.read_parquet(path))
+
+
+def test_objects_that_pandas_has_written(tmp_path):
+    for number in range(2):
+        values = [number, None, 2, None]
+        frame = pd.DataFrame({"k": range(4), "n": values, "b": [True, None, False, None]}, dtype=object)
+        frame.assign(k=range(4 * number, 4 * number + 4)).to_parquet(tmp_path / f"{number}.parquet")
+    _is_sorted_as_pandas_does(dd.read_parquet(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        [[("n", ">", 3)], [("k", ">", 5)]],
+        [("n", "not in", [3])],
+        [("n", "in", [3, 4])],
+        [("n", ">", 3), ("k", ">", 5)],
+        [("n", "is not", np.nan)],
+    ],
+    ids=str,
+)
+def test_filters_that_leave_nulls_or_none(tmp_path, filters):
+    path = _files(tmp_path, [_table(0, 0), _table(1, 1)])
+    _is_sorted_as_pandas_does(dd.read_parquet(path, filters=filters))
+
+
+def test_a_file_without_the_column(tmp_path):
+    path = _files(tmp_path, [_table(0, 0).drop_columns(["n"]), _table(1, 0)])
+    ddf = dd.read_parquet(path, filesystem="arrow")
+    if "n" in ddf.columns:  # as the first file that the file system lists has it
+        _is_sorted_as_pandas_does(ddf)
+
+
+def test_a_column_with_the_name_of_a_field_of_a_record(tmp_path):
+    table = _table(0, 0).append_column("a.b", pa.array(range(10)))
+    records = pa.array([{"b": None if at % 2 else at} for at in range(10)])
+    path = _files(tmp_path, [table.append_column("a", records)])
+    assert with_types_of_nulls(dd.read_parquet(path)).dtypes["a.b"] == np.int64
