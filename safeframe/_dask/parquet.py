@@ -199,7 +199,9 @@ def _without_nulls(filters: Any) -> frozenset[str]:
     if isinstance(filters, tuple) and isinstance(filters[0], str):
         name, how, value = filters
         # A null is in no list without one, and not in any list; it is equal to nothing, nor less or more.
-        compares = how in {"=", "==", "!=", "<", ">", "<=", ">=", "is not"} or (how == "in" and not pd.isna([*value]).any())
+        compares = how in {"=", "==", "!=", "<", ">", "<=", ">=", "is not"} or (
+            how == "in" and not pd.isna([*value]).any()
+        )
         return frozenset({name}) if compares else frozenset()
     each = [_without_nulls(one) for one in filters]
     alternatives = isinstance(filters[0], list)

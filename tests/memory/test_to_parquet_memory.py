@@ -136,3 +136,24 @@ def test_a_partition_larger_than_a_worker_is_written_as_it_is_read(tight, tmp_pa
     assert seen.pauses == 0
     assert seen.charged_nbytes < 0.8 * seen.limit_nbytes
     assert pq.read_metadata(tmp_path / "out" / "part.0.parquet").num_rows == rows
+
+
+def test_a_key_that_no_worker_holds_is_shuffled_into_a_file(tight, tmp_path):
+    rows = 3_000_000
+    texts = pa.array([f"a text that is found in some of the rows, {number}" for number in range(700)])
+    (tmp_path / "in").mkdir()
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        keys = np.where(rng.random(rows // 6) < 0.95, 0, rng.integers(0, 50, rows // 6))
+        columns = {"k": keys, "text": texts.take(pa.array(rng.integers(0, 700, rows // 6)))}
+        pq.write_table(pa.table(columns), tmp_path / "in" / f"{number}.parquet")
+    shuffled = safeframe.shuffle(dd.read_parquet(tmp_path / "in"), "k")
+    plan = safeframe.explain(shuffled)
+    assert not plan.fits
+    assert plan.written.fits
+    to_parquet(shuffled, tmp_path / "out", write_index=False)
+    seen = tight.report()
+    assert seen.undisturbed, seen
+    assert seen.pauses == 0
+    assert seen.charged_nbytes <= plan.written.projected_worker_nbytes <= seen.limit_nbytes
+    assert sum(pq.read_metadata(path).num_rows for path in (tmp_path / "out").glob("*.parquet")) == rows

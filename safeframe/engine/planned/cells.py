@@ -70,6 +70,8 @@ class PartitionLimit:
     """What a task may use before a worker is above its limit."""
     stretch_nbytes: int = 0
     """Bytes of strings that rows may have which are made at once for a file; none are held to it where all widths are known."""
+    whole: bool = True
+    """Whether partitions are made whole, rather than in stretches that are looked at one by one."""
 
     @classmethod
     def of(cls, plan: Plan) -> PartitionLimit:
@@ -87,6 +89,8 @@ class PartitionLimit:
             None if width is None or width.exact else plan.largest_possible_nbytes,
             max(0, free) // budget.threads_per_worker,
             max(stretch, options.ROW_GROUP_MIN_NBYTES),
+            # What is written in stretches has no other way of being written.
+            any(step.written is not None for step in plan.steps),
         )
 
     def passed(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +146,7 @@ class PartitionLimit:
             The shards, and the output partitions that each of them makes.
         in_ranges
             Whether an output partition reads its own rows of each shard, rather than all of it; of a shard of one key it
-            always does.
+            always does. In stretches these are no more than a task can hold.
 
         Raises
         ------
@@ -151,6 +155,8 @@ class PartitionLimit:
         """
         apart = layout.single_key | in_ranges
         read = nbytes // np.where(apart, np.maximum(layout.cells, 1), 1)
+        if not self.whole:
+            read = np.where(apart, 0, read)
         self.may_read(int(read.max(initial=0)))
 
     def may_read(self, nbytes: int) -> None:

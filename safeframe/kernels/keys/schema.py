@@ -84,6 +84,8 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
         return KeyColumn(kind="int")
     if kinds <= {"int", "uint", "float"} and not (_is_uint64(left) or _is_uint64(right)):
         return KeyColumn(kind="number")
+    if kinds == {"bool", "object"} and not (_is_binary(left) or _is_binary(right)):
+        return KeyColumn(kind="bool")  # flags with nulls are objects
     if kinds == {"string", "object"} and not (_is_binary(left) or _is_binary(right)):
         return KeyColumn(kind="string")
     hint = f"Cast one side first, as with ddf.astype({{{right_name!r}: {str(left.dtype)!r}}})."

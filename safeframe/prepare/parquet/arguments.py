@@ -161,13 +161,12 @@ def file_schema(
                 msg, hint="Use types of pyarrow, as in {'name': pyarrow.string()}."
             ) from error
     # What is given is not inferred: of some types that is not possible.
-    # Of lists, and of flags with nulls, pandas knows no more than that they are objects, and their files do.
+    # Of lists, times of day, flags with nulls and the like pandas knows no more than that they are objects, and
+    # their files do. Objects that are strings say so.
     known = [
         (name, read[name])
         for name, dtype in meta.dtypes.items()
-        if pd.api.types.is_object_dtype(dtype)
-        and name not in fields.names
-        and (pa.types.is_nested(kind := read.get(name, pa.null())) or pa.types.is_boolean(kind))
+        if pd.api.types.is_object_dtype(dtype) and name not in fields.names and not _is_text(read.get(name))
     ]
     fields = pa.schema([*fields, *known])
     rest = [name for name in meta.columns if name not in fields.names]
@@ -175,6 +174,13 @@ def file_schema(
     return _storable(
         pa.schema([(fields if name in fields.names else inferred).field(name) for name in names])
     )
+
+
+def _is_text(kind: pa.DataType | None) -> bool:
+    """Whether a type is one of strings, or of categories, or not known."""
+    if kind is None or pa.types.is_dictionary(kind):
+        return True
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _inferred(frame: pd.DataFrame, *, write_index: bool) -> pa.Schema:

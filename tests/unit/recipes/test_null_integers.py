@@ -151,9 +151,7 @@ def _files(path, tables, **kwargs):
 
 def _is_sorted_as_pandas_does(ddf):
     expected = ddf.compute().sort_values("k").reset_index(drop=True)
-    pd.testing.assert_frame_equal(
-        safeframe.sort_values(ddf, "k").compute().reset_index(drop=True), expected
-    )
+    pd.testing.assert_frame_equal(safeframe.sort_values(ddf, "k").compute().reset_index(drop=True), expected)
 
 
 def test_files_without_statistics(tmp_path):
@@ -197,3 +195,21 @@ def test_a_column_with_the_name_of_a_field_of_a_record(tmp_path):
     records = pa.array([{"b": None if at % 2 else at} for at in range(10)])
     path = _files(tmp_path, [table.append_column("a", records)])
     assert with_types_of_nulls(dd.read_parquet(path)).dtypes["a.b"] == np.int64
+
+
+@pytest.mark.parametrize("how", ["inner", "left", "outer"])
+@pytest.mark.parametrize("strategy", ["broadcast", "staged"])
+def test_flags_with_nulls_meet_flags_without(source, how, strategy):
+    if how == "outer" and strategy == "broadcast":
+        pytest.skip("an outer merge is not broadcast")
+    ddf = dd.read_parquet(source)[["b", "k"]]
+    flags = dd.from_pandas(pd.DataFrame({"b": [True, False, True], "x": [1, 2, 3]}), npartitions=2)
+    for one, other in ((ddf, flags), (flags, ddf)):
+        found = safeframe.merge(one, other, on="b", how=how, strategy=strategy).compute()
+        expected = one.compute().merge(other.compute(), on="b", how=how)
+        order = ["k", "x"]
+        pd.testing.assert_frame_equal(
+            found.sort_values(order, ignore_index=True),
+            expected.sort_values(order, ignore_index=True),
+            check_dtype=False,
+        )
