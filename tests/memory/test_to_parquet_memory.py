@@ -139,7 +139,7 @@ def test_a_partition_larger_than_a_worker_is_written_as_it_is_read(tight, tmp_pa
 
 
 def test_a_key_that_no_worker_holds_is_shuffled_into_a_file(tight, tmp_path):
-    rows = 3_000_000
+    rows = 6_000_000
     texts = pa.array([f"a text that is found in some of the rows, {number}" for number in range(700)])
     (tmp_path / "in").mkdir()
     for number in range(6):
