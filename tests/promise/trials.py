@@ -74,7 +74,7 @@ def trial_of(seed: int) -> Trial:
     opaque = bool(rng.random() < _OPAQUE)
     if opaque:
         # A function's frames have no types of lists, and are as large as they are.
-        values = tuple("text" if kind == "list" else kind for kind in left.values)
+        values = tuple("text" if kind in ("list", "flag") else kind for kind in left.values)
         files = max(left.files, 1 + int(8 * left.rows * left.row_nbytes * threads / limit))
         left = replace(left, values=values, files=min(files, left.rows))
         right = None if right is None else replace(right, values=("int",))
