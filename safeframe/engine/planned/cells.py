@@ -4,10 +4,8 @@ A task that makes an output partition of a recipe first has what its rows are
 made of: a shard's rows and how they join, or their order. From there it makes
 the partition, or, for a file, one stretch of rows after the other.
 
-Covers: the rows of a cell, whole and in stretches; the limit that partitions are held to by the tasks that make
-them: in rows, or in bytes, and staged rows that are too many to be read by one task.
-Does not cover: how large partitions are planned to be (``planning``), a bag's groups, which are
-placed before they are made (``engine.bag.cells``).
+Covers: the rows of a cell, whole and in stretches; the limit that the tasks which make them hold partitions to.
+Does not cover: how large partitions are planned to be (``planning``), groups of a bag (``engine.bag.cells``).
 """
 
 from __future__ import annotations
@@ -71,7 +69,7 @@ class PartitionLimit:
     stretch_nbytes: int = 0
     """Bytes of strings that rows may have which are made at once for a file; none are held to it where all widths are known."""
     whole: bool = True
-    """Whether partitions are made whole, rather than in stretches that are looked at one by one."""
+    """Whether partitions are made whole, rather than in stretches."""
 
     @classmethod
     def of(cls, plan: Plan) -> PartitionLimit:
@@ -89,7 +87,6 @@ class PartitionLimit:
             None if width is None or width.exact else plan.largest_possible_nbytes,
             max(0, free) // budget.threads_per_worker,
             max(stretch, options.ROW_GROUP_MIN_NBYTES),
-            # What is written in stretches has no other way of being written.
             any(step.written is not None for step in plan.steps),
         )
 
@@ -146,7 +143,7 @@ class PartitionLimit:
             The shards, and the output partitions that each of them makes.
         in_ranges
             Whether an output partition reads its own rows of each shard, rather than all of it; of a shard of one key it
-            always does. In stretches these are no more than a task can hold.
+            always does.
 
         Raises
         ------
@@ -154,10 +151,9 @@ class PartitionLimit:
             See :meth:`may_read`.
         """
         apart = layout.single_key | in_ranges
-        read = nbytes // np.where(apart, np.maximum(layout.cells, 1), 1)
-        if not self.whole:
-            read = np.where(apart, 0, read)
-        self.may_read(int(read.max(initial=0)))
+        # Stretches of such a partition are looked at one by one, when they are read.
+        shares = np.where(apart, np.maximum(layout.cells, 1) if self.whole else np.inf, 1)
+        self.may_read(int((nbytes / shares).max(initial=0)))
 
     def may_read(self, nbytes: int) -> None:
         """Refuse to read staged rows that take more than a task may use, before any of them is read.
