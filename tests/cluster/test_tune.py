@@ -104,7 +104,7 @@ def _it_says_what_it_did(tuning: Tuning) -> None:
     assert "changed    distributed.p2p.comm.buffer: 1 GiB, now 32 MiB" in text
     assert "unchanged  MALLOC_ARENA_MAX: not set, wanted at most 1" in text
     assert "MALLOC_ARENA_MAX=1 in their environment" in text
-    assert 'dask.config.set({"array.chunk-size": 33554432})' in text
+    assert 'dask.config.set({"array.chunk-size": "32 MiB"})' in text
     assert all(one.reason for one in (*tuning.changed, *tuning.unchanged))
     plain = tuning.to_dict()
     assert {one["name"] for one in plain["changed"]} == LIVE

@@ -67,7 +67,7 @@ def numbered_by_place(columns: Sequence[pd.Series[Any]]) -> Groups | None:
 
     Examples
     --------
-    >>> numbered_by_place([pd.Series([7, 5, 7, 7, 7], dtype="category")]).firsts
+    >>> numbered_by_place([pd.Series([7, 5, *[7] * 30], dtype="category")]).firsts
     array([0, 1])
     >>> numbered_by_place([pd.Series([0.5])]) is None
     True

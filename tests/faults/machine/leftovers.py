@@ -18,6 +18,7 @@ from safeframe.engine.storage.sessions import _sessions, open_session
 __all__ = [
     "beside_output",
     "close_sessions",
+    "pids",
     "processes",
     "sessions_left",
     "staged_rows",
@@ -56,6 +57,11 @@ def beside_output(output: Path) -> list[str]:
         path for path in (output / "out").rglob("*") if path.suffix != ".parquet" or path.name.startswith(".")
     ]
     return sorted(str(path.relative_to(output)) for path in found)
+
+
+def pids() -> set[int]:
+    """Return the child processes of this one."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 def processes(known: set[int]) -> list[str]:

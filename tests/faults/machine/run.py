@@ -72,11 +72,12 @@ def run_trial(trial: Trial, pool: Pool, root: Path) -> Outcome:
     """Run a trial below a directory."""
     outcome = Outcome(seed=trial.seed, what=str(trial), fault=trial.fault.name)
     begun = time.monotonic()
+    others = leftovers.pids() - pool.processes()  # of tests before, in the same process
     cluster, client = pool.ready()
     host = Host() if trial.fault.host else None
     scene = Scene(pool, root / str(trial.seed), cluster)
     try:
-        _Run(trial, scene, client, host, outcome).run()
+        _Run(trial, scene, client, host, outcome, others).run()
     except HangError:
         outcome.failures.append("hangs")
         outcome.detail = traceback.format_exc()
@@ -94,7 +95,10 @@ def run_trial(trial: Trial, pool: Pool, root: Path) -> Outcome:
 class _Run:
     """One trial under way."""
 
-    def __init__(self, trial: Trial, scene: Scene, client: Any, host: Host | None, outcome: Outcome) -> None:
+    def __init__(
+        self, trial: Trial, scene: Scene, client: Any, host: Host | None, outcome: Outcome, others: set[int]
+    ) -> None:
+        self.others = others
         self.trial, self.scene, self.client, self.host, self.outcome = trial, scene, client, host, outcome
         self.watch = scene.pool.watch
         self.recipe: Recipe = RECIPES[trial.recipe]
@@ -236,7 +240,9 @@ class _Run:
             prefix = f"{self.trial.seed}/"
             self._none("left in the store", lambda: [k for k in self.scene.store.keys(prefix) if k != prefix])
         if self.host is None:
-            self._none("processes are left", lambda: leftovers.processes(self.scene.pool.processes()))
+            self._none(
+                "processes are left", lambda: leftovers.processes(self.scene.pool.processes() | self.others)
+            )
 
     def _next_run(self, output: Path) -> None:
         """Run once more, as the next user of the same directories does."""
