@@ -14,7 +14,7 @@ KEPT = Outcome(
 )
 
 
-@pytest.mark.parametrize("seed", [3, 11, 16])
+@pytest.mark.parametrize("seed", [11, 16])
 def test_a_plan_holds_on_workers_that_the_kernel_holds(seed: int) -> None:
     outcome = run_trial(seed)
     assert not outcome.faults, outcome.line()

@@ -1,4 +1,4 @@
-"""The fault machine: CI has time for each fault once, nights for more; ``python -m tests.faults.machine`` for any number."""
+"""The fault machine: CI has time for every second fault, nights for all and more; ``python -m tests.faults.machine`` for any number."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ def fault_pool() -> Iterator[Pool]:
 @pytest.mark.cluster
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "seed", [*SEEDS, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in NIGHTLY_SEEDS)]
+    "seed",
+    [
+        *SEEDS[::2],
+        *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (*SEEDS[1::2], *NIGHTLY_SEEDS)),
+    ],
 )
 def test_a_trial(seed: int, fault_pool: Pool, tmp_path: Path) -> None:
     trial = Trial.of(seed)

@@ -14,12 +14,7 @@ from safeframe.prepare.arguments import with_types_of_nulls
 from safeframe.sizing.columns import null_integers
 from safeframe.sizing.remembered import STORE
 
-READERS = [
-    {},
-    {"filesystem": "arrow"},
-    {"split_row_groups": True},
-    {"aggregate_files": True, "blocksize": "1GiB"},
-]
+READERS = [{"filesystem": "arrow"}, {"split_row_groups": True}]
 
 
 @pytest.fixture(autouse=True)
