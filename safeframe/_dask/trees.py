@@ -139,32 +139,26 @@ def with_sources(expr: Any, replaced: Callable[[Any], Any | None], *, but: str) 
     """
     done: dict[str, Any] = {}
 
+    def made_of(operands: list[Any]) -> list[Any]:
+        """Return operands, the same list where all of them stay."""
+        others = [made(one) for one in operands]
+        return operands if all(one is other for one, other in zip(operands, others, strict=True)) else others
+
     def made(node: Any) -> Any:
         if isinstance(node, list):
-            return [made(one) for one in node]
+            return made_of(node)
         if not isinstance(node, Expr) or type(node).__module__.partition(".")[0] == but:
             return node
         name = node._name
         if name not in done:
             found = replaced(node)
             if found is None:
-                operands = [made(operand) for operand in node.operands]
-                same = all(
-                    one is other for one, other in zip(_each(operands), _each(node.operands), strict=True)
-                )
-                found = node if same else type(node)(*operands)
+                operands = made_of(node.operands)
+                found = node if operands is node.operands else type(node)(*operands)
             done[name] = found
         return done[name]
 
     return made(expr)
-
-
-def _each(operands: list[Any]) -> Iterator[Any]:
-    for operand in operands:
-        if isinstance(operand, list):
-            yield from _each(operand)
-        else:
-            yield operand
 
 
 def own_steps(expr: Any, package: str) -> list[tuple[str, int]]:

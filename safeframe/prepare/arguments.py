@@ -145,7 +145,13 @@ def with_types_of_nulls(collection: Any) -> Any:
 
 
 def _typed_source(node: Any) -> Any | None:
-    """Return a parquet source in the types that its columns are read in; None where these are those that it promises."""
+    """Return a parquet source in the types that its columns are read in; None where these are those that it promises.
+
+    One that is in these types, for a recipe has looked at the frame before, stays.
+    """
+    if isinstance(node, AsType):
+        typed = _typed_source(node.frame)
+        return node if typed is not None and typed._name == node._name else None
     if not is_parquet(node) or node._meta.ndim == 1:
         return None
     types = types_of_nulls(files_of_read(node), node._meta.dtypes.to_dict(), node._name)

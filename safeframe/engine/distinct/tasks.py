@@ -25,7 +25,7 @@ from safeframe.engine.planned.sources import check_sources
 from safeframe.engine.task import conserved, count_rows_out, use_worker
 from safeframe.facts.distinct import StagedKeys
 from safeframe.facts.files import SourceFiles
-from safeframe.kernels.columns.categories import with_same_categories
+from safeframe.kernels.columns.categories import joined_frames
 from safeframe.kernels.columns.values import as_series
 from safeframe.kernels.distinct import (
     Marks,
@@ -176,7 +176,7 @@ def few_keys_of(
 def join_keys(tables: Sequence[pd.DataFrame], spec: DistinctSpec) -> pd.DataFrame:
     """Join tables of keys, in the order of their rows, and leave out rows that cannot matter."""
     some = [table for table in tables if len(table)] or [tables[0]]
-    joined = some[0] if len(some) == 1 else pd.concat(with_same_categories(some))
+    joined = joined_frames(some)
     return joined[candidates(spec.columns(joined), spec.schema, spec.keep)]
 
 
@@ -259,10 +259,10 @@ class DistinctRows:
             nbytes += int(frame.memory_usage(deep=True).sum())
             del frame
             if not isinstance(self.part, InputPart) or 2 * nbytes >= self.part.slice_nbytes:
-                yield _joined(waiting)
+                yield joined_frames(waiting)
                 nbytes, given = 0, given + 1
         if waiting or not given:
-            yield _joined(waiting) if waiting else self.whole()
+            yield joined_frames(waiting) if waiting else self.whole()
 
     def _filtered(self) -> Iterator[pd.DataFrame]:
         if not isinstance(self.part, InputPart):
@@ -288,13 +288,6 @@ class DistinctRows:
             del some
         check_sources(self.files)
         check_rows(rows, spec.planned(number))
-
-
-def _joined(waiting: list[pd.DataFrame]) -> pd.DataFrame:
-    """Join frames, and leave the list empty."""
-    made = waiting[0] if len(waiting) == 1 else pd.concat(with_same_categories(waiting))
-    waiting.clear()
-    return made
 
 
 def _distinct_rows(

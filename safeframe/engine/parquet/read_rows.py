@@ -14,7 +14,7 @@ import pandas as pd
 from safeframe.engine.parquet.target import ParquetTarget
 from safeframe.engine.parquet.tasks import WrittenFile, write_cell
 from safeframe.engine.planned.cells import rows_nbytes
-from safeframe.kernels.columns.categories import with_same_categories
+from safeframe.kernels.columns.categories import joined_frames
 from safeframe.sizing.partitions.slices import SlicedPart
 
 
@@ -36,7 +36,7 @@ class ReadRows:
 
     def whole(self) -> pd.DataFrame:
         """Read all of them."""
-        return _joined([self.meta, *self.part.slices(self.slice_nbytes)])
+        return joined_frames([self.meta, *self.part.slices(self.slice_nbytes)])
 
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
         """Read them in stretches of so many rows as a function says by the bytes of one; at least one, of no rows maybe.
@@ -54,13 +54,13 @@ class ReadRows:
             self.read += len(frame)
             del frame
             while have >= n:
-                rows = _joined(waiting)
+                rows = joined_frames(waiting)
                 waiting, have, none = ([rows.iloc[n:]] if have > n else []), have - n, False
                 holder = [rows.iloc[:n]]
                 del rows
                 yield holder.pop()
         if waiting or none:
-            yield _joined(waiting) if waiting else self.meta
+            yield joined_frames(waiting) if waiting else self.meta
 
 
 def write_read(part: SlicedPart, meta: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:
@@ -73,7 +73,3 @@ def write_read(part: SlicedPart, meta: pd.DataFrame, target: ParquetTarget, numb
     """
     rows = ReadRows(part, meta, target.group_nbytes)
     return replace(write_cell(rows, target, number), rows=rows.read)  # which the file is held to
-
-
-def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    return frames[0] if len(frames) == 1 else pd.concat(with_same_categories(frames))

@@ -36,10 +36,16 @@ def text_columns(dtypes: Mapping[Any, Any]) -> frozenset[Any]:
 
 
 def _is_text(dtype: Any) -> bool:
-    if isinstance(dtype, pd.ArrowDtype):
-        kind = dtype.pyarrow_dtype
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-    return isinstance(dtype, pd.StringDtype)
+    return (
+        is_text(dtype.pyarrow_dtype)
+        if isinstance(dtype, pd.ArrowDtype)
+        else isinstance(dtype, pd.StringDtype)
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether Arrow's type is one of strings, in one block of text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +192,13 @@ def as_known(column: pd.Categorical, promised: pd.CategoricalDtype) -> pd.Catego
     if len(own.categories.difference(promised.categories, sort=False)):
         return column
     return column.set_categories(promised.categories, ordered=bool(promised.ordered))
+
+
+def joined_frames(waiting: list[pd.DataFrame]) -> pd.DataFrame:
+    """Join frames, in their order, and leave the list empty."""
+    made = waiting[0] if len(waiting) == 1 else pd.concat(with_same_categories(waiting))
+    waiting.clear()
+    return made
 
 
 def with_same_categories(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

@@ -102,21 +102,16 @@ def _count_numbered(groups: Groups, columns: Sequence[pd.Series[Any]], schema: K
     codes, null = encode_keys([series.iloc[groups.firsts] for series in columns], schema)
     null_rows = 0 if null is None else int(groups.counts[null].sum())
     numbers = groups.numbers if null is None else groups.numbers[~null[groups.numbers]]
-    head = codes[numbers[:_PROBE_ROWS]]
-    order = np.argsort(codes if null is None else codes[~null], kind="stable")
-    found = without_nulls(codes, null)[order]
+    known, counts = without_nulls(codes, null), without_nulls(groups.counts, null)
+    order = np.argsort(known, kind="stable")
+    found = known[order]
     new = begins_run(found)  # keys that pandas tells apart may have one code
-    counts = (
-        np.add.reduceat(without_nulls(groups.counts, null)[order], np.flatnonzero(new))
-        if len(found)
-        else found
-    )
     return KeyCounts(
         codes=found[new],
-        counts=counts.astype(np.int64),
+        counts=np.add.reduceat(counts[order], np.flatnonzero(new)) if len(found) else counts,
         null_rows=null_rows,
-        increasing=_increasing(head) and _increasing(codes[numbers]),
-        row_codes=without_nulls(codes, null),
+        increasing=_increasing(codes[numbers[:_PROBE_ROWS]]) and _increasing(codes[numbers]),
+        row_codes=known,
         rows=groups.firsts,
     )
 

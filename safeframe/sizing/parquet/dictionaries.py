@@ -6,27 +6,29 @@ Does not cover: reading them (``sizing.parquet.stream``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe import options
+from safeframe.kernels.columns.categories import is_text
 
 
 def kept_in_dictionaries(
-    file: pq.ParquetFile, groups: Sequence[int], columns: Iterable[str]
+    file: pq.ParquetFile, groups: Sequence[int], columns: Collection[str]
 ) -> frozenset[str]:
     """Return which columns are text that all row groups keep in dictionaries, about.
 
     A column whose dictionary became too large has text in its later pages, which would be looked up value by value. Its
     row group has more bytes than numbers have.
     """
+    if not columns:
+        return frozenset()  # a wide file has many leaves
     leaves = {file.metadata.schema.column(leaf).path: leaf for leaf in range(len(file.metadata.schema))}
     schema = file.schema_arrow
     found = []
     for name in columns:
-        if name not in leaves or not _is_text(schema.field(name).type):
+        if name not in leaves or not is_text(schema.field(name).type):
             continue
         chunks = (file.metadata.row_group(group).column(leaves[name]) for group in groups)
         if all(
@@ -36,7 +38,3 @@ def kept_in_dictionaries(
         ):
             found.append(name)
     return frozenset(found)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

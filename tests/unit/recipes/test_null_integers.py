@@ -208,3 +208,11 @@ def test_flags_with_nulls_meet_flags_without(source, how, strategy):
             expected.sort_values(order, ignore_index=True),
             check_dtype=False,
         )
+
+
+def test_a_frame_that_was_looked_at_stays(source):
+    ddf = dd.read_parquet(source)
+    typed = with_types_of_nulls(ddf)
+    assert with_types_of_nulls(typed) is typed
+    mine = ddf.astype({"z": "float64"})
+    assert with_types_of_nulls(mine).dtypes.to_dict() == {**typed.dtypes.to_dict(), "z": np.float64}
