@@ -22,6 +22,8 @@ from tests.command_line import parquet_tables as parquet_tables
 from tests.tight_clusters import TightClusters
 
 _GONE_SECONDS = 10.0
+# What a process holds that has imported the library, and little else.
+_SMALL_NBYTES = 192 * 2**20
 # What was there when the last test ended, where nothing can have come since: to look takes milliseconds.
 _known: list[set[str]] = []
 
@@ -114,6 +116,12 @@ def tight(request: pytest.FixtureRequest, _tight_clusters: TightClusters) -> Tig
 def _nothing_remembered() -> None:
     """Frames of the tests before, which may have looked at the same data with other options, are looked at again."""
     STORE.clear()
+
+
+@pytest.fixture(autouse=True)
+def _a_small_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans for this process do not depend on what it has kept of thousands of tests; workers are asked as ever."""
+    monkeypatch.setattr("safeframe.sizing.cluster.resident_nbytes", lambda: _SMALL_NBYTES)
 
 
 @pytest.fixture(autouse=True)

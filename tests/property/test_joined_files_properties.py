@@ -55,7 +55,8 @@ def _small_pages():
 @settings(max_examples=40)
 @given(
     data=st.data(),
-    kind=st.sampled_from(sorted(KEY_KINDS)),
+    # Decimals have no form in these files: they are written as rows, and strategy="blocks" says so.
+    kind=st.sampled_from(sorted(set(KEY_KINDS) - {"decimal"})),
     how=st.sampled_from(HOWS),
     group_rows=st.sampled_from([1, 7, 40, 10_000]),
     file_nbytes=st.sampled_from([300, 2000, 2**27]),
