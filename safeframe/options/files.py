@@ -62,6 +62,9 @@ BATCH_WIDENING = 2.0
 PAGE_HEADS = 2**14
 """Pages of a column of a row group whose heads are read, at most: some 15 µs each."""
 
+PAGE_HEAD_MOST_NBYTES = 2**24
+"""Bytes of a page's head at most: pyarrow reads no larger one either."""
+
 PAGE_HEAD_NBYTES = 256
 """Bytes that are read to parse the head of a page: with statistics of short values."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import Any
 
 import dask.bag as db
@@ -96,8 +97,9 @@ def bag_groupby(
     quarter for items that wait to be written; three times an output partition.
 
     **Disk.** The items once: ints, floats, strings and bytes as Arrow arrays,
-    all others pickled. Pickles are read back, so nobody else may have write
-    access to ``staging``. The directory made there belongs to this user alone.
+    all others pickled, and signed with a secret of the run: a pickle that
+    somebody else wrote into ``staging`` is not read. The directory made there
+    belongs to this user alone.
 
     **Passes.** One, besides the partitions that are measured first.
 
@@ -113,7 +115,10 @@ def bag_groupby(
     run = planned.run
     prepare_runs(run.directory)
     graph = BagGraph(
-        f"bag-{tokenize(bag, key, run)}", bag.__dask_keys__(), planned.own, BagSpec(key=key, run=run)
+        f"bag-{tokenize(bag, key, run)}",
+        bag.__dask_keys__(),
+        planned.own,
+        BagSpec(key=key, run=run, secret=token_bytes(32)),
     )
     layer = PlannedLayer(planned.plan, graph.keys, graph)
     # Tasks that make partitions where they are used are in the layer themselves.

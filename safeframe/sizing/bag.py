@@ -78,6 +78,6 @@ def _look_at(partition: Iterable[Any]) -> tuple[int, float, float]:
     while block := list(islice(items, options.BAG_LOOK_ITEMS)):
         count += len(block)
         some += block[:: max(1, len(block) // options.BAG_SAMPLE_ITEMS)]
-    packed = pack_values(some, None, np.array([0, len(some)]))
+    packed = pack_values(some, None, np.array([0, len(some)]), b"")
     staged = packed.data.nbytes + packed.lengths.nbytes
     return count, float(np.mean(item_nbytes(some, packed.kind))), staged / len(some)

@@ -15,6 +15,7 @@ from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder, ordered_keys
 from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, joined_slices, sample_keys, thin
 from safeframe.progress.tasks import computed, named_tasks
+from safeframe.sizing.parquet.damaged import reading_of
 from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 from safeframe.sizing.partitions.tasks import (
@@ -106,7 +107,10 @@ class _Keys(Slices):
 
     def make(self) -> Iterator[pd.DataFrame]:
         """Return them; one frame without rows where there are none."""
-        return super().make() if self.part.has_more_than(self.nbytes) else iter([self.task()])
+        if self.part.has_more_than(self.nbytes):
+            return super().make()
+        with reading_of(self.task):
+            return iter([self.task()])
 
 
 def _sample_slices(slices: Iterator[pd.DataFrame], order: RowOrder, size: int) -> list[KeySample]:

@@ -30,3 +30,10 @@ def test_tests_that_are_named_are_there() -> None:
 def test_faults_that_have_to_end_well_are_said_to() -> None:
     for fault in FAULTS:
         assert not fault.must_succeed or re.search("that of pandas", PROMISES[fault.name][0]), fault.name
+
+
+def test_tests_of_the_threat_model_are_there() -> None:
+    text = (ROOT / "docs/concepts/threat-model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert named
+    assert all((ROOT / path).exists() for path in named)

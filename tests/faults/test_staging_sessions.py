@@ -8,6 +8,8 @@ import sys
 
 import dask
 import dask.bag as db
+import dask.dataframe as dd
+import pandas as pd
 import pytest
 
 import safeframe
@@ -43,6 +45,31 @@ def test_a_session_is_private_and_goes_when_it_is_closed(tmp_path):
     assert session.directory.parent.stat().st_mode & 0o777 == 0o700
     session.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("recipe", ["frame", "bag"])
+def test_staged_files_are_private_whatever_the_umask(tmp_path, recipe):
+    before = os.umask(0)
+    try:
+        if recipe == "frame":
+            frame = dd.from_pandas(pd.DataFrame({"k": range(100)}), npartitions=3)
+            result = safeframe.shuffle(frame, "k", npartitions=4, staging=str(tmp_path), memory="2GiB")
+        else:
+            result = safeframe.bag_groupby(
+                db.from_sequence([(i, None) for i in range(100)], npartitions=3),
+                lambda x: x[0] % 7,
+                staging=str(tmp_path),
+                memory="2GiB",
+            )
+        with dask.config.set(scheduler="sync"):
+            kept = result.persist()
+        found = [*tmp_path.rglob("*")]
+    finally:
+        os.umask(before)
+    assert any(path.is_file() for path in found)
+    for path in found:
+        assert path.stat().st_mode & 0o077 == 0, path
+    del kept
 
 
 def test_the_next_session_removes_what_a_crash_left_and_nothing_else(tmp_path):

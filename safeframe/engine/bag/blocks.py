@@ -95,7 +95,7 @@ class ShardSizes:
 
 
 def block_frame(
-    items: list[Any], key: Callable[[Any], Any], n_shards: int
+    items: list[Any], key: Callable[[Any], Any], n_shards: int, secret: bytes
 ) -> tuple[pd.DataFrame, ShardSizes]:
     """Find the key of each item, and bring items together by it.
 
@@ -107,6 +107,8 @@ def block_frame(
         Called once per item.
     n_shards
         Shards by the hash of a key.
+    secret
+        What is pickled is signed with.
     """
     codes, uniques = number_keys(list(map(key, items)))
     shards = hash_shards(key_hashes(uniques), n_shards)
@@ -124,8 +126,8 @@ def block_frame(
     item_bounds = np.concatenate([[0], np.cumsum(counts)])[key_bounds].astype(np.int64)
     order = stable_order(places)
     del codes, places
-    packed_keys = pack_values(uniques, by_shard, key_bounds)
-    packed_items = pack_values(items, order, item_bounds)
+    packed_keys = pack_values(uniques, by_shard, key_bounds, secret)
+    packed_items = pack_values(items, order, item_bounds, secret)
     sizes = item_nbytes(items, packed_items.kind)
     if isinstance(sizes, float):
         per_shard = np.diff(item_bounds) * sizes
@@ -162,7 +164,7 @@ class Entries:
     """The items of all entries, one after the other."""
 
 
-def entries_of(columns: Sequence[Column], where: str) -> Entries:
+def entries_of(columns: Sequence[Column], where: str, secret: bytes) -> Entries:
     """Read rows of the exchange.
 
     Parameters
@@ -171,9 +173,13 @@ def entries_of(columns: Sequence[Column], where: str) -> Entries:
         As :func:`safeframe.engine.exchange.fetch.fetch` returns them.
     where
         What they are of, for the message when items are missing.
+    secret
+        What pickles are signed with.
 
     Raises
     ------
+    StagingError
+        When pickles are not signed with it.
     RowConservationError
         When there are other items than were counted.
     """
@@ -189,9 +195,9 @@ def entries_of(columns: Sequence[Column], where: str) -> Entries:
         for low, high in pairwise([*np.flatnonzero(begins_run(kinds)).tolist(), n]):
             part = slice(low, high)
             key_kind, item_kind = int(key_kinds[row + low]), int(item_kinds[row + low])
-            keys += unpack_values(key_kind, keys_of[part], key_lengths[part]).tolist()
+            keys += unpack_values(key_kind, keys_of[part], key_lengths[part], secret).tolist()
             counts.append(cell_numbers(counts_of[part], _COUNT).astype(np.int64))
-            items.append(unpack_values(item_kind, items_of[part], item_lengths[part]))
+            items.append(unpack_values(item_kind, items_of[part], item_lengths[part], secret))
         row += n
     entries = Entries(
         keys=keys, counts=np.concatenate([np.empty(0, np.int64), *counts]), items=join_values(items)

@@ -6,7 +6,7 @@ Covers: staging partitions block by block, sealing them, output partitions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
@@ -34,6 +34,8 @@ class BagSpec:
     """Returns the key of an item."""
     run: BagRun
     """What the plan says of it."""
+    secret: bytes = field(repr=False)
+    """What the run signs its pickles with; it never lies where they do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,9 +105,11 @@ def seal_bag(staged: Sequence[StagedBag], spec: BagSpec, directory: str) -> Seal
         sizes = ShardSizes.total([part.sizes for part in staged])
 
         def look_into(shard: int) -> LargeShard:
-            return _look_into(rows, shard)
+            return _look_into(rows, shard, spec.secret)
 
-        partitions, large = lay_out_cells(sizes, spec.run.limit, look_into, _distinct_fraction(rows, sizes))
+        partitions, large = lay_out_cells(
+            sizes, spec.run.limit, look_into, _distinct_fraction(rows, sizes, spec.secret)
+        )
         items = dict(zip(sizes.shards.tolist(), sizes.items.tolist(), strict=True))
         return SealedBag(rows=rows, items=items, partitions=partitions, large=large)
 
@@ -124,9 +128,9 @@ def bag_partition(sealed: SealedBag, spec: BagSpec, number: int) -> list[tuple[A
     with run_of_task(directory):
         for cell in sealed.partitions[number]:
             if cell.high < 0:
-                pairs += _whole_shard(sealed, cell.shard)
+                pairs += _whole_shard(sealed, cell.shard, spec.secret)
             else:
-                pairs += _part_of_shard(sealed, cell)
+                pairs += _part_of_shard(sealed, cell, spec.secret)
     count_rows_out(sum(map(len, (items for _, items in pairs))))
     return pairs
 
@@ -146,17 +150,17 @@ def _blocks(source: PartitionTasks[PartitionTask] | Iterable[Any], n_items: int)
 
 
 def _staged_block(holder: list[list[Any]], spec: BagSpec, found: list[ShardSizes]) -> pd.DataFrame:
-    frame, sizes = block_frame(holder.pop(), spec.key, spec.run.n_shards)
+    frame, sizes = block_frame(holder.pop(), spec.key, spec.run.n_shards, spec.secret)
     found.append(sizes)
     return frame
 
 
-def _look_into(rows: Sealed, shard: int) -> LargeShard:
+def _look_into(rows: Sealed, shard: int, secret: bytes) -> LargeShard:
     """Learn the groups of a shard, row by row, and nothing of their items."""
     keys: list[Any] = []
     counts, ends = [np.empty(0, np.int64)], []
     for row in range(rows.shard_rows(shard)):
-        entries = _entries(rows, shard, [(row, row + 1)])
+        entries = _entries(rows, shard, secret, [(row, row + 1)])
         keys += entries.keys
         counts.append(entries.counts)
         ends.append(len(keys))
@@ -168,22 +172,22 @@ def _look_into(rows: Sealed, shard: int) -> LargeShard:
     )
 
 
-def _distinct_fraction(rows: Sealed, sizes: ShardSizes) -> float:
+def _distinct_fraction(rows: Sealed, sizes: ShardSizes, secret: bytes) -> float:
     """Learn how many keys there are by entries, from the shard of middling size: a hash makes shards even."""
     if len(sizes.shards) == 0:
         return 1.0
     middle = int(np.argsort(sizes.nbytes)[len(sizes.shards) // 2])
     shard = int(sizes.shards[middle])
-    keys = {*_look_into(rows, shard).placed.uniques}
+    keys = {*_look_into(rows, shard, secret).placed.uniques}
     return len(keys) / int(sizes.entries[middle])
 
 
-def _entries(rows: Sealed, shard: int, ranges: list[tuple[int, int]] | None = None) -> Entries:
-    return entries_of(fetch(rows, shard, ranges), f"shard {shard} of the bag")
+def _entries(rows: Sealed, shard: int, secret: bytes, ranges: list[tuple[int, int]] | None = None) -> Entries:
+    return entries_of(fetch(rows, shard, ranges), f"shard {shard} of the bag", secret)
 
 
-def _whole_shard(sealed: SealedBag, shard: int) -> Iterable[tuple[Any, list[Any]]]:
-    entries = _entries(sealed.rows, shard)
+def _whole_shard(sealed: SealedBag, shard: int, secret: bytes) -> Iterable[tuple[Any, list[Any]]]:
+    entries = _entries(sealed.rows, shard, secret)
     conserved(sealed.items[shard], len(entries.items), f"shard {shard} of the bag")
     placed = place_entries(entries)
     items = np.empty(len(entries.items), entries.items.dtype)
@@ -191,7 +195,7 @@ def _whole_shard(sealed: SealedBag, shard: int) -> Iterable[tuple[Any, list[Any]
     return _pairs(placed, items, 0)
 
 
-def _part_of_shard(sealed: SealedBag, cell: BagCell) -> Iterable[tuple[Any, list[Any]]]:
+def _part_of_shard(sealed: SealedBag, cell: BagCell, secret: bytes) -> Iterable[tuple[Any, list[Any]]]:
     """Read a range of a large shard, one row of the exchange after the other."""
     large = sealed.large[cell.shard]
     items = np.empty(cell.high - cell.low, object)
@@ -202,7 +206,7 @@ def _part_of_shard(sealed: SealedBag, cell: BagCell) -> Iterable[tuple[Any, list
             continue
         positions = _positions(places, counts) - cell.low
         wanted = (positions >= 0) & (positions < len(items))
-        items[positions[wanted]] = _entries(sealed.rows, cell.shard, [(row, row + 1)]).items[wanted]
+        items[positions[wanted]] = _entries(sealed.rows, cell.shard, secret, [(row, row + 1)]).items[wanted]
         filled += int(wanted.sum())
     conserved(len(items), filled, f"shard {cell.shard} of the bag")
     return _pairs(large.placed, items, cell.low)

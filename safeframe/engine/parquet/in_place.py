@@ -29,6 +29,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from safeframe.errors import ValidationError
+
 MARKER = "moves.json"
 NEW = ".new"
 _OLD = ".old"
@@ -60,10 +62,32 @@ def move_inside(work: Path, place: Path, new: Sequence[str], old: Sequence[str])
 
 
 def finish_moves(work: Path, place: Path) -> None:
-    """Move what a process that was killed has not moved, and remove the directory."""
-    moves = json.loads((work / MARKER).read_text())
-    _move(work, place, moves["new"], moves["old"])
+    """Move what a process that was killed has not moved, and remove the directory.
+
+    Raises
+    ------
+    ValidationError
+        When the marker does not say which files these are; none is moved.
+    """
+    _move(work, place, *_moves(work / MARKER))
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _moves(marker: Path) -> tuple[list[str], list[str]]:
+    try:
+        moves = json.loads(marker.read_text())
+        new, old = moves["new"], moves["old"]
+        # A name with a path in it would move files of other directories.
+        if all(isinstance(name, str) and name == Path(name).name for name in [*new, *old]):
+            return list(new), list(old)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    msg = f"A write was interrupted while files took their places, and {str(marker)!r}, which names them, is damaged."
+    hint = (
+        f"Files that end in {NEW!r} next to it are new, those in {_OLD!r} were replaced. Move those that you need, "
+        "remove the directory, and write again."
+    )
+    raise ValidationError(msg, hint=hint)
 
 
 def _move(work: Path, place: Path, new: Sequence[str], old: Sequence[str]) -> None:

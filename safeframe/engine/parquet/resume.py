@@ -10,6 +10,7 @@ Covers: the division as JSON in the directory that is written.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import uuid
 from dataclasses import asdict, replace
@@ -38,14 +39,18 @@ def save_division(directory: str, write: WritePlan) -> None:
     }
     # Under another name first: a process may be killed at any moment.
     partial = Path(directory, f"{PLAN_NAME}.{uuid.uuid4().hex[:8]}")
-    partial.write_text(json.dumps(plain))
+    text = json.dumps(plain)
+    partial.write_text(f"{_digest(text)}\n{text}")
     partial.rename(Path(directory, PLAN_NAME))
 
 
 def as_divided_before(directory: str, write: WritePlan) -> WritePlan:
-    """Return the plan with the division of an earlier run, where there was one."""
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-        plain = json.loads(Path(directory, PLAN_NAME).read_text())
+    """Return the plan with the division of an earlier run, where there was one, as it was written."""
+    with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
+        digest, _, text = Path(directory, PLAN_NAME).read_text().partition("\n")
+        if digest != _digest(text):
+            return write
+        plain = json.loads(text)
         return replace(
             write,
             layout=ShardLayout(
@@ -60,3 +65,8 @@ def as_divided_before(directory: str, write: WritePlan) -> WritePlan:
             steps=tuple(Step(**step) for step in plain["steps"]),
         )
     return write
+
+
+def _digest(text: str) -> str:
+    """Return what tells a division that was written whole from what a crash, or somebody else, has left of it."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -5,9 +5,9 @@
     <base>/safeframe-<user>/                   the usual one
     <base>/safeframe-<user>-<random>/          where that name is taken: another's, a link, open to others
 
-What is read from there is trusted, objects of bags are even unpickled. So a
-directory is used only if it belongs to the user of this process, is open to nobody
-else, and is no symbolic link. Whoever takes the usual name keeps nobody from
+What is read from there is trusted to be rows of this user. So a directory is
+used only if it belongs to the user of this process, is open to nobody else, and
+is no symbolic link. Whoever takes the usual name keeps nobody from
 working: another is made, whose name could not be known before, and those that
 come later find it by the same rules.
 

@@ -2,7 +2,9 @@
 
 Values of one simple type (int, float, bool, str, bytes; exactly these, not their
 subclasses) are written as Arrow holds them, ints as narrow as their values
-allow. Anything else is pickled, all values of a cell in one block.
+allow. Anything else is pickled, all values of a cell in one block, and signed: to
+unpickle bytes is to run what they say, so only those are that were signed with
+the secret of their run.
 
 Covers: one list of values, put in an order and cut into cells; cells read back;
 what values take in memory as Python objects.
@@ -11,6 +13,8 @@ Does not cover: which cell a value belongs to (``engine.bag.tasks``), files.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import itertools
 import pickle
 from collections.abc import Sequence
@@ -22,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from safeframe.errors import UnsupportedError
+from safeframe.errors import StagingError, UnsupportedError
 from safeframe.kernels.order import Positions
 
 Values = npt.NDArray[Any]
@@ -39,6 +43,7 @@ _NUMBER_NBYTES = 40.0
 _WORD_NBYTES = 88.0
 """A str or bytes object without its characters, and the reference to it."""
 _REFERENCE_NBYTES = 8.0
+_SIGNATURE_NBYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +59,7 @@ class PackedValues:
 
 
 def pack_values(
-    values: Sequence[Any], order: Positions | None, bounds: npt.NDArray[np.int64]
+    values: Sequence[Any], order: Positions | None, bounds: npt.NDArray[np.int64], secret: bytes
 ) -> PackedValues:
     """Write values, cell by cell.
 
@@ -66,6 +71,8 @@ def pack_values(
         Positions in the order of cells; None where they are in it.
     bounds
         Where each cell begins in that order, and where the last one ends.
+    secret
+        What pickles are signed with, at most 64 bytes.
 
     Raises
     ------
@@ -74,8 +81,8 @@ def pack_values(
 
     Examples
     --------
-    >>> packed = pack_values([5, 6, 700], np.array([2, 0, 1]), np.array([0, 1, 3]))
-    >>> unpack_values(packed.kind, packed.data[1:], packed.lengths[1:]).tolist()
+    >>> packed = pack_values([5, 6, 700], np.array([2, 0, 1]), np.array([0, 1, 3]), b"secret")
+    >>> unpack_values(packed.kind, packed.data[1:], packed.lengths[1:], b"secret").tolist()
     [5, 6]
     """
     kinds = set(map(type, values))
@@ -95,20 +102,27 @@ def pack_values(
     ordered: Sequence[Any] = values if order is None else as_objects(values)[order].tolist()
     ends = bounds.tolist()
     try:
-        blocks = [pickle.dumps(ordered[lo:hi], 5) for lo, hi in itertools.pairwise(ends)]
+        blocks = [_signed(pickle.dumps(ordered[lo:hi], 5), secret) for lo, hi in itertools.pairwise(ends)]
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         msg = f"Items of the bag cannot be moved between processes: {error}."
         raise UnsupportedError(msg, hint="Map them to values that can be pickled first.") from error
     return PackedValues(kind=PICKLED, data=pa.array(blocks, pa.large_binary()), lengths=_nothing(bounds))
 
 
-def unpack_values(kind: int, data: pa.LargeBinaryArray, lengths: pa.LargeBinaryArray) -> Values:
-    """Read neighbouring cells of one kind."""
+def unpack_values(
+    kind: int, data: pa.LargeBinaryArray, lengths: pa.LargeBinaryArray, secret: bytes
+) -> Values:
+    """Read neighbouring cells of one kind.
+
+    Raises
+    ------
+    StagingError
+        When pickles were not signed with the secret; nothing of them is unpickled.
+    """
     if kind == PICKLED:
         found: list[Any] = []
         for block in data:
-            # What a stage task of this run wrote, into a directory of this user alone.
-            found += pickle.loads(block.as_buffer())  # noqa: S301
+            found += pickle.loads(_verified(block.as_buffer(), secret))  # noqa: S301  signed by this run
         return as_objects(found)
     if kind >= _FIRST_NUMBER:
         return cell_numbers(data, _NUMBERS[kind - _FIRST_NUMBER])
@@ -162,7 +176,7 @@ def object_nbytes(values: Sequence[Any], kind: int) -> npt.NDArray[np.float64] |
 
     Examples
     --------
-    >>> packed = pack_values([1.5, 2.5], None, np.array([0, 2]))
+    >>> packed = pack_values([1.5, 2.5], None, np.array([0, 2]), b"secret")
     >>> object_nbytes([1.5, 2.5], packed.kind)
     40.0
     """
@@ -183,6 +197,23 @@ def as_objects(values: Sequence[Any]) -> Values:
     objects = np.empty(len(values), object)
     objects[:] = list(values)
     return objects
+
+
+def _signature(block: pa.Buffer | bytes, secret: bytes) -> bytes:
+    return hashlib.blake2b(block, key=secret, digest_size=_SIGNATURE_NBYTES).digest()
+
+
+def _signed(block: bytes, secret: bytes) -> bytes:
+    return _signature(block, secret) + block
+
+
+def _verified(data: pa.Buffer, secret: bytes) -> pa.Buffer:
+    block = data.slice(min(_SIGNATURE_NBYTES, data.size))
+    signature = data.slice(0, data.size - block.size).to_pybytes()
+    if not hmac.compare_digest(signature, _signature(block, secret)):
+        msg = "Staged items of the bag were not written by this run: their signature is another. None was unpickled."
+        raise StagingError(msg, hint="Look at who may write to the staging directory.")
+    return block
 
 
 def _as_numbers(values: Sequence[Any], kind: type) -> Values | None:

@@ -14,7 +14,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
-from safeframe.kernels.parquet.thrift import read_struct
+from safeframe.kernels.parquet.thrift import DamagedBytesError, read_struct
 
 _ROW_GROUPS = 4
 _COLUMNS, _GROUP_ROWS = 1, 3
@@ -56,20 +56,29 @@ def group_sizes(footer: bytes, columns: Container[str] | None = None) -> list[Gr
         The footer alone, without its length and the magic bytes behind it.
     columns
         Names of the columns that are of interest; None for all.
+
+    Raises
+    ------
+    DamagedBytesError
+        When it is no footer.
     """
     fields = read_struct(footer)
-    return [
-        GroupSize(
-            group[_GROUP_ROWS],
-            {
-                path: chunk
-                for column in group[_COLUMNS]
-                if (found := _chunk(column.get(_META_DATA), columns)) is not None
-                for path, chunk in [found]
-            },
-        )
-        for group in fields.get(_ROW_GROUPS, ())
-    ]
+    try:
+        return [
+            GroupSize(
+                _count(group[_GROUP_ROWS]),
+                dict(
+                    found
+                    for column in group[_COLUMNS]
+                    if (found := _chunk(column.get(_META_DATA), columns)) is not None
+                ),
+            )
+            for group in fields.get(_ROW_GROUPS, ())
+        ]
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        # A value that is missing, or is another thing than parquet has there.
+        msg = f"the footer is not one of a parquet file: {error!r}"
+        raise DamagedBytesError(msg) from error
 
 
 def _chunk(meta: dict[int, Any] | None, columns: Container[str] | None) -> tuple[str, ChunkSize] | None:
@@ -80,5 +89,15 @@ def _chunk(meta: dict[int, Any] | None, columns: Container[str] | None) -> tuple
         return None
     statistics, sizes = meta.get(_STATISTICS, {}), meta.get(_SIZE_STATISTICS, {})
     return ".".join(path), ChunkSize(
-        meta[_VALUES], statistics.get(_NULLS), sizes.get(_UNENCODED), meta[_UNCOMPRESSED]
+        _count(meta[_VALUES]),
+        None if _NULLS not in statistics else _count(statistics[_NULLS]),
+        None if _UNENCODED not in sizes else _count(sizes[_UNENCODED]),
+        _count(meta[_UNCOMPRESSED]),
     )
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        msg = f"{value!r} counts nothing"
+        raise DamagedBytesError(msg)
+    return value

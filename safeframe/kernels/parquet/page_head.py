@@ -10,8 +10,9 @@ Does not cover: what is in a page (pyarrow decodes it).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from safeframe.kernels.parquet.thrift import read_fields
+from safeframe.kernels.parquet.thrift import DamagedBytesError, EndOfBytesError, read_fields
 
 _KIND, _UNCOMPRESSED, _COMPRESSED, _DATA, _DICTIONARY, _DATA_V2 = 1, 2, 3, 5, 7, 8
 _VALUES = 1
@@ -40,6 +41,11 @@ class PageHead:
 def read_page_head(buffer: bytes) -> PageHead | None:
     r"""Parse the head that a buffer begins with; None where the buffer ends before it does.
 
+    Raises
+    ------
+    DamagedBytesError
+        When it begins with no head of a page.
+
     Examples
     --------
     >>> head = bytes.fromhex("1500152c151c2c15040000") + bytes(2)
@@ -50,15 +56,27 @@ def read_page_head(buffer: bytes) -> PageHead | None:
     """
     try:
         fields, at = read_fields(buffer, 0)
-    except IndexError:
+    except EndOfBytesError:
         return None
     kind = next((kind for kind in _ENCODING if kind in fields), None)
     inner = {} if kind is None else fields[kind]
-    uncompressed, compressed = fields[_UNCOMPRESSED], fields[_COMPRESSED]
+    uncompressed, compressed = fields.get(_UNCOMPRESSED, -1), fields.get(_COMPRESSED, -1)
+    values, encoding = (
+        (inner.get(_VALUES, 0), inner.get(_ENCODING[kind], PLAIN))
+        if kind is not None and isinstance(inner, dict)
+        else (0, PLAIN)
+    )
+    if not all(map(_is_size, (uncompressed, compressed, values, encoding))):
+        msg = "bytes where a page begins are no head of one"
+        raise DamagedBytesError(msg)
     return PageHead(
         nbytes=max(uncompressed, compressed),
-        values=inner.get(_VALUES, 0),
-        encoding=PLAIN if kind is None else inner.get(_ENCODING[kind], PLAIN),
+        values=values,
+        encoding=encoding,
         is_data=kind in (_DATA, _DATA_V2),
         length=at + compressed,
     )
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and value >= 0

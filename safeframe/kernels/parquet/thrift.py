@@ -19,8 +19,19 @@ Field = tuple[int, int, bytes]
 """A field: its number, its type and its value as it is written."""
 
 _VARINTS = (4, 5, 6)
+_DEPTH = 32
+"""Structs and lists within each other; parquet's own are six."""
+_BITS = 64
 _SHORT = [bytes([value]) for value in range(0x80)]
 _HEADS = [bytes([value]) for value in range(0x100)]
+
+
+class DamagedBytesError(ValueError):
+    """Bytes are not what the protocol has."""
+
+
+class EndOfBytesError(DamagedBytesError):
+    """Bytes end before what they begin does."""
 
 
 def varint(value: int) -> bytes:
@@ -86,7 +97,7 @@ def split_struct(buffer: bytes, at: int = 0) -> list[Field]:
     """
     fields = []
     number = 0
-    while buffer[at]:
+    while _byte(buffer, at):
         number, kind, at = _read_head(buffer, at, number)
         end = _skip(buffer, at, kind)
         fields.append((number, kind, buffer[at:end]))
@@ -107,46 +118,82 @@ def read_struct(buffer: bytes) -> dict[int, Any]:
 
 def _read_head(buffer: bytes, at: int, before: int) -> tuple[int, int, int]:
     """Return the number of a field, its type, and where its value is; ``before`` is the number of the field before it."""
-    kind, step = buffer[at] & 0x0F, buffer[at] >> 4
+    head = _byte(buffer, at)
+    kind, step = head & 0x0F, head >> 4
     if step:
         return before + step, kind, at + 1
     coded, at = read_varint(buffer, at + 1)
     return signed(coded), kind, at
 
 
-def read_fields(buffer: bytes, at: int) -> tuple[dict[int, Any], int]:
-    """Read a struct as :func:`read_struct` does; return where the next byte is, too."""
+def read_fields(buffer: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
+    """Read a struct as :func:`read_struct` does; return where the next byte is, too.
+
+    Raises
+    ------
+    DamagedBytesError
+        When there is none.
+    """
     fields: dict[int, Any] = {}
     number = 0
-    while buffer[at]:
+    while _byte(buffer, at):
         number, kind, at = _read_head(buffer, at, number)
         if kind in (1, 2):
             fields[number] = kind == 1
         else:
-            fields[number], at = _read_value(buffer, at, kind)
+            fields[number], at = _read_value(buffer, at, kind, depth + 1)
     return fields, at + 1
 
 
-def _read_value(buffer: bytes, at: int, kind: int) -> tuple[Any, int]:
+def _byte(buffer: bytes, at: int) -> int:
+    if at >= len(buffer):
+        msg = f"bytes end at {len(buffer)}, within a struct"
+        raise EndOfBytesError(msg)
+    return buffer[at]
+
+
+def _end(buffer: bytes, at: int, nbytes: int) -> int:
+    """Return where so many bytes from a place on end."""
+    if at + nbytes > len(buffer):
+        msg = f"{nbytes} bytes are said to be at {at} of {len(buffer)}"
+        raise EndOfBytesError(msg)
+    return at + nbytes
+
+
+def _check_depth(depth: int) -> None:
+    if depth > _DEPTH:
+        msg = f"structs are more than {_DEPTH} deep"
+        raise DamagedBytesError(msg)
+
+
+def _list_head(buffer: bytes, at: int) -> tuple[int, int, int]:
+    """Return how many values a list has, their type, and where the first one is."""
+    head, at = _byte(buffer, at), at + 1
+    size = head >> 4
+    if size == 15:
+        size, at = read_varint(buffer, at)
+    return size, head & 0x0F, at
+
+
+def _read_value(buffer: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    _check_depth(depth)
     if kind in _VARINTS:
         coded, at = read_varint(buffer, at)
         return signed(coded), at
     if kind == BINARY:
         length, at = read_varint(buffer, at)
-        return buffer[at : at + length], at + length
+        end = _end(buffer, at, length)
+        return buffer[at:end], end
     if kind == STRUCT:
-        return read_fields(buffer, at)
+        return read_fields(buffer, at, depth)
     if kind in (LIST, 10):
-        head, at = buffer[at], at + 1
-        size = head >> 4
-        if size == 15:
-            size, at = read_varint(buffer, at)
+        size, of, at = _list_head(buffer, at)
         values = []
         for _ in range(size):
-            value, at = _read_value(buffer, at, head & 0x0F)
+            value, at = _read_value(buffer, at, of, depth + 1)
             values.append(value)
         return values, at
-    end = _skip(buffer, at, kind, in_list=True)
+    end = _skip(buffer, at, kind, depth, in_list=True)
     return buffer[at:end], end
 
 
@@ -156,40 +203,41 @@ def signed(coded: int) -> int:
 
 
 def read_varint(buffer: bytes, at: int) -> tuple[int, int]:
-    """Read a number of any length; return it and where the next byte is."""
-    value, shift = 0, 0
-    while True:
-        byte = buffer[at]
+    """Read a number of up to 64 bits; return it and where the next byte is."""
+    value = 0
+    for shift in range(0, _BITS, 7):
+        byte = _byte(buffer, at)
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-        shift += 7
+    msg = f"a number at {at} has more than {_BITS} bits"
+    raise DamagedBytesError(msg)
 
 
-def _skip(buffer: bytes, at: int, kind: int, *, in_list: bool = False) -> int:
+def _skip(buffer: bytes, at: int, kind: int, depth: int = 0, *, in_list: bool = False) -> int:
     """Find the end of a value."""
+    _check_depth(depth)
     if kind in (1, 2):  # a boolean is part of its field's head, and a byte of its own in a list
-        return at + 1 if in_list else at
+        return _end(buffer, at, 1) if in_list else at
     if kind == 3:
-        return at + 1
+        return _end(buffer, at, 1)
     if kind in _VARINTS:
         return read_varint(buffer, at)[1]
     if kind == BINARY:
         length, at = read_varint(buffer, at)
-        return at + length
+        return _end(buffer, at, length)
     if kind in (LIST, 10):
-        head, at = buffer[at], at + 1
-        size = head >> 4
-        if size == 15:
-            size, at = read_varint(buffer, at)
+        size, of, at = _list_head(buffer, at)
         for _ in range(size):
-            at = _skip(buffer, at, head & 0x0F, in_list=True)
+            at = _skip(buffer, at, of, depth + 1, in_list=True)
         return at
-    assert kind == STRUCT, f"parquet has no values of type {kind}"
-    while head := buffer[at]:
+    if kind != STRUCT:
+        msg = f"parquet has no values of type {kind}"
+        raise DamagedBytesError(msg)
+    while head := _byte(buffer, at):
         at += 1
         if not head >> 4:
             at = read_varint(buffer, at)[1]
-        at = _skip(buffer, at, head & 0x0F)
+        at = _skip(buffer, at, head & 0x0F, depth + 1)
     return at + 1

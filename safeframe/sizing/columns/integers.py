@@ -19,6 +19,7 @@ from safeframe import options
 from safeframe._dask.parquet import parquet_source, part_groups
 from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.frames import Side, each_once
+from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.partitions.tasks import each_partition, project
 
 
@@ -119,7 +120,7 @@ def _in_footers(
     """Return the ranges of each row group that has rows; None where a footer does not tell."""
     found = []
     for path, numbers in files:
-        with fs.open(path, "rb") as handle:
+        with reading_file(path), fs.open(path, "rb") as handle:
             metadata = pq.ParquetFile(handle).metadata
         for number in range(metadata.num_row_groups) if numbers is None else numbers:
             group = metadata.row_group(number)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from safeframe import options
 from safeframe._dask.parquet import ParquetFiles
 from safeframe.progress.tasks import computed, named_tasks
+from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.remembered import STORE
 
 _NAME_NBYTES = 200
@@ -75,7 +76,7 @@ def _with_nulls(fs: Any, paths: Sequence[str], names: Sequence[Any]) -> frozense
     found: set[Any] = set()
     opened = fs.open if hasattr(fs, "open") else fs.open_input_file
     for path in paths:
-        with opened(path) as handle:
+        with reading_file(path), opened(path) as handle:
             file = pq.ParquetFile(handle)
             if file.metadata.num_rows:
                 # Values of a column of directories are in the path.

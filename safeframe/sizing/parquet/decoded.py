@@ -7,7 +7,7 @@ Does not cover: reading values (``sizing.columns.widths`` samples those where fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from safeframe.errors import ValidationError
 from safeframe.kernels.parquet.footer import ChunkSize, GroupSize, group_sizes
 from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.columns.fixed_widths import NULL_BIT, arrow_nbytes
+from safeframe.sizing.parquet.damaged import reading_file
+from safeframe.sizing.staging_url import without_login
 
 _TAIL_NBYTES = 2**16
 """Bytes that are read of a file's end at first: most footers, in one request."""
@@ -85,27 +87,26 @@ def decoded_sizes(
     )
 
 
-def read_footer(fs: fsspec.AbstractFileSystem, path: str) -> bytes:
-    """Read a footer, without what is around it.
+def _group_sizes(fs: fsspec.AbstractFileSystem, path: str, names: Container[str]) -> list[GroupSize]:
+    with reading_file(path), fs.open(path, "rb") as handle:
+        return group_sizes(footer_of(handle, path), names)
+
+
+def footer_of(handle: Any, path: str) -> bytes:
+    """Read the footer of an open file, without what is around it.
 
     Raises
     ------
     ValidationError
         When the file is no parquet file.
     """
-    with fs.open(path, "rb") as handle:
-        return footer_of(handle, path)
-
-
-def footer_of(handle: Any, path: str) -> bytes:
-    """Read the footer of an open file; see :func:`read_footer`."""
     handle.seek(0, 2)
     size = handle.tell()
     handle.seek(max(0, size - _TAIL_NBYTES))
     tail = handle.read()
     length = int.from_bytes(tail[-_LENGTH_NBYTES:-4], "little")
     if tail[-4:] != _MAGIC or length + _LENGTH_NBYTES > size:
-        msg = f"{path!r} is not a parquet file, or its footer is encrypted."
+        msg = f"{without_login(path)!r} is not a parquet file, or its footer is encrypted."
         raise ValidationError(msg, hint="Name parquet files, or a directory of them.")
     if length + _LENGTH_NBYTES > len(tail):
         handle.seek(size - length - _LENGTH_NBYTES)
@@ -145,7 +146,7 @@ def _in_footers(
     known: tuple[str, list[GroupSize]] = ("", [])
     for number, (path, chosen) in parts:
         if known[0] != path:  # neighbours are often of one file
-            known = path, group_sizes(read_footer(fs, path), names)
+            known = path, _group_sizes(fs, path, names)
         groups = known[1]
         for place in range(len(groups)) if chosen is None else chosen:
             size = groups[place]

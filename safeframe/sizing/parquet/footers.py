@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe.errors import ValidationError
+from safeframe.sizing.parquet.damaged import reading_file
+from safeframe.sizing.staging_url import without_login
 
 _SUFFIXES = (".parquet", ".parq", ".pq")
 
@@ -78,7 +80,7 @@ class ParquetFile:
 
 def no_parquet_file(path: str) -> ValidationError:
     """Return the error of a path where no parquet file is."""
-    msg = f"There is no parquet file at {path!r}."
+    msg = f"There is no parquet file at {without_login(path)!r}."
     hint = f"Name a file, or a directory of files that end in {', '.join(_SUFFIXES)}."
     return ValidationError(msg, hint=hint)
 
@@ -107,12 +109,8 @@ def read_footers(path: str) -> tuple[ParquetFile, ...]:
         raise no_parquet_file(path)
     files = []
     for name in names:
-        with fs.open(name, "rb") as handle:
-            try:
-                files.append(_footer(name, int(fs.size(name)), pq.ParquetFile(handle)))
-            except pa.ArrowInvalid as error:
-                msg = f"{name!r} is not a parquet file: {error}"
-                raise ValidationError(msg, hint="Name parquet files, or a directory of them.") from error
+        with reading_file(name), fs.open(name, "rb") as handle:
+            files.append(_footer(name, int(fs.size(name)), pq.ParquetFile(handle)))
     return tuple(files)
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe.kernels.parquet.page_head import PageHead, read_page_head
+from safeframe.kernels.parquet.thrift import DamagedBytesError
 
 
 def page_head(handle: Any, offset: int) -> PageHead:
@@ -23,9 +24,9 @@ def page_head(handle: Any, offset: int) -> PageHead:
         head = read_page_head(buffer)
         if head is not None:
             return head
-        if len(buffer) < length:
+        if len(buffer) < length or length > options.PAGE_HEAD_MOST_NBYTES:
             msg = f"a page's head at byte {offset} has no end"
-            raise ValueError(msg)
+            raise DamagedBytesError(msg)
         length *= 8  # statistics of long strings are part of it
 
 

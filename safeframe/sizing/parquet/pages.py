@@ -19,8 +19,10 @@ from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart
 from safeframe.facts.frame import FrameSource, Page
 from safeframe.progress.tasks import computed, named_tasks
+from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.parquet.decoded import largest_group
 from safeframe.sizing.parquet.page_heads import first_page_heads, page_heads
+from safeframe.sizing.staging_url import without_login
 
 
 def column_nbytes(
@@ -164,13 +166,13 @@ def _file_source(hidden: _Hidden) -> FrameSource:
 
     with contextlib.suppress(_AskedError):
         part.frame(asked)
-    with part.open() as handle:
+    with reading_file(part.path), part.open() as handle:
         file = pq.ParquetFile(handle)
         groups = part.row_groups()
         names = [*wanted[0].columns, *sorted(wanted[0].filtered_by)]
         columns = [name for name in dict.fromkeys(names) if name in file.schema_arrow.names]
         groups = range(file.metadata.num_row_groups) if groups is None else groups
-        nbytes, page = column_pages(handle, file.metadata, groups, columns, part.path)
+        nbytes, page = column_pages(handle, file.metadata, groups, columns, without_login(part.path))
         few = (sum(nbytes[name] for name in some) for some in column_sets(nbytes, columns))
         kinds = [(name, file.schema_arrow.field(name).type) for name in columns]
         group_rows, group_nbytes = largest_group(handle, part.path, groups, kinds)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart, TableParts
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
+from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries
 
 
@@ -27,7 +28,7 @@ def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WA
     """Return files that are read as one table, as frames of about so many bytes, in order."""
     numbers = _RowNumbers(parts)
     for part in parts.parts:
-        with part.open() as handle:
+        with reading_file(part.path), part.open() as handle:
             source = _File(handle, part, reading.as_categories)
             tables: Iterator[pa.Table] | None = None
 
@@ -54,7 +55,7 @@ def rows_of(parts: Sequence[TablePart]) -> int:
     """Return the rows of the row groups of parts, before any filter."""
     rows = 0
     for part in parts:
-        with part.open() as handle:
+        with reading_file(part.path), part.open() as handle:
             rows += _File(handle, part).rows
     return rows
 
@@ -146,7 +147,7 @@ def _all_rows(parts: TableParts, wanted: FileRows) -> int:
     rows = 0
     looked_at = replace(wanted, columns=sorted(wanted.filtered_by), added={})
     for part in parts.parts:
-        with part.open() as handle:
+        with reading_file(part.path), part.open() as handle:
             source = _File(handle, part)
             if wanted.filters is None:
                 rows += source.rows

@@ -28,6 +28,7 @@ from safeframe.kernels.columns.categories import text_columns
 from safeframe.progress.tasks import named_tasks
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
+from safeframe.sizing.parquet.damaged import reading_of
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 
 T = TypeVar("T")
@@ -51,7 +52,8 @@ class PartitionTask:
 
     def make(self) -> Any:
         """Run it."""
-        return self.task()
+        with reading_of(self.task):
+            return self.task()
 
 
 def project(ddf: dd.DataFrame, on: Sequence[Any]) -> dd.DataFrame:
