@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +39,15 @@ def small_trial(seed: int) -> Trial:
     )
 
 
-def run(seed: int, staging: Path) -> None:
-    """Do the work of a seed, and check how many rows come out."""
+def run(seed: int, staging: Path, aside: Executor) -> None:
+    """Do the work of a seed, and check how many rows come out.
+
+    Input is made, and results are read, ``aside``: what that leaves in a process is not the recipes'.
+    """
     trial = small_trial(seed)
     scratch = Path(tempfile.mkdtemp(prefix="soak-"))
     try:
-        write(trial, scratch)
-        expected = expected_rows(trial, scratch)
+        expected = aside.submit(_written, seed, scratch).result()
         options = {} if trial.recipe == "to_parquet" else {"staging": str(staging)}
         made = call(trial, scratch, **options)
         if trial.recipe == "nunique":
@@ -52,11 +55,21 @@ def run(seed: int, staging: Path) -> None:
             return
         if trial.written or trial.recipe == "to_parquet":
             safeframe.to_parquet(made.to_frame() if made.ndim == 1 else made, str(scratch / "written"))
-            import pyarrow.dataset as ds
-
-            rows = ds.dataset(scratch / "written", format="parquet").count_rows()
+            rows = aside.submit(_rows, scratch / "written").result()
         else:
             rows = len(made.persist())
         assert rows == expected, (trial, rows, expected)
     finally:
         shutil.rmtree(scratch)
+
+
+def _written(seed: int, scratch: Path) -> int:
+    trial = small_trial(seed)
+    write(trial, scratch)
+    return expected_rows(trial, scratch)
+
+
+def _rows(directory: Path) -> int:
+    import pyarrow.dataset as ds
+
+    return int(ds.dataset(directory, format="parquet").count_rows())
