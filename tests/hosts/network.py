@@ -187,10 +187,10 @@ class Network:
         """End all hosts, and the network."""
         for host in self._hosts:
             host.close()
-        # Its other end, and with it this one, would go a moment after its namespace.
-        subprocess.run(["ip", "link", "delete", self._cable], check=False, capture_output=True)
         self._switch.kill()
         self._switch.communicate()
+        # It would go by itself, a moment after the namespace that its other end is in.
+        subprocess.run(["ip", "link", "delete", self._cable], check=False, capture_output=True)
 
     def _plug_in(self, name: str, pid: int) -> None:
         """Lay a cable from the switch to the namespace of a process, where its end gets a name."""
@@ -210,7 +210,8 @@ def cables() -> list[str]:
 def _await_ready(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     if process.stdout.readline() != "ready\n":
-        msg = f"{process.args!r} ended with {process.wait()}"
+        command = process.args if isinstance(process.args, list) else [process.args]
+        msg = f"{' '.join(map(str, command[: command.index('sh')]))} ended with {process.wait()}"
         raise OSError(msg)
 
 

@@ -54,7 +54,7 @@ def built(name: str, frames: tuple[dd.DataFrame, dd.DataFrame], staging: str) ->
 def test_a_path_that_is_another_directory_on_each_host_is_refused(
     name: str, scratch: Path, client: Client, frames: tuple[dd.DataFrame, dd.DataFrame]
 ) -> None:
-    # Where it is called already, but for group-bys that learn how many groups there are only then.
+    # Before anything is computed.
     with pytest.raises(safeframe.StagingError, match="is not one that all workers reach: 3 of 3") as info:
         built(name, frames, str(scratch))
     assert "s3://" in info.value.hint

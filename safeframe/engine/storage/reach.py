@@ -10,15 +10,15 @@ Does not cover: object stores, which have one name everywhere; whether workers m
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import uuid
 from pathlib import Path
-from typing import Any
 
-from safeframe.errors import StagingError
+from safeframe.errors import StagingError, StagingFullError
 from safeframe.sizing.cluster import current_client
-from safeframe.sizing.live_workers import ask_workers
+from safeframe.sizing.live_workers import ask_workers, living_workers
 
 _NAMED_HOSTS = 3
 
@@ -37,8 +37,8 @@ def check_reach(directory: str, *, name: str, hint: str) -> None:
 
     Raises
     ------
-    StagingError
-        When a worker does not find the file.
+    StagingError, StagingFullError
+        When the file cannot be made, or a worker does not find it.
 
     Notes
     -----
@@ -52,7 +52,8 @@ def check_reach(directory: str, *, name: str, hint: str) -> None:
         probe.touch(exist_ok=False)
     except OSError as error:
         msg = f"The {name} cannot be written: {error.strerror or error}."
-        raise StagingError(msg, hint=hint, directory=directory) from error
+        kind = StagingFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StagingError
+        raise kind(msg, hint=hint, directory=directory) from error
     try:
         answers = ask_workers(client, _is_there, str(probe))
     finally:
@@ -60,7 +61,14 @@ def check_reach(directory: str, *, name: str, hint: str) -> None:
             probe.unlink()
     without = [worker for worker, there in answers.items() if not there]
     if without:
-        raise _out_of_reach(client, name, hint, without, len(answers))
+        known = living_workers(client)
+        hosts = sorted({known[worker]["host"] for worker in without if worker in known})
+        named = ", ".join(hosts[:_NAMED_HOSTS]) + (" and others" if len(hosts) > _NAMED_HOSTS else "")
+        msg = (
+            f"The {name} is not one that all workers reach: {len(without)} of {len(answers)}, on {named}, without "
+            f"what this process on {socket.gethostname()!r} has just made there."
+        )
+        raise StagingError(msg, hint=hint, directory=directory, hosts=tuple(hosts))
 
 
 def not_there(directory: str) -> StagingError | None:
@@ -79,17 +87,6 @@ def not_there(directory: str) -> StagingError | None:
         "to come too, or an object store. If the directory was removed while the recipe ran, compute the result again."
     )
     return StagingError(msg, hint=hint, directory=directory, host=socket.gethostname())
-
-
-def _out_of_reach(client: Any, name: str, hint: str, without: list[str], workers: int) -> StagingError:
-    known = client.scheduler_info(n_workers=-1)["workers"]
-    hosts = sorted({known[worker]["host"] for worker in without if worker in known})
-    named = ", ".join(hosts[:_NAMED_HOSTS]) + (" and others" if len(hosts) > _NAMED_HOSTS else "")
-    msg = (
-        f"The {name} is not one that all workers reach: {len(without)} of {workers}, on {named}, without "
-        f"what this process on {socket.gethostname()!r} has just made there."
-    )
-    return StagingError(msg, hint=hint, hosts=tuple(hosts))
 
 
 def _is_there(path: str) -> bool:
