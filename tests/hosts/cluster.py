@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,8 @@ class HostWorker(ProcessInterface):  # type: ignore[misc]  # distributed is unty
             "--local-directory", str(self.scratch), "--death-timeout", str(_JOIN_SECONDS),
         ]  # fmt: skip
         environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "TMPDIR": str(self.scratch)}
-        own, home = _own_directories(), str(self.scratch)
+        home = str(self.scratch)
+        own = _own_directories([self.scratch] if self.at_home else [])
         # Made in milliseconds: the loop can wait for it, and lives as long as the host is to.
         self.host = self.network.host(
             f"host-{self.name}",
@@ -192,8 +193,8 @@ def _restore(before: dict[str, str]) -> None:
     os.environ.update(before)
 
 
-def _own_directories() -> list[str]:
+def _own_directories(shared: Sequence[Path]) -> list[str]:
     """Return what a host has of its own, besides scratch: where the system keeps what programs make."""
-    programs = [Path(sys.prefix).resolve(), ROOT]
-    inside = any(path.is_relative_to("/tmp") for path in programs)
+    needed = [Path(sys.prefix).resolve(), ROOT, *shared]
+    inside = any(path.is_relative_to("/tmp") for path in needed)
     return [*([] if inside else ["/tmp"]), "/dev/shm"]
