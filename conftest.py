@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-_IN_TURN = ("tests/cluster/", "tests/faults/", "tests/memory/", "tests/conformance/test_workers", "docs/")
+_IN_TURN = (
+    "tests/cluster/",
+    "tests/faults/",
+    "tests/memory/",
+    "tests/conformance/test_workers",
+    "tests/hosts/",
+    "docs/",
+)
 
 
 @pytest.hookimpl(optionalhook=True)

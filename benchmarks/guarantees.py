@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.guarantees`` writes it from the committed total of the fault machine (``tests/faults/machine``).
 
-Covers: the table of what fails, the promise, the test and the last figures.
+Covers: the table of what fails, the promise, the test and the last figures; what holds on several hosts.
 Does not cover: trying it (``python -m tests.faults.machine``).
 """
 
@@ -64,6 +64,23 @@ PROMISES = {
 }  # fmt: skip
 """What is promised under each fault, and the test that shows it next to the machine."""
 
+HOSTS = {
+    "hosts share an object store, and no directory": (_SAME, "tests/hosts/test_recipes"),
+    "a cluster grows from one host to three while a merge runs, with rows in an object store": (
+        f"{_SAME}; the new hosts take tasks", "tests/hosts/test_adaptive",
+    ),
+    "a staging directory, or one to write to, is another one on some host": (
+        "`StagingError` before a row is moved; of a write that is computed later `RowConservationError` at its end", "tests/hosts/test_staging",
+    ),
+    "no staging directory is named, and hosts have none in common": (
+        "none is chosen; the plan says why", "tests/hosts/test_staging",
+    ),
+    "a host joins that does not reach the staging directory": (
+        "`StagingError` with the host and the directory, or the result is that of pandas", "tests/hosts/test_adaptive",
+    ),
+}  # fmt: skip
+"""What is promised where workers are on several hosts, and the test that shows it."""
+
 _HEAD = """# Guarantees
 
 A run ends in one of two ways: with the rows that pandas has, or with an error that says why. Rows that
@@ -90,7 +107,17 @@ result, the exchange or the write starts over.
 `python -m tests.faults.machine --from-seed N` repeats a trial, as far as processes can: seeds decide what
 happens when, not in which order workers come to it. `--minutes 120 --out benchmarks/results/faults/machine.json` goes on
 from the last seed, and adds to the table.
+"""
+_HOSTS_HEAD = """
+## Several hosts
 
+Each worker has a network, an address, a name and directories of its own (namespaces of Linux), and client and scheduler are on a
+further host.
+
+| what is so | what safeframe promises | which test shows it |
+| --- | --- | --- |
+"""
+_LIMITS = """
 ## What is not promised
 
 - **Power cuts.** Nothing is flushed to the disk (`fsync`): files outlive processes, not the machine.
@@ -112,7 +139,8 @@ def page_text(results: Path = RESULTS) -> str:
     for name, (promise, test) in PROMISES.items():
         tests = "machine" + (f", `{test}`" if test else "")
         lines.append(f"| {name} | {promise} | {tests} | {_figures(total['faults'].get(name))} |")
-    return "\n".join(lines) + "\n" + _TAIL
+    hosts = "".join(f"| {name} | {promise} | `{test}` |\n" for name, (promise, test) in HOSTS.items())
+    return "\n".join(lines) + "\n" + _TAIL + _HOSTS_HEAD + hosts + _LIMITS
 
 
 def _summary(total: dict[str, Any]) -> str:

@@ -189,6 +189,8 @@ def _kept(request: pytest.FixtureRequest) -> set[str]:
         kept |= request.getfixturevalue("_tight_clusters").left()
     if "fault_pool" in request.fixturenames:
         kept |= {f"process {pid}" for pid in request.getfixturevalue("fault_pool").processes()}
+    if "hosts" in request.fixturenames:
+        kept |= {f"process {pid}" for pid in request.getfixturevalue("hosts").processes()}
     return kept
 
 

@@ -29,7 +29,10 @@ _HINT = (
 def check_own_staging() -> Iterable[Finding]:
     """Write to this process's staging directory, and read back."""
     facts = staging_facts(None)
-    directory = str(facts.directory)
+    if facts.directory is None:
+        yield _none(facts.unavailable)
+        return
+    directory = facts.directory
     path = _path(directory)
     try:
         _write(path)
@@ -46,11 +49,9 @@ def check_staging(client: Any, states: Sequence[WorkerState]) -> Iterable[Findin
     with client.as_current():
         facts = staging_facts(None)
     if facts.directory is None:
-        yield Finding(
-            name="staging directory", status="warning", found="none", limit=facts.unavailable, hint=_HINT
-        )
+        yield _none(facts.unavailable)
         return
-    directory = str(facts.directory)
+    directory = facts.directory
     path = _path(directory)
     writer, *readers = (state.address for state in states)
     try:
@@ -60,9 +61,15 @@ def check_staging(client: Any, states: Sequence[WorkerState]) -> Iterable[Findin
             missing = _failures(client.run(_read, path, workers=[writer, *readers], on_error="return"))
             if not is_remote(directory) and (unseen := client.run_on_scheduler(_read, path)):
                 missing["the scheduler, which removes the files"] = unseen
+            if not is_remote(directory) and (unseen := _read(path)):
+                missing["this process, which makes the directory"] = unseen
     finally:
         client.run(_remove, path, workers=[writer])
     yield _finding(directory, missing, f"written by one, read by all of {len(states)} workers")
+
+
+def _none(why: str) -> Finding:
+    return Finding(name="staging directory", status="warning", found="none", limit=why, hint=_HINT)
 
 
 def _finding(directory: str, missing: Mapping[str, str], good: str) -> Finding:

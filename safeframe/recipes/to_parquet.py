@@ -13,6 +13,7 @@ from safeframe._dask.parquet import kinds_read
 from safeframe.choices import check_count, check_flags
 from safeframe.engine.parquet.nodes import close_target, open_target
 from safeframe.engine.planned.progress import plan_progress
+from safeframe.engine.storage.reach import check_reach
 from safeframe.errors import ValidationError
 from safeframe.facts.strategies import WriteStrategy
 from safeframe.kernels.parquet.writer_options import Compression
@@ -21,6 +22,11 @@ from safeframe.prepare.parquet.arguments import Schema, check_engine, check_mapp
 from safeframe.prepare.parquet.checks import remove_remote
 from safeframe.prepare.parquet.dataset import describe_dataset
 from safeframe.prepare.parquet.write import PreparedWrite, check_way, prepare_write
+
+_REACH_HINT = (
+    "Write to a path that this process and every worker reach under one name, or to an object store. The target "
+    "is unchanged."
+)
 
 
 def to_parquet(
@@ -246,6 +252,8 @@ def _compute(
     target, token = write.target, write.token
     open_target(target, token, write.files, write.known)
     try:
+        if target.is_local:
+            check_reach(target.directory, name=f"directory of {target.target!r}", hint=_REACH_HINT)
         with plan_progress(progress):
             dask.compute(written, **compute_kwargs)
     except BaseException:

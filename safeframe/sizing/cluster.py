@@ -162,7 +162,7 @@ def staging_facts(staging: str | None) -> StagingFacts:
     ----------
     staging
         The user's directory or URL, or None for the configured one, the workers'
-        own when they share a host, or this machine's temporary directory.
+        own when they share a host with this process, or this machine's temporary directory.
 
     Raises
     ------
@@ -186,13 +186,17 @@ def staging_facts(staging: str | None) -> StagingFacts:
             directory = dask.config.get("temporary-directory", None) or tempfile.gettempdir()
         else:
             workers = _workers(client).values()
-            if len({worker["host"] for worker in workers}) == 1:
-                directory = str(Path(next(iter(workers))["local_directory"]).parent)
-            else:
+            hosts = {worker["host"] for worker in workers}
+            if len(hosts) > 1:
+                unavailable = f"the workers are on {len(hosts)} hosts, and staging= names no directory that all of them can reach"
+            elif not any(Path(worker["local_directory"]).is_dir() for worker in workers):
+                # Their names are random: what is there under one of them is the worker's.
                 unavailable = (
-                    f"the workers are on {len({worker['host'] for worker in workers})} hosts, and staging= names no "
-                    "directory that all of them can reach"
+                    f"the workers are on {hosts.pop()}, whose directories this process does not reach, and staging= "
+                    "names none that it does"
                 )
+            else:
+                directory = str(Path(next(iter(workers))["local_directory"]).parent)
     else:
         directory = staging_base(directory)
     free = None if directory is None or is_remote(directory) else free_nbytes(directory)

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from benchmarks.guarantees import PAGE, PROMISES, RESULTS, page_text
+from benchmarks.guarantees import HOSTS, PAGE, PROMISES, RESULTS, page_text
 from tests.faults.machine.plan import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +25,7 @@ def test_tests_that_are_named_are_there() -> None:
     named = {test for _, test in PROMISES.values() if test}
     there = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
     assert named <= there
+    assert all((ROOT / f"{test}.py").is_file() for _, test in HOSTS.values())
 
 
 def test_faults_that_have_to_end_well_are_said_to() -> None:

@@ -105,7 +105,7 @@ def test_files_that_were_removed_while_others_were_written_are_an_error(tmp_path
         return commit(target, begun, files)
 
     monkeypatch.setattr(parquet_nodes, "commit", removed)
-    with pytest.raises(safeframe.RowConservationError, match="has 0 rows, but 25 were written"):
+    with pytest.raises(safeframe.RowConservationError, match="is not there, but 25 rows were written"):
         to_parquet(frame(0), place, overwrite=True)
     assert rows(place) == [*range(500, 600)]
     assert names(tmp_path) == ["data"]

@@ -235,7 +235,7 @@ def test_a_file_that_is_written_late_brings_no_directory_back(tmp_path):
     session = Session(str(tmp_path))
     run_directory = session.run_directory("run")
     session.close()
-    with pytest.raises(safeframe.StagingError, match="No such file or directory"):
+    with pytest.raises(safeframe.StagingError, match="is not there on the host"):
         write_file(run_directory, 1, lambda sink: sink.write(b"x"))
     assert list(tmp_path.iterdir()) == []
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
 from safeframe.engine.storage.local import store_for
+from safeframe.engine.storage.reach import not_there
 from safeframe.errors import StagingError
+from safeframe.sizing.staging_url import is_remote
 
 
 def read_buffers(wanted: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
@@ -31,6 +34,8 @@ def read_buffers(wanted: Sequence[tuple[str, int, int]]) -> Iterator[pa.Buffer]:
 
 def unreadable(path: str, error: OSError | ValueError) -> StagingError:
     """Return the error for a staged file that cannot be read."""
+    if not is_remote(path) and (missing := not_there(str(Path(path).parents[1]))):
+        return missing
     reason = getattr(error, "strerror", None) or error
     msg = f"The staged file {path} cannot be read: {reason}."
     return StagingError(

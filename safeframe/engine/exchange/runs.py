@@ -12,9 +12,15 @@ from typing import Any
 from safeframe._dask.cluster import inside_worker
 from safeframe.engine.storage.janitor import StagingJanitor
 from safeframe.engine.storage.local import store_for
+from safeframe.engine.storage.reach import check_reach
 from safeframe.engine.storage.remote_sessions import RemoteSession
 from safeframe.engine.storage.sessions import OWNED, Session, open_session
 from safeframe.sizing.cluster import current_client
+
+_REACH_HINT = (
+    "Name a directory in staging= that this process, the scheduler and every worker reach under one path, or an "
+    "object store, as in staging='s3://bucket/scratch'. Left out, rows move by P2P where the recipe can do so."
+)
 
 _with_janitor: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
@@ -25,12 +31,14 @@ def check_staging(base: str) -> None:
     Raises
     ------
     StagingError
-        When it cannot be created or written.
+        When it cannot be created or written, or is a directory that a worker does not reach.
     """
     session = open_session(base)
     if isinstance(session, RemoteSession):
         # Credentials come to an end, and buckets are removed.
         session.check()
+    else:
+        check_reach(str(session.directory), name=f"staging directory {base!r}", hint=_REACH_HINT)
 
 
 def prepare_runs(base: str) -> None:
@@ -39,7 +47,7 @@ def prepare_runs(base: str) -> None:
     Raises
     ------
     StagingError
-        When it cannot be created or written.
+        When it cannot be created or written, or is a directory that a worker does not reach.
     """
     check_staging(base)
     client = current_client()

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +30,7 @@ from safeframe.engine.exchange.index import Entries, index_bytes
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.staged_file import FilePart, Form, StagedFile
 from safeframe.engine.storage.local import DIRECT, STAGED, page_cache_is_full, store_for
+from safeframe.engine.storage.reach import not_there
 from safeframe.engine.task import use_worker
 from safeframe.errors import StagingError, StagingFullError
 from safeframe.kernels.checksum import checksum
@@ -276,6 +278,8 @@ def staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:
         )
         hint = "Free some disk, or name a directory with more room in staging=."
         return StagingFullError(msg, hint=hint, needed_nbytes=nbytes, free_nbytes=free)
+    if not is_remote(directory) and (missing := not_there(str(Path(directory).parent))):
+        return missing
     msg = f"The staging directory {directory} cannot be written: {error.strerror or error}."
     hint = "Name a directory in staging= that you and every worker can write."
     return StagingError(msg, hint=hint, directory=directory)

@@ -189,8 +189,12 @@ def _check_rows(target: ParquetTarget, files: Sequence[WrittenFile]) -> None:
     for file in files:
         try:
             rows = pq.read_metadata(target.path_of(file.name), filesystem=target.fs).num_rows
-        except FileNotFoundError:
-            rows = 0 if file.rows else -1
+        except FileNotFoundError as error:
+            if file.rows:
+                msg = f"{file.name} is not there, but {file.rows:,} rows were written to it."
+                hint = f"The target is unchanged. Do all workers reach the directory of {target.target!r} under one path?"
+                raise RowConservationError(msg, hint=hint, rows=0, expected=file.rows) from error
+            rows = -1
         if rows != file.rows:
             msg = f"{file.name} has {max(rows, 0):,} rows, but {file.rows:,} were written to it."
             hint = "The target is unchanged. Write again; if the error persists, please report it."

@@ -32,21 +32,26 @@ _ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "NO_PROXY": "127.0.0.1",
 }
 _SLOW_DOWN = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>'
 _INTERNAL = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>InternalError</Code><Message>Try again.</Message></Error>'
 
 
 class ObjectStore:
-    """moto's server in a process of its own, and a proxy before it in this one."""
+    """moto's server in a process of its own, and a proxy before it in this one.
+
+    Parameters
+    ----------
+    host
+        The address under which both are reached.
+    """
 
     bucket = "machine"
 
-    def __init__(self) -> None:
-        os.environ.update(_ENVIRONMENT)
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        os.environ.update(_ENVIRONMENT | {"NO_PROXY": host})
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            [sys.executable, "-u", "-m", "moto.server", "-H", host, "-p", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -60,7 +65,7 @@ class ObjectStore:
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.client = boto3.client("s3", endpoint_url=f"http://{self.address}")
         self.client.create_bucket(Bucket=self.bucket)
-        self.proxy = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self.proxy = ThreadingHTTPServer((host, 0), _Handler)
         self.proxy.daemon_threads = True
         self.proxy.store = self  # type: ignore[attr-defined]
         threading.Thread(target=self.proxy.serve_forever, daemon=True).start()

@@ -1,0 +1,1 @@
+"""Several hosts that share no directory, made of Linux namespaces on this machine."""
