@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from unittest import mock
 
+import dask
 from distributed import Client
+from distributed.deploy.subprocess import SubprocessCluster
 
-import safeframe
+import safeframe.options
 from tests.soak.watch import Look, growth_per_hundred, look
 from tests.soak.work import run
 
 _EVERY = 10
 _FIRST = 20
 """Runs after which everything is loaded that will be."""
+_SHAPES = 40
+"""Random shapes that are run in turns: what an allocator keeps free after the largest of them is kept once."""
+_DASKS_OWN = {
+    # Kept for an hour, or for a thousand messages: by then it is at its bound.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.low-level-log-length": 10,
+    "distributed.admin.log-length": 10,
+}
 _MOST_GROWTH = 2**20
+_MOST_CONNECTIONS = 4
+_REMEMBERED_NBYTES = 2**18
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,21 +75,36 @@ def _other(options: argparse.Namespace, staging: Path) -> subprocess.Popen[bytes
 
 
 def soak(options: argparse.Namespace, staging: Path) -> list[Look]:
-    """Run recipes with two clients of one cluster in turns."""
+    """Run recipes with two clients of one cluster in turns.
+
+    The scheduler is a process of its own: dask keeps of every graph how long its tasks took (spans), for good. What
+    planning has learnt is kept as well, in bounded bytes, of which there are few here, so that they are soon used up;
+    so are dask's logs.
+    """
     looks: list[Look] = []
     end = time.monotonic() + 60 * options.minutes
+    worker = {"nthreads": 1, "memory_limit": "1GiB", "local_directory": str(staging.parent)}
     with (
-        safeframe.LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit="1GiB", dashboard_address=None
+        mock.patch.object(safeframe.options, "REMEMBERED_NBYTES", _REMEMBERED_NBYTES),
+        mock.patch.dict(os.environ, DASK_INTERNAL_INHERIT_CONFIG=dask.config.serialize(_DASKS_OWN)),
+        dask.config.set(_DASKS_OWN),
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as aside,
+        SubprocessCluster(
+            n_workers=2,
+            worker_class="safeframe.deploy.nanny.SmallWorkerNanny",
+            worker_kwargs=worker,
+            scheduler_kwargs={"dashboard": False},
+            dashboard_address=None,
         ) as cluster,
         Client(cluster) as client,
         Client(cluster, set_as_default=False) as second,
     ):
+        client.wait_for_workers(2)
         for number in range(options.runs):
             if time.monotonic() > end:
                 break
             with (client, second)[number % 2].as_current():
-                run(options.from_seed + number, staging)
+                run(options.from_seed + number % _SHAPES, staging, aside)
             if (number + 1) % _EVERY == 0:
                 looks.append(look(client, staging, number + 1))
     return looks
@@ -89,6 +120,9 @@ def faults_of(looks: list[Look], *, shared: bool) -> list[str]:
         first, last = getattr(warm[0], name), getattr(warm[-1], name)
         if last > first:
             found.append(f"{name}: {first} after {warm[0].runs} runs, {last} after {warm[-1].runs}")
+    opened = warm[-1].client_connections - warm[0].client_connections
+    if opened > _MOST_CONNECTIONS:
+        found.append(f"client_connections: {opened} more")
     if not shared and warm[-1].staged_files:
         found.append(f"{warm[-1].staged_files} staged files are left")
     for name in ("client_nbytes", "worker_nbytes"):

@@ -11,7 +11,7 @@ from tests.soak.watch import Look, growth_per_hundred
 from tests.soak.work import small_trial
 
 LOOK = Look(
-    runs=20, client_handles=40, client_threads=9, worker_handles=22, worker_threads=4, scheduler_tasks=0,
+    runs=20, client_handles=40, client_connections=9, client_threads=9, worker_handles=22, worker_threads=4, scheduler_tasks=0,
     staged_nbytes=0, staged_files=0, client_nbytes=2**28, worker_nbytes=2**27,
 )  # fmt: skip
 
@@ -25,6 +25,7 @@ def test_two_hundred_runs_keep_nothing() -> None:
     ("change", "fault"),
     [
         ({"worker_handles": 23}, "worker_handles: 22 after 20 runs, 23 after 40"),
+        ({"client_connections": 14}, "client_connections: 5 more"),
         ({"scheduler_tasks": 1}, "scheduler_tasks"),
         ({"staged_files": 2}, "2 staged files"),
         ({"client_nbytes": 2**28 + 2**20}, "client_nbytes grows by 5.0 MiB"),

@@ -14,6 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from safeframe.engine.exchange.reading import damaged, read_buffers
 from safeframe.engine.exchange.staged_file import ColumnForm, Form, Ints, StagedFile
 from safeframe.engine.task import rows_lost
 from safeframe.kernels.checksum import checksum
+from safeframe.sizing.staging_url import is_remote
 
 ENTRY = np.dtype([("shard", "<u4"), ("rows", "<u4"), ("nbytes", "<u8"), ("checksum", "<u8")])
 """A piece in an index: those of a file in the order in which they lie there."""
@@ -110,6 +112,7 @@ def _distinct(parts: Sequence[Any], data: npt.NDArray[np.uint8]) -> Iterator[dic
 
 _kept: OrderedDict[str, FileIndex] = OrderedDict()
 _kept_nbytes = 0
+_runs: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -136,6 +139,7 @@ def indexes_of(files: Sequence[StagedFile]) -> Iterator[FileIndex]:
 
 def _kept_index(file: StagedFile, buffer: pa.Buffer) -> FileIndex:
     global _kept_nbytes
+    _forget_removed(file.path.rpartition("/")[0])
     if len(buffer) != file.index_nbytes:
         raise rows_lost(file.path, file.rows, 0)
     # Copied: it may be a piece of a larger request.
@@ -151,3 +155,16 @@ def _kept_index(file: StagedFile, buffer: pa.Buffer) -> FileIndex:
             _, oldest = _kept.popitem(last=False)
             _kept_nbytes -= oldest.nbytes
     return index
+
+
+def _forget_removed(run: str) -> None:
+    """Forget the indexes of runs that were removed, when the first one of another run comes."""
+    global _kept_nbytes
+    with _lock:
+        if run in _runs:
+            return
+        gone = {known for known in _runs if not is_remote(known) and not Path(known).is_dir()}
+        _runs.difference_update(gone)
+        _runs.add(run)
+        for path in [path for path in _kept if path.rpartition("/")[0] in gone]:
+            _kept_nbytes -= _kept.pop(path).nbytes

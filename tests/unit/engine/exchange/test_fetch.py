@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,7 @@ def put(staged, content):
 
 def forget_indexes():
     index._kept.clear()
+    index._runs.clear()
     index._kept_nbytes = 0
 
 
@@ -276,6 +278,21 @@ def test_as_many_indexes_are_kept_as_there_is_room_for(tmp_path, monkeypatch):
     monkeypatch.setattr("safeframe.options.INDEX_CACHE_NBYTES", 2 * 2 * files[0].index_nbytes)
     assert rows_of(fetch(sealed, 1)) == rows
     assert len(index._kept) == 2
+    assert index._kept_nbytes == sum(kept.nbytes for kept in index._kept.values())
+
+
+def test_indexes_of_runs_that_were_removed_are_forgotten(tmp_path):
+    forget_indexes()
+    files, runs = [], []
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        # Held, since files that nobody names any more are removed.
+        files.append(stage(FRAME, SIDE, layout(), tmp_path / name))
+        fetch(seal(files[-1:], SIDE.dtypes, 3), 1)
+        runs.append(files[-1].path.rpartition("/")[0])
+        if name == "a":
+            shutil.rmtree(runs[0])
+    assert {path.rpartition("/")[0] for path in index._kept} == set(runs[1:]) == index._runs
     assert index._kept_nbytes == sum(kept.nbytes for kept in index._kept.values())
 
 
