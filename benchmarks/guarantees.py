@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.guarantees`` writes it from the committed total of the fault machine (``tests/faults/machine``).
 
-Covers: the table of what fails, the promise, the test and the last figures; what holds on several hosts.
+Covers: the table of what fails, the promise, the test and the last figures; what holds on several hosts; what is kept
+of hundreds of runs.
 Does not cover: trying it (``python -m tests.faults.machine``).
 """
 
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from safeframe.units import format_count
+from tests.soak.watch import Look, growth_per_hundred, warm_looks
 
 __all__ = ["PROMISES", "main", "page_text"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "faults" / "machine.json"
+SOAK = RESULTS.with_name("soak.json")
 PAGE = ROOT / "docs" / "concepts" / "guarantees.md"
 
 _SAME = "the result is that of pandas"
@@ -117,6 +120,15 @@ further host.
 | what is so | what safeframe promises | which test shows it |
 | --- | --- | --- |
 """
+_SOAK = """
+## After hundreds of runs
+
+`python -m tests.soak` runs recipes of twenty random shapes in turns, by two clients of one cluster, while a second process with a
+cluster of its own does so in the same staging directory. From the {first}th run to the {last}th the client's memory
+grew by {client}, a worker's by {worker} in a hundred runs; open files were {handles[0]} and {handles[1]} in the client, {workers[0]} and
+{workers[1]} in a worker; the scheduler had no task left. Set aside is what dask itself keeps of each graph: how long its tasks took
+(spans, metrics), names of tasks, its logs and its profile.
+"""
 _LIMITS = """
 ## What is not promised
 
@@ -140,7 +152,25 @@ def page_text(results: Path = RESULTS) -> str:
         tests = "machine" + (f", `{test}`" if test else "")
         lines.append(f"| {name} | {promise} | {tests} | {_figures(total['faults'].get(name))} |")
     hosts = "".join(f"| {name} | {promise} | `{test}` |\n" for name, (promise, test) in HOSTS.items())
-    return "\n".join(lines) + "\n" + _TAIL + _HOSTS_HEAD + hosts + _LIMITS
+    return "\n".join(lines) + "\n" + _TAIL + _HOSTS_HEAD + hosts + _kept() + _LIMITS
+
+
+def _kept() -> str:
+    """Return what was left of runs, from the committed looks at a cluster."""
+    looks = [Look(**one) for one in json.loads(SOAK.read_text(encoding="utf-8"))]
+    warm = warm_looks(looks)
+    growth = [
+        f"{growth_per_hundred(warm, name) / 2**20:.1f} MiB" for name in ("client_nbytes", "worker_nbytes")
+    ]
+    first, last = warm[0], warm[-1]
+    return _SOAK.format(
+        first=first.runs,
+        last=last.runs,
+        client=growth[0],
+        worker=growth[1],
+        handles=(first.client_handles, last.client_handles),
+        workers=(first.worker_handles, last.worker_handles),
+    )
 
 
 def _summary(total: dict[str, Any]) -> str:

@@ -19,13 +19,11 @@ from distributed import Client
 from distributed.deploy.subprocess import SubprocessCluster
 
 import safeframe.options
-from tests.soak.watch import Look, growth_per_hundred, look
+from tests.soak.watch import FIRST, Look, growth_per_hundred, look, warm_looks
 from tests.soak.work import run
 
 _EVERY = 10
-_FIRST = 20
-"""Runs after which everything is loaded that will be."""
-_SHAPES = 40
+_SHAPES = FIRST
 """Random shapes that are run in turns: what an allocator keeps free after the largest of them is kept once."""
 _DASKS_OWN = {
     # Kept for an hour, or for a thousand messages: by then it is at its bound.
@@ -112,7 +110,7 @@ def soak(options: argparse.Namespace, staging: Path) -> list[Look]:
 
 def faults_of(looks: list[Look], *, shared: bool) -> list[str]:
     """Return what grew from the twentieth run on; staged files are another process's as well where it is ``shared``."""
-    warm = [one for one in looks if one.runs >= _FIRST]
+    warm = warm_looks(looks)
     if len(warm) < 2:
         return []
     found = []

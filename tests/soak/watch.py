@@ -21,7 +21,10 @@ import pyarrow as pa
 from dask.utils import key_split
 from distributed import Client
 
-__all__ = ["Look", "growth_per_hundred", "look"]
+__all__ = ["FIRST", "Look", "growth_per_hundred", "look", "warm_looks"]
+
+FIRST = 20
+"""Runs after which everything is loaded that will be."""
 
 _SETTLED_SECONDS = 20.0
 
@@ -79,6 +82,11 @@ def look(client: Client, staging: Path, runs: int) -> Look:
         client_nbytes=nbytes,
         worker_nbytes=int(np.mean([one[3] for one in seen])),
     )
+
+
+def warm_looks(looks: list[Look]) -> list[Look]:
+    """Return the looks that are compared."""
+    return [one for one in looks if one.runs >= FIRST]
 
 
 def growth_per_hundred(looks: list[Look], name: str) -> float:
