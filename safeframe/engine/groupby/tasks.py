@@ -100,7 +100,7 @@ class JoinedStates:
 
     def add(self, made: pd.DataFrame) -> None:
         """Take states of more rows, which come after those before."""
-        self._waiting.append(made)
+        self._waiting.append(_of_promised_types(made, self._states.meta))
         self._rows += len(made)
         if self._rows > max(_JOINED_ROWS, 0 if self._joined is None else len(self._joined)):
             self._join()
@@ -119,6 +119,22 @@ class JoinedStates:
         once = len(parts) == 1 and not self._apart
         del parts
         self._joined = joined if once else self._states.merged(joined)
+
+
+def _of_promised_types(made: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
+    """Return states whose objects that are nulls alone have the promised type.
+
+    A file of nulls has no type for a column that is text in others: pandas would make objects of both, with
+    a warning or without one.
+    """
+    untyped = {
+        name: promised
+        for at, (name, dtype, promised) in enumerate(
+            zip(made.columns, made.dtypes, meta.dtypes, strict=True)
+        )
+        if dtype == object and dtype != promised and made.iloc[:, at].isna().all()
+    }
+    return made.astype(untyped) if untyped else made
 
 
 def states_of_slice(frame: pd.DataFrame, states: GroupStates) -> pd.DataFrame:

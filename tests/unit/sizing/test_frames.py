@@ -49,7 +49,7 @@ def test_only_variable_columns_of_some_partitions_are_read():
 
     def part(number, columns=None):
         seen.append((number, None if columns is None else tuple(columns)))
-        frame = pd.DataFrame({"s": ["word"] * 3, "a": [1, 2, 3]})
+        frame = pd.DataFrame({"s": pd.array(["word"] * 3, pd.StringDtype("pyarrow")), "a": [1, 2, 3]})
         return frame if columns is None else frame[columns]
 
     ddf = dd.from_map(part, range(151), meta=part(0))
