@@ -75,7 +75,8 @@ def defined() -> dict[str, list[str]]:
         bases = [base for base in kind.__mro__ if base.__module__.partition(".")[0] == "dask"]
         for name in vars(kind):
             having = [base for base in bases if name in vars(base)]
-            if having and not name.startswith("__"):
+            # Python's names, and what dask keeps of each class while it runs.
+            if having and not name.startswith("__") and name != "_instances":
                 first = having[-1]
                 found.setdefault(f"{first.__module__}.{first.__qualname__}", set()).add(name)
     return {owner: sorted(names) for owner, names in sorted(found.items())}

@@ -14,7 +14,14 @@ _STRINGS = "PANDAS_FUTURE_INFER_STRING"
 _EVERYTHING = "-e .[test]"
 _GIT = "https://github.com/dask"
 
-QUICK = ("tests/unit", "tests/contract", "tests/property", "tests/conformance/test_local.py")
+QUICK = (
+    "tests/unit",
+    "tests/contract",
+    "tests/property",
+    "tests/conformance/test_local.py",
+    "tests/versions",
+    "safeframe",
+)
 """What needs no worker processes: wrong results and names that are gone, in minutes."""
 
 

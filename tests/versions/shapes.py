@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
@@ -95,10 +96,15 @@ def has(kind: type, name: str) -> bool:
     for base in kind.__mro__:
         if name in vars(base).get("__annotations__", {}) or name in getattr(base, "_parameters", ()):
             return True
-        try:
-            source = inspect.getsource(base)
-        except (OSError, TypeError):
-            continue
+        source = _source(base)
         if f"self.{name} =" in source or f"self.{name}: " in source:
             return True
     return False
+
+
+@functools.cache
+def _source(kind: type) -> str:
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return ""

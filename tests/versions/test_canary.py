@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import distributed.shuffle
 import pytest
 from dask._expr import Expr
 from dask.dataframe.dask_expr import _expr, _merge
@@ -53,6 +54,7 @@ def test_a_class_that_is_gone(record, monkeypatch):
 
 def test_a_module_that_is_gone(record, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed.shuffle._core", None)
+    monkeypatch.delattr(distributed.shuffle, "_core")
     found = canary.findings(record)
     names = {use.path for use in used() if use.owner == "distributed.shuffle._core"}
     assert len(names) > 4

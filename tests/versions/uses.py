@@ -6,6 +6,7 @@ Nothing of safeframe is imported: where a name is gone, that would end in an Imp
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,8 @@ class Use:
         return f"{self.owner}.{self.name}" if self.name else self.owner
 
 
-def used(package: Path = PACKAGE) -> list[Use]:
+@functools.cache
+def used(package: Path = PACKAGE) -> tuple[Use, ...]:
     """Return the names of dask that modules of a package take, each where it is first taken."""
     found: dict[str, Use] = {}
     for path in sorted(package.rglob("*.py")):
@@ -91,7 +93,7 @@ def used(package: Path = PACKAGE) -> list[Use]:
         for owner, name, line in _names(tree):
             use = Use(owner, name, f"{path.relative_to(package.parent).as_posix()}:{line}")
             found.setdefault(use.path, use)
-    return sorted(found.values())
+    return tuple(sorted(found.values()))
 
 
 def private_attributes(package: Path = DOOR) -> dict[str, str]:

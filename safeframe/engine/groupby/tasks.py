@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_object_dtype
 
 from safeframe.engine.exchange.fetch import Sealed, fetch, fetch_slices, seal
 from safeframe.engine.exchange.runs import run_of_task
@@ -129,10 +130,8 @@ def _of_promised_types(made: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
     """
     untyped = {
         name: promised
-        for at, (name, dtype, promised) in enumerate(
-            zip(made.columns, made.dtypes, meta.dtypes, strict=True)
-        )
-        if dtype == object and dtype != promised and made.iloc[:, at].isna().all()
+        for at, (name, dtype, promised) in enumerate(zip(made.columns, made.dtypes, meta.dtypes, strict=True))
+        if is_object_dtype(dtype) and dtype != promised and made.iloc[:, at].isna().all()
     }
     return made.astype(untyped) if untyped else made
 
