@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
-import inspect
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,10 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.versions.floors import ROOT
 from tests.versions.shapes import differences, has, shape
-from tests.versions.uses import HELD, ROOT, Use, used
+from tests.versions.uses import HELD, Use, used
 
 RECORD = Path(__file__).with_name("names.json")
+
+_SHOWN_LENGTH = 200
 
 
 def findings(record: dict[str, Any]) -> list[str]:
@@ -118,13 +120,13 @@ def _changed(path: str, value: Any, shapes: dict[str, str], used_by: str) -> lis
     if before is None or now == before:
         return []
     if now is None:
-        return [f"{path} was called with ({before}), and is {type(value).__name__} now; {used_by}"]
+        return [f"{path} is no more called, but {type(value).__name__}; {used_by}"]
     found = differences(before, now)
-    return (
-        [f"{path} was called with ({before}), and is with ({now}) now: {', '.join(found)}; {used_by}"]
-        if found
-        else []
-    )
+    if not found:
+        return []
+    # Some take thirty arguments, of which the changed ones say enough.
+    both = f" (was: {before}; is: {now})" if len(before) + len(now) <= _SHOWN_LENGTH else ""
+    return [f"{path} takes something else: {', '.join(found)}{both}; {used_by}"]
 
 
 def _resolved(path: str) -> Any:
@@ -157,8 +159,7 @@ def _member(owner: Any, path: str, name: str) -> Any:
         try:
             return importlib.import_module(f"{path}.{name}")
         except ImportError:
-            kind = "module" if inspect.ismodule(owner) else "class"
-            msg = f"the {kind} {path} has no {name}"
+            msg = f"the module {path} has no {name}"
             raise LookupError(msg) from None
     msg = f"{path} has no {name}"
     raise LookupError(msg)

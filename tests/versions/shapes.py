@@ -44,7 +44,7 @@ def _text(signature: inspect.Signature) -> str:
             words.append(_POSITIONAL_ONLY)
         if one.kind is one.KEYWORD_ONLY and last not in (one.KEYWORD_ONLY, one.VAR_POSITIONAL):
             words.append(_KEYWORD_ONLY)
-        stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+        stars = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
         words.append(f"{stars}{one.name}{'' if one.default is one.empty else '='}")
         last = one.kind
     return ", ".join([*words, _POSITIONAL_ONLY] if last is inspect.Parameter.POSITIONAL_ONLY else words)

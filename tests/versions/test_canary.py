@@ -69,8 +69,8 @@ def test_a_function_that_takes_something_else(record, monkeypatch):
     monkeypatch.setattr(_core, "barrier_key", barrier_key)
     (found,) = canary.findings(record)
     assert found.startswith(
-        "distributed.shuffle._core.barrier_key was called with (shuffle_id), and is with (shuffle, *, run) now: "
-        "shuffle_id is gone, shuffle is needed, run is needed; safeframe/_dask/p2p.py:"
+        "distributed.shuffle._core.barrier_key takes something else: shuffle_id is gone, shuffle is needed, "
+        "run is needed (was: shuffle_id; is: shuffle, *, run); safeframe/_dask/p2p.py:"
     )
 
 

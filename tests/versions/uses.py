@@ -101,6 +101,8 @@ def private_attributes(package: Path = DOOR) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.expr):
+                continue
             name = ""
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
                 name = node.attr
