@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from click.testing import CliRunner, Result
 
 from safeframe.cli import main
 
+# click 8.1 mixes what goes to stderr into the output unless it is told not to; later ones have both.
+_APART = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+
 
 def run(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
+    return CliRunner(**_APART).invoke(main, [str(arg) for arg in args])
 
 
 def printed_number(text: str, label: str) -> int:

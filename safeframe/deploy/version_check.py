@@ -14,8 +14,8 @@ from safeframe.distribution import DISTRIBUTION, REPAIR
 LEAST = {
     "dask": "2026.7",
     "distributed": "2026.7",
-    "pandas": "2.2",
-    "pyarrow": "16",
+    "pandas": "2.2.1",
+    "pyarrow": "19",
     "python": "3.11",
 }
 """What the project declares that it needs."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_object_dtype
 
 from safeframe.engine.exchange.fetch import Sealed, fetch, fetch_slices, seal
 from safeframe.engine.exchange.runs import run_of_task
@@ -100,7 +101,7 @@ class JoinedStates:
 
     def add(self, made: pd.DataFrame) -> None:
         """Take states of more rows, which come after those before."""
-        self._waiting.append(made)
+        self._waiting.append(_of_promised_types(made, self._states.meta))
         self._rows += len(made)
         if self._rows > max(_JOINED_ROWS, 0 if self._joined is None else len(self._joined)):
             self._join()
@@ -119,6 +120,20 @@ class JoinedStates:
         once = len(parts) == 1 and not self._apart
         del parts
         self._joined = joined if once else self._states.merged(joined)
+
+
+def _of_promised_types(made: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
+    """Return states whose objects that are nulls alone have the promised type.
+
+    A file of nulls has no type for a column that is text in others: pandas would make objects of both, with
+    a warning or without one.
+    """
+    untyped = {
+        name: promised
+        for at, (name, dtype, promised) in enumerate(zip(made.columns, made.dtypes, meta.dtypes, strict=True))
+        if is_object_dtype(dtype) and dtype != promised and made.iloc[:, at].isna().all()
+    }
+    return made.astype(untyped) if untyped else made
 
 
 def states_of_slice(frame: pd.DataFrame, states: GroupStates) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def take(column: Column, positions: Positions) -> Column:
     Examples
     --------
     >>> import numpy as np
-    >>> take(pd.array(["a", "b"], dtype="str"), np.array([1, 1, 0])).tolist()
+    >>> take(pd.array(["a", "b"], dtype="string"), np.array([1, 1, 0])).tolist()
     ['b', 'b', 'a']
     """
     values = _arrow(column)

@@ -225,7 +225,9 @@ def missing_dtype(dtype: Any) -> Any:
     if isinstance(dtype, pd.IntervalDtype) and dtype.subtype is not None:
         return pd.IntervalDtype(missing_dtype(dtype.subtype), dtype.closed)
     if isinstance(dtype, pd.SparseDtype):
-        return pd.SparseDtype(missing_dtype(dtype.subtype), dtype.fill_value)
+        # By pandas itself, which turns flags into numbers before pandas 3, and into objects since.
+        one = pd.arrays.SparseArray(np.array([dtype.fill_value]), dtype=dtype)
+        return pd.api.extensions.take(one, np.array([0, -1]), allow_fill=True).dtype
     if not isinstance(dtype, np.dtype):
         return dtype
     return pd.api.extensions.take(np.zeros(1, dtype), np.array([-1]), allow_fill=True).dtype

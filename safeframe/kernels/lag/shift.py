@@ -107,9 +107,9 @@ def lagged_meta(meta: pd.DataFrame, spec: LagSpec) -> pd.DataFrame:
 
 
 def _with_columns(frame: pd.DataFrame, made: Sequence[Column], spec: LagSpec) -> pd.DataFrame:
-    names = frame.columns.append(
-        pd.Index([one.name for one in spec.columns], dtype=_names_dtype(frame, spec))
-    )
+    names = frame.columns
+    if spec.columns:  # pandas 2 makes objects of numbers to which nothing is appended, or warns that it will
+        names = names.append(pd.Index([one.name for one in spec.columns], dtype=_names_dtype(frame, spec)))
     names.name = frame.columns.name
     result = frame_of_columns([*(as_column(frame[name]) for name in frame.columns), *made], names, len(frame))
     result.index = frame.index

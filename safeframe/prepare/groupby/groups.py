@@ -75,6 +75,9 @@ class Groups:
 
     def reduced(self, name: str, options: Mapping[str, Any]) -> GroupRequest:
         """Return one aggregation of all columns that are looked at."""
+        if not hasattr(pd.api.typing.DataFrameGroupBy, name):
+            msg = f"pandas {pd.__version__} has no {name}() of groups."
+            raise UnsupportedError(msg, hint="Update pandas, or make it with apply() or agg() of a function.")
         kwargs = {key: value for key, value in options.items() if key != "numeric_only" or value}
         call = self._call(((name, (), kwargs),))
         meta = self._tried(call)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe import options
@@ -57,6 +58,8 @@ def _start(chunk: pq.ColumnChunkMetaData) -> int:
 
 
 def _is_on_disk(handle: Any) -> bool:
+    if isinstance(handle, pa.OSFile):
+        return True  # its number is told by new releases of pyarrow alone
     try:
         handle.fileno()
     except (AttributeError, OSError):

@@ -13,7 +13,9 @@ from safeframe.sizing.partitions.tasks import PartitionTasks
 
 
 def test_a_whole_partition_is_cut_without_a_copy():
-    whole = pd.DataFrame({"a": np.arange(1000), "s": pd.array(["x" * 92] * 1000, dtype="str")})
+    whole = pd.DataFrame(
+        {"a": np.arange(1000), "s": pd.array(["x" * 92] * 1000, dtype=pd.StringDtype("pyarrow"))}
+    )
     slices = list(WholePart(whole).slices(10_000))
     assert 8 <= len(slices) <= 13
     pd.testing.assert_frame_equal(pd.concat(slices), whole)

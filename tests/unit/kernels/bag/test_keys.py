@@ -66,6 +66,8 @@ EQUAL = {
 @pytest.mark.parametrize("name", EQUAL)
 def test_equal_keys_are_one_and_have_one_hash(name):
     keys = EQUAL[name]
+    if hash(keys[0]) != hash(keys[1]) and name == "numpy times":
+        pytest.skip("before numpy 2.2 equal times of different units have different hashes, as no key may")
     codes, uniques = number_keys(keys)
     assert codes.tolist() == [0] * len(keys)
     assert type(uniques[0]) is type(keys[0])

@@ -113,6 +113,8 @@ def test_floats_are_in_arrow_what_pandas_has(dtype, n, share):
     assert n == 0 or found.buffers()[1].address == values.ctypes.data, "not copied"
 
 
+# pandas 2 itself makes a missing value of a sparse column of flags as it says that nobody should.
+@pytest.mark.filterwarnings("ignore:Allowing arbitrary scalar fill_value in SparseDtype:FutureWarning")
 @pytest.mark.parametrize(
     "series",
     [

@@ -13,6 +13,8 @@ from safeframe.kernels.groupby.states import GroupStates, decomposable
 from tests.property.grouping import VALUE_KINDS, asked, assert_same, by_states, of_pandas
 from tests.property.strategies import KEY_KINDS
 
+PANDAS_2 = pd.__version__.startswith("2.")
+
 CODES = [3, 0, 1, 0, 2, 7, 4, 1, 6, 5, 0, 0, 3, 2, 2, 5]
 KEYS = [1, 2, 1, 2, 3, 1, 5, 1, 3, 5, 2, 2, 1, 6, 6, 4]
 CUTS = (4, 4, 9, 13)
@@ -147,6 +149,8 @@ def test_min_count(kind, options):
     frame = pd.DataFrame({"k": KEYS, "v": VALUE_KINDS[kind](CODES)})
     aggs = asked(frame, "v", ("sum", "prod", "min", "max", "first", "last"), **options)
     assert aggs
+    if PANDAS_2 and kind in ("decimal", "string"):
+        pytest.skip("pandas 2 takes no notice of min_count= for values that numpy has no type for")
     expected = of_pandas(frame, ["k"], aggs)
     assert_same(by_states(frame, CUTS, ["k"], aggs, expected), expected)
 

@@ -6,6 +6,7 @@ import io
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from safeframe.kernels.parquet.footer import group_sizes
 
@@ -26,6 +27,13 @@ def footer_of(table: pa.Table, **options: object) -> bytes:
     return file[-8 - int.from_bytes(file[-8:-4], "little") : -8]
 
 
+# The footer says how many bytes strings have; without it they are sampled, as of files of other writers.
+writes_sizes = pytest.mark.skipif(
+    int(pa.__version__.partition(".")[0]) < 20, reason="pyarrow writes sizes into footers since 20"
+)
+
+
+@writes_sizes
 def test_bytes_and_rows_of_each_row_group():
     groups = group_sizes(footer_of(TABLE, row_group_size=99))
     assert [group.rows for group in groups] == [99, 99, 99, 3]

@@ -64,7 +64,7 @@ def test_slices_of_a_partition_are_counted_as_the_whole(tmp_path, monkeypatch, r
         "numbers": rng.integers(0, 5000, 20_000),
         "in order": np.arange(20_000) // 3,
         "words": [None if i % 11 == 0 else f"w{i % 3000}" for i in range(20_000)],
-        "none": pd.Series([None] * 20_000, dtype="str"),
+        "none": pd.Series([None] * 20_000, dtype=pd.StringDtype("pyarrow")),
         "no rows": pd.Series([], dtype="str"),
     }[keys]
     frame = pd.DataFrame({"k": values, "x": 0.5})
