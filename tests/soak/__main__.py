@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,7 @@ _DASKS_OWN = {
     "distributed.admin.log-length": 10,
 }
 _MOST_GROWTH = 2**20
+_CLOSE_SECONDS = 30.0
 _MOST_CONNECTIONS = 4
 _REMEMBERED_NBYTES = 2**18
 
@@ -56,8 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             looks = soak(options, staging)
         finally:
             if other is not None:
-                other.terminate()
-                other.wait()
+                _end(other)
     faults = faults_of(looks, shared=other is not None)
     sys.stdout.write("\n".join([*map(str, looks), *faults, f"{len(faults)} faults"]) + "\n")
     if options.json:
@@ -68,8 +70,21 @@ def main(argv: list[str] | None = None) -> int:
 def _other(options: argparse.Namespace, staging: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.soak", "--staging", str(staging), "--from-seed", "100000"]
     return subprocess.Popen(
-        [*command, "--runs", "100000", "--minutes", str(options.minutes)], stdout=subprocess.DEVNULL
+        [*command, "--runs", "100000", "--minutes", str(options.minutes)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
+
+
+def _end(other: subprocess.Popen[bytes]) -> None:
+    """Interrupt a process, which closes its cluster, and end what is left of its group."""
+    other.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        other.wait(_CLOSE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(other.pid, signal.SIGKILL)
+    other.wait()
 
 
 def soak(options: argparse.Namespace, staging: Path) -> list[Look]:
