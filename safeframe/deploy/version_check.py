@@ -15,7 +15,7 @@ LEAST = {
     "dask": "2026.7",
     "distributed": "2026.7",
     "pandas": "2.2.1",
-    "pyarrow": "19",
+    "pyarrow": "19.0.1",
     "python": "3.11",
 }
 """What the project declares that it needs."""
