@@ -189,7 +189,7 @@ def staging_facts(staging: str | None) -> StagingFacts:
             hosts = {worker["host"] for worker in workers}
             if len(hosts) > 1:
                 unavailable = f"the workers are on {len(hosts)} hosts, and staging= names no directory that all of them can reach"
-            elif not any(Path(worker["local_directory"]).is_dir() for worker in workers):
+            elif not any(os.path.isdir(worker["local_directory"]) for worker in workers):  # noqa: PTH112  never raises
                 # Their names are random: what is there under one of them is the worker's.
                 unavailable = (
                     f"the workers are on {hosts.pop()}, whose directories this process does not reach, and staging= "

@@ -216,6 +216,21 @@ def test_a_damaged_page_is_told_with_its_file_where_it_is_met(tmp_path):
         safeframe.rebalance_partitions(frame, npartitions=3, memory="2GiB").compute()
 
 
+def _looks_up(part, path):
+    pq.read_table(path)
+    return part
+
+
+def test_a_damaged_file_that_a_users_function_reads_is_its_own_matter(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "one.parquet").write_bytes(PARQUET)
+    (tmp_path / "lookup.parquet").write_bytes(PARQUET[:-50])
+    frame = dd.read_parquet(tmp_path / "data")
+    looked = frame.map_partitions(_looks_up, tmp_path / "lookup.parquet", meta=frame._meta)
+    with dask.config.set(scheduler="sync"), pytest.raises(pa.ArrowInvalid, match="magic bytes"):
+        safeframe.sort_values(looked, "k", memory="2GiB").compute()
+
+
 @settings(max_examples=60)
 @given(data=st.data(), texts=st.booleans())
 def test_staged_files(data, texts):

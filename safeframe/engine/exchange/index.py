@@ -10,11 +10,11 @@ Does not cover: what is in a piece (``engine.exchange.blocks``).
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ def _forget_removed(run: str) -> None:
     with _lock:
         if run in _runs:
             return
-        gone = {known for known in _runs if not is_remote(known) and not Path(known).is_dir()}
+        gone = {known for known in _runs if not is_remote(known) and not os.path.isdir(known)}  # noqa: PTH112  never raises
         _runs.difference_update(gone)
         _runs.add(run)
         for path in [path for path in _kept if path.rpartition("/")[0] in gone]:

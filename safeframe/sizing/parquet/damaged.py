@@ -21,6 +21,7 @@ from safeframe.sizing.staging_url import without_login
 _OF_STORES = ("AWS Error", "google::cloud", "Azure")
 """In what Arrow's own file systems say of a store, as an ``OSError`` without a number, too."""
 
+_DASKS_READER = "dask/dataframe/io/parquet"
 _READERS = ("_parquet.pyx", "_dataset.pyx", "pyarrow/parquet/core.py")
 
 
@@ -67,8 +68,9 @@ def _is_of_bytes(error: Exception) -> bool:
 
 
 def _is_of_reader(error: Exception) -> bool:
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_code.co_filename.endswith(_READERS) for frame, _ in frames)
+    # Of dask's own reader: a user's function may read, or write, parquet files as well.
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(_DASKS_READER in file for file in files) and any(file.endswith(_READERS) for file in files)
 
 
 def _unreadable(paths: Sequence[str], error: Exception) -> ValidationError:
