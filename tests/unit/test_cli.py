@@ -71,16 +71,16 @@ class TestEstimate:
     def test_a_wrong_column_is_a_message_without_a_traceback(self, tables: tuple[Path, Path]) -> None:
         done = run("estimate", *tables, "--on", "itme")
         assert done.exit_code == 2
-        assert done.output.startswith("Error: ")
-        assert "itme" in done.output
-        assert "\n\nHint: " in done.output
-        assert "Traceback" not in done.output
+        assert done.stderr.startswith("Error: ")
+        assert "itme" in done.stderr
+        assert "\n\nHint: " in done.stderr
+        assert "Traceback" not in done.stderr
 
     def test_a_path_that_is_not_there_is_a_message(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
         done = run("estimate", tables[0], tmp_path / "nowhere", "--on", "item")
         assert done.exit_code == 2
-        assert "nowhere" in done.output
-        assert "Hint: " in done.output
+        assert "nowhere" in done.stderr
+        assert "Hint: " in done.stderr
 
     def test_files_that_are_no_parquet(self, tables: tuple[Path, Path], tmp_path: Path) -> None:
         path = tmp_path / "bad.parquet"
@@ -133,7 +133,7 @@ class TestInspect:
     def test_nothing_there_is_a_message(self, tmp_path: Path) -> None:
         done = run("inspect", tmp_path)
         assert done.exit_code == 2
-        assert "Error: There is no parquet file at" in done.output
+        assert "Error: There is no parquet file at" in done.stderr
 
     def test_columns(self, tmp_path: Path) -> None:
         frame = pd.DataFrame({LONG: [1.5, None, -2.0], "text": ["b", "a", None], "parts": [[1], [2], None]})
