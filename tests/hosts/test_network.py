@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.faults.machine.leftovers import wait_until_gone
 from tests.hosts.network import ROOT, Network, cables
 
 pytestmark = pytest.mark.usefixtures("_namespaces")
@@ -98,7 +98,5 @@ def test_nothing_is_left_of_a_process_that_is_killed() -> None:
     _, alive = psutil.wait_procs(host, timeout=_GONE_SECONDS)
     assert alive == []
     # The kernel takes namespaces down in its own time, and tells nobody.
-    deadline = time.monotonic() + _GONE_SECONDS
-    while Path("/sys/class/net", cable).exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path("/sys/class/net", cable).exists()
+    place = Path("/sys/class/net", cable)
+    assert wait_until_gone(lambda: [cable] if place.exists() else [], _GONE_SECONDS) == []
