@@ -28,6 +28,7 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquetFSSpec, ReadParquetPy
 from dask.dataframe.io.parquet.arrow import ArrowDatasetEngine
 from pyarrow.fs import LocalFileSystem
 
+from safeframe._dask.expressions import Merge
 from safeframe._dask.trees import every_part
 
 __all__ = [
@@ -155,13 +156,22 @@ def files_read(expr: Any) -> Iterator[str]:
 
 
 def kinds_read(expr: Any) -> dict[str, pa.DataType]:
-    """Return the types of columns that an expression reads from parquet files, where all of one name have one."""
+    """Return the types of columns that an expression reads from parquet files, where all of one name have one.
+
+    Columns that a merge gives a suffix to are there by that name, too.
+    """
     found: dict[str, set[pa.DataType]] = {}
+    suffixes: set[str] = set()
     for part in every_part(expr):
         if is_parquet(part):
             for field in part._dataset_info["schema"]:
                 found.setdefault(field.name, set()).add(field.type)
-    return {name: kinds.pop() for name, kinds in found.items() if len(kinds) == 1}
+        elif isinstance(part, Merge):
+            suffixes.update(suffix for suffix in part.operand("suffixes") or () if suffix)
+    for name, kinds in [*found.items()]:
+        for suffix in suffixes:
+            found.setdefault(f"{name}{suffix}", kinds)
+    return {name: next(iter(kinds)) for name, kinds in found.items() if len(kinds) == 1}
 
 
 def local_files_read(expr: Any) -> Iterator[str]:

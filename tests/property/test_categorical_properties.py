@@ -211,3 +211,26 @@ def test_as_an_index(columns, tmp_path):
             assert isinstance(part.index, pd.CategoricalIndex)
     found = [None if pd.isna(value) else value for value in found.sort_values("k")["o"]]
     assert found == [None if pd.isna(value) else value for column in columns for value in column]
+
+
+@pytest.mark.parametrize("recipe", ["as read", "sorted", "merged"])
+@pytest.mark.parametrize("kind", ["int64", "float64", "datetime64[us]"])
+def test_categories_of_files_that_are_no_strings_are_written(tmp_path, recipe, kind):
+    whole = []
+    for number in (2, 3):
+        values = pd.Series(np.arange(10) % number).astype(kind)
+        frame = pd.DataFrame({"k": np.arange(10) + 10 * number, "c": values.astype("category")})
+        frame.to_parquet(tmp_path / f"{number}.parquet", index=False)
+        whole.append(frame)
+    expected = pd.concat(whole).astype({"c": kind})
+    ddf = dd.read_parquet(tmp_path)
+    with dask.config.set(scheduler="sync"):
+        if recipe == "sorted":
+            ddf = safeframe.sort_values(ddf, "k", ascending=False, memory="1GiB")
+        elif recipe == "merged":
+            ddf = safeframe.merge(ddf, ddf, on="k", memory="1GiB")
+        safeframe.to_parquet(ddf, tmp_path / "out", write_index=False)
+        found = dd.read_parquet(tmp_path / "out").compute().sort_values("k")
+    for name in ("c_x", "c_y") if recipe == "merged" else ("c",):
+        assert isinstance(found[name].dtype, pd.CategoricalDtype)
+        assert found[name].astype(kind).tolist() == expected["c"].tolist()

@@ -31,6 +31,7 @@ from safeframe.engine.merge.filters import moved_filter
 from safeframe.engine.merge.in_order_nodes import JoinFacts, OrderedCells, ordered_partitions
 from safeframe.engine.merge.in_order_tasks import seal_moved
 from safeframe.engine.merge.p2p_nodes import moved_cells
+from safeframe.engine.merge.ranges import range_cells
 from safeframe.engine.merge.sliced import sliced_cells
 from safeframe.engine.merge.tasks import seal_cells, staged_cell
 from safeframe.engine.merge.without_rows.hooks import PickedColumns, keys_stay_whole, replaced_by_plan
@@ -46,6 +47,7 @@ from safeframe.facts.merge import (
     MergeRun,
     OrderedMerge,
     P2PMerge,
+    RangesMerge,
     SlicedMerge,
     StagedMerge,
     TableMerge,
@@ -191,6 +193,11 @@ class SafeMerge(Planned, CountedMerge):
             case SlicedMerge(build_side=build_side):
                 planned = self._probe_facts(build_side)
                 return sliced_cells(left, right, spec, way, planned, limit)
+            case RangesMerge():
+                known: MergeFacts = self.facts
+                partitions = known.left.keys.partitions, known.right.keys.partitions
+                filtered = any(side.fewer for side in self.planned_keys)
+                return range_cells(left, right, spec, way, partitions, limit, filtered=filtered)
             case P2PMerge():
                 return moved_cells(left, right, spec, plan, way, self.planned_keys, limit)
             case StagedMerge(layout=layout, tasks=stage_tasks):

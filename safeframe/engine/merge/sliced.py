@@ -11,7 +11,7 @@ Does not cover: writing them (``engine.parquet``), partitions that are made whol
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,11 +23,11 @@ from safeframe._dask.steps import Step
 from safeframe.engine.exchange.nodes import WholePart, parts_in_tasks
 from safeframe.engine.merge.broadcast_nodes import ProbeFacts, probe_and_build
 from safeframe.engine.merge.broadcast_tasks import joined_with
-from safeframe.engine.planned.cells import CellMaker, PartitionLimit, rows_nbytes
+from safeframe.engine.merge.gathered import GatheredRows
+from safeframe.engine.planned.cells import CellMaker, PartitionLimit
 from safeframe.engine.planned.rows import PartRows, check_rows
 from safeframe.engine.task import use_worker
 from safeframe.facts.merge import SlicedMerge
-from safeframe.kernels.columns.categories import with_same_categories
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.sizing.parquet.column_sets import planned_reading
@@ -79,86 +79,17 @@ class SlicedCells(Step):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SlicedRows:
+class SlicedRows(GatheredRows):
     """The rows of a partition's file, not made yet."""
 
     part: SlicedPart
     build: pd.DataFrame
     spec: JoinSpec
     way: SlicedMerge
-    limit: PartitionLimit
     planned: PartRows | None
 
-    @property
-    def n_rows(self) -> None:
-        """Unknown until all rows are made."""
-
-    def whole(self) -> pd.DataFrame:
-        """Make all rows at once, whatever they take."""
-        return _one_frame(list(self.stretches(lambda _: 2**62)))
-
-    def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
-        """Make the rows in stretches, one after the other; there is one at least.
-
-        Parameters
-        ----------
-        rows_of
-            Gives the most rows of a stretch, from the bytes of a row.
-
-        Raises
-        ------
-        MemoryBudgetError
-            When there are more rows than were planned, or a stretch has more bytes than a task may use.
-        RowConservationError
-            When the partition has other rows than were planned.
-        """
-        rows = nbytes = 0
-        rest: pd.DataFrame | None = None
-        for gathered, gathered_nbytes in self._gathered():
-            held = self.limit.values_nbytes(gathered)
-            nbytes += held
-            self.limit.pass_values(rows + len(gathered), nbytes, held_nbytes=held)
-            most = rows_of(gathered_nbytes / max(1, len(gathered)))
-            if rest is not None:
-                gathered, rest = _one_frame([rest, gathered]), None
-            for start in range(0, max(1, len(gathered)), most):
-                some = gathered.iloc[start : start + most]
-                if len(some) < most < len(gathered):
-                    rest = some  # the beginning of the next stretch
-                    break
-                yield self._numbered(some, rows)
-                rows += len(some)
-                del some
-            del gathered
-        if rest is not None:
-            yield self._numbered(rest, rows)
-            rows += len(rest)
-        self.limit.pass_rows(rows)
-
-    def _numbered(self, frame: pd.DataFrame, first: int) -> pd.DataFrame:
-        if isinstance(frame.index, pd.RangeIndex):
-            # An index that counts rows goes on counting.
-            frame.index = pd.RangeIndex(first, first + len(frame), name=frame.index.name)
-        return frame
-
-    def _gathered(self) -> Iterator[tuple[pd.DataFrame, int]]:
-        """Join pieces, and gather what they make, with its bytes, up to a slice's; empty ones only where all are."""
-        waiting: list[pd.DataFrame] = []
-        waiting_nbytes = 0
-        empty = True
-        for made in self._joined():
-            nbytes = rows_nbytes(made)
-            if waiting and waiting_nbytes + nbytes > self.way.slice_nbytes:
-                yield _one_frame(waiting), waiting_nbytes
-                waiting_nbytes, empty = 0, False
-            if len(made):
-                waiting.append(made)
-                waiting_nbytes += nbytes
-            del made
-        if waiting or empty:
-            yield _one_frame(waiting) if waiting else self.spec.meta, waiting_nbytes
-
-    def _joined(self) -> Iterator[pd.DataFrame]:
+    def pieces(self) -> Iterator[pd.DataFrame]:
+        """See :class:`GatheredRows`."""
         way, rows = self.way, 0
         # Rows were planned by how many they meet, and by bytes of the mean one: here they are known.
         widest = _widest_key_nbytes(self.build, self.spec, way.build_side)
@@ -185,14 +116,6 @@ def _widest_key_nbytes(build: pd.DataFrame, spec: JoinSpec, build_side: str) -> 
     return float(np.bincount(keys, each_row_nbytes(build, varying, fixed)).max())
 
 
-def _one_frame(waiting: list[pd.DataFrame]) -> pd.DataFrame:
-    """Join frames, and leave the list empty."""
-    ignored = isinstance(waiting[0].index, pd.RangeIndex)
-    made = waiting[0] if len(waiting) == 1 else pd.concat(with_same_categories(waiting), ignore_index=ignored)
-    waiting.clear()
-    return made
-
-
 def _sliced_rows(
     part: SlicedPart | pd.DataFrame,
     build: pd.DataFrame,
@@ -204,7 +127,16 @@ def _sliced_rows(
     use_worker()
     if isinstance(part, pd.DataFrame):
         part = WholePart(part)
-    return SlicedRows(part=part, build=build, spec=spec, way=way, limit=limit, planned=planned)
+    return SlicedRows(
+        meta=spec.meta,
+        slice_nbytes=way.slice_nbytes,
+        limit=limit,
+        part=part,
+        build=build,
+        spec=spec,
+        way=way,
+        planned=planned,
+    )
 
 
 _maker = CellMaker(_sliced_rows)

@@ -12,10 +12,12 @@ from safeframe.facts.merge.facts import (
 )
 from safeframe.facts.merge.ways import (
     BroadcastMerge,
+    KeyRange,
     MergeRun,
     MergeWay,
     OrderedMerge,
     P2PMerge,
+    RangesMerge,
     SlicedMerge,
     SlicedWrite,
     StagedMerge,
@@ -27,6 +29,7 @@ __all__ = [
     "BroadcastMerge",
     "How",
     "KeyFanout",
+    "KeyRange",
     "KeyTable",
     "MergeEstimate",
     "MergeFacts",
@@ -35,6 +38,7 @@ __all__ = [
     "OrderedMerge",
     "P2PMerge",
     "RangeWidths",
+    "RangesMerge",
     "SideFacts",
     "SlicedMerge",
     "SlicedWrite",

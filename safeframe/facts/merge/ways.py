@@ -112,12 +112,42 @@ class SlicedMerge:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KeyRange:
+    """Keys that one task has all rows of, where both sides are in key order."""
+
+    low: int
+    """Its smallest code."""
+    after: int | None
+    """The code behind its largest one; None for the last range."""
+    left: tuple[int, ...]
+    """Partitions of the left side that hold keys of it, in order."""
+    right: tuple[int, ...]
+    """Partitions of the right side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RangesMerge:
+    """Both sides are in key order: each range of keys is read on both in slices, side by side, and becomes a file."""
+
+    ranges: tuple[KeyRange, ...]
+    """All keys, in order."""
+    slice_nbytes: int
+    """Bytes of a slice of either side, about, and of what is written at once."""
+    piece_rows: int
+    """Rows of the result that are made at once."""
+    by_columns: tuple[bool, bool]
+    """Whether a few columns are read at a time, of the left and of the right side."""
+    directory: str | None
+    """Where columns wait for others; None for the worker's own directory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SlicedWrite:
-    """Files that the partitions of one side become, joined slice by slice with the other side."""
+    """Files that are made slice by slice: of partitions joined with a side that is held, or of ranges of keys."""
 
     reason: str
     """Why that can be done, with figures."""
-    way: SlicedMerge
+    way: SlicedMerge | RangesMerge
     """How rows of both sides come together."""
     steps: tuple[Step, ...]
     """Kinds of tasks, in the order in which they run."""
@@ -128,9 +158,14 @@ class SlicedWrite:
     cost: Cost
     """What moves."""
     staging_nbytes: int = 0
-    """Bytes of columns that wait for others in :attr:`SlicedMerge.directory` while files are read."""
+    """Bytes of columns that wait for others in the directory of :attr:`way` while files are read."""
     staging_free_nbytes: int | None = None
     """Free bytes there; None when that is not known."""
+
+    @property
+    def strategy(self) -> str:
+        """The strategy of the ladder that it is a form of."""
+        return "broadcast" if isinstance(self.way, SlicedMerge) else "sorted"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +198,9 @@ class P2PMerge:
     """Buffers that the workers are held to."""
 
 
-MergeWay: TypeAlias = OrderedMerge | BroadcastMerge | SlicedMerge | TableMerge | StagedMerge | P2PMerge
+MergeWay: TypeAlias = (
+    OrderedMerge | BroadcastMerge | SlicedMerge | RangesMerge | TableMerge | StagedMerge | P2PMerge
+)
 """The ways in which rows of both sides come together."""
 
 
@@ -186,7 +223,7 @@ class MergeRun:
         match self.way:
             case OrderedMerge() | StagedMerge() | P2PMerge():
                 return self.way.layout
-            case BroadcastMerge() | SlicedMerge() | TableMerge():
+            case BroadcastMerge() | SlicedMerge() | RangesMerge() | TableMerge():
                 return None
             case _:
                 assert_never(self.way)
@@ -204,7 +241,7 @@ class MergeRun:
                 return self.way.build_side
             case TableMerge():
                 return self.way.table.build_side
-            case OrderedMerge() | StagedMerge() | P2PMerge():
+            case OrderedMerge() | RangesMerge() | StagedMerge() | P2PMerge():
                 return None
             case _:
                 assert_never(self.way)

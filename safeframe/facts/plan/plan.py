@@ -142,7 +142,7 @@ class Plan:
             case MergeRun(sliced=SlicedWrite() as write):
                 return replace(
                     self,
-                    strategy="broadcast",
+                    strategy=write.strategy,
                     reasons=(write.reason,),
                     steps=write.steps,
                     output_partitions=write.files,

@@ -35,8 +35,9 @@ from safeframe.planning.merge.key_loads import KeyLoads, key_loads, loads_in_ord
 from safeframe.planning.merge.load_widths import load_widths
 from safeframe.planning.merge.offer import Offer, bounding_widths, output_target
 from safeframe.planning.merge.p2p import by_p2p
+from safeframe.planning.merge.ranges import plan_ranges
 from safeframe.planning.merge.shards import LayoutFigures, lay_out
-from safeframe.planning.merge.sliced import plan_sliced
+from safeframe.planning.merge.sliced import files_are_free, plan_sliced
 from safeframe.planning.merge.staged import by_staged
 from safeframe.planning.merge.table import by_table
 from safeframe.planning.merge.without_rows import plan_write
@@ -112,7 +113,12 @@ def plan_merge(facts: MergeFacts) -> Plan:
     write: WritePlan | str = "a merge with keys that come once repeats no row of the other side"
     if not isinstance(offer.way, TableMerge):
         write = plan_write(facts, widths, loads())
-    sliced = plan_sliced(facts, widths, offer) if isinstance(write, str) else None
+    sliced = None
+    if isinstance(write, str) and files_are_free(facts, offer):
+        writes = [plan_sliced(facts, widths, offer), plan_ranges(facts, widths, offer)]
+        sliced = min(
+            (one for one in writes if one is not None), key=lambda one: one.cost.seconds, default=None
+        )
     return Plan(
         recipe=recipe,
         strategy=decision.strategy,

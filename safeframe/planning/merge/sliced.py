@@ -55,18 +55,7 @@ def plan_sliced(facts: MergeFacts, widths: Widths, offer: Offer) -> SlicedWrite 
     offer
         The way that was chosen for its partitions.
     """
-    if (
-        facts.ordered
-        or facts.index_is_key
-        or not facts.may_broadcast
-        or facts.strategy not in (None, "broadcast")
-    ):
-        return None
-    if facts.partition_nbytes is not None or facts.npartitions is not None:
-        return None  # files are as large as partitions that were requested
-    if isinstance(offer.way, TableMerge):
-        return None
-    if isinstance(offer.way, OrderedMerge) and not offer.moved:
+    if not facts.may_broadcast or facts.strategy not in (None, "broadcast"):
         return None
     budget = offer.budget or facts.budget
     found = [_of_build(build, facts, widths, budget) for build in build_sides(facts.how)]
@@ -79,6 +68,17 @@ def plan_sliced(facts: MergeFacts, widths: Widths, offer: Offer) -> SlicedWrite 
         smaller = _peak_nbytes(best.steps) < _peak_nbytes(offer.steps)
         return best if smaller and is_tie(best.cost.seconds, offer.cost.seconds) else None
     return best if best.cost.seconds < offer.cost.seconds else None
+
+
+def files_are_free(facts: MergeFacts, offer: Offer) -> bool:
+    """Whether files need not be the partitions of the plan: none were asked for, and moving none is no way of it."""
+    if facts.ordered or facts.index_is_key:
+        return False
+    if facts.partition_nbytes is not None or facts.npartitions is not None:
+        return False  # files are as large as partitions that were requested
+    if isinstance(offer.way, TableMerge):
+        return False
+    return not isinstance(offer.way, OrderedMerge) or bool(offer.moved)
 
 
 def _peak_nbytes(steps: tuple[Step, ...]) -> int:

@@ -20,6 +20,7 @@ from safeframe.facts.merge import (
     MergeWay,
     OrderedMerge,
     P2PMerge,
+    RangesMerge,
     SlicedMerge,
     StagedMerge,
     TableMerge,
@@ -171,7 +172,7 @@ def result_divisions(sizes: JoinSizes, way: MergeWay) -> tuple[Any, ...] | None:
             return None
         case BroadcastMerge(build_side=build_side) | TableMerge(table=KeyTable(build_side=build_side)):
             return _of_rows_that_stay(sizes.sides, build_side)
-        case P2PMerge() | SlicedMerge():
+        case P2PMerge() | SlicedMerge() | RangesMerge():
             return None
         case OrderedMerge() | StagedMerge():
             schema = sizes.sides.terms.schema

@@ -25,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES
 from safeframe.engine.parquet.target import index_names
 from safeframe.errors import StagingError, UnsupportedError, ValidationError
-from safeframe.kernels.columns.categories import is_text
+from safeframe.kernels.columns.categories import UNKNOWN, is_text
 from safeframe.kernels.parquet.writer_options import Compression, codec_of
 from safeframe.sizing.staging_url import without_login
 
@@ -168,6 +168,13 @@ def file_schema(
         (name, read[name])
         for name, dtype in meta.dtypes.items()
         if pd.api.types.is_object_dtype(dtype) and name not in fields.names and not _is_text(read.get(name))
+    ]
+    # Of categories that are not known, neither: they are taken for strings. Their files have them as plain values, but for strings.
+    known += [
+        (name, pa.dictionary(pa.int32(), read[name], dtype.ordered or False))
+        for name, dtype in meta.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype) and UNKNOWN in dtype.categories
+        if name not in fields.names and not _is_text(read.get(name))
     ]
     fields = pa.schema([*fields, *known])
     rest = [name for name in meta.columns if name not in fields.names]
