@@ -104,6 +104,15 @@ def test_files_are_not_written_to_directories_of_hosts_each_for_itself(
     assert set(map(str, client.run(os.listdir, str(scratch)).values())) == {"['dask-scratch-space']"}
 
 
+def test_files_that_this_process_writes_itself_need_no_worker(
+    scratch: Path, client: Client, frames: tuple[dd.DataFrame, dd.DataFrame]
+) -> None:
+    left, _ = frames
+    safeframe.to_parquet(left, scratch / "out", compute_kwargs={"scheduler": "threads"})
+    assert len(pd.read_parquet(scratch / "out")) == 300
+    shutil.rmtree(scratch / "out")
+
+
 def test_files_that_are_written_later_are_missed_at_the_end(
     hosts: HostCluster, client: Client, frames: tuple[dd.DataFrame, dd.DataFrame]
 ) -> None:
