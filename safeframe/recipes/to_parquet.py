@@ -254,7 +254,9 @@ def _compute(
     try:
         if target.is_local:
             # Of the workers that write, which are this process where that is what was asked for.
-            given = {key: compute_kwargs[key] for key in ("scheduler",) if compute_kwargs.get(key) is not None}
+            given = {
+                key: compute_kwargs[key] for key in ("scheduler",) if compute_kwargs.get(key) is not None
+            }
             with dask.config.set(given):
                 check_reach(target.directory, name=f"directory of {target.target!r}", hint=_REACH_HINT)
         with plan_progress(progress):

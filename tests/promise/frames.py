@@ -45,6 +45,8 @@ class Shape:
     """Whether files keep columns in dictionaries, as pyarrow does unless told."""
     uneven: bool
     """Whether the first file has half of all rows."""
+    in_order: bool = False
+    """Whether numbers that keys are made of ascend, within files and from file to file."""
 
     @property
     def key_names(self) -> list[str]:
@@ -101,19 +103,24 @@ def write_files(shape: Shape, seed: int, directory: Path, *, named: str = "v") -
 
 def _table(shape: Shape, rng: np.random.Generator, begin: int, end: int, named: str) -> pa.Table:
     rows = end - begin
-    columns: dict[str, Any] = _keys(shape, rng, rows)
+    columns: dict[str, Any] = _keys(shape, rng, begin, end)
     columns["row"] = pa.array(np.arange(begin, end))
     for number, kind in enumerate(shape.values):
         columns[f"{named}{number}"] = _with_nulls(_values(kind, rng, rows), rng, shape.nulls)
     return pa.table(columns)
 
 
-def _keys(shape: Shape, rng: np.random.Generator, rows: int) -> dict[str, Any]:
+def _keys(shape: Shape, rng: np.random.Generator, begin: int, end: int) -> dict[str, Any]:
+    rows = end - begin
     if shape.skew:
         numbers = (rng.pareto(shape.skew, rows) * shape.n_keys / 20).astype(np.int64) % shape.n_keys
     else:
         numbers = rng.integers(0, shape.n_keys, rows)
     numbers[rng.random(rows) < shape.hot_share] = 0
+    if shape.in_order:
+        # Each file has the keys of its share of the rows.
+        low, high = (at * shape.n_keys // shape.rows for at in (begin, end))
+        numbers = np.sort(low + numbers % max(1, high - low))
     # Keys that are near each other are not so by chance.
     spread = (numbers * 2654435761) % 2**40
     null = rng.random(rows) < shape.nulls / 5

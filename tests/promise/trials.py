@@ -23,6 +23,7 @@ __all__ = ["RECIPES", "Trial", "call", "expected_rows", "trial_of", "write"]
 
 _MOST_OUT_ROWS = 8_000_000
 _OPAQUE = 0.08
+_IN_ORDER = 0.2
 
 RECIPES = (
     "merge inner", "merge left", "merge outer", "merge right", "sort_values", "set_index", "shuffle", "lag",
@@ -52,7 +53,7 @@ class Trial:
         left = self.left
         return (
             f"seed {self.seed}: {self.recipe} of {left.rows:,} rows × {left.row_nbytes} B in {left.files} files, "
-            f"{left.key}{'' if self.right is None else f', with {self.right.rows:,}'}; {self.n_workers} × {self.threads} "
+            f"{left.key}{' in order' if left.in_order else ''}{'' if self.right is None else f', with {self.right.rows:,}'}; {self.n_workers} × {self.threads} "
             f"threads of {self.limit_nbytes // MIB} MiB{', opaque' if self.opaque else ''}"
         )
 
@@ -71,6 +72,10 @@ def trial_of(seed: int) -> Trial:
         right = replace(right, n_keys=max(1, int(left.n_keys * rng.choice([0.1, 1.0, 1.0, 3.0]))))
         while _joined(left, right) > _MOST_OUT_ROWS and right.rows > 1:
             right = replace(right, rows=right.rows // 2, files=min(right.files, right.rows // 2 or 1))
+    # Drawn apart: what else a seed chooses stays what it was.
+    if np.random.default_rng([seed, 1]).random() < _IN_ORDER:
+        left = replace(left, in_order=True, nulls=0.0)
+        right = None if right is None else replace(right, in_order=True, nulls=0.0)
     opaque = bool(rng.random() < _OPAQUE)
     if opaque:
         # A function's frames have no types of lists, and are as large as they are.

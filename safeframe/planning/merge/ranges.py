@@ -22,7 +22,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.keys import Codes, Counts, KeyStatistics, PartitionKeys
 from safeframe.facts.merge import KeyRange, MergeFacts, RangesMerge, SideFacts, SlicedWrite
 from safeframe.facts.plan import Cost, Step
-from safeframe.planning.costs import cost_of, is_tie
+from safeframe.planning.costs import cost_of
 from safeframe.planning.exchange import (
     needs_few_columns,
     pages_reason,
@@ -36,6 +36,9 @@ from safeframe.units import format_count, format_nbytes
 
 _RANGES_PER_THREAD = (1, 2, 3, 4, 8)
 """Numbers of ranges that are tried: fewer read partitions less often, more are spread more evenly."""
+
+_READ_AGAIN = 1.25
+"""By how much more may be read for the sake of more ranges."""
 
 _SLICES = (1, 2, 4)
 """Into how many parts the usual slice is cut, where larger ones do not fit."""
@@ -222,8 +225,10 @@ def _cheapest(facts: MergeFacts, widths: Widths, budget: Budget) -> _Cut:
             if starts.tobytes() not in found:
                 found[starts.tobytes()] = _cut(starts, facts, widths, threads)
     seconds = [_cost(cut, widths, budget).seconds for cut in found.values()]
-    # Of those that take as long, the most: tasks that are run again are the smaller for it.
-    cheap = [cut for cut, cost in zip(found.values(), seconds, strict=True) if is_tie(cost, min(seconds))]
+    # The most that read not much more, which is little next to what is written: files and tasks are smaller for it.
+    cheap = [
+        cut for cut, cost in zip(found.values(), seconds, strict=True) if cost <= _READ_AGAIN * min(seconds)
+    ]
     return max(cheap, key=lambda cut: len(cut.starts))
 
 
