@@ -29,6 +29,7 @@ __all__ = [
     "failed_groups",
     "group_counts",
     "has_plugin",
+    "has_run_tasks",
     "inside_worker",
     "local_threads",
     "memory_fractions",
@@ -59,6 +60,11 @@ def inside_worker() -> bool:
 def memory_limit_nbytes(server: Any) -> int | None:
     """Return the memory limit of a worker, or of the worker that a nanny starts; None without one."""
     return server.memory_manager.memory_limit or None
+
+
+def has_run_tasks(worker: Any) -> bool:
+    """Whether a worker has run a task of anybody's since it started."""
+    return bool(worker.state.executed_count)
 
 
 def memory_fractions(worker: Any) -> dict[str, Any]:

@@ -77,6 +77,12 @@ def plan_groupby(facts: GroupFacts) -> Plan:
     return replace(chosen.offer, rejected=chosen.rejected)
 
 
+def tree_fits(facts: GroupFacts) -> bool:
+    """Whether partial states meet in a tree, and that fits, with as many groups as there are at most: with fewer as well."""
+    tree = _by_tree(facts)
+    return not isinstance(tree, str) and tree.fits
+
+
 def _unfit(plan: Plan) -> str:
     """Return why a plan does not fit; empty where it does."""
     if plan.fits:
@@ -192,13 +198,18 @@ def _by_tree(facts: GroupFacts) -> Plan | str:
             ),
         ),
     )
-    reason = (
+    reasons = [
         f"partial states of {format_count(groups)} groups at most take {format_nbytes(states)}: no row moves"
-    )
+    ]
+    if facts.bounded:
+        reasons.append(
+            f"at most {format_count(groups)} groups, by dictionaries and smallest and largest values that files tell: keys "
+            "are not counted"
+        )
     return _plan(
         facts,
         "tree",
-        (reason,),
+        tuple(reasons),
         steps,
         GroupTree(group=tasks, fan_in=fan_in),
         output_partitions=1,
@@ -367,7 +378,9 @@ def _plan(
         staging_nbytes=staged,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
-        run=GroupRun(way=way, input_rows=int(facts.partition_rows.sum())),
+        run=GroupRun(
+            way=way, input_rows=int(facts.partition_rows.sum()), fewer_rows=facts.fewer_rows
+        ),
         partitions_before=(Spread.of("frame", facts.partition_rows * facts.row_nbytes),),
     )
 
