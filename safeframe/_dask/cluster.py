@@ -29,7 +29,6 @@ __all__ = [
     "failed_groups",
     "group_counts",
     "has_plugin",
-    "has_run_tasks",
     "inside_worker",
     "local_threads",
     "memory_fractions",
@@ -40,6 +39,7 @@ __all__ = [
     "serve_page",
     "set_memory_fraction",
     "set_root_tasks_per_thread",
+    "tasks_run",
 ]
 
 _FRACTIONS = {
@@ -60,11 +60,6 @@ def inside_worker() -> bool:
 def memory_limit_nbytes(server: Any) -> int | None:
     """Return the memory limit of a worker, or of the worker that a nanny starts; None without one."""
     return server.memory_manager.memory_limit or None
-
-
-def has_run_tasks(worker: Any) -> bool:
-    """Whether a worker has run a task of anybody's since it started."""
-    return bool(worker.state.executed_count)
 
 
 def memory_fractions(worker: Any) -> dict[str, Any]:
@@ -96,6 +91,11 @@ def set_root_tasks_per_thread(scheduler: Any, value: float) -> None:
 def has_plugin(scheduler: Any, name: str) -> bool:
     """Whether a scheduler has a plugin of that name."""
     return name in scheduler.plugins
+
+
+def tasks_run(worker: Any) -> int:
+    """Return how many tasks a worker has run since it started, of anybody's."""
+    return int(worker.state.executed_count)
 
 
 def resident_nbytes_of_workers(scheduler: Any) -> dict[str, tuple[str, int, int]]:

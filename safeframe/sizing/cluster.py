@@ -19,7 +19,7 @@ import dask
 import psutil
 
 from safeframe import config, options
-from safeframe._dask.cluster import client_of_compute, has_run_tasks, local_threads
+from safeframe._dask.cluster import client_of_compute, local_threads, tasks_run
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
@@ -137,7 +137,8 @@ def connected_budget(memory_nbytes: int | None = None) -> Budget:
 
 
 def _of_worker(dask_worker: Any) -> int:
-    return loaded_resident_nbytes(collect=has_run_tasks(dask_worker))
+    few = tasks_run(dask_worker) <= options.TASKS_WITHOUT_GARBAGE
+    return loaded_resident_nbytes(collect=not few or resident_nbytes() > options.RESERVED_DEFAULT_NBYTES)
 
 
 def loaded_resident_nbytes(*, collect: bool = True) -> int:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe import options
-from safeframe._dask.expressions import Filter, Projection
+from safeframe._dask.expressions import AsType, Filter, Projection
 from safeframe._dask.parquet_tasks import FileRows, TablePart, is_parquet_read
 from safeframe.facts.keys import BoundedKeys
 from safeframe.kernels.columns.categories import is_text
@@ -60,29 +60,34 @@ def bound_keys(ddf: dd.DataFrame, on: tuple[Any, ...], *, dropna: bool) -> Bound
     narrow = project(ddf, on)
     if set(narrow.columns) != set(on) or not all(map(_may_be_bounded, narrow._meta.dtypes)):
         return None
-    source, filtered = _before_filters(narrow.expr.simplify())
-    if not is_parquet_read(source):
+    steps, source = _steps_after_read(narrow.expr.simplify())
+    if source is None:
         return None
+    # What a null becomes in another type may be a value.
+    dropna = dropna and AsType not in steps
 
     def look(frames: Sequence[Side]) -> list[_Looked]:
         return [_look(frame, tuple(map(str, names))) for frame, names in frames]
 
     (looked,) = each_once([(narrow, on)], ("bounded keys",), look, lambda found: found.nbytes)
-    return looked.bound(dropna=dropna, filtered=filtered)
+    return looked.bound(dropna=dropna, filtered=Filter in steps)
 
 
 def _may_be_bounded(dtype: Any) -> bool:
     """Whether values of a type may be text, integers or the like in a file: not all of a frame's are."""
-    return getattr(dtype, "kind", "O") in "iubO"
+    return getattr(dtype, "kind", "O") in "iufbO"
 
 
-def _before_filters(expr: Any) -> tuple[Any, bool]:
-    """Return what is before steps that leave out columns or rows, and whether one leaves out rows."""
-    filtered = False
-    while isinstance(expr, (Projection, Filter)):
-        filtered |= isinstance(expr, Filter)
+def _steps_after_read(expr: Any) -> tuple[set[type], Any | None]:
+    """Return the steps between a parquet source and an expression, and that, where none makes more values of a column.
+
+    None where there are others, or no source.
+    """
+    steps: set[type] = set()
+    while isinstance(expr, (Projection, Filter, AsType)):
+        steps.update(kind for kind in (Projection, Filter, AsType) if isinstance(expr, kind))
         expr = expr.frame
-    return expr, filtered
+    return steps, expr if is_parquet_read(expr) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
