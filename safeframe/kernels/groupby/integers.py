@@ -9,73 +9,86 @@ Does not cover: merging them (``kernels.groupby.parts``), values whose sums coul
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from safeframe.kernels.groupby.families import Plain
-from safeframe.kernels.groupby.parts import Part
+from safeframe.kernels.groupby.parts import Part, columns_of
 from safeframe.kernels.keys.numbering import Groups
 
 _EXACT_FLOAT = 2**53
 _EXACT_INT = 2**62
+_AT_ONCE = 2**15
+"""Rows whose products are made and added together: they stay in a core's cache."""
 
 Integers = npt.NDArray[np.int64]
 
 
-def of_integers(part: Part, columns: list[Plain], groups: Groups) -> list[Any] | None:
-    """Return a part of each group of rows; None where it is not made of integers, or their sums may not be exact.
+class IntegerSums:
+    """Sums of the integers of groups, each made once.
 
     Parameters
     ----------
-    part
-        Which one.
-    columns
-        The column, or both of a pair, as plain values.
+    numbers
+        Columns, as plain values.
     groups
         The groups of their rows.
 
     Examples
     --------
     >>> groups = Groups(np.array([0, 0, 1]), np.array([0, 2]))
-    >>> of_integers(("v", "moments"), [Plain(np.array([3, 5, 7]), None)], groups)
+    >>> IntegerSums({"v": Plain(np.array([3, 5, 7]), None)}, groups).part(("v", "moments"))
     [array([4., 7.]), array([2., 0.])]
     """
-    kind, n_rows = part[1], len(groups.numbers)
-    if kind not in ("float sum", "moments", "joint moments") or not n_rows:
-        return None
-    if any(one.valid is not None or one.values.dtype.kind not in "iu" for one in columns):
-        return None
-    lows = [int(one.values.min()) for one in columns]
-    spans = [int(one.values.max()) - low for one, low in zip(columns, lows, strict=True)]
-    largest = max(max(abs(low), abs(low + span)) for low, span in zip(lows, spans, strict=True))
-    if largest * n_rows >= _EXACT_FLOAT or (max(spans) * n_rows) ** 2 >= _EXACT_INT:
-        return None
-    values = [one.values.astype(np.int64, copy=False) for one in columns]
-    if kind == "float sum":
-        return [_sums(values[0], groups).astype(np.float64)]
-    counts = groups.counts
-    # From the least value on, so that squares stay small.
-    values = [one - low if low else one for one, low in zip(values, lows, strict=True)]
-    sums = [_sums(one, groups) for one in values]
-    means = [(one + low * counts) / counts for one, low in zip(sums, lows, strict=True)]
-    seconds = [_moment(one, one, total, total, groups) for one, total in zip(values, sums, strict=True)]
-    joint = [] if kind == "moments" else [_moment(*values, *sums, groups)]
-    return [*means, *seconds, *joint]
 
+    def __init__(self, numbers: Mapping[Any, Plain], groups: Groups) -> None:
+        self._groups = groups
+        self._columns: dict[Any, Integers] = {}
+        self._lows: dict[Any, int] = {}
+        self._spans: dict[Any, int] = {}
+        self._found: dict[tuple[Any, ...], Integers] = {}
+        n_rows = len(groups.numbers)
+        for name, plain in numbers.items():
+            if n_rows and plain.valid is None and plain.values.dtype.kind in "iu":
+                low, high = int(plain.values.min()), int(plain.values.max())
+                if max(abs(low), abs(high)) * n_rows < _EXACT_FLOAT:
+                    self._columns[name] = plain.values.astype(np.int64, copy=False)
+                    self._lows[name], self._spans[name] = low, high - low
 
-def _sums(values: Integers, groups: Groups) -> Integers:
-    found = np.zeros(groups.n_groups, np.int64)
-    np.add.at(found, groups.numbers, values)
-    return found
+    def part(self, part: Part) -> list[Any] | None:
+        """Return a part of each group; None where it is not made of integers, or their sums may not be exact."""
+        names, kind = columns_of(part), part[1]
+        if kind not in ("float sum", "moments", "joint moments") or not self._columns.keys() >= set(names):
+            return None
+        counts = self._groups.counts
+        if kind == "float sum":
+            return [self._sums(names[0]).astype(np.float64) + self._lows[names[0]] * counts]
+        if (max(self._spans[name] for name in names) * len(self._groups.numbers)) ** 2 >= _EXACT_INT:
+            return None
+        means = [(self._sums(name) + self._lows[name] * counts) / counts for name in names]
+        seconds = [self._moment(name, name) for name in names]
+        return [*means, *seconds, *([] if kind == "moments" else [self._moment(*names)])]
 
+    def _moment(self, one: Any, other: Any) -> npt.NDArray[np.float64]:
+        """Return the sums of products of what values of a group are away from their means."""
+        counts = self._groups.counts
+        away = counts * self._sums(one, other) - self._sums(one) * self._sums(other)
+        moment: npt.NDArray[np.float64] = away / counts
+        return moment
 
-def _moment(
-    one: Integers, other: Integers, one_sums: Integers, other_sums: Integers, groups: Groups
-) -> npt.NDArray[np.float64]:
-    """Return the sums of products of what values of a group are away from their means."""
-    found: npt.NDArray[np.float64] = (
-        groups.counts * _sums(one * other, groups) - one_sums * other_sums
-    ) / groups.counts
-    return found
+    def _sums(self, *names: Any) -> Integers:
+        """Return the sums of a column, or of the products of two, from the least value of each on: squares stay small."""
+        key = names if names in self._found else names[::-1]
+        if key not in self._found:
+            found = np.zeros(self._groups.n_groups, np.int64)
+            for start in range(0, len(self._groups.numbers), _AT_ONCE):
+                some = slice(start, start + _AT_ONCE)
+                values = self._columns[names[0]][some] - self._lows[names[0]]
+                if len(names) > 1:
+                    values *= self._columns[names[1]][some] - self._lows[names[1]]
+                np.add.at(found, self._groups.numbers[some], values)
+            self._found[key] = found
+        return self._found[key]

@@ -16,7 +16,7 @@ import pandas as pd
 from safeframe.kernels.columns.categories import text_columns
 from safeframe.kernels.groupby.families import Plain, decomposable, plain
 from safeframe.kernels.groupby.matrices import figures_of_pairs, matrices
-from safeframe.kernels.groupby.integers import of_integers
+from safeframe.kernels.groupby.integers import IntegerSums
 from safeframe.kernels.groupby.parts import (
     ROWS,
     Columns,
@@ -149,10 +149,8 @@ class GroupStates:
         frame, keys = self._kept(frame)
         numbers = self._numbers(frame)
         groups: Groups = numbered(keys)
-        made: dict[Part, list[Any] | None] = {}
-        for part in self.parts:
-            columns = [numbers[name] for name in columns_of(part) if name in numbers]
-            made[part] = of_integers(part, columns, groups) if columns else None
+        sums = IntegerSums(numbers, groups)
+        made = {part: sums.part(part) for part in self.parts}
         rows = {
             part: self._part_of_rows(part, frame, keys, numbers)
             for part, found in made.items()
