@@ -15,8 +15,8 @@ import pandas as pd
 
 from safeframe.kernels.columns.categories import text_columns
 from safeframe.kernels.groupby.families import Plain, decomposable, plain
-from safeframe.kernels.groupby.matrices import figures_of_pairs, matrices
 from safeframe.kernels.groupby.integers import IntegerSums
+from safeframe.kernels.groupby.matrices import figures_of_pairs, matrices
 from safeframe.kernels.groupby.parts import (
     ROWS,
     Columns,

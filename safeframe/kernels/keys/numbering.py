@@ -130,8 +130,9 @@ def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:
         n_ids = high - low + 1
         if n_ids <= _TABLE_ROWS * len(values):
             wide = values if values.dtype == np.uint64 else values.astype(np.int64, copy=False)
-            ids = np.empty(len(values), _narrow(n_ids))
-            return np.subtract(wide, wide.dtype.type(low), out=ids, casting="unsafe"), n_ids
+            ids: Ids = np.empty(len(values), _narrow(n_ids))
+            np.subtract(wide, wide.dtype.type(low), out=ids, casting="unsafe")
+            return ids, n_ids
     return None
 
 
@@ -142,9 +143,9 @@ def _narrow(n_ids: int) -> type[np.int32 | np.int64]:
 
 def _combined(ids: Ids, n_ids: int, others: Ids, n_others: int) -> tuple[Ids, int]:
     """Number pairs of ids."""
-    both = ids.astype(_narrow(n_ids * n_others))
-    both *= n_others
-    both += others.astype(both.dtype, copy=False)
+    both: Ids = ids.astype(_narrow(n_ids * n_others))
+    np.multiply(both, n_others, out=both)
+    np.add(both, others, out=both, casting="unsafe")
     return both, n_ids * n_others
 
 

@@ -43,7 +43,14 @@ from safeframe.planning.exchange import (
     with_manifests,
 )
 from safeframe.planning.groupby.ordered import ordered_groups
-from safeframe.planning.groupby.steps import Slices, group_cell_step, group_stage_step, rows_of, states_step
+from safeframe.planning.groupby.steps import (
+    Slices,
+    group_cell_step,
+    group_stage_step,
+    rows_of,
+    states_step,
+    tree_reasons,
+)
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
@@ -198,18 +205,10 @@ def _by_tree(facts: GroupFacts) -> Plan | str:
             ),
         ),
     )
-    reasons = [
-        f"partial states of {format_count(groups)} groups at most take {format_nbytes(states)}: no row moves"
-    ]
-    if facts.bounded:
-        reasons.append(
-            f"at most {format_count(groups)} groups, by dictionaries and smallest and largest values that files tell: keys "
-            "are not counted"
-        )
     return _plan(
         facts,
         "tree",
-        tuple(reasons),
+        tree_reasons(facts, states),
         steps,
         GroupTree(group=tasks, fan_in=fan_in),
         output_partitions=1,
@@ -378,9 +377,7 @@ def _plan(
         staging_nbytes=staged,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
-        run=GroupRun(
-            way=way, input_rows=int(facts.partition_rows.sum()), fewer_rows=facts.fewer_rows
-        ),
+        run=GroupRun(way=way, input_rows=int(facts.partition_rows.sum()), fewer_rows=facts.fewer_rows),
         partitions_before=(Spread.of("frame", facts.partition_rows * facts.row_nbytes),),
     )
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe._dask.expressions import AsType, Filter, Projection
+from safeframe._dask.gathering import ToFrame
 from safeframe._dask.parquet_tasks import FileRows, TablePart, is_parquet_read
 from safeframe.facts.keys import BoundedKeys
 from safeframe.kernels.columns.categories import is_text
@@ -75,7 +76,7 @@ def bound_keys(ddf: dd.DataFrame, on: tuple[Any, ...], *, dropna: bool) -> Bound
 
 def _may_be_bounded(dtype: Any) -> bool:
     """Whether values of a type may be text, integers or the like in a file: not all of a frame's are."""
-    return getattr(dtype, "kind", "O") in "iufbO"
+    return not isinstance(dtype, np.dtype) or dtype.kind in "iufbO"
 
 
 def _steps_after_read(expr: Any) -> tuple[set[type], Any | None]:
@@ -84,10 +85,15 @@ def _steps_after_read(expr: Any) -> tuple[set[type], Any | None]:
     None where there are others, or no source.
     """
     steps: set[type] = set()
-    while isinstance(expr, (Projection, Filter, AsType)):
-        steps.update(kind for kind in (Projection, Filter, AsType) if isinstance(expr, kind))
+    while isinstance(expr, (Projection, Filter, AsType)) or _is_named_alike(expr):
+        steps.update(kind for kind in (Filter, AsType) if isinstance(expr, kind))
         expr = expr.frame
     return steps, expr if is_parquet_read(expr) else None
+
+
+def _is_named_alike(expr: Any) -> bool:
+    """Whether an expression makes a frame of a column, under the name that this has."""
+    return isinstance(expr, ToFrame) and list(expr._meta.columns) == [expr.frame._meta.name]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -124,7 +130,7 @@ class _Looked:
     def nbytes(self) -> int:
         """Bytes that it has, about."""
         texts = (one.text.nbytes for one in self.columns if one is not None and one.text is not None)
-        return 8 * len(self.rows) + sum(texts)
+        return int(8 * len(self.rows) + sum(texts))
 
     def bound(self, *, dropna: bool, filtered: bool) -> BoundedKeys | None:
         """Return the bound that follows, also where rows are left out after the read."""
