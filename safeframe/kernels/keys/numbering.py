@@ -120,10 +120,12 @@ def _column_ids(column: pd.Series[Any]) -> tuple[Ids, int, bool]:
 def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:
     """Return what the numbers of categories, or integers that lie close together, are; None for other values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        codes, n_categories = column.cat.codes.to_numpy(), len(column.cat.categories)
+        codes: Ids = column.cat.codes.to_numpy()
+        n_categories = len(column.cat.categories)
         if codes.min(initial=0) >= 0:
             return codes, n_categories
-        return np.add(codes, 1, dtype=_narrow(n_categories + 1)), n_categories + 1
+        shifted: Ids = np.add(codes, 1, dtype=_narrow(n_categories + 1))
+        return shifted, n_categories + 1
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
         values = column.to_numpy()
         low, high = int(values.min()), int(values.max())

@@ -16,10 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from safeframe import options
-from safeframe.facts.estimate import Estimate
 from safeframe.facts.groupby import (
     GroupFacts,
     GroupRun,
@@ -47,6 +44,7 @@ from safeframe.planning.groupby.steps import (
     Slices,
     group_cell_step,
     group_stage_step,
+    one_row_each,
     rows_of,
     states_step,
     tree_reasons,
@@ -233,7 +231,7 @@ def _staged(facts: GroupFacts) -> Plan | str:
     states = states_nbytes <= options.STATES_SHRINK * rows_nbytes
     width, moved = (facts.state_nbytes, states_nbytes) if states else (facts.row_nbytes, rows_nbytes)
     piece = slice_nbytes_of(task_nbytes)
-    groups_keys = _one_row_each(keys, facts.groups)
+    groups_keys = one_row_each(keys, facts.groups)
     made = max(facts.state_nbytes, facts.result_nbytes)
     n = facts.npartitions or shards_for(groups_keys, max(1, int(target / made)))
     if facts.npartitions is None and facts.partition_nbytes is None:
@@ -285,7 +283,7 @@ def _staged_whole(facts: GroupFacts, keys: ShuffleKeys, target: int) -> Plan:
         n = max(n, least_partitions(keys.rows * width, len(facts.partition_rows), facts.budget))
     rows = largest_shard_rows(keys, n)
     groups = (
-        rows if facts.rows_of_input else min(rows, largest_shard_rows(_one_row_each(keys, facts.groups), n))
+        rows if facts.rows_of_input else min(rows, largest_shard_rows(one_row_each(keys, facts.groups), n))
     )
     tasks = stage_tasks(facts.partition_rows, width, facts.budget, facts.profile.source, n)
     reasons = [
@@ -389,14 +387,3 @@ def _target(facts: GroupFacts) -> int:
 
 def _rows_nbytes(facts: GroupFacts) -> float:
     return float(facts.partition_rows.sum()) * facts.row_nbytes
-
-
-def _one_row_each(keys: ShuffleKeys, groups: Estimate) -> ShuffleKeys:
-    """Return keys as if each had one row: of groups, shards have as many."""
-    return replace(
-        keys,
-        counts=np.ones_like(keys.counts),
-        rows=max(groups.upper, len(keys.counts) + (keys.null_rows > 0)),
-        null_rows=min(keys.null_rows, 1),
-        rows_of_others=1.0,
-    )

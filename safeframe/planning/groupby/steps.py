@@ -111,6 +111,17 @@ def group_cell_step(
     )
 
 
+def one_row_each(keys: ShuffleKeys, groups: Estimate) -> ShuffleKeys:
+    """Return keys as if each had one row: of groups, shards have as many."""
+    return replace(
+        keys,
+        counts=np.ones_like(keys.counts),
+        rows=max(groups.upper, len(keys.counts) + (keys.null_rows > 0)),
+        null_rows=min(keys.null_rows, 1),
+        rows_of_others=1.0,
+    )
+
+
 def rows_of(nbytes: int, width: float) -> int:
     """Return how many rows of a width have so many bytes."""
     return math.ceil(nbytes / max(width, 1.0))
