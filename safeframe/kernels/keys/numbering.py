@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 Numbers = npt.NDArray[np.int64]
-Ids = npt.NDArray[np.signedinteger[Any]]
+Ids = npt.NDArray[np.integer[Any]]
 
 _TABLE_ROWS = 4
 """A table of ids has at most as many places as this times the rows."""

@@ -244,6 +244,8 @@ class _Facts:
         if keys is None:
             return None
         profile = profile_frame(self.frame, keys.rows)
+        if keys.fewer and not all(column.width.expected for column in profile.columns):
+            return None  # filters left none of the rows that were looked at
         groups = Estimate(lower=0, expected=keys.keys, upper=keys.keys, method="footer", exact=False)
         if self.request.call.calls_for_groups(self.frame._meta):
             groups = _with_all_categories(self.frame, self.request, groups)

@@ -264,3 +264,22 @@ def test_a_column_under_another_name_is_not_looked_for_in_files(files):
     assert bound_keys(ddf[["n", "v"]].rename(columns={"n": "word"}), ("word",), dropna=True) is None
     found = safeframe.groupby(renamed, "word").size()
     pd.testing.assert_series_equal(found.compute().sort_index(), renamed.compute().groupby("word").size())
+
+
+@pytest.mark.parametrize("least", [2**20, 49])
+def test_filters_that_leave_next_to_nothing(tmp_path, least):
+    for number in range(50):
+        frame = pd.DataFrame({"k": [number % 3] * 10, "v": number, "text": [f"text {number}"] * 10})
+        frame.to_parquet(tmp_path / f"{number:02}.parquet")
+    ddf = dd.read_parquet(tmp_path)
+    ddf = ddf[ddf.v >= least]
+    found = safeframe.groupby(ddf, "k").text.max()
+    pd.testing.assert_series_equal(found.compute(), ddf.compute().groupby("k").text.max())
+
+
+@pytest.mark.usefixtures("no_counting")
+def test_files_without_rows(tmp_path):
+    ddf = dd.read_parquet(
+        written(tmp_path, pa.table({"k": pa.array([], pa.int64()), "v": pa.array([], pa.int64())}))
+    )
+    assert len(safeframe.groupby(ddf, "k").v.sum().compute()) == 0
