@@ -52,6 +52,10 @@ class GroupFacts:
     """The user's strategy; None to choose."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not gathered."""
+    bounded: bool = False
+    """Whether the number of groups is a bound by what files say of keys, which nobody counted."""
+    fewer_rows: bool = False
+    """Whether a filter may leave fewer rows than partitions are said to have."""
     ordered: OrderedFacts | str = "groups need not cross partitions"
     """What a sort by keys and values would meet; or why there is none."""
 
@@ -140,3 +144,5 @@ class GroupRun:
     """How rows of a group come together."""
     input_rows: int
     """Rows of the frame."""
+    fewer_rows: bool = False
+    """Whether a filter may leave fewer."""

@@ -287,6 +287,18 @@ class KeyStatistics:
         return keys_html(self)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BoundedKeys:
+    """How many keys a frame has at most, by what its files say of them, and no value was read for."""
+
+    keys: int
+    """So many, those with a null among them, at most."""
+    rows: Counts
+    """Rows of each partition, before any filter."""
+    fewer: bool
+    """Whether a filter may leave fewer."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedKeys:
     """The rows of a frame as they were counted when the plan was made."""

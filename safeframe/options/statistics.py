@@ -160,6 +160,12 @@ VARIABLE_NBYTES = 64.0
 FOOTERS_AT_ONCE = 8
 """Footers that one task reads."""
 
+BOUNDED_KEYS = 2**20
+"""Keys up to which it is of use to know by files alone that there are not more."""
+
+BOUNDED_TEXT_NBYTES = 2**21
+"""Bytes of a dictionary up to which it is read for that: usual writers make none of more than half as many."""
+
 TABLE_SPARSITY = 4
 """Places of a table for each of its rows, at most."""
 

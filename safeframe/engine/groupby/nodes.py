@@ -98,6 +98,7 @@ class SafeGroupBy(Planned):
             states=self.states,
             staged_states=staged_states,
             rows=plan.run.input_rows,
+            fewer_rows=plan.run.fewer_rows,
             slice_nbytes=None if way is None else way.slice_nbytes,
             limit=PartitionLimit.of(plan),
             slice_rows=in_place.slice_rows if isinstance(in_place, GroupsInPlace) else None,

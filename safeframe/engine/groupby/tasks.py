@@ -58,6 +58,8 @@ class GroupSpec:
     """Bytes of a shard that are read at a time; None for all of them."""
     limit: PartitionLimit
     """What a task may read."""
+    fewer_rows: bool = False
+    """Whether a filter may leave fewer."""
     slice_rows: int | None = None
     """Rows of a partition with whole groups that are grouped at a time; None for all of them."""
 
@@ -180,7 +182,8 @@ def finish_states(parts: Sequence[PartStates], spec: GroupSpec) -> Any:
     states = spec.states
     assert states is not None, "a tree has partial states"
     joined = join_states(parts, states)
-    check_planned(PlannedKeys(name="The frame", rows=spec.rows), joined.rows, None)
+    planned = PlannedKeys(name="The frame", rows=spec.rows, fewer=spec.fewer_rows)
+    check_planned(planned, joined.rows, None)
     return _finished(joined.states, spec)
 
 

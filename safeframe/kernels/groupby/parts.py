@@ -48,6 +48,8 @@ _SCALE = np.int64(2**32)
 
 _ROWS_ADDED = 1000
 """Adding up so many floats one by one rounds away less than 2e-13 of them."""
+_STRETCH_ROWS = 2**14
+"""Rows that are added up before their sums are."""
 
 
 def parts_of(agg: Aggregation, dtype: Any) -> list[Part]:
@@ -134,6 +136,10 @@ def of_rows(part: Part, series: pd.Series[Any], numbers: Plain | None) -> list[A
 def of_pairs(part: Part, one: Plain, two: Plain) -> list[Any]:
     """Return a part of each row of two columns; rows that lack a finite value of either count for nothing but "present"."""
     n_rows = len(one.values)
+    if part[1] in ("count", "present") and all(
+        number.valid is None and number.values.dtype.kind in "iub" for number in (one, two)
+    ):
+        return [_constant(1, n_rows)]
     floats = one.floats, two.floats
     valid = np.ones(n_rows, np.bool_)
     for values, there in zip(floats, (one.valid, two.valid), strict=True):
@@ -216,10 +222,27 @@ def _sums(values: Any, groups: Groups) -> Any:
     if values.strides == (0,) and len(values):
         return groups.counts.astype(values.dtype) * values[0]  # all the same
     if values.dtype.kind == "f" and groups.counts.max(initial=0) > _ROWS_ADDED:
-        return _compensated_sums(values, groups)
+        found = _sums_of_stretches(values, groups)
+        return _compensated_sums(values, groups) if found is None else found
     found = np.zeros(groups.n_groups, values.dtype)
     with np.errstate(invalid="ignore", over="ignore"):
         np.add.at(found, groups.numbers, values)
+    return found
+
+
+def _sums_of_stretches(values: Array, groups: Groups) -> Array | None:
+    """Add up floats a stretch of rows at a time, and the sums of stretches; None where a group has too many rows of one."""
+    if groups.n_groups > _STRETCH_ROWS:
+        return None
+    found = np.zeros(groups.n_groups, values.dtype)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, len(values), _STRETCH_ROWS):
+            numbers = groups.numbers[start : start + _STRETCH_ROWS]
+            if np.bincount(numbers).max() > _ROWS_ADDED:
+                return None
+            sums = np.zeros(groups.n_groups, values.dtype)
+            np.add.at(sums, numbers, values[start : start + _STRETCH_ROWS])
+            found += sums
     return found
 
 

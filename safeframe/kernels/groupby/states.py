@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from safeframe.kernels.columns.categories import text_columns
-from safeframe.kernels.groupby.families import decomposable, plain
+from safeframe.kernels.groupby.families import Plain, decomposable, plain
+from safeframe.kernels.groupby.integers import IntegerSums
 from safeframe.kernels.groupby.matrices import figures_of_pairs, matrices
 from safeframe.kernels.groupby.parts import (
     ROWS,
@@ -145,8 +146,19 @@ class GroupStates:
 
     def states(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the states of a frame's groups, in the order of their first rows."""
-        keys, parts = self._rows(frame)
-        return self._grouped(keys, parts)
+        frame, keys = self._kept(frame)
+        numbers = self._numbers(frame)
+        groups: Groups = numbered(keys)
+        sums = IntegerSums(numbers, groups)
+        made = {part: sums.part(part) for part in self.parts}
+        rows = {
+            part: self._part_of_rows(part, frame, keys, numbers)
+            for part, found in made.items()
+            if found is None
+        }
+        found = merged_parts(rows, groups)
+        parts = {part: found[part] if direct is None else direct for part, direct in made.items()}
+        return self._frame([key.take(groups.firsts) for key in keys], parts)
 
     def singles(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return each row of a frame as a state, in their order, without grouping."""
@@ -211,27 +223,39 @@ class GroupStates:
             parts[part] = [_neutral(part[1], column, n_rows) for column in columns]
         return self._frame(keys, parts)
 
-    def _rows(self, frame: pd.DataFrame) -> tuple[list[pd.Series[Any]], dict[Part, list[Any]]]:
-        """Return the keys and the parts of each row that is in a group."""
+    def _kept(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.Series[Any]]]:
+        """Return the rows that are in a group, and their keys."""
         null = any_null([frame[name] for name in self.by]) if self.dropna else None
         frame = frame[self.columns] if null is None else frame.loc[~null, self.columns]
-        keys = self._keys(frame)
-        numbers = {
+        return frame, self._keys(frame)
+
+    def _rows(self, frame: pd.DataFrame) -> tuple[list[pd.Series[Any]], dict[Part, list[Any]]]:
+        """Return the keys and the parts of each row that is in a group."""
+        frame, keys = self._kept(frame)
+        numbers = self._numbers(frame)
+        return keys, {part: self._part_of_rows(part, frame, keys, numbers) for part in self.parts}
+
+    def _numbers(self, frame: pd.DataFrame) -> dict[Any, Plain]:
+        """Return the plain values of columns of which parts are made of those."""
+        return {
             name: plain(frame[name])
             for name, dtype in self.dtypes
             if any(name in columns_of(part) and needs_numbers(part, dtype) for part in self.parts)
         }
-        dtypes = dict(self.dtypes)
-        parts = {}
-        for part in self.parts:
-            name = part[0]
-            if isinstance(name, Pair):
-                parts[part] = of_pairs(part, numbers[name.one], numbers[name.two])
-                continue
-            series: Any = keys[0] if part == ROWS else frame[name]
-            used = numbers[name] if part != ROWS and needs_numbers(part, dtypes[name]) else None
-            parts[part] = of_rows(part, series, used)
-        return keys, parts
+
+    def _part_of_rows(
+        self,
+        part: Part,
+        frame: pd.DataFrame,
+        keys: Sequence[pd.Series[Any]],
+        numbers: Mapping[Any, Plain],
+    ) -> list[Any]:
+        name = part[0]
+        if isinstance(name, Pair):
+            return of_pairs(part, numbers[name.one], numbers[name.two])
+        series: Any = keys[0] if part == ROWS else frame[name]
+        used = numbers[name] if part != ROWS and needs_numbers(part, dict(self.dtypes)[name]) else None
+        return of_rows(part, series, used)
 
     def _keys(self, frame: pd.DataFrame) -> list[pd.Series[Any]]:
         return [frame[name] for name in self.by]

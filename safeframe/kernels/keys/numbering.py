@@ -16,9 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 Numbers = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.integer[Any]]
 
 _TABLE_ROWS = 4
 """A table of ids has at most as many places as this times the rows."""
+_AT_ONCE = 2**15
+"""Rows whose ids are looked at together: they stay in a core's cache."""
 _ROWS_OF_A_KEY = 8
 """Rows for each key, from which on it pays to number rows before anything is done with their keys."""
 
@@ -73,12 +76,14 @@ def numbered_by_place(columns: Sequence[pd.Series[Any]]) -> Groups | None:
     True
     """
     n_rows = len(columns[0])
-    ids, n_ids = np.zeros(n_rows, np.int64), 1
-    for column in columns:
+    ids, n_ids = _ids_by_place(columns[0]) or (np.zeros(0, np.int64), n_rows)
+    if n_ids * _ROWS_OF_A_KEY > n_rows:
+        return None
+    for column in columns[1:]:
         found = _ids_by_place(column)
         if found is None or n_ids * found[1] * _ROWS_OF_A_KEY > n_rows:
             return None
-        ids, n_ids = ids * found[1] + found[0], n_ids * found[1]
+        ids, n_ids = _combined(ids, n_ids, *found)
     return _by_appearance(ids, n_ids)
 
 
@@ -93,17 +98,17 @@ def numbered(columns: Sequence[pd.Series[Any]]) -> Groups:
     """
     ids, n_ids, by_appearance = _column_ids(columns[0])
     if by_appearance and len(columns) == 1:
-        return _of_numbers(ids)
+        return _of_numbers(np.asarray(ids, np.int64))
     for column in columns[1:]:
         others, n_others, _ = _column_ids(column)
         if n_ids * n_others >= 2**62:
             groups = _by_appearance(ids, n_ids)
             ids, n_ids = groups.numbers, groups.n_groups
-        ids, n_ids = ids * n_others + others, n_ids * n_others
+        ids, n_ids = _combined(ids, n_ids, others, n_others)
     return _by_appearance(ids, n_ids)
 
 
-def _column_ids(column: pd.Series[Any]) -> tuple[Numbers, int, bool]:
+def _column_ids(column: pd.Series[Any]) -> tuple[Ids, int, bool]:
     """Return numbers below a bound that are equal where the values are, and whether they are by appearance."""
     by_place = _ids_by_place(column)
     if by_place is not None:
@@ -112,31 +117,69 @@ def _column_ids(column: pd.Series[Any]) -> tuple[Numbers, int, bool]:
     return np.asarray(ids, np.int64), len(uniques), True
 
 
-def _ids_by_place(column: pd.Series[Any]) -> tuple[Numbers, int] | None:
+def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:
     """Return what the numbers of categories, or integers that lie close together, are; None for other values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1
+        codes: Ids = column.cat.codes.to_numpy()
+        n_categories = len(column.cat.categories)
+        if codes.min(initial=0) >= 0:
+            return codes, n_categories
+        shifted: Ids = np.add(codes, 1, dtype=_narrow(n_categories + 1))
+        return shifted, n_categories + 1
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column):
         values = column.to_numpy()
         low, high = int(values.min()), int(values.max())
-        if high - low < _TABLE_ROWS * len(values):
-            wide = values if values.dtype == np.uint64 else values.astype(np.int64)
-            return (wide - wide.dtype.type(low)).astype(np.int64), high - low + 1
+        n_ids = high - low + 1
+        if n_ids <= _TABLE_ROWS * len(values):
+            wide = values if values.dtype == np.uint64 else values.astype(np.int64, copy=False)
+            ids: Ids = np.empty(len(values), _narrow(n_ids))
+            np.subtract(wide, wide.dtype.type(low), out=ids, casting="unsafe")
+            return ids, n_ids
     return None
 
 
-def _by_appearance(ids: Numbers, n_ids: int) -> Groups:
+def _narrow(n_ids: int) -> type[np.int32 | np.int64]:
+    """Return a type that has room for ids below a number: pages of memory that are new take longer than all else here."""
+    return np.int32 if n_ids < 2**31 else np.int64
+
+
+def _combined(ids: Ids, n_ids: int, others: Ids, n_others: int) -> tuple[Ids, int]:
+    """Number pairs of ids."""
+    both: Ids = ids.astype(_narrow(n_ids * n_others))
+    np.multiply(both, n_others, out=both)
+    np.add(both, others, out=both, casting="unsafe")
+    return both, n_ids * n_others
+
+
+def _by_appearance(ids: Ids, n_ids: int) -> Groups:
     """Number ids by the first row of each."""
-    if n_ids > _TABLE_ROWS * len(ids):
+    n_rows = len(ids)
+    if n_ids > _TABLE_ROWS * n_rows:
         return _of_numbers(np.asarray(pd.factorize(ids)[0], np.int64))
-    first_rows = np.full(n_ids, -1, np.int64)
-    first_rows[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)
-    is_first = np.zeros(len(ids), np.bool_)
-    is_first[first_rows[first_rows >= 0]] = True
-    firsts = np.flatnonzero(is_first)
-    number = first_rows  # its places are what is numbered
+    number = np.full(n_ids, -1, np.int64)
+    rows = np.arange(min(_AT_ONCE, n_rows) - 1, -1, -1)
+    _note_rows(number, ids, rows, 0)
+    if (number < 0).any():
+        # Of each id the row that is noted last stays.
+        for start in range(n_rows - n_rows % _AT_ONCE, -1, -_AT_ONCE):
+            _note_rows(number, ids, rows, start)
+    if n_ids * _ROWS_OF_A_KEY > n_rows:
+        is_first = np.zeros(n_rows, np.bool_)
+        is_first[number[number >= 0]] = True
+        firsts = np.flatnonzero(is_first)
+    else:
+        firsts = np.sort(number[number >= 0])
     number[ids[firsts]] = np.arange(len(firsts))
-    return Groups(number[ids], firsts)
+    numbers = np.empty(n_rows, np.int64)
+    for start in range(0, n_rows, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        np.take(number, ids[some], out=numbers[some], mode="clip")  # which needs no copy, and clips nothing
+    return Groups(numbers, firsts)
+
+
+def _note_rows(number: Numbers, ids: Ids, rows: Numbers, start: int) -> None:
+    some = ids[start : start + _AT_ONCE]
+    number[some[::-1]] = rows[len(rows) - len(some) :] + start
 
 
 def _of_numbers(numbers: Numbers) -> Groups:

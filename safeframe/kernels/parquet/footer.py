@@ -1,7 +1,7 @@
 """What a parquet footer says of the bytes of values, which pyarrow does not tell.
 
 Covers: rows of each row group; values, nulls and bytes of each column chunk, before they were encoded where
-the writer says so.
+the writer says so; whether a chunk's pages have nothing but numbers of its dictionary.
 
 Writers of recent Arrow note how many bytes the strings of a chunk have once they are decoded
 (``SizeStatistics.unencoded_byte_array_data_bytes`` of ``parquet.thrift``). The bytes of encoded pages bound
@@ -10,18 +10,22 @@ nothing: a dictionary has each string once.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from safeframe.kernels.parquet.page_head import PLAIN_DICTIONARY, RLE_DICTIONARY
 from safeframe.kernels.parquet.thrift import DamagedBytesError, read_struct
 
 _ROW_GROUPS = 4
 _COLUMNS, _GROUP_ROWS = 1, 3
 _META_DATA = 3
 _PATH, _VALUES, _UNCOMPRESSED, _STATISTICS, _SIZE_STATISTICS = 3, 5, 6, 12, 16
+_PAGES = 13
 _NULLS = 3
 _UNENCODED = 1
+_PAGE_KIND, _PAGE_ENCODING = 1, 2
+_DATA_PAGES = (0, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class ChunkSize:
     """Bytes of its strings, decoded, without their lengths; None where the footer does not say."""
     encoded_nbytes: int
     """Bytes of its pages before compression; with a dictionary these are any number of times fewer."""
+    numbered: bool = False
+    """Whether all its pages of values have numbers of a dictionary; False where the footer does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,14 @@ def _chunk(meta: dict[int, Any] | None, columns: Container[str] | None) -> tuple
         None if _NULLS not in statistics else _count(statistics[_NULLS]),
         None if _UNENCODED not in sizes else _count(sizes[_UNENCODED]),
         _count(meta[_UNCOMPRESSED]),
+        _is_numbered(meta.get(_PAGES, ())),
     )
+
+
+def _is_numbered(pages: Sequence[dict[int, Any]]) -> bool:
+    """Whether of the kinds of pages that a chunk has all those of values are numbers of a dictionary."""
+    encodings = [page.get(_PAGE_ENCODING) for page in pages if page.get(_PAGE_KIND) in _DATA_PAGES]
+    return bool(encodings) and all(one in (PLAIN_DICTIONARY, RLE_DICTIONARY) for one in encodings)
 
 
 def _count(value: Any) -> int:

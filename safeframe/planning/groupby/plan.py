@@ -16,10 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from safeframe import options
-from safeframe.facts.estimate import Estimate
 from safeframe.facts.groupby import (
     GroupFacts,
     GroupRun,
@@ -43,7 +40,15 @@ from safeframe.planning.exchange import (
     with_manifests,
 )
 from safeframe.planning.groupby.ordered import ordered_groups
-from safeframe.planning.groupby.steps import Slices, group_cell_step, group_stage_step, rows_of, states_step
+from safeframe.planning.groupby.steps import (
+    Slices,
+    group_cell_step,
+    group_stage_step,
+    one_row_each,
+    rows_of,
+    states_step,
+    tree_reasons,
+)
 from safeframe.planning.ladder import climb
 from safeframe.planning.memory import default_partition_nbytes, least_partitions
 from safeframe.planning.p2p.plan import plan_p2p_shuffle
@@ -75,6 +80,12 @@ def plan_groupby(facts: GroupFacts) -> Plan:
         needs=_largest_peak_nbytes,
     )
     return replace(chosen.offer, rejected=chosen.rejected)
+
+
+def tree_fits(facts: GroupFacts) -> bool:
+    """Whether partial states meet in a tree, and that fits, with as many groups as there are at most: with fewer as well."""
+    tree = _by_tree(facts)
+    return not isinstance(tree, str) and tree.fits
 
 
 def _unfit(plan: Plan) -> str:
@@ -192,13 +203,10 @@ def _by_tree(facts: GroupFacts) -> Plan | str:
             ),
         ),
     )
-    reason = (
-        f"partial states of {format_count(groups)} groups at most take {format_nbytes(states)}: no row moves"
-    )
     return _plan(
         facts,
         "tree",
-        (reason,),
+        tree_reasons(facts, states),
         steps,
         GroupTree(group=tasks, fan_in=fan_in),
         output_partitions=1,
@@ -223,7 +231,7 @@ def _staged(facts: GroupFacts) -> Plan | str:
     states = states_nbytes <= options.STATES_SHRINK * rows_nbytes
     width, moved = (facts.state_nbytes, states_nbytes) if states else (facts.row_nbytes, rows_nbytes)
     piece = slice_nbytes_of(task_nbytes)
-    groups_keys = _one_row_each(keys, facts.groups)
+    groups_keys = one_row_each(keys, facts.groups)
     made = max(facts.state_nbytes, facts.result_nbytes)
     n = facts.npartitions or shards_for(groups_keys, max(1, int(target / made)))
     if facts.npartitions is None and facts.partition_nbytes is None:
@@ -275,7 +283,7 @@ def _staged_whole(facts: GroupFacts, keys: ShuffleKeys, target: int) -> Plan:
         n = max(n, least_partitions(keys.rows * width, len(facts.partition_rows), facts.budget))
     rows = largest_shard_rows(keys, n)
     groups = (
-        rows if facts.rows_of_input else min(rows, largest_shard_rows(_one_row_each(keys, facts.groups), n))
+        rows if facts.rows_of_input else min(rows, largest_shard_rows(one_row_each(keys, facts.groups), n))
     )
     tasks = stage_tasks(facts.partition_rows, width, facts.budget, facts.profile.source, n)
     reasons = [
@@ -367,7 +375,7 @@ def _plan(
         staging_nbytes=staged,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
-        run=GroupRun(way=way, input_rows=int(facts.partition_rows.sum())),
+        run=GroupRun(way=way, input_rows=int(facts.partition_rows.sum()), fewer_rows=facts.fewer_rows),
         partitions_before=(Spread.of("frame", facts.partition_rows * facts.row_nbytes),),
     )
 
@@ -379,14 +387,3 @@ def _target(facts: GroupFacts) -> int:
 
 def _rows_nbytes(facts: GroupFacts) -> float:
     return float(facts.partition_rows.sum()) * facts.row_nbytes
-
-
-def _one_row_each(keys: ShuffleKeys, groups: Estimate) -> ShuffleKeys:
-    """Return keys as if each had one row: of groups, shards have as many."""
-    return replace(
-        keys,
-        counts=np.ones_like(keys.counts),
-        rows=max(groups.upper, len(keys.counts) + (keys.null_rows > 0)),
-        null_rows=min(keys.null_rows, 1),
-        rows_of_others=1.0,
-    )

@@ -33,6 +33,16 @@ def states_step(facts: GroupFacts, tasks: StageTasks, states_nbytes: int) -> Ste
     )
 
 
+def tree_reasons(facts: GroupFacts, states_nbytes: int) -> tuple[str, ...]:
+    """Say why partial states meet in a tree, and how it is known how many groups there are."""
+    groups = format_count(facts.groups.upper)
+    reason = f"partial states of {groups} groups at most take {format_nbytes(states_nbytes)}: no row moves"
+    if not facts.bounded:
+        return (reason,)
+    how = "by dictionaries and smallest and largest values that files tell: keys are not counted"
+    return reason, f"at most {groups} groups, {how}"
+
+
 def group_stage_step(facts: GroupFacts, tasks: StageTasks, *, grouped: bool) -> Step:
     """Return the step that stages rows, or their partial states."""
     kind = "stage groups of partitions" if tasks.partitions > 1 else "stage partitions"
@@ -98,6 +108,17 @@ def group_cell_step(
             f"each of {format_count(rows)} rows and {format_count(groups)} groups, and a result of {format_nbytes(output)} × "
             f"{options.OUTPUT_COPIES:g}"
         ),
+    )
+
+
+def one_row_each(keys: ShuffleKeys, groups: Estimate) -> ShuffleKeys:
+    """Return keys as if each had one row: of groups, shards have as many."""
+    return replace(
+        keys,
+        counts=np.ones_like(keys.counts),
+        rows=max(groups.upper, len(keys.counts) + (keys.null_rows > 0)),
+        null_rows=min(keys.null_rows, 1),
+        rows_of_others=1.0,
     )
 
 

@@ -26,7 +26,7 @@ from safeframe.facts.plan import Plan
 from safeframe.facts.sort import SortRun
 from safeframe.facts.strategies import GROUP_STRATEGIES, SORT_STRATEGIES
 from safeframe.kernels.groupby.states import GroupStates, decomposable
-from safeframe.planning.groupby.plan import plan_groupby, plan_in_order
+from safeframe.planning.groupby.plan import plan_groupby, plan_in_order, tree_fits
 from safeframe.planning.ladder import check_strategy
 from safeframe.prepare.arguments import PartitionOptions, given_budget, may_take_p2p
 from safeframe.prepare.groupby.ordered import ValueOrder, ordered_input, value_order
@@ -38,6 +38,7 @@ from safeframe.prepare.sort.order import make_collection, plan_order, row_order
 from safeframe.sizing.cluster import set_up_workers, staging_facts
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.frames import profile_frame
+from safeframe.sizing.keys.at_most import bound_keys
 from safeframe.sizing.p2p import p2p_facts
 
 _RECIPE = "groupby"
@@ -115,6 +116,12 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
             if given.strategy == "whole" or (plan.fits and within):
                 request = request.with_null_keys(may_be=True)
                 return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
+    # Divisions are those of keys that are there, which a bound does not tell.
+    if request.statistics is None and not (sort and request.indexed_by_key):
+        made = facts.of_bounded_keys(staging, dropna=dropna)
+        if made is not None and given.strategy in (None, "tree") and tree_fits(made):
+            plan = replace(plan_groupby(made), sources=sources)
+            return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
     found = count_keys(frame, keys.by, schema, request.statistics, budget)
     request = request.with_null_keys(may_be=bool(found.null_rows) if len(keys.by) == 1 else True)
     by_p2p = may_take_p2p(given.strategy, staging)
@@ -228,6 +235,22 @@ class _Facts:
         return replace(
             facts, budget=held, together=f"{plan.recipe} brings the rows of a key into one partition"
         )
+
+    def of_bounded_keys(self, staging: Any, *, dropna: bool) -> GroupFacts | None:
+        """Gather the facts of a frame whose files tell how many keys there are at most; None where they do not."""
+        if self.states is None:
+            return None
+        keys = bound_keys(self.frame, self.request.keys.by, dropna=dropna)
+        if keys is None:
+            return None
+        profile = profile_frame(self.frame, keys.rows)
+        if keys.fewer and not all(column.width.expected for column in profile.columns):
+            return None  # filters left none of the rows that were looked at
+        groups = Estimate(lower=0, expected=keys.keys, upper=keys.keys, method="footer", exact=False)
+        if self.request.call.calls_for_groups(self.frame._meta):
+            groups = _with_all_categories(self.frame, self.request, groups)
+        made = self._facts(profile, keys.rows, groups, staging)
+        return replace(made, bounded=True, fewer_rows=keys.fewer)
 
     def of_keys(self, keys: KeyStatistics, staging: Any, *, dropna: bool) -> GroupFacts:
         """Gather the facts of a frame whose keys were counted."""
