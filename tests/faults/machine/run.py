@@ -86,6 +86,7 @@ def run_trial(trial: Trial, pool: Pool, root: Path) -> Outcome:
             outcome.failures.append(f"workers outlive their scheduler: {lives}")
         if outcome.failures:
             pool.break_up()
+        pool.forget_sessions()
         scene.close()
         leftovers.close_sessions(str(scene.directory))
     outcome.seconds = round(time.monotonic() - begun, 2)

@@ -210,7 +210,7 @@ class _OfStore(Fault):
 
     def strike(self, worker: str) -> None:
         # Arrow tries a request three times.
-        self.scene.store.harm(self.how, int(self.rng.integers(1, 20)), int(self.rng.integers(1, 3)))
+        self.scene.store.harm(self.how, int(self.rng.integers(1, 10)), int(self.rng.integers(1, 3)))
 
     def repair(self) -> None:
         self.scene.store.heal()

@@ -1,43 +1,19 @@
-"""Runs many trials, and adds them up.
+"""Adds trials up.
 
 Covers: the running total as JSON, which the next night goes on from.
-Does not cover: how it is shown (``benchmarks.guarantees``).
+Does not cover: running them (``lanes``), how they are shown (``benchmarks.guarantees``).
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.machine.plan import FAULTS, Trial
-from tests.faults.machine.run import Outcome, run_trial
-from tests.faults.machine.scene import Pool
+from tests.faults.machine.plan import FAULTS
+from tests.faults.machine.run import Outcome
 
-__all__ = ["add", "new_total", "read_total", "run_trials", "write_total"]
-
-
-def run_trials(
-    seeds: Iterable[int],
-    report: Callable[[Outcome], None],
-    *,
-    seconds: float | None = None,
-    root: str | None = None,
-) -> None:
-    """Run the trials of seeds one after the other, until the time is over."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    pool = Pool()
-    try:
-        with tempfile.TemporaryDirectory(prefix="faults-", dir=root) as directory:
-            for seed in seeds:
-                if deadline is not None and time.monotonic() > deadline:
-                    return
-                report(run_trial(Trial.of(seed), pool, Path(directory)))
-    finally:
-        pool.close()
+__all__ = ["add", "new_total", "read_total", "write_total"]
 
 
 def new_total() -> dict[str, Any]:
