@@ -36,7 +36,8 @@ def main() -> int:
 
     def report(outcome: Outcome) -> None:
         add(total, outcome)
-        line = f"{outcome.what} -> {outcome.ended}, {outcome.again} of {outcome.tasks} again, {outcome.seconds} s"
+        line = f"{outcome.what} -> {outcome.ended}, {outcome.again} of {outcome.tasks} tasks and "
+        line += f"{outcome.files_again} of {outcome.files} files again, {outcome.seconds} s"
         sys.stdout.write(line + ("" if outcome.met else " (not met)") + "\n")
         if outcome.failures:
             failed.append(outcome)

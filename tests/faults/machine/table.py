@@ -34,7 +34,7 @@ def add(total: dict[str, Any], outcome: Outcome) -> None:
         outcome.fault,
         {
             "must_succeed": kind.must_succeed, "trials": 0, "met": 0, "equal": 0, "errors": {}, "failed": 0,
-            "tasks": 0, "lost": 0, "again": 0, "most_again": 0,
+            "tasks": 0, "lost": 0, "again": 0, "most_again": 0, "files": 0, "files_again": 0,
         },
     )  # fmt: skip
     one["trials"] += 1
@@ -44,8 +44,9 @@ def add(total: dict[str, Any], outcome: Outcome) -> None:
         one["equal"] += 1
     else:
         one["errors"][outcome.ended] = one["errors"].get(outcome.ended, 0) + 1
-    for name in ("tasks", "lost", "again"):
-        one[name] += getattr(outcome, name)
+    for name in ("tasks", "lost", "again", "files", "files_again"):
+        # A total of before files were counted has none.
+        one[name] = one.get(name, 0) + getattr(outcome, name)
     one["most_again"] = max(one["most_again"], outcome.again)
 
 
