@@ -27,6 +27,7 @@ from safeframe import options
 from safeframe._dask.expressions import Blockwise, FromGraph
 from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import layer_of, lowered
+from safeframe.engine.exchange.adopted import input_mark
 from safeframe.engine.exchange.again import seal_coarse, stage_again
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import stage_files
@@ -287,7 +288,7 @@ def stage_parts(
     """Make partitions one after the other, slice by slice, and stage them."""
     reading = planned_reading(directory, by_columns=tasks.by_columns)
     slices = given_once(parts, tasks.slice_nbytes, reading)
-    return stage_files(slices, columns, router, directory, tasks.held_nbytes)
+    return stage_files(slices, columns, router, directory, tasks.held_nbytes, input_mark(parts))
 
 
 def given_once(
