@@ -201,15 +201,17 @@ def _plain_categories(dtype: pd.CategoricalDtype) -> list[Any]:
     array = pa.array(dtype.categories, from_pandas=True)
     batch = pa.RecordBatch.from_arrays([array], ["0"])
     schema = _text(batch.schema.serialize().to_pybytes())
-    return [schema, _text(batch.serialize().to_pybytes()), str(dtype.categories.dtype), bool(dtype.ordered)]
+    kind, name = str(dtype.categories.dtype), dtype.categories.name
+    return [schema, _text(batch.serialize().to_pybytes()), kind, name, bool(dtype.ordered)]
 
 
 def _categories(plain: list[Any]) -> pd.CategoricalDtype:
-    schema, data, dtype, ordered = plain
+    schema, data, dtype, name, ordered = plain
     batch = pa.ipc.read_record_batch(
         pa.py_buffer(_bytes(data)), pa.ipc.read_schema(pa.py_buffer(_bytes(schema)))
     )
-    return pd.CategoricalDtype(pd.Index(batch.column(0).to_pandas(), dtype=dtype), ordered=ordered)
+    values = pd.Index(batch.column(0).to_pandas(), dtype=dtype).rename(name)
+    return pd.CategoricalDtype(values, ordered=ordered)
 
 
 def _same_form(one: Form, other: Form) -> bool:

@@ -81,10 +81,10 @@ def _staged(
     tasks: StageTasks,
     each: EachPart | None,
 ) -> Any:
-    if tasks.slice_nbytes is not None or tasks.partitions > 1:
-        groups = StageGroups(frame, columns, router, directory, tasks, each)
-        if groups.parts is not None:
-            return groups
+    groups = StageGroups(frame, columns, router, directory, tasks, each)
+    if groups.parts is not None:
+        # Also of one partition: a task that is run again has not read it when it finds its file.
+        return groups
     return fused_step(StagePartitions(frame, columns, router, directory, tasks, each))
 
 
