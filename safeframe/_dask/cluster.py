@@ -32,6 +32,7 @@ __all__ = [
     "has_plugin",
     "inside_worker",
     "is_awaited",
+    "is_wanted",
     "local_threads",
     "memory_fractions",
     "memory_limit_nbytes",
@@ -64,6 +65,15 @@ def current_task() -> Any:
         return get_worker().get_current_task()
     except (ValueError, AttributeError):  # no worker, or a thread of its that runs no task
         return None
+
+
+def is_wanted() -> bool:
+    """Whether the scheduler wants the result of the task that this code runs in, as far as its worker knows; also outside of one."""
+    key = current_task()
+    if key is None:
+        return True
+    task = get_worker().state.tasks.get(key)
+    return task is not None and task.state != "cancelled"
 
 
 def is_awaited(scheduler: Any, key: Any) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -327,3 +329,31 @@ def test_a_scheduler_knows_who_waits_for_a_result() -> None:
         assert above.result()
         assert cluster.is_awaited(local.scheduler, "above")
         assert not cluster.is_awaited(local.scheduler, "below")
+
+
+def test_a_task_that_is_wanted_no_longer_can_tell() -> None:
+    assert cluster.is_wanted()
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        distributed.Client(local) as client,
+    ):
+        found: list[bool] = []
+        begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+        def runs_on() -> None:
+            begun.set()
+            go_on.wait()
+            found.append(cluster.is_wanted())
+            done.set()
+
+        worker = local.workers[0]
+        worker.runs_on = runs_on  # by the worker, for events cannot be sent
+        assert client.submit(lambda: cluster.is_wanted(), pure=False).result()
+        future = client.submit(lambda: distributed.get_worker().runs_on(), key="runs on")
+        begun.wait()
+        del future
+        while worker.state.tasks["runs on"].state != "cancelled":
+            time.sleep(0.01)
+        go_on.set()
+        done.wait()
+        assert found == [False]

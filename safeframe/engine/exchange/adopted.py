@@ -187,7 +187,11 @@ def _plain_form(form: Form) -> Any:
 
 def _form(plain: Any) -> Form:
     if isinstance(plain, dict):
-        return np.dtype(plain)  # type: ignore[call-overload,no-any-return]  # as numpy describes a layout
+        layout: np.dtype[np.void] = np.dtype(plain)  # type: ignore[call-overload]  # as numpy describes it
+        if layout.hasobject:
+            msg = "rows are bytes, never objects"
+            raise ValueError(msg)
+        return layout
     return tuple(
         ColumnForm(
             Encoding(pa.ipc.read_schema(pa.py_buffer(_bytes(kind))).field(0).type, way, np.dtype(dtype)),
