@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safeframe.engine.storage.remote import _stores
 from safeframe.sizing.remembered import STORE
 from safeframe.sizing.staging_url import staging_base
 from tests.faults.machine import leftovers
@@ -88,8 +89,9 @@ def run_trial(trial: Trial, pool: Pool, root: Path) -> Outcome:
     finally:
         if host is not None and (lives := host.close()):
             outcome.failures.append(f"workers outlive their scheduler: {lives}")
-        if outcome.failures:
+        if outcome.failures or trial.fault.wears:
             pool.break_up()
+            _stores.cache_clear()
         pool.forget_sessions()
         scene.close()
         leftovers.close_sessions(str(scene.directory))

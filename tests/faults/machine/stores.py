@@ -250,6 +250,7 @@ class StoreGone(_OfStore):
     """No answer but errors from a moment on."""
 
     name = "the object store fails for good"
+    wears = True
     must_succeed = False
     allowed_errors = ("StagingError",)
 
@@ -294,6 +295,7 @@ class SourceGone(_OfSource):
     """No answer but errors from a moment on, where the input is read."""
 
     name = "reads of the input fail for good"
+    wears = True
     must_succeed = False
     # That of the reader.
     allowed_errors = ("SafeframeError", "OSError")
