@@ -2,7 +2,8 @@
 
 Tests that start clusters, and the pages of the documentation, run one after the other
 in one process: a cluster has the machine's memory to itself. All others run beside
-them, a file at a time.
+them, a file at a time. Trials of the fault machine, of small data and mostly waiting,
+go to whichever process is free, in a few parts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+_TRIALS = "tests/faults/machine/test_machine.py::test_a_trial["
+_PARTS_OF_TRIALS = 4
 _IN_TURN = (
     "tests/cluster/",
     "tests/faults/",
@@ -30,6 +33,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """Hands out files, those of clusters as one."""
 
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(_TRIALS):
+                return f"trials {int(nodeid[len(_TRIALS) :].rstrip(']')) % _PARTS_OF_TRIALS}"
             return "clusters" if nodeid.startswith(_IN_TURN) else nodeid.partition("::")[0]
 
     return ClustersInTurn(config, log)

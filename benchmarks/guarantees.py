@@ -28,13 +28,13 @@ _STAGED = "`StagingError`, or the result is that of pandas"
 _CHANGED = "`RowConservationError`, or the rows of the files as they were, or as they are"
 
 PROMISES = {
-    "a worker is killed": (_SAME, "test_lost_worker"),
+    "a worker is killed": (_SAME, "test_adopted_files"),
     "two workers are killed": (_SAME, ""),
     "a worker stops for seconds": (_SAME, ""),
     "a worker stops, is given up, goes on": (_SAME, "test_staging_sessions"),
     "a worker is added": (_SAME, ""),
     "a worker is retired": (_SAME, ""),
-    "a neighbour's task kills a worker": (_SAME, ""),
+    "a neighbour's task kills a worker": (_SAME, "test_lost_worker"),
     "the client is interrupted": ("`KeyboardInterrupt`, and nothing of the run is left", ""),
     "the client is killed": ("the next run removes what is left", "test_staging_sessions"),
     "the scheduler is killed": ("dask's own error; the next run removes what is left", ""),
@@ -103,9 +103,10 @@ a seed decides, compares the result with pandas, runs once more in the same plac
 """
 _TAIL = """
 *met*: the fault struck, and found what it acts on. *run again*: tasks that had ended, and ran once more, of all that
-ended; *lost* are results that went with a worker. A worker that is lost takes its results with it and nothing else, but
-for the one task that seals an exchange, and the last one of a write: where its worker goes before anyone else has its
-result, the exchange or the write starts over.
+ended; *lost* are results that went with a worker. *staged again*: files that were written on top of those that a run without
+a fault writes, of all, in trials that count them. A task whose result was lost is run again, and takes the file that it has finished, where
+that is whole and its input, local parquet files, has not changed; a manifest that was lost is made again of those. What is not finished is
+repeated, and an exchange as a whole where its files are gone: once all had been read that a persisted result, or a file of a write, was made of.
 
 `python -m tests.faults.machine --from-seed N` repeats a trial, as far as processes can: seeds decide what
 happens when, not in which order workers come to it. `--minutes 120 --out benchmarks/results/faults/machine.json` goes on
@@ -192,6 +193,8 @@ def _figures(one: dict[str, Any] | None) -> str:
         text += f"; **{one['failed']} failed**"
     if one["again"]:
         text += f"; {one['again']} of {one['tasks']} tasks run again, {one['lost']} lost, most in a trial {one['most_again']}"
+    if one.get("files_again"):
+        text += f"; {one['files_again']} of {one['files']} files staged again"
     return text
 
 

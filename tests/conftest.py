@@ -151,10 +151,17 @@ def _left() -> set[str]:
 
 def _processes() -> set[str]:
     found = set()
-    for child in psutil.Process().children():
+    children = psutil.Process().children()
+    while children:
+        child = children.pop()
         try:
-            # Python's own helper of multiprocessing stays for the life of the process, on purpose.
-            if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(child.cmdline()):
+            if child.status() == psutil.STATUS_ZOMBIE:
+                continue
+            text = " ".join(child.cmdline())
+            # Python's own helpers of multiprocessing stay for the life of the process, on purpose.
+            if "multiprocessing.forkserver" in text and child.ppid() == os.getpid():
+                children += child.children()
+            elif "resource_tracker" not in text:
                 found.add(f"process {child.pid}")
         except psutil.NoSuchProcess:
             continue

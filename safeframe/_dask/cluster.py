@@ -2,8 +2,8 @@
 
 Covers: memory limits and fractions of a worker, its plugins, root tasks of a
 scheduler, its pages, its counts of tasks and what it knows of workers' memory; the
-client, or the threads, that a compute would use; whether this is a task on a worker,
-which is public, and asked at this one place.
+client, or the threads, that a compute would use; whether a result is waited for; whether this
+is a task on a worker, and which, which is public, and asked at this one place.
 Does not cover: what the values should be (``deploy.settings``), P2P (``p2p``).
 
 ``Client.scheduler_info``, which is public, has a worker's memory limit and threads,
@@ -26,10 +26,13 @@ from distributed import Client, get_worker
 
 __all__ = [
     "client_of_compute",
+    "current_task",
     "failed_groups",
     "group_counts",
     "has_plugin",
     "inside_worker",
+    "is_awaited",
+    "is_wanted",
     "local_threads",
     "memory_fractions",
     "memory_limit_nbytes",
@@ -55,6 +58,29 @@ def inside_worker() -> bool:
     except ValueError:
         return False
     return True
+
+
+def current_task() -> Any:
+    """Return the key of the task of a distributed worker that this code runs in; None outside of one."""
+    try:
+        return get_worker().get_current_task()
+    except (ValueError, AttributeError):  # no worker, or a thread of its that runs no task
+        return None
+
+
+def is_wanted() -> bool:
+    """Whether the scheduler wants the result of the task that this code runs in, as far as its worker knows; also outside of one."""
+    key = current_task()
+    if key is None:
+        return True
+    task = get_worker().state.tasks.get(key)
+    return task is not None and task.state != "cancelled"
+
+
+def is_awaited(scheduler: Any, key: Any) -> bool:
+    """Whether a scheduler will make a task's result again, should it be lost: a client or another task waits for it."""
+    task = scheduler.tasks.get(key)
+    return task is not None and bool(task.who_wants or task.waiters)
 
 
 def memory_limit_nbytes(server: Any) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -302,3 +304,59 @@ def test_a_node_and_what_it_is_fused_with_are_named_by_their_words() -> None:
 
 def test_words_of_fused_steps() -> None:
     assert steps.fused_words("merge-output-0123abcd", "assign-4567cdef") == "merge-output-assign"
+
+
+def test_a_task_knows_its_key() -> None:
+    assert cluster.current_task() is None
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        distributed.Client(local) as client,
+    ):
+        assert client.submit(cluster.current_task, key=("stage-1", 2)).result() == ("stage-1", 2)
+        assert client.run(cluster.current_task) == {local.workers[0].address: None}
+
+
+def test_a_scheduler_knows_who_waits_for_a_result() -> None:
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        distributed.Client(local) as client,
+    ):
+        event = distributed.Event("go on")
+        below = client.submit(int, key="below")
+        above = client.submit(lambda _, event: event.wait(), below, event, key="above")
+        distributed.wait(below)
+        below.release()
+        assert client.run_on_scheduler(lambda dask_scheduler: cluster.is_awaited(dask_scheduler, "below"))
+        assert not cluster.is_awaited(local.scheduler, "unknown")
+        event.set()
+        assert above.result()
+        assert cluster.is_awaited(local.scheduler, "above")
+        assert not cluster.is_awaited(local.scheduler, "below")
+
+
+def test_a_task_that_is_wanted_no_longer_can_tell() -> None:
+    assert cluster.is_wanted()
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        distributed.Client(local) as client,
+    ):
+        found: list[bool] = []
+        begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+        def runs_on() -> None:
+            begun.set()
+            go_on.wait()
+            found.append(cluster.is_wanted())
+            done.set()
+
+        worker = local.workers[0]
+        worker.runs_on = runs_on  # by the worker, for events cannot be sent
+        assert client.submit(lambda: cluster.is_wanted(), pure=False).result()
+        future = client.submit(lambda: distributed.get_worker().runs_on(), key="runs on")
+        begun.wait()
+        del future
+        while worker.state.tasks["runs on"].state != "cancelled":
+            time.sleep(0.01)
+        go_on.set()
+        done.wait()
+        assert found == [False]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import dask.dataframe as dd
@@ -54,6 +56,65 @@ def test_a_lost_worker_s_cells_are_made_again(tmp_path, strategy):
     assert found.l.sum() == expected.l.sum()
     assert found.r.sum() == expected.r.sum()
     assert not list(tmp_path.rglob("*.staged"))
+
+
+@pytest.mark.usefixtures("_in_this_process")
+def test_what_a_given_up_worker_was_writing_does_not_come_along(tmp_path, monkeypatch):
+    """Its file is in the directory that takes the dataset's place; others' hidden files are left alone."""
+    place = tmp_path / "data"
+    to_parquet(frame(500), place)
+    (place / ".part.0.parquet.crc").touch()
+    commit = parquet_nodes.commit
+
+    def given_up(target, begun, files):
+        Path(target.directory, ".part.1.parquet.0123abcd").touch()
+        return commit(target, begun, files)
+
+    monkeypatch.setattr(parquet_nodes, "commit", given_up)
+    to_parquet(frame(0), place, overwrite=True)
+    assert rows(place) == [*range(100)]
+    assert names(place) == [".part.0.parquet.crc", *PARTS]
+
+
+def test_a_task_that_runs_on_after_its_write_has_failed_leaves_nothing(tmp_path, monkeypatch):
+    place = tmp_path / "data"
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=60
+        ) as cluster,
+        Client(cluster),
+    ):
+        waits = {name: threading.Event() for name in ("begun", "failed", "over")}
+        real = parquet_tasks.put_file
+
+        def put(target, name, write, nbytes):
+            if name == "part.0.parquet":
+                waits["begun"].wait()
+                msg = "no such luck"
+                raise RuntimeError(msg)
+            if name == "part.1.parquet":
+                waits["begun"].set()
+                waits["failed"].wait()
+                try:
+                    return real(target, name, write, nbytes)
+                finally:
+                    waits["over"].set()
+            return real(target, name, write, nbytes)
+
+        monkeypatch.setattr(parquet_tasks, "put_file", put)
+        with pytest.raises(RuntimeError, match="no such luck"):
+            to_parquet(frame(0), place)
+        assert names(tmp_path) == []
+        # A moment later the worker knows that nobody waits for it.
+        while not any(
+            task.state == "cancelled"
+            for worker in cluster.workers.values()
+            for task in worker.state.tasks.values()
+        ):
+            time.sleep(0.01)
+        waits["failed"].set()
+        waits["over"].wait()
+        assert names(tmp_path) == []
 
 
 def written_twice(ddf, place, monkeypatch, **given):

@@ -123,14 +123,14 @@ def test_a_partition_whose_rows_grow_between_planning_and_running():
 
 def test_a_staged_batch_that_is_dropped(tmp_path, monkeypatch):
     result = rebalance_partitions(frame(), npartitions=2, strategy="staged", staging=str(tmp_path))
-    real = staging.stage_group
+    real = staging.stage_files
 
     def losing(*arguments):
         staged = real(*arguments)
-        staged.rows -= 1
+        staged[0].rows -= 1
         return staged
 
-    monkeypatch.setattr(rebalance_tasks, "stage_group", losing)
+    monkeypatch.setattr(rebalance_tasks, "stage_files", losing)
     with pytest.raises(safeframe.RowConservationError, match="30 rows went in and 29 came out"):
         result.compute()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from safeframe.engine.exchange.adopted import adopted, attempt_of, staged_mark
 from safeframe.engine.exchange.fetch import Sealed, fetch_slices, seal
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import StagedWriter
@@ -45,7 +46,7 @@ def stage_again(
     slice_nbytes: int,
     held_nbytes: int | None,
 ) -> list[StagedFile]:
-    """Write the rows of a coarse shard, ordered by shard, to a file.
+    """Write the rows of a coarse shard, ordered by shard, to a file; or take the one that this task has finished before.
 
     Parameters
     ----------
@@ -70,10 +71,15 @@ def stage_again(
     """
     use_worker(directory)
     first = coarse * width
+    attempt = attempt_of(staged_mark(sealed.staged))
+    with run_of_task(directory):
+        before = adopted(directory, attempt)
+    if before:
+        return [before]
     with (
         run_of_task(directory),
         StagedWriter(
-            directory, sealed.dtypes[:-1], min(width, n_shards - first), held_nbytes, first
+            directory, sealed.dtypes[:-1], min(width, n_shards - first), held_nbytes, first, attempt
         ) as writer,
     ):
         if coarse == 0:

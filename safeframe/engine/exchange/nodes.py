@@ -27,6 +27,7 @@ from safeframe import options
 from safeframe._dask.expressions import Blockwise, FromGraph
 from safeframe._dask.steps import Step, fused_step
 from safeframe._dask.trees import layer_of, lowered
+from safeframe.engine.exchange.adopted import input_mark
 from safeframe.engine.exchange.again import seal_coarse, stage_again
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.exchange.stage import stage_files
@@ -80,10 +81,10 @@ def _staged(
     tasks: StageTasks,
     each: EachPart | None,
 ) -> Any:
-    if tasks.slice_nbytes is not None or tasks.partitions > 1:
-        groups = StageGroups(frame, columns, router, directory, tasks, each)
-        if groups.parts is not None:
-            return groups
+    groups = StageGroups(frame, columns, router, directory, tasks, each)
+    if groups.parts is not None:
+        # Also of one partition: a task that is run again has not read it when it finds its file.
+        return groups
     return fused_step(StagePartitions(frame, columns, router, directory, tasks, each))
 
 
@@ -287,7 +288,7 @@ def stage_parts(
     """Make partitions one after the other, slice by slice, and stage them."""
     reading = planned_reading(directory, by_columns=tasks.by_columns)
     slices = given_once(parts, tasks.slice_nbytes, reading)
-    return stage_files(slices, columns, router, directory, tasks.held_nbytes)
+    return stage_files(slices, columns, router, directory, tasks.held_nbytes, input_mark(parts))
 
 
 def given_once(

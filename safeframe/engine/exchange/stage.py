@@ -7,7 +7,7 @@ Does not cover: what is in a file (``engine.exchange.blocks``), reading them bac
 (``engine.storage.sessions``).
 
 Each attempt writes files of names of its own, so that a task that ran twice
-does no harm.
+does no harm; one that is run again takes what it has finished before (``engine.exchange.adopted``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from safeframe.engine.exchange.adopted import Attempt, adopted, attempt_of, record_bytes
 from safeframe.engine.exchange.blocks import StagedBlock
 from safeframe.engine.exchange.column_block import new_block
 from safeframe.engine.exchange.index import Entries, index_bytes
@@ -57,8 +58,9 @@ def stage_files(
     router: Router,
     directory: str,
     held_nbytes: int | None,
+    mark: str = "",
 ) -> list[StagedFile]:
-    """Write partitions, ordered by shard, to as few files as memory allows.
+    """Write partitions, ordered by shard, to a file; or take the one that an earlier attempt of this task has finished.
 
     Parameters
     ----------
@@ -72,6 +74,8 @@ def stage_files(
         The run's directory.
     held_nbytes
         What partitions that wait to be written may take, their order included; None for no bound.
+    mark
+        What marks the input; with it, and on a worker, nothing is read where the file is there already.
 
     Raises
     ------
@@ -83,8 +87,10 @@ def stage_files(
     Memory: one partition in pandas; those that wait, as ``engine.exchange.blocks`` says.
     """
     use_worker()
+    attempt = attempt_of(mark)
     with run_of_task(directory):
-        return _stage(frames, columns, router, directory, held_nbytes)
+        before = adopted(directory, attempt)
+        return [before] if before else _stage(frames, columns, router, directory, held_nbytes, attempt)
 
 
 def _stage(
@@ -93,12 +99,13 @@ def _stage(
     router: Router,
     directory: str,
     held_nbytes: int | None,
+    attempt: Attempt | None,
 ) -> list[StagedFile]:
     coarse = router if isinstance(router, CoarseRouter) else None
     given = router if coarse is None else coarse.router
     dtypes = columns.dtypes if coarse is None else (*columns.dtypes, PLACE)
     rows_in = 0
-    with StagedWriter(directory, dtypes, router.n_shards, held_nbytes) as writer:
+    with StagedWriter(directory, dtypes, router.n_shards, held_nbytes, attempt=attempt) as writer:
         for make in frames:
             frame = make()
             # A join's keys tell, besides where rows go, that they are those that were planned.
@@ -135,6 +142,8 @@ class StagedWriter:
         What rows that wait to be written may take; None for no bound.
     first_shard
         The number of the first of these shards in the manifest.
+    attempt
+        The task that may take the file, should it be run again; None for none.
     """
 
     def __init__(
@@ -144,6 +153,7 @@ class StagedWriter:
         n_shards: int,
         held_nbytes: int | None,
         first_shard: int = 0,
+        attempt: Attempt | None = None,
     ) -> None:
         self.checksum = 0
         """Of the keys of all rows."""
@@ -151,6 +161,7 @@ class StagedWriter:
         """Rows that were left out before they came here."""
         self._directory = directory
         self._first_shard = first_shard
+        self._attempt = attempt
         self._kind = dtypes, n_shards, held_nbytes
         self._block: StagedBlock[Any] = new_block(*self._kind)
         self._path = ""
@@ -184,7 +195,7 @@ class StagedWriter:
         nbytes = block.nbytes
         with self._in_words(nbytes):
             if self._sink is None:
-                self._path = new_path(self._directory)
+                self._path = new_path(self._directory, self._attempt.prefix if self._attempt else "")
                 self._sink = self._open.enter_context(store_for(self._directory).create(self._path))
             written = block.write(self._sink)
         self._nbytes += int(written.entries["nbytes"].sum())
@@ -201,9 +212,6 @@ class StagedWriter:
             return StagedFile("", (), (0, -1), 0, 0, 0, 0, self._rows, self._dropped, self.checksum)
         entries = np.concatenate(self._entries)
         index = index_bytes(entries, self._forms)
-        with self._in_words(len(index)):
-            self._sink.write(index.data)
-            self._open.close()
         parts = zip(self._forms, self._entries, strict=True)
         staged = StagedFile(
             path=self._path,
@@ -217,6 +225,11 @@ class StagedWriter:
             rows_dropped=self._dropped,
             checksum=self.checksum,
         )
+        with self._in_words(len(index)):
+            self._sink.write(index.data)
+            if self._attempt is not None:
+                self._sink.write(record_bytes(staged, self._attempt))
+            self._open.close()
         staged.own_file()
         return staged
 
@@ -259,10 +272,10 @@ def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], 
     return path
 
 
-def new_path(directory: str) -> str:
+def new_path(directory: str, prefix: str = "") -> str:
     """Return a name for a file: one that is written past the page cache where that is full."""
     past_cache = not is_remote(directory) and page_cache_is_full()
-    return f"{directory}/{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
+    return f"{directory}/{prefix}{uuid.uuid4().hex}{DIRECT if past_cache else STAGED}"
 
 
 def staging_error(error: OSError, nbytes: int, directory: str) -> StagingError:

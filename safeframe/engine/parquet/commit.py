@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ from safeframe.errors import RowConservationError, SchemaMismatchError, Validati
 
 _FIXED = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
 """Why a directory cannot be renamed, or a file have two names."""
+
+
+_PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,20 @@ def commit(target: ParquetTarget, begun: Begun, files: Sequence[WrittenFile]) ->
             names = [file.name for file in files] + _write_metadata(target, files)
             (work / PLAN_NAME).unlink(missing_ok=True)
             _take_place(target, entries, names)
+            _sweep_partial(place, names)
             # No other write has to wait for the lock, though this process may keep it open.
             work.with_name(f"{work.name}.lock").unlink(missing_ok=True)
     except OSError as error:
         raise disk_error(error, 0, target) from error
+
+
+def _sweep_partial(place: Path, names: Sequence[str]) -> None:
+    """Remove what a task was writing that nobody waits for any more: it has come along with the directory."""
+    new = frozenset(names)
+    for path in place.glob(".*"):
+        # Named as put_file does. It may be on a worker that the scheduler has given up, and that goes on.
+        if (found := _PARTIAL.fullmatch(path.name)) and found[1] in new:
+            path.unlink(missing_ok=True)
 
 
 def _is_in_place(target: ParquetTarget, begun: Begun, files: Sequence[WrittenFile]) -> bool:

@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from safeframe._dask.cluster import is_wanted
 from safeframe.engine.parquet.encodings import file_options
 from safeframe.engine.parquet.target import Dataset, ParquetTarget, index_names
 from safeframe.engine.planned.cells import PickedRows, RowsToMake, rows_nbytes
@@ -129,6 +130,10 @@ class WriteCell:
         )
 
 
+_OVER = "The write has ended, and this task of it runs on."
+_OVER_HINT = "What the write ended in says why."
+
+
 def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
     """Write a file under a name of its own until it is complete.
 
@@ -157,6 +162,9 @@ def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbyt
             raise disk_error(error, nbytes, target) from error
     # A task that runs twice, on two workers, never makes a file of both.
     partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
+    if not partial.parent.exists() and not is_wanted():
+        # It would be left: the write has failed, and a task of it that could not be stopped comes this far.
+        raise StagingError(_OVER, hint=_OVER_HINT, directory=target.directory)
     try:
         # It is gone where the files are in their place, and the worker was lost that says so: all is done again,
         # and then found there. Whatever else removed it, the last task misses the files that went with it.

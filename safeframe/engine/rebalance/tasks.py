@@ -20,9 +20,10 @@ import pandas as pd
 
 from safeframe import options
 from safeframe._dask.expressions import strip_unknown_categories
+from safeframe.engine.exchange.adopted import input_mark
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
 from safeframe.engine.exchange.nodes import given_once
-from safeframe.engine.exchange.stage import stage_files, stage_group
+from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.task import conserved, use_worker
@@ -177,7 +178,8 @@ def stage_rows(
         _as_planned(frame, piece)
         return frame
 
-    return [stage_group([made], spec, router, directory)]
+    mark = input_mark([source]) if isinstance(source, PartitionTask) else ""
+    return stage_files([made], spec, router, directory, None, mark)
 
 
 def stage_slices(
@@ -206,9 +208,10 @@ def stage_slices(
         return frame
 
     made = (functools.partial(as_planned, give) for give in slices)
-    staged = stage_files(made, spec, router, directory, options.SLICE_NBYTES)
-    if rows != piece.rows:
-        raise _changed(piece.number, piece.rows, rows, _OTHER_FILES)
+    staged = stage_files(made, spec, router, directory, options.SLICE_NBYTES, input_mark([part]))
+    found = sum(file.rows_in for file in staged)
+    if found != piece.rows:
+        raise _changed(piece.number, piece.rows, found, _OTHER_FILES)
     return staged
 
 

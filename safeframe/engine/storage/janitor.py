@@ -14,6 +14,7 @@ from typing import Any
 
 from distributed import SchedulerPlugin
 
+from safeframe._dask.cluster import is_awaited
 from safeframe.engine.names import run_of_seal
 from safeframe.engine.storage.local import store_for
 from safeframe.engine.storage.remote import remote_store
@@ -43,6 +44,11 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
         self._over: deque[str] = deque(maxlen=_LATE_RUNS)
         """Runs that are over, in which a task that nobody waits for may write a file still."""
         self._out_of_reach = False
+        self._scheduler: Any = None
+
+    async def start(self, scheduler: Any) -> None:
+        """See :meth:`distributed.SchedulerPlugin.start`."""
+        self._scheduler = scheduler
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         """See :meth:`distributed.SchedulerPlugin.transition`.
@@ -55,9 +61,10 @@ class StagingJanitor(SchedulerPlugin):  # type: ignore[misc]  # distributed's pl
             return
         run = f"{self.directory}/{name}"
         self._runs.add(run)
-        # A manifest that is lost with its worker is released too: its run starts
-        # over with new files, so that the old ones are of no more use.
-        if finish == "forgotten" or (start == "memory" and finish == "released"):
+        # A manifest that is lost with its worker is released too. Where others wait for it, it is made again, of the
+        # files that stand: tasks that are run again take their own, and results that are left name them.
+        lost = self._scheduler is not None and is_awaited(self._scheduler, key)
+        if finish == "forgotten" or (start == "memory" and finish == "released" and not lost):
             self._remove(run)
             if finish == "forgotten":
                 self._runs.discard(run)

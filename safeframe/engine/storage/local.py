@@ -54,6 +54,15 @@ class Store(Protocol):
             When one cannot be read.
         """
 
+    def finished(self, directory: str, prefix: str) -> list[tuple[str, int]]:
+        """Return the paths and bytes of the complete files of a run whose names begin so.
+
+        Raises
+        ------
+        OSError
+            When the run's directory cannot be looked at, or is not there.
+        """
+
     def remove_file(self, path: str) -> None:
         """Remove a file, and its directory once that is empty; one that is gone is no error."""
 
@@ -95,6 +104,14 @@ class LocalStore:
         """See :class:`Store`."""
         for path, offset, nbytes in pieces:
             yield read_piece(path, offset, nbytes, direct=path.endswith(DIRECT))
+
+    def finished(self, directory: str, prefix: str) -> list[tuple[str, int]]:
+        """See :class:`Store`."""
+        with os.scandir(directory) as entries:
+            found = [
+                entry for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(STAGED)
+            ]
+            return sorted((entry.path, entry.stat(follow_symlinks=False).st_size) for entry in found)
 
     def remove_file(self, path: str) -> None:
         """See :class:`Store`."""

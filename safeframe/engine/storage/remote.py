@@ -144,6 +144,17 @@ class RemoteStore:
             for _, future in waiting:
                 future.cancel()
 
+    def finished(self, directory: str, prefix: str) -> list[tuple[str, int]]:
+        """See :class:`safeframe.engine.storage.local.Store`; one request for a thousand files of the run."""
+        selector = pafs.FileSelector(self._path(directory), allow_not_found=True)
+        with _as_os_error():
+            there = self._fs.get_file_info(selector)
+        return sorted(
+            (f"{directory}/{info.base_name}", info.size)
+            for info in there
+            if info.base_name.startswith(prefix) and info.type == pafs.FileType.File
+        )
+
     def remove_file(self, path: str) -> None:
         """See :class:`safeframe.engine.storage.local.Store`.
 

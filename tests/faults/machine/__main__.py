@@ -8,9 +8,10 @@ import sys
 import warnings
 from pathlib import Path
 
+from tests.faults.machine.lanes import run_trials
 from tests.faults.machine.plan import Trial
 from tests.faults.machine.run import Outcome
-from tests.faults.machine.table import add, new_total, read_total, run_trials, write_total
+from tests.faults.machine.table import add, new_total, read_total, write_total
 
 
 def main() -> int:
@@ -25,6 +26,7 @@ def main() -> int:
         "--only", default="", help="leave out trials whose words do not have this, as 'at commit'"
     )
     parser.add_argument("--out", type=Path, help="the running total, which is added to")
+    parser.add_argument("--lanes", type=int, default=2, help="how many run side by side")
     parser.add_argument("--details", action="store_true", help="with the traceback of each failure")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -34,7 +36,8 @@ def main() -> int:
 
     def report(outcome: Outcome) -> None:
         add(total, outcome)
-        line = f"{outcome.what} -> {outcome.ended}, {outcome.again} of {outcome.tasks} again, {outcome.seconds} s"
+        line = f"{outcome.what} -> {outcome.ended}, {outcome.again} of {outcome.tasks} tasks and "
+        line += f"{outcome.files_again} of {outcome.files} files again, {outcome.seconds} s"
         sys.stdout.write(line + ("" if outcome.met else " (not met)") + "\n")
         if outcome.failures:
             failed.append(outcome)
@@ -47,7 +50,8 @@ def main() -> int:
 
     seeds = (seed for seed in itertools.count(first) if given.only in str(Trial.of(seed)))
     trials = given.trials or (None if given.minutes else 1)
-    run_trials(itertools.islice(seeds, trials), report, seconds=given.minutes and given.minutes * 60)
+    seconds = given.minutes and given.minutes * 60
+    run_trials(itertools.islice(seeds, trials), report, lanes=given.lanes, seconds=seconds)
     sys.stdout.write(f"{len(failed)} failed: {[outcome.seed for outcome in failed]}\n")
     return 1 if failed else 0
 

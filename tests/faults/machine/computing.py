@@ -1,15 +1,12 @@
-"""Runs a trial's recipe: in this process, or in one of its own that can be killed.
-
-``python -m tests.faults.machine.computing ADDRESS RECIPE DIRECTORY STAGING`` is the process of its own.
-"""
+"""Runs a trial's recipe: in this process, or in one of its own that can be killed."""
 
 from __future__ import annotations
 
 import pickle
 import signal
-import subprocess
-import sys
+import warnings
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import dask.dataframe as dd
 from distributed import Client
 
 from tests.faults.machine.phases import PhaseWatch
+from tests.faults.machine.processes import forks
 from tests.faults.machine.recipes import RECIPES, plain_result
 
 __all__ = ["KilledError", "computed", "computed_elsewhere", "read_local", "set_running"]
@@ -76,19 +74,22 @@ def computed_elsewhere(
     KilledError
         When it was killed.
     """
-    arguments = [address, name, str(directory), staging]
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__, *arguments], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    context = forks()
+    connection, other = context.Pipe()
+    process = context.Process(target=_compute, args=(other, address, name, str(directory), staging))
+    process.start()
+    other.close()
     try:
         started(process.pid)
         # It waits until its number is known here.
-        process.communicate(b"go\n")
+        connection.send("go")
+        process.join()
     finally:
-        if process.poll() is None:
+        connection.close()
+        if process.exitcode is None:
             process.kill()
-            process.wait()
-    if process.returncode == -signal.SIGKILL:
+            process.join()
+    if process.exitcode == -signal.SIGKILL:
         msg = "SIGKILL"
         raise KilledError(msg)
     answer = pickle.loads((directory / _ANSWER).read_bytes())
@@ -97,9 +98,10 @@ def computed_elsewhere(
     return answer
 
 
-def main(address: str, name: str, directory: str, staging: str) -> None:
+def _compute(connection: Connection, address: str, name: str, directory: str, staging: str) -> None:
     """Compute, and leave the result in a file."""
-    sys.stdin.readline()
+    connection.recv()
+    warnings.simplefilter("ignore")
     answer: Any
     with Client(address) as client:
         try:
@@ -107,7 +109,3 @@ def main(address: str, name: str, directory: str, staging: str) -> None:
         except Exception as error:  # noqa: BLE001  # it is raised by who started this process
             answer = error
     Path(directory, _ANSWER).write_bytes(pickle.dumps(answer))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -56,6 +56,8 @@ class Fault:
     """Whether the datasets are read from an object store."""
     mounts: ClassVar[bool] = False
     """Whether it needs a disk of its own, which only root can make."""
+    wears: ClassVar[bool] = False
+    """Whether processes are not as new after it: Arrow's S3 has a number of retries, which answers without an error fill again."""
     host: ClassVar[bool] = False
     """Whether the scheduler has a process of its own."""
 

@@ -1,26 +1,23 @@
-"""A process with a scheduler and nannies, which can be killed: ``python -m tests.faults.machine.host``.
-
-It writes the scheduler's address, and ends when its input does.
-"""
+"""A process with a scheduler and nannies, which can be killed."""
 
 from __future__ import annotations
 
-import sys
+import contextlib
+from multiprocessing.connection import Connection
 
 from tests.faults.machine.phases import PhaseWatch
+from tests.faults.machine.processes import forking
 from tests.faults.machine.scene import new_cluster
 
+__all__ = ["serve"]
 
-def main() -> None:
-    """Run until the input ends."""
-    with new_cluster() as cluster:
+
+def serve(connection: Connection) -> None:
+    """Start a cluster, send the scheduler's address, and run until the other end is closed."""
+    with forking(), new_cluster() as cluster:
         watch = PhaseWatch()
         cluster.sync(watch.start, cluster.scheduler)
         cluster.scheduler.add_plugin(watch)
-        sys.stdout.write(f"{cluster.scheduler_address}\n")
-        sys.stdout.flush()
-        sys.stdin.read()
-
-
-if __name__ == "__main__":
-    main()
+        connection.send(cluster.scheduler_address)
+        with contextlib.suppress(EOFError):
+            connection.recv()

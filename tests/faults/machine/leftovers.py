@@ -6,6 +6,7 @@ Does not cover: how the next run sweeps; it is a run like any other.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,9 @@ def processes(known: set[int]) -> list[str]:
     for child in psutil.Process().children(recursive=True):
         try:
             text = " ".join(child.cmdline())
-            helper = "resource_tracker" in text or "multiprocessing.forkserver" in text
+            # What is forked has the words of the helper that it was forked from.
+            forks = "multiprocessing.forkserver" in text and child.ppid() == os.getpid()
+            helper = forks or "resource_tracker" in text
             if child.pid not in known and child.status() != psutil.STATUS_ZOMBIE and not helper:
                 found.append(f"process {child.pid}: {text[:100]}")
         except psutil.NoSuchProcess:

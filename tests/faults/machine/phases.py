@@ -28,6 +28,7 @@ __all__ = [
     "AT_THE_SCHEDULER",
     "IN_A_WORKER",
     "PHASES",
+    "STAGED_FILES",
     "Moment",
     "PhaseWatch",
     "SelfKill",
@@ -233,10 +234,26 @@ def tell(dask_worker: Any, moment: Moment | None, directory: str, planning: bool
     plugin.moment, plugin.directory, plugin.planning = moment, directory, planning
 
 
+STAGED_FILES = "staged-files"
+"""Next to a trial's staging directory: a byte for each file that was finished there."""
+
+
+def _count_staged(path: Any) -> None:
+    path = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+    trial, _, rest = path.partition("/staging/")
+    if rest and path.endswith(".staged"):
+        with contextlib.suppress(OSError):
+            file = os.open(f"{trial}/{STAGED_FILES}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.write(file, b".")
+            os.close(file)
+
+
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """See files being opened and renamed by Python, in the worker's process."""
     if event not in ("open", "os.rename"):
         return
+    if event == "os.rename":
+        _count_staged(arguments[1])
     plugin = _watched[-1]
     moment = plugin.moment
     if moment is None or moment.kind != ("opens" if event == "open" else "renames"):

@@ -5,6 +5,7 @@ Faults take turns, so that any stretch of seeds has each of them equally often.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.faults.machine.phases import Moment
 from tests.faults.machine.recipes import RECIPES, SHAPES, Recipe
 from tests.faults.machine.stores import STORE_FAULTS
 
-__all__ = ["FAULTS", "Trial"]
+__all__ = ["FAULTS", "Trial", "spread_seeds"]
 
 FAULTS: tuple[type[Fault], ...] = (*PROCESS_FAULTS, *FILE_FAULTS, *STORE_FAULTS)
 """In the order of their turns."""
@@ -60,6 +61,19 @@ class Trial:
     def __str__(self) -> str:
         when = "between planning and running" if self.moment is None else f"at {self.moment}"
         return f"seed {self.seed}: {self.recipe}, {self.shape} keys; {self.fault.name} {when}"
+
+
+def spread_seeds(n: int) -> list[int]:
+    """Return the first seeds of which no two have both fault and recipe in common."""
+    seen: set[tuple[str, str]] = set()
+
+    def is_new(seed: int) -> bool:
+        trial = Trial.of(seed)
+        before = len(seen)
+        seen.add((trial.fault.name, trial.recipe))
+        return len(seen) > before
+
+    return [*itertools.islice(filter(is_new, itertools.count()), n)]
 
 
 def _phases(fault: type[Fault], recipe: Recipe) -> list[str]:

@@ -19,12 +19,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safeframe.engine.storage.remote import _stores
 from safeframe.sizing.remembered import STORE
 from safeframe.sizing.staging_url import staging_base
 from tests.faults.machine import leftovers
 from tests.faults.machine.computing import computed, computed_elsewhere, read_local, set_running
 from tests.faults.machine.faults import Fault
-from tests.faults.machine.phases import AT_THE_SCHEDULER, tell
+from tests.faults.machine.phases import AT_THE_SCHEDULER, STAGED_FILES, tell
 from tests.faults.machine.plan import Trial
 from tests.faults.machine.recipes import RECIPES, Recipe, Tables, read_tables, same_rows, write_tables
 from tests.faults.machine.scene import Host, Pool, Scene
@@ -59,6 +60,10 @@ class Outcome:
     """Results that went with a worker."""
     again: int = 0
     """Tasks that were run again."""
+    files: int = 0
+    """Files that were staged on disk while it ran."""
+    files_again: int = 0
+    """How many more those are than the next run stages, which meets no fault; where the result was that of pandas."""
     seconds: float = 0.0
     detail: str = ""
     """The traceback of its error."""
@@ -84,8 +89,10 @@ def run_trial(trial: Trial, pool: Pool, root: Path) -> Outcome:
     finally:
         if host is not None and (lives := host.close()):
             outcome.failures.append(f"workers outlive their scheduler: {lives}")
-        if outcome.failures:
+        if outcome.failures or trial.fault.wears:
             pool.break_up()
+            _stores.cache_clear()
+        pool.forget_sessions()
         scene.close()
         leftovers.close_sessions(str(scene.directory))
     outcome.seconds = round(time.monotonic() - begun, 2)
@@ -226,7 +233,10 @@ class _Run:
             if not self.watch.wait_for(lambda: not tasks, _GONE_SECONDS):
                 outcome.failures.append(f"tasks are left: {sorted(map(str, tasks))[:5]}")
             outcome.lost = self.watch.lost_results
+            outcome.files = self._staged_files()
             self._next_run(output)
+            if outcome.ended == "equal":
+                outcome.files_again = max(0, 2 * outcome.files - self._staged_files())
             if not self.watch.wait_for(lambda: not tasks, _GONE_SECONDS):
                 outcome.failures.append("tasks of the next run are left")
             # What a task wrote that nobody waited for any more is swept by then.
@@ -243,6 +253,10 @@ class _Run:
             self._none(
                 "processes are left", lambda: leftovers.processes(self.scene.pool.processes() | self.others)
             )
+
+    def _staged_files(self) -> int:
+        counted = self.scene.directory / STAGED_FILES
+        return counted.stat().st_size if counted.exists() else 0
 
     def _next_run(self, output: Path) -> None:
         """Run once more, as the next user of the same directories does."""

@@ -1,6 +1,6 @@
 """Where trials happen: clusters that several of them use, and the directories of one.
 
-A cluster starts in seconds and a trial takes less, so clusters are kept until a fault breaks them.
+Clusters are kept until a fault breaks them; a worker that is lost is replaced by its nanny, and waited for.
 
 Covers: clusters of this process and of a process of its own, which workers there are, disks of a trial.
 """
@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from distributed import Client, LocalCluster
 from distributed.core import Status
 
 from tests.faults.machine.phases import Moment, PhaseWatch, SelfKill
+from tests.faults.machine.processes import forking, forks
 from tests.faults.machine.stores import ObjectStore
 
 __all__ = ["N_WORKERS", "Pool", "Scene", "new_cluster"]
@@ -50,6 +50,9 @@ class Pool:
         self._store: ObjectStore | None = None
         # Before any worker is started, which inherits where it may look for credentials.
         self._store = ObjectStore()
+        forks()
+        self._open = contextlib.ExitStack()
+        self._open.enter_context(forking())
         self._cluster: LocalCluster | None = None
         self._client: Client | None = None
         self.watch = PhaseWatch()
@@ -102,6 +105,18 @@ class Pool:
             cluster.scale(N_WORKERS)
         return len(cluster.scheduler.workers) == len(cluster.workers) == N_WORKERS and not gone
 
+    def forget_sessions(self) -> None:
+        """Let the scheduler know no longer of the sessions of a trial that is over: each is asked about every run."""
+        cluster = self._cluster
+        if cluster is None:
+            return
+
+        async def forget() -> None:
+            for name in [name for name in cluster.scheduler.plugins if name.startswith("safeframe-staging-")]:
+                await cluster.scheduler.unregister_scheduler_plugin(name=name)
+
+        cluster.sync(forget)
+
     def processes(self) -> set[int]:
         """Return the processes that are meant to be there."""
         own = {self.store.process.pid}
@@ -127,20 +142,21 @@ class Pool:
         """End everything."""
         self.break_up()
         self.store.close()
+        self._open.close()
 
 
 class Host:
     """A cluster whose scheduler and nannies have a process of their own."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.machine.host"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
+        from tests.faults.machine.host import serve
+
+        context = forks()
+        self._connection, other = context.Pipe()
+        self.process = context.Process(target=serve, args=(other,))
+        self.process.start()
+        other.close()
+        self.address = self._connection.recv()
         self.client = Client(self.address)
         self.workers = list(self.client.run(os.getpid).values())
 
@@ -150,19 +166,16 @@ class Host:
 
     def has_died(self) -> bool:
         """Return whether its process has ended, which may take a moment."""
-        try:
-            self.process.wait(1)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        self.process.join(1)
+        return self.process.exitcode is not None
 
     def close(self) -> list[int]:
         """End it, and return which workers live on regardless."""
         with contextlib.suppress(Exception):
             self.client.close(timeout=5)
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.communicate()
+        self.process.kill()
+        self.process.join()
+        self._connection.close()
         workers = [psutil.Process(pid) for pid in self.workers if psutil.pid_exists(pid)]
         _, alive = psutil.wait_procs(workers, timeout=20)
         for process in alive:

@@ -210,7 +210,7 @@ class _OfStore(Fault):
 
     def strike(self, worker: str) -> None:
         # Arrow tries a request three times.
-        self.scene.store.harm(self.how, int(self.rng.integers(1, 20)), int(self.rng.integers(1, 3)))
+        self.scene.store.harm(self.how, int(self.rng.integers(1, 10)), int(self.rng.integers(1, 3)))
 
     def repair(self) -> None:
         self.scene.store.heal()
@@ -250,6 +250,7 @@ class StoreGone(_OfStore):
     """No answer but errors from a moment on."""
 
     name = "the object store fails for good"
+    wears = True
     must_succeed = False
     allowed_errors = ("StagingError",)
 
@@ -294,6 +295,7 @@ class SourceGone(_OfSource):
     """No answer but errors from a moment on, where the input is read."""
 
     name = "reads of the input fail for good"
+    wears = True
     must_succeed = False
     # That of the reader.
     allowed_errors = ("SafeframeError", "OSError")

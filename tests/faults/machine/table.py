@@ -1,43 +1,19 @@
-"""Runs many trials, and adds them up.
+"""Adds trials up.
 
 Covers: the running total as JSON, which the next night goes on from.
-Does not cover: how it is shown (``benchmarks.guarantees``).
+Does not cover: running them (``lanes``), how they are shown (``benchmarks.guarantees``).
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.machine.plan import FAULTS, Trial
-from tests.faults.machine.run import Outcome, run_trial
-from tests.faults.machine.scene import Pool
+from tests.faults.machine.plan import FAULTS
+from tests.faults.machine.run import Outcome
 
-__all__ = ["add", "new_total", "read_total", "run_trials", "write_total"]
-
-
-def run_trials(
-    seeds: Iterable[int],
-    report: Callable[[Outcome], None],
-    *,
-    seconds: float | None = None,
-    root: str | None = None,
-) -> None:
-    """Run the trials of seeds one after the other, until the time is over."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    pool = Pool()
-    try:
-        with tempfile.TemporaryDirectory(prefix="faults-", dir=root) as directory:
-            for seed in seeds:
-                if deadline is not None and time.monotonic() > deadline:
-                    return
-                report(run_trial(Trial.of(seed), pool, Path(directory)))
-    finally:
-        pool.close()
+__all__ = ["add", "new_total", "read_total", "write_total"]
 
 
 def new_total() -> dict[str, Any]:
@@ -58,7 +34,7 @@ def add(total: dict[str, Any], outcome: Outcome) -> None:
         outcome.fault,
         {
             "must_succeed": kind.must_succeed, "trials": 0, "met": 0, "equal": 0, "errors": {}, "failed": 0,
-            "tasks": 0, "lost": 0, "again": 0, "most_again": 0,
+            "tasks": 0, "lost": 0, "again": 0, "most_again": 0, "files": 0, "files_again": 0,
         },
     )  # fmt: skip
     one["trials"] += 1
@@ -68,8 +44,9 @@ def add(total: dict[str, Any], outcome: Outcome) -> None:
         one["equal"] += 1
     else:
         one["errors"][outcome.ended] = one["errors"].get(outcome.ended, 0) + 1
-    for name in ("tasks", "lost", "again"):
-        one[name] += getattr(outcome, name)
+    for name in ("tasks", "lost", "again", "files", "files_again"):
+        # A total of before files were counted has none.
+        one[name] = one.get(name, 0) + getattr(outcome, name)
     one["most_again"] = max(one["most_again"], outcome.again)
 
 

@@ -1,4 +1,7 @@
-"""The fault machine: CI has time for every second fault, nights for all and more; ``python -m tests.faults.machine`` for any number."""
+"""The fault machine: CI has time for 200 trials, no two of the same fault and recipe; ``python -m tests.faults.machine`` for any number.
+
+conftest.py of the project divides them between the processes that run tests.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.machine.phases import AT_THE_SCHEDULER, IN_A_WORKER, PHASES, phase_of
-from tests.faults.machine.plan import FAULTS, Trial
+from tests.faults.machine.plan import FAULTS, Trial, spread_seeds
 from tests.faults.machine.recipes import RECIPES
 from tests.faults.machine.run import run_trial
 from tests.faults.machine.scene import Pool
 
-SEEDS = range(len(FAULTS))
-NIGHTLY_SEEDS = range(len(FAULTS), 8 * len(FAULTS))
+SEEDS = spread_seeds(200)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +33,7 @@ def fault_pool() -> Iterator[Pool]:
 
 @pytest.mark.cluster
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "seed",
-    [
-        *SEEDS[::2],
-        *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (*SEEDS[1::2], *NIGHTLY_SEEDS)),
-    ],
-)
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_trial(seed: int, fault_pool: Pool, tmp_path: Path) -> None:
     trial = Trial.of(seed)
     if trial.fault.mounts and os.geteuid():
@@ -48,6 +44,15 @@ def test_a_trial(seed: int, fault_pool: Pool, tmp_path: Path) -> None:
 
 def test_a_seed_says_all_of_a_trial() -> None:
     assert [str(Trial.of(seed)) for seed in range(60)] == [str(Trial.of(seed)) for seed in range(60)]
+
+
+def test_seeds_of_ci_have_each_fault_with_many_recipes() -> None:
+    trials = [Trial.of(seed) for seed in SEEDS]
+    assert len({(trial.fault, trial.recipe) for trial in trials}) == len(SEEDS) == 200
+    assert {trial.recipe for trial in trials} == set(RECIPES)
+    for fault in FAULTS:
+        there = sum(fault.applies(recipe) for recipe in RECIPES.values())
+        assert sum(trial.fault is fault for trial in trials) >= min(5, there), fault.name
 
 
 def test_every_recipe_and_every_phase_has_its_turn() -> None:
