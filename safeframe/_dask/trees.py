@@ -1,7 +1,7 @@
 """Our own functions on any expression of dask's, whatever it is of.
 
 Covers: all parts of an expression, a name that is the same in every process,
-tasks and concrete form, arguments of an operation, columns of a grouping.
+tasks, those that need no other, and concrete form, arguments of an operation, columns of a grouping.
 Does not cover: dask's classes (``expressions``), parquet sources (``parquet``).
 
 Of an expression that a collection is of (``ddf.expr``) only operands, ``walk``,
@@ -17,6 +17,7 @@ from typing import Any
 # No public name: tasks in dask's old form are still among those of dask's own expressions.
 from dask._task_spec import convert_legacy_graph
 from dask.base import tokenize
+from dask.task_spec import Task
 
 from safeframe._dask.expressions import Expr
 
@@ -31,6 +32,8 @@ __all__ = [
     "lowered",
     "operation_arguments",
     "own_steps",
+    "own_tasks",
+    "stands_alone",
     "takes_one_column",
     "task_of",
     "text_lines",
@@ -182,6 +185,18 @@ def _before(expr: Any) -> list[Any]:
     """Return what an expression needs to be there; of what dask does not look into what is needed in turn."""
     hidden = expr.operand("hidden").tree.dependencies() if "hidden" in expr._parameters else []
     return [*expr.dependencies(), *hidden]
+
+
+def stands_alone(node: Any) -> bool:
+    """Whether a node of a graph is a task that needs no other."""
+    return isinstance(node, Task) and not node.dependencies
+
+
+def own_tasks(frame: Any) -> list[Task] | None:
+    """Return the tasks of a frame's partitions, when each needs nothing but itself."""
+    layer = layer_of(frame)
+    tasks = [layer.get(key) for key in frame.__dask_keys__()]
+    return tasks if all(stands_alone(task) for task in tasks) else None
 
 
 def fingerprint(expr: Any) -> str:

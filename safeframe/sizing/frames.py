@@ -22,7 +22,7 @@ import pandas as pd
 from safeframe import options
 from safeframe._dask.expressions import Elemwise, Filter, FromPandas, Literal
 from safeframe._dask.parquet import is_parquet, local_files_read, source_rows
-from safeframe._dask.trees import fingerprint, lowered
+from safeframe._dask.trees import fingerprint, lowered, own_tasks
 from safeframe.facts.estimate import Estimate, Width
 from safeframe.facts.frame import ColumnProfile, FrameProfile, FrameSource
 from safeframe.facts.keys import Counts
@@ -34,7 +34,7 @@ from safeframe.sizing.columns.widths import INDEX, sampled_widths
 from safeframe.sizing.files import marked
 from safeframe.sizing.parquet.pages import with_pages
 from safeframe.sizing.partitions.slices import SlicedFrame, sliced_frame
-from safeframe.sizing.partitions.tasks import each_partition, own_tasks, project
+from safeframe.sizing.partitions.tasks import each_partition, project
 from safeframe.sizing.remembered import STORE
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import pandas as pd
 from dask.task_spec import Task
 
 from safeframe import options
-from safeframe._dask.trees import lowered
+from safeframe._dask.trees import lowered, own_tasks
 from safeframe.facts.sort import KeyQuantiles
 from safeframe.kernels.sort.rows import RowOrder, ordered_keys
 from safeframe.kernels.sort.sample import KeySample, by_nbytes, join_samples, joined_slices, sample_keys, thin
@@ -24,7 +24,6 @@ from safeframe.sizing.partitions.tasks import (
     each_slice,
     grouped_tasks,
     joined_lists,
-    own_tasks,
     project,
 )
 

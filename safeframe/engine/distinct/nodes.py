@@ -22,7 +22,7 @@ from dask.task_spec import List, Task, TaskRef
 from safeframe import options
 from safeframe._dask.expressions import Blockwise, FromPandas, strip_unknown_categories
 from safeframe._dask.steps import Step, fused_step
-from safeframe._dask.trees import lowered
+from safeframe._dask.trees import lowered, own_tasks
 from safeframe.engine.distinct.keys import DistinctSpec, NumberedKeys
 from safeframe.engine.distinct.parked import parked, parked_cell, seal_parked
 from safeframe.engine.distinct.tasks import (
@@ -47,7 +47,7 @@ from safeframe.facts.plan import Plan
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.routing.hashes import HashRouter
-from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
 
 class SafeDistinct(PlannedFrame):

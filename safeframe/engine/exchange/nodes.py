@@ -26,7 +26,7 @@ from distributed import Future
 from safeframe import options
 from safeframe._dask.expressions import Blockwise, FromGraph
 from safeframe._dask.steps import Step, fused_step
-from safeframe._dask.trees import layer_of, lowered
+from safeframe._dask.trees import layer_of, lowered, own_tasks
 from safeframe.engine.exchange.adopted import input_mark
 from safeframe.engine.exchange.again import seal_coarse, stage_again
 from safeframe.engine.exchange.runs import start_run
@@ -40,7 +40,7 @@ from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading, planned_reading
 from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
-from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
 
 def stage(

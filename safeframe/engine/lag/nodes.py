@@ -23,7 +23,7 @@ from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise
 from safeframe._dask.steps import Step, fused_step
-from safeframe._dask.trees import lowered
+from safeframe._dask.trees import lowered, own_tasks
 from safeframe.engine.exchange.nodes import in_memory, part_of, staged_cells
 from safeframe.engine.lag.tasks import (
     Part,
@@ -44,7 +44,6 @@ from safeframe.kernels.columns.frame import with_index
 from safeframe.kernels.lag.shift import lagged_meta
 from safeframe.kernels.lag.spec import LagSpec
 from safeframe.kernels.sort.rows import RowOrder
-from safeframe.sizing.partitions.tasks import own_tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -22,6 +22,7 @@ from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.expressions import Blockwise
 from safeframe._dask.steps import Step, fused_step
+from safeframe._dask.trees import own_tasks
 from safeframe.engine.exchange.nodes import Seal, part_of, stage
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.merge.broadcast_tasks import (
@@ -46,7 +47,6 @@ from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.table import JoinTable
 from safeframe.kernels.routing.router import JoinRouter
-from safeframe.sizing.partitions.tasks import own_tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

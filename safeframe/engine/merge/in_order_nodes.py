@@ -21,6 +21,7 @@ import numpy as np
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.steps import Step
+from safeframe._dask.trees import own_tasks
 from safeframe.engine.exchange.nodes import part_of
 from safeframe.engine.merge.in_order_tasks import CellPlace, PlannedPart, checked_part, ordered_cell
 from safeframe.engine.names import seal_key
@@ -30,7 +31,6 @@ from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.virtual import Range
 from safeframe.planning.merge.touched_parts import cell_parts
-from safeframe.sizing.partitions.tasks import own_tasks
 
 
 def ordered_partitions(

@@ -20,13 +20,14 @@ from dask.highlevelgraph import Layer, MaterializedLayer
 from dask.task_spec import Alias, Task
 from dask.utils import key_split
 
+from safeframe._dask.trees import stands_alone
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.names import step_name
 from safeframe.engine.planned.progress import output_made
 from safeframe.engine.task import begin
 from safeframe.errors import SafeframeError
 from safeframe.facts.plan import Plan
-from safeframe.sizing.partitions.tasks import PartitionTask, stands_alone
+from safeframe.sizing.partitions.tasks import PartitionTask
 
 
 class RecipeGraph(Protocol):

@@ -23,7 +23,7 @@ import pandas as pd
 from dask.task_spec import List, Task, TaskRef
 
 from safeframe._dask.steps import Step
-from safeframe._dask.trees import lowered
+from safeframe._dask.trees import lowered, own_tasks
 from safeframe.engine.exchange.nodes import ExchangeCells, Seal
 from safeframe.engine.exchange.runs import start_run
 from safeframe.engine.planned.cells import PartitionLimit
@@ -49,7 +49,7 @@ from safeframe.facts.rebalance import (
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.cuts import RowCuts, pieces_of
 from safeframe.sizing.partitions.slices import SlicedFrame, SlicedPart, sliced_frame
-from safeframe.sizing.partitions.tasks import PartitionTask, own_tasks
+from safeframe.sizing.partitions.tasks import PartitionTask
 
 
 def stands_alone(expr: Any) -> bool:

@@ -23,7 +23,7 @@ from dask.delayed import Delayed
 from dask.task_spec import Task
 
 from safeframe import options
-from safeframe._dask.trees import layer_of
+from safeframe._dask.trees import stands_alone
 from safeframe.kernels.columns.categories import text_columns
 from safeframe.progress.tasks import named_tasks
 from safeframe.sizing.columns.fixed_widths import fixed_nbytes
@@ -313,18 +313,6 @@ class PartitionTasks(Generic[P]):
 
     def __iter__(self) -> Iterator[P]:
         return iter(self.tasks)
-
-
-def stands_alone(node: Any) -> bool:
-    """Whether a node of a graph is a task that needs no other."""
-    return isinstance(node, Task) and not node.dependencies
-
-
-def own_tasks(frame: Any) -> list[Task] | None:
-    """Return the tasks of a frame's partitions, when each needs nothing but itself."""
-    layer = layer_of(frame)
-    tasks = [layer.get(key) for key in frame.__dask_keys__()]
-    return tasks if all(stands_alone(task) for task in tasks) else None
 
 
 def _tasks_of(
