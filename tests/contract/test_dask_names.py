@@ -458,3 +458,14 @@ def test_own_steps_are_those_of_a_package() -> None:
     below = {part._name: part.npartitions for part in made.walk() if part._name != made._name}
     assert dict(trees.own_steps(made, "dask")) == below
     assert trees.own_steps(made, "safeframe") == []
+
+
+def test_tasks_of_partitions_that_need_no_other() -> None:
+    ddf = dd.from_map(FRAME.head, [2, 3], meta=FRAME.iloc[:0])
+    first, second = trees.own_tasks(trees.lowered(ddf.expr).fuse()) or []
+    assert trees.stands_alone(first)
+    assert trees.stands_alone(second)
+    assert first()["k"].tolist() == [1, 2]
+    shuffled = trees.lowered(ddf.shuffle("k", shuffle_method="tasks").expr)
+    assert trees.own_tasks(shuffled) is None
+    assert not trees.stands_alone(Alias("one", "other"))
