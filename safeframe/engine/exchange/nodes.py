@@ -40,7 +40,7 @@ from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading, planned_reading
 from safeframe.sizing.partitions.slices import SlicedPart, sliced_frame
-from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, own_tasks
+from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks, stands_alone
 
 
 def stage(
@@ -95,8 +95,10 @@ def parts_in_tasks(frame: Any, slice_nbytes: int | None) -> list[SlicedPart] | N
         parts = None if isinstance(sliced, str) else sliced.parts()
         if parts is not None:
             return [*parts]
-    tasks = own_tasks(frame.fuse())
-    return None if tasks is None else [WholePart(task) for task in tasks]
+    fused = frame.fuse()
+    layer = layer_of(fused)
+    tasks = [layer.get(key) for key in fused.__dask_keys__()]
+    return [WholePart(task) for task in tasks] if all(map(stands_alone, tasks)) else None
 
 
 class StagedWay(Protocol):
