@@ -14,7 +14,7 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
-from safeframe.engine.exchange.nodes import StagePartitions
+from safeframe.engine.exchange.nodes import StageGroups
 from safeframe.engine.p2p.nodes import P2PSend
 from tests.expressions import every_node
 from tests.property.merging import same_rows
@@ -70,7 +70,7 @@ def test_without_a_client_on_threads(tables):
 def test_an_unused_column_neither_is_read_nor_moves(small_cluster, tables, strategy):
     picked = merge_of(tables, strategy=strategy)[["k", "r"]]
     inner = list(every_node(picked.optimize().expr))
-    moved = [part.columns_.names for part in inner if isinstance(part, StagePartitions)]
+    moved = [part.columns_.names for part in inner if isinstance(part, StageGroups)]
     moved += [tuple(part.form.columns) for part in inner if isinstance(part, P2PSend)]
     assert sorted(moved) == [("k",), ("k", "r")]
     read = [tuple(part.columns) for part in inner if isinstance(part, ReadParquet)]

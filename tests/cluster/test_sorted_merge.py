@@ -14,7 +14,7 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import wait
 
 import safeframe
-from safeframe.engine.exchange.nodes import StagePartitions
+from safeframe.engine.exchange.nodes import StageGroups
 from safeframe.engine.merge.in_order_tasks import checked_part
 from safeframe.engine.names import run_of_seal
 from safeframe.engine.planned.fusion import FusedCells
@@ -97,7 +97,7 @@ def test_merge_takes_it_by_itself(small_cluster, tables):
 def test_only_needed_columns_are_read_and_staged(small_cluster, tables):
     picked = merge_of(tables, "mixed", sort=True)[["k", "r"]]
     nodes = fused_parts(picked)
-    assert {part.columns_.names for part in nodes if isinstance(part, StagePartitions)} == {("k", "r")}
+    assert {part.columns_.names for part in nodes if isinstance(part, StageGroups)} == {("k", "r")}
     read = {tuple(part.columns) for part in nodes if isinstance(part, ReadParquet)}
     assert read == {("k",), ("k", "r")}
     same(picked.compute(), expected_of(tables, "mixed")[["k", "r"]])

@@ -6,13 +6,16 @@ conftest.py of the project divides them between the processes that run tests.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.machine import leftovers
 from tests.faults.machine.phases import AT_THE_SCHEDULER, IN_A_WORKER, PHASES, phase_of
 from tests.faults.machine.plan import FAULTS, Trial, spread_seeds
+from tests.faults.machine.processes import forks
 from tests.faults.machine.recipes import RECIPES
 from tests.faults.machine.run import run_trial
 from tests.faults.machine.scene import Pool
@@ -40,6 +43,17 @@ def test_a_trial(seed: int, fault_pool: Pool, tmp_path: Path) -> None:
         pytest.skip("a file system of a given size can only be mounted by root")
     outcome = run_trial(trial, fault_pool, tmp_path)
     assert outcome.failures == [], f"{outcome.what}\n{outcome.detail}"
+
+
+def test_a_forked_process_that_is_left_is_found() -> None:
+    process = forks().Process(target=signal.pause)
+    process.start()
+    try:
+        assert any(f"process {process.pid}:" in one for one in leftovers.processes(set()))
+        assert not any(f"process {process.pid}:" in one for one in leftovers.processes({process.pid}))
+    finally:
+        process.kill()
+        process.join()
 
 
 def test_a_seed_says_all_of_a_trial() -> None:
