@@ -97,3 +97,28 @@ def test_median_of_groups_that_are_made_whole(tight):
     held(tight, plan)
     assert found["n"] == N
     assert found["total"] == N * (N - 1) // 2
+
+
+def test_keys_that_files_bound(tight, tmp_path):
+    for number in range(8):
+        rng = np.random.default_rng(number)
+        row = np.arange(2 * ROWS)
+        words = pd.Categorical.from_codes(
+            rng.integers(0, 200, len(row)), categories=[f"word {n}" for n in range(200)]
+        )
+        columns = {
+            "k": pd.Series(words).astype("str"),
+            "n": rng.integers(0, 50, len(row)),
+            "v": row,
+            "w": row / 4,
+        }
+        pd.DataFrame(columns).to_parquet(tmp_path / f"{number}.parquet")
+    result = safeframe.groupby(dd.read_parquet(tmp_path), ["k", "n"]).agg(**ASKED)
+    plan = safeframe.explain(result)
+    assert plan.strategy == "tree"
+    assert plan.counting is None
+    found = seen(result)
+    held(tight, plan)
+    assert (plan.output_rows.upper, found["groups"]) == (10_000, 10_000)
+    assert found["n"] == 16 * ROWS
+    assert found["total"] == 8 * ROWS * (2 * ROWS - 1)

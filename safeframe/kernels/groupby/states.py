@@ -226,7 +226,8 @@ class GroupStates:
     def _kept(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.Series[Any]]]:
         """Return the rows that are in a group, and their keys."""
         null = any_null([frame[name] for name in self.by]) if self.dropna else None
-        frame = frame[self.columns] if null is None else frame.loc[~null, self.columns]
+        if null is not None:
+            frame = frame.loc[~null, self.columns]
         return frame, self._keys(frame)
 
     def _rows(self, frame: pd.DataFrame) -> tuple[list[pd.Series[Any]], dict[Part, list[Any]]]:

@@ -37,6 +37,11 @@ class PageHead:
     length: int
     """Bytes of head and page in the file."""
 
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its values are numbers of a dictionary."""
+        return self.encoding in (PLAIN_DICTIONARY, RLE_DICTIONARY)
+
 
 def read_page_head(buffer: bytes) -> PageHead | None:
     r"""Parse the head that a buffer begins with; None where the buffer ends before it does.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -25,14 +26,17 @@ from safeframe._dask.gathering import ToFrame
 from safeframe._dask.parquet_tasks import FileRows, TablePart, is_parquet_read
 from safeframe.facts.keys import BoundedKeys
 from safeframe.kernels.columns.categories import is_text
-from safeframe.kernels.parquet.footer import ChunkSize, group_sizes
+from safeframe.kernels.parquet.footer import GroupSize, group_sizes
 from safeframe.progress.tasks import computed, named_tasks
 from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.parquet.decoded import footer_of
-from safeframe.sizing.parquet.page_heads import page_head
+from safeframe.sizing.parquet.page_heads import page_head, page_heads
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 from safeframe.sizing.partitions.tasks import PartitionTasks, project
+
+_GROUPS_OF_FOOTER = 4
+"""Row groups of a file for each that is read, up to which its whole footer is parsed for these."""
 
 
 def bound_keys(ddf: dd.DataFrame, on: tuple[Any, ...], *, dropna: bool) -> BoundedKeys | None:
@@ -217,7 +221,7 @@ def _of_file(
         file = pq.ParquetFile(handle)
         chosen = part.row_groups()
         groups = list(range(file.metadata.num_row_groups) if chosen is None else chosen)
-        reader = _Reader(handle, part.path, file, groups)
+        reader = _Reader(handle, part.path, file, groups, names)
         found = {name: reader.values(name, wanted) for name in names}
         return sum(file.metadata.row_group(number).num_rows for number in groups), found
 
@@ -225,8 +229,11 @@ def _of_file(
 class _Reader:
     """An open file."""
 
-    def __init__(self, handle: Any, path: str, file: pq.ParquetFile, groups: Sequence[int]) -> None:
+    def __init__(
+        self, handle: Any, path: str, file: pq.ParquetFile, groups: Sequence[int], names: Collection[str]
+    ) -> None:
         self._handle = handle
+        self._names = names
         self._path = path
         self._file = file
         self._groups = [number for number in groups if file.metadata.row_group(number).num_rows]
@@ -256,18 +263,10 @@ class _Reader:
 
     def _text(self, name: str) -> _Values | None:
         """Return the strings of all dictionaries; None where there are others, or too many."""
-        with_values = [
-            number
-            for number in self._groups
-            if self._file.metadata.row_group(number).column(self._leaves[name]).has_dictionary_page
-        ]
-        sizes: list[ChunkSize] = [
-            group.columns[name] for group in group_sizes(footer_of(self._handle, self._path), {name})
-        ]
-        if len(with_values) < len(self._groups) or not all(sizes[number].numbered for number in with_values):
+        chunks = [self._file.metadata.row_group(number).column(self._leaves[name]) for number in self._groups]
+        if not all(chunk.has_dictionary_page for chunk in chunks) or not self._is_numbered(name, chunks):
             return None
-        for number in with_values:
-            chunk = self._file.metadata.row_group(number).column(self._leaves[name])
+        for chunk in chunks:
             head = page_head(self._handle, chunk.dictionary_page_offset)
             if head.values > options.BOUNDED_KEYS or head.nbytes > options.BOUNDED_TEXT_NBYTES:
                 return None
@@ -279,11 +278,27 @@ class _Reader:
             buffer_size=options.PARQUET_SMALL_BUFFER_NBYTES,
         )
         parts: list[_Values | None] = []
-        for number in with_values:
+        for number in self._groups:
             # A dictionary is there whole once one row of it is.
             batch = next(file.iter_batches(1, row_groups=[number], columns=[name], use_threads=False))
             parts.append(_Values(text=batch.column(0).dictionary.cast(pa.large_string())))
         return _joined(parts)
+
+    def _is_numbered(self, name: str, chunks: Sequence[pq.ColumnChunkMetaData]) -> bool:
+        """Whether all pages of a column have numbers of a dictionary."""
+        if self._file.metadata.num_row_groups <= _GROUPS_OF_FOOTER * len(chunks):
+            sizes = self._sizes
+            return all(sizes[number].columns[name].numbered for number in self._groups)
+        # The footer of a file with many row groups, of which few are read, is long.
+        heads = [page_heads(self._handle, chunk) for chunk in chunks]
+        return all(
+            found is not None and all(head.is_numbered for head in found if head.is_data) for found in heads
+        )
+
+    @functools.cached_property
+    def _sizes(self) -> list[GroupSize]:
+        """What the footer says that pyarrow does not tell."""
+        return group_sizes(footer_of(self._handle, self._path), self._names)
 
 
 def _of_folder(name: str, wanted: FileRows) -> _Values:

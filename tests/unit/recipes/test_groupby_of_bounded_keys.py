@@ -283,3 +283,13 @@ def test_files_without_rows(tmp_path):
         written(tmp_path, pa.table({"k": pa.array([], pa.int64()), "v": pa.array([], pa.int64())}))
     )
     assert len(safeframe.groupby(ddf, "k").v.sum().compute()) == 0
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_few_row_groups_of_many(tmp_path, dictionary):
+    table = pa.table({"k": [f"k{place // 100}" for place in range(2_000)]})
+    path = written(tmp_path, table, row_group_size=100, use_dictionary=dictionary)
+    ddf = dd.read_parquet(path, split_row_groups=True)
+    assert ddf.npartitions == 20
+    keys = bound_keys(ddf, ("k",), dropna=True)
+    assert (None if keys is None else keys.keys) == (20 if dictionary else None)
