@@ -42,7 +42,6 @@ __all__ = [
     "serve_page",
     "set_memory_fraction",
     "set_root_tasks_per_thread",
-    "tasks_run",
 ]
 
 _FRACTIONS = {
@@ -117,11 +116,6 @@ def set_root_tasks_per_thread(scheduler: Any, value: float) -> None:
 def has_plugin(scheduler: Any, name: str) -> bool:
     """Whether a scheduler has a plugin of that name."""
     return name in scheduler.plugins
-
-
-def tasks_run(worker: Any) -> int:
-    """Return how many tasks a worker has run since it started, of anybody's."""
-    return int(worker.state.executed_count)
 
 
 def resident_nbytes_of_workers(scheduler: Any) -> dict[str, tuple[str, int, int]]:

@@ -48,9 +48,5 @@ cache: pages that have to be written before they make room hold every writer up.
 GIVE_BACK_SECONDS = 5.0
 """Between two collections of garbage before plans are made: each takes tenths of a second."""
 
-TASKS_WITHOUT_GARBAGE = 8
-"""Tasks of a worker up to which garbage is not collected before plans are made, unless it holds more than workers do
-before any data: those that read footers, as a rule."""
-
 NEW_WORKER_SECONDS = 60
 """How long to wait for a worker when all have died: a nanny starts another in some seconds."""

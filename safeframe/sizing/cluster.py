@@ -19,7 +19,7 @@ import dask
 import psutil
 
 from safeframe import config, options
-from safeframe._dask.cluster import client_of_compute, local_threads, tasks_run
+from safeframe._dask.cluster import client_of_compute, local_threads
 from safeframe.errors import UnsupportedError, ValidationError
 from safeframe.facts.budget import Budget, StagingFacts
 from safeframe.kernels.allocator import keep_pages, trim
@@ -122,7 +122,7 @@ def connected_budget(memory_nbytes: int | None = None) -> Budget:
     workers = _workers(client)
     resident: Mapping[str, int] = {}
     if not client.asynchronous:
-        resident = ask_workers(client, _of_worker)
+        resident = ask_workers(client, loaded_resident_nbytes)
     limits = [int(worker["memory_limit"] or _machine_nbytes() // len(workers)) for worker in workers.values()]
     reserved = max(resident.values(), default=options.RESERVED_DEFAULT_NBYTES)
     return Budget(
@@ -136,28 +136,20 @@ def connected_budget(memory_nbytes: int | None = None) -> Budget:
     )
 
 
-def _of_worker(dask_worker: Any) -> int:
-    few = tasks_run(dask_worker) <= options.TASKS_WITHOUT_GARBAGE
-    return loaded_resident_nbytes(collect=not few or resident_nbytes() > options.RESERVED_DEFAULT_NBYTES)
-
-
-def loaded_resident_nbytes(*, collect: bool = True) -> int:
-    """Load what tasks need, give freed pages back, and tell what this process then holds.
-
-    ``collect`` is whether there may be garbage of what ran before.
-    """
+def loaded_resident_nbytes() -> int:
+    """Load what tasks need, give freed pages back, and tell what this process then holds."""
     import pyarrow.parquet  # noqa: F401
 
     import safeframe  # noqa: F401
 
-    _give_back(collect)
+    _give_back()
     return resident_nbytes()
 
 
-def _give_back(collect: bool) -> None:
+def _give_back() -> None:
     """Release freed pages, and collect garbage; that not again within seconds, since it takes tenths of one."""
     global _given_back
-    if collect and time.monotonic() - _given_back >= options.GIVE_BACK_SECONDS:
+    if time.monotonic() - _given_back >= options.GIVE_BACK_SECONDS:
         gc.collect()
         _given_back = time.monotonic()
     trim()

@@ -60,3 +60,13 @@ def test_writers_that_do_not_note_them(monkeypatch):
 
 def test_a_file_without_rows():
     assert sum(group.rows for group in group_sizes(footer_of(TABLE[:0]))) == 0
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_columns_of_which_all_pages_are_numbers(version):
+    table = pa.table({"few": ["a", "bb"] * 2_000, "many": [f"value {number}" for number in range(4_000)]})
+    options = {"data_page_version": version, "data_page_size": 256, "dictionary_pagesize_limit": 1_000}
+    (group,) = group_sizes(footer_of(table, **options))
+    assert {name: chunk.numbered for name, chunk in group.columns.items()} == {"few": True, "many": False}
+    (group,) = group_sizes(footer_of(table, use_dictionary=False))
+    assert not any(chunk.numbered for chunk in group.columns.values())
