@@ -18,7 +18,7 @@ from distributed.utils import get_mp_context
 
 __all__ = ["forking", "forks"]
 
-_PRELOADED = ["tests.faults.machine.run", "tests.faults.machine.host"]
+_PRELOADED = ["tests.faults.machine.run", "tests.faults.machine.host", "tests.faults.machine.in_forks"]
 
 
 def forking() -> AbstractContextManager[Any]:

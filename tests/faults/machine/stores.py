@@ -24,7 +24,7 @@ from tests.faults.machine.recipes import Recipe
 
 __all__ = ["STORE_FAULTS", "ObjectStore"]
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -49,7 +49,7 @@ class ObjectStore:
     bucket = "machine"
 
     def __init__(self, host: str = "127.0.0.1") -> None:
-        os.environ.update(_ENVIRONMENT | {"NO_PROXY": host})
+        os.environ.update(ENVIRONMENT | {"NO_PROXY": host})
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-m", "moto.server", "-H", host, "-p", "0"],
             stdout=subprocess.PIPE,

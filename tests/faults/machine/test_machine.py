@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.faults.machine.processes import forks
 from tests.faults.machine.recipes import RECIPES
 from tests.faults.machine.run import run_trial
 from tests.faults.machine.scene import Pool
+from tests.faults.machine.stores import ENVIRONMENT
 
 SEEDS = spread_seeds(200)
 
@@ -54,6 +56,20 @@ def test_a_forked_process_that_is_left_is_found() -> None:
     finally:
         process.kill()
         process.join()
+
+
+def test_a_process_knows_object_stores_whatever_its_parent_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    context = forks()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_environment, args=(sender,))
+    process.start()
+    assert receiver.recv().items() >= ENVIRONMENT.items()
+    process.join()
+
+
+def _send_environment(sender: Connection) -> None:
+    sender.send(dict(os.environ))
 
 
 def test_a_seed_says_all_of_a_trial() -> None:
