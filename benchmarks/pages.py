@@ -34,9 +34,9 @@ GROUPS = {
     "Totals of such a join": ("q4_mean_hundredth", "q4_mean"),
     "A join that does not": (
         "b1", "strings", "composite", "j1_q1", "j1_q2", "j1_q3", "j1_q4", "j1_q5", "j1_q6", "tpch_sf3_orders",
-        "tpch_sf3_partsupp",
+        "tpch_sf3_partsupp", "wide_merge",
     ),
-    "Order and index": ("q1", "sort_parquet", "o1_64", "o1_128", "o1_256", "o1_512", "o1_2048"),
+    "Order and index": ("q1", "sort_parquet", "wide_sort", "o1_64", "o1_128", "o1_256", "o1_512", "o1_2048"),
     "Values of the rows before": ("q2", "q2_heavy"),
     "Many groups": ("g1", "g1_24gb"),
     "The questions of db-benchmark about groups": (
