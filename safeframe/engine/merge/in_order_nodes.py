@@ -58,10 +58,21 @@ def ordered_partitions(
     RowConservationError
         When there are other partitions than were planned.
     """
+    check_partitions(frame, name, keys)
+    return OrderedPartitions(frame.fuse(), name, keys, np.unique(touched.parts).tolist(), facts, run, sealed)
+
+
+def check_partitions(frame: Any, name: str, keys: PartitionKeys) -> None:
+    """Raise where the lowered expression of a side has other partitions than were planned.
+
+    Raises
+    ------
+    RowConservationError
+        When it has.
+    """
     if frame.npartitions != len(keys.rows):
         msg = f"The {name} side has {frame.npartitions} partitions, and had {len(keys.rows)} when the merge was planned."
         raise data_changed(msg, planned=len(keys.rows), found=frame.npartitions)
-    return OrderedPartitions(frame.fuse(), name, keys, np.unique(touched.parts).tolist(), facts, run, sealed)
 
 
 class JoinFacts(Step):
@@ -114,15 +125,7 @@ class OrderedPartitions(Step):
         graph = {}
         for number in self.numbers:
             key = (self._name, number)
-            planned = PlannedPart(
-                name=self.side,
-                number=number,
-                rows=int(keys.rows[number]),
-                null_rows=int(keys.null_rows[number]),
-                first=int(keys.first[number]),
-                last=int(keys.last[number]),
-                checksum=int(keys.checksums[number]),
-            )
+            planned = PlannedPart.of(self.side, keys, number)
             part = part_of(self.frame, own, number)
             after = None if self.sealed is None else TaskRef(seal_key(self.run))
             graph[key] = Task(key, checked_part, part, planned, TaskRef((self.facts._name, 0)), after)

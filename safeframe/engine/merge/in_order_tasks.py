@@ -23,7 +23,7 @@ from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.cells import CellMaker, CellRows, PartitionLimit
 from safeframe.engine.task import conserved, use_worker
-from safeframe.facts.keys import Codes, KeySchema, PlannedKeys
+from safeframe.facts.keys import Codes, KeySchema, PartitionKeys, PlannedKeys
 from safeframe.facts.layout import ShardLayout
 from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.columns.values import Block, as_promised, as_series, from_arrow, join_columns
@@ -54,6 +54,19 @@ class PlannedPart:
     """Its largest code."""
     checksum: int
     """Of its codes and their rows."""
+
+    @classmethod
+    def of(cls, name: str, keys: PartitionKeys, number: int) -> PlannedPart:
+        """Return what is known of a partition of a side."""
+        return cls(
+            name=name,
+            number=number,
+            rows=int(keys.rows[number]),
+            null_rows=int(keys.null_rows[number]),
+            first=int(keys.first[number]),
+            last=int(keys.last[number]),
+            checksum=int(keys.checksums[number]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

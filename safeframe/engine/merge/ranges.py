@@ -28,13 +28,13 @@ from dask.task_spec import List, Task, TaskRef
 from safeframe._dask.steps import Step
 from safeframe.engine.exchange.nodes import parts_in_tasks
 from safeframe.engine.merge.gathered import GatheredRows
+from safeframe.engine.merge.in_order_nodes import check_partitions
 from safeframe.engine.merge.in_order_tasks import PlannedPart
 from safeframe.engine.merge.side_in_order import SideInOrder
 from safeframe.engine.planned.cells import CellMaker, PartitionLimit
 from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PartitionKeys
 from safeframe.facts.merge import KeyRange, RangesMerge
-from safeframe.kernels.changed_data import data_changed
 from safeframe.kernels.merge.cell import JoinedShard, join_shard
 from safeframe.kernels.merge.spec import JoinSpec
 from safeframe.kernels.merge.text import TextTooLargeError
@@ -73,9 +73,7 @@ def range_cells(
         When a side has other partitions than were planned.
     """
     for name, frame, keys in (("left", left, planned[0]), ("right", right, planned[1])):
-        if frame.npartitions != len(keys.rows):
-            msg = f"The {name} side has {frame.npartitions} partitions, and had {len(keys.rows)} when the merge was planned."
-            raise data_changed(msg, planned=len(keys.rows), found=frame.npartitions)
+        check_partitions(frame, name, keys)
     return RangeCells(left, right, spec, way, planned, limit, filtered)
 
 
@@ -113,24 +111,12 @@ class RangeCells(Step):
             )
         )
         planned = tuple(
-            None if self.filtered else [_planned_part(side, of_side, number) for number in numbers]
+            None if self.filtered else [PlannedPart.of(side, of_side, number) for number in numbers]
             for side, of_side, numbers in zip(
                 ("left", "right"), self.planned, (keys.left, keys.right), strict=True
             )
         )
         return Task(name, _maker, left, right, planned, keys, self.spec, way, self.limit)
-
-
-def _planned_part(name: str, keys: PartitionKeys, number: int) -> PlannedPart:
-    return PlannedPart(
-        name=name,
-        number=number,
-        rows=int(keys.rows[number]),
-        null_rows=0,
-        first=int(keys.first[number]),
-        last=int(keys.last[number]),
-        checksum=int(keys.checksums[number]),
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

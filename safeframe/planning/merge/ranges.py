@@ -62,8 +62,8 @@ def plan_ranges(facts: MergeFacts, widths: Widths, offer: Offer) -> SlicedWrite 
     if any(_why_not(name, side) for name, (side, _) in sides.items()):
         return None
     budget = offer.budget or facts.budget
-    found = [_of_slices(parts, facts, widths, budget) for parts in _SLICES]
-    for write in found:
+    for parts in _SLICES:
+        write = _of_slices(parts, facts, widths, budget)
         if write is not None:
             return write if write.cost.seconds < offer.cost.seconds else None
     return None

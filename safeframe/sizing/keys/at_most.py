@@ -7,7 +7,6 @@ Does not cover: rows of a key, which nobody knows without reading them (``sizing
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import functools
 import math
@@ -32,6 +31,7 @@ from safeframe.sizing.frames import Side, each_once
 from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.parquet.decoded import footer_of
 from safeframe.sizing.parquet.page_heads import page_head, page_heads
+from safeframe.sizing.parquet.pages import wanted_of
 from safeframe.sizing.partitions.slices import ParquetPart, sliced_parts
 from safeframe.sizing.partitions.tasks import PartitionTasks, project
 
@@ -171,7 +171,7 @@ def _in_files(parts: PartitionTasks[ParquetPart], names: tuple[str, ...]) -> _Lo
         files = [file for table in part.tables for file in table.parts]
         rows.append(0)
         for file in files:
-            wanted = _wanted_of(file)
+            wanted = wanted_of(file)
             fewer |= wanted.filters is not None
             columns = [name for name in names if None not in found[name]]
             n_rows, of_file = _of_file(file, wanted, columns)
@@ -195,22 +195,6 @@ def _joined(parts: Sequence[_Values | None]) -> _Values | None:
         null=any(one.null for one in known),
     )
     return joined if joined.most <= options.BOUNDED_KEYS else None
-
-
-class _AskedError(Exception):
-    """What is wanted of the file is known."""
-
-
-def _wanted_of(part: TablePart) -> FileRows:
-    wanted: list[FileRows] = []
-
-    def asked(rows: FileRows) -> pa.Table:
-        wanted.append(rows)
-        raise _AskedError
-
-    with contextlib.suppress(_AskedError):
-        part.frame(asked)
-    return wanted[0]
 
 
 def _of_file(

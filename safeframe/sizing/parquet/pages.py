@@ -156,8 +156,8 @@ class _Hidden:
         self.part = part
 
 
-def _file_source(hidden: _Hidden) -> FrameSource:
-    part = hidden.part
+def wanted_of(part: TablePart) -> FileRows:
+    """Return what is read of a file, without reading it."""
     wanted: list[FileRows] = []
 
     def asked(rows: FileRows) -> pa.Table:
@@ -166,10 +166,16 @@ def _file_source(hidden: _Hidden) -> FrameSource:
 
     with contextlib.suppress(_AskedError):
         part.frame(asked)
+    return wanted[0]
+
+
+def _file_source(hidden: _Hidden) -> FrameSource:
+    part = hidden.part
+    wanted = wanted_of(part)
     with reading_file(part.path), part.open() as handle:
         file = pq.ParquetFile(handle)
         groups = part.row_groups()
-        names = [*wanted[0].columns, *sorted(wanted[0].filtered_by)]
+        names = [*wanted.columns, *sorted(wanted.filtered_by)]
         columns = [name for name in dict.fromkeys(names) if name in file.schema_arrow.names]
         groups = range(file.metadata.num_row_groups) if groups is None else groups
         nbytes, page = column_pages(handle, file.metadata, groups, columns, without_login(part.path))
