@@ -221,6 +221,11 @@ class DistinctRows:
         counts = self.spec.rows if self.spec.wanted == "marks" else self.found.kept
         return int(counts[self.number])
 
+    @property
+    def coded(self) -> frozenset[Any]:
+        """See :class:`~safeframe.engine.planned.cells.RowsToMake`."""
+        return frozenset()
+
     def whole(self) -> Any:
         """Make all of them."""
         part = self.part.whole if isinstance(self.part, InputPart) else self.part

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from safeframe.engine.planned.cells import PartitionLimit, rows_nbytes
-from safeframe.kernels.columns.categories import with_same_categories
+from safeframe.kernels.columns.coded_text import frames_alike
+from safeframe.kernels.merge.spec import JoinSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GatheredRows:
     """The rows of a file, not made yet."""
 
-    meta: pd.DataFrame
-    """What the file has no rows of, where there are none."""
+    spec: JoinSpec
     slice_nbytes: int
     """Bytes that are gathered, about."""
     limit: PartitionLimit
@@ -33,9 +34,14 @@ class GatheredRows:
     def n_rows(self) -> None:
         """Unknown until all rows are made."""
 
+    @property
+    def coded(self) -> frozenset[Any]:
+        """See :class:`~safeframe.engine.planned.cells.RowsToMake`."""
+        return self.spec.coded
+
     def whole(self) -> pd.DataFrame:
         """Make all rows at once, whatever they take."""
-        return _one_frame(list(self.stretches(lambda _: 2**62)))
+        return self._one_frame(list(self.stretches(lambda _: 2**62)))
 
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
         """Make the rows in stretches, one after the other; there is one at least.
@@ -60,7 +66,7 @@ class GatheredRows:
             self.limit.pass_values(rows + len(gathered), nbytes, held_nbytes=held)
             most = rows_of(gathered_nbytes / max(1, len(gathered)))
             if rest is not None:
-                gathered, rest = _one_frame([rest, gathered]), None
+                gathered, rest = self._one_frame([rest, gathered]), None
             for start in range(0, max(1, len(gathered)), most):
                 some = gathered.iloc[start : start + most]
                 if len(some) < most < len(gathered):
@@ -89,19 +95,18 @@ class GatheredRows:
         for made in self.pieces():
             nbytes = rows_nbytes(made)
             if waiting and waiting_nbytes + nbytes > self.slice_nbytes:
-                yield _one_frame(waiting), waiting_nbytes
+                yield self._one_frame(waiting), waiting_nbytes
                 waiting_nbytes, empty = 0, False
             if len(made):
                 waiting.append(made)
                 waiting_nbytes += nbytes
             del made
         if waiting or empty:
-            yield _one_frame(waiting) if waiting else self.meta, waiting_nbytes
+            yield self._one_frame(waiting) if waiting else self.spec.meta, waiting_nbytes
 
-
-def _one_frame(waiting: list[pd.DataFrame]) -> pd.DataFrame:
-    """Join frames, and leave the list empty."""
-    ignored = isinstance(waiting[0].index, pd.RangeIndex)
-    made = waiting[0] if len(waiting) == 1 else pd.concat(with_same_categories(waiting), ignore_index=ignored)
-    waiting.clear()
-    return made
+    def _one_frame(self, waiting: list[pd.DataFrame]) -> pd.DataFrame:
+        """Join frames, and leave the list empty."""
+        ignored = isinstance(waiting[0].index, pd.RangeIndex)
+        alike = frames_alike(waiting, self.spec.meta, self.coded)
+        waiting.clear()
+        return alike[0] if len(alike) == 1 else pd.concat(alike, ignore_index=ignored)

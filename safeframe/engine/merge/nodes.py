@@ -192,11 +192,12 @@ class SafeMerge(Planned, CountedMerge):
                 return broadcast_cells(left, right, spec, way, planned, limit, self.divisions)
             case SlicedMerge(build_side=build_side):
                 planned = self._probe_facts(build_side)
-                return sliced_cells(left, right, spec, way, planned, limit)
+                return sliced_cells(left, right, spec.with_coded_text(), way, planned, limit)
             case RangesMerge():
                 known: MergeFacts = self.facts
                 partitions = known.left.keys.partitions, known.right.keys.partitions
                 filtered = any(side.fewer for side in self.planned_keys)
+                spec = spec.with_coded_text()
                 return range_cells(left, right, spec, way, partitions, limit, filtered=filtered)
             case P2PMerge():
                 return moved_cells(left, right, spec, plan, way, self.planned_keys, limit)

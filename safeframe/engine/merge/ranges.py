@@ -124,7 +124,6 @@ class RangeRows(GatheredRows):
     """The rows of a range of keys, not made yet."""
 
     sides: tuple[SideInOrder, SideInOrder]
-    spec: JoinSpec
     piece_rows: int
 
     def pieces(self) -> Iterator[pd.DataFrame]:
@@ -184,18 +183,17 @@ def _range_rows(
             side,
             keys,
             slice_nbytes=way.slice_nbytes,
-            reading=planned_reading(way.directory, by_columns=by_columns),
+            reading=planned_reading(way.directory, by_columns=by_columns, as_categories=side.coded),
         )
         for parts, of_parts, side, by_columns in zip(
             (left, right), planned, (spec.left, spec.right), way.by_columns, strict=True
         )
     )
     return RangeRows(
-        meta=spec.meta,
+        spec=spec,
         slice_nbytes=way.slice_nbytes,
         limit=limit,
         sides=(sides[0], sides[1]),
-        spec=spec,
         piece_rows=way.piece_rows,
     )
 

@@ -17,16 +17,11 @@ from safeframe.engine.merge.in_order_tasks import PlannedPart
 from safeframe.facts.keys import Codes
 from safeframe.facts.merge import KeyRange
 from safeframe.kernels.changed_data import data_changed
-from safeframe.kernels.columns.values import (
-    Block,
-    as_column,
-    as_promised,
-    as_series,
-    from_arrow,
-    join_columns,
-)
+from safeframe.kernels.columns.coded_text import join_text
+from safeframe.kernels.columns.values import Block, as_series, from_arrow, join_columns
 from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.counts import rows_checksum
+from safeframe.kernels.merge.cell import frame_block
 from safeframe.kernels.merge.spec import SideSpec
 from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.partitions.slices import SlicedPart
@@ -113,7 +108,10 @@ class SideInOrder:
         if not some:
             return self._none
         return [
-            join_columns([as_series(column) for column in columns]) for columns in zip(*some, strict=True)
+            join_text(columns, dtype)
+            if name in self._side.coded
+            else join_columns([as_series(column) for column in columns])
+            for name, dtype, *columns in zip(self._side.names, self._side.dtypes, *some, strict=True)
         ]
 
     def _read(
@@ -165,10 +163,7 @@ class SideInOrder:
     def _in_order(self, frame: pd.DataFrame, least: int) -> _Slice:
         """Return the columns of rows and their codes, once these are in order and follow the code before them."""
         side = self._side
-        block = [
-            as_column(as_promised(frame[name], dtype))
-            for name, dtype in zip(side.names, side.dtypes, strict=True)
-        ]
+        block = frame_block(frame, side)
         codes, null = encode_keys([as_series(block[i]) for i in side.key_positions], side.schema)
         if null is not None and null.any():
             msg = "A side has rows with a null key, and had none when the merge was planned."

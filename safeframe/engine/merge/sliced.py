@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from dask.task_spec import Task, TaskRef
 
+from safeframe import options
 from safeframe._dask.steps import Step
 from safeframe.engine.exchange.nodes import WholePart, parts_in_tasks
 from safeframe.engine.merge.broadcast_nodes import ProbeFacts, probe_and_build
@@ -28,8 +29,9 @@ from safeframe.engine.planned.cells import CellMaker, PartitionLimit
 from safeframe.engine.planned.rows import PartRows, check_rows
 from safeframe.engine.task import use_worker
 from safeframe.facts.merge import SlicedMerge
+from safeframe.kernels.columns.coded_text import codes_of_text
 from safeframe.kernels.keys.codes import encode_keys
-from safeframe.kernels.merge.spec import JoinSpec
+from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.sizing.parquet.column_sets import planned_reading
 from safeframe.sizing.partitions.row_nbytes import each_row_nbytes, varying_columns
 from safeframe.sizing.partitions.slices import SlicedPart
@@ -84,7 +86,6 @@ class SlicedRows(GatheredRows):
 
     part: SlicedPart
     build: pd.DataFrame
-    spec: JoinSpec
     way: SlicedMerge
     planned: PartRows | None
 
@@ -94,15 +95,25 @@ class SlicedRows(GatheredRows):
         # Rows were planned by how many they meet, and by bytes of the mean one: here they are known.
         widest = _widest_key_nbytes(self.build, self.spec, way.build_side)
         piece_rows = max(1, min(way.piece_rows, int(way.slice_nbytes / max(widest, 1.0))))
-        reading = planned_reading(way.directory, by_columns=way.by_columns)
+        sides = (self.spec.left, self.spec.right)
+        probe, other = sides if way.build_side == "right" else sides[::-1]
+        reading = planned_reading(way.directory, by_columns=way.by_columns, as_categories=probe.coded)
+        build: pd.DataFrame | None = None
         for frame in self.part.slices(way.slice_nbytes, reading):
+            if build is None:
+                build = _with_codes(self.build, other, len(frame))
             rows += len(frame)
             for start in range(0, len(frame), piece_rows):
-                yield joined_with(
-                    frame.iloc[start : start + piece_rows], self.build, self.spec, way.build_side
-                )
+                yield joined_with(frame.iloc[start : start + piece_rows], build, self.spec, way.build_side)
             del frame
         check_rows(rows, self.planned)
+
+
+def _with_codes(build: pd.DataFrame, side: SideSpec, rows: int) -> pd.DataFrame:
+    """Return the small side with numbers for its text, where many rows take values of it."""
+    if not side.coded or len(build) * options.CODED_REPEATS > rows:
+        return build
+    return build.assign(**{name: codes_of_text(build[name].array) for name in side.coded})
 
 
 def _widest_key_nbytes(build: pd.DataFrame, spec: JoinSpec, build_side: str) -> float:
@@ -128,12 +139,11 @@ def _sliced_rows(
     if isinstance(part, pd.DataFrame):
         part = WholePart(part)
     return SlicedRows(
-        meta=spec.meta,
+        spec=spec,
         slice_nbytes=way.slice_nbytes,
         limit=limit,
         part=part,
         build=build,
-        spec=spec,
         way=way,
         planned=planned,
     )

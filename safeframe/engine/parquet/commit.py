@@ -36,7 +36,7 @@ from safeframe.engine.parquet.swap import (
     writes_inside,
 )
 from safeframe.engine.parquet.target import Dataset, ParquetTarget
-from safeframe.engine.parquet.tasks import WrittenFile, disk_error
+from safeframe.engine.parquet.written_file import WrittenFile, disk_error
 from safeframe.errors import RowConservationError, SchemaMismatchError, ValidationError
 
 _FIXED = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from safeframe.engine.parquet.target import ParquetTarget
-from safeframe.engine.parquet.tasks import WrittenFile, write_cell
+from safeframe.engine.parquet.tasks import write_cell
+from safeframe.engine.parquet.written_file import WrittenFile
 from safeframe.engine.planned.cells import rows_nbytes
 from safeframe.kernels.columns.categories import joined_frames
 from safeframe.sizing.partitions.slices import SlicedPart
@@ -33,6 +35,11 @@ class ReadRows:
     @property
     def n_rows(self) -> None:
         """How many there are is known once they are read."""
+
+    @property
+    def coded(self) -> frozenset[Any]:
+        """See :class:`~safeframe.engine.planned.cells.RowsToMake`."""
+        return frozenset()
 
     def whole(self) -> pd.DataFrame:
         """Read all of them."""

@@ -1,19 +1,17 @@
 """What the tasks of ``to_parquet`` do: write one file.
 
-Covers: a partition as a file in row groups; one that is not made yet, row group by row group.
+Covers: a partition as a file in row groups; one that is not made yet, row group by row group; rows as tables of Arrow,
+with what pandas has to know of them.
+Does not cover: names and places of files (``written_file``), how columns are encoded (``encodings``).
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import base64
 import functools
 import itertools
-import os
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,34 +20,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from safeframe._dask.cluster import is_wanted
 from safeframe.engine.parquet.encodings import file_options
 from safeframe.engine.parquet.target import Dataset, ParquetTarget, index_names
-from safeframe.engine.planned.cells import PickedRows, RowsToMake, rows_nbytes
-from safeframe.errors import (
-    SchemaMismatchError,
-    StagingError,
-    StagingFullError,
-    UnsupportedError,
-)
+from safeframe.engine.parquet.written_file import WrittenFile, put_file
+from safeframe.engine.planned.cells import RowsToMake, rows_nbytes
+from safeframe.errors import SchemaMismatchError, UnsupportedError
+from safeframe.kernels.columns.categories import is_text
+from safeframe.kernels.columns.coded_text import as_text
 from safeframe.kernels.columns.values import as_promised, floats_to_arrow
 from safeframe.planning.parquet import row_group_rows
-from safeframe.sizing.directory import free_nbytes
-from safeframe.units import format_nbytes
 
 
-@dataclass(frozen=True)
-class WrittenFile:
-    """One file: a few bytes that go to the commit."""
-
-    name: str
-    rows: int
-    inode: int = 0
-    """Of a local file: by it the file is known again at its place."""
-
-
-def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:
-    """Write one partition.
+def write_file(
+    frame: pd.DataFrame, target: ParquetTarget, number: int, coded: frozenset[Any] = frozenset()
+) -> WrittenFile:
+    """Write one partition; columns of text that are ``coded`` may come as categories.
 
     Raises
     ------
@@ -64,7 +49,7 @@ def write_file(frame: pd.DataFrame, target: ParquetTarget, number: int) -> Writt
     -----
     Memory: the partition, and one row group in Arrow and encoded.
     """
-    frame = _promised(frame, target)
+    frame = promised_rows(frame, target, coded)
     nbytes = rows_nbytes(frame)
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, nbytes / max(len(frame), 1))
     if target.schema is None and len(frame) > group_rows:
@@ -90,7 +75,7 @@ def write_cell(rows: RowsToMake, target: ParquetTarget, number: int) -> WrittenF
     Memory: what the rows are made of, and one row group in pandas, in Arrow and encoded.
     """
     if target.schema is None:  # which is then that of all rows
-        return write_file(rows.whole(), target, number)
+        return write_file(rows.whole(), target, number, rows.coded)
 
     def group_rows(width: float) -> int:
         return target.group_rows or row_group_rows(target.group_nbytes, width)
@@ -98,17 +83,47 @@ def write_cell(rows: RowsToMake, target: ParquetTarget, number: int) -> WrittenF
     stretches = rows.stretches(group_rows)
     first = next(stretches)
     if len(first) == rows.n_rows:
-        return write_file(first, target, number)
+        return write_file(first, target, number, rows.coded)
     nbytes = int(rows_nbytes(first) / max(1, len(first)) * (rows.n_rows or len(first)))
     # By iterators that let go of a stretch before they ask for the next one.
     made = itertools.chain(iter([first]), stretches)
     del first
 
     def write(sink: Any) -> int:
-        written = _write(map(functools.partial(_promised, target=target), made), target, sink)
+        promised = functools.partial(promised_rows, target=target, coded=rows.coded)
+        written = _write(map(promised, made), target, sink)
         return written if rows.n_rows is None else rows.n_rows
 
     return put_file(target, target.file_name(number), write, nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class PickedRows:
+    """Some columns of rows that are not made yet."""
+
+    rows: RowsToMake
+    columns: list[Any]
+
+    @property
+    def n_rows(self) -> int | None:
+        """See :class:`RowsToMake`."""
+        return self.rows.n_rows
+
+    @property
+    def coded(self) -> frozenset[Any]:
+        """See :class:`RowsToMake`."""
+        return self.rows.coded
+
+    def whole(self) -> pd.DataFrame:
+        """See :class:`RowsToMake`."""
+        return self.rows.whole()[self.columns]
+
+    def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
+        """See :class:`RowsToMake`; rows of a stretch follow from the bytes of all columns."""
+        for frame in self.rows.stretches(rows_of):
+            holder = [frame]
+            del frame
+            yield holder.pop()[self.columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,58 +145,6 @@ class WriteCell:
         )
 
 
-_OVER = "The write has ended, and this task of it runs on."
-_OVER_HINT = "What the write ended in says why."
-
-
-def put_file(target: ParquetTarget, name: str, write: Callable[[Any], int], nbytes: int) -> WrittenFile:
-    """Write a file under a name of its own until it is complete.
-
-    Parameters
-    ----------
-    target
-        The dataset.
-    name
-        The file's name.
-    write
-        Writes to an open file, and returns the number of rows.
-    nbytes
-        Bytes in memory of what is written, for messages.
-
-    Raises
-    ------
-    StagingError, StagingFullError
-        When the file cannot be written.
-    """
-    path = target.path_of(name)
-    if not target.is_local:
-        try:
-            with target.fs.open(path, "wb") as sink:
-                return WrittenFile(name, write(sink))
-        except OSError as error:
-            raise disk_error(error, nbytes, target) from error
-    # A task that runs twice, on two workers, never makes a file of both.
-    partial = Path(f"{target.directory}/.{name}.{uuid.uuid4().hex[:8]}")
-    if not partial.parent.exists() and not is_wanted():
-        # It would be left: the write has failed, and a task of it that could not be stopped comes this far.
-        raise StagingError(_OVER, hint=_OVER_HINT, directory=target.directory)
-    try:
-        # It is gone where the files are in their place, and the worker was lost that says so: all is done again,
-        # and then found there. Whatever else removed it, the last task misses the files that went with it.
-        if not partial.parent.exists():
-            partial.parent.mkdir(mode=0o700 if Path(target.target).is_dir() else 0o777, exist_ok=True)
-        with partial.open("wb") as sink:
-            rows = write(sink)
-            inode = os.fstat(sink.fileno()).st_ino
-        partial.rename(path)
-    except OSError as error:
-        raise disk_error(error, nbytes, target) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return WrittenFile(name, rows, inode)
-
-
 def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
     """Cut a partition; an empty one has one row group, too."""
     for start in range(0, max(len(frame), 1), rows):
@@ -190,7 +153,8 @@ def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
 
 def _write(row_groups: Iterator[pd.DataFrame], target: ParquetTarget, sink: Any) -> int:
     table, rows = arrow_table(next(row_groups), target), 0
-    with pq.ParquetWriter(sink, table.schema, **file_options(table.schema, table.columns, target)) as writer:
+    schema = table.schema
+    with file_writer(sink, table, target) as writer:
         while True:
             writer.write_table(table, row_group_size=max(len(table), 1))
             rows += len(table)
@@ -198,7 +162,7 @@ def _write(row_groups: Iterator[pd.DataFrame], target: ParquetTarget, sink: Any)
             frame = next(row_groups, None)
             if frame is None:
                 return rows
-            table = arrow_table(frame, target)
+            table = as_first(arrow_table(frame, target), schema)
             del frame
 
 
@@ -222,24 +186,90 @@ def arrow_table(frame: pd.DataFrame, target: Dataset) -> pa.Table:
 
 
 def _arrow_table(frame: pd.DataFrame, target: Dataset) -> pa.Table:
-    if target.schema is None:
+    schema = target.schema
+    if schema is None:
         return pa.Table.from_pandas(frame, preserve_index=target.write_index, nthreads=1)
-    frame = _with_text_categories(frame, target.schema)
-    floats = {
-        name: values
-        for name in frame.columns
-        if (values := _plain_floats(frame[name], target.schema)) is not None
-    }
-    if not floats:
-        return _table(frame, target.schema, target)
-    others = [name for name in frame.columns if name not in floats]
-    rest = _table(
-        frame[others], pa.schema([field for field in target.schema if field.name not in floats]), target
-    )
+    frame = _with_text_categories(frame, schema)
+    apart: dict[Any, pa.Array] = {}
+    for name in frame.columns:
+        if (values := _plain_floats(frame[name], schema)) is not None:
+            apart[name] = floats_to_arrow(values)
+        elif _is_coded(frame[name].dtype, name, schema):
+            apart[name] = _numbers(frame[name].array, schema.field(name).type)
+    if not apart:
+        return _table(frame, schema, target)
+    others = [name for name in frame.columns if name not in apart]
+    rest = _table(frame[others], pa.schema([field for field in schema if field.name not in apart]), target)
     # What pandas has to know is of all columns, and of types alone.
-    schema = _table(frame.iloc[:0], target.schema, target).schema
-    arrays = [floats_to_arrow(floats[name]) if name in floats else rest.column(name) for name in schema.names]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    known = _table(_without_codes(frame.iloc[:0], target), schema, target).schema
+    fields = [field.with_type(apart[field.name].type) if field.name in apart else field for field in known]
+    arrays = [apart[name] if name in apart else rest.column(name) for name in known.names]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=known.metadata))
+
+
+def _is_coded(dtype: Any, name: Any, schema: pa.Schema) -> bool:
+    """Whether a column is categories where files have text."""
+    return (
+        isinstance(dtype, pd.CategoricalDtype) and name in schema.names and is_text(schema.field(name).type)
+    )
+
+
+def _numbers(column: pd.Categorical, kind: pa.DataType) -> pa.DictionaryArray:
+    codes = column.codes
+    missing = codes < 0
+    numbers = pa.array(codes.astype(np.int32), mask=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(numbers, pa.array(column.categories).cast(kind))
+
+
+def _without_codes(empty: pd.DataFrame, target: Dataset) -> pd.DataFrame:
+    """Return an empty frame with text where categories are numbers of it."""
+    schema = target.schema
+    text = {
+        name: dtype
+        for name, dtype in target.dtypes
+        if schema is not None and name in empty.columns and _is_coded(empty.dtypes[name], name, schema)
+    }
+    return empty.astype(text) if text else empty
+
+
+def file_writer(sink: Any, table: pa.Table, target: ParquetTarget) -> pq.ParquetWriter:
+    """Open a file for tables of the types of a first one; what readers are told is text where these are numbers of it."""
+    schema, given = table.schema, file_options(table.schema, table.columns, target)
+    coded = {field.name for field in schema if _is_number_of_text(field, target)}
+    if not coded:
+        return pq.ParquetWriter(sink, schema, **given)
+    assert target.schema is not None, "files of no schema of their own have text"
+    # Without a schema, pyarrow leaves out all that it would tell readers.
+    writer = pq.ParquetWriter(sink, schema, **{**given, "store_schema": False})
+    if given.get("store_schema", True):
+        told = pa.schema(
+            [target.schema.field(field.name) if field.name in coded else field for field in schema],
+            metadata=schema.metadata,
+        )
+        stored = base64.b64encode(told.serialize().to_pybytes())
+        writer.add_key_value_metadata({**(schema.metadata or {}), b"ARROW:schema": stored})
+    return writer
+
+
+def _is_number_of_text(field: pa.Field, target: Dataset) -> bool:
+    return (
+        pa.types.is_dictionary(field.type)
+        and target.schema is not None
+        and is_text(target.schema.field(field.name).type)
+    )
+
+
+def as_first(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the types of the first one of its file: text may be numbers in one, and not in another."""
+    if table.schema.equals(schema):
+        return table
+    columns = [
+        column.dictionary_encode() if pa.types.is_dictionary(kind) and is_text(column.type) else column
+        for column, kind in zip(table.columns, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(
+        [column.cast(kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )
 
 
 def _with_text_categories(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
@@ -312,35 +342,41 @@ def conversion_error(error: Exception, target: Dataset) -> UnsupportedError | Sc
     return (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint)
 
 
-def _promised(frame: pd.DataFrame, target: Dataset) -> pd.DataFrame:
-    """The partition with the frame's columns, types and index name."""
+def promised_rows(frame: pd.DataFrame, target: Dataset, coded: Collection[Any] = frozenset()) -> pd.DataFrame:
+    """Return rows with the frame's columns, types and index name.
+
+    Parameters
+    ----------
+    frame
+        The rows.
+    target
+        Says what is promised.
+    coded
+        Columns of text that may be categories, and stay such where files have text.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When they have other columns, or types.
+    """
     names = [name for name, _ in target.dtypes]
     if list(frame.columns) != names:
         if sorted(map(str, frame.columns)) != sorted(map(str, names)):
             msg = f"A partition has the columns {list(frame.columns)}, but its frame has {names}."
             raise SchemaMismatchError(msg, hint="Make the partitions agree first, or pass the right meta=.")
         frame = frame[names]
-    changed = {name: as_promised(frame[name], dtype) for name, dtype in target.dtypes}
-    changed = {name: series for name, series in changed.items() if series.dtype != frame[name].dtype}
+    changed = {}
+    for name, dtype in target.dtypes:
+        series, schema = frame[name], target.schema
+        if name in coded:
+            if schema is not None and _is_coded(series.dtype, name, schema):
+                continue
+            series = as_text(series, dtype)
+        series = as_promised(series, dtype)
+        if series.dtype != frame[name].dtype:
+            changed[name] = series
     frame = frame.assign(**changed) if changed else frame
     if target.write_index and None in frame.index.names:
         frame = frame.copy(deep=False)
         frame.index = frame.index.set_names(index_names(frame.index))
     return frame
-
-
-def disk_error(error: OSError, nbytes: int, target: ParquetTarget) -> StagingError:
-    """Return why a file could not be written."""
-    if isinstance(error, StagingError):
-        return error
-    if target.is_local and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = free_nbytes(target.directory)
-        msg = (
-            f"The disk of {target.target!r} is full: {format_nbytes(nbytes)} in memory had to "
-            f"be written and {format_nbytes(free)} are free."
-        )
-        hint = "Free some disk, or write to a path on another disk. The target is unchanged."
-        return StagingFullError(msg, hint=hint, needed_nbytes=nbytes, free_nbytes=free)
-    msg = f"{target.target!r} cannot be written: {error.strerror or error}."
-    hint = "Name a path that you and every worker can write. The target is unchanged."
-    return StagingError(msg, hint=hint, directory=target.target)

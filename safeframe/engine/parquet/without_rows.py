@@ -30,7 +30,8 @@ from safeframe.engine.merge.without_rows.sides import MovedColumns, NeedsRowsErr
 from safeframe.engine.names import seal_key
 from safeframe.engine.parquet.resume import as_divided_before
 from safeframe.engine.parquet.target import INDEX_LABEL, Dataset, ParquetTarget
-from safeframe.engine.parquet.tasks import WrittenFile, arrow_table, conversion_error, put_file
+from safeframe.engine.parquet.tasks import arrow_table, conversion_error
+from safeframe.engine.parquet.written_file import WrittenFile, put_file
 from safeframe.engine.planned.cells import PartitionLimit
 from safeframe.engine.task import count_rows_out, use_worker
 from safeframe.facts.keys import PlannedKeys

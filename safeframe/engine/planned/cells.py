@@ -248,6 +248,8 @@ class CellRows:
     """The run that is over, should they not be made; empty where that is nobody's business."""
     weighed: bool = False
     """Whether strings are counted before they are made."""
+    coded: frozenset[Any] = frozenset()
+    """See :class:`RowsToMake`."""
 
     @classmethod
     def part(
@@ -357,35 +359,15 @@ class RowsToMake(Protocol):
     def n_rows(self) -> int | None:
         """How many there are; None where that is known once they are made."""
 
+    @property
+    def coded(self) -> frozenset[Any]:
+        """Columns of text that may come as categories."""
+
     def whole(self) -> pd.DataFrame:
         """Make all of them."""
 
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
         """Make them in stretches, one after the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class PickedRows:
-    """Some columns of rows that are not made yet."""
-
-    rows: RowsToMake
-    columns: list[Any]
-
-    @property
-    def n_rows(self) -> int | None:
-        """See :class:`RowsToMake`."""
-        return self.rows.n_rows
-
-    def whole(self) -> pd.DataFrame:
-        """See :class:`RowsToMake`."""
-        return self.rows.whole()[self.columns]
-
-    def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
-        """See :class:`RowsToMake`; rows of a stretch follow from the bytes of all columns."""
-        for frame in self.rows.stretches(rows_of):
-            holder = [frame]
-            del frame
-            yield holder.pop()[self.columns]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from safeframe.errors import SchemaMismatchError
 from safeframe.kernels.columns.categories import join_categoricals
+from safeframe.kernels.columns.coded_text import text_or_codes
 from safeframe.kernels.columns.frame import frame_of_columns
 from safeframe.kernels.columns.index_freq import freq_of, with_freq
 from safeframe.kernels.columns.taking import join_and_take, take
@@ -37,7 +38,7 @@ _REPEATED = 2
 def frame_block(frame: pd.DataFrame, side: SideSpec) -> Block:
     """Return a side's columns of a frame, in the order of its spec, as the frame promises them."""
     return [
-        as_column(as_promised(frame[name], dtype))
+        as_column((text_or_codes if name in side.coded else as_promised)(frame[name], dtype))
         for name, dtype in zip(side.names, side.dtypes, strict=True)
     ]
 

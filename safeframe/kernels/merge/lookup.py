@@ -127,9 +127,12 @@ def lookup_join(
 
 def _as_they_are(block: Block, spec: JoinSpec, number: int) -> bool:
     """Whether the columns of the side that looks up have the result's types: a key may have to be widened."""
+    side = (spec.left, spec.right)[number]
     for column, dtype in zip(spec.output, spec.meta.dtypes, strict=True):
         own = (column.left, column.right)[number]
-        if own is not None and block[own].dtype != dtype and not isinstance(dtype, pd.CategoricalDtype):
+        if own is None or isinstance(dtype, pd.CategoricalDtype) or side.names[own] in side.coded:
+            continue
+        if block[own].dtype != dtype:
             return False
     return True
 

@@ -6,7 +6,7 @@ Covers: working out the result's columns from two empty frames, as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 
 from safeframe.facts.keys import KeySchema
 from safeframe.facts.merge import How, MergeEstimate
+from safeframe.kernels.columns.coded_text import may_be_coded
 from safeframe.kernels.columns.index_freq import freq_of, join_freq, with_freq
 from safeframe.kernels.columns.values import missing_dtype
 from safeframe.kernels.keys.schema import example_keys
@@ -32,10 +33,12 @@ class SideSpec:
     """The key columns among them."""
     schema: KeySchema
     """How keys become codes, the same on both sides."""
+    coded: frozenset[str] = frozenset()
+    """Columns of text that may come, and go, as categories."""
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         dtypes = tuple(_dtype_token(dtype) for dtype in self.dtypes)
-        return ("SideSpec", self.names, dtypes, self.on, repr(self.schema))
+        return ("SideSpec", self.names, dtypes, self.on, repr(self.schema), tuple(sorted(self.coded)))
 
     @property
     def with_index(self) -> bool:
@@ -67,6 +70,29 @@ class JoinSpec:
     """Whether the result has, or may have, left rows without a right match."""
     meta: pd.DataFrame
     """An empty frame with the result's names and dtypes."""
+
+    def with_coded_text(self) -> JoinSpec:
+        """Return this join of rows that go to a file, whose text, but for keys and the index, may come as categories."""
+        places = None if self.index is None else (self.index.left, self.index.right)
+        sides = []
+        for number, side in enumerate((self.left, self.right)):
+            kept = {*side.key_positions, *(() if places is None else places[number : number + 1])}
+            coded = [
+                name
+                for at, (name, dtype) in enumerate(zip(side.names, side.dtypes, strict=True))
+                if at not in kept and may_be_coded(dtype)
+            ]
+            sides.append(replace(side, coded=frozenset(coded)))
+        return replace(self, left=sides[0], right=sides[1])
+
+    @property
+    def coded(self) -> frozenset[Any]:
+        """Columns of the result that may be categories where text is promised."""
+        return frozenset(
+            name
+            for name, (left, right) in column_places(self).items()
+            if (right in self.right.coded if left is None else left in self.left.coded)
+        )
 
     @property
     def of_sides(self) -> tuple[list[int], list[int]]:

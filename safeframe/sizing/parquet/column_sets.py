@@ -43,10 +43,14 @@ class Reading:
     """Columns of text that may come as categories, where files keep them in small dictionaries: each value is decoded once."""
 
 
-def planned_reading(directory: str | None, *, by_columns: bool) -> Reading:
+def planned_reading(
+    directory: str | None, *, by_columns: bool, as_categories: frozenset[str] = frozenset()
+) -> Reading:
     """Read as a plan has counted it, on the disk whose room it has looked at, unless that is an object store."""
     return Reading(
-        by_columns=by_columns, directory=None if directory is None or is_remote(directory) else directory
+        by_columns=by_columns,
+        directory=None if directory is None or is_remote(directory) else directory,
+        as_categories=as_categories,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe import options
@@ -28,7 +29,7 @@ def kept_in_dictionaries(
     schema = file.schema_arrow
     found = []
     for name in columns:
-        if name not in leaves or not is_text(schema.field(name).type):
+        if name not in leaves or not _is_string(schema.field(name).type):
             continue
         chunks = (file.metadata.row_group(group).column(leaves[name]) for group in groups)
         if all(
@@ -38,3 +39,8 @@ def kept_in_dictionaries(
         ):
             found.append(name)
     return frozenset(found)
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    """Whether values are strings, in whichever of Arrow's types; categories of them are read alike."""
+    return is_text(kind) or bool(pa.types.is_string_view(kind))

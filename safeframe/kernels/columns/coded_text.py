@@ -1,0 +1,112 @@
+"""Text that goes from file to file as categories: each of its few values once, and its number in each row.
+
+Parquet keeps text of few values so, and a frame that has them as such neither copies a value for each row nor looks
+for it again when it is written. Nothing but a file that is written gets to see such columns: a frame promises text.
+
+Covers: columns of text that may come as categories, joining them with others, text of them again.
+Does not cover: which columns those are (``kernels.merge.spec``), reading and writing files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from safeframe import options
+from safeframe.kernels.columns.categories import with_same_categories
+from safeframe.kernels.columns.values import Column, as_promised, as_series, join_columns
+
+
+def may_be_coded(dtype: Any) -> bool:
+    """Whether a frame promises text that pandas makes categories of where a reader is told to.
+
+    Examples
+    --------
+    >>> may_be_coded(pd.StringDtype("pyarrow")), may_be_coded(pd.StringDtype("python"))
+    (True, False)
+    """
+    return isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"
+
+
+def text_or_codes(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+    """Return a column of text as it came: as categories where these are few for its rows, else as text.
+
+    Raises
+    ------
+    SchemaMismatchError
+        When it is neither.
+    """
+    if not isinstance(series.dtype, pd.CategoricalDtype):
+        return as_promised(series, dtype)
+    return series if _are_few(series.dtype, len(series)) else as_text(series, dtype)
+
+
+def as_text(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
+    """Return text of categories; any other column as it is."""
+    return series.astype(dtype) if isinstance(series.dtype, pd.CategoricalDtype) else series
+
+
+def codes_of_text(column: Column) -> pd.Categorical:
+    """Return categories of text, in the order of their first rows.
+
+    Examples
+    --------
+    >>> codes_of_text(pd.array(["b", None, "b", "a"], dtype=pd.StringDtype("pyarrow"))).codes
+    array([ 0, -1,  0,  1], dtype=int8)
+    """
+    values = pa.array(column)
+    coded = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
+    numbers = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    categories = pd.CategoricalDtype(pd.Index(coded.dictionary.to_pandas()))
+    return pd.Categorical.from_codes(numbers, dtype=categories)
+
+
+def join_text(columns: Sequence[Column], dtype: Any) -> Column:
+    """Join parts of a column of text, each of which may be categories."""
+    parts = [as_series(column) for column in columns]
+    if _differ([part.dtype for part in parts], sum(map(len, parts))):
+        parts = [as_text(part, dtype) for part in parts]
+    return join_columns(parts)
+
+
+def frames_alike(
+    frames: Sequence[pd.DataFrame], meta: pd.DataFrame, coded: Collection[Any]
+) -> list[pd.DataFrame]:
+    """Return frames whose columns have the same types, and the same categories, in all.
+
+    Parameters
+    ----------
+    frames
+        Frames of the same columns.
+    meta
+        An empty frame with the types that are promised.
+    coded
+        The columns of text that may be categories in some of them.
+    """
+    rows = sum(map(len, frames))
+    text = {
+        name: meta.dtypes[name]
+        for name in coded
+        if len(frames) > 1 and _differ([frame.dtypes[name] for frame in frames], rows)
+    }
+    return with_same_categories([frame.astype(text) if text else frame for frame in frames])
+
+
+def _differ(dtypes: Sequence[Any], rows: int) -> bool:
+    """Whether parts of a column are better joined as text: some are, or they have too many values together."""
+    categories = [dtype for dtype in dtypes if isinstance(dtype, pd.CategoricalDtype)]
+    if not categories:
+        return False
+    distinct = {id(dtype.categories): dtype for dtype in categories}.values()
+    values = max((len(dtype.categories) for dtype in distinct), default=0)
+    if len(categories) < len(dtypes):
+        return True
+    every = sum(len(dtype.categories) for dtype in distinct)
+    return every > max(values, rows // options.CODED_REPEATS)
+
+
+def _are_few(dtype: pd.CategoricalDtype, rows: int) -> bool:
+    return len(dtype.categories) * options.CODED_REPEATS <= rows

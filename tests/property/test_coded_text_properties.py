@@ -1,0 +1,164 @@
+"""Text that goes from files to files as numbers is the text of pandas, whatever the files keep it as."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import safeframe
+from safeframe.facts.merge import RangesMerge, SlicedMerge
+from safeframe.kernels.columns import coded_text
+from safeframe.kernels.columns.categories import is_text
+from safeframe.planning.costs import cost_of
+from safeframe.recipes.to_parquet import to_parquet
+from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries
+from tests.property.merging import examples, same_rows
+
+HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti")
+WORDS = ["", "a", "ü" * 3, "two words", "z" * 40, "N/A", "0"]
+
+
+WAYS = {RangesMerge: HOWS, SlicedMerge: ("inner", "left", "right", "leftsemi", "leftanti")}
+
+
+@contextlib.contextmanager
+def planned(way):
+    """Have merges planned so, of slices of a few rows; and numbers wherever a file has them."""
+    module = {RangesMerge: "ranges", SlicedMerge: "sliced"}[way]
+    # Of a few rows, the time of tasks decides; partitions of tests fit a worker whole, and would be joined so.
+    seconds = {RangesMerge: 1e-9, SlicedMerge: -1.0}[way]
+    others = ("by_sorted", "by_one_side", "by_broadcast") if way is RangesMerge else ("by_broadcast",)
+    with pytest.MonkeyPatch.context() as patch:
+        for other in others:
+            patch.setattr(f"safeframe.planning.merge.plan.{other}", lambda *_: "partitions are too large")
+        patch.setattr(f"safeframe.planning.merge.{module}.slice_nbytes_of", lambda task_nbytes: 400)
+        patch.setattr(
+            f"safeframe.planning.merge.{module}.cost_of",
+            lambda *a, **k: replace(cost_of(*a, **k), seconds=seconds),
+        )
+        patch.setattr("safeframe.options.CODED_REPEATS", 0.01)
+        patch.setattr("safeframe.options.DICTIONARY_ROW_NBYTES", 10_000)
+        yield
+
+
+@st.composite
+def sides(draw, in_order):
+    """Keys, words, and of each file its rows, those of a row group, and whether it keeps words in a dictionary."""
+    keys = draw(st.lists(st.integers(0, 9), min_size=1, max_size=40))
+    keys = sorted(keys) if in_order else [*keys, 5, 4]
+    words = [draw(st.sampled_from([*WORDS, None])) for _ in keys]
+    bounds = sorted(draw(st.lists(st.integers(1, len(keys)), max_size=3)))
+    kept = [draw(st.booleans()) for _ in range(len(bounds) + 1)]
+    return keys, words, [0, *bounds, len(keys)], draw(st.integers(1, 15)), kept
+
+
+def in_files(name, side, directory):
+    keys, words, bounds, rows, kept = side
+    schema = pa.schema([("k", pa.int64()), (name, pa.int64()), (f"{name}w", pa.string())])
+    table = pa.table([keys, range(len(keys)), words], schema=schema)
+    for number, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        pq.write_table(
+            table.slice(start, stop - start),
+            f"{directory}/{number:03}.parquet",
+            row_group_size=rows,
+            use_dictionary=kept[number],
+        )
+    return dd.read_parquet(directory)
+
+
+def expected_rows(left, right, how):
+    if how in ("leftsemi", "leftanti"):
+        met = left["k"].isin(right["k"])
+        return left[met if how == "leftsemi" else ~met].reset_index(drop=True)
+    return left.merge(right, on="k", how=how)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@examples(60)
+@given(st.data(), st.sampled_from([None, 3]))
+def test_merged_text_is_that_of_pandas(way, data, written_rows):
+    how = data.draw(st.sampled_from(WAYS[way]))
+    drawn = [data.draw(sides(way is RangesMerge)) for _ in range(2)]
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other, planned(way):
+        frames = [in_files(*side) for side in zip("lr", drawn, (one, other), strict=True)]
+        merged = safeframe.merge(*frames, on="k", how=how, memory="8GiB")
+        read = [side.compute(scheduler="sync") for side in frames]
+        plan = safeframe.explain(merged)
+        with tempfile.TemporaryDirectory() as target, dask.config.set(scheduler="sync"):
+            to_parquet(merged, target, strategy="rows", write_index=False, row_group_rows=written_rows)
+            found = dd.read_parquet(target).compute()
+            schemas = [pq.read_schema(path) for path in Path(target).glob("*.parquet")]
+    assert isinstance(plan.streamed.run.way, way) or plan.strategy == "sorted" or plan.run.sliced is None
+    expected = expected_rows(*read, how)
+    by = [name for name in "lr" if name in expected.columns]
+    same_rows(found, expected.astype(found.dtypes.to_dict()), by)
+    assert all(schema.equals(schemas[0], check_metadata=True) for schema in schemas)
+    assert schemas[0].pandas_metadata is not None
+    for name in ("lw", "rw"):
+        if name in expected.columns:
+            assert found.dtypes[name] == expected.dtypes[name]
+            assert is_text(schemas[0].field(name).type)
+
+
+def files_of_words(directory, rows=4000, seed=3):
+    rng = np.random.default_rng(seed)
+    words = np.array(["north", "south", "east", "west"])
+    table = pa.table(
+        {"k": np.arange(rows), "word": words[rng.integers(0, 4, rows)], "id": [f"id{n}" for n in range(rows)]}
+    )
+    for number in range(4):
+        some = table.slice(number * rows // 4, rows // 4)
+        pq.write_table(some, f"{directory}/{number}.parquet", row_group_size=rows // 8)
+    return dd.read_parquet(directory), table.to_pandas()
+
+
+@pytest.mark.parametrize(
+    "schema", ["infer", None, {"word": pa.large_string()}, {"word": pa.dictionary(pa.int8(), pa.string())}]
+)
+def test_words_are_not_made_text_between_files(tmp_path, monkeypatch, schema):
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    ddf, frame = files_of_words(tmp_path / "in")
+    small = pd.DataFrame({"k": np.arange(0, 4000, 9), "label": "few"})
+    merged = safeframe.merge(ddf, dd.from_pandas(small, npartitions=1), on="k", how="left")
+    decoded = []
+    as_text = coded_text.as_text
+    monkeypatch.setattr(coded_text, "as_text", lambda *a: decoded.append(a) or as_text(*a))
+    with dask.config.set(scheduler="sync"):
+        to_parquet(merged, str(tmp_path / "out"), write_index=False, schema=schema)
+    found = pd.concat([pd.read_parquet(path) for path in sorted((tmp_path / "out").glob("*.parquet"))])
+    expected = frame.merge(small, on="k", how="left")
+    pd.testing.assert_frame_equal(
+        found.astype(expected.dtypes.to_dict()).sort_values("k", ignore_index=True), expected
+    )
+    assert decoded == []
+    for path in (tmp_path / "out").glob("*.parquet"):
+        file = pq.ParquetFile(path)
+        kind = file.schema_arrow.field("word").type
+        if not isinstance(schema, dict):
+            assert is_text(kind)
+            assert not isinstance(pd.read_parquet(path)["word"].dtype, pd.CategoricalDtype)
+        else:
+            assert kind == schema["word"]
+        statistics = file.metadata.row_group(0).column(file.schema_arrow.names.index("word")).statistics
+        assert (statistics.min, statistics.max) == ("east", "west")
+
+
+def test_words_in_views_are_numbers_too(tmp_path):
+    table = pa.table({"k": range(64), "w": pa.array(["x", "y"] * 32, pa.string_view())})
+    pq.write_table(table, tmp_path / "0.parquet")
+    file = pq.ParquetFile(tmp_path / "0.parquet")
+    assert kept_in_dictionaries(file, [0], {"k", "w"}) == {"w"}
