@@ -46,6 +46,8 @@ class KeyColumn:
     """The most decimal digits of a ``decimal``, of which 64 bits have room for 18."""
     scale: int = 0
     """How many of them are behind the point."""
+    nan_is_value: bool = False
+    """Whether NaN is a key like any other, as among Arrow's floats, and no null."""
 
     @property
     def is_whole(self) -> bool:

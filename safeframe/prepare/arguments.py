@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from dask.base import is_dask_collection
 from dask.dataframe.api import new_collection
 
@@ -106,6 +107,8 @@ def check_frame(frame: Any, argument: str) -> dd.DataFrame:
         When it is not a dask dataframe.
     ValidationError
         When two of its columns have the same name.
+    UnsupportedError
+        When column names have several levels, or pandas has no operations for the type of a column.
     """
     if isinstance(frame, pd.DataFrame) and frame.columns.nlevels == 1 and frame.columns.is_unique:
         msg = f"{argument} is a pandas dataframe; a dask dataframe is expected."
@@ -123,7 +126,16 @@ def check_frame(frame: Any, argument: str) -> dd.DataFrame:
         twice = sorted({str(name) for name in columns[columns.duplicated()]})
         msg = f"{argument} has more than one column named {', '.join(map(repr, twice))}."
         raise ValidationError(msg, hint="Rename the columns so that names are unique.")
+    for name, dtype in (frame if isinstance(frame, pd.DataFrame) else frame._meta).dtypes.items():
+        if isinstance(dtype, pd.ArrowDtype) and _is_view(dtype.pyarrow_dtype):
+            msg = f"{argument} has a column {name!r} of Arrow's {dtype.pyarrow_dtype}, which pandas has no operations for."
+            hint = "Leave out dtype_backend= where the files are read: pandas' own strings take their place then."
+            raise UnsupportedError(msg, hint=hint)
     return frame if isinstance(frame, pd.DataFrame) else with_types_of_nulls(frame)
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
 
 
 def with_types_of_nulls(collection: Any) -> Any:

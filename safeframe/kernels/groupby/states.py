@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from safeframe.kernels.columns.arrow_dictionaries import is_dictionary
 from safeframe.kernels.columns.categories import text_columns
 from safeframe.kernels.groupby.families import Plain, decomposable, plain
 from safeframe.kernels.groupby.integers import IntegerSums
@@ -303,7 +304,8 @@ def _frame_of(columns: Sequence[Any], names: pd.Index[Any], index: pd.Index[Any]
 
 def _key_values(key: pd.Series[Any], promised: Any) -> Any:
     """Return keys, those of objects with one value for all that mean nothing, as pandas has it, and text that came as categories."""
-    if isinstance(key.dtype, pd.CategoricalDtype) and not isinstance(promised, pd.CategoricalDtype):
+    came_as_numbers = isinstance(key.dtype, pd.CategoricalDtype) or is_dictionary(key.dtype)
+    if came_as_numbers and not (isinstance(promised, pd.CategoricalDtype) or is_dictionary(promised)):
         key = key.astype(promised)
     if key.dtype == object:
         return key.where(key.notna(), np.nan).to_numpy()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -190,8 +191,10 @@ def _converted(series: pd.Series[Any], column: KeyColumn) -> tuple[npt.NDArray[A
         null = series.isna().to_numpy()
         filled = series.array.fillna(False if column.kind == "bool" else 0) if null.any() else series.array
         values = np.asarray(filled.to_numpy(dtype=target))
-    if target is np.float64:
-        null = np.isnan(values) if null is None else null | np.isnan(values)
+    if target is np.float64 and (nan := np.isnan(values)).any():
+        if column.nan_is_value and not isinstance(series.dtype, np.dtype):
+            return np.where(nan, np.nan, values), null  # of which there are many
+        null = nan if null is None else null | nan
     return values, null
 
 
@@ -237,7 +240,7 @@ def column_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nul
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _of_categories(series, lambda categories: column_hashes(categories, column))
     if column.kind == "number":
-        return _number_hashes(series)
+        return _number_hashes(series, column)
     if column.kind in ("string", "object"):
         array = arrow_values(series)
         return object_hashes(series) if array is None else (arrow_hashes(array), nulls_of(array))
@@ -277,9 +280,9 @@ def _bounded_codes(series: pd.Series[Any], schema: KeySchema) -> tuple[Codes, Nu
     return (ranks.astype(np.uint64) << np.uint64(schema.hash_bits)) | low, nulls_of(array)
 
 
-def _number_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
+def _number_hashes(series: pd.Series[Any], column: KeyColumn) -> tuple[Codes, Nulls | None]:
     """Hash whole numbers as integers, so that an integer meets an equal float and no other."""
-    integral, fraction, null = number_parts(series)
+    integral, fraction, null = number_parts(series, column)
     hashes = mix64(integral.view(np.uint64))
     if fraction is not None:
         bits = mix64(fraction.view(np.uint64) ^ _FRACTION_SALT)
@@ -288,7 +291,7 @@ def _number_hashes(series: pd.Series[Any]) -> tuple[Codes, Nulls | None]:
 
 
 def number_parts(
-    series: pd.Series[Any],
+    series: pd.Series[Any], column: KeyColumn
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None, Nulls | None]:
     """Split numbers into what is an int64 and what is not.
 
@@ -304,8 +307,9 @@ def number_parts(
     if pd.api.types.is_integer_dtype(series.dtype):
         values, null = column_values(series, KeyColumn(kind="int"))
         return values, None, null
-    values, null = column_values(series, KeyColumn(kind="float"))
-    values = np.where(np.isnan(values), 0.0, values)
+    values, null = column_values(series, replace(column, kind="float"))
+    if null is not None:
+        values = np.where(null, 0.0, values)
     whole = (np.floor(values) == values) & (values >= -(2.0**63)) & (values < 2.0**63)
     integral = np.where(whole, values, 0.0).astype(np.int64)
     return integral, np.where(whole, 0.0, values), null

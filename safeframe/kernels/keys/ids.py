@@ -163,7 +163,7 @@ def _of_categories(left: pd.Series[Any], right: pd.Series[Any], column: KeyColum
 def _column_ids(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) -> tuple[Ids, int]:
     """Number the values of one column of both sides, left first; nulls get the last number."""
     if column.kind == "number":
-        return _number_ids(left, right)
+        return _number_ids(left, right, column)
     left_values, left_null = column_values(left, column)
     right_values, right_null = column_values(right, column)
     values = np.concatenate([left_values, right_values])
@@ -190,9 +190,9 @@ def _column_ids(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) 
     return ids, n_ids + 1
 
 
-def _number_ids(left: pd.Series[Any], right: pd.Series[Any]) -> tuple[Ids, int]:
+def _number_ids(left: pd.Series[Any], right: pd.Series[Any], column: KeyColumn) -> tuple[Ids, int]:
     """Number integers and floats: whole numbers as integers, the others after them."""
-    sides = [number_parts(left), number_parts(right)]
+    sides = [number_parts(left, column), number_parts(right, column)]
     ids, n_ids = _renumbered(np.concatenate([integral for integral, _, _ in sides]))
     others = np.concatenate(
         [np.zeros(len(integral)) if other is None else other for integral, other, _ in sides]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 Numbers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.integer[Any]]
@@ -113,8 +114,17 @@ def _column_ids(column: pd.Series[Any]) -> tuple[Ids, int, bool]:
     by_place = _ids_by_place(column)
     if by_place is not None:
         return *by_place, False
-    ids, uniques = pd.factorize(column, use_na_sentinel=False)
+    ids, uniques = pd.factorize(_in_one_chunk(column), use_na_sentinel=False)
     return np.asarray(ids, np.int64), len(uniques), True
+
+
+def _in_one_chunk(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of Arrow's in one array: pandas numbers no nulls of several."""
+    dtype: Any = column.dtype
+    values = pa.array(column.array) if isinstance(dtype, pd.ArrowDtype) else None
+    if not isinstance(values, pa.ChunkedArray) or values.num_chunks < 2:
+        return column
+    return pd.Series(dtype.__from_arrow__(pa.chunked_array([values.combine_chunks()])), copy=False)
 
 
 def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:

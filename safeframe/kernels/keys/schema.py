@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,21 +76,35 @@ def _common(left: pd.Series[Any], right: pd.Series[Any], left_name: Any, right_n
             raise _mismatch(left, right, left_name, right_name, hint)
         units = [column.unit or "ns" for column in (one, other)]
         return KeyColumn(kind=one.kind, unit=max(units, key=_UNITS.index), tz_aware=one.tz_aware)
+    nan_is_value = _nan_is_value((left.dtype, right.dtype))
     if one.kind == other.kind:
-        return KeyColumn(kind=one.kind)
+        return KeyColumn(kind=one.kind, nan_is_value=nan_is_value)
     if kinds == {"int", "uint"}:
         if _is_uint64(left) or _is_uint64(right):
             hint = "Cast one side with astype: uint64 has values that int64 cannot hold."
             raise _mismatch(left, right, left_name, right_name, hint)
         return KeyColumn(kind="int")
     if kinds <= {"int", "uint", "float"} and not (_is_uint64(left) or _is_uint64(right)):
-        return KeyColumn(kind="number")
+        return KeyColumn(kind="number", nan_is_value=nan_is_value)
     if kinds == {"bool", "object"} and not (_is_binary(left) or _is_binary(right)):
         return KeyColumn(kind="bool")  # flags with nulls are objects
     if kinds == {"string", "object"} and not (_is_binary(left) or _is_binary(right)):
         return KeyColumn(kind="string")
     hint = f"Cast one side first, as with ddf.astype({{{right_name!r}: {str(left.dtype)!r}}})."
     raise _mismatch(left, right, left_name, right_name, hint)
+
+
+def without_nan(schema: KeySchema) -> KeySchema:
+    """Return the schema of keys that are brought to an order, in which pandas puts NaN with the nulls, whatever holds it."""
+    return replace(schema, columns=tuple(replace(column, nan_is_value=False) for column in schema.columns))
+
+
+def _nan_is_value(dtypes: Sequence[Any]) -> bool:
+    """Whether pandas takes NaN for a value: among Arrow's floats it does, next to its own with nulls it does not."""
+    kinds = [dtype.categories.dtype if known_categories(dtype) else dtype for dtype in dtypes]
+    return any(
+        isinstance(dtype, pd.ArrowDtype) and pa.types.is_floating(dtype.pyarrow_dtype) for dtype in kinds
+    ) and not any(isinstance(dtype, (pd.Float32Dtype, pd.Float64Dtype)) for dtype in kinds)
 
 
 def _column(series: pd.Series[Any]) -> KeyColumn:

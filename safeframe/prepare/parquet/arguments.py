@@ -26,6 +26,7 @@ from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES
 from safeframe.engine.parquet.target import index_names
 from safeframe.errors import StagingError, UnsupportedError, ValidationError
 from safeframe.kernels.columns.categories import UNKNOWN, is_text
+from safeframe.kernels.keys.schema import known_categories
 from safeframe.kernels.parquet.writer_options import Compression, codec_of
 from safeframe.sizing.staging_url import without_login
 
@@ -169,12 +170,14 @@ def file_schema(
         for name, dtype in meta.dtypes.items()
         if pd.api.types.is_object_dtype(dtype) and name not in fields.names and not _is_text(read.get(name))
     ]
-    # Of categories that are not known, neither: they are taken for strings. Their files have them as plain values, but for strings.
+    # Of categories that are not known, neither: they are taken for strings. Their files have them as plain values, but for
+    # strings; files that no pandas wrote have them as dictionaries, and dask says then that there are none.
     known += [
-        (name, pa.dictionary(pa.int32(), read[name], dtype.ordered or False))
+        (name, pa.dictionary(pa.int32(), _value_type(read[name]), dtype.ordered or False))
         for name, dtype in meta.dtypes.items()
-        if isinstance(dtype, pd.CategoricalDtype) and UNKNOWN in dtype.categories
-        if name not in fields.names and not _is_text(read.get(name))
+        if isinstance(dtype, pd.CategoricalDtype) and not known_categories(dtype)
+        if name not in fields.names and name in read
+        if not (UNKNOWN in dtype.categories and _is_text(read[name]))
     ]
     fields = pa.schema([*fields, *known])
     rest = [name for name in meta.columns if name not in fields.names]
@@ -182,6 +185,10 @@ def file_schema(
     return _storable(
         pa.schema([(fields if name in fields.names else inferred).field(name) for name in names])
     )
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _is_text(kind: pa.DataType | None) -> bool:

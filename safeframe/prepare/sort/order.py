@@ -31,7 +31,7 @@ from safeframe.facts.sort import (
     StagedSort,
 )
 from safeframe.facts.strategies import SORT_STRATEGIES
-from safeframe.kernels.keys.schema import common_schema
+from safeframe.kernels.keys.schema import common_schema, without_nan
 from safeframe.kernels.routing.divisions import DivisionRouter, division_router
 from safeframe.kernels.sort.rows import RangeRouter, RowOrder, check_orderable, range_router
 from safeframe.planning.ladder import check_strategy
@@ -81,7 +81,7 @@ def row_order(
         by=tuple(by),
         ascending=tuple(ascending),
         na_last=na_last,
-        schema=common_schema(columns, columns, left_names=by, right_names=by),
+        schema=without_nan(common_schema(columns, columns, left_names=by, right_names=by)),
         dtypes=dtypes,
     )
 
