@@ -228,6 +228,11 @@ class RowCuts:
     n_shards: int
     """Output partitions that there are."""
 
+    @property
+    def on(self) -> tuple[Any, ...]:
+        """Nothing; see :class:`safeframe.kernels.routing.router.Router`."""
+        return ()
+
     @classmethod
     def of(cls, cuts: Ints, first: int, rows: int) -> RowCuts:
         """Take those cuts out of all that a stage task of ``rows`` rows needs."""

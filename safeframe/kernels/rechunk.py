@@ -1,8 +1,8 @@
 """Grids of chunks, and the pieces in which one grid's chunks lie in another's.
 
 A chunk is staged as one file: its intersections with the chunks of the next
-grid ("pieces"), one after the other in C order, each of them in C order itself.
-Where a piece begins then follows from the two grids alone, and is not stored.
+grid ("pieces"), one after the other in C order, each of them in C order itself, and its
+checksum behind it. Where a piece begins then follows from the two grids alone, and is not stored.
 
 Covers: grids, the slices that a chunk is cut into, where in the files the
 pieces of a chunk are.
@@ -19,6 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+MARK_NBYTES = 8
+"""Bytes of the checksum behind a piece."""
 
 Bounds = npt.NDArray[np.int64]
 """Where the chunks of one axis begin, and where the last one ends."""
@@ -105,6 +108,8 @@ class ChunkPiece:
     """The number of the chunk that it is staged with."""
     first: int
     """Elements of that chunk's file that come before it."""
+    number: int
+    """Pieces of that file that come before it."""
     size: int
     shape: tuple[int, ...]
     target: tuple[slice, ...]
@@ -134,7 +139,9 @@ def touched(region: tuple[tuple[int, int], ...], grid: ChunkGrid) -> tuple[tuple
     )
 
 
-def pieces_of_chunk(region: tuple[tuple[int, int], ...], before: ChunkGrid) -> list[ChunkPiece]:
+def pieces_of_chunk(
+    region: tuple[tuple[int, int], ...], before: ChunkGrid, grid: ChunkGrid
+) -> list[ChunkPiece]:
     """Find the pieces of a chunk among the staged chunks of the grid before.
 
     Parameters
@@ -143,29 +150,39 @@ def pieces_of_chunk(region: tuple[tuple[int, int], ...], before: ChunkGrid) -> l
         The chunk.
     before
         The grid whose chunks were staged, each cut by the grid that the chunk is of.
+    grid
+        The grid that the chunk is of.
     """
     if any(high <= low for low, high in region):
         return []
     box = touched(region, before)
-    # Per axis and chunk: what lies before the piece in its chunk, the piece, the chunk, and where the piece goes.
-    axes: list[list[tuple[int, int, int, slice]]] = []
-    for (low, high), (first, after), bounds in zip(region, box, before.bounds, strict=True):
+    # Per axis and chunk: what lies before the piece in its chunk, the piece, the chunk, where the piece goes, its
+    # number among the pieces of the chunk, and how many these are.
+    axes: list[list[tuple[int, int, int, slice, int, int]]] = []
+    for (low, high), (first, after), bounds, ends in zip(
+        region, box, before.bounds, grid.bounds, strict=True
+    ):
+        cuts = np.unique(ends)  # chunks of no elements cut nothing
         parts = []
         for i in range(first, after):
             begin, end = int(bounds[i]), int(bounds[i + 1])
             lo, hi = max(low, begin), min(high, end)
-            parts.append((lo - begin, hi - lo, end - begin, slice(lo - low, hi - low)))
+            inside = np.searchsorted(cuts, [begin, lo, end - 1], "right")
+            number, count = int(inside[1] - inside[0]), int(inside[2] - inside[0]) + 1
+            parts.append((lo - begin, hi - lo, end - begin, slice(lo - low, hi - low), number, count))
         axes.append(parts)
     pieces = []
     for source, along in zip(before.numbers(box), itertools.product(*axes), strict=True):
-        shape = tuple(length for _, length, _, _ in along)
-        extents = [extent for _, _, extent, _ in along]
-        first = 0
-        for axis, (skipped, _, _, _) in enumerate(along):
+        shape = tuple(length for _, length, *_ in along)
+        extents = [extent for _, _, extent, *_ in along]
+        first = number = 0
+        for axis, (skipped, _, _, _, place, count) in enumerate(along):
             first += math.prod(shape[:axis]) * skipped * math.prod(extents[axis + 1 :])
+            number = number * count + place
         size = math.prod(shape)
         if size:
-            pieces.append(ChunkPiece(source, first, size, shape, tuple(target for *_, target in along)))
+            targets = tuple(target for _, _, _, target, _, _ in along)
+            pieces.append(ChunkPiece(source, first, number, size, shape, targets))
     return pieces
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import safeframe
 from safeframe.engine.rechunk import tasks as rechunk_tasks
+from safeframe.kernels.rechunk import MARK_NBYTES
 
 pytestmark = pytest.mark.usefixtures("_in_this_process")
 
@@ -82,11 +84,48 @@ def test_a_file_that_lost_its_end(tmp_path, monkeypatch):
     def losing(directory, nbytes, write_to):
         path = real(directory, nbytes, write_to)
         with open(path, "r+b") as file:  # noqa: PTH123
-            file.truncate(nbytes - 8)
+            file.truncate(
+                Path(path).stat().st_size - MARK_NBYTES - 8
+            )  # an element, and the mark behind its piece
         return path
 
     monkeypatch.setattr(rechunk_tasks, "write_file", losing)
     with pytest.raises(safeframe.RowConservationError, match=r"(25|45) rows went in and (24|44) came out"):
+        safeframe.rechunk(array(), (5, 40), staging=str(tmp_path)).compute()
+    assert not list(tmp_path.rglob("*.staged"))
+
+
+def damaging(monkeypatch, damage):
+    """Have something done to the files of chunks once all are there."""
+    real = rechunk_tasks.seal_chunks
+
+    def sealed(staged, *rest):
+        damage([Path(file.path) for file in staged])
+        return real(staged, *rest)
+
+    monkeypatch.setattr(rechunk_tasks, "seal_chunks", sealed)
+    monkeypatch.setattr("safeframe.engine.rechunk.graph.seal_chunks", sealed)
+
+
+def flip_a_bit(paths):
+    data = bytearray(paths[2].read_bytes())
+    data[len(data) // 2] ^= 4
+    paths[2].write_bytes(data)
+
+
+def exchange(paths):
+    one, other = paths[1].read_bytes(), paths[3].read_bytes()
+    paths[1].write_bytes(other)
+    paths[3].write_bytes(one)
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, exchange])
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_file_that_is_not_what_was_written(tmp_path, monkeypatch, damage, passed):
+    if passed:
+        monkeypatch.setattr("safeframe.options.RECHUNK_PIECE_NBYTES", 2**40)
+    damaging(monkeypatch, damage)
+    with pytest.raises(safeframe.StagingError, match="is damaged: a piece of .* elements at byte"):
         safeframe.rechunk(array(), (5, 40), staging=str(tmp_path)).compute()
     assert not list(tmp_path.rglob("*.staged"))
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safeframe
-from safeframe.facts.merge import RangesMerge, SlicedMerge
+from safeframe.facts.merge import RangesMerge, SlicedMerge, StagedMerge
 from safeframe.kernels.columns import coded_text
 from safeframe.kernels.columns.categories import is_text
 from safeframe.planning.costs import cost_of
@@ -31,27 +31,32 @@ HOWS = ("inner", "left", "right", "outer", "leftsemi", "leftanti")
 WORDS = ["", "a", "ü" * 3, "two words", "z" * 40, "N/A", "0"]
 
 
-WAYS = {RangesMerge: HOWS, SlicedMerge: ("inner", "left", "right", "leftsemi", "leftanti")}
+WAYS = {RangesMerge: HOWS, StagedMerge: HOWS, SlicedMerge: ("inner", "left", "right", "leftsemi", "leftanti")}
 
 
 @contextlib.contextmanager
 def planned(way):
     """Have merges planned so, of slices of a few rows; and numbers wherever a file has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("safeframe.options.CODED_REPEATS", 0.01)
+        patch.setattr("safeframe.options.DICTIONARY_ROW_NBYTES", 10_000)
+        if way is not StagedMerge:
+            _plan_slices(way, patch)
+        yield
+
+
+def _plan_slices(way, patch):
     module = {RangesMerge: "ranges", SlicedMerge: "sliced"}[way]
     # Of a few rows, the time of tasks decides; partitions of tests fit a worker whole, and would be joined so.
     seconds = {RangesMerge: 1e-9, SlicedMerge: -1.0}[way]
     others = ("by_sorted", "by_one_side", "by_broadcast") if way is RangesMerge else ("by_broadcast",)
-    with pytest.MonkeyPatch.context() as patch:
-        for other in others:
-            patch.setattr(f"safeframe.planning.merge.plan.{other}", lambda *_: "partitions are too large")
-        patch.setattr(f"safeframe.planning.merge.{module}.slice_nbytes_of", lambda task_nbytes: 400)
-        patch.setattr(
-            f"safeframe.planning.merge.{module}.cost_of",
-            lambda *a, **k: replace(cost_of(*a, **k), seconds=seconds),
-        )
-        patch.setattr("safeframe.options.CODED_REPEATS", 0.01)
-        patch.setattr("safeframe.options.DICTIONARY_ROW_NBYTES", 10_000)
-        yield
+    for other in others:
+        patch.setattr(f"safeframe.planning.merge.plan.{other}", lambda *_: "partitions are too large")
+    patch.setattr(f"safeframe.planning.merge.{module}.slice_nbytes_of", lambda task_nbytes: 400)
+    patch.setattr(
+        f"safeframe.planning.merge.{module}.cost_of",
+        lambda *a, **k: replace(cost_of(*a, **k), seconds=seconds),
+    )
 
 
 @st.composite
@@ -94,14 +99,20 @@ def test_merged_text_is_that_of_pandas(way, data, written_rows):
     drawn = [data.draw(sides(way is RangesMerge)) for _ in range(2)]
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other, planned(way):
         frames = [in_files(*side) for side in zip("lr", drawn, (one, other), strict=True)]
-        merged = safeframe.merge(*frames, on="k", how=how, memory="8GiB")
+        given_way = {"strategy": "staged", "npartitions": 3} if way is StagedMerge else {}
+        merged = safeframe.merge(*frames, on="k", how=how, memory="8GiB", **given_way)
         read = [side.compute(scheduler="sync") for side in frames]
         plan = safeframe.explain(merged)
         with tempfile.TemporaryDirectory() as target, dask.config.set(scheduler="sync"):
             to_parquet(merged, target, strategy="rows", write_index=False, row_group_rows=written_rows)
             found = dd.read_parquet(target).compute()
             schemas = [pq.read_schema(path) for path in Path(target).glob("*.parquet")]
-    assert isinstance(plan.streamed.run.way, way) or plan.strategy == "sorted" or plan.run.sliced is None
+    assert (
+        isinstance(plan.streamed.run.way, way)
+        or plan.strategy == "staged"
+        or plan.strategy == "sorted"
+        or plan.run.sliced is None
+    )
     expected = expected_rows(*read, how)
     by = [name for name in "lr" if name in expected.columns]
     same_rows(found, expected.astype(found.dtypes.to_dict()), by)
@@ -162,3 +173,40 @@ def test_words_in_views_are_numbers_too(tmp_path):
     pq.write_table(table, tmp_path / "0.parquet")
     file = pq.ParquetFile(tmp_path / "0.parquet")
     assert kept_in_dictionaries(file, [0], {"k", "w"}) == {"w"}
+
+
+@examples(40)
+@given(st.data(), st.booleans())
+def test_staged_text_is_that_of_pandas(data, written):
+    keys = data.draw(sides(in_order=False))
+    with tempfile.TemporaryDirectory() as directory, planned(StagedMerge), dask.config.set(scheduler="sync"):
+        ddf = in_files("l", keys, directory)
+        frame = ddf.compute().reset_index(drop=True)
+        staged = {"strategy": "staged", "npartitions": 3}
+        made = {
+            "sort_values": safeframe.sort_values(ddf, "k", **staged),
+            "by text": safeframe.sort_values(ddf, ["lw", "l"], **staged),
+            "set_index": safeframe.set_index(ddf, "k", **staged).reset_index(),
+            "shuffle": safeframe.shuffle(ddf, "k", **staged),
+            "shuffle by text": safeframe.shuffle(ddf, "lw", **staged),
+            "rebalance": safeframe.rebalance_partitions(ddf, npartitions=4, strategy="staged"),
+            "groupby": safeframe.groupby(ddf, "k", strategy="staged")
+            .agg({"lw": "first", "l": "min"})
+            .reset_index(),
+            "lag": safeframe.groupby_lag_transform(ddf, "k", "lw", 1, order_by="l", strategy="staged"),
+        }
+        for name, one in made.items():
+            if written:
+                with tempfile.TemporaryDirectory() as target:
+                    to_parquet(one, target, write_index=False)
+                    found = dd.read_parquet(target).compute()
+            else:
+                found = one.compute()
+            assert found.dtypes["lw"] == frame.dtypes["lw"], name
+            expected = frame
+            if name == "groupby":
+                expected = frame.groupby("k").agg({"lw": "first", "l": "min"}).reset_index()
+            elif name == "lag":
+                ordered = frame.sort_values(["k", "l"])
+                expected = ordered.assign(lw_lag_1=ordered.groupby("k")["lw"].shift(1))
+            same_rows(found[list(expected.columns)], expected.astype(found.dtypes.to_dict()), ["l"])

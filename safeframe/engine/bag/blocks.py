@@ -49,6 +49,11 @@ class BagRouter:
     n_shards: int
     """Shards that there are."""
 
+    @property
+    def on(self) -> tuple[Any, ...]:
+        """Nothing; see :class:`safeframe.kernels.routing.router.Router`."""
+        return ()
+
     def shards(self, frame: pd.DataFrame, first_row: int) -> npt.NDArray[np.integer[Any]]:
         """See :class:`safeframe.kernels.routing.router.Router`."""
         numbers: npt.NDArray[np.integer[Any]] = frame["shard"].to_numpy()

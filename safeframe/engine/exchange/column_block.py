@@ -19,6 +19,7 @@ from safeframe.engine.exchange.blocks import RowBlock, Shards, StagedBlock, Writ
 from safeframe.engine.exchange.staged_file import ColumnForm, Ints
 from safeframe.kernels.checksum import checksum
 from safeframe.kernels.columns.categories import Coded, join_coded
+from safeframe.kernels.columns.coded_text import may_be_coded, text_to_arrow
 from safeframe.kernels.columns.encoded import (
     EncodedColumn,
     alike,
@@ -84,7 +85,10 @@ class ColumnBlock:
 
     def converted(self, columns: Sequence[pd.Series[Any]]) -> list[pa.Array | Coded]:
         """See :class:`~safeframe.engine.exchange.blocks.StagedBlock`."""
-        return [to_arrow(series, dtype) for series, dtype in zip(columns, self._dtypes, strict=True)]
+        return [
+            (text_to_arrow if may_be_coded(dtype) else to_arrow)(series, dtype)
+            for series, dtype in zip(columns, self._dtypes, strict=True)
+        ]
 
     def takes(self, partition: list[pa.Array | Coded]) -> bool:
         """See :class:`~safeframe.engine.exchange.blocks.StagedBlock`."""

@@ -11,7 +11,7 @@ bytes of a bag's items).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -127,6 +127,7 @@ def fetch(
     shard: int,
     ranges: Iterable[tuple[int, int]] | None = None,
     order: PiecesOrder | None = None,
+    coded: Collection[int] = (),
 ) -> list[Column]:
     """Read the rows of a shard.
 
@@ -140,6 +141,8 @@ def fetch(
         Row ranges ``[lo, hi)`` of the shard, joined in this order; None for all rows.
     order
         Puts the rows in another order than that of the input.
+    coded
+        Numbers of columns of text that may come as categories, where they were staged as numbers.
 
     Returns
     -------
@@ -160,7 +163,7 @@ def fetch(
     """
     n_rows = sealed.shard_rows(shard)
     wanted = [(0, n_rows)] if ranges is None else ranges
-    return read_pieces(_pieces(sealed, shard, wanted), sealed.dtypes, order)
+    return read_pieces(_pieces(sealed, shard, wanted), sealed.dtypes, order, coded)
 
 
 def staged_lines(sealed: Sealed, shards: Sequence[int]) -> dict[int, Places]:

@@ -36,6 +36,7 @@ from safeframe.engine.names import recipe_of, seal_key, step_name
 from safeframe.engine.planned.cells import rows_nbytes
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.facts.layout import StageTasks
+from safeframe.kernels.columns.coded_text import may_be_coded
 from safeframe.kernels.routing.coarse import CoarseRouter
 from safeframe.kernels.routing.router import Router, StagedColumns
 from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading, planned_reading
@@ -286,9 +287,16 @@ def stage_parts(
     tasks: StageTasks,
 ) -> list[StagedFile]:
     """Make partitions one after the other, slice by slice, and stage them."""
-    reading = planned_reading(directory, by_columns=tasks.by_columns)
+    reading = staged_reading(columns, router, directory, by_columns=tasks.by_columns)
     slices = given_once(parts, tasks.slice_nbytes, reading)
     return stage_files(slices, columns, router, directory, tasks.held_nbytes, input_mark(parts))
+
+
+def staged_reading(columns: StagedColumns, router: Router, directory: str, *, by_columns: bool) -> Reading:
+    """Read what is staged as a plan has counted it: text that no router looks at as numbers, where files have it as such."""
+    dtypes = zip(columns.names, columns.dtypes[int(columns.with_index) :], strict=True)
+    coded = frozenset(name for name, dtype in dtypes if may_be_coded(dtype)).difference(router.on)
+    return planned_reading(directory, by_columns=by_columns, as_categories=coded)
 
 
 def given_once(

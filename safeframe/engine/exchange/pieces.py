@@ -6,7 +6,7 @@ Covers: rows side by side and columns as plain buffers, as ``engine.exchange.blo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
@@ -21,9 +21,17 @@ from safeframe.engine.task import rows_lost
 from safeframe.kernels.checksum import checksum
 from safeframe.kernels.columns.arrow_buffers import Bytes
 from safeframe.kernels.columns.categories import Coded
-from safeframe.kernels.columns.decoded import join, values_of
+from safeframe.kernels.columns.coded_text import join_text, text_or_codes
+from safeframe.kernels.columns.decoded import join, numbered_text, values_of
 from safeframe.kernels.columns.rows import PackedRows, unpack, unpack_one
-from safeframe.kernels.columns.values import Column, from_arrow, has_fixed_width, join_fixed
+from safeframe.kernels.columns.values import (
+    Column,
+    as_column,
+    as_series,
+    from_arrow,
+    has_fixed_width,
+    join_fixed,
+)
 from safeframe.kernels.order import Positions
 
 
@@ -62,9 +70,12 @@ class PiecesOrder(Protocol):
 
 
 def read_pieces(
-    pieces: Sequence[StagedPiece], dtypes: Sequence[Any], order: PiecesOrder | None = None
+    pieces: Sequence[StagedPiece],
+    dtypes: Sequence[Any],
+    order: PiecesOrder | None = None,
+    coded: Collection[int] = (),
 ) -> list[Column]:
-    """Read pieces one after the other, and join them column by column.
+    """Read pieces one after the other, and join them column by column; see ``fetch``.
 
     Raises
     ------
@@ -80,7 +91,9 @@ def read_pieces(
             rows = order.positions([unpack_one(blocks, i, dtypes[i]) for i in order.columns])
         return unpack(blocks, dtypes, rows)
     columns = _column_pieces(pieces, len(dtypes))
-    block = [_column(columns.pop(0), dtype) for dtype in dtypes]
+    block = [
+        (_coded_column if at in coded else _column)(columns.pop(0), dtype) for at, dtype in enumerate(dtypes)
+    ]
     rows = None if order is None else order.positions([block[i] for i in order.columns])
     # Popped, so that a column goes as it is taken.
     return block if rows is None else [block.pop(0).take(rows) for _ in dtypes]
@@ -161,6 +174,18 @@ def _column(pieces: Sequence[_ColumnPiece], dtype: Any) -> Column:
         )
         arrays += joined if form.categories is None else [Coded(array, form.categories) for array in joined]
     return from_arrow(arrays, dtype)
+
+
+def _coded_column(pieces: Sequence[_ColumnPiece], dtype: Any) -> Column:
+    """Make a column of text of all pieces: categories where they are numbers of few strings."""
+    if not pieces or any(piece.form.encoding.way != "numbered" for piece in pieces):
+        return _column(pieces, dtype)
+    found: list[Column] = []
+    for form, group in _alike(pieces):
+        buffers, rows = [piece.buffers for piece in group], [piece.rows for piece in group]
+        found.append(numbered_text(form.encoding, buffers, rows, [piece.distinct for piece in group]))
+    columns = [as_column(text_or_codes(as_series(column), dtype)) for column in found]
+    return join_text(columns, dtype)
 
 
 def _alike(pieces: Sequence[_ColumnPiece]) -> Iterator[tuple[ColumnForm, list[_ColumnPiece]]]:

@@ -241,7 +241,7 @@ class StagedWriter:
             raise staging_error(error, self._nbytes + nbytes, self._directory) from error
 
 
-def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], None]) -> str:
+def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile, str], None]) -> str:
     """Write a file of a name of its own: past the page cache where that is full.
 
     Parameters
@@ -251,7 +251,7 @@ def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], 
     nbytes
         Bytes of the file, about; for the message when there is no room for them.
     write_to
-        Writes what is in it.
+        Writes what is in it, given its path.
 
     Returns
     -------
@@ -266,7 +266,7 @@ def write_file(directory: str, nbytes: int, write_to: Callable[[pa.NativeFile], 
     path = new_path(directory)
     try:
         with store_for(directory).create(path) as sink:
-            write_to(sink)
+            write_to(sink, path)
     except OSError as error:
         raise staging_error(error, nbytes, directory) from error
     return path

@@ -104,8 +104,8 @@ def seal_cells(
         return replace(sealed, cuts=cuts_by_bytes(layout, limit, lines))
 
 
-def staged_rows(sealed: SealedMerge, cell: int) -> CellRows:
-    """Return the rows of one output partition, to be made from staged rows."""
+def staged_rows(sealed: SealedMerge, cell: int, *, coded: bool = False) -> CellRows:
+    """Return the rows of one output partition, to be made from staged rows; with ``coded``, text may come as categories."""
     use_worker(sealed.left.directory or sealed.right.directory)
     shard, number, cells = sealed.layout.cell_location(cell)
     if sealed.layout.single_key[shard]:
@@ -113,11 +113,18 @@ def staged_rows(sealed: SealedMerge, cell: int) -> CellRows:
         n_rows = product_run(n_left, n_right, sealed.spec.how).n_rows
         make = functools.partial(_single_key, sealed, shard)
         return sealed.cuts.part(shard, n_rows, number, cells, make, sealed.limit, weighed=True)
-    joined = join_shard(fetch(sealed.left, shard), fetch(sealed.right, shard), sealed.spec)
-    return CellRows.part(joined.n_rows, number, cells, joined.frame, sealed.limit, weighed=True)
+    spec = sealed.spec.with_coded_text() if coded else sealed.spec
+    left, right = (
+        fetch(rows, shard, coded=side.coded_positions)
+        for rows, side in ((sealed.left, spec.left), (sealed.right, spec.right))
+    )
+    joined = join_shard(left, right, spec)
+    return CellRows.part(
+        joined.n_rows, number, cells, joined.frame, sealed.limit, weighed=True, coded=spec.coded
+    )
 
 
-staged_cell = CellMaker(staged_rows)
+staged_cell = CellMaker(staged_rows, functools.partial(staged_rows, coded=True))
 """Make one output partition from staged rows."""
 
 

@@ -154,7 +154,7 @@ class WriteCells(Step):
         graph = hidden.before(range(self.npartitions))
         for number in range(self.npartitions):
             (cell, *before), key = hidden.tasks(number), (self._name, number)
-            write = WriteCell(cell.func.rows, self.target, number, picked)
+            write = WriteCell(cell.func.coded_rows or cell.func.rows, self.target, number, picked)
             graph[key] = Task.fuse(Task(key, write, *cell.args, **cell.kwargs), *before, key=key)
         return graph
 

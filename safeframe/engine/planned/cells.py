@@ -262,6 +262,7 @@ class CellRows:
         directory: str = "",
         *,
         weighed: bool = False,
+        coded: frozenset[Any] = frozenset(),
     ) -> CellRows:
         """Return the rows of one of ``cells`` equal parts of a shard's result, of which ``make`` makes any rows."""
         first, end = cell_range(n_rows, number, cells)
@@ -271,6 +272,7 @@ class CellRows:
             limit=limit,
             directory=directory,
             weighed=weighed,
+            coded=coded,
         )
 
     def whole(self) -> pd.DataFrame:
@@ -376,6 +378,8 @@ class CellMaker:
 
     rows: Callable[..., RowsToMake]
     """Returns the rows of a cell from the arguments of its task."""
+    coded_rows: Callable[..., RowsToMake] | None = None
+    """The same for a file, whose text may come as categories; None where there is no other way."""
 
     def __call__(self, *arguments: Any) -> pd.DataFrame:
         """Make an output partition."""

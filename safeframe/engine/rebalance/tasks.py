@@ -22,7 +22,7 @@ from safeframe import options
 from safeframe._dask.expressions import strip_unknown_categories
 from safeframe.engine.exchange.adopted import input_mark
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
-from safeframe.engine.exchange.nodes import given_once
+from safeframe.engine.exchange.nodes import given_once, staged_reading
 from safeframe.engine.exchange.stage import stage_files
 from safeframe.engine.exchange.staged_file import StagedFile
 from safeframe.engine.planned.cells import PartitionLimit
@@ -32,7 +32,6 @@ from safeframe.kernels.columns.categories import with_promised_categories, with_
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.columns.taking import in_arrow
 from safeframe.kernels.cuts import RowCuts
-from safeframe.sizing.parquet.column_sets import planned_reading
 from safeframe.sizing.partitions.slices import SlicedPart
 from safeframe.sizing.partitions.tasks import PartitionTask
 from safeframe.units import format_count
@@ -196,7 +195,8 @@ def stage_slices(
     -----
     Memory: one slice, as in staging a partition of its size, and one that waits to be written.
     """
-    slices = given_once([part], options.SLICE_NBYTES, planned_reading(directory, by_columns=by_columns))
+    reading = staged_reading(spec, router, directory, by_columns=by_columns)
+    slices = given_once([part], options.SLICE_NBYTES, reading)
     rows = 0
 
     def as_planned(give: Callable[[], pd.DataFrame]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ joined is allocated once, and pieces are read straight to their places.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from safeframe.engine.exchange.reading import read_buffers
+from safeframe.engine.exchange.reading import damaged, read_buffers
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import write_file
 from safeframe.engine.storage.owned_file import OwnedFile
 from safeframe.engine.task import conserved, count_rows_out, rows_lost, use_worker
 from safeframe.errors import RowConservationError, SchemaMismatchError
 from safeframe.facts.rechunk import RechunkRun, StagedChunks
-from safeframe.kernels.rechunk import ChunkGrid, cut_slices, pieces_of_chunk, touched
+from safeframe.kernels.checksum import checksum
+from safeframe.kernels.rechunk import MARK_NBYTES, ChunkGrid, cut_slices, pieces_of_chunk, touched
 from safeframe.sizing.partitions.tasks import PartitionTask, PartitionTasks
 
 Chunk = npt.NDArray[Any]
@@ -138,10 +140,12 @@ def _staged_chunk(chunk: Chunk, spec: ChunkSpec, step: int, number: int, directo
     if chunk.size == 0:
         return StagedChunk("", 0)
 
-    def write_to(sink: pa.NativeFile) -> None:
-        for piece in cut_slices(spec.grids[step].region(number), spec.grids[step + 1]):
+    def write_to(sink: pa.NativeFile, path: str) -> None:
+        for place in cut_slices(spec.grids[step].region(number), spec.grids[step + 1]):
             # A view where the piece lies in one stretch; else a copy of this piece alone.
-            sink.write(np.ascontiguousarray(chunk[piece]).reshape(-1).view(np.uint8).data)
+            piece = np.ascontiguousarray(chunk[place]).reshape(-1).view(np.uint8)
+            sink.write(piece.data)
+            sink.write(_mark(piece, path))
 
     staged = StagedChunk(write_file(directory, chunk.nbytes, write_to), chunk.size)
     staged.own_file()
@@ -184,16 +188,32 @@ def _checked_chunk(made: Any, spec: ChunkSpec, number: int) -> Chunk:
 def _chunk_from_pieces(sealed: SealedChunks, spec: ChunkSpec, step: int, number: int) -> Chunk:
     region = spec.grids[step].region(number)
     chunk = np.empty([high - low for low, high in region], spec.dtype)
-    pieces = pieces_of_chunk(region, spec.grids[step - 1])
+    pieces = pieces_of_chunk(region, spec.grids[step - 1], spec.grids[step])
     if not pieces:
         return chunk
     width = spec.dtype.itemsize
-    wanted = [(sealed.files[piece.source].path, piece.first * width, piece.size * width) for piece in pieces]
-    for piece, (path, _, nbytes), buffer in zip(pieces, wanted, read_buffers(wanted), strict=True):
+    wanted = [
+        (
+            sealed.files[piece.source].path,
+            piece.first * width + piece.number * MARK_NBYTES,
+            piece.size * width + MARK_NBYTES,
+        )
+        for piece in pieces
+    ]
+    for piece, (path, start, nbytes), buffer in zip(pieces, wanted, read_buffers(wanted), strict=True):
         if len(buffer) != nbytes:
-            raise rows_lost(path, piece.size, len(buffer) // width)
-        chunk[piece.target] = np.frombuffer(buffer, spec.dtype).reshape(piece.shape)
+            raise rows_lost(path, piece.size, min(len(buffer) // width, piece.size))
+        data = np.frombuffer(buffer, np.uint8)
+        if data[-MARK_NBYTES:].tobytes() != _mark(data[:-MARK_NBYTES], path):
+            raise damaged(path, f"a piece of {piece.size} elements at byte {start}")
+        chunk[piece.target] = np.frombuffer(buffer, spec.dtype, piece.size).reshape(piece.shape)
     return chunk
+
+
+def _mark(piece: npt.NDArray[np.uint8], path: str) -> bytes:
+    """Return what is behind a piece: a checksum, which in a file of another name is another one."""
+    name = hashlib.blake2b(path.rpartition("/")[2].encode(), digest_size=MARK_NBYTES).digest()
+    return (checksum(piece) ^ int.from_bytes(name, "little")).to_bytes(MARK_NBYTES, "little")
 
 
 def _counted(chunk: Chunk) -> Chunk:

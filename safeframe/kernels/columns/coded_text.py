@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from safeframe import options
 from safeframe.kernels.columns.categories import with_same_categories
-from safeframe.kernels.columns.values import Column, as_promised, as_series, join_columns
+from safeframe.kernels.columns.values import Column, as_promised, as_series, join_columns, to_arrow
 
 
 def may_be_coded(dtype: Any) -> bool:
@@ -62,6 +63,16 @@ def codes_of_text(column: Column) -> pd.Categorical:
     numbers = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     categories = pd.CategoricalDtype(pd.Index(coded.dictionary.to_pandas()))
     return pd.Categorical.from_codes(numbers, dtype=categories)
+
+
+def text_to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:
+    """Return text in Arrow: as a dictionary where it came as categories, and these are few for its rows."""
+    if not isinstance(series.dtype, pd.CategoricalDtype) or not _are_few(series.dtype, len(series)):
+        return to_arrow(series, dtype)
+    codes = series.cat.codes.to_numpy()
+    missing = codes < 0
+    numbers = pa.array(codes.astype(np.int32), mask=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(numbers, pa.array(series.cat.categories).cast(pa.large_string()))
 
 
 def join_text(columns: Sequence[Column], dtype: Any) -> Column:

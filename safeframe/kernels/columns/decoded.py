@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,10 +60,31 @@ def join(
     return [_from_buffers(kind, len(values), there, _widened(values, kind))]
 
 
+def numbered_text(
+    encoding: Encoding, pieces: Sequence[Buffers], rows: Sequence[int], distinct: Sequence[pa.Array | None]
+) -> pd.Categorical:
+    """Return pieces of numbered strings as categories; see :func:`join`."""
+    there = _there(pieces, rows)
+    every, numbers = _numbers(encoding, pieces, distinct)
+    categories = pd.CategoricalDtype(pd.Index(every.to_pandas()))
+    codes = numbers if there is None else np.where(there, numbers, np.int32(-1))
+    return pd.Categorical.from_codes(codes, dtype=categories, validate=False)
+
+
 def _by_number(
     encoding: Encoding, pieces: Sequence[Buffers], distinct: Sequence[pa.Array | None], there: Flags | None
 ) -> pa.Array:
-    """Return numbered strings, in the type whose offsets reach, by one list of the strings of all pieces."""
+    """Return numbered strings, in the type whose offsets reach."""
+    every, numbers = _numbers(encoding, pieces, distinct)
+    return every.cast(large_kind(encoding.kind)).take(
+        pa.array(numbers, mask=None if there is None else ~there)
+    )
+
+
+def _numbers(
+    encoding: Encoding, pieces: Sequence[Buffers], distinct: Sequence[pa.Array | None]
+) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """Return one list of the strings of all pieces, and the number of each row in it; any number where a row has none."""
     lists = {id(strings): strings for strings in distinct}
     every = pa.chunked_array(lists.values()).unique()
     places = {}
@@ -75,9 +97,7 @@ def _by_number(
             for piece, strings in zip(pieces, distinct, strict=True)
         ]
     )
-    return every.cast(large_kind(encoding.kind)).take(
-        pa.array(numbers, mask=None if there is None else ~there)
-    )
+    return every, numbers
 
 
 def _there(pieces: Sequence[Buffers], rows: Sequence[int]) -> Flags | None:

@@ -83,7 +83,7 @@ def encode(
     Parameters
     ----------
     array
-        The column.
+        The column; a dictionary of strings is a column of strings.
     order
         Numbers of the rows that are wanted, in their order; None for all as they are.
     numbered
@@ -97,6 +97,9 @@ def encode(
     gathers them.
     """
     kind = array.type
+    if pa.types.is_dictionary(kind):
+        found = None if plain else _numbered(array, order)
+        return found or encode(array.dictionary_decode(), order, plain=plain)
     if has_bytes(kind):
         found = _numbered(array, order) if numbered else None
         return found or _strings(array, order, plain=plain)
@@ -119,6 +122,8 @@ def has_few_values(array: pa.Array) -> bool:
     >>> [has_few_values(pa.array([f"word {i % n}" for i in range(1000)])) for n in (8, 1000)]
     [True, False]
     """
+    if pa.types.is_dictionary(array.type):
+        return True
     if not has_bytes(array.type) or len(array) == 0:
         return False
     step = max(1, len(array) // options.ENCODING_SAMPLE)
@@ -297,8 +302,8 @@ def _strings(array: pa.Array, order: Positions | None, *, plain: bool) -> Encode
 
 
 def _numbered(array: pa.Array, order: Positions | None) -> EncodedColumn | None:
-    """Number strings; None where they have too many distinct values, or bytes."""
-    coded = array.dictionary_encode()
+    """Number strings, which may be numbered already; None where they have too many distinct values, or bytes."""
+    coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     distinct = coded.dictionary
     if _too_many(distinct):
         return None
@@ -307,7 +312,9 @@ def _numbered(array: pa.Array, order: Positions | None) -> EncodedColumn | None:
     if order is not None:
         numbers = numbers.take(order)
         there = None if there is None else there.take(order)
-    return EncodedColumn(Encoding(array.type, "numbered", numbers.dtype), there, numbers, distinct=distinct)
+    return EncodedColumn(
+        Encoding(distinct.type, "numbered", numbers.dtype), there, numbers, distinct=distinct
+    )
 
 
 def _numbered_alike(columns: Sequence[EncodedColumn]) -> list[EncodedColumn]:

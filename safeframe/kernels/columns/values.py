@@ -271,6 +271,8 @@ def as_promised(series: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
             dtype = pd.CategoricalDtype()
     elif series.dtype == dtype:
         return series
+    elif isinstance(series.dtype, pd.CategoricalDtype) and _same_family(series.dtype.categories.dtype, dtype):
+        return series.astype(dtype)
     if len(series) == 0 or bool(series.isna().all()) or _same_family(series.dtype, dtype):
         try:
             return series.astype(dtype)

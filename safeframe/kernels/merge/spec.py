@@ -50,6 +50,11 @@ class SideSpec:
         """Where the key columns stand among the columns."""
         return tuple(self.names.index(name) for name in self.on)
 
+    @property
+    def coded_positions(self) -> frozenset[int]:
+        """Where the columns stand that may be categories."""
+        return frozenset(at for at, name in enumerate(self.names) if name in self.coded)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JoinSpec:

@@ -25,6 +25,11 @@ class CoarseRouter:
     """Shards of a coarse one."""
 
     @property
+    def on(self) -> tuple[Any, ...]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return self.router.on
+
+    @property
     def n_shards(self) -> int:
         """Coarse shards."""
         return -(-self.router.n_shards // self.width)

@@ -34,6 +34,11 @@ class DivisionRouter:
     """The divisions as the user gave them."""
 
     @property
+    def on(self) -> tuple[Any, ...]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return self.order.by
+
+    @property
     def n_shards(self) -> int:
         """See :class:`safeframe.kernels.routing.router.Router`."""
         return len(self.given) - 1

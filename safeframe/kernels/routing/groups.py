@@ -22,6 +22,11 @@ class GroupRouter:
     """Whether rows with a null are wanted, too: they go to all shards in turn, since they have nothing in common."""
 
     @property
+    def on(self) -> tuple[Any, ...]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return self.router.on
+
+    @property
     def n_shards(self) -> int:
         """See :class:`safeframe.kernels.routing.router.Router`."""
         return self.router.n_shards

@@ -43,6 +43,10 @@ class Router(Protocol):
     """Says where rows go; sent to every stage task."""
 
     @property
+    def on(self) -> tuple[Any, ...]:
+        """Columns that it looks at."""
+
+    @property
     def n_shards(self) -> int:
         """Shards that there are."""
 

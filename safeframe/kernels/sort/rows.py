@@ -343,6 +343,11 @@ class RangeRouter:
     """For each shard but the first, the rank among ``bounds`` that it begins with."""
 
     @property
+    def on(self) -> tuple[Any, ...]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return self.order.by
+
+    @property
     def n_shards(self) -> int:
         """See :class:`safeframe.kernels.routing.router.Router`."""
         return self.layout.n_shards
@@ -366,6 +371,11 @@ class NullsFirst:
     """A range router whose last shard, that of nulls, is the first, where shards are partitions as they come."""
 
     router: RangeRouter
+
+    @property
+    def on(self) -> tuple[Any, ...]:
+        """See :class:`safeframe.kernels.routing.router.Router`."""
+        return self.router.on
 
     @property
     def n_shards(self) -> int:

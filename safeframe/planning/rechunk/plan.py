@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from safeframe.facts.rechunk import (
     UntouchedChunks,
 )
 from safeframe.facts.spread import Spread
-from safeframe.kernels.rechunk import ChunkGrid
+from safeframe.kernels.rechunk import MARK_NBYTES, ChunkGrid, count_pieces
 from safeframe.planning.ladder import Rung, climb, task_fits
 from safeframe.planning.memory import (
     chunk_output_peak_nbytes,
@@ -79,7 +80,9 @@ def plan_rechunk(facts: RechunkFacts) -> Plan:
     way = decision.offer.way
     elements = Estimate.computed(math.prod(source.shape))
     staged = isinstance(way, StagedChunks)
-    exchanges = len(way.grids) if isinstance(way, StagedChunks) else 0
+    grids = [*map(ChunkGrid, way.grids), target] if isinstance(way, StagedChunks) else [target]
+    exchanges = len(grids) - 1
+    marks_nbytes = MARK_NBYTES * sum(count_pieces(*pair) for pair in pairwise(grids))
     largest = chunk_nbytes(target, facts.itemsize)
     return Plan(
         recipe="rechunk",
@@ -96,7 +99,7 @@ def plan_rechunk(facts: RechunkFacts) -> Plan:
         row_nbytes=float(facts.itemsize),
         run=RechunkRun(source=facts.source, target=facts.target, way=way),
         # Pieces of an exchange are there until all of the next one are.
-        staging_nbytes=elements.expected * facts.itemsize * min(exchanges, 2),
+        staging_nbytes=elements.expected * facts.itemsize * min(exchanges, 2) + marks_nbytes,
         staging_free_nbytes=facts.staging.free_nbytes if staged else None,
         staging_directory=facts.staging.directory if staged else None,
         advice=_advice(facts, source, target),

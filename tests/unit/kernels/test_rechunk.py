@@ -51,9 +51,12 @@ def test_what_is_read_is_the_array(grids):
     for number in range(after.n_chunks):
         region = after.region(number)
         chunk = np.full([high - low for low, high in region], -1)
-        for piece in pieces_of_chunk(region, before):
+        for piece in pieces_of_chunk(region, before, after):
             values = files[piece.source][piece.first : piece.first + piece.size]
             chunk[piece.target] = values.reshape(piece.shape)
+            place = list(cut_slices(before.region(piece.source), after))[piece.number]
+            whole = array[tuple(slice(*part) for part in before.region(piece.source))]
+            np.testing.assert_array_equal(whole[place], values.reshape(piece.shape))
             pieces_read += 1
         np.testing.assert_array_equal(chunk, array[tuple(slice(*part) for part in region)])
     if array.size:
@@ -62,7 +65,7 @@ def test_what_is_read_is_the_array(grids):
 
 def test_chunks_of_no_length_are_passed_over():
     grid = ChunkGrid(((0, 2, 0, 3, 0),))
-    assert [piece.source for piece in pieces_of_chunk(((0, 5),), grid)] == [1, 3]
+    assert [piece.source for piece in pieces_of_chunk(((0, 5),), grid, grid)] == [1, 3]
     assert touched(((0, 2),), grid) == ((1, 2),)
 
 
@@ -80,10 +83,10 @@ def test_numbers_are_in_c_order():
     ("region", "first"), [(((0, 2), (2, 4)), 4), (((2, 4), (0, 2)), 8), (((2, 4), (2, 4)), 12)]
 )
 def test_where_a_piece_begins(region, first):
-    (piece,) = pieces_of_chunk(region, ChunkGrid(((4,), (4,))))
-    assert (piece.first, piece.size) == (first, 4)
+    (piece,) = pieces_of_chunk(region, ChunkGrid(((4,), (4,))), ChunkGrid(((2, 2), (2, 2))))
+    assert (piece.first, piece.number, piece.size) == (first, first // 4, 4)
 
 
 def test_no_axis():
-    (piece,) = pieces_of_chunk((), ChunkGrid(()))
+    (piece,) = pieces_of_chunk((), ChunkGrid(()), ChunkGrid(()))
     assert (piece.size, piece.target) == (1, ())

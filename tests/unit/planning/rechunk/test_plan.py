@@ -12,7 +12,7 @@ import safeframe
 from safeframe import options
 from safeframe.facts.budget import StagingFacts
 from safeframe.facts.rechunk import RechunkFacts, RechunkRun, StagedChunks
-from safeframe.kernels.rechunk import ChunkGrid, count_pieces
+from safeframe.kernels.rechunk import MARK_NBYTES, ChunkGrid, count_pieces
 from safeframe.planning.rechunk.plan import plan_rechunk
 from safeframe.planning.rechunk.stages import choose_grids, chunk_nbytes, consolidated
 from tests.unit.planning.budgets import budget_of
@@ -58,7 +58,7 @@ def test_the_report_s_squares_fit_598_mib(s):
     assert plan.strategy == "staged"
     assert plan.fits
     assert len(grids) == 2, "pieces of whole kilobytes need no grid between"
-    assert plan.staging_nbytes == s**4 * 8
+    assert plan.staging_nbytes == s**4 * 8 + MARK_NBYTES * count_pieces(*grids)
 
 
 def test_steps_are_what_they_say():
@@ -108,7 +108,8 @@ def test_many_small_pieces_go_through_grids_between():
     grids = grids_of(plan)
     assert len(grids) > 2
     assert sum(count_pieces(a, b) for a, b in pairwise(grids)) < 2000 * 2000
-    assert plan.staging_nbytes == 2 * 40_000**2 * 8, "two exchanges are on the disk at a time"
+    marks = MARK_NBYTES * sum(count_pieces(a, b) for a, b in pairwise(grids))
+    assert plan.staging_nbytes == 2 * 40_000**2 * 8 + marks, "two exchanges are on the disk at a time"
     assert [step.kind for step in plan.steps[1:-1]] == ["pass chunks on"] * (len(grids) - 2)
 
 
