@@ -90,7 +90,8 @@ A run ends in one of two ways: with the rows that pandas has, or with an error t
 are wrong, a wait without an end and files that nobody removes are bugs.
 
 - **Rows.** Every exchange counts what goes in and what comes out, and compares the keys with those of the plan.
-- **Checksums.** Each piece of a staged file, and its index, has a checksum that is compared whenever it is read.
+- **Checksums.** Each piece of a staged file, of rows or of an array, and its index, has a checksum that is compared whenever it is
+  read; a table that workers map is compared once in each process.
 - **Output.** `safeframe.to_parquet` to a local directory shows all of the old files or all of the new ones.
 - **Memory.** A worker stays below what the plan projects; [foresight](../foresight.md) compares the two.
 - **Nothing is left.** Staged rows go with the run; what a killed process leaves goes with the next run in the
@@ -179,7 +180,7 @@ def _summary(total: dict[str, Any]) -> str:
     text = f"**{format_count(total['trials'])} trials so far, {format_count(total['failed'])} failed.**"
     if last:
         reasons = "; ".join(f"`{reason}`" for reason in last["failures"]).replace("|", "/")
-        text += f" The last one that did: {last['what']} ({reasons})."
+        text += f" The last one that did: {last['what']} ({reasons}). Those that failed stay counted once they are mended."
     return text
 
 

@@ -53,6 +53,21 @@ def test_a_table_that_is_gone(tmp_path, monkeypatch):
         merged.compute()
 
 
+def test_a_table_that_is_not_what_was_written(tmp_path, monkeypatch):
+    left, right = tables(tmp_path)
+    merged = safeframe.merge(left, right, on="k", how="left", staging=str(tmp_path / "staging"))
+    write = probe_tasks._write_at
+
+    def flipped(path, start, data):
+        changed = bytearray(data)
+        changed[len(changed) // 2] ^= 1
+        write(path, start, memoryview(changed))
+
+    monkeypatch.setattr(probe_tasks, "_write_at", flipped)
+    with pytest.raises(safeframe.StagingError, match=r"is damaged: a slice of \d+ bytes"):
+        merged.compute()
+
+
 def test_a_full_disk(tmp_path, small_disk, monkeypatch):
     left, right = tables(tmp_path, keys=60_000)
     # The disk fills up between the plan and the run.

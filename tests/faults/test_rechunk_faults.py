@@ -125,7 +125,7 @@ def test_a_file_that_is_not_what_was_written(tmp_path, monkeypatch, damage, pass
     if passed:
         monkeypatch.setattr("safeframe.options.RECHUNK_PIECE_NBYTES", 2**40)
     damaging(monkeypatch, damage)
-    with pytest.raises(safeframe.StagingError, match="is damaged: a piece of .* elements at byte"):
+    with pytest.raises(safeframe.StagingError, match=r"is damaged: a piece of .* elements at byte"):
         safeframe.rechunk(array(), (5, 40), staging=str(tmp_path)).compute()
     assert not list(tmp_path.rglob("*.staged"))
 

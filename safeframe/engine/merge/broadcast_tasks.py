@@ -15,15 +15,18 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from safeframe.engine.exchange.fetch import Sealed, fetch, seal
-from safeframe.engine.exchange.reading import unreadable
+from safeframe.engine.exchange.reading import damaged, unreadable
 from safeframe.engine.exchange.runs import run_of_task
 from safeframe.engine.exchange.stage import staging_error
 from safeframe.engine.exchange.staged_file import StagedFile
@@ -33,6 +36,7 @@ from safeframe.engine.storage.owned_file import OwnedFile
 from safeframe.engine.task import use_worker
 from safeframe.facts.keys import PlannedKeys
 from safeframe.kernels.changed_data import check_planned
+from safeframe.kernels.checksum import checksum
 from safeframe.kernels.columns.categories import with_same_categories
 from safeframe.kernels.columns.frame import frame_of_columns
 from safeframe.kernels.columns.rows import PackedRows
@@ -43,6 +47,10 @@ from safeframe.kernels.merge.spec import JoinSpec, SideSpec
 from safeframe.kernels.merge.table import JoinTable, look_up, slice_rows
 from safeframe.kernels.merge.virtual import cell_range
 from safeframe.sizing.partitions.tasks import PartitionTask
+
+_lock = threading.Lock()
+_checked: deque[str] = deque(maxlen=32)
+"""Tables that this process has compared with their checksums."""
 
 _POPULATE_READ = 22
 """``MADV_POPULATE_READ`` of Linux 5.14, which Python has no name for."""
@@ -150,6 +158,19 @@ broadcast_piece = CellMaker(piece_rows)
 class TableSlice(OwnedFile):
     """A slice of a table that is in its file."""
 
+    def __init__(self, path: str, start: int, nbytes: int, checksum: int) -> None:
+        super().__init__(path)
+        self.start = start
+        """Where it begins there."""
+        self.nbytes = nbytes
+        """Its bytes."""
+        self.checksum = checksum
+        """Of these."""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """See :class:`OwnedFile`."""
+        return self.path, self.start, self.nbytes, self.checksum
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SealedSide:
@@ -198,11 +219,12 @@ def write_slice(side: SealedSide, number: int) -> TableSlice:
         rows = slice_rows(fetch(side.rows, number), table, number)
         width = table.layout.itemsize
         start = number * table.keys.slice_places(width) * width
+        data = rows.view(np.uint8)
         try:
-            _write_at(side.path, start, rows.view(np.uint8).data)
+            _write_at(side.path, start, data.data)
         except OSError as error:
             raise staging_error(error, rows.nbytes, directory) from error
-        written = TableSlice(side.path)
+        written = TableSlice(side.path, start, len(data), checksum(data))
         written.own_file()
         return written
 
@@ -231,12 +253,33 @@ def table_cell(partition: pd.DataFrame, sealed: SealedTable, planned: PartRows |
     RowConservationError
         When the partition has other rows than were planned.
     StagingError
-        When the file is gone.
+        When the file is gone, or is not what was written.
     """
     use_worker("look up")
     as_planned(partition, planned)
     whole = _mapped(sealed.slices[0].path, sealed.table)
+    _check_once(whole, sealed.slices)
     return sealed.limit.passed(look_up(partition, whole, sealed.table))
+
+
+def _check_once(whole: PackedRows, slices: Sequence[TableSlice]) -> None:
+    """Compare the checksums of a table that this process has not looked at.
+
+    Raises
+    ------
+    StagingError
+        When a slice is not what was written.
+    """
+    path = slices[0].path
+    with _lock:
+        if path in _checked:
+            return
+    data = whole.view(np.uint8)
+    for one in slices:
+        if checksum(data[one.start : one.start + one.nbytes]) != one.checksum:
+            raise damaged(path, f"a slice of {one.nbytes} bytes at byte {one.start}")
+    with _lock:
+        _checked.append(path)
 
 
 def _mapped(path: str, table: JoinTable) -> PackedRows:
