@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.version import Version
 
 import safeframe
 from safeframe.facts.merge import RangesMerge, SlicedMerge, StagedMerge
@@ -163,12 +164,19 @@ def test_words_are_not_made_text_between_files(tmp_path, monkeypatch, schema):
             assert is_text(kind)
             assert not isinstance(pd.read_parquet(path)["word"].dtype, pd.CategoricalDtype)
         else:
-            assert kind == schema["word"]
+            # Older versions of pyarrow read numbers of 32 bits, whatever the schema says.
+            assert (
+                kind.value_type == schema["word"].value_type
+                if pa.types.is_dictionary(kind)
+                else kind == schema["word"]
+            )
         statistics = file.metadata.row_group(0).column(file.schema_arrow.names.index("word")).statistics
         assert (statistics.min, statistics.max) == ("east", "west")
 
 
 def test_words_in_views_are_numbers_too(tmp_path):
+    if Version(pa.__version__) < Version("21"):
+        pytest.skip("this version of pyarrow writes no views")
     table = pa.table({"k": range(64), "w": pa.array(["x", "y"] * 32, pa.string_view())})
     pq.write_table(table, tmp_path / "0.parquet")
     file = pq.ParquetFile(tmp_path / "0.parquet")

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from safeframe.kernels.columns.arrow_dictionaries import is_dictionary
+
 Numbers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.integer[Any]]
 
@@ -121,6 +123,9 @@ def _column_ids(column: pd.Series[Any]) -> tuple[Ids, int, bool]:
 def _in_one_chunk(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return a column of Arrow's in one array: pandas numbers no nulls of several."""
     dtype: Any = column.dtype
+    if is_dictionary(dtype):
+        # Of these pandas 2 numbers nulls as some value.
+        return column.astype(pd.ArrowDtype(dtype.pyarrow_dtype.value_type))
     values = pa.array(column.array) if isinstance(dtype, pd.ArrowDtype) else None
     if not isinstance(values, pa.ChunkedArray) or values.num_chunks < 2:
         return column
@@ -129,9 +134,14 @@ def _in_one_chunk(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:
     """Return what the numbers of categories, or integers that lie close together, are; None for other values."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        codes: Ids = column.cat.codes.to_numpy()
-        n_categories = len(column.cat.categories)
+    if isinstance(column.dtype, pd.CategoricalDtype) or is_dictionary(column.dtype):
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            codes: Ids = column.cat.codes.to_numpy()
+            n_categories = len(column.cat.categories)
+        elif (found := _of_dictionary(column)) is not None:
+            codes, n_categories = found
+        else:
+            return None
         if codes.min(initial=0) >= 0:
             return codes, n_categories
         shifted: Ids = np.add(codes, 1, dtype=_narrow(n_categories + 1))
@@ -146,6 +156,18 @@ def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:
             np.subtract(wide, wide.dtype.type(low), out=ids, casting="unsafe")
             return ids, n_ids
     return None
+
+
+def _of_dictionary(column: pd.Series[Any]) -> tuple[Ids, int] | None:
+    """Return the numbers of a column of Arrow's dictionary type, -1 for nulls, and how many there are; None where values are in it twice."""
+    values = pa.array(column.array)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.unify_dictionaries().combine_chunks()
+    words = values.dictionary
+    if words.null_count or len(words.unique()) < len(words):
+        return None
+    codes: Ids = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, len(words)
 
 
 def _narrow(n_ids: int) -> type[np.int32 | np.int64]:
