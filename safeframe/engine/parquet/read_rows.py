@@ -17,6 +17,8 @@ from safeframe.engine.parquet.tasks import write_cell
 from safeframe.engine.parquet.written_file import WrittenFile
 from safeframe.engine.planned.cells import rows_nbytes
 from safeframe.kernels.columns.categories import joined_frames
+from safeframe.kernels.columns.coded_text import frames_alike, may_be_coded, text_of_frame
+from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.partitions.slices import SlicedPart
 
 
@@ -39,7 +41,7 @@ class ReadRows:
     @property
     def coded(self) -> frozenset[Any]:
         """See :class:`~safeframe.engine.planned.cells.RowsToMake`."""
-        return frozenset()
+        return frozenset(name for name, dtype in self.meta.dtypes.items() if may_be_coded(dtype))
 
     def whole(self) -> pd.DataFrame:
         """Read all of them."""
@@ -53,21 +55,29 @@ class ReadRows:
         Memory: a stretch, and a slice.
         """
         waiting: list[pd.DataFrame] = []
-        have, n, none = 0, 0, True
-        for frame in self.part.slices(self.slice_nbytes):
+        have, n, none, coded = 0, 0, True, self.coded
+        for read in self.part.slices(self.slice_nbytes, Reading(as_categories=coded)):
+            frame = text_of_frame(read, self.meta, coded)
+            del read
             n = n or rows_of(rows_nbytes(frame) / max(1, len(frame)))
             waiting.append(frame)
             have += len(frame)
             self.read += len(frame)
             del frame
             while have >= n:
-                rows = joined_frames(waiting)
+                rows = self._joined(waiting)
                 waiting, have, none = ([rows.iloc[n:]] if have > n else []), have - n, False
                 holder = [rows.iloc[:n]]
                 del rows
                 yield holder.pop()
         if waiting or none:
-            yield joined_frames(waiting) if waiting else self.meta
+            yield self._joined(waiting) if waiting else self.meta
+
+    def _joined(self, waiting: list[pd.DataFrame]) -> pd.DataFrame:
+        """Join frames, in their order, and leave the list empty."""
+        alike = frames_alike(waiting, self.meta, self.coded)
+        waiting.clear()
+        return alike[0] if len(alike) == 1 else pd.concat(alike)
 
 
 def write_read(part: SlicedPart, meta: pd.DataFrame, target: ParquetTarget, number: int) -> WrittenFile:

@@ -83,6 +83,16 @@ def join_text(columns: Sequence[Column], dtype: Any) -> Column:
     return join_columns(parts)
 
 
+def text_of_frame(frame: pd.DataFrame, meta: pd.DataFrame, coded: Collection[Any]) -> pd.DataFrame:
+    """Return a frame with :func:`text_or_codes` of some of its columns."""
+    changed = {}
+    for name in coded:
+        column = text_or_codes(frame[name], meta.dtypes[name])
+        if column.dtype != frame.dtypes[name]:
+            changed[name] = column
+    return frame.assign(**changed) if changed else frame
+
+
 def frames_alike(
     frames: Sequence[pd.DataFrame], meta: pd.DataFrame, coded: Collection[Any]
 ) -> list[pd.DataFrame]:
