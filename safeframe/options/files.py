@@ -14,6 +14,9 @@ PARQUET_BUFFER_NBYTES = 1 * MIB
 DICTIONARY_ROW_NBYTES = 4
 """Bytes of a value, dictionary included, up to which a column of text is taken to be numbers of a dictionary in the file."""
 
+EVEN_LENGTHS = 4
+"""Times the mean one that the longest string of a dictionary has at most where its rows are taken to have the mean one."""
+
 CODED_REPEATS = 8
 """Rows for each value from which on text of a file goes to another file as numbers: values are looked at for each slice."""
 

@@ -1,6 +1,6 @@
 """Columns of text that a parquet file keeps in dictionaries: each value once in a row group, and its number in each row.
 
-Covers: which columns are worth reading as categories.
+Covers: which columns are worth reading as categories, and what they would have as text.
 Does not cover: reading them (``sizing.parquet.stream``).
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from safeframe import options
@@ -44,3 +46,24 @@ def kept_in_dictionaries(
 def _is_string(kind: pa.DataType) -> bool:
     """Whether values are strings, in whichever of Arrow's types; categories of them are read alike."""
     return is_text(kind) or bool(pa.types.is_string_view(kind))
+
+
+def text_nbytes(column: pa.DictionaryArray) -> int:
+    """Return the bytes that numbered strings have as text, about.
+
+    Examples
+    --------
+    >>> words = pa.array(["a" * 1000, *"bcdefgh"])
+    >>> [text_nbytes(pa.DictionaryArray.from_arrays([n] * 100, words)) for n in (0, 1)]
+    [100400, 500]
+    """
+    words, rows = column.dictionary, len(column)
+    if not len(words):
+        return 0
+    mean = words.nbytes / len(words)
+    lengths = pc.fill_null(pc.binary_length(words), 0)
+    if pc.max(lengths).as_py() <= options.EVEN_LENGTHS * mean:
+        return int(rows * mean)
+    # Of long strings among short ones it matters how often each of them is there.
+    numbers = column.indices.drop_null().to_numpy()
+    return int(lengths.to_numpy().take(numbers).sum(dtype=np.int64)) + 4 * rows

@@ -21,7 +21,7 @@ from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart, TableParts
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
 from safeframe.sizing.parquet.damaged import reading_file
-from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries
+from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries, text_nbytes
 
 
 def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WAY) -> Iterator[Any]:
@@ -98,7 +98,7 @@ class _File:
         for name in self.categories:
             column = rows.column(name)
             for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-                nbytes += int(len(chunk) * chunk.dictionary.nbytes / max(len(chunk.dictionary), 1))
+                nbytes += text_nbytes(chunk)
         return nbytes
 
 
