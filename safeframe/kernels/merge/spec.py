@@ -17,7 +17,7 @@ from safeframe.facts.merge import How, MergeEstimate
 from safeframe.kernels.columns.coded_text import may_be_coded
 from safeframe.kernels.columns.index_freq import freq_of, join_freq, with_freq
 from safeframe.kernels.columns.values import missing_dtype
-from safeframe.kernels.keys.schema import example_keys
+from safeframe.kernels.keys.schema import example_keys, known_categories
 from safeframe.kernels.merge.output import JoinKeys, OutputColumn, join_output
 
 
@@ -281,7 +281,15 @@ class _Dtypes:
             frames.append(pd.DataFrame(index=pd.Index(series)) if is_index else pd.DataFrame({"key": series}))
             arguments |= {f"{side}_index": True} if is_index else {f"{side}_on": "key"}
         merged = frames[0].merge(frames[1], **arguments)
-        return merged.index.dtype if all(indexes) else merged.dtypes.iloc[0]
+        made = merged.index.dtype if all(indexes) else merged.dtypes.iloc[0]
+        # Of objects, and of categories that are not known, pandas 2 makes numbers where it is shown some.
+        numbers = any(pd.api.types.is_numeric_dtype(kind) for kind in map(_own_dtype, (left, right)))
+        return made if numbers or not pd.api.types.is_numeric_dtype(made) else np.dtype(object)
+
+
+def _own_dtype(dtype: Any) -> Any:
+    """Return the type of values, of known categories too."""
+    return dtype.categories.dtype if known_categories(dtype) else dtype
 
 
 def _dtype_token(dtype: Any) -> object:
