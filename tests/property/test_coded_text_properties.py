@@ -23,6 +23,7 @@ import safeframe
 from safeframe.facts.merge import RangesMerge, SlicedMerge, StagedMerge
 from safeframe.kernels.columns import coded_text
 from safeframe.kernels.columns.categories import is_text
+from safeframe.kernels.merge.text import TextTooLargeError, check_text
 from safeframe.planning.costs import cost_of
 from safeframe.recipes.to_parquet import to_parquet
 from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries
@@ -71,7 +72,7 @@ def sides(draw, in_order):
     return keys, words, [0, *bounds, len(keys)], draw(st.integers(1, 15)), kept
 
 
-def in_files(name, side, directory):
+def in_files(name, side, directory, backend=None):
     keys, words, bounds, rows, kept = side
     schema = pa.schema([("k", pa.int64()), (name, pa.int64()), (f"{name}w", pa.string())])
     table = pa.table([keys, range(len(keys)), words], schema=schema)
@@ -82,7 +83,7 @@ def in_files(name, side, directory):
             row_group_size=rows,
             use_dictionary=kept[number],
         )
-    return dd.read_parquet(directory)
+    return dd.read_parquet(directory, **({} if backend is None else {"dtype_backend": backend}))
 
 
 def expected_rows(left, right, how):
@@ -94,19 +95,21 @@ def expected_rows(left, right, how):
 
 @pytest.mark.parametrize("way", WAYS)
 @examples(60)
-@given(st.data(), st.sampled_from([None, 3]))
-def test_merged_text_is_that_of_pandas(way, data, written_rows):
+@given(st.data(), st.sampled_from([None, 3]), st.sampled_from([None, "pyarrow", "numpy_nullable"]))
+def test_merged_text_is_that_of_pandas(way, data, written_rows, backend):
     how = data.draw(st.sampled_from(WAYS[way]))
     drawn = [data.draw(sides(way is RangesMerge)) for _ in range(2)]
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other, planned(way):
-        frames = [in_files(*side) for side in zip("lr", drawn, (one, other), strict=True)]
+        frames = [in_files(*side, backend) for side in zip("lr", drawn, (one, other), strict=True)]
         given_way = {"strategy": "staged", "npartitions": 3} if way is StagedMerge else {}
         merged = safeframe.merge(*frames, on="k", how=how, memory="8GiB", **given_way)
         read = [side.compute(scheduler="sync") for side in frames]
         plan = safeframe.explain(merged)
         with tempfile.TemporaryDirectory() as target, dask.config.set(scheduler="sync"):
             to_parquet(merged, target, strategy="rows", write_index=False, row_group_rows=written_rows)
-            found = dd.read_parquet(target).compute()
+            found = dd.read_parquet(
+                target, **({} if backend is None else {"dtype_backend": backend})
+            ).compute()
             schemas = [pq.read_schema(path) for path in Path(target).glob("*.parquet")]
     assert (
         isinstance(plan.streamed.run.way, way)
@@ -184,11 +187,11 @@ def test_words_in_views_are_numbers_too(tmp_path):
 
 
 @examples(40)
-@given(st.data(), st.booleans())
-def test_staged_text_is_that_of_pandas(data, written):
+@given(st.data(), st.booleans(), st.sampled_from([None, "pyarrow", "numpy_nullable"]))
+def test_staged_text_is_that_of_pandas(data, written, backend):
     keys = data.draw(sides(in_order=False))
     with tempfile.TemporaryDirectory() as directory, planned(StagedMerge), dask.config.set(scheduler="sync"):
-        ddf = in_files("l", keys, directory)
+        ddf = in_files("l", keys, directory, backend)
         frame = ddf.compute().reset_index(drop=True)
         staged = {"strategy": "staged", "npartitions": 3}
         made = {
@@ -209,7 +212,7 @@ def test_staged_text_is_that_of_pandas(data, written):
             if written:
                 with tempfile.TemporaryDirectory() as target:
                     to_parquet(one, target, write_index=False)
-                    found = dd.read_parquet(target).compute()
+                    found = dd.read_parquet(target).compute().astype(one.dtypes.to_dict())
             else:
                 found = one.compute()
             assert found.dtypes["lw"] == frame.dtypes["lw"], name
@@ -222,3 +225,29 @@ def test_staged_text_is_that_of_pandas(data, written):
                 ordered = frame.sort_values(["k", "l"])
                 expected = ordered.assign(lw_lag_1=ordered.groupby("k")["lw"].shift(1))
             same_rows(found[list(expected.columns)], expected.astype(found.dtypes.to_dict()), ["l"])
+
+
+def test_numbers_count_as_text_where_rows_are_gathered(tmp_path):
+    (tmp_path / "in").mkdir()
+    words, rows = [f"{n}" + "x" * 1000 for n in range(8)], 60_000
+    numbers = pa.array(np.random.default_rng(1).integers(0, 8, rows), pa.int32())
+    table = pa.table({"k": np.arange(rows), "w": pa.DictionaryArray.from_arrays(numbers, words)})
+    pq.write_table(table, tmp_path / "in" / "0.parquet", store_schema=False)
+    ddf = dd.read_parquet(tmp_path / "in")
+    small = dd.from_pandas(pd.DataFrame({"k": np.arange(0, rows, 10), "v": 1}), npartitions=1)
+    merged = safeframe.merge(ddf, small, on="k", how="left", memory="500MiB")
+    with dask.config.set(scheduler="sync"):
+        to_parquet(merged, tmp_path / "out", write_index=False)
+    (path,) = (tmp_path / "out").glob("*.parquet")
+    groups = pq.ParquetFile(path).metadata
+    # Who reads a row group reads text.
+    assert max(groups.row_group(n).num_rows for n in range(groups.num_row_groups)) * 1000 <= 32 * 2**20
+
+
+def test_long_text_is_counted_before_it_is_repeated():
+    column = pd.Categorical(["a" * 1000, "b"])
+    rows = np.zeros(3, np.int64)
+    check_text(3, [([column], [0], rows, None)] * 2, 6000, ({0}, {0}))
+    with pytest.raises(TextTooLargeError):
+        check_text(3, [([column], [0], rows, None)] * 2, 5000, ({0}, {0}))
+    check_text(3, [([column], [0], rows, None)] * 2, 5000)  # categories of the user's are numbers

@@ -93,7 +93,7 @@ class GatheredRows:
         waiting_nbytes = 0
         empty = True
         for made in self.pieces():
-            nbytes = rows_nbytes(made)
+            nbytes = rows_nbytes(made, self.coded)
             if waiting and waiting_nbytes + nbytes > self.slice_nbytes:
                 yield self._one_frame(waiting), waiting_nbytes
                 waiting_nbytes, empty = 0, False

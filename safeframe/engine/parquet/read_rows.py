@@ -59,7 +59,7 @@ class ReadRows:
         for read in self.part.slices(self.slice_nbytes, Reading(as_categories=coded)):
             frame = text_of_frame(read, self.meta, coded)
             del read
-            n = n or rows_of(rows_nbytes(frame) / max(1, len(frame)))
+            n = n or rows_of(rows_nbytes(frame, coded) / max(1, len(frame)))
             waiting.append(frame)
             have += len(frame)
             self.read += len(frame)

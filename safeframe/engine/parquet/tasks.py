@@ -50,7 +50,7 @@ def write_file(
     Memory: the partition, and one row group in Arrow and encoded.
     """
     frame = promised_rows(frame, target, coded)
-    nbytes = rows_nbytes(frame)
+    nbytes = rows_nbytes(frame, coded)
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, nbytes / max(len(frame), 1))
     if target.schema is None and len(frame) > group_rows:
         target = replace(target, schema=_own_schema(frame, target))

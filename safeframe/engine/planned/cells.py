@@ -11,7 +11,7 @@ Does not cover: how large partitions are planned to be (``planning``), groups of
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from safeframe.engine.task import count_rows_out, warn_user
 from safeframe.errors import MemoryBudgetError, PartitionSizeWarning
 from safeframe.facts.layout import ShardLayout
 from safeframe.facts.plan import Plan
+from safeframe.kernels.columns.coded_text import as_text_nbytes
 from safeframe.kernels.merge.text import TextTooLargeError
 from safeframe.kernels.merge.virtual import cell_range
 from safeframe.planning.parquet import stretch_nbytes
@@ -48,10 +49,14 @@ _LONGER_VALUES = (
 )
 
 
-def rows_nbytes(frame: pd.DataFrame) -> int:
-    """Return the bytes of a frame's rows: strings and objects deep, and the index unless that is a range."""
+def rows_nbytes(frame: pd.DataFrame, coded: Collection[Any] = ()) -> int:
+    """Return the bytes of a frame's rows: strings and objects deep, and the index unless that is a range.
+
+    Columns of text that came as categories, ``coded``, count as text: they may have to be made that.
+    """
     with_index = not isinstance(frame.index, pd.RangeIndex)
-    return int(frame.memory_usage(index=with_index, deep=True).sum())
+    nbytes = int(frame.memory_usage(index=with_index, deep=True).sum())
+    return nbytes + as_text_nbytes(frame, coded) if coded else nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +335,7 @@ class CellRows:
             self.n_rows * number // options.STRETCH_SAMPLES for number in range(options.STRETCH_SAMPLES)
         ]
         samples = [self._stretch(start, rows)[0] for start in starts]
-        nbytes = sum(map(rows_nbytes, samples))
+        nbytes = sum(rows_nbytes(sample, self.coded) for sample in samples)
         return nbytes / max(sum(map(len, samples)), 1)
 
     def _stretch(self, lo: int, rows: int) -> tuple[pd.DataFrame, int]:

@@ -9,7 +9,7 @@ Does not cover: pandas' categories (``kernels.columns.categories``), whose order
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -65,3 +65,32 @@ def dictionary_column(arrays: Sequence[pa.Array], dtype: pd.ArrowDtype) -> pd.ar
         for piece in (whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole])
     ]
     return pd.arrays.ArrowExtensionArray(pa.chunked_array(made, kind))
+
+
+def with_categories(frame: Any, names: Collection[Any]) -> Any:
+    """Return a frame, or a series, some of whose columns are pandas' categories where they are of Arrow's dictionary type.
+
+    Examples
+    --------
+    >>> dtype = pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))
+    >>> with_categories(pd.DataFrame({"a": pd.array(["x"], dtype=dtype)}), {"a"})["a"].dtype.name
+    'category'
+    """
+    if isinstance(frame, pd.Series):
+        return _categories(frame) if frame.name in names and is_dictionary(frame.dtype) else frame
+    changed = {
+        name: _categories(frame[name])
+        for name in names
+        if name in frame and is_dictionary(frame.dtypes[name])
+    }
+    return frame.assign(**changed) if changed else frame
+
+
+def _categories(series: pd.Series[Any]) -> pd.Series[Any]:
+    values = pa.array(series.array)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.unify_dictionaries().combine_chunks()
+    codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    categories = pd.CategoricalDtype(pd.Index(values.dictionary.to_pandas()))
+    column = pd.Categorical.from_codes(codes, dtype=categories)
+    return pd.Series(column, index=series.index, name=series.name)

@@ -13,12 +13,17 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from safeframe import options
 from safeframe.kernels.columns.categories import with_same_categories
 from safeframe.kernels.columns.values import Column, as_promised, as_series, join_columns, to_arrow
+
+_OFFSET_NBYTES = 8
+"""Of each string in a large array of them."""
 
 
 def may_be_coded(dtype: Any) -> bool:
@@ -63,6 +68,29 @@ def codes_of_text(column: Column) -> pd.Categorical:
     numbers = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     categories = pd.CategoricalDtype(pd.Index(coded.dictionary.to_pandas()))
     return pd.Categorical.from_codes(numbers, dtype=categories)
+
+
+def text_lengths(column: pd.Categorical) -> npt.NDArray[np.int64]:
+    """Return the bytes that the strings of each row have as text; 0 where there is none.
+
+    Examples
+    --------
+    >>> text_lengths(pd.Categorical(["ab", None, "c"])).tolist()
+    [2, 0, 1]
+    """
+    lengths = pc.binary_length(pa.array(column.categories, pa.large_string())).to_numpy(zero_copy_only=False)
+    found: npt.NDArray[np.int64] = np.append(lengths, 0).astype(np.int64)[column.codes]
+    return found
+
+
+def as_text_nbytes(frame: pd.DataFrame, coded: Collection[Any]) -> int:
+    """Return the bytes that columns have as text where they are categories: what is held once they are made text of."""
+    columns = (frame[name].array for name in coded)
+    return sum(
+        int(text_lengths(column).sum()) + _OFFSET_NBYTES * len(column)
+        for column in columns
+        if isinstance(column, pd.Categorical)
+    )
 
 
 def text_to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:

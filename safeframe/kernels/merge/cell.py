@@ -196,7 +196,7 @@ def join_rows(
     """
     of_left, of_right = spec.of_sides
     text = [(left, of_left, rows.left_items, rows.repeats), (right, of_right, rows.right_rows, None)]
-    check_text(len(rows), text, most_nbytes)
+    check_text(len(rows), text, most_nbytes, (spec.left.coded_positions, spec.right.coded_positions))
     dtypes = spec.meta.dtypes
     taken = (
         TakenRows(

@@ -60,7 +60,9 @@ class LookedUp:
             (self.sides[probe], spec.of_sides[probe], of_probe, None),
             (self.sides[build], spec.of_sides[build], self.found[lo:hi], None),
         ]
-        check_text(len(self.found[lo:hi]), text, most_nbytes)
+        sides = (spec.left, spec.right)
+        coded = [sides[side].coded_positions for side in (probe, build)]
+        check_text(len(self.found[lo:hi]), text, most_nbytes, coded)
         taken = TakenRows(self.found[lo:hi], missing=missing, side=("left", "right")[build])
         columns = []
         for column in spec.output:

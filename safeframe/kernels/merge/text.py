@@ -10,14 +10,16 @@ values are not counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from safeframe.kernels.columns.arrow_buffers import has_bytes
+from safeframe.kernels.columns.coded_text import text_lengths
 from safeframe.kernels.columns.taking import in_arrow
 from safeframe.kernels.columns.values import Block
 from safeframe.kernels.order import Positions
@@ -36,6 +38,7 @@ def check_text(
     rows: int,
     sides: Sequence[tuple[Block, Sequence[int], Positions | slice, Positions | None]],
     most_nbytes: int | None,
+    coded: Sequence[Collection[int]] | None = None,
 ) -> None:
     """Raise when strings of result rows take more than a number of bytes.
 
@@ -48,6 +51,8 @@ def check_text(
         taken (-1 for none), and how many times each of them stands in the result; None for once.
     most_nbytes
         What they may take; None for any number.
+    coded
+        Of each side the numbers of columns of text that may be categories, which count as text; None for none.
 
     Raises
     ------
@@ -66,7 +71,10 @@ def check_text(
     """
     if most_nbytes is None or not rows:
         return
-    lengths = [_lengths(block, columns, positions) for block, columns, positions, _ in sides]
+    lengths = [
+        _lengths(block, columns, positions, numbers)
+        for (block, columns, positions, _), numbers in zip(sides, coded or [()] * len(sides), strict=True)
+    ]
     longest = sum(int(some.max(initial=0)) for some in lengths if some is not None)
     if longest * rows <= most_nbytes:
         return
@@ -81,13 +89,18 @@ def check_text(
 
 
 def _lengths(
-    block: Block, columns: Sequence[int], positions: Positions | slice
+    block: Block, columns: Sequence[int], positions: Positions | slice, coded: Collection[int]
 ) -> npt.NDArray[np.int64] | None:
     """Return the bytes of the strings of each row, of those of a slice alone; None where no column has any."""
     rows = positions if isinstance(positions, slice) else slice(None)
     total: npt.NDArray[np.int64] | None = None
     for number in columns:
-        if not in_arrow(block[number].dtype):
+        column = block[number]
+        if number in coded and isinstance(column, pd.Categorical):
+            some = text_lengths(column[positions] if isinstance(positions, slice) else column)
+            total = some if total is None else total + some
+            continue
+        if not in_arrow(column.dtype):
             continue
         values = pa.array(block[number][rows])
         if not has_bytes(values.type) or not len(values):

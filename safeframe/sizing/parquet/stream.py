@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart, TableParts
+from safeframe.kernels.columns.arrow_dictionaries import with_categories
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
 from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries, text_nbytes
@@ -47,7 +48,7 @@ def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WA
                 except _EndOfFileError:
                     break
                 numbers.go_on(frame)
-                yield frame
+                yield with_categories(frame, source.categories)
                 del frame
 
 
