@@ -17,6 +17,9 @@ DICTIONARY_ROW_NBYTES = 4
 EVEN_LENGTHS = 4
 """Times the mean one that the longest string of a dictionary has at most where its rows are taken to have the mean one."""
 
+SHORT_TEXT_NBYTES = 32
+"""Strings of no more bytes are not counted one by one where what they have as text is bounded."""
+
 CODED_REPEATS = 8
 """Rows for each value from which on text of a file goes to another file as numbers: values are looked at for each slice."""
 

@@ -71,14 +71,19 @@ def codes_of_text(column: Column) -> pd.Categorical:
 
 
 def text_lengths(column: pd.Categorical) -> npt.NDArray[np.int64]:
-    """Return the bytes that the strings of each row have as text; 0 where there is none.
+    """Return the bytes that the strings of each row have as text, where all are short those of the longest for each.
 
     Examples
     --------
+    >>> text_lengths(pd.Categorical(["a" * 100, None, "c"])).tolist()
+    [100, 0, 1]
     >>> text_lengths(pd.Categorical(["ab", None, "c"])).tolist()
-    [2, 0, 1]
+    [2, 2, 2]
     """
     lengths = pc.binary_length(pa.array(column.categories, pa.large_string())).to_numpy(zero_copy_only=False)
+    longest = np.int64(lengths.max(initial=0))
+    if longest <= options.SHORT_TEXT_NBYTES:
+        return np.broadcast_to(longest, len(column))
     found: npt.NDArray[np.int64] = np.append(lengths, 0).astype(np.int64)[column.codes]
     return found
 
