@@ -44,7 +44,7 @@ def floats(draw, name):
     return pa.table({"k": pa.array(keys, pa.float64()), name: pa.array(range(len(keys)))})
 
 
-@examples(60)
+@examples(30)
 @given(
     st.data(),
     st.sampled_from(["inner", "left", "right", "outer"]),
@@ -81,7 +81,7 @@ def test_nan_is_no_integer(tmp_path):
     assert sorted(zip(found["k"], found["w"], strict=True)) == [(0.0, 1), (1.0, 2)]
 
 
-@examples(40)
+@examples(20)
 @given(st.data(), st.booleans())
 def test_nan_and_null_are_two_values_of_distinct_and_groups(data, dropna):
     with tempfile.TemporaryDirectory() as directory, dask.config.set(scheduler="sync"):

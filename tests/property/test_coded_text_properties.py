@@ -94,7 +94,7 @@ def expected_rows(left, right, how):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@examples(60)
+@examples(30)
 @given(st.data(), st.sampled_from([None, 3]), st.sampled_from([None, "pyarrow", "numpy_nullable"]))
 def test_merged_text_is_that_of_pandas(way, data, written_rows, backend):
     how = data.draw(st.sampled_from(WAYS[way]))
@@ -186,7 +186,7 @@ def test_words_in_views_are_numbers_too(tmp_path):
     assert kept_in_dictionaries(file, [0], {"k", "w"}) == {"w"}
 
 
-@examples(40)
+@examples(20)
 @given(st.data(), st.booleans(), st.sampled_from([None, "pyarrow", "numpy_nullable"]))
 def test_staged_text_is_that_of_pandas(data, written, backend):
     keys = data.draw(sides(in_order=False))
