@@ -231,7 +231,7 @@ def test_a_row_too_wide_for_a_task_is_refused(tmp_path, monkeypatch):
         written(merged, tmp_path / "out")
 
 
-def _refuse(rows, text, most_nbytes):
+def _refuse(rows, *_):
     from safeframe.kernels.merge.text import TextTooLargeError
 
     raise TextTooLargeError(rows, 1000)

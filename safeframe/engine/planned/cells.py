@@ -56,7 +56,7 @@ def rows_nbytes(frame: pd.DataFrame, coded: Collection[Any] = ()) -> int:
     """
     with_index = not isinstance(frame.index, pd.RangeIndex)
     nbytes = int(frame.memory_usage(index=with_index, deep=True).sum())
-    return nbytes + as_text_nbytes(frame, coded) if coded else nbytes
+    return nbytes + sum(as_text_nbytes(frame[name].array) for name in coded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Does not cover: pandas' categories (``kernels.columns.categories``), whose order
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -67,26 +67,17 @@ def dictionary_column(arrays: Sequence[pa.Array], dtype: pd.ArrowDtype) -> pd.ar
     return pd.arrays.ArrowExtensionArray(pa.chunked_array(made, kind))
 
 
-def with_categories(frame: Any, names: Collection[Any]) -> Any:
-    """Return a frame, or a series, some of whose columns are pandas' categories where they are of Arrow's dictionary type.
+def as_categories(series: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of Arrow's dictionary type as pandas' categories; any other as it is.
 
     Examples
     --------
     >>> dtype = pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))
-    >>> with_categories(pd.DataFrame({"a": pd.array(["x"], dtype=dtype)}), {"a"})["a"].dtype.name
+    >>> as_categories(pd.Series(["x"], dtype=dtype)).dtype.name
     'category'
     """
-    if isinstance(frame, pd.Series):
-        return _categories(frame) if frame.name in names and is_dictionary(frame.dtype) else frame
-    changed = {
-        name: _categories(frame[name])
-        for name in names
-        if name in frame and is_dictionary(frame.dtypes[name])
-    }
-    return frame.assign(**changed) if changed else frame
-
-
-def _categories(series: pd.Series[Any]) -> pd.Series[Any]:
+    if not is_dictionary(series.dtype):
+        return series
     values = pa.array(series.array)
     if isinstance(values, pa.ChunkedArray):
         values = values.unify_dictionaries().combine_chunks()

@@ -88,14 +88,11 @@ def text_lengths(column: pd.Categorical) -> npt.NDArray[np.int64]:
     return found
 
 
-def as_text_nbytes(frame: pd.DataFrame, coded: Collection[Any]) -> int:
-    """Return the bytes that columns have as text where they are categories: what is held once they are made text of."""
-    columns = (frame[name].array for name in coded)
-    return sum(
-        int(text_lengths(column).sum()) + _OFFSET_NBYTES * len(column)
-        for column in columns
-        if isinstance(column, pd.Categorical)
-    )
+def as_text_nbytes(column: Any) -> int:
+    """Return the bytes that a column has as text where it is categories; 0 for any other."""
+    if not isinstance(column, pd.Categorical):
+        return 0
+    return int(text_lengths(column).sum()) + _OFFSET_NBYTES * len(column)
 
 
 def text_to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:

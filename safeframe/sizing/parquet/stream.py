@@ -9,7 +9,7 @@ Memory: a slice, the rows decoded last, and of the columns that are read at once
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from safeframe import options
 from safeframe._dask.parquet_tasks import FileRows, TablePart, TableParts
-from safeframe.kernels.columns.arrow_dictionaries import with_categories
+from safeframe.kernels.columns.arrow_dictionaries import as_categories, is_dictionary
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
 from safeframe.sizing.parquet.damaged import reading_file
 from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries, text_nbytes
@@ -48,8 +48,20 @@ def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WA
                 except _EndOfFileError:
                     break
                 numbers.go_on(frame)
-                yield with_categories(frame, source.categories)
+                yield _with_categories(frame, source.categories)
                 del frame
+
+
+def _with_categories(frame: Any, names: Collection[str]) -> Any:
+    """Return a frame, or a series, with pandas' categories in columns that were read as such, whatever types it was asked for."""
+    if isinstance(frame, pd.Series):
+        return as_categories(frame) if frame.name in names else frame
+    changed = {
+        name: as_categories(frame[name])
+        for name in names
+        if name in frame and is_dictionary(frame.dtypes[name])
+    }
+    return frame.assign(**changed) if changed else frame
 
 
 def rows_of(parts: Sequence[TablePart]) -> int:
