@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 import safeframe
+from safeframe.engine.parquet.tasks import PickedRows
+from safeframe.engine.planned.cells import CellRows
 from safeframe.facts.merge import RangesMerge, SlicedMerge, StagedMerge
 from safeframe.kernels.columns import coded_text
 from safeframe.kernels.columns.categories import is_text
@@ -251,3 +253,16 @@ def test_long_text_is_counted_before_it_is_repeated():
     with pytest.raises(TextTooLargeError):
         check_text(3, [([column], [0], rows, None)] * 2, 5000, ({0}, {0}))
     check_text(3, [([column], [0], rows, None)] * 2, 5000)  # categories of the user's are numbers
+
+
+def test_columns_that_are_picked_need_not_have_the_text(tmp_path):
+    rows = PickedRows(
+        CellRows(
+            n_rows=3,
+            make=lambda lo, hi: pd.DataFrame({"k": range(lo, hi), "w": "x"}),
+            limit=None,
+            coded=frozenset("w"),
+        ),
+        ["k"],
+    )
+    assert rows.coded == frozenset()

@@ -91,9 +91,9 @@ class GatheredRows:
         """Join pieces, and gather what they make, with its bytes, up to a slice's; empty ones only where all are."""
         waiting: list[pd.DataFrame] = []
         waiting_nbytes = 0
-        empty = True
+        empty, coded = True, self.coded
         for made in self.pieces():
-            nbytes = rows_nbytes(made, self.coded)
+            nbytes = rows_nbytes(made, coded)
             if waiting and waiting_nbytes + nbytes > self.slice_nbytes:
                 yield self._one_frame(waiting), waiting_nbytes
                 waiting_nbytes, empty = 0, False

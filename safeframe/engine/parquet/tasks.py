@@ -26,7 +26,7 @@ from safeframe.engine.parquet.written_file import WrittenFile, put_file
 from safeframe.engine.planned.cells import RowsToMake, rows_nbytes
 from safeframe.errors import SchemaMismatchError, UnsupportedError
 from safeframe.kernels.columns.categories import is_text
-from safeframe.kernels.columns.coded_text import as_text
+from safeframe.kernels.columns.coded_text import dictionary_of
 from safeframe.kernels.columns.values import as_promised, floats_to_arrow
 from safeframe.planning.parquet import row_group_rows
 
@@ -49,7 +49,7 @@ def write_file(
     -----
     Memory: the partition, and one row group in Arrow and encoded.
     """
-    frame = promised_rows(frame, target, coded)
+    frame = _promised(frame, target, coded)
     nbytes = rows_nbytes(frame, coded)
     group_rows = target.group_rows or row_group_rows(target.group_nbytes, nbytes / max(len(frame), 1))
     if target.schema is None and len(frame) > group_rows:
@@ -90,7 +90,7 @@ def write_cell(rows: RowsToMake, target: ParquetTarget, number: int) -> WrittenF
     del first
 
     def write(sink: Any) -> int:
-        promised = functools.partial(promised_rows, target=target, coded=rows.coded)
+        promised = functools.partial(_promised, target=target, coded=rows.coded)
         written = _write(map(promised, made), target, sink)
         return written if rows.n_rows is None else rows.n_rows
 
@@ -112,7 +112,7 @@ class PickedRows:
     @property
     def coded(self) -> frozenset[Any]:
         """See :class:`RowsToMake`."""
-        return self.rows.coded
+        return self.rows.coded.intersection(self.columns)
 
     def whole(self) -> pd.DataFrame:
         """See :class:`RowsToMake`."""
@@ -154,7 +154,7 @@ def _row_groups(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
 def _write(row_groups: Iterator[pd.DataFrame], target: ParquetTarget, sink: Any) -> int:
     table, rows = arrow_table(next(row_groups), target), 0
     schema = table.schema
-    with file_writer(sink, table, target) as writer:
+    with _file_writer(sink, table, target) as writer:
         while True:
             writer.write_table(table, row_group_size=max(len(table), 1))
             rows += len(table)
@@ -162,7 +162,7 @@ def _write(row_groups: Iterator[pd.DataFrame], target: ParquetTarget, sink: Any)
             frame = next(row_groups, None)
             if frame is None:
                 return rows
-            table = as_first(arrow_table(frame, target), schema)
+            table = _as_first(arrow_table(frame, target), schema)
             del frame
 
 
@@ -195,7 +195,7 @@ def _arrow_table(frame: pd.DataFrame, target: Dataset) -> pa.Table:
         if (values := _plain_floats(frame[name], schema)) is not None:
             apart[name] = floats_to_arrow(values)
         elif _is_coded(frame[name].dtype, name, schema):
-            apart[name] = _numbers(frame[name].array, schema.field(name).type)
+            apart[name] = dictionary_of(frame[name].array, schema.field(name).type)
     if not apart:
         return _table(frame, schema, target)
     others = [name for name in frame.columns if name not in apart]
@@ -214,13 +214,6 @@ def _is_coded(dtype: Any, name: Any, schema: pa.Schema) -> bool:
     )
 
 
-def _numbers(column: pd.Categorical, kind: pa.DataType) -> pa.DictionaryArray:
-    codes = column.codes
-    missing = codes < 0
-    numbers = pa.array(codes.astype(np.int32), mask=missing if missing.any() else None)
-    return pa.DictionaryArray.from_arrays(numbers, pa.array(column.categories).cast(kind))
-
-
 def _without_codes(empty: pd.DataFrame, target: Dataset) -> pd.DataFrame:
     """Return an empty frame with text where categories are numbers of it."""
     schema = target.schema
@@ -232,7 +225,7 @@ def _without_codes(empty: pd.DataFrame, target: Dataset) -> pd.DataFrame:
     return empty.astype(text) if text else empty
 
 
-def file_writer(sink: Any, table: pa.Table, target: ParquetTarget) -> pq.ParquetWriter:
+def _file_writer(sink: Any, table: pa.Table, target: ParquetTarget) -> pq.ParquetWriter:
     """Open a file for tables of the types of a first one; what readers are told is text where these are numbers of it."""
     schema, given = table.schema, file_options(table.schema, table.columns, target)
     coded = {field.name for field in schema if _is_number_of_text(field, target)}
@@ -259,7 +252,7 @@ def _is_number_of_text(field: pa.Field, target: Dataset) -> bool:
     )
 
 
-def as_first(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _as_first(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return a table with the types of the first one of its file: text may be numbers in one, and not in another."""
     if table.schema.equals(schema):
         return table
@@ -342,7 +335,7 @@ def conversion_error(error: Exception, target: Dataset) -> UnsupportedError | Sc
     return (UnsupportedError if mixed else SchemaMismatchError)(msg, hint=hint)
 
 
-def promised_rows(frame: pd.DataFrame, target: Dataset, coded: Collection[Any] = frozenset()) -> pd.DataFrame:
+def _promised(frame: pd.DataFrame, target: Dataset, coded: Collection[Any] = frozenset()) -> pd.DataFrame:
     """Return rows with the frame's columns, types and index name.
 
     Parameters
@@ -368,10 +361,8 @@ def promised_rows(frame: pd.DataFrame, target: Dataset, coded: Collection[Any] =
     changed = {}
     for name, dtype in target.dtypes:
         series, schema = frame[name], target.schema
-        if name in coded:
-            if schema is not None and _is_coded(series.dtype, name, schema):
-                continue
-            series = as_text(series, dtype)
+        if name in coded and schema is not None and _is_coded(series.dtype, name, schema):
+            continue
         series = as_promised(series, dtype)
         if series.dtype != frame[name].dtype:
             changed[name] = series

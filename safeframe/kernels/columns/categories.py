@@ -48,6 +48,11 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def is_text_or_view(kind: pa.DataType) -> bool:
+    """Whether Arrow's type is one of strings, views of them too."""
+    return is_text(kind) or bool(pa.types.is_string_view(kind))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
     """A categorical column in two parts."""

@@ -99,10 +99,14 @@ def text_to_arrow(series: pd.Series[Any], dtype: Any) -> pa.Array:
     """Return text in Arrow: as a dictionary where it came as categories, and these are few for its rows."""
     if not isinstance(series.dtype, pd.CategoricalDtype) or not _are_few(series.dtype, len(series)):
         return to_arrow(series, dtype)
-    codes = series.cat.codes.to_numpy()
-    missing = codes < 0
-    numbers = pa.array(codes.astype(np.int32), mask=missing if missing.any() else None)
-    return pa.DictionaryArray.from_arrays(numbers, pa.array(series.cat.categories).cast(pa.large_string()))
+    return dictionary_of(series.array, pa.large_string())
+
+
+def dictionary_of(column: pd.Categorical, kind: pa.DataType) -> pa.DictionaryArray:
+    """Return categories of text as a dictionary of strings of a type."""
+    missing = column.codes < 0
+    numbers = pa.array(column.codes.astype(np.int32), mask=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(numbers, pa.array(column.categories).cast(kind))
 
 
 def join_text(columns: Sequence[Column], dtype: Any) -> Column:

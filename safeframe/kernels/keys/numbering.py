@@ -134,14 +134,9 @@ def _in_one_chunk(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:
     """Return what the numbers of categories, or integers that lie close together, are; None for other values."""
-    if isinstance(column.dtype, pd.CategoricalDtype) or is_dictionary(column.dtype):
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            codes: Ids = column.cat.codes.to_numpy()
-            n_categories = len(column.cat.categories)
-        elif (found := _of_dictionary(column)) is not None:
-            codes, n_categories = found
-        else:
-            return None
+    found = _codes(column)
+    if found is not None:
+        codes, n_categories = found
         if codes.min(initial=0) >= 0:
             return codes, n_categories
         shifted: Ids = np.add(codes, 1, dtype=_narrow(n_categories + 1))
@@ -158,16 +153,19 @@ def _ids_by_place(column: pd.Series[Any]) -> tuple[Ids, int] | None:
     return None
 
 
-def _of_dictionary(column: pd.Series[Any]) -> tuple[Ids, int] | None:
-    """Return the numbers of a column of Arrow's dictionary type, -1 for nulls, and how many there are; None where values are in it twice."""
+def _codes(column: pd.Series[Any]) -> tuple[Ids, int] | None:
+    """Return the numbers of categories, or of Arrow's dictionary if it has each value once, -1 for nulls, and how many there are."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy(), len(column.cat.categories)
+    if not is_dictionary(column.dtype):
+        return None
     values = pa.array(column.array)
     if isinstance(values, pa.ChunkedArray):
         values = values.unify_dictionaries().combine_chunks()
     words = values.dictionary
     if words.null_count or len(words.unique()) < len(words):
         return None
-    codes: Ids = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return codes, len(words)
+    return values.indices.fill_null(-1).to_numpy(zero_copy_only=False), len(words)
 
 
 def _narrow(n_ids: int) -> type[np.int32 | np.int64]:

@@ -25,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 from safeframe.engine.parquet.entries import METADATA_NAMES, PARQUET_SUFFIXES
 from safeframe.engine.parquet.target import index_names
 from safeframe.errors import StagingError, UnsupportedError, ValidationError
-from safeframe.kernels.columns.categories import UNKNOWN, is_text
+from safeframe.kernels.columns.categories import UNKNOWN, is_text_or_view
 from safeframe.kernels.keys.schema import known_categories
 from safeframe.kernels.parquet.writer_options import Compression, codec_of
 from safeframe.sizing.staging_url import without_login
@@ -195,7 +195,7 @@ def _is_text(kind: pa.DataType | None) -> bool:
     """Whether a type is one of strings, or of categories, or not known."""
     if kind is None or pa.types.is_dictionary(kind):
         return True
-    return is_text(kind) or bool(pa.types.is_string_view(kind))
+    return is_text_or_view(kind)
 
 
 def _inferred(frame: pd.DataFrame, *, write_index: bool) -> pa.Schema:

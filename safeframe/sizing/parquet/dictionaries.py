@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from safeframe import options
-from safeframe.kernels.columns.categories import is_text
+from safeframe.kernels.columns.categories import is_text_or_view
 
 
 def kept_in_dictionaries(
@@ -31,7 +31,7 @@ def kept_in_dictionaries(
     schema = file.schema_arrow
     found = []
     for name in columns:
-        if name not in leaves or not _is_string(schema.field(name).type):
+        if name not in leaves or not is_text_or_view(schema.field(name).type):
             continue
         chunks = (file.metadata.row_group(group).column(leaves[name]) for group in groups)
         if all(
@@ -41,11 +41,6 @@ def kept_in_dictionaries(
         ):
             found.append(name)
     return frozenset(found)
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    """Whether values are strings, in whichever of Arrow's types; categories of them are read alike."""
-    return is_text(kind) or bool(pa.types.is_string_view(kind))
 
 
 def text_nbytes(column: pa.DictionaryArray) -> int:
