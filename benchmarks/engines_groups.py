@@ -57,9 +57,8 @@ def _safeframe_answer(frame: Any, question: GroupQuestion) -> tuple[Any, ...]:
             largest, smallest = question.named
             return ends, ends.assign(range=ends[largest] - ends[smallest])[[*by, "range"]]
         case "largest":
-            ordered = safeframe.sort_values(frame[by + columns], columns, ascending=False)
-            first = safeframe.groupby(ordered, by).head(LARGEST)
-            return ordered, first, first
+            largest = safeframe.groupby(frame, by)[columns[0]].nlargest(LARGEST)
+            return largest, largest.reset_index()[[*by, columns[0]]]
         case "r2":
             matrices = safeframe.groupby(frame, by)[columns].corr()
             return matrices, matrices.map_partitions(_squared_of, *columns)

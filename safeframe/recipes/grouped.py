@@ -25,8 +25,6 @@ _ANSWERS = {
     "ewm": ("it is not written", "Use apply() with a function that weighs its group."),
     "sample": ("it is not written", "Use apply() with a function that samples its group, and meta=."),
     "ngroup": ("groups have no order", "Use size() for the keys and their rows."),
-    "nlargest": ("it is not written", "Use apply() with a function that calls it for its group."),
-    "nsmallest": ("it is not written", "Use apply() with a function that calls it for its group."),
     "ohlc": ("it is not written", 'Use agg(["first", "max", "min", "last"]).'),
     "corrwith": ("it is not written", "Use apply() with a function that calls it for its group."),
     "fillna": (
@@ -304,6 +302,19 @@ class GroupBy:
     def nth(self, n: Any, dropna: Any = None, **kwargs: Any) -> Any:
         """Return the n-th row of each group."""
         return self._rows("nth", (n,), {"dropna": dropna, **kwargs})
+
+    def nlargest(self, n: int = 5, keep: str = "first", **kwargs: Any) -> Any:
+        """Return the largest values of a column in each group, with the labels of their rows below the keys."""
+        return self._extremes("nlargest", n, keep, kwargs)
+
+    def nsmallest(self, n: int = 5, keep: str = "first", **kwargs: Any) -> Any:
+        """Return the smallest values of a column in each group, with the labels of their rows below the keys."""
+        return self._extremes("nsmallest", n, keep, kwargs)
+
+    def _extremes(self, method: str, n: int, keep: str, kwargs: Mapping[str, Any]) -> Any:
+        given, unknown = self._options(kwargs)
+        refuse_options(method, unknown, {"n": n, "keep": keep})
+        return self._made(self._groups.extremes(method, n, keep), given)
 
     def pct_change(self, *args: Any, **kwargs: Any) -> Any:
         """Return by how much values change from a row before within each group, as a share."""

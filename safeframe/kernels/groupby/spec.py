@@ -37,6 +37,9 @@ DECOMPOSABLE = frozenset(
 )
 """Functions of a group that are made of states of its parts."""
 
+_OF_VALUES = (DECOMPOSABLE - {"idxmin", "idxmax"}) | {"median", "quantile", "nunique"}
+"""Functions whose result has nothing of the labels of rows."""
+
 PAIRED = frozenset({"cov", "corr"})
 """Functions of two columns that are made of states."""
 
@@ -120,6 +123,11 @@ class Term:
     column: Any
     function: Any
     label: Any
+
+    @property
+    def may_see_index(self) -> bool:
+        """Whether the result may depend on the labels of rows."""
+        return not isinstance(self.function, str) or self.function not in _OF_VALUES
 
 
 def aggregations(

@@ -12,9 +12,18 @@ from dask.dataframe.api import meta_nonempty
 
 from safeframe.errors import KeyNotFoundError, SchemaMismatchError, UnsupportedError, ValidationError
 from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.largest import Extremes
 from safeframe.kernels.groupby.mixed import MixedAggregation, is_mixed
 from safeframe.kernels.groupby.results import keys_as_columns
-from safeframe.kernels.groupby.spec import DECOMPOSABLE, PAIRED, Aggregation, aggregations, pairs_of
+from safeframe.kernels.groupby.spec import (
+    DECOMPOSABLE,
+    PAIRED,
+    Aggregation,
+    Term,
+    aggregations,
+    pairs_of,
+    terms,
+)
 from safeframe.prepare.arguments import as_names, no_such_column
 from safeframe.prepare.groupby.keys import GroupKeys
 from safeframe.prepare.groupby.request import GroupRequest, may_be_null
@@ -98,6 +107,8 @@ class Groups:
                 for label in labels
             ]
         request = self._request(call, meta, found, with_index=name in ("idxmin", "idxmax"))
+        if options.get("numeric_only") and found is None and self.picked is None:
+            request = replace(request, needed=tuple(name for name in self.values if name in meta.columns))
         several = options.get("q")
         if name == "quantile" and several is not None and not pd.api.types.is_scalar(several):
             request = replace(request, rows_of_group=max(len(several), 1))
@@ -124,10 +135,15 @@ class Groups:
         call = self._call((("agg", given, named),))
         meta = self._tried(call) if meta is None else _as_meta(meta)
         found = None
+        one = None if isinstance(self.picked, list) else self.picked
         if spec is None or not (args or named):
-            one = None if isinstance(self.picked, list) else self.picked
             found = aggregations(self.values, self.keys.by, spec, named, picked=one)
-        return self._request(call, meta, found, with_index=found is None or _needs_index(found))
+        if found is not None:
+            return self._request(call, meta, found, with_index=_needs_index(found))
+        asked = terms(self.values, self.keys.by, spec, named, picked=one)
+        needs_index = asked is None or any(one.may_see_index for one in asked)
+        request = self._request(call, meta, None, with_index=needs_index)
+        return request if asked is None else self._looking_at(asked, request)
 
     def _mixed(self, spec: Any, named: Mapping[str, Any], meta: Any) -> GroupRequest:
         """Return an aggregation with functions that pandas does not know; keys become columns afterwards, if at all."""
@@ -135,9 +151,17 @@ class Groups:
         made = MixedAggregation(tuple(self.values), self.keys.by, one, spec, named)
         call = replace(self, as_index=True, picked=one)._call(((made, (), {}),))
         call = call if self.as_index else replace(call, finish=_with_keys_as_columns)
-        return self._request(
+        request = self._request(
             call, self._tried(call) if meta is None else _as_meta(meta), None, with_index=True
         )
+        asked = terms(made.columns, made.by, spec, named, picked=one)
+        return request if asked is None else self._looking_at(asked, request)
+
+    def _looking_at(self, asked: Iterable[Term], request: GroupRequest) -> GroupRequest:
+        """Return a request for groups that have no other columns than functions are called on."""
+        if self.picked is not None:
+            return request  # groups are asked for these
+        return replace(request, needed=tuple(dict.fromkeys(one.column for one in asked)))
 
     def of_rows(
         self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], meta: Any = None
@@ -169,6 +193,31 @@ class Groups:
             with_index=True,
             rows_of_input=True,
         )
+
+    def extremes(self, method: Any, n: Any, keep: Any) -> GroupRequest:
+        """Return the largest or smallest values of a column in each group.
+
+        Raises
+        ------
+        ValidationError
+            When the arguments are not those of pandas.
+        UnsupportedError
+            When not one column is picked.
+        """
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+            msg = f"n={n!r} is not a number of values."
+            raise ValidationError(msg, hint="Pass a whole number.")
+        if keep not in ("first", "last", "all"):
+            msg = f"keep={keep!r} is none of 'first', 'last' and 'all'."
+            raise ValidationError(
+                msg, hint="Leave it out for the first rows of those that have the last value."
+            )
+        if self.picked is None or isinstance(self.picked, list):
+            msg = f"{method}() is of one column, and none is picked."
+            raise UnsupportedError(msg, hint=f"Pick it first: groupby(...)['column'].{method}({n}).")
+        call = self._call(((Extremes(method, int(n), keep), (), {}),))
+        request = self._request(call, self._tried(call), None, with_index=True)
+        return replace(request, rows_of_input=keep == "all", rows_of_group=max(int(n), 1))
 
     def rows_of(self, key: Any) -> Any:
         """Return the rows of one group.
@@ -299,10 +348,6 @@ def _with_keys_as_columns(made: Any) -> pd.DataFrame:
     return keys_as_columns(made.to_frame() if isinstance(made, pd.Series) else made, but_values=True)
 
 
-def _needs_index(found: Sequence[Aggregation]) -> bool:
-    return any(one.function in ("idxmin", "idxmax") for one in found)
-
-
 def _size_label(meta: Any) -> Any:
     return meta.name if isinstance(meta, pd.Series) else "size"
 
@@ -321,3 +366,7 @@ def _as_meta(meta: Any) -> Any:
     raise SchemaMismatchError(
         msg, hint="Pass an empty pandas object with the names and dtypes of the result."
     )
+
+
+def _needs_index(found: Sequence[Aggregation]) -> bool:
+    return any(one.function in ("idxmin", "idxmax") for one in found)

@@ -56,6 +56,11 @@ ALIKE = {
     "rows of a group by the index": ("ix", lambda g: g.get_group(4)),
     "third rows": ("k", lambda g: g.nth(2)),
     "changes": ("k", lambda g: g[["w"]].pct_change()),
+    "largest values": ("k", lambda g: g.v.nlargest(2)),
+    "least values, all of the last": ("k", lambda g: g.w.nsmallest(1, keep="all")),
+    "largest values by a series": (lambda frame: frame.k % 3, lambda g: g.v.nlargest(3)),
+    "largest values by the index": ("ix", lambda g: g.v.nlargest(1, keep="last")),
+    "no values": ("k", lambda g: g.v.nlargest(0)),
     "numbers of groups": ("k", lambda g: g.v.describe()),
     "kurtosis": ("k", lambda g: g.v.kurt()),
 }
@@ -194,8 +199,39 @@ def test_what_is_not_there_is_said(grouped):
         grouped("k").agg({"zz": "sum"})
     with pytest.raises(ValidationError, match="No function is named"):
         grouped("k").agg()
-    with pytest.raises(UnsupportedError, match="nlargest"):
-        grouped("k").v.nlargest(2)
+    with pytest.raises(UnsupportedError, match="one column, and none is picked"):
+        grouped("k").nlargest(2)
+    with pytest.raises(ValidationError, match="keep='both'"):
+        grouped("k").v.nlargest(2, keep="both")
+    with pytest.raises(ValidationError, match=r"n=2\.5"):
+        grouped("k").v.nsmallest(2.5)
+
+
+LOOKED_AT = {
+    "a function by name": lambda g: g.agg({"v": "median"}),
+    "named functions": lambda g: g.agg(half=("v", "median"), n=("v", "nunique")),
+    "a function of the user's": lambda g: g.agg({"v": ["sum", _spread]}),
+    "a function that pandas has not": lambda g: g.agg({"v": "mode"}),
+    "numbers alone": lambda g: g.median(numeric_only=True),
+}
+
+
+def _spread(values):
+    return values.max() - values.min()
+
+
+@pytest.mark.parametrize("what", LOOKED_AT)
+def test_no_other_columns_than_those_looked_at_are_moved(what, tmp_path):
+    frame = FRAME[["k", "v"]]
+    wide = frame.assign(**{f"text{number}": "a long text" * 20 for number in range(5)})
+    found = []
+    for one in (frame, wide):
+        ddf = dd.from_pandas(one, npartitions=4, sort=False)
+        found.append(LOOKED_AT[what](safeframe.groupby(ddf, "k", staging=str(tmp_path))))
+    narrow, others = (result.expr.plan for result in found)
+    assert narrow.strategy == others.strategy == "staged"
+    assert others.staging_nbytes == narrow.staging_nbytes
+    pd.testing.assert_frame_equal(found[1].compute().sort_index(), found[0].compute().sort_index())
 
 
 @pytest.mark.parametrize("strategy", ["tree", "staged"])

@@ -9,7 +9,7 @@ import pytest
 
 import safeframe
 
-ROWS = 1_500_000
+ROWS = 2_400_000
 SMALL = safeframe.ClusterSpec(n_workers=2, memory="384MiB", disk="10GiB")
 
 
