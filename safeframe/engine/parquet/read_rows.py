@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from safeframe import options
 from safeframe.engine.parquet.target import ParquetTarget
 from safeframe.engine.parquet.tasks import write_cell
 from safeframe.engine.parquet.written_file import WrittenFile
@@ -50,6 +51,8 @@ class ReadRows:
     def stretches(self, rows_of: Callable[[float], int]) -> Iterator[pd.DataFrame]:
         """Read them in stretches of so many rows as a function says by the bytes of one; at least one, of no rows maybe.
 
+        Where rows become wider or narrower by much, those before are a stretch of their own.
+
         Notes
         -----
         Memory: a stretch, and a slice.
@@ -59,7 +62,14 @@ class ReadRows:
         for read in self.part.slices(self.slice_nbytes, Reading(as_categories=coded)):
             frame = text_of_frame(read, self.meta, coded)
             del read
-            n = n or rows_of(rows_nbytes(frame, coded) / max(1, len(frame)))
+            nbytes = rows_nbytes(frame, coded)
+            fitting = rows_of(nbytes / max(1, len(frame)))
+            other = fitting * options.STRETCH_MARGIN < n or fitting > 2 * n
+            if n and other and nbytes > self.slice_nbytes // 4:
+                if waiting:
+                    yield self._joined(waiting)
+                have, n, none = 0, fitting, False
+            n = n or fitting
             waiting.append(frame)
             have += len(frame)
             self.read += len(frame)

@@ -198,6 +198,8 @@ def _is_small_decimal(kind: pa.DataType) -> bool:
 
 def _is_countable(kind: pa.DataType) -> bool:
     """Whether Arrow counts the different values of a type, and a dictionary of them could be worth it."""
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return False
     return not (pa.types.is_boolean(kind) or pa.types.is_null(kind) or isinstance(kind, pa.BaseExtensionType))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +23,7 @@ from safeframe._dask.parquet_tasks import FileRows, TablePart, TableParts
 from safeframe.kernels.columns.arrow_dictionaries import as_categories, is_dictionary
 from safeframe.sizing.parquet.column_sets import ANY_WAY, ColumnReader, Reading
 from safeframe.sizing.parquet.damaged import reading_file
-from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries, text_nbytes
+from safeframe.sizing.parquet.dictionaries import kept_in_dictionaries, text_lengths_of, text_nbytes
 
 
 def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WAY) -> Iterator[Any]:
@@ -30,7 +31,7 @@ def table_frames(parts: TableParts, slice_nbytes: int, reading: Reading = ANY_WA
     numbers = _RowNumbers(parts)
     for part in parts.parts:
         with reading_file(part.path), part.open() as handle:
-            source = _File(handle, part, reading.as_categories)
+            source = _File(handle, part, reading.as_categories, slice_nbytes)
             tables: Iterator[pa.Table] | None = None
 
             def next_table(wanted: FileRows) -> pa.Table:
@@ -80,13 +81,15 @@ class _EndOfFileError(Exception):
 class _File:
     """An open file, and the row groups of it that are read."""
 
-    def __init__(self, handle: Any, part: TablePart, as_categories: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, handle: Any, part: TablePart, as_categories: frozenset[str] = frozenset(), slice_nbytes: int = 0
+    ) -> None:
         chosen = part.row_groups()
         buffer = options.PARQUET_BUFFER_NBYTES
         file = pq.ParquetFile(handle, pre_buffer=False, buffer_size=buffer)
         self.handle = handle
         self.groups = list(range(file.metadata.num_row_groups) if chosen is None else chosen)
-        self.categories = kept_in_dictionaries(file, self.groups, as_categories)
+        self.categories = kept_in_dictionaries(file, self.groups, as_categories, slice_nbytes)
         """Columns that come as categories."""
         if file.metadata.num_columns > options.PARQUET_BUFFERED_COLUMNS:
             buffer = options.PARQUET_SMALL_BUFFER_NBYTES
@@ -106,12 +109,17 @@ class _File:
         return sum(self.file.metadata.row_group(number).num_rows for number in self.groups)
 
     def decoded_nbytes(self, rows: pa.Table | pa.RecordBatch) -> int:
-        """Return the bytes of rows, those of columns that come as categories as they would be as text, about."""
-        nbytes: int = rows.nbytes
-        for name in self.categories:
-            column = rows.column(name)
+        """Return the bytes of rows, those of columns that come as categories as they would be as text, about.
+
+        A dictionary is one for all batches of a row group, and is not counted in each.
+        """
+        nbytes = 0
+        for name, column in zip(rows.schema.names, rows.columns, strict=True):
+            if name not in self.categories:
+                nbytes += column.nbytes
+                continue
             for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-                nbytes += text_nbytes(chunk)
+                nbytes += chunk.indices.nbytes + text_nbytes(chunk)
         return nbytes
 
 
@@ -181,11 +189,24 @@ def _tables(source: _File, wanted: FileRows, slice_nbytes: int, reading: Reading
         if waiting and waiting_nbytes + nbytes > slice_nbytes:
             yield _one_table(waiting)
             waiting_nbytes = 0
+        if nbytes > slice_nbytes and source.categories:
+            yield from _pieces(table, source.categories, slice_nbytes)
+            continue
         waiting.append(table)
         waiting_nbytes += nbytes
         del table, batch
     if waiting:
         yield _one_table(waiting)
+
+
+def _pieces(table: pa.Table, categories: frozenset[str], nbytes: int) -> Iterator[pa.Table]:
+    """Cut numbered text that is long: how many rows of it are decoded at once, its numbers alone decide."""
+    ends = np.cumsum(text_lengths_of(table, categories))
+    start, before = 0, 0
+    while start < len(table):
+        stop = max(start + 1, int(np.searchsorted(ends, before + nbytes, side="right")))
+        yield table.slice(start, stop - start)
+        start, before = stop, int(ends[stop - 1])
 
 
 def _one_table(waiting: list[pa.Table]) -> pa.Table:

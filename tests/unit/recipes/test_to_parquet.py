@@ -5,6 +5,8 @@ from __future__ import annotations
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import safeframe
@@ -47,3 +49,10 @@ def test_the_same_merge_has_the_same_name_whatever_the_free_disk(tmp_path, monke
         found.append(merged(tmp_path, strategy="broadcast"))
     assert all(isinstance(merge.expr.run.write, WritePlan) for merge in found)
     assert found[0]._name == found[1]._name
+
+
+def test_schemas_may_ask_for_views_of_text(tmp_path):
+    frame = pd.DataFrame({"k": range(10), "s": ["a", None] * 5}, dtype=object).astype({"s": "string"})
+    ddf = dd.from_pandas(frame, npartitions=2)
+    safeframe.to_parquet(ddf, str(tmp_path / "out"), write_index=False, schema={"s": pa.string_view()})
+    assert pq.read_table(tmp_path / "out")["s"].to_pylist() == ["a", None] * 5
