@@ -56,3 +56,12 @@ def test_schemas_may_ask_for_views_of_text(tmp_path):
     ddf = dd.from_pandas(frame, npartitions=2)
     safeframe.to_parquet(ddf, str(tmp_path / "out"), write_index=False, schema={"s": pa.string_view()})
     assert pq.read_table(tmp_path / "out")["s"].to_pylist() == ["a", None] * 5
+
+
+def test_filters_that_leave_no_row_group(tmp_path):
+    dd.from_pandas(pd.DataFrame({"k": range(9), "s": ["a"] * 9, "x": 1.0}), npartitions=2).to_parquet(
+        tmp_path / "in"
+    )
+    none = dd.read_parquet(tmp_path / "in", filters=[("k", ">", 99)], columns=["k", "s"])
+    safeframe.to_parquet(none, str(tmp_path / "out"), write_index=False)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out"), none._meta, check_index_type=False)
