@@ -204,6 +204,8 @@ def _bytes_of(column: EncodedColumn, first: int, after: int) -> Bytes:
 
 def _flags(columns: Sequence[EncodedColumn], runs: Sequence[tuple[int, int, int]]) -> list[Bytes]:
     """Return which rows have a value: nothing where all have."""
+    if all(column.there is None for column in columns):
+        return []
     parts = []
     every = True
     for number, first, after in runs:
