@@ -17,6 +17,7 @@ from distributed import Client
 
 import safeframe
 from safeframe import options
+from safeframe.errors import RowConservationError
 from tests.property.merging import _check_divisions
 from tests.property.test_merge_filter_properties import rows
 
@@ -264,3 +265,17 @@ def test_a_client_looks_before_it_sends(tmp_path):
             planned.compute()
         with pytest.raises(safeframe.RowConservationError, match="was written"):
             planned.persist()
+
+
+def test_totals_that_need_no_rows_say_that_a_file_is_gone(tmp_path):
+    for name, frame in (("left", LEFT), ("right", RIGHT)):
+        dd.from_pandas(frame, npartitions=3).to_parquet(tmp_path / name)
+    left, right = (dd.read_parquet(tmp_path / name) for name in ("left", "right"))
+    merged = safeframe.merge(left, right[["k", "b"]], on="k", staging=str(tmp_path))
+    totals = [merged["b"].sum(), merged.groupby("g")["b"].sum()]
+    with dask.config.set(scheduler="sync"):
+        assert dask.compute(*totals)[0] == RIGHT["b"].sum()
+        (tmp_path / "left" / "part.1.parquet").unlink()
+        for total in totals:
+            with pytest.raises(RowConservationError, match=r"part\.1\.parquet"):
+                total.compute()

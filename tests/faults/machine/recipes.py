@@ -64,6 +64,8 @@ class Recipe:
     """Whether it stages rows."""
     counts: bool = True
     """Whether tasks run while it is planned."""
+    takes_order: bool = False
+    """Whether its input has to be in order."""
     phases: tuple[str, ...] = ("stage", "seal", "fetch")
     """The phases of its run, but for those of writing."""
 
@@ -195,9 +197,12 @@ RECIPES: dict[str, Recipe] = {
     ),
     "sorted_merge": Recipe(
         lambda left, right, staging: safeframe.sorted_merge(left, right[["n", "w"]], on="n", how="left"),
-        lambda tables: tables.left.merge(tables.right[["n", "w"]], on="n", how="left"),
+        lambda tables: tables.left.merge(tables.right[["n", "w"]], on="n", how="left").sort_values(
+            "n", kind="stable"
+        ),
         ordered=True,
         staged=False,
+        takes_order=True,
     ),
     "sort_values": Recipe(
         lambda left, right, staging: safeframe.sort_values(

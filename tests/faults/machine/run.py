@@ -109,6 +109,7 @@ class _Run:
         self.trial, self.scene, self.client, self.host, self.outcome = trial, scene, client, host, outcome
         self.watch = scene.pool.watch
         self.recipe: Recipe = RECIPES[trial.recipe]
+        scene.takes_order = self.recipe.takes_order
         self.fault: Fault = trial.fault(scene, trial.rng())
         self.staging = (
             scene.store.staging(str(trial.seed)) if self.fault.store else str(scene.directory / "staging")

@@ -198,6 +198,8 @@ class Scene:
         """Processes that stand still."""
         self.interrupted = False
         self.client_pid = 0
+        self.takes_order = False
+        """Whether the input has to stay in order."""
         self.done = True
         """Whether the fault, at its moment, found what it acts on."""
         self._mounted: list[Path] = []

@@ -59,7 +59,10 @@ def _replacement(merge: Any, result: Any, parent: Any, dependents: Any) -> Any:
     totals = totals_instead(merge, result, parent)
     if totals is None:
         totals = awaiting_totals(parent, dependents)
-    return totals if totals is not None else grouped_in_place(merge, result, parent)
+    if totals is None:
+        return grouped_in_place(merge, result, parent)
+    check_sources(merge.plan.sources)
+    return totals
 
 
 def grouped_in_place(merge: CountedMerge, result: Any, parent: Any) -> Any:
