@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from packaging.version import Version
 
 import safeframe
 from tests.property.merging import HOWS, in_dask, merged, same_rows
@@ -69,10 +70,15 @@ def test_two_types_that_pandas_compares(name, left_type, right_type, hows, tmp_p
         for key, label in ((keys(name, left_type, 1), "l"), (keys(name, right_type, 2), "r"))
     )
     for how in hows:
+        try:
+            expected = left.merge(right, how=how, on="k")
+        except (TypeError, ValueError) as error:
+            if Version(pd.__version__) >= Version("2.3"):
+                raise
+            pytest.skip(f"this pandas does not merge them: {error}")
         result, _ = merged(
             in_dask(left, 2), in_dask(right, 1), how=how, on="k", strategy="staged", staging=str(tmp_path)
         )
-        expected = left.merge(right, how=how, on="k")
         assert len(expected) > 0
         same_rows(result, expected, ["l", "r"])
 
