@@ -9,9 +9,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
+from packaging.version import Version
 
 import safeframe
 from safeframe.kernels.groupby.largest import Extremes
+
+pytestmark = pytest.mark.skipif(
+    Version(pd.__version__) < Version("3"),
+    reason="pandas 2 counts nulls, and orders equal values, in another way",
+)
 
 DAY = np.timedelta64(1, "D")
 VALUES = {
@@ -46,6 +52,13 @@ def frames(data, kind, key):
     )
 
 
+def same(found, expected):
+    assert len(found) == len(expected)
+    if not len(expected):
+        return  # pandas has no index of rows then
+    pd.testing.assert_series_equal(found, expected, check_index_type=False, check_categorical=False)
+
+
 CALLS = {
     "method": st.sampled_from(["nlargest", "nsmallest"]),
     "n": st.integers(0, 7),
@@ -68,10 +81,7 @@ def test_kernel(data, kind, key, by, flags, method, n, keep):
     except ValueError:
         reject()  # null keys that are categories
     found = Extremes(method, n, keep)(groups)
-    if len(expected):  # without rows pandas has no index of rows
-        pd.testing.assert_series_equal(found, expected, check_index_type=False)
-    else:
-        assert len(found) == 0
+    same(found, expected)
 
 
 @given(
@@ -94,4 +104,4 @@ def test_recipe(data, kind, key, npartitions, method, n, keep, tmp_path_factory)
         # Groups come in any order, and rows of one in pandas'.
         order = found.index.get_level_values(0)
         found = found.iloc[np.argsort(pd.Series(order).rank().to_numpy(), kind="stable")]
-        pd.testing.assert_series_equal(found, expected, check_index_type=False, check_categorical=False)
+        same(found, expected)
