@@ -73,7 +73,7 @@ def text_lengths_of(table: pa.Table, categories: Collection[str]) -> npt.NDArray
     --------
     >>> numbers = pa.DictionaryArray.from_arrays([1, None, 0], ["a", "bcd"])
     >>> text_lengths_of(pa.table({"v": [1, 2, 3], "s": numbers}), {"s"})
-    array([12,  8,  9])
+    array([11,  8,  9])
     """
     found = np.zeros(len(table), np.int64)
     for name, column in zip(table.column_names, table.columns, strict=True):
