@@ -30,7 +30,10 @@ VALUES = {
     "boolean": lambda some, null: pd.array(np.where(null, None, some > 0), dtype="boolean"),
     "times": lambda some, null: pd.array(np.where(null, np.datetime64("NaT", "us"), np.datetime64("2026-01-01", "us") + some * DAY)),
     "zoned": lambda some, null: pd.date_range("2026-03-27", periods=9, tz="Europe/Berlin")[some + 3].array,
+    "far times": lambda some, null: pd.array(np.datetime64("2000-01-01", "us") + some * DAY * 365_000),
+    "far and zoned": lambda some, null: pd.Series(np.datetime64("2000-01-01", "us") + some * DAY * 365_000).dt.tz_localize("UTC").array,
     "durations": lambda some, null: pd.array(some * DAY.astype("m8[s]")),
+    "long durations": lambda some, null: pd.array(some * DAY.astype("m8[s]") * 365_000),
     "Arrow's integers": lambda some, null: pd.array(np.where(null, None, some), dtype="int64[pyarrow]"),
     "Arrow's floats": lambda some, null: pd.array([None if n else float(s) for s, n in zip(some, null, strict=True)], dtype="double[pyarrow]"),
 }  # fmt: skip

@@ -117,7 +117,8 @@ def _ascending(values: pd.Series[Any], null: npt.NDArray[np.bool_]) -> npt.NDArr
     if isinstance(dtype, np.dtype) and dtype.kind == "b":
         return values.to_numpy().astype(np.int8)
     if pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
-        return values.to_numpy(dtype=f"{'m' if dtype.kind == 'm' else 'M'}8[ns]").view(np.int64)
+        # In their own unit: years that nanoseconds do not reach have an order too.
+        return np.array(pd.Index(values).asi8)
     codes = np.zeros(len(values), np.int64)
     codes[~null] = pd.factorize(values[~null].array, sort=True)[0]
     return codes
