@@ -52,6 +52,8 @@ class GroupFacts:
     """The user's strategy; None to choose."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not gathered."""
+    rows_of_state: int = 1
+    """Rows of partial states for each group, at most; where they are several, they are rows of the group."""
     bounded: bool = False
     """Whether the number of groups is a bound by what files say of keys, which nobody counted."""
     fewer_rows: bool = False
@@ -62,14 +64,33 @@ class GroupFacts:
     @property
     def result_nbytes(self) -> float:
         """Bytes of the result for each group, or for each row where it has rows of the input, as they bound rather than expect it."""
-        return self.result_width.bounding * (1 if self.rows_of_input else self.rows_of_group)
+        of_rows = self.rows_of_input or self.rows_of_state > 1
+        return self.result_width.bounding * (1 if of_rows else self.rows_of_group)
+
+    @property
+    def states(self) -> Estimate:
+        """Rows of partial states, each group's together; of the result, as well, where these are rows of the group."""
+        return self.groups if self.rows_of_state == 1 else self._rows_each(self.rows_of_state)
 
     @property
     def results(self) -> Estimate:
         """Rows of the result."""
         if self.rows_of_input:
             return Estimate.computed(int(self.partition_rows.sum()))
+        if self.rows_of_state > 1:
+            return self._rows_each(self.rows_of_group)
         return self.groups if self.rows_of_group == 1 else self.groups.scaled(self.rows_of_group)
+
+    def _rows_each(self, rows: int) -> Estimate:
+        """Return the rows of all groups where each has so many, if it has them."""
+        most, groups = int(self.partition_rows.sum()), self.groups
+        return Estimate(
+            lower=groups.lower,
+            expected=min(groups.expected * rows, most),
+            upper=min(groups.upper * rows, most),
+            method=groups.method,
+            exact=groups.exact and rows == 1,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -122,3 +122,31 @@ def test_keys_that_files_bound(tight, tmp_path):
     assert (plan.output_rows.upper, found["groups"]) == (10_000, 10_000)
     assert found["n"] == 16 * ROWS
     assert found["total"] == 8 * ROWS * (2 * ROWS - 1)
+
+
+def largest(part: pd.Series) -> pd.DataFrame:
+    keys = part.index.get_level_values(0)
+    return pd.DataFrame(
+        {"rows": [len(part)], "total": [int(part.sum())], "heavy": [int(part[keys == -1].sum())]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy"), [("heavy", "staged"), pytest.param("few", "tree", marks=pytest.mark.nightly)]
+)
+def test_largest_values(kind, strategy, tight):
+    result = safeframe.groupby(made(kind), "k")["v"].nlargest(2)
+    plan = safeframe.explain(result)
+    assert plan.strategy == strategy, plan.details()
+    parts = result.map_partitions(largest, meta={"rows": "int64", "total": "int64", "heavy": "int64"})
+    found = parts.compute().sum()
+    held(tight, plan)
+    if kind == "heavy":
+        # Other keys have one row or two, which are all returned.
+        row = np.arange(N)
+        rest = row[row % 5 >= 3]
+        assert found["heavy"] == (N - 3) + (N - 4)
+        assert found["rows"] == len(rest) + 2
+        assert found["total"] == rest.sum() + found["heavy"]
+    else:
+        assert found["rows"] == 2 * 1000

@@ -113,14 +113,13 @@ def of_pandas(frame, by, aggs, **keywords):
     return pd.DataFrame(columns)
 
 
-def by_states(frame, cuts, by, aggs, expected, *, single=(), dropna=True, observed=True):
-    """Return what states of pieces give, those of ``single`` without grouping, merged in two steps."""
+def by_states(frame, cuts, by, aggs, expected, *, dropna=True, observed=True):
+    """Return what states of pieces give, merged in two steps."""
     states = GroupStates.of(frame[:0], by, aggs, dropna=dropna, observed=observed, sort=False)
     bounds = [0, *sorted(cuts), len(frame)]
     pieces = []
-    for number, (lo, hi) in enumerate(itertools.pairwise(bounds)):
-        made = states.singles if number in single else states.states
-        pieces.append(made(frame.iloc[lo:hi]))
+    for lo, hi in itertools.pairwise(bounds):
+        pieces.append(states.states(frame.iloc[lo:hi]))
         pd.testing.assert_series_equal(pieces[-1].dtypes, states.meta.dtypes)
     half = len(pieces) // 2
     halves = [states.merged(pd.concat(part)) for part in (pieces[:half], pieces[half:]) if part]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import dask
 import dask.dataframe as dd
 import numpy as np
@@ -13,6 +15,7 @@ from packaging.version import Version
 
 import safeframe
 from safeframe.kernels.groupby.largest import Extremes
+from safeframe.kernels.groupby.largest_states import ExtremeStates
 
 pytestmark = pytest.mark.skipif(
     Version(pd.__version__) < Version("3"),
@@ -91,13 +94,50 @@ def test_kernel(data, kind, key, by, flags, method, n, keep):
     data=st.data(),
     kind=st.sampled_from(sorted(VALUES)),
     key=st.sampled_from(sorted(KEYS)),
+    dropna=st.booleans(),
+    sort=st.booleans(),
+    method=CALLS["method"],
+    n=st.integers(1, 7),
+    keep=st.sampled_from(["first", "last"]),
+)
+def test_rows_are_chosen_of_parts(data, kind, key, dropna, sort, method, n, keep):
+    frame = frames(data, kind, key)
+    options = {"dropna": dropna, "observed": True, "sort": sort}
+    call = Extremes(method, n, keep)
+    try:
+        expected = call(frame.groupby("k", **options)["v"])
+    except ValueError:
+        reject()  # null keys that are categories
+    states = ExtremeStates.of(frame[:0], ["k"], "v", call, dropna=dropna)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(frame)), max_size=4)))
+    pieces = [states.states(frame.iloc[lo:hi]) for lo, hi in itertools.pairwise([0, *cuts, len(frame)])]
+    for piece in pieces:
+        pd.testing.assert_series_equal(piece.dtypes, states.meta.dtypes)
+    half = len(pieces) // 2
+    halves = [states.merged(pd.concat(part)) for part in (pieces[:half], pieces[half:]) if part]
+    chosen = states.merged(pd.concat(halves))
+    assert len(chosen) <= (n + 1) * frame["k"].nunique(dropna=dropna)
+    same(call(states.rows(chosen).groupby("k", **options)["v"]), expected)
+
+
+@given(
+    data=st.data(),
+    kind=st.sampled_from(sorted(VALUES)),
+    key=st.sampled_from(sorted(KEYS)),
     npartitions=st.integers(1, 4),
+    strategy=st.sampled_from([None, "staged", "tree"]),
     **CALLS,
 )
-def test_recipe(data, kind, key, npartitions, method, n, keep, tmp_path_factory):
+def test_recipe(data, kind, key, npartitions, strategy, method, n, keep, tmp_path_factory):
     frame = frames(data, kind, key)
     ddf = dd.from_pandas(frame, npartitions=npartitions, sort=False)
-    groups = safeframe.groupby(ddf, "k", staging=str(tmp_path_factory.getbasetemp()))
+    of_parts = n > 0 and keep != "all"
+    groups = safeframe.groupby(
+        ddf,
+        "k",
+        staging=str(tmp_path_factory.getbasetemp()),
+        strategy=strategy if of_parts or strategy != "tree" else None,
+    )
     with dask.config.set(scheduler="sync"):
         made = getattr(groups["v"], method)(n, keep=keep)
         found = made.compute()

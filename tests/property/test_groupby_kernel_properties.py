@@ -30,12 +30,12 @@ def grouped_frames(draw):
     return pd.DataFrame(columns), by, cuts
 
 
-@given(grouped_frames(), st.booleans(), st.sets(st.integers(0, 4)))
-def test_states_give_what_pandas_gives(made, dropna, single):
+@given(grouped_frames(), st.booleans())
+def test_states_give_what_pandas_gives(made, dropna):
     frame, by, cuts = made
     aggs = [agg for agg in asked(frame, "v") if agg.function not in ("idxmin", "idxmax")]
     expected = of_pandas(frame, by, aggs, dropna=dropna, observed=True)
-    found = by_states(frame, cuts, by, aggs, expected, single=single, dropna=dropna)
+    found = by_states(frame, cuts, by, aggs, expected, dropna=dropna)
     assert_same(found, expected)
 
 
@@ -60,7 +60,7 @@ def test_labels_are_those_of_the_first_extremes(made):
     if aggs and len(frame):
         expected = of_pandas(frame, by, aggs, observed=True)
         cuts = [min(cut, len(frame)) for cut in cuts]
-        assert_same(by_states(frame, cuts, by, aggs, expected, single=(1,)), expected)
+        assert_same(by_states(frame, cuts, by, aggs, expected), expected)
 
 
 @given(grouped_frames(), st.sampled_from(sorted(VALUE_KINDS)), st.sampled_from(["cov", "corr"]), st.data())

@@ -45,7 +45,7 @@ from safeframe.facts.groupby import GroupRun, GroupsInPlace, GroupTree, OrderedG
 from safeframe.facts.layout import StageTasks
 from safeframe.facts.plan import Plan
 from safeframe.kernels.columns.frame import FrameSpec
-from safeframe.kernels.groupby.states import GroupStates
+from safeframe.kernels.groupby.state_frames import States
 from safeframe.kernels.routing.groups import GroupRouter
 from safeframe.kernels.routing.hashes import HashRouter
 from safeframe.kernels.routing.router import Router
@@ -171,7 +171,7 @@ class GroupPartitions(GivenOutput, Step, Blockwise):  # type: ignore[misc]
         return Task(name, grouped, TaskRef((self.frame._name, index)), self.spec)
 
 
-def _states_of(frame: Any, states: GroupStates, tasks: StageTasks) -> Any:
+def _states_of(frame: Any, states: States, tasks: StageTasks) -> Any:
     groups = StatesOfGroups(frame, states, tasks)
     if groups.parts is not None:
         return groups
@@ -186,7 +186,7 @@ class StatesOfPartitions(Step, Blockwise):  # type: ignore[misc]
     _meta = None
 
     @staticmethod
-    def operation(frame: Any, states: GroupStates, tasks: StageTasks) -> PartStates:
+    def operation(frame: Any, states: States, tasks: StageTasks) -> PartStates:
         """Make the states of one partition."""
         return states_of_parts(PartitionTasks([WholePart(frame)]), states, tasks.slice_nbytes)
 
@@ -200,7 +200,7 @@ class StatesOfGroups(PartGroups):
     @property
     def _slice_nbytes(self) -> int | None:
         """Bytes of a slice; keys that are text are read as categories, slice by slice, of small partitions too."""
-        states: GroupStates = self.states
+        states: States = self.states
         small = options.SLICE_NBYTES if states.text_keys else None
         return self.tasks.slice_nbytes or small
 

@@ -26,7 +26,9 @@ from safeframe.kernels.changed_data import check_planned
 from safeframe.kernels.columns.categories import with_promised_categories, with_same_categories
 from safeframe.kernels.columns.frame import FrameSpec
 from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.largest_states import ExtremeStates
 from safeframe.kernels.groupby.results import keys_as_columns
+from safeframe.kernels.groupby.state_frames import States
 from safeframe.kernels.groupby.states import GroupStates
 from safeframe.sizing.parquet.column_sets import Reading
 from safeframe.sizing.partitions.slices import SlicedPart
@@ -48,7 +50,7 @@ class GroupSpec:
     """The same in a frame that has keys in its index; None where groups are needed whole."""
     frame: FrameSpec
     """Rows, or partial states, as they are staged."""
-    states: GroupStates | None
+    states: GroupStates | ExtremeStates | None
     """Partial states; None where groups are needed whole."""
     staged_states: bool
     """Whether these are staged, rather than rows."""
@@ -94,7 +96,7 @@ class JoinedStates:
         Whether states that are added may be of the same group, as those that several tasks have staged are.
     """
 
-    def __init__(self, states: GroupStates, *, apart: bool = False) -> None:
+    def __init__(self, states: States, *, apart: bool = False) -> None:
         self._states = states
         self._apart = apart
         self._joined: pd.DataFrame | None = None
@@ -138,13 +140,13 @@ def _of_promised_types(made: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
     return made.astype(untyped) if untyped else made
 
 
-def states_of_slice(frame: pd.DataFrame, states: GroupStates) -> pd.DataFrame:
+def states_of_slice(frame: pd.DataFrame, states: States) -> pd.DataFrame:
     """Return the partial states of a slice of a partition."""
     return states.states(frame)
 
 
 def states_of_parts(
-    parts: PartitionTasks[SlicedPart], states: GroupStates, slice_nbytes: int | None
+    parts: PartitionTasks[SlicedPart], states: States, slice_nbytes: int | None
 ) -> PartStates:
     """Make the partial states of partitions, slice by slice."""
     use_worker()
@@ -162,7 +164,7 @@ def _slices(parts: Iterable[SlicedPart], nbytes: int | None, reading: Reading) -
         yield from part.slices(nbytes, reading)
 
 
-def join_states(parts: Sequence[PartStates], states: GroupStates) -> PartStates:
+def join_states(parts: Sequence[PartStates], states: States) -> PartStates:
     """Join the partial states of several tasks, in the order of the input."""
     use_worker()
     joined = JoinedStates(states)
@@ -225,6 +227,8 @@ def _finished(found: pd.DataFrame, spec: GroupSpec) -> Any:
     """Make the result of partial states, each group once, in the form that the user asked for."""
     states, meta = spec.states, spec.meta
     assert states is not None, "there are partial states"
+    if isinstance(states, ExtremeStates):
+        return _called(states.rows(found), spec)
     assert spec.states_meta is not None, "of these there is a result in a frame"
     if states.calls_for_groups:
         none = states.unobserved()
@@ -257,14 +261,19 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     SchemaMismatchError
         When a function of the user's returns other columns than were promised.
     """
-    if not len(frame) and not spec.call.calls_for_groups(frame):
-        return spec.meta
     states, at_once = spec.states, spec.slice_rows
     if states is not None and at_once is not None and len(frame) > at_once:
         joined = JoinedStates(states)
         for start in range(0, len(frame), at_once):
             joined.add(states.states(frame.iloc[start : start + at_once]))
         return _finished(joined.all(), spec)
+    return _called(frame, spec)
+
+
+def _called(frame: pd.DataFrame, spec: GroupSpec) -> Any:
+    """Call what the user asked for on the groups of a frame, which has them whole."""
+    if not len(frame) and not spec.call.calls_for_groups(frame):
+        return spec.meta
     made = spec.call(frame)
     made = _as_promised(made, spec.meta)
     return _counted(_in_types_of(made, spec.meta) if spec.call.keeps_rows else made)

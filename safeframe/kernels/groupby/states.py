@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from safeframe.kernels.columns.arrow_dictionaries import is_dictionary
 from safeframe.kernels.columns.categories import text_columns
 from safeframe.kernels.groupby.families import Plain, decomposable, plain
 from safeframe.kernels.groupby.integers import IntegerSums
@@ -33,6 +32,7 @@ from safeframe.kernels.groupby.parts import (
 )
 from safeframe.kernels.groupby.results import key_index, result
 from safeframe.kernels.groupby.spec import Aggregation, Pair
+from safeframe.kernels.groupby.state_frames import frame_of, state_frame
 from safeframe.kernels.keys.nulls import any_null
 from safeframe.kernels.keys.numbering import Groups, numbered
 
@@ -112,18 +112,13 @@ class GroupStates:
 
     @property
     def columns(self) -> list[Any]:
-        """The columns of a frame that are needed, each once. Labels are those of its index (:attr:`index`)."""
+        """The columns of a frame that are needed, each once."""
         return list(dict.fromkeys([*self.by, *(name for name, _ in self.dtypes)]))
 
     @property
     def text_keys(self) -> frozenset[Any]:
         """Keys of strings, which may come as categories: states have them as strings again."""
         return text_columns(self.meta[list(self.by)].dtypes.to_dict())
-
-    @property
-    def index(self) -> bool:
-        """Whether the labels of rows are needed."""
-        return any(agg.function in ("idxmin", "idxmax") for agg in self.aggs)
 
     @property
     def calls_for_groups(self) -> bool:
@@ -161,11 +156,6 @@ class GroupStates:
         parts = {part: found[part] if direct is None else direct for part, direct in made.items()}
         return self._frame([key.take(groups.firsts) for key in keys], parts)
 
-    def singles(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return each row of a frame as a state, in their order, without grouping."""
-        keys, parts = self._rows(frame)
-        return self._frame(keys, parts)
-
     def merged(self, states: pd.DataFrame) -> pd.DataFrame:
         """Merge states of the same key, in the order of the first ones."""
         if self.calls_for_groups:
@@ -196,7 +186,7 @@ class GroupStates:
             if rows is not None and agg.function in ("min", "max", "first", "last") and (rows == 0).any():
                 column = pd.Series(column).where(rows > 0).array
             columns.append(column)
-        return _frame_of(columns, result_meta.columns, index)
+        return frame_of(columns, result_meta.columns, index)
 
     def unobserved(self, levels: Mapping[Any, Any] | None = None) -> pd.DataFrame:
         """Return a state of no rows for each group that categories call for; merging it changes no other.
@@ -277,39 +267,12 @@ class GroupStates:
 
     def _frame(self, keys: Sequence[pd.Series[Any]], parts: Mapping[Part, Columns]) -> pd.DataFrame:
         """Return keys and parts as a frame of states."""
-        names = list(self.by)
-        columns: list[Any] = [
-            _key_values(key, promised) for key, promised in zip(keys, self.meta[names].dtypes, strict=True)
-        ]
-        prefix = "state"
-        while any(isinstance(name, str) and name.startswith(prefix) for name in self.by):
-            prefix += "_"
-        for number, (part, values) in enumerate(parts.items()):
-            columns += values
-            names += [f"{prefix}{number}.{part[1]}.{place}" for place in range(len(values))]
-        return _frame_of(columns, pd.Index(names), pd.RangeIndex(len(keys[0])))
-
-
-def _frame_of(columns: Sequence[Any], names: pd.Index[Any], index: pd.Index[Any]) -> pd.DataFrame:
-    """Return a frame of arrays, in the types that they have."""
-    # pandas 3 makes strings of an array of objects that are, unless told.
-    typed = (
-        pd.Series(column, dtype=object, index=index) if column.dtype == object else column
-        for column in columns
-    )
-    frame = pd.DataFrame(dict(enumerate(typed)), index=index)
-    frame.columns = names
-    return frame
-
-
-def _key_values(key: pd.Series[Any], promised: Any) -> Any:
-    """Return keys, those of objects with one value for all that mean nothing, as pandas has it, and text that came as categories."""
-    came_as_numbers = isinstance(key.dtype, pd.CategoricalDtype) or is_dictionary(key.dtype)
-    if came_as_numbers and not (isinstance(promised, pd.CategoricalDtype) or is_dictionary(promised)):
-        key = key.astype(promised)
-    if key.dtype == object:
-        return key.where(key.notna(), np.nan).to_numpy()
-    return key.to_numpy() if isinstance(key.dtype, np.dtype) else key.array
+        columns = {
+            f"{number}.{part[1]}.{place}": column
+            for number, (part, values) in enumerate(parts.items())
+            for place, column in enumerate(values)
+        }
+        return state_frame(self.meta, self.by, keys, columns)
 
 
 def _without_needless(states: pd.DataFrame, keys: Sequence[pd.Series[Any]], rows: Any) -> pd.DataFrame:

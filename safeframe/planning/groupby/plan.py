@@ -44,8 +44,8 @@ from safeframe.planning.groupby.steps import (
     Slices,
     group_cell_step,
     group_stage_step,
-    one_row_each,
     rows_of,
+    rows_of_states,
     states_step,
     tree_reasons,
 )
@@ -115,7 +115,7 @@ def plan_in_order(facts: GroupFacts, ordered: Plan) -> Plan:
         The plan of the sort, which keeps the rows of a key in one partition.
     """
     rows = math.ceil(ordered.largest_partition_nbytes / max(ordered.row_nbytes, 1e-9))
-    groups = rows if facts.rows_of_input else min(rows, facts.groups.upper)
+    groups = rows if facts.rows_of_input else min(rows, facts.states.upper)
     n = ordered.output_partitions
     step = group_cell_step(facts, "group partitions", n, rows=rows, groups=groups)
     last = ordered.steps[-1].task_peak_nbytes
@@ -151,7 +151,7 @@ def _whole(facts: GroupFacts) -> Plan | str:
     if facts.npartitions not in (None, n):
         return f"there are {format_count(n)} partitions, and {format_count(facts.npartitions or 0)} are requested"
     rows = int(facts.partition_rows.max(initial=0))
-    out = min(rows, facts.groups.upper) if not facts.rows_of_input else rows
+    out = min(rows, facts.states.upper) if not facts.rows_of_input else rows
     at_once = None
     if facts.state_nbytes is not None:
         at_once = rows_of(slice_nbytes_of(max(facts.budget.task_nbytes, 0)), facts.row_nbytes)
@@ -173,12 +173,12 @@ def _by_tree(facts: GroupFacts) -> Plan | str:
     if facts.npartitions not in (None, 1):
         return f"it makes one partition, and {format_count(facts.npartitions or 0)} are requested"
     task_nbytes = max(facts.budget.task_nbytes, 0)
-    groups, width = facts.groups.upper, max(facts.state_nbytes, facts.result_nbytes)
+    groups, width = facts.states.upper, max(facts.state_nbytes, facts.result_nbytes)
     states = math.ceil(groups * width)
     target = _target(facts)
     if states > target:
         return (
-            f"{format_count(groups)} groups may have {format_nbytes(states)} of partial states, and a partition is to "
+            f"{format_count(facts.groups.upper)} groups may have {format_nbytes(states)} of partial states, and a partition is to "
             f"have {format_nbytes(target)} at most"
         )
     tasks = stage_tasks(facts.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source)
@@ -226,18 +226,18 @@ def _staged(facts: GroupFacts) -> Plan | str:
     if facts.state_nbytes is None:
         return _staged_whole(facts, keys, target)
     slices = Slices.of(facts)
-    state_rows = slices.state_rows(keys, facts.groups)
+    state_rows = slices.state_rows(keys, facts)
     states_nbytes, rows_nbytes = state_rows * facts.state_nbytes, _rows_nbytes(facts)
     states = states_nbytes <= options.STATES_SHRINK * rows_nbytes
     width, moved = (facts.state_nbytes, states_nbytes) if states else (facts.row_nbytes, rows_nbytes)
     piece = slice_nbytes_of(task_nbytes)
-    groups_keys = one_row_each(keys, facts.groups)
+    groups_keys = rows_of_states(keys, facts)
     made = max(facts.state_nbytes, facts.result_nbytes)
     n = facts.npartitions or shards_for(groups_keys, max(1, int(target / made)))
     if facts.npartitions is None and facts.partition_nbytes is None:
         wanted = max(
             math.ceil(moved / piece),
-            least_partitions(facts.groups.upper * made, len(facts.partition_rows), facts.budget),
+            least_partitions(facts.states.upper * made, len(facts.partition_rows), facts.budget),
         )
         n = max(n, min(wanted, max(1, facts.groups.expected // options.LEAST_GROUPS_IN_SHARD)))
     groups = largest_shard_rows(groups_keys, n)
@@ -282,9 +282,7 @@ def _staged_whole(facts: GroupFacts, keys: ShuffleKeys, target: int) -> Plan:
     if facts.npartitions is None and facts.partition_nbytes is None:
         n = max(n, least_partitions(keys.rows * width, len(facts.partition_rows), facts.budget))
     rows = largest_shard_rows(keys, n)
-    groups = (
-        rows if facts.rows_of_input else min(rows, largest_shard_rows(one_row_each(keys, facts.groups), n))
-    )
+    groups = rows if facts.rows_of_input else min(rows, largest_shard_rows(rows_of_states(keys, facts), n))
     tasks = stage_tasks(facts.partition_rows, width, facts.budget, facts.profile.source, n)
     reasons = [
         f"{facts.what} needs groups whole: rows pass through {staging.directory} into {format_count(n)} partitions, by key"
@@ -322,7 +320,7 @@ def _by_p2p(facts: GroupFacts) -> Plan | str:
     way = plan.run.way
     assert isinstance(way, P2PShuffle), "P2P shuffles"
     rows = math.ceil(plan.largest_partition_nbytes / max(plan.row_nbytes, 1e-9))
-    groups = rows if facts.rows_of_input else min(rows, facts.groups.upper)
+    groups = rows if facts.rows_of_input else min(rows, facts.states.upper)
     output = facts.results
     *before, last = plan.steps
     more = options.GROUP_ROW_NBYTES * rows

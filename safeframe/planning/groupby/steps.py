@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from safeframe import options
-from safeframe.facts.estimate import Estimate
 from safeframe.facts.groupby import GroupFacts
 from safeframe.facts.keys import ShuffleKeys
 from safeframe.facts.layout import StageTasks
@@ -111,14 +110,17 @@ def group_cell_step(
     )
 
 
-def one_row_each(keys: ShuffleKeys, groups: Estimate) -> ShuffleKeys:
-    """Return keys as if each had one row: of groups, shards have as many."""
+def rows_of_states(keys: ShuffleKeys, facts: GroupFacts) -> ShuffleKeys:
+    """Return keys as if each had the rows of its partial states: shards have as many of these."""
+    most = facts.rows_of_state
+    counts = np.minimum(keys.counts, most)
+    null_rows = min(keys.null_rows, most)
     return replace(
         keys,
-        counts=np.ones_like(keys.counts),
-        rows=max(groups.upper, len(keys.counts) + (keys.null_rows > 0)),
-        null_rows=min(keys.null_rows, 1),
-        rows_of_others=1.0,
+        counts=counts,
+        rows=max(facts.states.upper, int(counts.sum()) + null_rows),
+        null_rows=null_rows,
+        rows_of_others=min(keys.rows_of_others, most),
     )
 
 
@@ -147,18 +149,21 @@ class Slices:
         rows = max(_rows_at_once(facts, tasks), 1)
         return cls(rows, int(np.ceil(facts.partition_rows / rows).sum()))
 
-    def state_rows(self, keys: ShuffleKeys, groups: Estimate) -> float:
-        """Return how many partial states there are, about, where a key may be in any slice."""
-        total = max(keys.rows, 1)
-        known = _in_slice(keys.counts.astype(np.float64) / total, self.rows).sum()
-        others = max(0, groups.expected - len(keys.counts))
+    def state_rows(self, keys: ShuffleKeys, facts: GroupFacts) -> float:
+        """Return how many rows of partial states there are, about, where a key may be in any slice."""
+        total, most = max(keys.rows, 1), facts.rows_of_state
+        known = _in_slice(keys.counts.astype(np.float64) / total, self.rows, most).sum()
+        others = max(0, facts.groups.expected - len(keys.counts))
         rest = keys.rows - int(keys.counts.sum()) - keys.null_rows
         if others and rest > 0:
-            known += others * float(_in_slice(np.array([rest / others / total]), self.rows)[0])
+            known += others * float(_in_slice(np.array([rest / others / total]), self.rows, most)[0])
         return min(float(total), self.n * float(known))
 
 
-def _in_slice(share: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.float64]:
-    """Return how likely a key that so many of all rows have is in a slice of some rows."""
+def _in_slice(share: npt.NDArray[np.float64], rows: int, most: int) -> npt.NDArray[np.float64]:
+    """Return the rows of partial states that a key has, which so many of all rows have, of a slice of some rows.
+
+    One row, if it is in the slice at all; of several, no more than there are on average.
+    """
     likely: npt.NDArray[np.float64] = -np.expm1(rows * np.log1p(-np.minimum(share, 1 - 1e-12)))
-    return likely
+    return likely if most == 1 else np.minimum(rows * share, most)

@@ -215,9 +215,11 @@ class Groups:
         if self.picked is None or isinstance(self.picked, list):
             msg = f"{method}() is of one column, and none is picked."
             raise UnsupportedError(msg, hint=f"Pick it first: groupby(...)['column'].{method}({n}).")
-        call = self._call(((Extremes(method, int(n), keep), (), {}),))
+        extremes = Extremes(method, int(n), keep)
+        call = self._call(((extremes, (), {}),))
         request = self._request(call, self._tried(call), None, with_index=True)
-        return replace(request, rows_of_input=keep == "all", rows_of_group=max(int(n), 1))
+        request = replace(request, rows_of_input=keep == "all", rows_of_group=max(int(n), 1))
+        return request if keep == "all" or n < 1 else replace(request, extremes=extremes)
 
     def rows_of(self, key: Any) -> Any:
         """Return the rows of one group.

@@ -25,6 +25,7 @@ from safeframe.facts.keys import Counts, KeySchema, KeyStatistics, ShuffleKeys
 from safeframe.facts.plan import Plan
 from safeframe.facts.sort import SortRun
 from safeframe.facts.strategies import GROUP_STRATEGIES, SORT_STRATEGIES
+from safeframe.kernels.groupby.largest_states import ExtremeStates
 from safeframe.kernels.groupby.states import GroupStates, decomposable
 from safeframe.planning.groupby.plan import plan_groupby, plan_in_order, tree_fits
 from safeframe.planning.ladder import check_strategy
@@ -52,7 +53,7 @@ class PlannedGroups:
     """The input, with the columns that are needed."""
     request: GroupRequest
     """What is done with groups."""
-    states: GroupStates | None
+    states: GroupStates | ExtremeStates | None
     """Partial states; None where groups are needed whole."""
     schema: KeySchema
     """How keys become codes."""
@@ -223,7 +224,7 @@ class _Facts:
 
     frame: dd.DataFrame
     request: GroupRequest
-    states: GroupStates | None
+    states: GroupStates | ExtremeStates | None
     given: PartitionOptions
     budget: Budget
 
@@ -280,6 +281,7 @@ class _Facts:
         width = profile.width + profile.kept_index_width if request.with_index else profile.width
         widths = {column.name: column.width for column in profile.columns}
         result = _result_width(request, widths)
+        states = self.states
         return GroupFacts(
             what=request.call.said,
             keys=None,
@@ -287,9 +289,10 @@ class _Facts:
             partition_rows=rows,
             profile=profile,
             row_nbytes=width.bounding,
-            state_nbytes=None if self.states is None else _state_nbytes(self.states, widths),
+            state_nbytes=None if states is None else _state_nbytes(states, widths, width),
             result_width=result,
             rows_of_group=request.rows_of_group,
+            rows_of_state=states.extremes.n if isinstance(states, ExtremeStates) else 1,
             rows_of_input=request.rows_of_input,
             together="",
             budget=self.budget,
@@ -301,7 +304,11 @@ class _Facts:
         )
 
 
-def _states(frame: dd.DataFrame, request: GroupRequest) -> GroupStates | None:
+def _states(frame: dd.DataFrame, request: GroupRequest) -> GroupStates | ExtremeStates | None:
+    if request.extremes is not None and not request.call.calls_for_groups(frame._meta):
+        (value,) = request.needed or ()
+        dropna = bool(request.call.options["dropna"])
+        return ExtremeStates.of(frame._meta, request.keys.by, value, request.extremes, dropna=dropna)
     if request.aggregations is None or not decomposable(frame._meta, request.aggregations):
         return None
     call = request.call
@@ -355,7 +362,11 @@ def _width(dtype: Any, column: Any, widths: dict[str, Width]) -> Width:
     return widths.get(str(column)) or Width.guessed(options.VARIABLE_NBYTES)
 
 
-def _state_nbytes(states: GroupStates, widths: dict[str, Width]) -> float:
+def _state_nbytes(states: GroupStates | ExtremeStates, widths: dict[str, Width], width: Width) -> float:
+    """Return the bytes of one row of states."""
+    if isinstance(states, ExtremeStates):
+        # It is a row of the input. A key whose own values are looked at is kept as such, too.
+        return width.bounding * (2 if states.value in states.by else 1)
     widest = max(
         (width.bounding for width in widths.values() if not width.exact), default=options.VARIABLE_NBYTES
     )

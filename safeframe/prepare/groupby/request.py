@@ -10,6 +10,7 @@ import pandas as pd
 
 from safeframe.facts.keys import KeyStatistics
 from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.largest import Extremes
 from safeframe.kernels.groupby.spec import Aggregation
 from safeframe.prepare.groupby.keys import GroupKeys
 
@@ -38,6 +39,8 @@ class GroupRequest:
     """The same where rows without a key have a row of the result; None where it makes no difference."""
     rows_of_group: int = 1
     """Rows of the result for each group."""
+    extremes: Extremes | None = None
+    """The same as the largest or smallest values of a column, where rows that may be among them can be chosen of parts."""
     first_rows_order: bool = False
     """Whether groups are in the order of their first rows."""
     statistics: KeyStatistics | None = None
