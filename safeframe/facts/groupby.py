@@ -52,6 +52,8 @@ class GroupFacts:
     """The user's strategy; None to choose."""
     p2p: P2PFacts | None
     """What P2P would meet; None where it is not gathered."""
+    keeps_rows: bool = False
+    """Whether each row of the input has one in the result."""
     rows_of_state: int = 1
     """Rows of partial states for each group, at most; where they are several, they are rows of the group."""
     bounded: bool = False
@@ -76,7 +78,9 @@ class GroupFacts:
     def results(self) -> Estimate:
         """Rows of the result."""
         if self.rows_of_input:
-            return Estimate.computed(int(self.partition_rows.sum()))
+            rows = int(self.partition_rows.sum())
+            lower = rows if self.keeps_rows else 0
+            return Estimate(lower=lower, expected=rows, upper=rows, method="computed", exact=self.keeps_rows)
         if self.rows_of_state > 1:
             return self._rows_each(self.rows_of_group)
         return self.groups if self.rows_of_group == 1 else self.groups.scaled(self.rows_of_group)

@@ -21,6 +21,10 @@ STATES_SHRINK = 0.5
 """Bytes of partial states, by those of the rows they are made of, up to which states are staged: making them twice
 takes longer than moving what they save beyond that."""
 
+STATE_ROWS_SHRINK = 4
+"""Rows of a group in a slice, by those that are kept of it, from which on these are kept of slices: 10 M rows in 100,000 groups,
+two values of each, took 1.1 s staged and 1.7 s in a tree of slices that had half as many."""
+
 LEAST_GROUPS_IN_SHARD = 4
 """Groups of a shard, on average, below which there would be shards without any."""
 

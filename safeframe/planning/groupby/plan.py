@@ -182,6 +182,8 @@ def _by_tree(facts: GroupFacts) -> Plan | str:
             f"have {format_nbytes(target)} at most"
         )
     tasks = stage_tasks(facts.partition_rows, facts.row_nbytes, facts.budget, facts.profile.source)
+    if facts.strategy is None and not Slices.of(facts).shrink(facts):
+        return f"slices have too few rows of each of {format_count(facts.groups.upper)} groups to leave some of them out"
     n_tasks = math.ceil(len(facts.partition_rows) / tasks.partitions)
     moved = n_tasks * states
     if facts.strategy is None and moved > max(options.TREE_NBYTES, _rows_nbytes(facts)):
@@ -228,7 +230,7 @@ def _staged(facts: GroupFacts) -> Plan | str:
     slices = Slices.of(facts)
     state_rows = slices.state_rows(keys, facts)
     states_nbytes, rows_nbytes = state_rows * facts.state_nbytes, _rows_nbytes(facts)
-    states = states_nbytes <= options.STATES_SHRINK * rows_nbytes
+    states = states_nbytes <= options.STATES_SHRINK * rows_nbytes and slices.shrink(facts)
     width, moved = (facts.state_nbytes, states_nbytes) if states else (facts.row_nbytes, rows_nbytes)
     piece = slice_nbytes_of(task_nbytes)
     groups_keys = rows_of_states(keys, facts)

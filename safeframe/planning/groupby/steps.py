@@ -149,6 +149,11 @@ class Slices:
         rows = max(_rows_at_once(facts, tasks), 1)
         return cls(rows, int(np.ceil(facts.partition_rows / rows).sum()))
 
+    def shrink(self, facts: GroupFacts) -> bool:
+        """Whether states of slices are made faster than rows are moved, where they are rows that are left of groups."""
+        each = options.STATE_ROWS_SHRINK * facts.rows_of_state
+        return facts.rows_of_state == 1 or facts.groups.expected * each <= self.rows
+
     def state_rows(self, keys: ShuffleKeys, facts: GroupFacts) -> float:
         """Return how many rows of partial states there are, about, where a key may be in any slice."""
         total, most = max(keys.rows, 1), facts.rows_of_state

@@ -294,6 +294,7 @@ class _Facts:
             rows_of_group=request.rows_of_group,
             rows_of_state=states.extremes.n if isinstance(states, ExtremeStates) else 1,
             rows_of_input=request.rows_of_input,
+            keeps_rows=request.call.keeps_rows,
             together="",
             budget=self.budget,
             staging=staging,

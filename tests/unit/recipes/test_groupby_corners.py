@@ -159,3 +159,22 @@ def test_rows_of_matrices_in_columns_are_counted():
     frame = pd.DataFrame({"k": np.arange(60) % 7, "v": np.arange(60.0), "w": np.arange(60.0) ** 2})
     found = safeframe.groupby(of(frame), "k", as_index=False)[["v", "w"]].corr()
     assert int(safeframe.explain(found).output_rows) == len(found.compute())
+
+
+@pytest.mark.parametrize("n", [1, 3, 10**9])
+@pytest.mark.parametrize("keep", ["first", "all"])
+def test_rows_of_the_largest_values_are_within_what_was_said(n, keep):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"k": rng.integers(0, 400, 1000), "v": rng.integers(0, 9, 1000)})
+    found = safeframe.groupby(dd.from_pandas(frame, npartitions=3), "k")["v"].nlargest(n, keep=keep)
+    rows = safeframe.explain(found).output_rows
+    assert rows.lower <= len(found.compute()) <= rows.upper <= 1000
+
+
+def test_rows_of_the_input_are_counted_where_all_of_them_stay():
+    ddf = dd.from_pandas(pd.DataFrame({"k": [1, 1, 2], "v": [1, 2, 3]}), npartitions=1)
+    groups = safeframe.groupby(ddf, "k")["v"]
+    assert safeframe.explain(groups.cumsum()).output_rows.exact
+    some = safeframe.explain(groups.head(1)).output_rows
+    assert some.lower <= 2 <= some.upper
+    assert not some.exact
