@@ -77,7 +77,9 @@ CALLS = {
     data=st.data(),
     key=st.sampled_from(sorted(KEYS)),
     by=st.sampled_from(["k", ["k"], ["k", "j"]]),
-    flags=st.fixed_dictionaries(dict.fromkeys(["dropna", "observed", "group_keys", "sort"], st.booleans())),
+    flags=st.fixed_dictionaries(
+        dict.fromkeys(["dropna", "observed", "group_keys", "sort", "as_index"], st.booleans())
+    ),
     **CALLS,
 )
 def test_kernel(data, kind, key, by, flags, method, n, keep):

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from safeframe.errors import UnsupportedError
 from safeframe.kernels.groupby.calls import GroupCall
+from safeframe.kernels.groupby.mixed import MixedAggregation
 from safeframe.kernels.groupby.ordered import (
     crossing_groups,
     crossing_result,
     inner_and_edges,
     keyed,
-    ranked_call,
     values_in_part,
 )
+from safeframe.kernels.groupby.ranked import ranked_call
 from safeframe.kernels.keys.schema import common_schema
 from safeframe.kernels.sort.rows import RowOrder, check_orderable, sorted_keys
 from tests.property.grouping import VALUE_KINDS
@@ -79,17 +80,20 @@ def of_parts(frames, asked):
     return pd.concat([*made, crossing_result(crossing, found, asked)])
 
 
-@given(grouped_frames(), FUNCTIONS, st.booleans(), st.booleans())
+@given(grouped_frames(), st.one_of(FUNCTIONS, st.just(("mode", {}))), st.booleans(), st.booleans())
 def test_parts_give_what_pandas_gives(drawn, function, dropna, picked):
     frame, by, cuts = drawn
     name, options = function
+    method = (
+        MixedAggregation(("v",), tuple(by), "v" if picked else None, name, {}) if name == "mode" else name
+    )
     call = GroupCall(
         by=tuple(by),
         names=tuple(by),
         listed=True,
         options={"dropna": dropna, "observed": True, "sort": False, "as_index": True, "group_keys": True},
         picked="v" if picked else None,
-        calls=((name, (), options),),
+        calls=((method, (), options),),
     )
     try:
         ordered = in_order(frame, by)

@@ -84,26 +84,61 @@ def test_groups_that_cross_partitions(data, drawn, function, dropna, picked, tmp
 ROWS = pd.DataFrame({"k": [1, 1, 1, 1, 2, 2, 3, 1] * 9, "v": np.arange(72.0) % 11, "w": np.arange(72)})
 
 
-@pytest.mark.parametrize("spec", ["median", "nunique", {"v": "median"}, "quantile"])
+@pytest.mark.parametrize(
+    "spec",
+    ["median", "nunique", {"v": "median"}, "quantile", {"v": ["quantile"]}, ["nunique"], ("v", "median")],
+    ids=str,
+)
 @pytest.mark.parametrize("as_index", [True, False])
 def test_forms(spec, as_index, tmp_path):
     ddf = dd.from_pandas(ROWS[["k", "v"]], npartitions=3)
     groups = safeframe.groupby(
         ddf, "k", as_index=as_index, strategy="ordered", staging=str(tmp_path), partition_size=160
     )
-    found = computed(groups.agg(spec))
-    expected = ROWS[["k", "v"]].groupby("k", as_index=as_index).agg(spec)
+    args, named = ((), {"middle": spec}) if isinstance(spec, tuple) else ((spec,), {})
+    found = computed(groups.agg(*args, **named))
+    expected = ROWS[["k", "v"]].groupby("k", as_index=as_index).agg(*args, **named)
     if not as_index:
         found, expected = found.set_index("k"), expected.set_index("k")
     pd.testing.assert_frame_equal(found.sort_index(), expected)
 
 
+MODES = [("mode", {}), ({"v": "mode"}, {}), ({"v": ["mode"]}, {}), (None, {"most": ("v", "mode")})]
+
+
+@given(
+    data=st.data(),
+    drawn=grouped_frames(),
+    form=st.sampled_from(MODES),
+    dropna=st.booleans(),
+    as_index=st.booleans(),
+)
+def test_most_frequent_values(data, drawn, form, dropna, as_index, tmp_path_factory):
+    frame, by = drawn
+    ddf = data.draw(partitioned(frame))
+    sizes = data.draw(st.sampled_from([{"partition_size": 64}, {"npartitions": 4}, {}]))
+    options = {"dropna": dropna, "as_index": as_index, "staging": str(tmp_path_factory.getbasetemp())}
+    spec, named = form
+    try:
+        whole = safeframe.groupby(ddf, by, **options).agg(spec, **named)
+        lazy = safeframe.groupby(ddf, by, strategy="ordered", **options, **sizes).agg(spec, **named)
+    except SchemaMismatchError:
+        reject()
+    assert safeframe.explain(lazy).strategy == "ordered"
+    expected = computed(whole)
+    assume(len(expected))
+    found, meta = computed(lazy), lazy._meta
+    if not as_index:
+        found, expected, meta = (one.set_index(list(one.columns[:-1])) for one in (found, expected, meta))
+    assert_same(found, expected, meta)
+
+
 @pytest.mark.parametrize(
     ("call", "why"),
     [
-        (lambda groups: groups.median(), "one column"),
+        (lambda groups: groups.median(), "of one column"),
         (lambda groups: groups["v"].sum(), "alone"),
-        (lambda groups: groups["v"].agg(["median", "nunique"]), "alone"),
+        (lambda groups: groups["v"].agg(["median", "nunique"]), "one function"),
     ],
 )
 def test_what_is_not_made_in_order(call, why, tmp_path):

@@ -32,7 +32,7 @@ from safeframe.engine.names import recipe_of, seal_key, step_name
 from safeframe.engine.planned.nodes import GivenOutput
 from safeframe.engine.sort.tasks import SortSpec, seal_sort
 from safeframe.facts.sort import StagedSort
-from safeframe.kernels.groupby.ordered import RankedCall
+from safeframe.kernels.groupby.ranked import RankedCall
 from safeframe.kernels.sort.rows import RangeRouter
 
 
@@ -79,7 +79,7 @@ class OrderedGroups(GivenOutput, Step):
             graph[self._name, number] = Task((self._name, number), inner_result, TaskRef(made))
         graph[join] = Task(join, join_edges, List(*(TaskRef((edge, i)) for i in range(n))), asked)
         found = List()
-        if asked.function != "nunique":
+        if asked.looks_up:
             for number in range(n):
                 key = (value, number)
                 graph[key] = Task(key, part_values, sealed, TaskRef(join), number, asked)

@@ -19,7 +19,6 @@ from safeframe.engine.task import conserved, count_rows_out
 from safeframe.kernels.groupby.ordered import (
     CrossingGroups,
     PartEdges,
-    RankedCall,
     crossing_groups,
     crossing_result,
     inner_and_edges,
@@ -27,6 +26,7 @@ from safeframe.kernels.groupby.ordered import (
     places_of,
     values_in_part,
 )
+from safeframe.kernels.groupby.ranked import RankedCall
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

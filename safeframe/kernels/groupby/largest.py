@@ -53,16 +53,19 @@ class Extremes:
 
     def __call__(self, groups: Any) -> pd.Series[Any]:
         """Return the values, below the keys of their groups and the labels of their rows."""
-        values, sizes = groups.obj, groups.size()
+        values: pd.Series[Any] = groups.obj
         values.iloc[:0].nlargest(1)  # raises for values of a type that has no order of numbers
         numbers = groups.ngroup().fillna(-1).to_numpy().astype(np.int64, copy=False)
         rows = np.flatnonzero(numbers >= 0)
         if len(rows) < len(numbers):
             numbers = numbers[rows]
         rows, numbers = self._chosen(values, rows, numbers)
+        values = values.iloc[rows]
+        if not (groups.group_keys and groups.as_index):
+            return values
         # Categories that do not occur have a size, and no number.
-        keys = sizes.index[sizes.to_numpy() > 0]
-        return _below_keys(values.iloc[rows], keys, numbers, grouped=groups.group_keys and groups.as_index)
+        sizes = groups.size()
+        return _below_keys(values, sizes.index[sizes.to_numpy() > 0], numbers)
 
     def rows(self, values: pd.Series[Any], numbers: Numbers) -> Numbers:
         """Return the rows that are returned of groups by their numbers, those of a group in their own order.
@@ -158,12 +161,8 @@ def _ascending(values: pd.Series[Any], null: npt.NDArray[np.bool_]) -> npt.NDArr
     return codes
 
 
-def _below_keys(
-    values: pd.Series[Any], keys: pd.Index[Any], numbers: Numbers, *, grouped: bool
-) -> pd.Series[Any]:
+def _below_keys(values: pd.Series[Any], keys: pd.Index[Any], numbers: Numbers) -> pd.Series[Any]:
     """Return values with the keys of their groups in front of their index."""
-    if not grouped:
-        return values
     indexes = [keys.take(numbers), values.index]
     levels = [index.get_level_values(level) for index in indexes for level in range(index.nlevels)]
     return values.set_axis(pd.MultiIndex.from_arrays(levels, names=[level.name for level in levels]))

@@ -1,12 +1,13 @@
-"""Medians, quantiles and distinct values of groups whose rows are in the order of keys and values, in parts.
+"""Medians, quantiles, distinct and most frequent values of groups whose rows are in the order of keys and values, in parts.
 
 A part has the rows of some groups whole; its first group and its last one may go on in other parts. Of these it tells how
 many values it has. Then a median is two row numbers, a quantile one or two, and the parts that have them give their values;
-distinct values are counted in each part, less those that go on in the next one. pandas makes the result of the few
+distinct values are counted in each part, less those that go on in the next one, and so are the rows of each value. pandas makes the result of the few
 values that decide, so that types, names and arithmetic are its own.
 
-Covers: which calls are made this way; the groups of a part that may cross; row numbers, and the values that they have;
+Covers: the groups of a part that may cross; row numbers, and the values that they have;
 results of groups that cross.
+Does not cover: which calls are made this way (``kernels.groupby.ranked``).
 """
 
 from __future__ import annotations
@@ -19,38 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from safeframe.kernels.groupby.calls import GroupCall
-
-RANKED = ("median", "quantile", "nunique")
-"""Functions whose result follows from the order of a group's values."""
+from safeframe.kernels.groupby.ranked import RankedCall
 
 _PAIRS_AT_ONCE = 64
 """Pairs of values that are interpolated by one call of pandas, which does so for each fraction of each pair."""
 
 _Counts = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class RankedCall:
-    """A call on the groups of a frame, by the order of one column's values."""
-
-    call: GroupCall
-    """What is done with groups."""
-    value: Any
-    """The column of values."""
-    function: str
-    """One of :data:`RANKED`."""
-    quantiles: tuple[float, ...] = (0.5,)
-    """Which quantiles, of a quantile."""
-    interpolation: str = "linear"
-    """Which value is taken between two, of a quantile."""
-    dropna: bool = True
-    """Whether null is no value, of distinct values."""
-
-    @property
-    def by(self) -> list[Any]:
-        """Columns that have the keys."""
-        return list(self.call.by)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,6 +42,8 @@ class PartEdges:
     """How many of these are different; zero where nobody asks."""
     nulls: npt.NDArray[np.bool_]
     """Whether each has nulls besides."""
+    runs: pd.DataFrame
+    """Values of each that may be its most frequent one, in their order, with their rows; none where nobody asks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -91,58 +68,10 @@ class CrossingGroups:
     """Rows of that group in earlier parts."""
     rows: _Counts
     """Rows that are there to be looked at."""
-
-
-def ranked_call(call: GroupCall, columns: Sequence[Any], meta: Any) -> RankedCall | str:
-    """Return a call as one of values in order, or say why it is none.
-
-    Parameters
-    ----------
-    call
-        The call.
-    columns
-        Columns of the frame.
-    meta
-        The result, of no rows.
-    """
-    asked = _asked(call)
-    if asked is None:
-        return "medians, quantiles and distinct values alone are found by row number"
-    names = [meta.name] if isinstance(meta, pd.Series) else list(meta.columns)
-    values = [name for name in names if name not in call.names]
-    if len(values) != 1 or values[0] in call.by or values[0] not in columns:
-        return "one column of values at a time is brought into order: pick it, as in groups['v']"
-    if not call.options["observed"]:
-        return "observed=False: of categories that do not occur there are groups"
-    if call.options["sort"]:
-        return "sort=True: the result of groups that cross parts comes last"
-    function, options = asked
-    q = options.get("q", 0.5)
-    return RankedCall(
-        call=call,
-        value=values[0],
-        function=function,
-        quantiles=tuple(float(one) for one in np.atleast_1d(np.asarray(q, np.float64))),
-        interpolation=str(options.get("interpolation", "linear")),
-        dropna=bool(options.get("dropna", True)),
-    )
-
-
-def _asked(call: GroupCall) -> tuple[str, dict[str, Any]] | None:
-    if len(call.calls) != 1 or call.finish is not None:
-        return None
-    name: Any
-    name, args, kwargs = call.calls[0]
-    options = dict(kwargs)
-    if name == "agg":
-        if len(args) != 1 or options:
-            return None
-        (name,) = args
-        if isinstance(name, dict) and len(name) == 1:
-            (name,) = name.values()
-    elif args:
-        return None
-    return (name, options) if isinstance(name, str) and name in RANKED else None
+    frequent: pd.Series[Any]
+    """The most frequent value of each group that has values; none where nobody asks."""
+    with_values: _Counts
+    """Which groups these are."""
 
 
 def keyed(frame: pd.DataFrame, asked: RankedCall) -> pd.DataFrame:
@@ -184,6 +113,11 @@ def inner_and_edges(frame: pd.DataFrame, asked: RankedCall) -> tuple[pd.DataFram
         counts=counts,
         distinct=np.array(distinct, np.int64),
         nulls=counts < np.array([len(group) for group in groups], np.int64),
+        runs=_runs(
+            [group[asked.value].iloc[:count] for group, count in zip(groups, counts.tolist(), strict=True)],
+            frame,
+            asked,
+        ),
     )
     return inner, edges
 
@@ -228,6 +162,25 @@ def _changes(values: pd.Series[Any], before: pd.Series[Any]) -> npt.NDArray[np.b
     return ~_true(left == right)
 
 
+def _runs(groups: Sequence[pd.Series[Any]], frame: pd.DataFrame, asked: RankedCall) -> pd.DataFrame:
+    """Return the first and the last value of groups, which may have rows in other parts, and the most frequent between them."""
+    found = [_run_rows(frame[asked.value].iloc[:0], np.zeros(0, np.int64), np.zeros(0, np.int64), 0)]
+    for number, values in enumerate(groups if asked.function == "mode" else ()):
+        starts = np.flatnonzero(np.r_[np.ones(min(len(values), 1), np.bool_), _changes(values, values)])
+        counts = np.diff(starts, append=len(values))
+        kept = np.unique([0, len(starts) - 1]) if len(starts) else starts
+        if len(starts) > 2:
+            kept = np.unique([*kept, 1 + int(counts[1:-1].argmax())])
+        found.append(_run_rows(values, starts[kept], counts[kept], number))
+    return pd.concat(found, ignore_index=True)
+
+
+def _run_rows(values: pd.Series[Any], starts: _Counts, counts: _Counts, number: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"value": values.take(starts).array, "count": counts, "group": np.full(len(starts), number)}
+    )
+
+
 def _together(rows: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(list(rows), ignore_index=True) if rows else empty.iloc[:0].reset_index(drop=True)
 
@@ -244,6 +197,7 @@ def crossing_groups(parts: Sequence[PartEdges], asked: RankedCall) -> CrossingGr
     rows = np.where(new & (totals[group] == 0), 1, counts)
     before = np.cumsum(rows) - rows
     numbers, shares = _wanted(totals, asked)
+    frequent, with_values = _frequent(parts, group)
     return CrossingGroups(
         first=first.iloc[starts].reset_index(drop=True),
         counts=totals,
@@ -254,7 +208,25 @@ def crossing_groups(parts: Sequence[PartEdges], asked: RankedCall) -> CrossingGr
         group=group,
         offset=before - before[starts][group],
         rows=rows,
+        frequent=frequent,
+        with_values=with_values,
     )
+
+
+def _frequent(parts: Sequence[PartEdges], group: _Counts) -> tuple[pd.Series[Any], _Counts]:
+    """Return the most frequent value of each group, of several the least, and which groups have one."""
+    runs = pd.concat([part.runs for part in parts], ignore_index=True)
+    before = np.cumsum([0, *(len(part.counts) for part in parts[:-1])])
+    entry = np.repeat(before, [len(part.runs) for part in parts]) + runs["group"].to_numpy()
+    groups = group[entry]
+    new = np.ones(len(runs), np.bool_)
+    # A value goes on in the next part; between the first and the last of a part, there are none of the same.
+    new[1:] = _changes(runs["value"], runs["value"]) | (np.diff(groups) > 0)
+    starts = np.flatnonzero(new)
+    rows = _sums(runs["count"].to_numpy(), starts)
+    order = np.lexsort([-rows, groups[starts]])
+    first = order[np.diff(groups[starts][order], prepend=-1) > 0]
+    return runs["value"].take(starts[first]).reset_index(drop=True), groups[starts][first]
 
 
 def _joined(parts: Sequence[PartEdges], name: str) -> Any:
@@ -298,7 +270,7 @@ def _wanted(totals: _Counts, asked: RankedCall) -> tuple[_Counts, npt.NDArray[np
     most = np.maximum(totals - 1, 0)
     if asked.function == "median":
         return np.stack([most // 2, np.where(totals > 0, totals // 2, 0)], axis=1).ravel(), np.zeros(0)
-    if asked.function == "nunique":
+    if asked.function in ("nunique", "mode"):
         return np.zeros(0, np.int64), np.zeros(0)
     quantiles = np.array(asked.quantiles)
     place = quantiles * most[:, None]
@@ -350,7 +322,14 @@ def crossing_result(crossing: CrossingGroups, found: Sequence[pd.DataFrame], ask
     """Return the result of groups that may cross, from the values that were looked for."""
     first = crossing.first
     if asked.function == "nunique":
-        return _with_values(asked.call(first), pd.Series(crossing.distinct), asked)
+        return _with_values(asked.call(first), pd.Series(crossing.distinct))
+    if asked.function == "mode":
+        # Of a group without values the first row, which has none, is its own.
+        places = np.full(len(first), -1, np.int64)
+        places[crossing.with_values] = np.arange(len(crossing.with_values))
+        rows = first.copy()
+        rows[asked.value] = crossing.frequent.reindex(places).array
+        return asked.call(rows)
     values = pd.concat(list(found), ignore_index=True).sort_values("place", kind="stable")["value"]
     values = values.reset_index(drop=True)
     if asked.function == "median":
@@ -362,7 +341,7 @@ def crossing_result(crossing: CrossingGroups, found: Sequence[pd.DataFrame], ask
         rows[asked.value] = values.array[kept]
         return asked.call(rows)
     between = _between(values, crossing.shares, asked)
-    return _with_values(asked.call(first), between, asked)
+    return _with_values(asked.call(first), between)
 
 
 def _between(values: pd.Series[Any], shares: npt.NDArray[np.float64], asked: RankedCall) -> pd.Series[Any]:
@@ -379,10 +358,10 @@ def _between(values: pd.Series[Any], shares: npt.NDArray[np.float64], asked: Ran
     return pd.concat(made, ignore_index=True)
 
 
-def _with_values(made: Any, values: pd.Series[Any], asked: RankedCall) -> Any:
-    """Return a result with other values."""
+def _with_values(made: Any, values: pd.Series[Any]) -> Any:
+    """Return a result with other values: of a frame, they are the last column."""
     if isinstance(made, pd.Series):
         return pd.Series(values.array, index=made.index, name=made.name)
     made = made.copy()
-    made[asked.value] = values.array
+    made.isetitem(made.shape[1] - 1, values.array)
     return made

@@ -218,8 +218,9 @@ class Groups:
         extremes = Extremes(method, int(n), keep)
         call = self._call(((extremes, (), {}),))
         request = self._request(call, self._tried(call), None, with_index=True)
-        request = replace(request, rows_of_input=keep == "all", rows_of_group=max(int(n), 1))
-        return request if keep == "all" or n < 1 else replace(request, extremes=extremes)
+        if keep == "all" or n < 1:
+            return replace(request, rows_of_input=True)
+        return replace(request, rows_of_group=int(n), extremes=extremes)
 
     def rows_of(self, key: Any) -> Any:
         """Return the rows of one group.

@@ -14,7 +14,7 @@ from safeframe.facts.budget import Budget
 from safeframe.facts.groupby import GroupRun, OrderedFacts, OrderedGroups
 from safeframe.facts.plan import Plan
 from safeframe.kernels.groupby.calls import GroupCall
-from safeframe.kernels.groupby.ordered import RankedCall, ranked_call
+from safeframe.kernels.groupby.ranked import RankedCall, ranked_call
 from safeframe.kernels.sort.rows import range_router
 from safeframe.planning.groupby.ordered import sort_of_groups
 from safeframe.prepare.arguments import PartitionOptions
@@ -69,7 +69,7 @@ def value_order(
         frame=frame,
         request=sort,
         asked=asked,
-        facts=OrderedFacts(sort=facts, looks_up=asked.function != "nunique"),
+        facts=OrderedFacts(sort=facts, looks_up=asked.looks_up),
     )
 
 

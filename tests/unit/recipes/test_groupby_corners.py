@@ -161,7 +161,7 @@ def test_rows_of_matrices_in_columns_are_counted():
     assert int(safeframe.explain(found).output_rows) == len(found.compute())
 
 
-@pytest.mark.parametrize("n", [1, 3, 10**9])
+@pytest.mark.parametrize("n", [0, 1, 3, 10**9])
 @pytest.mark.parametrize("keep", ["first", "all"])
 def test_rows_of_the_largest_values_are_within_what_was_said(n, keep):
     rng = np.random.default_rng(0)

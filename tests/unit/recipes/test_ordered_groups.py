@@ -66,5 +66,5 @@ def test_partitions_do_not_grow_with_the_heavy_group(mostly_one, tmp_path):
 
 def test_who_asks_for_two_columns_learns_that_one_would_do(mostly_one, tmp_path):
     lazy = safeframe.groupby(mostly_one, "k", memory="300MiB", staging=str(tmp_path)).median()
-    with pytest.raises(safeframe.MemoryBudgetError, match="one column of values at a time"):
+    with pytest.raises(safeframe.MemoryBudgetError, match="of one column of values at a time"):
         lazy.compute()
