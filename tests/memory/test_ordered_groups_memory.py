@@ -20,7 +20,9 @@ HEAVY = 0.75
 def some_rows(number: int) -> pd.DataFrame:
     rng = np.random.default_rng(number)
     heavy = rng.random(ROWS) < HEAVY
-    return pd.DataFrame({"k": np.where(heavy, 7, rng.integers(0, 1000, ROWS)), "v": rng.normal(size=ROWS).round(4)})
+    return pd.DataFrame(
+        {"k": np.where(heavy, 7, rng.integers(0, 1000, ROWS)), "v": rng.normal(size=ROWS).round(4)}
+    )
 
 
 def frame() -> dd.DataFrame:

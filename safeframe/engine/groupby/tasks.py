@@ -272,7 +272,7 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
 
 def _called(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     """Call what the user asked for on the groups of a frame, which has them whole."""
-    if not len(frame) and not spec.call.calls_for_groups(frame):
+    if not spec.call.has_groups(frame):
         return spec.meta
     made = spec.call(frame)
     made = _as_promised(made, spec.meta)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from safeframe.kernels.keys.nulls import any_null
+
 _LIKE_INPUT = frozenset(
     {
         "transform",
@@ -59,6 +61,15 @@ class GroupCall:
         """Whether there are groups without rows: of categories that do not occur."""
         dtypes = (frame[name].dtype for name in self.by)
         return not self.options["observed"] and any(isinstance(one, pd.CategoricalDtype) for one in dtypes)
+
+    def has_groups(self, frame: pd.DataFrame) -> bool:
+        """Whether rows of a frame make a group, or have a row in the result without one."""
+        if self.calls_for_groups(frame):
+            return True
+        if not len(frame) or self.keeps_rows or not self.options["dropna"]:
+            return len(frame) > 0
+        null = any_null([frame[name] for name in self.by])
+        return null is None or not null.all()
 
     @property
     def keeps_rows(self) -> bool:

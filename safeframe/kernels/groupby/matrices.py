@@ -97,7 +97,7 @@ def matrices(
     rows = pd.MultiIndex(
         levels=levels,
         codes=codes,
-        names=[*index.names, meta.index.names[-1]],
+        names=meta.index.names,  # keys that are no columns of the user's have other names
         verify_integrity=False,
     )
     frame = pd.DataFrame(values.reshape(-1, n), index=rows, columns=names)

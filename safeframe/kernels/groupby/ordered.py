@@ -89,6 +89,7 @@ def inner_and_edges(frame: pd.DataFrame, asked: RankedCall) -> tuple[pd.DataFram
 
     Examples
     --------
+    >>> from safeframe.kernels.groupby.calls import GroupCall
     >>> call = GroupCall(
     ...     by=("k",), names=("k",), listed=False, options={"dropna": True}, picked="v", calls=()
     ... )

@@ -178,3 +178,30 @@ def test_rows_of_the_input_are_counted_where_all_of_them_stay():
     some = safeframe.explain(groups.head(1)).output_rows
     assert some.lower <= 2 <= some.upper
     assert not some.exact
+
+
+@pytest.mark.parametrize("name", ["corr", "cov"])
+def test_matrices_of_keys_that_are_no_columns_have_their_names(name):
+    frame = pd.DataFrame(
+        {"a": [1.0, 2, 3, 4] * 2, "b": [2.0, 1, 3, 5, 4, 1, 7, 6]},
+        index=pd.Index([1, 1, 1, 1, 2, 2, 2, 2], name="i"),
+    )
+    ddf = dd.from_pandas(frame, npartitions=2, sort=False)
+    for by, expected in (
+        ("i", frame.groupby("i")),
+        (ddf.a % 2, frame.groupby(frame.a % 2)),
+        (["i", (ddf.a % 2).rename("z")], frame.groupby(["i", (frame.a % 2).rename("z")])),
+    ):
+        found = getattr(safeframe.groupby(ddf, by, sort=True), name)()
+        assert found._meta.index.names == getattr(expected, name)().index.names
+        pd.testing.assert_frame_equal(found.compute(), getattr(expected, name)())
+
+
+@pytest.mark.parametrize("meta", [None, ("total", "f8")])
+def test_partitions_of_rows_without_a_key_have_no_groups(meta, tmp_path):
+    frame = pd.DataFrame({"k": [1, 1, 1, None, None, None], "v": range(6)})
+    shuffled = safeframe.shuffle(of(frame, 2), "k", npartitions=6, staging=str(tmp_path))
+    options = {} if meta is None else {"meta": meta}
+    found = safeframe.groupby(shuffled, "k").apply(lambda group: float(group.v.sum()), **options)
+    assert safeframe.explain(found).strategy == "whole"
+    assert found.compute().to_dict() == {1.0: 3.0}
