@@ -275,6 +275,9 @@ def _called(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     if not spec.call.has_groups(frame):
         return spec.meta
     made = spec.call(frame)
+    if spec.call.keeps_rows and len(made) != len(frame):
+        # pandas' transform returns no rows at all where none of them is in a group.
+        made = spec.meta.iloc[:0].reindex(range(len(frame))).set_axis(frame.index)
     made = _as_promised(made, spec.meta)
     return _counted(_in_types_of(made, spec.meta) if spec.call.keeps_rows else made)
 

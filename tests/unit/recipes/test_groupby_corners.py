@@ -205,3 +205,22 @@ def test_partitions_of_rows_without_a_key_have_no_groups(meta, tmp_path):
     found = safeframe.groupby(shuffled, "k").apply(lambda group: float(group.v.sum()), **options)
     assert safeframe.explain(found).strategy == "whole"
     assert found.compute().to_dict() == {1.0: 3.0}
+
+
+@pytest.mark.parametrize("way", ["staged", "whole", "sorted"])
+@pytest.mark.parametrize("columns", ["v", ["v"]])
+@pytest.mark.parametrize("function", [lambda values: values - values.min(), "sum"], ids=["own", "sum"])
+def test_rows_without_a_key_are_not_lost_where_there_is_no_other(way, columns, function, tmp_path):
+    frame = pd.DataFrame({"k": [1.0, 1, 1, None, None, None] * 5, "v": range(30)})
+    ddf, options = of(frame, 2), {"npartitions": 4}
+    if way == "staged":
+        options["strategy"] = "staged"
+    if way == "sorted":
+        options["sort"] = True
+    if way == "whole":
+        ddf, options = safeframe.shuffle(ddf, "k", npartitions=4, staging=str(tmp_path)), {}
+    groups = safeframe.groupby(ddf, "k", staging=str(tmp_path), **options)[columns]
+    found = groups.transform(function)
+    expected = frame.groupby("k")[columns].transform(function)
+    compare = pd.testing.assert_series_equal if columns == "v" else pd.testing.assert_frame_equal
+    compare(found.compute().sort_index(), expected)
