@@ -272,14 +272,19 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
 
 def _called(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     """Call what the user asked for on the groups of a frame, which has them whole."""
-    if not spec.call.has_groups(frame):
-        return spec.meta
-    made = spec.call(frame)
-    if spec.call.keeps_rows and len(made) != len(frame):
-        # pandas' transform returns no rows at all where none of them is in a group.
-        made = spec.meta.iloc[:0].reindex(range(len(frame))).set_axis(frame.index)
+    call = spec.call
+    if not call.has_groups(frame) and (not len(frame) or not call.keeps_rows or call.needs_groups):
+        return _without_groups(frame, spec)
+    made = call(frame)
     made = _as_promised(made, spec.meta)
     return _counted(_in_types_of(made, spec.meta) if spec.call.keeps_rows else made)
+
+
+def _without_groups(frame: pd.DataFrame, spec: GroupSpec) -> Any:
+    """Return what there is of rows of which none is in a group: pandas' transform loses them, or raises."""
+    if not spec.call.keeps_rows or not len(frame):
+        return spec.meta
+    return _counted(spec.meta.iloc[:0].reindex(range(len(frame))).set_axis(frame.index))
 
 
 def _as_promised(made: Any, meta: Any) -> Any:

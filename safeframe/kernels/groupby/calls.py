@@ -63,10 +63,10 @@ class GroupCall:
         return not self.options["observed"] and any(isinstance(one, pd.CategoricalDtype) for one in dtypes)
 
     def has_groups(self, frame: pd.DataFrame) -> bool:
-        """Whether rows of a frame make a group, or have a row in the result without one."""
+        """Whether a frame has a group."""
         if self.calls_for_groups(frame):
             return True
-        if not len(frame) or self.keeps_rows or not self.options["dropna"]:
+        if not len(frame) or not self.options["dropna"]:
             return len(frame) > 0
         null = any_null([frame[name] for name in self.by])
         return null is None or not null.all()
@@ -75,6 +75,14 @@ class GroupCall:
     def keeps_rows(self) -> bool:
         """Whether rows that are in no group have a row in the result, too."""
         return len(self.calls) == 1 and self.calls[0][0] in _LIKE_INPUT
+
+    @property
+    def needs_groups(self) -> bool:
+        """Whether pandas loses rows of which none is in a group, or raises, though the call keeps rows."""
+        method, args, kwargs = self.calls[0]
+        function = args[0] if args else kwargs.get("func")
+        own = not isinstance(function, str) or function not in _LIKE_INPUT
+        return self.keeps_rows and method == "transform" and own
 
     def __call__(self, frame: pd.DataFrame) -> Any:
         """Group a frame and make the calls."""

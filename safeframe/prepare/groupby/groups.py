@@ -171,7 +171,9 @@ class Groups:
 
     def of_calls(self, calls: _Calls, meta: Any) -> GroupRequest:
         """As :meth:`of_rows`, for calls that follow each other."""
-        call = self._call(calls)
+        # Windows have no rows for categories that do not occur; asked for these, pandas raises, or takes one for another.
+        groups = replace(self, observed=True) if calls[0][0] == "rolling" else self
+        call = groups._call(calls)
         if_null = None
         if meta is not None:
             made = _as_meta(meta)

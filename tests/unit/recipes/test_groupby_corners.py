@@ -224,3 +224,21 @@ def test_rows_without_a_key_are_not_lost_where_there_is_no_other(way, columns, f
     expected = frame.groupby("k")[columns].transform(function)
     compare = pd.testing.assert_series_equal if columns == "v" else pd.testing.assert_frame_equal
     compare(found.compute().sort_index(), expected)
+
+
+def test_shifts_fill_rows_without_a_key(tmp_path):
+    frame = pd.DataFrame({"k": [1.0, 1, None, None] * 5, "v": range(20)})
+    for call in (lambda g: g.shift(fill_value=7), lambda g: g.transform("shift", fill_value=7)):
+        groups = safeframe.groupby(of(frame, 2), "k", strategy="staged", npartitions=4, staging=str(tmp_path))
+        pd.testing.assert_series_equal(call(groups.v).compute().sort_index(), call(frame.groupby("k").v))
+
+
+@pytest.mark.parametrize("sort", [None, True, False])
+@pytest.mark.parametrize("by", ["j", ["i", "j"]])
+def test_windows_of_categories_are_those_of_their_rows(by, sort):
+    words = pd.Categorical(["z", "y", "z", "y", "z"], categories=["x", "y", "z"])
+    frame = pd.DataFrame({"i": [1, 1, 2, 2, 1], "j": words, "v": [1.0, 2, 3, 4, 5]})
+    groups = safeframe.groupby(of(frame, 2), by, observed=False, sort=sort)
+    found = groups["v"].rolling(2, min_periods=1).sum().compute()
+    expected = frame.groupby(by, observed=True)["v"].rolling(2, min_periods=1).sum()
+    assert found.to_dict() == expected.to_dict()
