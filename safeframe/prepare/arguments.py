@@ -15,6 +15,7 @@ from dask.base import is_dask_collection
 from dask.dataframe.api import new_collection
 
 from safeframe import options
+from safeframe._dask.as_read import AsRead
 from safeframe._dask.expressions import AsType
 from safeframe._dask.parquet import files_of_read, is_parquet
 from safeframe._dask.trees import with_sources
@@ -139,7 +140,7 @@ def _is_view(kind: pa.DataType) -> bool:
 
 
 def with_types_of_nulls(collection: Any) -> Any:
-    """Return a frame, or a series, with the types that it has once it is read.
+    """Return a frame, or a series, with the types that it has once it is read, and categories not known that are not.
 
     Notes
     -----
@@ -166,8 +167,16 @@ def _typed_source(node: Any) -> Any | None:
         return node if typed is not None and typed._name == node._name else None
     if not is_parquet(node) or node._meta.ndim == 1:
         return None
-    types = types_of_nulls(files_of_read(node), node._meta.dtypes.to_dict(), node._name)
-    return AsType(node, types) if types else None
+    files, dtypes = files_of_read(node), node._meta.dtypes.to_dict()
+    types = types_of_nulls(files, dtypes, node._name)
+    typed = AsType(node, types) if types else None
+    unknown = [name for name, dtype in dtypes.items() if _has_none(dtype) and name in files.schema.names]
+    return AsRead(node if typed is None else typed, unknown) if unknown else typed
+
+
+def _has_none(dtype: Any) -> bool:
+    """Whether a type says that there are no categories, which is what dask takes dictionaries for that no pandas wrote."""
+    return isinstance(dtype, pd.CategoricalDtype) and not len(dtype.categories)
 
 
 def as_names(on: Any) -> tuple[Any, ...]:

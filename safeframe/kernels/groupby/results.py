@@ -19,6 +19,7 @@ from safeframe.errors import ValidationError
 from safeframe.kernels.groupby.families import Array, family
 from safeframe.kernels.groupby.parts import ROWS, Columns, Part
 from safeframe.kernels.groupby.spec import Aggregation
+from safeframe.kernels.keys.schema import known_categories
 
 Null = npt.NDArray[np.bool_]
 
@@ -114,7 +115,9 @@ def _labels(function: str, labels: Any, counts: Array | None, promised: Any) -> 
 
 def _fitting(series: pd.Series[Any], dtype: Any) -> Any:
     """Return values in a type, if it holds them."""
-    if series.dtype != dtype:
+    # Categories that are not known are those that values have.
+    unknown = isinstance(dtype, pd.CategoricalDtype) and not known_categories(dtype)
+    if series.dtype != dtype and not unknown:
         null = series.isna()
         whole = isinstance(dtype, np.dtype) and dtype.kind in "iub"
         if not (whole and null.any()):

@@ -35,6 +35,7 @@ from safeframe.kernels.groupby.spec import Aggregation, Pair
 from safeframe.kernels.groupby.state_frames import frame_of, state_frame
 from safeframe.kernels.keys.nulls import any_null
 from safeframe.kernels.keys.numbering import Groups, numbered
+from safeframe.kernels.keys.schema import known_categories
 
 __all__ = ["GroupStates", "decomposable"]
 
@@ -200,7 +201,9 @@ class GroupStates:
         names = list(self.by)
         dtypes = [self.meta[name].dtype for name in names]
         values = [
-            levels[name] if levels and name in levels else dtype.categories
+            levels[name]
+            if levels and name in levels
+            else dtype.categories[: None if known_categories(dtype) else 0]
             for name, dtype in zip(names, dtypes, strict=True)
         ]
         places = np.indices([len(level) for level in values]).reshape(len(values), -1)

@@ -64,7 +64,7 @@ def value_order(
             budget=budget,
         )
     except UnsupportedError as error:
-        return error.message
+        return error.message.rstrip(".")
     return ValueOrder(
         frame=frame,
         request=sort,

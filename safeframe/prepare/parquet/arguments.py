@@ -164,10 +164,13 @@ def file_schema(
             ) from error
     # What is given is not inferred: of some types that is not possible.
     # Of lists, times of day, flags with nulls and the like pandas knows no more than that they are objects, and
-    # their files do. Objects that are strings say so.
+    # their files do. Objects that are strings say so. An index is of the column that it was made of.
+    dtypes = dict(meta.dtypes)
+    for level, name in enumerate(index):
+        dtypes.setdefault(name, meta.index.get_level_values(level).dtype)
     known = [
         (name, read[name])
-        for name, dtype in meta.dtypes.items()
+        for name, dtype in dtypes.items()
         if pd.api.types.is_object_dtype(dtype) and name not in fields.names and not _is_text(read.get(name))
     ]
     # Of categories that are not known, neither: they are taken for strings. Their files have them as plain values, but for
