@@ -18,6 +18,8 @@ from dask.dataframe.utils import clear_known_categories
 
 from safeframe._dask.expressions import Elemwise, Filter, Projection, determine_column_projection
 
+__all__ = ["AsRead"]  # of parquet sources: their categories are not known
+
 
 class AsRead(Elemwise):  # type: ignore[misc]  # dask's expressions are untyped
     """A frame with the rows that it has, and columns whose categories are not known."""
@@ -33,6 +35,8 @@ class AsRead(Elemwise):  # type: ignore[misc]  # dask's expressions are untyped
     @functools.cached_property
     def _meta(self) -> Any:
         meta = self.frame._meta
+        if meta.ndim == 1:
+            return clear_known_categories(meta) if meta.name in self.unknown else meta
         return clear_known_categories(meta, cols=[name for name in self.unknown if name in meta.columns])
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:

@@ -21,7 +21,7 @@ import pytest
 from dask.dataframe.api import new_collection
 from dask.task_spec import Alias, List, Task, TaskRef
 
-from safeframe._dask import expressions, trees
+from safeframe._dask import as_read, expressions, trees
 
 DOOR = sorted(
     path.stem
@@ -469,3 +469,16 @@ def test_tasks_of_partitions_that_need_no_other() -> None:
     shuffled = trees.lowered(ddf.shuffle("k", shuffle_method="tasks").expr)
     assert trees.own_tasks(shuffled) is None
     assert not trees.stands_alone(Alias("one", "other"))
+
+
+def test_as_read() -> None:
+    words = pd.Series(["a", "b"]).astype("category")
+    ddf = dd.from_pandas(pd.DataFrame({"c": words, "v": [1, 2], "w": [3, 4]}), npartitions=1)
+    frame = new_collection(as_read.AsRead(ddf.expr, ["c"]))
+    assert not frame["c"].cat.known
+    assert frame["c"].compute().tolist() == ["a", "b"]
+    # Columns and filters reach the source, and of columns that are known nothing is left of it.
+    some = frame[frame["v"] > 1][["c"]].optimize(fuse=False)
+    assert some.compute()["c"].tolist() == ["b"]
+    known = frame[["v"]].optimize(fuse=False).expr
+    assert not list(known.find_operations(as_read.AsRead))

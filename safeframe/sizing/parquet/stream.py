@@ -135,6 +135,7 @@ class _RowNumbers:
         self._at = 0
         self._written: range | None = None
         self._given: pd.RangeIndex | None = None
+        self._name: Any = None
         self._begun = False
 
     def given_to(self, table: pa.Table, wanted: FileRows) -> pa.Table:
@@ -142,7 +143,7 @@ class _RowNumbers:
         metadata = table.schema.metadata or {}
         told = json.loads(metadata.get(b"pandas", b"{}"))
         index = told.get("index_columns", [])
-        self._given = None
+        self._given = self._name = None
         if len(index) != 1 or not isinstance(index[0], dict) or index[0].get("kind") != "range":
             return table
         if not self._begun:
@@ -153,12 +154,16 @@ class _RowNumbers:
         start, step = (0, 1) if self._written is None else (self._written.start, self._written.step)
         first, after = start + self._at * step, start + (self._at + len(table)) * step
         index[0].update(start=first, stop=after, step=step)
-        self._given = pd.RangeIndex(first, after, step)
+        self._given, self._name = pd.RangeIndex(first, after, step), index[0]["name"]
         return table.replace_schema_metadata({**metadata, b"pandas": json.dumps(told).encode()})
 
     def go_on(self, frame: Any) -> None:
-        """Number the rows of a frame on, where they are numbered."""
-        if isinstance(frame.index, pd.RangeIndex) and not frame.index.equals(self._given):
+        """Number the rows of a frame on, where they are numbered.
+
+        A column that is the index, and has numbers in order, is a range in pandas 3; it has its own name.
+        """
+        numbered = isinstance(frame.index, pd.RangeIndex) and frame.index.name == self._name
+        if numbered and not frame.index.equals(self._given):
             frame.index = pd.RangeIndex(self._at, self._at + len(frame), name=frame.index.name)
         self._at += len(frame)
 
