@@ -2,6 +2,8 @@
 
 A number is one word. A string is as many as it has stretches of eight bytes, most significant byte
 first and filled up with zeros, and then its length: bytes of UTF-8 are in the order of the characters.
+After 8, 16, 32, … bytes it is seen which strings end there: those that are equal stay so, and are not looked at
+again before the next column, however long the longest is.
 A wide decimal is its high and its low half. Words of the first level nearly always decide, so that
 the further ones are read for the few rows that are equal so far.
 
@@ -12,6 +14,7 @@ Does not cover: values that have no form in Arrow (``kernels.sort.rows`` compare
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,29 @@ _WORDS_NBYTES = 64
 """Bytes of long values that are compared word by word, before Arrow compares them whole."""
 _FIRST_ROWS = 2**14
 """Rows whose order is checked first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EndLevel:
+    """A level of strings by their lengths, of which those up to a number of bytes are told apart."""
+
+    lengths: Codes
+    """Bytes of each string."""
+    nbytes: int | None
+    """Bytes that were compared before; None at the end of the column."""
+    falling: bool = False
+    """Whether the order is the reversed one."""
+
+    def __call__(self, rows: Rows) -> Codes:
+        """Return the lengths, one more than the bytes that were compared for all that are longer."""
+        found = self.lengths[rows]
+        words = found if self.nbytes is None else np.minimum(found, np.uint64(self.nbytes + 1))
+        return ~words if self.falling else words
+
+    def ended(self, rows: Positions) -> npt.NDArray[np.bool_]:
+        """Return which strings have no more bytes."""
+        found: npt.NDArray[np.bool_] = self.lengths[rows] <= (self.nbytes or 0)
+        return found
 
 
 def word_levels(words: Codes) -> list[Level]:
@@ -81,8 +107,14 @@ def bytes_levels(array: pa.Array, nbytes: int | None = None) -> list[Level]:
     def level(skipped: int) -> Level:
         return lambda rows: spans.words(rows, skipped).byteswap(inplace=True)
 
-    levels = [level(skipped) for skipped in range(0, longest, _WORD_NBYTES)]
-    return [*levels, lambda rows: spans.lengths[rows].astype(np.uint64)]
+    lengths = spans.lengths.astype(np.uint64)
+    levels: list[Level] = []
+    for skipped in range(0, longest, _WORD_NBYTES):
+        levels.append(level(skipped))
+        compared = skipped + _WORD_NBYTES
+        if compared & skipped == 0 and compared < longest:  # a power of two
+            levels.append(EndLevel(lengths, compared))
+    return [*levels, EndLevel(lengths, None)]
 
 
 def is_bytes(array: pa.Array) -> bool:
@@ -144,6 +176,8 @@ def equal_values(array: pa.Array, others: Positions) -> bool:
     if null is not None:
         levels += word_levels(null.view(np.uint8))
     for level in levels:
+        if isinstance(level, EndLevel) and level.nbytes is not None:
+            continue
         words = level(slice(0, len(array)))  # read in their order, and compared from there
         if not equal_words(words, others):
             return False
@@ -176,6 +210,8 @@ def descending(levels: Sequence[Level]) -> list[Level]:
     """Return levels of the reversed order."""
 
     def reverse(level: Level) -> Level:
+        if isinstance(level, EndLevel):
+            return replace(level, falling=not level.falling)
         return lambda rows: ~level(rows)
 
     return [reverse(level) for level in levels]
@@ -192,6 +228,7 @@ def in_order_by_levels(levels: Sequence[Level], n_rows: int) -> bool:
     if n_rows > 2 * _FIRST_ROWS and not in_order_by_levels(levels, _FIRST_ROWS):
         return False  # as nearly always where they are not, and then the others need no look
     undecided: Positions | None = None  # rows that equal the one before them so far
+    aside = _Aside()
     for level in levels:
         if undecided is None:
             words = level(slice(0, n_rows))
@@ -203,6 +240,8 @@ def in_order_by_levels(levels: Sequence[Level], n_rows: int) -> bool:
             if (words < before).any():
                 return False
             undecided = undecided[words == before]
+        if isinstance(level, EndLevel):
+            undecided = aside.without_ended(level, undecided, undecided)
     return True
 
 
@@ -221,22 +260,23 @@ def order_by_levels(levels: Sequence[Level], n_rows: int) -> Positions | None:
         return order
     begins = begins_run(words[order])
     del words
-    for level in levels[1:]:
-        tied = _tied(begins)
-        if len(tied) == 0:
-            break
-        fresh = begins[tied]
-        words = level(order[tied])
-        if not ((words[1:] != words[:-1]) & ~fresh[1:]).any():
-            continue
-        groups = np.cumsum(fresh, dtype=np.int64)
-        groups -= 1
-        places, kept = order_of_words(words, groups)
-        del groups
-        stable = stable and kept
-        begins[tied] = fresh | begins_run(words[places])
-        del words
-        order[tied] = order[tied][places]
+    tied, aside = _tied(begins), _Aside()
+    for number, level in enumerate(levels):
+        if number and len(tied):
+            fresh = begins[tied]
+            words = level(order[tied])
+            if ((words[1:] != words[:-1]) & ~fresh[1:]).any():
+                groups = np.cumsum(fresh, dtype=np.int64)
+                groups -= 1
+                places, kept = order_of_words(words, groups)
+                del groups
+                stable = stable and kept
+                begins[tied] = fresh | begins_run(words[places])
+                order[tied] = order[tied][places]
+                tied = tied[_tied(begins[tied])]
+            del words
+        if isinstance(level, EndLevel):
+            tied = aside.without_ended(level, tied, order[tied])
     if not stable and not begins.all():
         groups = np.cumsum(begins, dtype=np.int64).view(np.uint64)
         groups <<= np.uint64(n_rows.bit_length())
@@ -244,6 +284,25 @@ def order_by_levels(levels: Sequence[Level], n_rows: int) -> Positions | None:
         groups.sort()
         order = (groups & np.uint64((1 << n_rows.bit_length()) - 1)).view(np.int64)
     return order
+
+
+class _Aside:
+    """What waits for the next column, since its strings have ended and are equal."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Positions] = []
+
+    def without_ended(self, level: EndLevel, places: Positions, rows: Positions) -> Positions:
+        """Return the places whose rows have more bytes; at the end of the column, all that waited, too."""
+        if level.nbytes is None:
+            found = np.sort(np.concatenate([places, *self._waiting])) if self._waiting else places
+            self._waiting.clear()
+            return found
+        ended = level.ended(rows)
+        if not ended.any():
+            return places
+        self._waiting.append(places[ended])
+        return places[~ended]
 
 
 def _tied(begins: npt.NDArray[np.bool_]) -> Positions:
@@ -274,37 +333,55 @@ def ranks_among(
     everything = slice(0, n_bounds)
     # The bounds that are equal so far have one number, and so have the rows that equal them.
     groups, bound_groups = np.zeros(n_rows, np.int64), np.zeros(n_bounds, np.int64)
+    # Rows whose strings have ended, and the first bound that they equal.
+    waiting: list[tuple[Positions, Positions]] = []
     for level, bound_level in zip(levels, bound_levels, strict=True):
-        words, bound_words = level(rows), bound_level(everything)
-        if (bound_words == bound_words[0]).all() and not (words != bound_words[0]).any():
+        if isinstance(rows, slice) or len(rows):
+            words, bound_words = level(rows), bound_level(everything)
+            if (bound_words != bound_words[0]).any() or (words != bound_words[0]).any():
+                at, equal, fresh = _among_groups(words, groups, bound_words, bound_groups)
+                ranks[rows] = 2 * np.append(np.flatnonzero(fresh), n_bounds)[at]
+                if equal.all():
+                    groups = at
+                else:
+                    rows = np.flatnonzero(equal) if isinstance(rows, slice) else rows[equal]
+                    groups = at[equal]
+                bound_groups = np.cumsum(fresh) - 1
+        if not isinstance(level, EndLevel):
             continue
-        if bound_groups[-1] == 0:
-            fresh = begins_run(bound_words)
-            firsts = np.flatnonzero(fresh)
-            at, equal = _among(words, bound_words[firsts])
+        rows = np.arange(n_rows) if isinstance(rows, slice) else rows
+        if level.nbytes is None:
+            groups = np.concatenate([groups, *(bound_groups[first] for _, first in waiting)])
+            rows = np.concatenate([rows, *(some for some, _ in waiting)])
+            waiting.clear()
         else:
-            known = np.unique(bound_words)
-            codes, bound_codes = (
-                (2 * len(known) + 1) * numbers + 2 * places + met
-                for numbers, (places, met) in (
-                    (groups, _among(words, known)),
-                    (bound_groups, _among(bound_words, known)),
-                )
-            )
-            fresh = begins_run(bound_codes)
-            firsts = np.flatnonzero(fresh)
-            at, equal = _among(codes.view(np.uint64), bound_codes[firsts].view(np.uint64))
-        ranks[rows] = 2 * np.append(firsts, n_bounds)[at]
-        if equal.all():
-            groups = at
-        else:
-            rows = np.flatnonzero(equal) if isinstance(rows, slice) else rows[equal]
-            groups = at[equal]
-        bound_groups = np.cumsum(fresh) - 1
-        if len(rows if not isinstance(rows, slice) else ranks) == 0:
-            return ranks
+            ended = level.ended(rows)
+            waiting.append((rows[ended], np.searchsorted(bound_groups, groups[ended])))
+            rows, groups = rows[~ended], groups[~ended]
     ranks[rows] = 2 * groups + 1
     return ranks
+
+
+def _among_groups(
+    words: Codes, groups: Positions, bound_words: Codes, bound_groups: Positions
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Place words among those of bounds, both with numbers of what is equal so far, as :func:`_among` does.
+
+    Which bounds have others than the one before is returned as well.
+    """
+    if bound_groups[-1] == 0:
+        fresh = begins_run(bound_words)
+        return *_among(words, bound_words[fresh]), fresh
+    known = np.unique(bound_words)
+    codes, bound_codes = (
+        (2 * len(known) + 1) * numbers + 2 * places + met
+        for numbers, (places, met) in (
+            (groups, _among(words, known)),
+            (bound_groups, _among(bound_words, known)),
+        )
+    )
+    fresh = begins_run(bound_codes)
+    return *_among(codes.view(np.uint64), bound_codes[fresh].view(np.uint64)), fresh
 
 
 def _among(words: Codes, known: Codes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
