@@ -94,7 +94,8 @@ class Groups:
         if name in PAIRED and isinstance(meta, pd.DataFrame):
             wanted = tuple((k, v) for k, v in options.items() if k != "numeric_only")
             columns = self._states_meta(call, meta).columns
-            pairs = pairs_of(list(columns), name, wanted) if self.as_index and columns.is_unique else None
+            below_keys = self.as_index and self.group_keys and columns.is_unique
+            pairs = pairs_of(list(columns), name, wanted) if below_keys else None
             matrix = self._request(call, meta, pairs, with_index=False)
             return replace(matrix, rows_of_group=len(columns))
         if name in DECOMPOSABLE:
@@ -277,6 +278,9 @@ class Groups:
             if given is None and len(rows.columns) and rows.iloc[1:].isna().any(axis=None):
                 # Some functions want a value in each group, and the second row of what is made up has nulls.
                 return self._tried(call, rows.iloc[[0] * len(rows)].set_axis(rows.index))
+            if call.calls_for_groups(rows):
+                # Some have no result for a category that does not occur, as few do of what is made up.
+                return self._tried(replace(call, options={**call.options, "observed": True}), given)
             msg = f"{call.said} of these groups fails for rows of their types: {error}"
             raise SchemaMismatchError(
                 msg,

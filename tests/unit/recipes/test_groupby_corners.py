@@ -242,3 +242,18 @@ def test_windows_of_categories_are_those_of_their_rows(by, sort):
     found = groups["v"].rolling(2, min_periods=1).sum().compute()
     expected = frame.groupby(by, observed=True)["v"].rolling(2, min_periods=1).sum()
     assert found.to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize("name", ["corr", "cov"])
+def test_matrices_without_keys_of_groups(name):
+    frame = pd.DataFrame({"k": [1, 1, 1, 2, 2, 2], "a": [1.0, 2, 4, 1, 5, 3], "b": [2.0, 1, 3, 5, 4, 1]})
+    found = getattr(safeframe.groupby(of(frame, 2), "k", group_keys=False, sort=True), name)().compute()
+    pd.testing.assert_frame_equal(found, getattr(frame.groupby("k", group_keys=False), name)())
+
+
+@pytest.mark.parametrize("name", ["idxmin", "idxmax"])
+def test_labels_where_all_categories_occur(name):
+    words = pd.Categorical(list("zyxzyx"), categories=list("xyz"))
+    frame = pd.DataFrame({"k": words, "v": [3, 1, 2, 6, 5, 4]})
+    found = getattr(safeframe.groupby(of(frame, 2), "k", observed=False)["v"], name)().compute()
+    assert found.to_dict() == getattr(frame.groupby("k", observed=False)["v"], name)().to_dict()
