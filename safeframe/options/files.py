@@ -14,7 +14,7 @@ PARQUET_BUFFER_NBYTES = 1 * MIB
 DICTIONARY_ROW_NBYTES = 4
 """Bytes of a value, dictionary included, up to which a column of text is taken to be numbers of a dictionary in the file."""
 
-DICTIONARY_NBYTES = 2**16
+CATEGORIES_NBYTES = 2**16
 """Bytes of a dictionary in a file, compressed, from which on its column is read as text: categories of 10,000 values take 5 ms for each
 slice, the text of 100,000 rows 6."""
 

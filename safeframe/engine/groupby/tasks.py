@@ -305,17 +305,27 @@ def _as_promised(made: Any, meta: Any) -> Any:
 
 
 def _in_types_of(made: Any, meta: Any) -> Any:
-    """Return rows in the promised types: where all of a partition have a key, integers are integers still."""
+    """Return rows in the promised types: where all of a partition have a key, integers are integers still.
+
+    They stay so where floats do not hold them, as pandas has them where all rows of the frame have a key.
+    """
     if isinstance(made, pd.Series):
-        return made.astype(meta.dtype) if _is_narrower(made.dtype, meta.dtype) else made
-    other = {name: dtype for name, dtype in meta.dtypes.items() if _is_narrower(made[name].dtype, dtype)}
+        return made.astype(meta.dtype) if _is_narrower(made, meta.dtype) else made
+    other = {name: dtype for name, dtype in meta.dtypes.items() if _is_narrower(made[name], dtype)}
     return made.astype(other) if other else made
 
 
-def _is_narrower(found: Any, promised: Any) -> bool:
-    """Whether values are of a type without nulls where one with nulls is promised."""
-    numpy = isinstance(found, np.dtype) and isinstance(promised, np.dtype)
-    return numpy and found != promised and found.kind in "iubf" and promised.kind in "fO"
+def _is_narrower(found: pd.Series[Any], promised: Any) -> bool:
+    """Whether values are of a type without nulls where one with nulls is promised, and that holds them."""
+    dtype = found.dtype
+    if not isinstance(dtype, np.dtype) or not isinstance(promised, np.dtype) or dtype == promised:
+        return False
+    if dtype.kind not in "iubf" or promised.kind not in "fO":
+        return False
+    if dtype.kind not in "iu" or promised.kind == "O":
+        return True
+    most = 2 ** (np.finfo(promised).nmant + 1)
+    return bool(found.between(-most, most).all())
 
 
 def _said(what: Any) -> str:

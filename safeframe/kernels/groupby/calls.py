@@ -95,7 +95,10 @@ class GroupCall:
                 # Copied, since pandas takes a series that shares values with a column of its name for that column.
                 keys.append(frame[column].rename(name).copy())
                 rows = rows.drop(columns=column)
-        made: Any = rows.groupby(keys if self.listed or len(keys) > 1 else keys[0], **self.options)
+        options = dict(self.options)
+        if self.calls[0][0] == "describe" and not options["as_index"]:
+            options["sort"] = True  # else pandas gives figures to other keys than theirs
+        made: Any = rows.groupby(keys if self.listed or len(keys) > 1 else keys[0], **options)
         if self.picked is not None:
             made = made[self.picked]
         for method, args, kwargs in self.calls:

@@ -71,6 +71,8 @@ def sample_keys(keys: OrderedKeys, size: int) -> KeySample:
     ends = (int(codes[0]), int(codes[-1])) if codes is not None and len(codes) else (0, 0)
     each = len(keys) if keys.row_nbytes is None else keys.row_nbytes
     at, weights, step = _spaced(each, size, _start(codes, values))
+    if values is not None:
+        at, weights = _each_once(at, weights)
     return KeySample(
         codes=None if codes is None else codes[at],
         values=None if values is None else values.take(at).reset_index(drop=True),
@@ -94,6 +96,8 @@ def thin(samples: Sequence[KeySample], order: RowOrder, size: int) -> KeySample:
     step = 0.0
     if np.count_nonzero(weights) > size:
         at, weights, step = _spaced(weights, size, _start(codes, values))
+        if values is not None:
+            at, weights = _each_once(at, weights)
         codes = None if codes is None else codes[at]
         values = None if values is None else values.take(at).reset_index(drop=True)
     return KeySample(
@@ -145,6 +149,12 @@ def _spaced(rows: Weights | int, size: int, start: float) -> tuple[npt.NDArray[n
     at = np.concatenate([[0], np.minimum(at, n - 1), [n - 1]])
     weights = np.concatenate([[0.0], np.full(taken, step), [0.0]])
     return at, weights, 0.0 if step <= 1.0 else step
+
+
+def _each_once(at: npt.NDArray[np.int64], weights: Weights) -> tuple[npt.NDArray[np.int64], Weights]:
+    """Return rows that were taken several times once, with all their weight: a long value would be copied as often."""
+    rows, number = np.unique(at, return_inverse=True)
+    return rows, np.bincount(number, weights=weights, minlength=len(rows)).astype(np.float64)
 
 
 def join_samples(samples: Sequence[KeySample], order: RowOrder) -> KeyQuantiles:
@@ -233,7 +243,9 @@ def _merged(
         codes = np.concatenate([sample.codes for sample in samples if sample.codes is not None])
         at = np.argsort(codes, kind="stable")
         return codes[at], None, weights[at], sample_of[at]
-    values = pd.concat([sample.values for sample in samples if sample.values is not None], ignore_index=True)
+    found = [sample.values for sample in samples if sample.values is not None]
+    # Partitions without rows may have other types: a file of none has no type for text.
+    values = pd.concat([some for some in found if len(some)] or found[:1], ignore_index=True)
     values = sorted_keys(values, order)
     at = values.index.to_numpy()
     return None, values.reset_index(drop=True), weights[at], sample_of[at]

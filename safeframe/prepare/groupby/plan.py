@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,7 +116,7 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
             plan = plan_groupby(facts.of_whole_groups(together, staging))
             within = given.partition_size is None or plan.largest_partition_nbytes <= plan.partition_nbytes
             if given.strategy == "whole" or (plan.fits and within):
-                request = request.with_null_keys(may_be=True)
+                request = request.with_null_keys(may_be=_may_have_null_keys(frame, keys.by))
                 return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
     # Divisions are those of keys that are there, which a bound does not tell.
     if request.statistics is None and not (sort and request.indexed_by_key):
@@ -124,7 +125,8 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
             plan = replace(plan_groupby(made), sources=sources)
             return PlannedGroups(frame=frame, request=request, states=states, schema=schema, plan=plan)
     found = count_keys(frame, keys.by, schema, request.statistics, budget)
-    request = request.with_null_keys(may_be=bool(found.null_rows) if len(keys.by) == 1 else True)
+    nulls = bool(found.null_rows) if len(keys.by) == 1 else _may_have_null_keys(frame, keys.by)
+    request = request.with_null_keys(may_be=nulls)
     by_p2p = may_take_p2p(given.strategy, staging)
     p2p = p2p_facts(frame, budget=budget, keys=found) if by_p2p else None
     made = facts.of_keys(found, staging, dropna=dropna)
@@ -161,6 +163,11 @@ def plan_groups(request: GroupRequest, given: PartitionOptions) -> PlannedGroups
         statistics=found,
         profile=made.profile,
     )
+
+
+def _may_have_null_keys(frame: dd.DataFrame, by: Sequence[Any]) -> bool:
+    """Whether there may be rows without a key, by the types of keys: of several columns, which have a null was not counted."""
+    return any(may_be_null(frame._meta[name].dtype) for name in by)
 
 
 def _in_order(

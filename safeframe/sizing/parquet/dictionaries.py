@@ -55,7 +55,7 @@ def kept_in_dictionaries(
     kept = []
     for nbytes, name in sorted(found):
         room_nbytes -= nbytes
-        if nbytes <= options.DICTIONARY_NBYTES and room_nbytes >= 0:
+        if nbytes <= options.CATEGORIES_NBYTES and room_nbytes >= 0:
             kept.append(name)
     return frozenset(kept)
 

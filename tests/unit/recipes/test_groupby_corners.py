@@ -257,3 +257,34 @@ def test_labels_where_all_categories_occur(name):
     frame = pd.DataFrame({"k": words, "v": [3, 1, 2, 6, 5, 4]})
     found = getattr(safeframe.groupby(of(frame, 2), "k", observed=False)["v"], name)().compute()
     assert found.to_dict() == getattr(frame.groupby("k", observed=False)["v"], name)().to_dict()
+
+
+@pytest.mark.parametrize("other", [np.tile([1, 2], 20), np.array(list("xy") * 20)], ids=["ints", "text"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda groups: groups["v"].cummax(),
+        lambda groups: groups["v"].transform("max"),
+        lambda groups: groups["v"].transform(lambda values: values.iloc[::-1]),
+    ],
+)
+def test_integers_that_no_float_holds_stay_what_they_are(other, call):
+    frame = pd.DataFrame({"k": np.repeat([1, 2], 20), "j": other, "v": 2**53 + 1 + np.arange(40) * 2})
+    found = call(safeframe.groupby(of(frame, 3), ["k", "j"])).compute().sort_index()
+    pd.testing.assert_series_equal(found, call(frame.groupby(["k", "j"])))
+
+
+def test_keys_that_cannot_be_null_leave_integers():
+    frame = pd.DataFrame({"k": [1, 2, 1], "j": [1, 1, 1], "v": [3, 4, 5]})
+    found = safeframe.groupby(of(frame, 2), ["k", "j"])["v"].cumsum()
+    assert found.dtype == found.compute().dtype == np.dtype("int64")
+
+
+@pytest.mark.parametrize("by", ["k", ["k", "j"]])
+def test_descriptions_have_their_own_keys(by):
+    frame = pd.DataFrame({"k": [2, 1, 2, 1, 3, 3, 3], "j": list("babbaab"), "v": range(7)})
+    found = safeframe.groupby(of(frame, 2), by, as_index=False)["v"].describe().compute()
+    expected = frame.groupby(by, as_index=False)["v"].describe()
+    keys = [by] if isinstance(by, str) else by
+    found = found.sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)

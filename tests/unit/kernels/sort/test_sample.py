@@ -106,3 +106,22 @@ def test_several_columns_and_their_nulls_are_ranked():
     assert quantiles.values["b"].tolist()[:2] == [1.0, 2.0]
     assert quantiles.null_rows == 0
     assert quantiles.codes.tolist() == [1, 3, 5, 7]
+
+
+def test_a_long_value_is_taken_once():
+    frame = pd.DataFrame({"t": ["", "a", "b", "z" * 10_000, "c"] * 4})
+    order = order_of(frame, "t")
+    nbytes = frame["t"].str.len().to_numpy(np.float64) + 8
+    sample = sample_keys(ordered_keys(frame, order, nbytes), 512)
+    assert len(sample.values) <= len(frame)
+    assert sample.weights.sum() == pytest.approx(join_samples([sample], order).rows.sum())
+    assert len(thin([sample, sample], order, 16).values) <= 16 + 2
+
+
+def test_partitions_without_rows_may_have_another_type():
+    text = pd.DataFrame({"t": pd.array(["a", None, "b"], dtype="string"), "v": [1, 2, 3]})
+    none = text.iloc[:0].astype({"t": object})
+    order = order_of(text, "t", "v")
+    samples = [sample_keys(ordered_keys(part, order), 4) for part in (none, text, none)]
+    assert join_samples(samples, order).rows.sum() == len(text)
+    assert join_samples(samples[:1], order).rows.sum() == 0
