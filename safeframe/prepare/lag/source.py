@@ -16,6 +16,7 @@ import dask.dataframe as dd
 import numpy as np
 from dask.dataframe.api import new_collection
 
+from safeframe._dask.as_read import AsRead
 from safeframe._dask.expressions import (
     Assign,
     AsType,
@@ -188,7 +189,7 @@ def _row_by_row(expression: Any, source: Any) -> bool:
     """Whether an expression makes each row of the same row of a source, and of nothing else."""
     if expression._name == source._name:
         return True
-    return isinstance(expression, (Projection, Assign, Binop, Unaryop, AsType)) and all(
+    return isinstance(expression, (Projection, Assign, Binop, Unaryop, AsType, AsRead)) and all(
         _row_by_row(one, source) for one in expression.dependencies()
     )
 

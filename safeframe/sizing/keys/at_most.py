@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from safeframe import options
+from safeframe._dask.as_read import AsRead
 from safeframe._dask.expressions import AsType, Filter, Projection
 from safeframe._dask.gathering import ToFrame
 from safeframe._dask.parquet_tasks import FileRows, TablePart, is_parquet_read
@@ -89,7 +90,7 @@ def _steps_after_read(expr: Any) -> tuple[set[type], Any | None]:
     None where there are others, or no source.
     """
     steps: set[type] = set()
-    while isinstance(expr, (Projection, Filter, AsType)) or _is_named_alike(expr):
+    while isinstance(expr, (Projection, Filter, AsType, AsRead)) or _is_named_alike(expr):
         steps.update(kind for kind in (Filter, AsType) if isinstance(expr, kind))
         expr = expr.frame
     return steps, expr if is_parquet_read(expr) else None

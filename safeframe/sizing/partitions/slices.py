@@ -18,6 +18,7 @@ import pandas as pd
 from dask.task_spec import Alias, GraphNode, Task
 
 from safeframe import options
+from safeframe._dask.as_read import AsRead
 from safeframe._dask.expressions import (
     Accessed,
     Assign,
@@ -40,7 +41,7 @@ from safeframe.sizing.columns.fixed_widths import fixed_nbytes
 from safeframe.sizing.parquet.column_sets import ANY_WAY, Reading
 from safeframe.sizing.parquet.stream import rows_of, table_frames
 
-_STEPS, _FILTERS = row_steps(), row_filters()
+_STEPS, _FILTERS = row_steps() | {AsRead}, row_filters()
 
 
 class SlicedPart(Protocol):
