@@ -327,8 +327,9 @@ def test_a_scheduler_knows_who_waits_for_a_result() -> None:
         assert not cluster.is_awaited(local.scheduler, "unknown")
         event.set()
         assert above.result()
-        assert cluster.is_awaited(local.scheduler, "above")
-        assert not cluster.is_awaited(local.scheduler, "below")
+        # Asked there, after all that the scheduler has to do: the client hears of a result before.
+        assert client.run_on_scheduler(lambda dask_scheduler: cluster.is_awaited(dask_scheduler, "above"))
+        assert not client.run_on_scheduler(lambda dask_scheduler: cluster.is_awaited(dask_scheduler, "below"))
 
 
 def test_a_task_that_is_wanted_no_longer_can_tell() -> None:
