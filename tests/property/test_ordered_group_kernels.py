@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
@@ -132,3 +133,20 @@ def test_what_is_not_asked_by_rows():
         calls=(("sum", (), {}),),
     )
     assert "alone" in ranked_call(call, ["v"], pd.Series(name="v"))
+
+
+@pytest.mark.parametrize("n", range(2, 13))
+@pytest.mark.parametrize("q", [0.5, 0.25, 0.75, 0.1, 0.9])
+def test_the_nearest_of_two_that_are_as_near(n, q):
+    frame = pd.DataFrame({"k": 1, "v": np.arange(float(n))})
+    call = GroupCall(
+        by=("k",),
+        names=("k",),
+        listed=False,
+        options={"dropna": True, "observed": True, "sort": False, "as_index": True, "group_keys": True},
+        picked="v",
+        calls=(("quantile", (), {"q": q, "interpolation": "nearest"}),),
+    )
+    asked = ranked_call(call, ["k", "v"], call(frame))
+    parts = [frame.iloc[:1], frame.iloc[1:].reset_index(drop=True)]
+    assert of_parts(parts, asked).tolist() == call(frame).tolist()

@@ -12,6 +12,7 @@ Does not cover: which calls are made this way (``kernels.groupby.ranked``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -278,11 +279,19 @@ def _wanted(totals: _Counts, asked: RankedCall) -> tuple[_Counts, npt.NDArray[np
     low = place.astype(np.int64)
     share = place % 1
     if asked.interpolation == "nearest":
-        # pandas looks at the quantile itself where both are as near, which a pair of values does not have.
-        up = (share > 0.5) | ((share == 0.5) & (quantiles > 0.5))
+        # Where both are as near, pandas looks at more than the pair of values has.
+        tie_up = low % 2 == 1 if _ties_are_even() else np.broadcast_to(quantiles > 0.5, low.shape)
+        up = (share > 0.5) | ((share == 0.5) & tie_up)
         low, share = low + up, np.zeros_like(share)
     high = np.where(share > 0, low + 1, low)
     return np.stack([low, high], axis=2).ravel(), share.ravel()
+
+
+@functools.cache
+def _ties_are_even() -> bool:
+    """Whether pandas takes the even row number of two that are as near; else the lower one up to the median."""
+    values = pd.Series([0.0, 1.0, 2.0, 3.0])
+    return bool(values.groupby([0] * 4).quantile(0.5, interpolation="nearest").iloc[0] == 2.0)
 
 
 def values_in_part(
