@@ -81,3 +81,16 @@ def partitioned(draw, frame, *, index=False):
         pieces = [piece.reset_index(drop=True) for piece in pieces]
     with dask.config.set({"dataframe.convert-string": False}):  # pandas is to judge the frame's own types
         return dd.from_map(lambda i: pieces[i], range(len(pieces)), meta=frame.iloc[:0])
+
+
+class Reversed:
+    """A value in the reversed order."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __lt__(self, other):
+        return other.value < self.value
+
+    def __eq__(self, other):
+        return self.value == other.value

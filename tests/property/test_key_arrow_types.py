@@ -17,6 +17,7 @@ from safeframe.kernels.keys.codes import encode_keys
 from safeframe.kernels.keys.ids import key_ids
 from safeframe.kernels.keys.schema import common_schema
 from safeframe.kernels.sort.rows import RowOrder, ranks_among, rows_in_order, sorted_keys
+from tests.property.strategies import Reversed
 
 _LETTERS = st.sampled_from(
     ["", "a", "b", "a\0", "a\0\0", "ü", "日本語", "😀", "\uffff", "ab" * 4, "ab" * 4 + "\0"]
@@ -138,22 +139,11 @@ def _order(names, series, ascending, *, na_last):
     )  # fmt: skip
 
 
-class _Reversed:
-    def __init__(self, value):
-        self.value = value
-
-    def __lt__(self, other):
-        return other.value < self.value
-
-    def __eq__(self, other):
-        return self.value == other.value
-
-
 def _sort_key(values, ascending, na_last):
     key = []
     for value, up in zip(values, ascending, strict=True):
         there = 0 if (value is None) != na_last else 1
-        key.append((there, 0 if value is None else value if up else _Reversed(value)))
+        key.append((there, 0 if value is None else value if up else Reversed(value)))
     return tuple(key)
 
 

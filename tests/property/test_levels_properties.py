@@ -19,6 +19,7 @@ from safeframe.kernels.keys.levels import (
     ranks_among,
     word_levels,
 )
+from tests.property.strategies import Reversed
 
 STEMS = st.text(alphabet="ab\0é", max_size=5)
 TEXT = st.builds(lambda stem, n, end: stem * n + end, STEMS, st.integers(0, 40), STEMS)
@@ -48,22 +49,9 @@ def levels_of(arrays, longest, *, falling):
     ]
 
 
-class Falling:
-    """A value in the reversed order."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def __lt__(self, other):
-        return other.value < self.value
-
-    def __eq__(self, other):
-        return self.value == other.value
-
-
 def key_of(row, *, falling):
     one, two, number = row[0].encode(), row[1].encode(), row[2]
-    return (Falling(one) if falling else one, two, number)
+    return (Reversed(one) if falling else one, two, number)
 
 
 @given(rows_of_text(), st.booleans())
@@ -92,6 +80,13 @@ def test_places_among_others(rows, more, falling):
     ordered = [keys[row] for row in bounds]
     expected = [2 * bisect.bisect_left(ordered, keys[row]) + (row in bounds) for row in rows]
     assert found.tolist() == expected
+
+
+def test_bounds_are_told_apart_where_all_rows_have_ended():
+    bounds = pa.array(["aaaaaaaaX", "aaaaaaaaY", "b"], pa.large_string())
+    rows = pa.array(["b", "b"], pa.large_string())
+    levels = bytes_levels(rows, longest_of(bounds))
+    assert ranks_among(levels, len(rows), bytes_levels(bounds), len(bounds)).tolist() == [5, 5]
 
 
 def test_rows_that_have_ended_are_not_read_on(monkeypatch):

@@ -273,18 +273,14 @@ def grouped(frame: pd.DataFrame, spec: GroupSpec) -> Any:
 def _called(frame: pd.DataFrame, spec: GroupSpec) -> Any:
     """Call what the user asked for on the groups of a frame, which has them whole."""
     call = spec.call
-    if not call.has_groups(frame) and (not len(frame) or not call.keeps_rows or call.needs_groups):
-        return _without_groups(frame, spec)
+    if not call.has_groups(frame):
+        if not len(frame) or not call.keeps_rows:
+            return spec.meta
+        if call.needs_groups:
+            return _counted(spec.meta.iloc[:0].reindex(range(len(frame))).set_axis(frame.index))
     made = call(frame)
     made = _as_promised(made, spec.meta)
-    return _counted(_in_types_of(made, spec.meta) if spec.call.keeps_rows else made)
-
-
-def _without_groups(frame: pd.DataFrame, spec: GroupSpec) -> Any:
-    """Return what there is of rows of which none is in a group: pandas' transform loses them, or raises."""
-    if not spec.call.keeps_rows or not len(frame):
-        return spec.meta
-    return _counted(spec.meta.iloc[:0].reindex(range(len(frame))).set_axis(frame.index))
+    return _counted(_in_types_of(made, spec.meta) if call.keeps_rows else made)
 
 
 def _as_promised(made: Any, meta: Any) -> Any:

@@ -336,7 +336,8 @@ def ranks_among(
     # Rows whose strings have ended, and the first bound that they equal.
     waiting: list[tuple[Positions, Positions]] = []
     for level, bound_level in zip(levels, bound_levels, strict=True):
-        if isinstance(rows, slice) or len(rows):
+        # Bounds are told apart for rows that wait, too, which are placed by the number of theirs.
+        if isinstance(rows, slice) or len(rows) or waiting:
             words, bound_words = level(rows), bound_level(everything)
             if (bound_words != bound_words[0]).any() or (words != bound_words[0]).any():
                 at, equal, fresh = _among_groups(words, groups, bound_words, bound_groups)
@@ -356,8 +357,9 @@ def ranks_among(
             waiting.clear()
         else:
             ended = level.ended(rows)
-            waiting.append((rows[ended], np.searchsorted(bound_groups, groups[ended])))
-            rows, groups = rows[~ended], groups[~ended]
+            if ended.any():
+                waiting.append((rows[ended], np.searchsorted(bound_groups, groups[ended])))
+                rows, groups = rows[~ended], groups[~ended]
     ranks[rows] = 2 * groups + 1
     return ranks
 
